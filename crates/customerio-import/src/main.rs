@@ -1,0 +1,3 @@
+//! Sends files of people and events to Customer.io.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Serves a simulated Customer.io on a local port.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Unofficial client for Customer.io: requests as values, typed outcomes.
