@@ -10,11 +10,11 @@ use crate::Moment;
 ///
 /// Nothing is handed to a waiter that may never come for it. Every waiter is expected at some moment: when its timer
 /// fires, or as soon as it was woken. One that does not come within [`GRACE`](Self::GRACE) is absent, and passed over
-/// until it comes by itself; then it has its old place again. One whose lane's inner service is not ready is stuck: it
-/// holds up its own lane for a grace, and no other.
+/// until it comes by itself; then it has its old place again. A lane whose inner service is not ready is stuck: it holds up
+/// no other, until one of its waiters is served or leaves.
 #[derive(Clone, Debug)]
 pub struct Line<W> {
-    lanes: BTreeMap<Lane, BTreeMap<u64, Waiter<W>>>,
+    lanes: BTreeMap<Lane, Waiters<W>>,
     len: usize,
     joined: u64,
     opened: u64,
@@ -32,11 +32,17 @@ pub struct Ticket {
     number: u64,
 }
 
+/// Those who stand in one lane, by the number of their tickets.
+#[derive(Clone, Debug)]
+struct Waiters<W> {
+    standing: BTreeMap<u64, Waiter<W>>,
+    stuck: bool,
+}
+
 #[derive(Clone, Debug)]
 struct Waiter<W> {
     waker: W,
     expected: Moment,
-    stuck: bool,
 }
 
 impl<W> Default for Line<W> {
@@ -83,26 +89,28 @@ impl<W: Clone> Line<W> {
 
     /// Lets a waiter stand in its place; it is expected at `expected` and can be woken by `waker` before.
     pub fn wait(&mut self, ticket: Ticket, expected: Moment, waker: W) {
-        self.stand(
-            ticket,
-            Waiter {
-                waker,
-                expected,
-                stuck: false,
-            },
-        );
+        let waiters = self.lanes.entry(ticket.lane).or_default();
+        if waiters
+            .standing
+            .insert(ticket.number, Waiter { waker, expected })
+            .is_none()
+        {
+            self.len += 1;
+        }
     }
 
-    /// Lets a waiter stand in its place while its inner service is not ready.
+    /// Lets a waiter stand in its place while its inner service is not ready, which holds up its lane for a grace.
     pub fn wait_stuck(&mut self, ticket: Ticket, now: Moment, waker: W) {
-        self.stand(
-            ticket,
-            Waiter {
-                waker,
-                expected: now,
-                stuck: true,
-            },
-        );
+        self.wait(ticket, now, waker);
+        self.lanes.entry(ticket.lane).or_default().stuck = true;
+    }
+
+    /// Takes a waiter out of the line that was served: its inner service is ready, and so may those behind it be.
+    pub fn serve(&mut self, ticket: Ticket) {
+        if let Some(waiters) = self.lanes.get_mut(&ticket.lane) {
+            waiters.stuck = false;
+        }
+        self.leave(ticket);
     }
 
     /// Takes a waiter out of the line, if it stands there, and says whether it stood at the head of its lane: then
@@ -111,11 +119,15 @@ impl<W: Clone> Line<W> {
         let Some(waiters) = self.lanes.get_mut(&ticket.lane) else {
             return false;
         };
-        let was_head = waiters.keys().next() == Some(&ticket.number);
-        if waiters.remove(&ticket.number).is_some() {
+        let was_head = waiters.head() == Some(ticket.number);
+        if waiters.standing.remove(&ticket.number).is_some() {
             self.len -= 1;
         }
-        if waiters.is_empty() {
+        if was_head {
+            // The next one in the lane tries by itself.
+            waiters.stuck = false;
+        }
+        if waiters.standing.is_empty() {
             self.lanes.remove(&ticket.lane);
         }
         was_head
@@ -124,62 +136,75 @@ impl<W: Clone> Line<W> {
     /// Says whether the holder of `ticket`, who is here now, comes before all who stand in the line.
     pub fn is_next(&mut self, ticket: Ticket, now: Moment) -> bool {
         self.pass_over_absent(now);
-        let ahead_in_lane = self
-            .lanes
-            .get(&ticket.lane)
-            .is_some_and(|waiters| waiters.range(..ticket.number).next().is_some());
-        let ahead_elsewhere = self
-            .heads()
-            .any(|head| head.lane != ticket.lane && head.number < ticket.number);
-        !ahead_in_lane && !ahead_elsewhere
+        self.oldest_before(ticket).is_none()
     }
 
     /// Returns at most how many stand before the holder of `ticket`.
     #[must_use]
     pub fn ahead(&self, ticket: Ticket) -> usize {
-        let oldest = self
-            .lanes
-            .values()
-            .filter_map(|waiters| waiters.keys().next())
-            .min()
-            .map_or(0, |&oldest| ticket.number.saturating_sub(oldest));
-        usize::try_from(oldest).unwrap_or(usize::MAX).min(self.len)
+        let since = self
+            .oldest_before(ticket)
+            .map_or(0, |oldest| ticket.number - oldest);
+        usize::try_from(since).unwrap_or(usize::MAX).min(self.len)
     }
 
     /// Returns what wakes the one who is next, and expects it from `now` on.
     pub fn wake_next(&mut self, now: Moment) -> Option<W> {
         self.pass_over_absent(now);
         let next = self.heads().min_by_key(|head| head.number)?;
-        let waiter = self.lanes.get_mut(&next.lane)?.get_mut(&next.number)?;
+        let waiter = self
+            .lanes
+            .get_mut(&next.lane)?
+            .standing
+            .get_mut(&next.number)?;
         waiter.expected = waiter.expected.min(now);
         Some(waiter.waker.clone())
     }
 
-    fn stand(&mut self, ticket: Ticket, waiter: Waiter<W>) {
-        let waiters = self.lanes.entry(ticket.lane).or_default();
-        if waiters.insert(ticket.number, waiter).is_none() {
-            self.len += 1;
-        }
+    /// The oldest of those who come before the holder of `ticket`: in its own lane, and the heads of the others.
+    fn oldest_before(&self, ticket: Ticket) -> Option<u64> {
+        let own = self.lanes.get(&ticket.lane).and_then(Waiters::head);
+        let others = self.heads().filter(|head| head.lane != ticket.lane);
+        let before = |number: &u64| *number < ticket.number;
+        own.into_iter()
+            .chain(others.map(|head| head.number))
+            .filter(before)
+            .min()
     }
 
     /// The heads that wait for their departure, not for an inner service.
     fn heads(&self) -> impl Iterator<Item = Ticket> {
-        self.lanes.iter().filter_map(|(&lane, waiters)| {
-            let (&number, head) = waiters.first_key_value()?;
-            (!head.stuck).then_some(Ticket { lane, number })
-        })
+        self.lanes
+            .iter()
+            .filter(|(_, waiters)| !waiters.stuck)
+            .filter_map(|(&lane, waiters)| waiters.head().map(|number| Ticket { lane, number }))
     }
 
     fn pass_over_absent(&mut self, now: Moment) {
         let Self { lanes, len, .. } = self;
         lanes.retain(|_, waiters| {
-            while let Some(head) = waiters.first_entry()
+            while let Some(head) = waiters.standing.first_entry()
                 && head.get().expected + Self::GRACE <= now
             {
                 head.remove();
                 *len -= 1;
             }
-            !waiters.is_empty()
+            !waiters.standing.is_empty()
         });
+    }
+}
+
+impl<W> Waiters<W> {
+    fn head(&self) -> Option<u64> {
+        self.standing.keys().next().copied()
+    }
+}
+
+impl<W> Default for Waiters<W> {
+    fn default() -> Self {
+        Self {
+            standing: BTreeMap::new(),
+            stuck: false,
+        }
     }
 }
