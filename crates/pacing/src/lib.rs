@@ -27,17 +27,16 @@
 //! assert!(second.since(first) >= Duration::from_millis(10));
 //! ```
 
+mod flight_cap;
 mod gate;
 mod line;
 mod moment;
 mod pacer;
 mod quota;
 mod recovery;
+pub mod retry;
 mod schedule;
 mod window;
-
-mod flight_cap;
-pub mod retry;
 
 pub use flight_cap::FlightCap;
 pub use gate::{Gate, Refusal};

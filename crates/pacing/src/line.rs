@@ -18,6 +18,8 @@ pub struct Line<W> {
     len: usize,
     joined: u64,
     opened: u64,
+    /// What woke those who left, until it is taken.
+    dropped: Vec<W>,
 }
 
 /// A group of waiters that wait for the same inner service.
@@ -52,6 +54,7 @@ impl<W> Default for Line<W> {
             len: 0,
             joined: 0,
             opened: 0,
+            dropped: Vec::new(),
         }
     }
 }
@@ -90,12 +93,16 @@ impl<W: Clone> Line<W> {
     /// Lets a waiter stand in its place; it is expected at `expected` and can be woken by `waker` before.
     pub fn wait(&mut self, ticket: Ticket, expected: Moment, waker: W) {
         let waiters = self.lanes.entry(ticket.lane).or_default();
-        if waiters
+        match waiters
             .standing
             .insert(ticket.number, Waiter { waker, expected })
-            .is_none()
         {
-            self.len += 1;
+            None => self.len += 1,
+            Some(before) => self.dropped.push(before.waker),
+        }
+        if waiters.head() == Some(ticket.number) {
+            // It waits for its departure now, whatever it waited for before.
+            waiters.stuck = false;
         }
     }
 
@@ -120,8 +127,9 @@ impl<W: Clone> Line<W> {
             return false;
         };
         let was_head = waiters.head() == Some(ticket.number);
-        if waiters.standing.remove(&ticket.number).is_some() {
+        if let Some(waiter) = waiters.standing.remove(&ticket.number) {
             self.len -= 1;
+            self.dropped.push(waiter.waker);
         }
         if was_head {
             // The next one in the lane tries by itself.
@@ -137,6 +145,12 @@ impl<W: Clone> Line<W> {
     pub fn is_next(&mut self, ticket: Ticket, now: Moment) -> bool {
         self.pass_over_absent(now);
         self.oldest_before(ticket).is_none()
+    }
+
+    /// Says whether a newcomer in `lane`, who is here now, has nobody to wait for.
+    pub fn admits(&mut self, lane: Lane, now: Moment) -> bool {
+        self.pass_over_absent(now);
+        !self.lanes.contains_key(&lane) && self.heads().next().is_none()
     }
 
     /// Returns at most how many stand before the holder of `ticket`.
@@ -161,6 +175,12 @@ impl<W: Clone> Line<W> {
         Some(waiter.waker.clone())
     }
 
+    /// Takes the wakers that are of no more use. Their drop may run foreign code: do that without a lock.
+    #[must_use]
+    pub fn take_dropped(&mut self) -> Vec<W> {
+        std::mem::take(&mut self.dropped)
+    }
+
     /// The oldest of those who come before the holder of `ticket`: in its own lane, and the heads of the others.
     fn oldest_before(&self, ticket: Ticket) -> Option<u64> {
         let own = self.lanes.get(&ticket.lane).and_then(Waiters::head);
@@ -181,12 +201,17 @@ impl<W: Clone> Line<W> {
     }
 
     fn pass_over_absent(&mut self, now: Moment) {
-        let Self { lanes, len, .. } = self;
+        let Self {
+            lanes,
+            len,
+            dropped,
+            ..
+        } = self;
         lanes.retain(|_, waiters| {
             while let Some(head) = waiters.standing.first_entry()
                 && head.get().expected + Self::GRACE <= now
             {
-                head.remove();
+                dropped.push(head.remove().waker);
                 *len -= 1;
             }
             !waiters.standing.is_empty()
@@ -267,6 +292,36 @@ mod tests {
         line.wait_stuck(first, at(0), 1);
         assert!(line.leave(first));
         assert_eq!(line.wake_next(at(0)), Some(2));
+    }
+
+    #[test]
+    fn a_stuck_waiter_that_waits_for_its_departure_again_is_woken() {
+        let (mut line, [first, _]) = line([1, 2]);
+        line.wait_stuck(first, at(0), 1);
+        line.wait(first, at(100), 1);
+        assert_eq!(line.wake_next(at(1)), Some(1));
+    }
+
+    #[test]
+    fn a_newcomer_has_nobody_to_wait_for_but_those_who_come() {
+        let (mut line, [first]) = line([1]);
+        assert!(!line.admits(Lane(1), at(0)) && !line.admits(Lane(2), at(0)));
+        line.wait_stuck(first, at(0), 1);
+        assert!(!line.admits(Lane(1), at(0)) && line.admits(Lane(2), at(0)));
+        assert!(
+            line.admits(Lane(1), at(5)),
+            "the stuck one is absent by now"
+        );
+    }
+
+    #[test]
+    fn the_wakers_of_those_who_left_are_handed_out() {
+        let (mut line, [first, second]) = line([1, 1]);
+        line.wait(first, at(0), 10);
+        line.leave(second);
+        line.wake_next(at(5));
+        assert_eq!(line.take_dropped(), [1, 2, 10]);
+        assert!(line.take_dropped().is_empty());
     }
 
     #[test]
@@ -371,11 +426,15 @@ mod tests {
                         line.wait(ticket, now, tickets.len());
                         tickets.push(ticket);
                         model.waiters.push((lane, Some(now)));
+                        let n = tickets.len() - 1;
+                        model.stuck[lane as usize] &= model.head(lane) != Some(n);
                     }
                     Step::Wait(who, wait) => if let Some(n) = pick(who) {
                         let expected = now + at(wait).since(at(0));
                         line.wait(tickets[n], expected, n);
                         model.waiters[n].1 = Some(expected);
+                        let lane = model.waiters[n].0;
+                        model.stuck[lane as usize] &= model.head(lane) != Some(n);
                     },
                     Step::Stuck(who) => if let Some(n) = pick(who) {
                         line.wait_stuck(tickets[n], now, n);

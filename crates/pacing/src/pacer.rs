@@ -127,7 +127,10 @@ impl Pacer {
     }
 
     fn refuse(&mut self, departure: Departure, now: Moment, retry_after: Option<Duration>) {
-        let hint = retry_after.map(|time| time.min(self.quota.longest_retry_after()));
+        // "At once" to a request that was just refused is no time to name.
+        let hint = retry_after
+            .filter(|time| !time.is_zero())
+            .map(|time| time.min(self.quota.longest_retry_after()));
         let pause = self.quota.counted_window() + self.quota.jitter();
         match self.gate.refuse(departure.sent, now, hint, pause) {
             Refusal::New => self.recovery.lower(now, self.gate.open_from()),

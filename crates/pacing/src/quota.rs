@@ -83,7 +83,7 @@ impl Quota {
     /// Assumes that the time a request takes to reach the server's counter varies by at most `spread`.
     ///
     /// The default is 100 ms, at most 366 days are used. It costs throughput, above all in short windows: departures
-    /// are spaced by (window + spread) / (limit - 1).
+    /// are [spaced](Self::spacing) by that much more.
     #[must_use]
     pub const fn jitter_ceiling(self, spread: Duration) -> Self {
         Self {
@@ -133,8 +133,8 @@ impl Quota {
         Duration::from_nanos(window + window.div_ceil(2_000)) + Duration::from_millis(1)
     }
 
-    /// Returns the time between departures at the full rate, rounded up to a nanosecond:
-    /// (window + jitter + lateness) / (limit - 1), and twice the dividend for a limit of one.
+    /// Returns the time between departures at the full rate, rounded up to a nanosecond: (window + jitter + lateness) /
+    /// (limit - 1), and twice the dividend for a limit of one. Lateness is 2 ms, the grain of common timers twice.
     #[must_use]
     pub fn spacing(&self) -> Duration {
         let span = self.counted_window() + self.jitter_ceiling + LATENESS;

@@ -42,7 +42,7 @@ impl Recovery {
     pub fn lower(&mut self, now: Moment, reopens: Moment) {
         let relapse = self
             .reopened
-            .is_some_and(|reopened| now < reopened + self.window * RELAPSE_WINDOWS);
+            .is_some_and(|reopened| now < reopened + self.window.saturating_mul(RELAPSE_WINDOWS));
         let kept = if relapse {
             AFTER_RELAPSE
         } else {
@@ -118,6 +118,14 @@ mod tests {
         let shares = [0, 1, 30, 31, 40].map(|second| recovery.share_at(at(second)));
         assert_eq!(shares, [200_000, 205_000, 350_000, 380_000, 650_000]);
         assert_eq!(recovery.share_at(at(1_000_000)), FULL);
+    }
+
+    #[test]
+    fn the_longest_window_does_not_overflow() {
+        let mut recovery = Recovery::full(Duration::MAX);
+        recovery.lower(at(0), at(1));
+        recovery.lower(at(2), at(3));
+        assert_eq!(recovery.share_at(at(3)), 560_000);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::{Moment, Quota};
 
 /// Up to this limit every answer is remembered by itself; above it, in buckets.
 const EXACT: u32 = 1_024;
-/// The buckets of a window. An answer frees its slot up to one bucket late: 0.4 % of the window.
+/// The buckets above it. A slot is freed up to one bucket late: 0.4 % of the time that it is held.
 const BUCKETS: u64 = 256;
 
 /// The acknowledged window: counts every request that may still count at the server.
@@ -21,8 +21,8 @@ const BUCKETS: u64 = 256;
 /// A request that was given up keeps its slot for W plus the quota's
 /// [`max_transit`](Quota::max_transit), since it may still be on its way.
 ///
-/// Memory is bounded whatever the limit is: up to a limit of 1,024 one entry an answer, above it 256 buckets a window,
-/// rounded so that a slot is freed late and never early.
+/// Memory is bounded whatever the limit is: up to a limit of 1,024 one entry an answer, above it 256 buckets for all that
+/// was answered and 256 for all that was given up, rounded so that a slot is freed late and never early.
 #[derive(Clone, Debug)]
 pub struct Window {
     limit: u32,
@@ -49,18 +49,17 @@ impl Window {
     #[must_use]
     pub fn new(quota: &Quota) -> Self {
         let span = quota.counted_window();
-        let grain = if quota.limit() <= EXACT {
-            1
-        } else {
-            nanos(span) / BUCKETS
+        let buckets_of = |held: Duration| match quota.limit() <= EXACT {
+            true => Slots::new(1),
+            false => Slots::new(nanos(held) / BUCKETS),
         };
         Self {
             limit: quota.limit(),
             span,
             transit: quota.transit(),
             in_flight: 0,
-            answered: Slots::new(grain),
-            abandoned: Slots::new(grain),
+            answered: buckets_of(span),
+            abandoned: buckets_of(span + quota.transit()),
         }
     }
 
@@ -211,6 +210,18 @@ mod tests {
             window.room(Moment::from_nanos(micros * 10_000));
         }
         assert!(window.answered.entries.len() <= 258);
+    }
+
+    #[test]
+    fn memory_stays_bounded_when_everything_is_given_up() {
+        let quota = Quota::new(u32::MAX, Duration::from_millis(10)).unwrap();
+        let mut window = Window::new(&quota.max_transit(Duration::from_secs(3_600)));
+        for millis in 0..20_000 {
+            window.depart();
+            window.abandon(at(millis * 200));
+            window.room(at(millis * 200));
+        }
+        assert!(window.abandoned.entries.len() <= 258);
     }
 
     #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,9 @@ use tokio::time::Instant;
 /// Turns tokio's clock into the moments of one shared state.
 ///
 /// The state may outlive a runtime and be used from several, whose clocks differ where one is paused. A clock that went
-/// back is another runtime's: the state's time goes on from where it stood, so that what was left to wait stays left.
+/// back is another runtime's: the state's time goes on from where it stood, so that what was left to wait stays left. A
+/// clock that is ahead takes the state's time along: between runtimes whose clocks differ nobody waits for ever, but the
+/// limit holds only within each.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     last: Option<Reading>,

@@ -36,7 +36,7 @@
 //!
 //! A clone shares the state of its original: of a layer, a service, or a stack of them. Two layers made by two calls of
 //! `new` share nothing. Inner services must be `Clone`, as a hyper client is. Dropping a future stops its work and gives
-//! everything back.
+//! back its place and its permit; a request that has left keeps counting for the limit.
 //!
 //! Waiting needs a tokio runtime with its timer; making a layer or a service needs none.
 //!
@@ -48,6 +48,7 @@ mod line;
 mod random;
 pub mod rate;
 pub mod retry;
+mod retry_after;
 mod was_sent;
 
 pub use concurrency::{Concurrency, ConcurrencyLayer};

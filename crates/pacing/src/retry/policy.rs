@@ -7,8 +7,8 @@ use super::{Backoff, wait_at_least};
 /// How often to try, and how long to wait in between.
 ///
 /// By default a request is sent four times at most, with full jitter from 200 ms to 10 s in between. A 429 that says
-/// when to come back does not use up one of these attempts, but that may happen 20 times at most. A server that asks
-/// for more than five minutes is not asked again.
+/// when to come back, in more than zero seconds, does not use up one of these attempts, but that may happen 20 times at
+/// most. A server that asks for more than five minutes is not asked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     attempts: u32,
@@ -18,7 +18,8 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Sends a request `attempts` times at most, the first included. One means never again, and so does zero.
+    /// Sends a request `attempts` times at most, the first included; zero counts as one. A 429 that says when to come back
+    /// is not counted: see [`throttled`](Self::throttled).
     #[must_use]
     pub const fn attempts(self, attempts: u32) -> Self {
         Self { attempts, ..self }
@@ -109,8 +110,8 @@ impl Attempts {
             return None;
         }
         match failure {
-            Failure::Throttled(Some(hint)) => self.after_throttled(hint, rng),
-            Failure::Throttled(None) | Failure::Transient(_) => self.after_failed(hint, rng),
+            Failure::Throttled(Some(hint)) if !hint.is_zero() => self.after_throttled(hint, rng),
+            Failure::Throttled(_) | Failure::Transient(_) => self.after_failed(hint, rng),
         }
     }
 
@@ -183,6 +184,13 @@ mod tests {
         let waits = waits(RetryPolicy::default(), Failure::Transient(seconds(30)));
         assert_eq!(waits.len(), 3);
         assert!(waits.iter().all(|wait| *wait >= Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_refusal_that_says_at_once_is_backed_off_from_and_uses_an_attempt() {
+        let waits = waits(RetryPolicy::default(), Failure::Throttled(seconds(0)));
+        assert_eq!(waits.len(), 3);
+        assert!(waits.iter().all(|wait| !wait.is_zero()));
     }
 
     #[test]

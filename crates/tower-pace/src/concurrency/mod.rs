@@ -4,8 +4,9 @@
 //! body has ended, failed or was dropped, when the call failed, or when the service or future that holds it is dropped.
 //! A body that nobody reads keeps its permit: read bodies, or drop them.
 //!
-//! A free permit is not handed to a waiter: the waiter is woken, and if it does not come within some milliseconds the
-//! next one may take it. No permit is held while the inner service is not ready.
+//! A free permit is not handed to a waiter: the waiter is woken, and if it does not come within 5 ms the next one may take
+//! it. So k parked waiters cost those behind them 5 ms each, and up to 100 ms in all before the first is missed, once. No
+//! permit is held while the inner service is not ready.
 
 mod body;
 mod future;

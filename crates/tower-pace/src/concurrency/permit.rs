@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use pacing::{Due, Moment};
 
-use crate::line::{Freed, Queue, Resource};
+use crate::line::{Queue, Resource, Wake};
 
 /// How many may be in flight, and how many are.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         self.queue.change(|permits, _| {
             permits.in_flight -= 1;
-            Freed::Answer
+            Wake::IfAwaited
         });
     }
 }

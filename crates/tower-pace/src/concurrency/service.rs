@@ -49,8 +49,7 @@ impl<S> Concurrency<S> {
     fn poll_permit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.permit.is_none() {
             ready!(self.waiter.poll_turn(cx));
-            let claimed = self.waiter.claim();
-            self.permit = claimed.map(|()| Permit::claimed(Arc::clone(self.waiter.queue())));
+            self.permit = self.waiter.claim(|queue, ()| Permit::claimed(queue));
         }
         Poll::Ready(())
     }

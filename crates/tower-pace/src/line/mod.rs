@@ -7,5 +7,5 @@
 mod queue;
 mod waiter;
 
-pub(crate) use queue::{Freed, Queue, Resource};
+pub(crate) use queue::{Queue, Resource, Wake};
 pub(crate) use waiter::Waiter;

@@ -38,7 +38,7 @@ struct State<R> {
     clock: Clock,
     line: Line<Waker>,
     resource: R,
-    /// Somebody was told to wait for an answer, so that the next answer must wake who is next.
+    /// The last who asked was told to wait for an answer, so that every answer must wake who is next.
     awaited: bool,
 }
 
@@ -70,29 +70,38 @@ impl<R: Resource> Queue<R> {
     pub(crate) fn turn(&self, lane: Lane, ticket: Option<Ticket>, waker: &Waker) -> Turn {
         let mut state = self.lock();
         let now = state.clock.read();
-        if state.may_claim(ticket, now.moment) {
-            return Turn::Come;
-        }
-        let ticket = ticket.unwrap_or_else(|| state.line.join(lane));
-        let expected = state.expected(ticket, now.moment);
-        state.line.wait(ticket, expected, waker.clone());
-        Turn::Wait(ticket, now.instant_of(expected))
+        let turn = if state.may_claim(lane, ticket, now.moment) {
+            Turn::Come
+        } else {
+            let ticket = ticket.unwrap_or_else(|| state.line.join(lane));
+            let expected = state.expected(ticket, now.moment);
+            state.line.wait(ticket, expected, waker.clone());
+            Turn::Wait(ticket, now.instant_of(expected))
+        };
+        unlock(state, None);
+        turn
     }
 
-    /// Claims what is due, if it still is and the holder of `ticket`, or a newcomer, is still next.
-    pub(crate) fn claim(&self, ticket: Option<Ticket>) -> Option<R::Claim> {
+    /// Claims what is due, if it still is and the holder of `ticket`, or a newcomer, is still next. `guard` wraps the claim
+    /// before anyone is woken: a waker that panics must not lose it.
+    pub(crate) fn claim<G>(
+        &self,
+        lane: Lane,
+        ticket: Option<Ticket>,
+        guard: impl FnOnce(R::Claim) -> G,
+    ) -> Option<G> {
         let mut state = self.lock();
         let now = state.clock.read().moment;
-        if !state.may_claim(ticket, now) {
+        if !state.may_claim(lane, ticket, now) {
+            unlock(state, None);
             return None;
         }
-        let claim = state.resource.claim(now);
+        let claim = guard(state.resource.claim(now));
         if let Some(ticket) = ticket {
             state.line.serve(ticket);
         }
         let next = state.next(now);
-        drop(state);
-        wake(next);
+        unlock(state, next);
         Some(claim)
     }
 
@@ -103,8 +112,7 @@ impl<R: Resource> Queue<R> {
         let ticket = ticket.unwrap_or_else(|| state.line.join(lane));
         state.line.wait_stuck(ticket, now, waker.clone());
         let next = state.next(now);
-        drop(state);
-        wake(next);
+        unlock(state, next);
         ticket
     }
 
@@ -117,47 +125,45 @@ impl<R: Resource> Queue<R> {
         } else {
             None
         };
-        drop(state);
-        wake(next);
+        unlock(state, next);
     }
 
-    /// Changes the resource by `change`, which says whether a claim may have become due that was not.
-    pub(crate) fn change(&self, change: impl FnOnce(&mut R, Moment) -> Freed) {
+    /// Changes the resource by `change`, which says whom that concerns.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut R, Moment) -> Wake) {
         let mut state = self.lock();
         let now = state.clock.read().moment;
-        let freed = change(&mut state.resource, now);
-        let next = state.woken_by(freed, now);
-        drop(state);
-        wake(next);
+        let wake = change(&mut state.resource, now);
+        let next = state.woken_by(wake, now);
+        unlock(state, next);
     }
 
-    /// Every change of the state is complete before anything that could panic runs, so a poisoned lock hides no damage.
+    /// Nothing that could panic runs between two halves of a change, so a poisoned lock hides no damage.
     fn lock(&self) -> MutexGuard<'_, State<R>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a change may have set free.
+/// Whom a change of the resource concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Freed {
-    /// What somebody who waits for an answer may claim.
-    Answer,
-    /// What whoever is next may claim.
-    Claim,
+pub(crate) enum Wake {
+    /// Whoever is next, if it was told to wait for an answer.
+    IfAwaited,
+    /// Whoever is next.
+    Always,
 }
 
 impl<R: Resource> State<R> {
-    fn may_claim(&mut self, ticket: Option<Ticket>, now: Moment) -> bool {
+    fn may_claim(&mut self, lane: Lane, ticket: Option<Ticket>, now: Moment) -> bool {
         let next = match ticket {
             Some(ticket) => self.line.is_next(ticket, now),
-            None => self.line.is_empty(),
+            None => self.line.admits(lane, now),
         };
         next && self.due(now) == Due::Now
     }
 
     fn due(&mut self, now: Moment) -> Due {
         let due = self.resource.due(now);
-        self.awaited |= due == Due::OnAnswer;
+        self.awaited = due == Due::OnAnswer;
         due
     }
 
@@ -182,18 +188,20 @@ impl<R: Resource> State<R> {
         self.line.wake_next(now)
     }
 
-    fn woken_by(&mut self, freed: Freed, now: Moment) -> Option<Waker> {
-        if freed == Freed::Answer && !self.awaited {
+    fn woken_by(&mut self, wake: Wake, now: Moment) -> Option<Waker> {
+        if wake == Wake::IfAwaited && !self.awaited {
             return None;
         }
-        self.awaited = false;
         self.line.wake_next(now)
     }
 }
 
-/// Wakers run foreign code, so the lock must not be held.
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
+/// Wakers run foreign code, when they wake and when they are dropped, so the lock must not be held.
+fn unlock<R>(mut state: MutexGuard<'_, State<R>>, next: Option<Waker>) {
+    let dropped = state.line.take_dropped();
+    drop(state);
+    drop(dropped);
+    if let Some(waker) = next {
         waker.wake();
     }
 }

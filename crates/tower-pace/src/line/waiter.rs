@@ -20,7 +20,6 @@ pub(crate) struct Waiter<R: Resource> {
 struct Place<R: Resource> {
     queue: Arc<Queue<R>>,
     ticket: Ticket,
-    /// Made in the runtime of the first wait, and only there.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -43,9 +42,11 @@ impl<R: Resource> Waiter<R> {
         }
     }
 
-    /// Claims, if it still is this waiter's turn. The place in the line stays until [`leave`](Self::leave).
-    pub(crate) fn claim(&self) -> Option<R::Claim> {
-        self.queue.claim(self.ticket())
+    /// Claims, if it still is this waiter's turn, and wraps the claim with `guard`. The place in the line stays until
+    /// [`leave`](Self::leave).
+    pub(crate) fn claim<G>(&self, guard: impl FnOnce(Arc<Queue<R>>, R::Claim) -> G) -> Option<G> {
+        let guard = |claim| guard(Arc::clone(&self.queue), claim);
+        self.queue.claim(self.lane, self.ticket(), guard)
     }
 
     /// Keeps the place while the inner service, which holds the waker of `cx`, is not ready.
@@ -57,10 +58,6 @@ impl<R: Resource> Waiter<R> {
     /// Gives up the place in the line.
     pub(crate) fn leave(&mut self) {
         self.place = None;
-    }
-
-    pub(crate) fn queue(&self) -> &Arc<Queue<R>> {
-        &self.queue
     }
 
     fn ticket(&self) -> Option<Ticket> {
@@ -85,12 +82,14 @@ impl<R: Resource> Clone for Waiter<R> {
 
 impl<R: Resource> Place<R> {
     fn poll_until(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if timer.deadline() != until {
-            timer.as_mut().reset(until);
-        }
+        let timer = match &mut self.timer {
+            // Made anew where it stands: a reset would leave it in the runtime of the last wait, which may be gone.
+            Some(timer) => {
+                timer.as_mut().set(sleep_until(until));
+                timer
+            }
+            none => none.insert(Box::pin(sleep_until(until))),
+        };
         timer.as_mut().poll(cx)
     }
 }

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -8,7 +9,7 @@ use pacing::Pacer;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::pacer::Flight;
+use super::flight::Flight;
 use crate::line::Waiter;
 use crate::was_sent;
 
@@ -33,8 +34,8 @@ pin_project! {
     where
         S: Service<Request<B>>,
     {
-        // Waiting for its turn, and then for the inner service => InFlight
-        Waiting { inner: S, request: Option<Request<B>>, waiter: Waiter<Pacer> },
+        // Waiting for its turn, and then for the inner service => InFlight, or the end
+        Waiting { candidate: Candidate<S>, request: Option<Request<B>> },
         // Sent => the end
         InFlight { #[pin] response: S::Future, flight: Flight },
     }
@@ -47,9 +48,12 @@ where
     pub(super) fn new(inner: S, request: Request<B>, waiter: Waiter<Pacer>) -> Self {
         Self {
             state: State::Waiting {
-                inner,
+                candidate: Candidate {
+                    inner,
+                    asked: false,
+                    waiter,
+                },
                 request: Some(request),
-                waiter,
             },
         }
     }
@@ -66,14 +70,10 @@ where
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
-                StateProj::Waiting {
-                    inner,
-                    request,
-                    waiter,
-                } => {
-                    let flight = ready!(poll_departure(inner, waiter, cx))?;
+                StateProj::Waiting { candidate, request } => {
+                    let flight = ready!(candidate.poll_departure(cx))?;
                     let request = request.take().expect("a request departs once");
-                    let response = inner.call(request);
+                    let response = candidate.inner.call(request);
                     state.set(State::InFlight { response, flight });
                 }
                 StateProj::InFlight { response, flight } => {
@@ -86,29 +86,56 @@ where
     }
 }
 
-/// Waits for the turn, then for the inner service, and departs if it still is the turn. Otherwise the inner service is
-/// replaced by a clone, so that what its readiness reserved is free for others, and the waiting starts again.
-fn poll_departure<S, B>(
-    inner: &mut S,
-    waiter: &mut Waiter<Pacer>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<Flight, S::Error>>
-where
-    S: Service<Request<B>> + Clone,
-{
-    loop {
-        ready!(waiter.poll_turn(cx));
-        match inner.poll_ready(cx) {
-            Poll::Ready(ready) => ready?,
-            Poll::Pending => {
-                waiter.wait_stuck(cx);
+/// A request's inner service and its way to the turn.
+struct Candidate<S> {
+    inner: S,
+    /// Whether the inner service was asked for readiness, for which it may have reserved something.
+    asked: bool,
+    waiter: Waiter<Pacer>,
+}
+
+impl<S> Candidate<S> {
+    /// Waits for the turn, then for the inner service, and departs if it still is the turn; otherwise starts again.
+    fn poll_departure<B>(&mut self, cx: &mut Context<'_>) -> Poll<Result<Flight, S::Error>>
+    where
+        S: Service<Request<B>> + Clone,
+    {
+        loop {
+            if self.waiter.poll_turn(cx).is_pending() {
+                self.give_back();
                 return Poll::Pending;
             }
+            if let Err(error) = ready!(self.poll_inner(cx)) {
+                self.waiter.leave();
+                return Poll::Ready(Err(error));
+            }
+            if let Some(flight) = self.waiter.claim(Flight::new) {
+                return Poll::Ready(Ok(flight));
+            }
+            self.give_back();
         }
-        if let Some(departure) = waiter.claim() {
-            return Poll::Ready(Ok(Flight::new(waiter.queue().clone(), departure)));
+    }
+
+    fn poll_inner<B>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>>
+    where
+        S: Service<Request<B>>,
+    {
+        self.asked = true;
+        let ready = self.inner.poll_ready(cx);
+        if ready.is_pending() {
+            self.waiter.wait_stuck(cx);
         }
-        *inner = inner.clone();
+        ready
+    }
+
+    /// Lets go of what readiness reserved: nothing is held while the turn is waited for. A clone has reserved nothing.
+    fn give_back(&mut self)
+    where
+        S: Clone,
+    {
+        if mem::take(&mut self.asked) {
+            self.inner = self.inner.clone();
+        }
     }
 }
 

@@ -6,6 +6,9 @@
 //! that it never left ([`was_sent`](crate::was_sent)). How long to wait: [`RetryPolicy`] says it, and `Retry-After` (in
 //! seconds) is never undercut.
 //!
+//! A request is cloned before each attempt that another may follow, with its body and all its extensions, whether or not
+//! it may be replayed: any request may be refused with a 429.
+//!
 //! Put this layer outside of the rate limit and of the concurrency limit: every attempt then pays both, and nothing is
 //! held during a backoff. A response that is not returned is dropped before the wait.
 

@@ -1,8 +1,7 @@
-use std::time::Duration;
+use http::{Method, Request, Response};
+use pacing::retry::{Failure, Verdict};
 
-use http::{HeaderMap, Method, Request, Response, header};
-use pacing::retry::{Failure, Verdict, parse_retry_after};
-
+use crate::retry_after::retry_after;
 use crate::was_sent;
 
 /// Marks a request, in its extensions, as one that has the same effect however often it arrives.
@@ -19,8 +18,8 @@ use crate::was_sent;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Replay;
 
-/// Says, in the extensions of a request that is sent again, which attempt it is. The second one is `Attempt(2)`; the
-/// first carries none.
+/// Says, in the extensions of a request that is sent again, which attempt it is: `Attempt(2)` and so on. The first one
+/// carries only what the caller may have put there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt(
     /// The number of the attempt, counting from 1.
@@ -55,8 +54,4 @@ pub(super) fn failure<C, E: 'static>(
         },
         Err(error) => (may_replay || !was_sent(error)).then_some(Failure::Transient(None)),
     }
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    parse_retry_after(headers.get(header::RETRY_AFTER)?.as_bytes())
 }

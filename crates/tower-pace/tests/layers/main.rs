@@ -2,6 +2,7 @@
 
 mod concurrency;
 mod line;
+mod mended;
 mod order;
 mod rate;
 mod retry;

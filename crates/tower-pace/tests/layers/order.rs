@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tower::{Layer, ServiceExt};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
 
 use crate::server::{Server, get, millis, now, status};
 
 const CALLERS: usize = 50;
 
-/// A server that holds everything from the third request on until three seconds have passed, then answers in bulk.
+/// A server that answers nothing for three seconds, and then everything at once.
 fn stalling() -> Server {
-    Server::new(Duration::from_secs(3), |_| status(200))
+    Server::answering_from(now() + Duration::from_secs(3))
 }
 
 fn most_within_a_second(server: &Server) -> usize {
@@ -51,13 +51,31 @@ fn retry() -> RetryLayer {
     RetryLayer::new(RetryPolicy::default()).seed(1)
 }
 
-/// Tokens that are taken before a permit is waited for are spent late, in a lump, when permits come free in bulk.
+fn closest_departures(server: &Server) -> Duration {
+    let calls = server.calls();
+    calls
+        .windows(2)
+        .map(|pair| pair[1] - pair[0])
+        .min()
+        .unwrap()
+}
+
+/// Departures that are taken before a permit is waited for are spent late, in a lump, when permits come free in bulk.
 #[tokio::test(start_paused = true)]
 async fn permits_freed_in_bulk_make_no_burst_at_the_wire() {
+    let quota = Quota::per_second(100);
     let server = stalling();
-    send_all!(retry().layer(rate().layer(ConcurrencyLayer::new(20).layer(server.clone()))));
-    assert_eq!(server.calls().len(), CALLERS);
-    assert!(most_within_a_second(&server) <= 10);
+    send_all!(RateLimitLayer::new(quota).layer(ConcurrencyLayer::new(10).layer(server.clone())));
+    assert!(closest_departures(&server) >= quota.spacing() - millis(2));
+
+    let naive = stalling();
+    let bound = ConcurrencyLayer::new(10).layer(naive.clone());
+    let departure_first = service_fn(move |request| bound.clone().oneshot(request));
+    send_all!(RateLimitLayer::new(quota).layer(departure_first));
+    assert!(
+        closest_departures(&naive) < millis(2),
+        "the test would notice"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -232,3 +232,13 @@ async fn a_future_that_is_never_polled_costs_nothing() {
     send_all(&service, 1).await;
     assert!(now() - start < 2 * INTERVAL);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_429_that_says_at_once_closes_the_gate_for_a_window() {
+    let server = Server::new(millis(0), |n| match n {
+        0 => status_with_retry_after(429, 0),
+        _ => status(200),
+    });
+    send_all(&layer().layer(server.clone()), 2).await;
+    assert!(gaps(&server)[0] >= millis(1_100));
+}

@@ -166,3 +166,12 @@ async fn one_permit_and_a_503_first_is_no_deadlock() {
     assert_eq!(call.await.unwrap().unwrap().status(), 200);
     assert_eq!(server.calls().len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_429_that_says_at_once_is_not_hammered() {
+    let server = Server::new(millis(0), |_| status_with_retry_after(429, 0));
+    layered(server.clone()).oneshot(get()).await.unwrap();
+    let calls = server.calls();
+    assert_eq!(calls.len(), 4);
+    assert!(calls.windows(2).all(|pair| pair[1] > pair[0]));
+}

@@ -18,6 +18,7 @@ type Script = dyn Fn(usize) -> Reply + Send + Sync;
 pub(crate) struct Server {
     script: Arc<Script>,
     delay: Duration,
+    silent_until: Option<Instant>,
     calls: Arc<Mutex<Vec<Instant>>>,
 }
 
@@ -30,7 +31,16 @@ impl Server {
         Self {
             script: Arc::new(script),
             delay,
+            silent_until: None,
             calls: Arc::default(),
+        }
+    }
+
+    /// Answers nothing before `moment`, and a millisecond after the request from then on.
+    pub(crate) fn answering_from(moment: Instant) -> Self {
+        Self {
+            silent_until: Some(moment),
+            ..Self::new(millis(1), |_| status(200))
         }
     }
 
@@ -56,9 +66,12 @@ impl<B: Send + 'static> Service<Request<B>> for Server {
         let mut calls = self.calls.lock().unwrap();
         let reply = (self.script)(calls.len());
         calls.push(now());
-        let delay = self.delay;
+        let answered = now() + self.delay;
+        let answered = self
+            .silent_until
+            .map_or(answered, |moment| answered.max(moment));
         Box::pin(async move {
-            tokio::time::sleep(delay).await;
+            tokio::time::sleep_until(answered).await;
             Ok(reply)
         })
     }

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode, header};
-use pacing::retry::parse_retry_after;
+use http::{HeaderMap, StatusCode};
 use pacing::{Departure, Due, Feedback, Moment, Pacer};
 
-use crate::line::{Freed, Queue, Resource};
+use crate::line::{Queue, Resource, Wake};
+use crate::retry_after::retry_after;
 
 impl Resource for Pacer {
     type Claim = Departure;
@@ -45,7 +45,7 @@ impl Flight {
             StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => self.abandon(),
             _ => self.end(|pacer, departure, now| {
                 pacer.answer(departure, now, feedback(status, headers));
-                Freed::Answer
+                Wake::IfAwaited
             }),
         }
     }
@@ -54,7 +54,7 @@ impl Flight {
     pub(super) fn abandon(&mut self) {
         self.end(|pacer, departure, now| {
             pacer.abandon(departure, now);
-            Freed::Answer
+            Wake::IfAwaited
         });
     }
 
@@ -62,11 +62,11 @@ impl Flight {
     pub(super) fn refund(&mut self) {
         self.end(|pacer, departure, _| {
             pacer.refund(departure);
-            Freed::Claim
+            Wake::Always
         });
     }
 
-    fn end(&mut self, how: impl FnOnce(&mut Pacer, Departure, Moment) -> Freed) {
+    fn end(&mut self, how: impl FnOnce(&mut Pacer, Departure, Moment) -> Wake) {
         if let Some(departure) = self.departure.take() {
             self.queue.change(|pacer, now| how(pacer, departure, now));
         }
@@ -80,9 +80,7 @@ impl Drop for Flight {
 }
 
 fn feedback(status: StatusCode, headers: &HeaderMap) -> Feedback {
-    let retry_after = headers
-        .get(header::RETRY_AFTER)
-        .and_then(|value| parse_retry_after(value.as_bytes()));
+    let retry_after = retry_after(headers);
     match (status, retry_after) {
         (StatusCode::TOO_MANY_REQUESTS, _) => Feedback::Refused(retry_after),
         (StatusCode::SERVICE_UNAVAILABLE, Some(_)) => Feedback::Refused(retry_after),
@@ -93,7 +91,7 @@ fn feedback(status: StatusCode, headers: &HeaderMap) -> Feedback {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderValue, header};
 
     use super::*;
 
