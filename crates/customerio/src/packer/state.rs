@@ -16,7 +16,8 @@ const MAX_STOPPED: usize = 100_000;
 /// Keeps operations waiting, and gives them out in requests.
 ///
 /// A lane of which one operation ended [`Outcome::Unknown`] is stopped: what waits in it comes out as not sent, and
-/// nothing more is taken for it. After 100,000 stopped lanes every lane counts as stopped, so that memory stays bounded.
+/// nothing more is taken for it. After 100,000 stopped lanes every lane counts as stopped, so that memory stays
+/// bounded.
 #[derive(Debug)]
 pub struct Packer<T> {
     lanes: HashMap<Lane, Waiting<T>>,
@@ -150,7 +151,8 @@ impl<T> Packer<T> {
 
     /// Takes the outcomes of a parcel, one for each operation in the order of the request, and opens its lanes.
     ///
-    /// Returns tags with outcomes: those of the parcel, in order, then those of operations that waited behind one that ended unknown.
+    /// Returns tags with outcomes: those of the parcel, in order, then those of operations that waited behind one that
+    /// ended unknown.
     ///
     /// # Panics
     ///
