@@ -6,15 +6,15 @@ use http::HeaderValue;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{InvalidInput, Region};
+use crate::InvalidInput;
 
 const SITE_ID: &str = "CUSTOMERIO_SITE_ID";
 const API_KEY: &str = "CUSTOMERIO_TRACK_API_KEY";
-const REGION: &str = "CUSTOMERIO_REGION";
 
 /// Holds the site id and the Track API key of one workspace.
 ///
-/// It has no `Display` and no `Serialize`, its `Debug` shows neither part, and the key is wiped from memory when it is dropped.
+/// It has no `Display` and no `Serialize`, its `Debug` shows neither part, and the key is wiped from memory when it is
+/// dropped.
 ///
 /// ```
 /// use customerio::Credentials;
@@ -96,20 +96,6 @@ impl Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credentials([redacted])")
-    }
-}
-
-impl Region {
-    /// Reads `CUSTOMERIO_REGION` from the environment; not set or empty means [`Region::Us`].
-    ///
-    /// # Errors
-    ///
-    /// It is set to something that is no region.
-    pub fn from_env() -> Result<Self, InvalidInput> {
-        match env::var(REGION) {
-            Ok(name) if !name.is_empty() => name.parse(),
-            Ok(_) | Err(_) => Ok(Self::default()),
-        }
     }
 }
 

@@ -5,8 +5,8 @@ use crate::{Cause, Failure, Outcome, Request, Settlement};
 
 /// Carries one request to the outcomes of all its operations, through every resending that the responses ask for.
 ///
-/// Loop: send [`request`](Self::request), then give its [`answer`](Self::answer) or [`failure`](Self::fail), until none is left.
-/// Attempts and their waits are the sender's business; give only what counts in the end.
+/// Loop: send [`request`](Self::request), then give its [`answer`](Self::answer) or [`failure`](Self::fail), until
+/// none is left. Attempts and their waits are the sender's business; give only what counts in the end.
 ///
 /// After a part whose fate is unknown, the rest is not sent: it may hold later operations of the same people.
 #[derive(Debug)]

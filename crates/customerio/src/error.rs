@@ -107,14 +107,14 @@ impl fmt::Display for Problem {
                 "contains `@`, so version 1 of the API takes it for an email; name it as an email, or use version 2",
             ),
             Self::LooksLikeCioId => f.write_str(
-                "starts with `cio_`, so version 1 of the API takes it for a cio_id; name it as a cio_id, or use version 2",
+                "starts with `cio_`, so version 1 of the API takes it for a cio_id; name it as one, or use version 2",
             ),
             Self::Malformed(why) => f.write_str(why),
             Self::NotFinite => f.write_str(
                 "holds a number that is not finite, which JSON cannot carry; send a number or leave it out",
             ),
             Self::NotAnObject => f.write_str("are not an object; give names with values"),
-            Self::NotSerializable => f.write_str("cannot be written as JSON; use maps with string keys, lists and plain values"),
+            Self::NotSerializable => f.write_str("cannot be written as JSON; use string keys, lists and plain values"),
             Self::TooLong { bytes, limit } => {
                 write!(f, "takes {bytes} bytes, over the limit of {limit}; shorten it")
             }

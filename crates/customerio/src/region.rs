@@ -1,7 +1,10 @@
-use std::fmt;
+use std::ffi::OsStr;
 use std::str::FromStr;
+use std::{env, fmt};
 
 use crate::InvalidInput;
+
+const REGION: &str = "CUSTOMERIO_REGION";
 
 /// Names the data center that holds an account.
 ///
@@ -21,6 +24,22 @@ pub enum Region {
 }
 
 impl Region {
+    /// Reads `CUSTOMERIO_REGION` from the environment; not set or empty means [`Region::Us`].
+    ///
+    /// # Errors
+    ///
+    /// It is set to something that is no region.
+    pub fn from_env() -> Result<Self, InvalidInput> {
+        Self::from_variable(env::var_os(REGION).as_deref())
+    }
+
+    fn from_variable(value: Option<&OsStr>) -> Result<Self, InvalidInput> {
+        match value.filter(|value| !value.is_empty()) {
+            Some(name) => name.to_string_lossy().parse(),
+            None => Ok(Self::default()),
+        }
+    }
+
     /// Returns the base URL of the Track API in this region.
     #[must_use]
     pub const fn track_url(self) -> &'static str {
@@ -59,5 +78,31 @@ impl fmt::Display for Region {
             Self::Eu => "eu",
             Self::Us => "us",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_names_a_region_or_nothing() {
+        let check = |value: Option<&str>, expected| {
+            let region = Region::from_variable(value.map(OsStr::new));
+            assert_eq!(region.ok(), expected, "{value:?}");
+        };
+        check(None, Some(Region::Us));
+        check(Some(""), Some(Region::Us));
+        check(Some("eu"), Some(Region::Eu));
+        check(Some("US"), Some(Region::Us));
+        check(Some("moon"), None);
+    }
+
+    #[test]
+    fn hosts_are_compared_as_a_whole() {
+        let check = |host, expected| assert_eq!(Region::of_host(host), expected, "{host}");
+        check("track.customer.io", Some(Region::Us));
+        check("track-eu.customer.io", Some(Region::Eu));
+        check("track-eu.customer.io.example.com", None);
     }
 }

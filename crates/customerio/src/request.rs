@@ -79,7 +79,8 @@ impl Request {
         }
     }
 
-    /// Returns whether sending it again changes nothing, so that an ambiguous failure may be followed by another attempt.
+    /// Returns whether sending it again changes nothing, so that an ambiguous failure may be followed by another
+    /// attempt.
     #[must_use]
     pub fn may_replay(&self) -> bool {
         match &self.content {

@@ -7,7 +7,8 @@ use crate::InvalidInput;
 /// The first second of the year 1.
 const EARLIEST: i64 = -62_135_596_800;
 
-/// The last second of ten digits, in the year 2286. Milliseconds that are given as seconds exceed it from April 1970 on.
+/// The last second of ten digits, in the year 2286. Milliseconds that are given as seconds exceed it from April 1970
+/// on.
 const LATEST: i64 = 9_999_999_999;
 
 /// Holds a moment in unix seconds, the only unit that the Track API reads.

@@ -22,8 +22,8 @@ use crate::{
 
 /// Sends operations to Customer.io.
 ///
-/// A clone is cheap, and shares everything: limits, connections, statistics. The methods need a tokio runtime with I/O and
-/// time. Dropping a future stops its work and gives its turn back; a request that has left may still be applied.
+/// A clone is cheap, and shares everything: limits, connections, statistics. The methods need a tokio runtime with I/O
+/// and time. Dropping a future stops its work and gives its turn back; a request that has left may still be applied.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
@@ -155,8 +155,8 @@ impl Client {
 
     /// Sends a request and returns one outcome for each of its operations, in their order.
     ///
-    /// A batch that is refused as a whole is halved until the guilty operation stands alone, and one whose answer says nothing of
-    /// its operations is sent one by one. After a part whose fate is unknown, the rest is not sent.
+    /// A batch that is refused as a whole is halved until the guilty operation stands alone, and one whose answer says
+    /// nothing of its operations is sent one by one. After a part whose fate is unknown, the rest is not sent.
     pub async fn send(&self, request: impl Into<Request>) -> Vec<Outcome> {
         let mut delivery = Delivery::new(request);
         while let Some(request) = delivery.request() {

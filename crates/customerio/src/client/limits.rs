@@ -6,11 +6,16 @@ use tower_pace::{Quota, RateLimitLayer};
 /// values that were made apart share nothing, which is right for two workspaces only.
 ///
 /// ```
-/// use customerio::client::{Limits, Quota};
+/// use customerio::client::{Client, Limits, Quota};
+/// use customerio::Credentials;
+///
 /// let limits = Limits::documented().ingress(Quota::per_second(100));
-/// # let _: (Limits, Limits) =
-/// (limits.clone(), limits);
-/// assert_eq!(Limits::DOCUMENTED_INGRESS.limit(), 1_000);
+/// let client = |limits: Limits| {
+///     let credentials = Credentials::new("site", "key").unwrap();
+///     Client::builder().credentials(credentials).limits(limits).build()
+/// };
+/// let (first, second) = (client(limits.clone()), client(limits)); // 100 a second together
+/// assert!(first.is_ok() && second.is_ok());
 /// ```
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -18,7 +23,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The documented rate of the Track API, both versions together: 3,000 requests in 3 seconds, kept as 1,000 in each.
+    /// The documented rate of the Track API, both versions together: 3,000 requests in 3 seconds, kept as
+    /// 1,000 in each.
     ///
     /// It is not strictly enforced; above it data may be dropped behind a 200.
     pub const DOCUMENTED_INGRESS: Quota = Quota::per_second(1_000);

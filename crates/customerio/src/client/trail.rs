@@ -3,8 +3,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Remembers, across the attempts at one request, whether any of them may have arrived.
 ///
-/// It travels in the request's extensions. The last attempt's result alone does not tell: a timeout that is followed by a
-/// 429 leaves the operation perhaps applied.
+/// It travels in the request's extensions. The last attempt's result alone does not tell: a timeout that is followed
+/// by a 429 leaves the operation perhaps applied.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trail(Arc<AtomicBool>);
 

@@ -10,13 +10,14 @@ const BATCHES_AHEAD: usize = 4;
 /// How many bytes of operations wait at most, give or take one operation.
 const MAX_BYTES: usize = 16 * 500_000;
 
-/// How many lanes may end unknown before no lane is served any more.
+/// How many lanes may end unknown before nothing more is taken.
 const MAX_STOPPED: usize = 100_000;
 
 /// Keeps operations waiting, and gives them out in requests.
 ///
 /// A lane of which one operation ended [`Outcome::Unknown`] is stopped: what waits in it comes out as not sent, and
-/// nothing more is taken for it. After 100,000 stopped lanes every lane counts as stopped, so that memory stays bounded.
+/// nothing more is taken for it. After 100,000 stopped lanes nothing more is taken for any, so that memory stays
+/// bounded.
 #[derive(Debug)]
 pub struct Packer<T> {
     lanes: HashMap<Lane, Waiting<T>>,
@@ -150,7 +151,8 @@ impl<T> Packer<T> {
 
     /// Takes the outcomes of a parcel, one for each operation in the order of the request, and opens its lanes.
     ///
-    /// Returns tags with outcomes: those of the parcel, in order, then those of operations that waited behind one that ended unknown.
+    /// Returns tags with outcomes: those of the parcel, in order, then those of operations that waited behind one that
+    /// ended unknown.
     ///
     /// # Panics
     ///
@@ -178,7 +180,7 @@ impl<T> Packer<T> {
 
     /// Makes a lane ready again, or forgets it. A lane that was opened already is left as it is.
     fn open(&mut self, lane: Lane, settled: &mut Vec<(T, Outcome)>) {
-        let stopped = self.is_stopped(lane);
+        let stopped = self.stopped.contains(&lane);
         let Some(waiting) = self
             .lanes
             .get_mut(&lane)
@@ -201,6 +203,7 @@ impl<T> Packer<T> {
         }
     }
 
+    /// Returns whether nothing more is taken for the lane.
     fn is_stopped(&self, lane: Lane) -> bool {
         self.stopped.len() >= MAX_STOPPED || self.stopped.contains(&lane)
     }

@@ -53,7 +53,8 @@ fn message(item: &Value) -> Option<String> {
 
 /// Maps the error items of a batch's response to positions: for each of `len` operations its error, if any.
 ///
-/// Returns nothing if the list cannot be read or names a position out of range: then it says nothing about any operation.
+/// Returns nothing if the list cannot be read or names a position out of range: then it says nothing about any
+/// operation.
 pub(crate) fn item_errors(errors: &Value, len: usize) -> Option<Vec<Option<String>>> {
     let mut by_position = vec![None; len];
     for item in errors.as_array()? {
