@@ -1,1 +1,50 @@
-//! The arithmetic of rate limits: when may the next request go.
+//! Decides when the next request may go, so that a server whose limit is known refuses none.
+//!
+//! This is arithmetic only: no I/O, no async, no clock and no randomness of its own. The time is an argument
+//! ([`Moment`]), and so is the random generator. The crate `tower-pace` puts it under tower services.
+//!
+//! # Layout
+//!
+//! - [`Quota`] says what the server allows and what is assumed of the path to it.
+//! - [`Pacer`] answers when a request may leave, and learns from every answer. Its parts are the [`Schedule`] (evenly
+//!   spaced departures), the [`Window`] (what may still count at the server), the [`FlightCap`] (a blocked path must
+//!   not flush a lump), the [`Gate`] (a refusal stops everyone) and the [`Recovery`] (the way back to the full rate).
+//! - [`Line`] says who is next among those who wait.
+//! - [`retry`] says what an answer means, how long to back off, and what `Retry-After` said.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//! use pacing::{Due, Moment, Pacer, Quota};
+//!
+//! let mut pacer = Pacer::new(Quota::per_second(100));
+//! let start = Moment::ORIGIN;
+//! let Due::At(first) = pacer.due(start) else { unreachable!("the first departure is never at once") };
+//!
+//! pacer.depart(first);
+//! let Due::At(second) = pacer.due(first) else { unreachable!("departures are spaced") };
+//! assert!(second.since(first) >= Duration::from_millis(10));
+//! ```
+
+mod gate;
+mod line;
+mod moment;
+mod pacer;
+mod quota;
+mod recovery;
+mod schedule;
+mod window;
+
+mod flight_cap;
+pub mod retry;
+
+pub use flight_cap::FlightCap;
+pub use gate::{Gate, Refusal};
+pub use line::{Lane, Line, Ticket};
+pub use moment::Moment;
+pub use pacer::{Departure, Due, Feedback, Pacer};
+pub use quota::{Quota, UnsafeQuota};
+pub use recovery::Recovery;
+pub use schedule::Schedule;
+pub use window::{Room, Window};

@@ -1,1 +1,57 @@
-//! Rate limit, retry and concurrency layers for tower clients of rate-limited HTTP APIs.
+//! Layers for clients of rate-limited HTTP APIs: never over the limit, retried only when that is safe.
+//!
+//! Three independent [`tower`] layers for any service from [`http::Request`] to [`http::Response`]:
+//!
+//! - [`RateLimitLayer`] lets requests leave so that the server refuses none.
+//! - [`RetryLayer`] sends a request again when that is safe and promising, as late as the server asked for.
+//! - [`ConcurrencyLayer`] bounds what is in flight, to the end of the response's body.
+//!
+//! Any subset works. Together they belong in this order, from outside: every attempt then pays the limiter, and nothing
+//! is held during a backoff.
+//!
+//! ```
+//! use tower::ServiceBuilder;
+//! use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
+//! # use std::convert::Infallible;
+//! # async fn answer(_: http::Request<String>) -> Result<http::Response<String>, Infallible> {
+//! #     Ok(http::Response::new(String::from("hello")))
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! # let hyper_client = tower::service_fn(answer);
+//!
+//! let client = ServiceBuilder::new()
+//!     .layer(RetryLayer::new(RetryPolicy::default()))
+//!     .layer(RateLimitLayer::new(Quota::per_second(100)))
+//!     .layer(ConcurrencyLayer::new(32))
+//!     .service(hyper_client);
+//!
+//! # use tower::ServiceExt;
+//! let response = client.oneshot(http::Request::new(String::new())).await.unwrap();
+//! assert_eq!(response.status(), 200);
+//! # }
+//! ```
+//!
+//! # What they share
+//!
+//! A clone shares the state of its original: of a layer, a service, or a stack of them. Two layers made by two calls of
+//! `new` share nothing. Inner services must be `Clone`, as a hyper client is. Dropping a future stops its work and gives
+//! everything back.
+//!
+//! Waiting needs a tokio runtime with its timer; making a layer or a service needs none.
+//!
+//! [`tower`]: https://docs.rs/tower
+
+mod clock;
+pub mod concurrency;
+mod line;
+mod random;
+pub mod rate;
+pub mod retry;
+mod was_sent;
+
+pub use concurrency::{Concurrency, ConcurrencyLayer};
+pub use pacing::{Quota, UnsafeQuota};
+pub use rate::{RateLimit, RateLimitLayer};
+pub use retry::{Attempt, Replay, Retry, RetryLayer, RetryPolicy};
+pub use was_sent::was_sent;

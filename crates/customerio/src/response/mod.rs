@@ -1,0 +1,11 @@
+//! Reads what came back: from a response to what may be said of an operation.
+
+mod body;
+mod cause;
+mod outcome;
+mod reading;
+
+pub(crate) use body::{first_error, item_errors};
+pub use cause::{Cause, Failure};
+pub use outcome::{Outcome, Rejection};
+pub(crate) use reading::{Reading, read};

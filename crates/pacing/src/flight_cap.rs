@@ -1,0 +1,91 @@
+use std::time::Duration;
+
+use crate::moment::nanos;
+
+/// Replies that are needed before the cap starts.
+const WARM_UP: u32 = 20;
+
+/// Holds back while more is in flight than the rate and the usual round trip explain.
+///
+/// A path that blocks for a while would otherwise flush what has piled up as one lump, which a server with a sliding
+/// counter refuses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FlightCap {
+    median: Duration,
+    replies: u32,
+}
+
+impl FlightCap {
+    /// Learns one round trip. The estimate of the median moves by 2 % a reply, so single stalls do not move it.
+    pub fn observe(&mut self, round_trip: Duration) {
+        let step = (self.median / 50).max(Duration::from_nanos(1));
+        self.median = match self.replies {
+            0 => round_trip,
+            _ if round_trip > self.median => self.median.saturating_add(step).min(round_trip),
+            _ => self.median.saturating_sub(step).max(round_trip),
+        };
+        self.replies = self.replies.saturating_add(1);
+    }
+
+    /// Says whether one more may leave: not while in flight >= rate x (median + jitter) + 1.
+    #[must_use]
+    pub fn allows(&self, in_flight: u32, interval: Duration, jitter: Duration) -> bool {
+        if self.replies < WARM_UP {
+            return true;
+        }
+        let explained = u128::from(nanos(self.median))
+            + u128::from(nanos(jitter))
+            + u128::from(nanos(interval));
+        u128::from(in_flight) * u128::from(nanos(interval)) < explained
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_millis(10);
+    const JITTER: Duration = Duration::from_millis(100);
+
+    fn warm(round_trip: Duration) -> FlightCap {
+        let mut cap = FlightCap::default();
+        for _ in 0..WARM_UP {
+            cap.observe(round_trip);
+        }
+        cap
+    }
+
+    #[test]
+    fn it_starts_after_twenty_replies() {
+        let mut cap = FlightCap::default();
+        for _ in 1..WARM_UP {
+            cap.observe(Duration::ZERO);
+        }
+        assert!(cap.allows(1_000, INTERVAL, JITTER));
+        cap.observe(Duration::ZERO);
+        assert!(!cap.allows(1_000, INTERVAL, JITTER));
+    }
+
+    #[test]
+    fn it_allows_what_rate_and_round_trip_explain_and_one_more() {
+        let cap = warm(Duration::from_millis(50));
+        assert!(cap.allows(15, INTERVAL, JITTER));
+        assert!(!cap.allows(16, INTERVAL, JITTER));
+    }
+
+    #[test]
+    fn one_stall_moves_the_median_by_two_percent() {
+        let mut cap = warm(Duration::from_millis(50));
+        cap.observe(Duration::from_secs(30));
+        assert_eq!(cap.median, Duration::from_millis(51));
+    }
+
+    #[test]
+    fn the_median_follows_a_lasting_change() {
+        let mut cap = warm(Duration::from_millis(5));
+        for _ in 0..300 {
+            cap.observe(Duration::from_secs(1));
+        }
+        assert_eq!(cap.median, Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,117 @@
+use std::time::Duration;
+
+use crate::Moment;
+
+/// A pause is doubled with every further refusal up to this factor.
+const MOST_DOUBLINGS: u32 = 5;
+
+/// Stops everyone who shares the limiter after a refusal, until the server wants to be asked again.
+///
+/// Refusals of requests that left before the gate closed belong to the same event: they can make the pause longer, if
+/// the server says so, but they are no further refusal.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gate {
+    closed_at: Option<Moment>,
+    open_from: Moment,
+    events: u32,
+}
+
+/// What a refusal meant for the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The gate closed because of it.
+    New,
+    /// The request had left before the gate closed.
+    Known,
+}
+
+impl Gate {
+    /// Returns the moment from which requests may leave again; it has passed if the gate is open.
+    #[must_use]
+    pub fn open_from(&self) -> Moment {
+        self.open_from
+    }
+
+    /// Closes the gate at `now` after the refusal of a request that was `sent` earlier.
+    ///
+    /// `retry_after` is what the server asked for. Without it the pause is `pause`, doubled for each further refusal
+    /// since the last success, up to 32 times.
+    pub fn refuse(
+        &mut self,
+        sent: Moment,
+        now: Moment,
+        retry_after: Option<Duration>,
+        pause: Duration,
+    ) -> Refusal {
+        let known = self.closed_at.is_some_and(|closed| sent <= closed);
+        if known {
+            if let Some(hint) = retry_after {
+                self.open_from = self.open_from.max(now + hint);
+            }
+            return Refusal::Known;
+        }
+        let pause = retry_after
+            .unwrap_or_else(|| pause.saturating_mul(1 << self.events.min(MOST_DOUBLINGS)));
+        self.open_from = self.open_from.max(now + pause);
+        self.closed_at = Some(now);
+        self.events = self.events.saturating_add(1);
+        Refusal::New
+    }
+
+    /// Forgets earlier refusals once a request that was `sent` after the last of them succeeds.
+    pub fn succeed(&mut self, sent: Moment) {
+        if self.closed_at.is_none_or(|closed| sent > closed) {
+            self.events = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_secs(1);
+
+    fn at(millis: u64) -> Moment {
+        Moment::ORIGIN + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn the_server_says_when_it_opens() {
+        let mut gate = Gate::default();
+        let refusal = gate.refuse(at(0), at(100), Some(Duration::from_secs(2)), PAUSE);
+        assert_eq!((refusal, gate.open_from()), (Refusal::New, at(2_100)));
+    }
+
+    #[test]
+    fn refusals_of_what_left_before_are_the_same_event() {
+        let mut gate = Gate::default();
+        gate.refuse(at(0), at(100), None, PAUSE);
+        assert_eq!(gate.refuse(at(100), at(150), None, PAUSE), Refusal::Known);
+        assert_eq!(gate.open_from(), at(1_100));
+        gate.refuse(at(60), at(160), Some(Duration::from_secs(3)), PAUSE);
+        assert_eq!(gate.open_from(), at(3_160));
+    }
+
+    #[test]
+    fn every_further_refusal_doubles_the_pause_up_to_32_times() {
+        let mut gate = Gate::default();
+        for pause in [1, 2, 4, 8, 16, 32, 32, 32] {
+            let sent = gate.open_from() + Duration::from_millis(1);
+            assert_eq!(gate.refuse(sent, sent, None, PAUSE), Refusal::New);
+            assert_eq!(gate.open_from().since(sent), PAUSE * pause);
+        }
+    }
+
+    #[test]
+    fn a_success_ends_the_doubling_unless_it_left_before_the_refusal() {
+        let mut gate = Gate::default();
+        gate.refuse(at(0), at(10), None, PAUSE);
+        gate.succeed(at(5));
+        gate.refuse(at(2_000), at(2_000), None, PAUSE);
+        assert_eq!(gate.open_from(), at(4_000));
+        gate.succeed(at(4_001));
+        gate.refuse(at(5_000), at(5_000), None, PAUSE);
+        assert_eq!(gate.open_from(), at(6_000));
+    }
+}

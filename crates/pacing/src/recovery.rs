@@ -1,0 +1,143 @@
+use std::time::Duration;
+
+use crate::Moment;
+use crate::moment::{duration, nanos};
+
+/// One millionth of the configured rate.
+const FULL: u64 = 1_000_000;
+const LEAST: u64 = 50_000;
+const AFTER_REFUSAL: u64 = 800_000;
+const AFTER_RELAPSE: u64 = 700_000;
+const SLOW_STEP: u64 = 5_000;
+const FAST_STEP: u64 = 30_000;
+const SLOW_STEPS: u64 = 30;
+/// A refusal within so many windows of the last reopening is a relapse.
+const RELAPSE_WINDOWS: u32 = 5;
+const SHORTEST_STEP: Duration = Duration::from_secs(1);
+
+/// The share of the configured rate that is in force after refusals.
+///
+/// A refusal leaves 80 % of the rate in force (70 % if it comes within five windows of the last reopening), never less
+/// than 5 % of the configured rate. From the reopening on it climbs by 0.5 % of the configured rate a window, or a
+/// second where the window is shorter; after 30 such steps by 3 %.
+#[derive(Clone, Copy, Debug)]
+pub struct Recovery {
+    window: Duration,
+    share: u64,
+    reopened: Option<Moment>,
+}
+
+impl Recovery {
+    /// Returns the full rate.
+    #[must_use]
+    pub fn full(window: Duration) -> Self {
+        Self {
+            window,
+            share: FULL,
+            reopened: None,
+        }
+    }
+
+    /// Lowers the rate for a refusal at `now`. It starts to climb when the gate opens, at `reopens`.
+    pub fn lower(&mut self, now: Moment, reopens: Moment) {
+        let relapse = self
+            .reopened
+            .is_some_and(|reopened| now < reopened + self.window * RELAPSE_WINDOWS);
+        let kept = if relapse {
+            AFTER_RELAPSE
+        } else {
+            AFTER_REFUSAL
+        };
+        self.share = (self.share_at(now) * kept / FULL).max(LEAST);
+        self.reopened = Some(reopens);
+    }
+
+    /// Moves the start of the climb, if the gate opens later than it was said at first.
+    pub fn postpone(&mut self, reopens: Moment) {
+        self.reopened = self.reopened.map(|reopened| reopened.max(reopens));
+    }
+
+    /// Returns `interval`, the spacing at the full rate, stretched to the rate in force at `now`.
+    #[must_use]
+    pub fn stretch(&self, interval: Duration, now: Moment) -> Duration {
+        match self.share_at(now) {
+            FULL => interval,
+            share => duration((interval.as_nanos() * u128::from(FULL)).div_ceil(u128::from(share))),
+        }
+    }
+
+    fn share_at(&self, now: Moment) -> u64 {
+        let Some(reopened) = self.reopened else {
+            return FULL;
+        };
+        let step = nanos(self.window.max(SHORTEST_STEP));
+        let steps = nanos(now.since(reopened)) / step;
+        let slow = steps.min(SLOW_STEPS) * SLOW_STEP;
+        let fast = steps.saturating_sub(SLOW_STEPS).saturating_mul(FAST_STEP);
+        self.share
+            .saturating_add(slow)
+            .saturating_add(fast)
+            .min(FULL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(1);
+
+    fn at(seconds: u64) -> Moment {
+        Moment::ORIGIN + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_refusal_leaves_four_fifths() {
+        let mut recovery = Recovery::full(WINDOW);
+        recovery.lower(at(10), at(12));
+        assert_eq!(recovery.share_at(at(12)), 800_000);
+        let stretched = recovery.stretch(Duration::from_millis(8), at(12));
+        assert_eq!(stretched, Duration::from_millis(10));
+    }
+
+    #[test]
+    fn a_relapse_leaves_seven_tenths_of_the_rate_in_force() {
+        let mut recovery = Recovery::full(WINDOW);
+        recovery.lower(at(10), at(12));
+        recovery.lower(at(16), at(18));
+        assert_eq!(recovery.share_at(at(18)), 820_000 * 7 / 10);
+        recovery.lower(at(23), at(24));
+        assert_eq!(recovery.share_at(at(24)), (574_000 + 25_000) * 8 / 10);
+    }
+
+    #[test]
+    fn it_climbs_slowly_for_thirty_steps_and_then_fast() {
+        let mut recovery = Recovery::full(WINDOW);
+        recovery.share = 200_000;
+        recovery.reopened = Some(at(0));
+        let shares = [0, 1, 30, 31, 40].map(|second| recovery.share_at(at(second)));
+        assert_eq!(shares, [200_000, 205_000, 350_000, 380_000, 650_000]);
+        assert_eq!(recovery.share_at(at(1_000_000)), FULL);
+    }
+
+    #[test]
+    fn it_never_falls_under_a_twentieth() {
+        let mut recovery = Recovery::full(WINDOW);
+        for second in 0..100 {
+            recovery.lower(at(second), at(second));
+        }
+        assert_eq!(recovery.share_at(at(99)), LEAST);
+    }
+
+    #[test]
+    fn a_window_under_a_second_climbs_by_the_second_and_a_long_one_by_itself() {
+        let step_after = |window, seconds| {
+            let mut recovery = Recovery::full(window);
+            recovery.lower(at(0), at(0));
+            recovery.share_at(at(seconds))
+        };
+        assert_eq!(step_after(Duration::from_millis(10), 1), 805_000);
+        assert_eq!(step_after(Duration::from_secs(10), 9), 800_000);
+        assert_eq!(step_after(Duration::from_secs(10), 10), 805_000);
+    }
+}

@@ -1,0 +1,46 @@
+use pacing::Moment;
+use tokio::time::Instant;
+
+/// Turns tokio's clock into the moments of one shared state.
+///
+/// The state may outlive a runtime and be used from several, whose clocks differ where one is paused. A clock that went
+/// back is another runtime's: the state's time goes on from where it stood, so that what was left to wait stays left.
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    last: Option<Reading>,
+}
+
+/// One look at the clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    instant: Instant,
+    pub(crate) moment: Moment,
+}
+
+impl Clock {
+    /// Reads the clock. The state's lock must be held: two readings must not overtake each other.
+    pub(crate) fn read(&mut self) -> Reading {
+        let instant = now();
+        let moment = self.last.map_or(Moment::ORIGIN, |last| {
+            last.moment + instant.saturating_duration_since(last.instant)
+        });
+        let reading = Reading { instant, moment };
+        self.last = Some(reading);
+        reading
+    }
+}
+
+impl Reading {
+    /// The instant of `moment` on the clock that was read.
+    pub(crate) fn instant_of(&self, moment: Moment) -> Instant {
+        self.instant + moment.since(self.moment)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the clock"
+)]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,7 @@
+use rand::SeedableRng;
+use rand::rngs::{SmallRng, SysRng};
+
+/// A generator for jitter, seeded by the system. Where that has no randomness to give, jitter is the same every time.
+pub(crate) fn seeded_by_system() -> SmallRng {
+    SmallRng::try_from_rng(&mut SysRng).unwrap_or_else(|_| SmallRng::seed_from_u64(0))
+}

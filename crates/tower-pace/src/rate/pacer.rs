@@ -1,0 +1,124 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode, header};
+use pacing::retry::parse_retry_after;
+use pacing::{Departure, Due, Feedback, Moment, Pacer};
+
+use crate::line::{Freed, Queue, Resource};
+
+impl Resource for Pacer {
+    type Claim = Departure;
+
+    fn due(&mut self, now: Moment) -> Due {
+        self.due(now)
+    }
+
+    fn claim(&mut self, now: Moment) -> Departure {
+        self.depart(now)
+    }
+
+    fn interval(&self, now: Moment) -> Duration {
+        self.interval(now)
+    }
+}
+
+/// A request that has left. Dropped before it is told how the request ended, it counts as abandoned.
+#[derive(Debug)]
+pub(super) struct Flight {
+    queue: Arc<Queue<Pacer>>,
+    departure: Option<Departure>,
+}
+
+impl Flight {
+    pub(super) fn new(queue: Arc<Queue<Pacer>>, departure: Departure) -> Self {
+        Self {
+            queue,
+            departure: Some(departure),
+        }
+    }
+
+    /// Records what an answer says of the limit.
+    pub(super) fn answer(&mut self, status: StatusCode, headers: &HeaderMap) {
+        match status {
+            // A gateway answers in front of the counter: the request may still be on its way to it.
+            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => self.abandon(),
+            _ => self.end(|pacer, departure, now| {
+                pacer.answer(departure, now, feedback(status, headers));
+                Freed::Answer
+            }),
+        }
+    }
+
+    /// Records an end without an answer.
+    pub(super) fn abandon(&mut self) {
+        self.end(|pacer, departure, now| {
+            pacer.abandon(departure, now);
+            Freed::Answer
+        });
+    }
+
+    /// Gives back everything: nothing was sent.
+    pub(super) fn refund(&mut self) {
+        self.end(|pacer, departure, _| {
+            pacer.refund(departure);
+            Freed::Claim
+        });
+    }
+
+    fn end(&mut self, how: impl FnOnce(&mut Pacer, Departure, Moment) -> Freed) {
+        if let Some(departure) = self.departure.take() {
+            self.queue.change(|pacer, now| how(pacer, departure, now));
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
+fn feedback(status: StatusCode, headers: &HeaderMap) -> Feedback {
+    let retry_after = headers
+        .get(header::RETRY_AFTER)
+        .and_then(|value| parse_retry_after(value.as_bytes()));
+    match (status, retry_after) {
+        (StatusCode::TOO_MANY_REQUESTS, _) => Feedback::Refused(retry_after),
+        (StatusCode::SERVICE_UNAVAILABLE, Some(_)) => Feedback::Refused(retry_after),
+        _ if status.is_server_error() => Feedback::Failed,
+        _ => Feedback::Accepted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn only_a_429_and_a_503_that_names_a_time_speak_of_the_limit() {
+        fn check(status: u16, retry_after: Option<&'static str>, expected: Feedback) {
+            let mut headers = HeaderMap::new();
+            if let Some(value) = retry_after {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(value));
+            }
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(
+                feedback(status, &headers),
+                expected,
+                "{status} {retry_after:?}"
+            );
+        }
+        let two_seconds = Some(Duration::from_secs(2));
+        check(200, None, Feedback::Accepted);
+        check(404, Some("2"), Feedback::Accepted);
+        check(429, Some("2"), Feedback::Refused(two_seconds));
+        check(429, Some("soon"), Feedback::Refused(None));
+        check(429, None, Feedback::Refused(None));
+        check(503, Some("2"), Feedback::Refused(two_seconds));
+        check(503, None, Feedback::Failed);
+        check(500, Some("2"), Feedback::Failed);
+    }
+}

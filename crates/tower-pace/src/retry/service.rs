@@ -1,0 +1,65 @@
+use std::mem;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use pacing::retry::RetryPolicy;
+use rand::rngs::SmallRng;
+use tower_service::Service;
+
+use super::ResponseFuture;
+
+/// Sends a request again when that is safe and promising; see the [module](super).
+///
+/// The result is always that of the last attempt. The inner service's error is passed on as it is; this service has none
+/// of its own.
+#[derive(Clone, Debug)]
+pub struct Retry<S> {
+    inner: S,
+    policy: RetryPolicy,
+    rng: Arc<Mutex<SmallRng>>,
+}
+
+impl<S> Retry<S> {
+    pub(super) fn new(inner: S, policy: RetryPolicy, rng: Arc<Mutex<SmallRng>>) -> Self {
+        Self { inner, policy, rng }
+    }
+
+    /// Returns the inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// Returns the inner service. A request made through it is not retried.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Returns the inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, C> Service<Request<B>> for Retry<S>
+where
+    S: Service<Request<B>, Response = Response<C>> + Clone,
+    S::Error: 'static,
+    B: Clone,
+{
+    type Response = Response<C>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B>;
+
+    /// Is ready when the inner service is. Later attempts wait for its readiness again, in the future.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The service that was polled ready must make the first attempt: what it reserved would starve its own clone.
+        let fresh = self.inner.clone();
+        let ready = mem::replace(&mut self.inner, fresh);
+        ResponseFuture::new(ready, request, self.policy, Arc::clone(&self.rng))
+    }
+}
