@@ -1,0 +1,248 @@
+//! Says before the first request what will be sent where, how long it takes, and what bounds it.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::scan::Scan;
+use crate::settings::{Pace, Settings};
+
+/// Events newer than this trigger live campaigns.
+const CAMPAIGN_WINDOW: Duration = Duration::from_secs(72 * 3600);
+
+/// What a run is about to do.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    input: String,
+    kind: &'static str,
+    destination: String,
+    pace: Pace,
+    /// Unknown for a stream, which can be read only once.
+    scan: Option<Scan>,
+    is_now: bool,
+}
+
+/// How many events may trigger campaigns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recent {
+    None,
+    Some(u64),
+    Unknown,
+}
+
+/// Returns the moment from which on events trigger campaigns, in unix seconds.
+pub(crate) fn campaigns_since(now: i64) -> i64 {
+    now.saturating_sub_unsigned(CAMPAIGN_WINDOW.as_secs())
+}
+
+// === impl Plan ===
+
+impl Plan {
+    pub(crate) fn new(settings: &Settings, scan: Option<Scan>) -> Self {
+        Self {
+            input: settings.input.to_string(),
+            kind: settings.mapping.kind(),
+            destination: settings.destination.to_string(),
+            pace: settings.pace,
+            scan,
+            is_now: settings.mapping.is_now(),
+        }
+    }
+
+    /// Tells how many events may trigger campaigns.
+    pub(crate) fn recent(&self) -> Recent {
+        match (self.kind, &self.scan) {
+            ("people", _) => Recent::None,
+            (_, None) => Recent::Unknown,
+            (_, Some(scan)) => Recent::of(if self.is_now {
+                scan.records - scan.rejected
+            } else {
+                scan.recent
+            }),
+        }
+    }
+
+    fn write_scan(&self, f: &mut fmt::Formatter<'_>, scan: &Scan) -> fmt::Result {
+        let Self {
+            input, kind, pace, ..
+        } = self;
+        let Scan {
+            records,
+            rejected,
+            requests,
+            ..
+        } = scan;
+        writeln!(
+            f,
+            "{input}: {records} records of {kind}, of which {rejected} cannot be sent"
+        )?;
+        writeln!(
+            f,
+            "requests: about {requests}, of up to {} records",
+            pace.batch_items
+        )?;
+        writeln!(
+            f,
+            "time: at least {}; {}",
+            shown(pace.least_time(*requests)),
+            pace.bound()
+        )
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.scan {
+            Some(scan) => self.write_scan(f, scan)?,
+            None => writeln!(
+                f,
+                "{}: records of {}, as many as come; {}",
+                self.input,
+                self.kind,
+                self.pace.bound()
+            )?,
+        }
+        write!(f, "to: {}", self.destination)?;
+        match self.recent() {
+            Recent::None => Ok(()),
+            recent => write!(f, "\ncampaigns: {recent}"),
+        }
+    }
+}
+
+// === impl Recent ===
+
+impl Recent {
+    fn of(events: u64) -> Self {
+        if events == 0 {
+            Self::None
+        } else {
+            Self::Some(events)
+        }
+    }
+}
+
+impl fmt::Display for Recent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("no event lies in the last 72 hours"),
+            Self::Some(events) => write!(
+                f,
+                "{events} events lie in the last 72 hours and may trigger live campaigns"
+            ),
+            Self::Unknown => f.write_str(
+                "events of the last 72 hours may trigger live campaigns; how many is unknown",
+            ),
+        }
+    }
+}
+
+// === impl Pace ===
+
+impl Pace {
+    fn least_time(&self, requests: u64) -> Duration {
+        self.limit
+            .window
+            .mul_f64(requests as f64 / f64::from(self.limit.requests))
+    }
+
+    /// Says which limit bounds the run: the rate, until answers take so long that all places are taken.
+    fn bound(&self) -> String {
+        let Self {
+            limit, concurrency, ..
+        } = self;
+        let (requests, window) = (limit.requests, shown(limit.window));
+        let answer = shown(self.least_time(*concurrency as u64));
+        format!(
+            "bounded by the limit of {requests} requests in {window} while an answer takes less than {answer}, \
+             then by the {concurrency} requests in flight"
+        )
+    }
+}
+
+/// Writes a duration for people: `120 ms`, `1.5 s`, `3 min 21 s`, `2 h 5 min`.
+fn shown(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64().round() as u64;
+    match seconds {
+        _ if duration < Duration::from_secs(1) => format!("{} ms", duration.as_millis()),
+        0..10 => format!("{} s", (duration.as_secs_f64() * 10.0).round() / 10.0),
+        10..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Limit;
+
+    fn plan(kind: &'static str, scan: Option<Scan>, is_now: bool) -> Plan {
+        let limit = Limit {
+            requests: 100,
+            window: Duration::from_secs(1),
+        };
+        Plan {
+            input: "a.csv".into(),
+            kind,
+            destination: "https://track.customer.io".into(),
+            pace: Pace {
+                limit,
+                concurrency: 32,
+                batch_items: 1,
+            },
+            scan,
+            is_now,
+        }
+    }
+
+    fn check(millis: u64, expected: &str) {
+        assert_eq!(shown(Duration::from_millis(millis)), expected);
+    }
+
+    #[test]
+    fn durations_are_written_for_people() {
+        check(0, "0 ms");
+        check(320, "320 ms");
+        check(1_000, "1 s");
+        check(1_540, "1.5 s");
+        check(42_400, "42 s");
+        check(59_900, "1 min 0 s");
+        check(201_000, "3 min 21 s");
+        check(7_500_000, "2 h 5 min");
+    }
+
+    #[test]
+    fn the_plan_says_how_many_how_long_and_what_bounds_it() {
+        let scan = Scan {
+            records: 20_093,
+            rejected: 3,
+            requests: 20_090,
+            recent: 0,
+        };
+        let expected = "\
+            a.csv: 20093 records of people, of which 3 cannot be sent\n\
+            requests: about 20090, of up to 1 records\n\
+            time: at least 3 min 21 s; bounded by the limit of 100 requests in 1 s while an answer takes less than \
+            320 ms, then by the 32 requests in flight\n\
+            to: https://track.customer.io";
+        assert_eq!(plan("people", Some(scan), false).to_string(), expected);
+    }
+
+    #[test]
+    fn events_of_the_last_days_are_counted_and_those_of_a_stream_unknown() {
+        let scan = Scan {
+            records: 10,
+            rejected: 1,
+            requests: 1,
+            recent: 2,
+        };
+        assert_eq!(plan("people", Some(scan), false).recent(), Recent::None);
+        assert_eq!(plan("events", Some(scan), false).recent(), Recent::Some(2));
+        assert_eq!(plan("events", Some(scan), true).recent(), Recent::Some(9));
+        assert_eq!(
+            plan("events", Some(Scan { recent: 0, ..scan }), false).recent(),
+            Recent::None
+        );
+        assert_eq!(plan("events", None, false).recent(), Recent::Unknown);
+    }
+}
