@@ -3,11 +3,9 @@ use std::{fmt, io};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{
-    InvalidInput,
-    error::{Problem, check_bytes, check_length},
-    finite::is_finite,
-};
+use crate::InvalidInput;
+use crate::error::{Problem, check_bytes, check_length};
+use crate::finite::is_finite;
 
 /// The documented limits of a person's attributes: bytes of a name, bytes of a value, number in one request.
 const MAX_NAME: usize = 150;

@@ -1,9 +1,8 @@
-use std::{fmt, net::IpAddr};
+use std::fmt;
+use std::net::IpAddr;
 
-use http::{
-    HeaderValue, Uri,
-    uri::{Authority, PathAndQuery, Scheme},
-};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Uri};
 
 use crate::{Credentials, InvalidInput, Region};
 

@@ -1,4 +1,5 @@
-use std::{borrow::Cow, error, fmt};
+use std::borrow::Cow;
+use std::{error, fmt};
 
 /// Says which input cannot be sent, why, and what to do.
 ///

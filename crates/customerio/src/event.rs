@@ -1,6 +1,9 @@
+use std::fmt;
+
 use serde::Serialize;
 
-use crate::{Attributes, EventId, InvalidInput, Timestamp, error::check_bytes};
+use crate::error::check_bytes;
+use crate::{Attributes, EventId, InvalidInput, Timestamp};
 
 /// The documented limit of an event's data in version 1, in bytes.
 const MAX_DATA: usize = 100_000;
@@ -75,7 +78,9 @@ impl Event {
 }
 
 /// Describes what somebody did who is not identified yet. Only version 1 of the API has it.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// `Debug` shows the event and not whose it is.
+#[derive(Clone, PartialEq)]
 #[must_use]
 pub struct AnonymousEvent {
     pub(crate) anonymous_id: Option<String>,
@@ -123,6 +128,14 @@ impl AnonymousEvent {
             anonymous_id: None,
             event,
         })
+    }
+}
+
+impl fmt::Debug for AnonymousEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnonymousEvent")
+            .field("event", &self.event)
+            .finish_non_exhaustive()
     }
 }
 

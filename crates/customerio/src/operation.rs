@@ -1,12 +1,11 @@
-use std::{
-    fmt,
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::{Attributes, Event, EventId, InvalidInput, Person, Timestamp, error::check_bytes};
+use crate::error::check_bytes;
+use crate::{Attributes, Event, EventId, InvalidInput, Person, Timestamp};
 
 /// The documented 32 kB of one operation, read as thousands for safety.
 const MAX_OPERATION: usize = 32_000;

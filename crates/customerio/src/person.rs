@@ -1,12 +1,11 @@
 use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
-use crate::{
-    InvalidInput, Lane,
-    error::{Problem, check_length},
-};
+use crate::error::{Problem, check_length};
+use crate::{InvalidInput, Lane};
 
 /// The documented limit of an identifier, in bytes.
 const MAX_ID: usize = 150;

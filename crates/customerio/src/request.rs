@@ -2,7 +2,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 use http_body_util::Full;
 
-use crate::{Batch, Endpoint, Operation, v1::Call};
+use crate::v1::Call;
+use crate::{Batch, Endpoint, Operation};
 
 const USER_AGENT: &str = concat!("customerio-rust/", env!("CARGO_PKG_VERSION"));
 

@@ -2,11 +2,9 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value};
 
-use crate::{
-    Batch, Cause, Failure, Outcome, Rejection, Request,
-    request::Content,
-    response::{Reading, first_error, item_errors, read},
-};
+use crate::request::Content;
+use crate::response::{Reading, first_error, item_errors, read};
+use crate::{Batch, Failure, Outcome, Rejection, Request};
 
 /// Says what follows from a response: the outcomes, or what to send instead.
 #[derive(Debug)]
@@ -15,6 +13,7 @@ pub enum Settlement {
     Settled(Vec<Outcome>),
     /// The response says nothing about single operations. These requests carry the same operations in the
     /// same order; send them one after the other, so that each person's operations keep their order.
+    /// After a response with a 2xx status they may have been applied already, which changes nothing.
     Resend(Vec<Request>),
 }
 
@@ -44,6 +43,9 @@ impl Request {
                 Settlement::Resend(batch.halves().map(Self::from).into())
             }
             (Reading::Rejected(rejection), _) => all(Outcome::Rejected(rejection)),
+            (Reading::Unknown(_), Content::Batch(batch)) if status == StatusCode::MULTI_STATUS => {
+                one_by_one(batch)
+            }
             (Reading::Unknown(cause), _) => all(Outcome::Unknown(cause)),
             (Reading::NotSent(cause), _) => all(Outcome::NotSent(cause)),
         }
@@ -74,10 +76,7 @@ fn is_divisible(batch: &Batch, status: StatusCode) -> bool {
 }
 
 fn single(status: StatusCode, body: &Map<String, Value>) -> Outcome {
-    match body.get("errors").and_then(first_error) {
-        Some(words) => Outcome::Rejected(Rejection::new(status, &words)),
-        None => Outcome::Accepted,
-    }
+    outcome(status, body.get("errors").and_then(first_error))
 }
 
 fn settle_items(batch: Batch, status: StatusCode, body: &Map<String, Value>) -> Settlement {
@@ -87,98 +86,30 @@ fn settle_items(batch: Batch, status: StatusCode, body: &Map<String, Value>) -> 
         None if status == StatusCode::MULTI_STATUS => None,
         None => Some(vec![None; batch.len()]),
     };
-    let Some(errors) = errors else {
-        return Settlement::Resend(
-            batch
-                .into_operations()
+    match errors {
+        Some(errors) => Settlement::Settled(
+            errors
                 .into_iter()
-                .map(Request::from)
+                .map(|error| outcome(status, error))
                 .collect(),
-        );
-    };
-    Settlement::Settled(
-        errors
+        ),
+        None => one_by_one(batch),
+    }
+}
+
+fn one_by_one(batch: Batch) -> Settlement {
+    Settlement::Resend(
+        batch
+            .into_operations()
             .into_iter()
-            .map(|error| item(status, error))
+            .map(Request::from)
             .collect(),
     )
 }
 
-fn item(status: StatusCode, error: Option<String>) -> Outcome {
+fn outcome(status: StatusCode, error: Option<String>) -> Outcome {
     match error {
         Some(words) => Outcome::Rejected(Rejection::new(status, &words)),
         None => Outcome::Accepted,
-    }
-}
-
-/// Carries one request to the outcomes of all its operations, through every resending that the responses ask for.
-///
-/// Loop: send [`request`](Self::request), then give its [`answer`](Self::answer) or [`failure`](Self::fail), until none is left.
-/// Attempts and their waits are the sender's business; give only what counts in the end.
-///
-/// After a part whose fate is unknown, the rest is not sent: it may hold later operations of the same people.
-#[derive(Debug)]
-#[must_use]
-pub struct Delivery {
-    /// What is still to be sent, the next one last.
-    pending: Vec<Request>,
-    outcomes: Vec<Outcome>,
-}
-
-impl Delivery {
-    /// Starts with the whole request.
-    pub fn new(request: impl Into<Request>) -> Self {
-        let request = request.into();
-        let pending = if request.is_empty() {
-            Vec::new()
-        } else {
-            vec![request]
-        };
-        Self {
-            pending,
-            outcomes: Vec::new(),
-        }
-    }
-
-    /// Returns what to send next, or nothing if every operation has its outcome.
-    #[must_use]
-    pub fn request(&self) -> Option<&Request> {
-        self.pending.last()
-    }
-
-    /// Takes the response to the request that is next. Without such a request it does nothing.
-    pub fn answer(&mut self, response: &Response<Bytes>) {
-        let Some(request) = self.pending.pop() else {
-            return;
-        };
-        match request.settle(response) {
-            Settlement::Settled(outcomes) => self.settled(outcomes),
-            Settlement::Resend(requests) => self.pending.extend(requests.into_iter().rev()),
-        }
-    }
-
-    /// Takes the news that no response came to the request that is next. Without such a request it does nothing.
-    pub fn fail(&mut self, failure: Failure) {
-        if let Some(request) = self.pending.pop() {
-            self.settled(request.settle_failure(failure));
-        }
-    }
-
-    fn settled(&mut self, outcomes: Vec<Outcome>) {
-        let unknown = outcomes
-            .iter()
-            .any(|outcome| matches!(outcome, Outcome::Unknown(_)));
-        self.outcomes.extend(outcomes);
-        if unknown {
-            let rest = self.pending.drain(..).map(|request| request.len()).sum();
-            self.outcomes
-                .extend(vec![Outcome::NotSent(Cause::follows_unknown()); rest]);
-        }
-    }
-
-    /// Returns one outcome for each operation, in their order; those that were not carried to the end are missing.
-    #[must_use]
-    pub fn into_outcomes(self) -> Vec<Outcome> {
-        self.outcomes
     }
 }

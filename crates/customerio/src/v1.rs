@@ -12,16 +12,17 @@
 //! # Ok::<(), customerio::InvalidInput>(())
 //! ```
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::Method;
 
-use crate::{
-    AnonymousEvent, Attributes, Event, InvalidInput, Person, Request, event::EventBody,
-    operation::to_bytes,
-};
+use crate::event::EventBody;
+use crate::operation::to_bytes;
+use crate::{AnonymousEvent, Attributes, Event, InvalidInput, Person, Request};
 
 /// Holds one request of version 1.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) path: String,
@@ -109,6 +110,16 @@ fn about(
         body,
         may_replay,
     }))
+}
+
+/// Shows neither path nor body: both hold a person's data.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("method", &self.method)
+            .field("may_replay", &self.may_replay)
+            .finish_non_exhaustive()
+    }
 }
 
 impl From<&AnonymousEvent> for Request {

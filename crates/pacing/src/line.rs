@@ -10,11 +10,11 @@ use crate::Moment;
 ///
 /// Nothing is handed to a waiter that may never come for it. Every waiter is expected at some moment: when its timer
 /// fires, or as soon as it was woken. One that does not come within [`GRACE`](Self::GRACE) is absent, and passed over
-/// until it comes by itself; then it has its old place again. One whose lane's inner service is not ready is stuck: it
-/// holds up its own lane for a grace, and no other.
+/// until it comes by itself; then it has its old place again. A lane whose inner service is not ready is stuck: it holds up
+/// no other, until one of its waiters is served or leaves.
 #[derive(Clone, Debug)]
 pub struct Line<W> {
-    lanes: BTreeMap<Lane, BTreeMap<u64, Waiter<W>>>,
+    lanes: BTreeMap<Lane, Waiters<W>>,
     len: usize,
     joined: u64,
     opened: u64,
@@ -32,11 +32,17 @@ pub struct Ticket {
     number: u64,
 }
 
+/// Those who stand in one lane, by the number of their tickets.
+#[derive(Clone, Debug)]
+struct Waiters<W> {
+    standing: BTreeMap<u64, Waiter<W>>,
+    stuck: bool,
+}
+
 #[derive(Clone, Debug)]
 struct Waiter<W> {
     waker: W,
     expected: Moment,
-    stuck: bool,
 }
 
 impl<W> Default for Line<W> {
@@ -83,26 +89,28 @@ impl<W: Clone> Line<W> {
 
     /// Lets a waiter stand in its place; it is expected at `expected` and can be woken by `waker` before.
     pub fn wait(&mut self, ticket: Ticket, expected: Moment, waker: W) {
-        self.stand(
-            ticket,
-            Waiter {
-                waker,
-                expected,
-                stuck: false,
-            },
-        );
+        let waiters = self.lanes.entry(ticket.lane).or_default();
+        if waiters
+            .standing
+            .insert(ticket.number, Waiter { waker, expected })
+            .is_none()
+        {
+            self.len += 1;
+        }
     }
 
-    /// Lets a waiter stand in its place while its inner service is not ready.
+    /// Lets a waiter stand in its place while its inner service is not ready, which holds up its lane for a grace.
     pub fn wait_stuck(&mut self, ticket: Ticket, now: Moment, waker: W) {
-        self.stand(
-            ticket,
-            Waiter {
-                waker,
-                expected: now,
-                stuck: true,
-            },
-        );
+        self.wait(ticket, now, waker);
+        self.lanes.entry(ticket.lane).or_default().stuck = true;
+    }
+
+    /// Takes a waiter out of the line that was served: its inner service is ready, and so may those behind it be.
+    pub fn serve(&mut self, ticket: Ticket) {
+        if let Some(waiters) = self.lanes.get_mut(&ticket.lane) {
+            waiters.stuck = false;
+        }
+        self.leave(ticket);
     }
 
     /// Takes a waiter out of the line, if it stands there, and says whether it stood at the head of its lane: then
@@ -111,11 +119,15 @@ impl<W: Clone> Line<W> {
         let Some(waiters) = self.lanes.get_mut(&ticket.lane) else {
             return false;
         };
-        let was_head = waiters.keys().next() == Some(&ticket.number);
-        if waiters.remove(&ticket.number).is_some() {
+        let was_head = waiters.head() == Some(ticket.number);
+        if waiters.standing.remove(&ticket.number).is_some() {
             self.len -= 1;
         }
-        if waiters.is_empty() {
+        if was_head {
+            // The next one in the lane tries by itself.
+            waiters.stuck = false;
+        }
+        if waiters.standing.is_empty() {
             self.lanes.remove(&ticket.lane);
         }
         was_head
@@ -124,62 +136,275 @@ impl<W: Clone> Line<W> {
     /// Says whether the holder of `ticket`, who is here now, comes before all who stand in the line.
     pub fn is_next(&mut self, ticket: Ticket, now: Moment) -> bool {
         self.pass_over_absent(now);
-        let ahead_in_lane = self
-            .lanes
-            .get(&ticket.lane)
-            .is_some_and(|waiters| waiters.range(..ticket.number).next().is_some());
-        let ahead_elsewhere = self
-            .heads()
-            .any(|head| head.lane != ticket.lane && head.number < ticket.number);
-        !ahead_in_lane && !ahead_elsewhere
+        self.oldest_before(ticket).is_none()
     }
 
     /// Returns at most how many stand before the holder of `ticket`.
     #[must_use]
     pub fn ahead(&self, ticket: Ticket) -> usize {
-        let oldest = self
-            .lanes
-            .values()
-            .filter_map(|waiters| waiters.keys().next())
-            .min()
-            .map_or(0, |&oldest| ticket.number.saturating_sub(oldest));
-        usize::try_from(oldest).unwrap_or(usize::MAX).min(self.len)
+        let since = self
+            .oldest_before(ticket)
+            .map_or(0, |oldest| ticket.number - oldest);
+        usize::try_from(since).unwrap_or(usize::MAX).min(self.len)
     }
 
     /// Returns what wakes the one who is next, and expects it from `now` on.
     pub fn wake_next(&mut self, now: Moment) -> Option<W> {
         self.pass_over_absent(now);
         let next = self.heads().min_by_key(|head| head.number)?;
-        let waiter = self.lanes.get_mut(&next.lane)?.get_mut(&next.number)?;
+        let waiter = self
+            .lanes
+            .get_mut(&next.lane)?
+            .standing
+            .get_mut(&next.number)?;
         waiter.expected = waiter.expected.min(now);
         Some(waiter.waker.clone())
     }
 
-    fn stand(&mut self, ticket: Ticket, waiter: Waiter<W>) {
-        let waiters = self.lanes.entry(ticket.lane).or_default();
-        if waiters.insert(ticket.number, waiter).is_none() {
-            self.len += 1;
-        }
+    /// The oldest of those who come before the holder of `ticket`: in its own lane, and the heads of the others.
+    fn oldest_before(&self, ticket: Ticket) -> Option<u64> {
+        let own = self.lanes.get(&ticket.lane).and_then(Waiters::head);
+        let others = self.heads().filter(|head| head.lane != ticket.lane);
+        let before = |number: &u64| *number < ticket.number;
+        own.into_iter()
+            .chain(others.map(|head| head.number))
+            .filter(before)
+            .min()
     }
 
     /// The heads that wait for their departure, not for an inner service.
     fn heads(&self) -> impl Iterator<Item = Ticket> {
-        self.lanes.iter().filter_map(|(&lane, waiters)| {
-            let (&number, head) = waiters.first_key_value()?;
-            (!head.stuck).then_some(Ticket { lane, number })
-        })
+        self.lanes
+            .iter()
+            .filter(|(_, waiters)| !waiters.stuck)
+            .filter_map(|(&lane, waiters)| waiters.head().map(|number| Ticket { lane, number }))
     }
 
     fn pass_over_absent(&mut self, now: Moment) {
         let Self { lanes, len, .. } = self;
         lanes.retain(|_, waiters| {
-            while let Some(head) = waiters.first_entry()
+            while let Some(head) = waiters.standing.first_entry()
                 && head.get().expected + Self::GRACE <= now
             {
                 head.remove();
                 *len -= 1;
             }
-            !waiters.is_empty()
+            !waiters.standing.is_empty()
         });
+    }
+}
+
+impl<W> Waiters<W> {
+    fn head(&self) -> Option<u64> {
+        self.standing.keys().next().copied()
+    }
+}
+
+impl<W> Default for Waiters<W> {
+    fn default() -> Self {
+        Self {
+            standing: BTreeMap::new(),
+            stuck: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(millis: u64) -> Moment {
+        Moment::ORIGIN + Duration::from_millis(millis)
+    }
+
+    /// A line with waiters 1, 2, .. in the given lanes, all expected far ahead.
+    fn line<const N: usize>(lanes: [u64; N]) -> (Line<u64>, [Ticket; N]) {
+        let mut line = Line::default();
+        let tickets = lanes.map(|lane| {
+            let ticket = line.join(Lane(lane));
+            line.wait(ticket, at(1_000_000), ticket.number);
+            ticket
+        });
+        (line, tickets)
+    }
+
+    #[test]
+    fn the_oldest_is_next_across_lanes() {
+        let (mut line, [first, second, third]) = line([1, 2, 1]);
+        assert!(line.is_next(first, at(0)));
+        assert!(!line.is_next(second, at(0)) && !line.is_next(third, at(0)));
+        assert!(line.leave(first));
+        assert!(line.is_next(second, at(0)));
+        assert_eq!(line.wake_next(at(0)), Some(2));
+    }
+
+    #[test]
+    fn one_that_was_woken_and_does_not_come_is_passed_over_after_a_grace() {
+        let (mut line, [first, second]) = line([1, 1]);
+        assert_eq!(line.wake_next(at(10)), Some(1));
+        assert!(!line.is_next(second, at(14)));
+        assert!(line.is_next(second, at(15)));
+        assert_eq!(line.len(), 1);
+        line.wait(first, at(50), 1);
+        assert!(!line.is_next(second, at(16)), "it has its old place again");
+    }
+
+    #[test]
+    fn a_stuck_lane_holds_up_no_other_until_it_is_served() {
+        let (mut line, [first, second, other]) = line([1, 1, 2]);
+        line.wait_stuck(first, at(0), 1);
+        assert!(line.is_next(other, at(0)) && !line.is_next(second, at(0)));
+        assert!(line.is_next(second, at(5)) && line.is_next(other, at(5)));
+        line.serve(first);
+        assert!(!line.is_next(other, at(5)), "the lane is free again");
+    }
+
+    #[test]
+    fn a_stuck_waiter_that_leaves_lets_its_lane_try_again() {
+        let (mut line, [first, _, _]) = line([1, 1, 2]);
+        line.wait_stuck(first, at(0), 1);
+        assert!(line.leave(first));
+        assert_eq!(line.wake_next(at(0)), Some(2));
+    }
+
+    #[test]
+    fn a_waiter_counts_at_most_those_that_stand_before_it() {
+        let (mut line, [first, second, third]) = line([1, 1, 2]);
+        assert_eq!(
+            [first, second, third].map(|ticket| line.ahead(ticket)),
+            [0, 1, 2]
+        );
+        line.leave(first);
+        assert_eq!([second, third].map(|ticket| line.ahead(ticket)), [0, 1]);
+        line.wait_stuck(second, at(0), 2);
+        assert_eq!(line.ahead(third), 0);
+    }
+
+    /// The plain model: every waiter that ever joined, in a list.
+    #[derive(Default)]
+    struct Model {
+        waiters: Vec<(u64, Option<Moment>)>,
+        stuck: [bool; 3],
+    }
+
+    impl Model {
+        fn head(&self, lane: u64) -> Option<usize> {
+            (0..self.waiters.len())
+                .find(|&n| self.waiters[n].0 == lane && self.waiters[n].1.is_some())
+        }
+
+        fn pass_over(&mut self, now: Moment) {
+            for lane in 0..3 {
+                while let Some(head) = self.head(lane)
+                    && self.waiters[head]
+                        .1
+                        .is_some_and(|expected| expected + at(5).since(at(0)) <= now)
+                {
+                    self.waiters[head].1 = None;
+                }
+                self.stuck[lane as usize] &= self.head(lane).is_some();
+            }
+        }
+
+        fn is_next(&self, n: usize) -> bool {
+            let lane = self.waiters[n].0;
+            (0..3).all(|other| {
+                let counts = other == lane || !self.stuck[other as usize];
+                !counts || self.head(other).is_none_or(|head| head >= n)
+            })
+        }
+
+        fn next(&self) -> Option<usize> {
+            (0..3)
+                .filter(|&lane| !self.stuck[lane as usize])
+                .filter_map(|lane| self.head(lane))
+                .min()
+        }
+
+        fn leave(&mut self, n: usize) -> bool {
+            let lane = self.waiters[n].0;
+            let was_head = self.head(lane) == Some(n);
+            self.waiters[n].1 = None;
+            self.stuck[lane as usize] &= !was_head && self.head(lane).is_some();
+            was_head
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Join(u64),
+        Wait(prop::sample::Index, u64),
+        Stuck(prop::sample::Index),
+        Serve(prop::sample::Index),
+        Leave(prop::sample::Index),
+        Wake,
+        Advance(u64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let who = any::<prop::sample::Index>;
+        let step = prop_oneof![
+            3 => (0_u64..3).prop_map(Step::Join),
+            3 => (who(), 0_u64..40).prop_map(|(who, wait)| Step::Wait(who, wait)),
+            1 => who().prop_map(Step::Stuck),
+            1 => who().prop_map(Step::Serve),
+            2 => who().prop_map(Step::Leave),
+            2 => Just(Step::Wake),
+            3 => (0_u64..12).prop_map(Step::Advance),
+        ];
+        prop::collection::vec(step, 0..120)
+    }
+
+    proptest! {
+        #[test]
+        fn the_line_agrees_with_a_plain_list(steps in steps()) {
+            let (mut line, mut model, mut tickets) = (Line::default(), Model::default(), Vec::new());
+            let mut now = at(0);
+            for step in steps {
+                let pick = |who: prop::sample::Index| (!tickets.is_empty()).then(|| who.index(tickets.len()));
+                match step {
+                    Step::Advance(time) => now = now + at(time).since(at(0)),
+                    Step::Join(lane) => {
+                        let ticket = line.join(Lane(lane));
+                        line.wait(ticket, now, tickets.len());
+                        tickets.push(ticket);
+                        model.waiters.push((lane, Some(now)));
+                    }
+                    Step::Wait(who, wait) => if let Some(n) = pick(who) {
+                        let expected = now + at(wait).since(at(0));
+                        line.wait(tickets[n], expected, n);
+                        model.waiters[n].1 = Some(expected);
+                    },
+                    Step::Stuck(who) => if let Some(n) = pick(who) {
+                        line.wait_stuck(tickets[n], now, n);
+                        model.waiters[n].1 = Some(now);
+                        model.stuck[model.waiters[n].0 as usize] = true;
+                    },
+                    Step::Serve(who) => if let Some(n) = pick(who) {
+                        line.serve(tickets[n]);
+                        model.stuck[model.waiters[n].0 as usize] = false;
+                        model.leave(n);
+                    },
+                    Step::Leave(who) => if let Some(n) = pick(who) {
+                        prop_assert_eq!(line.leave(tickets[n]), model.leave(n));
+                    },
+                    Step::Wake => {
+                        model.pass_over(now);
+                        let next = model.next();
+                        prop_assert_eq!(line.wake_next(now), next);
+                        if let Some((_, expected)) = next.map(|n| &mut model.waiters[n]) {
+                            *expected = expected.map(|expected| expected.min(now));
+                        }
+                    }
+                }
+                model.pass_over(now);
+                for (n, &ticket) in tickets.iter().enumerate() {
+                    prop_assert_eq!(line.is_next(ticket, now), model.is_next(n));
+                }
+                prop_assert_eq!(line.len(), model.waiters.iter().filter(|waiter| waiter.1.is_some()).count());
+            }
+        }
     }
 }

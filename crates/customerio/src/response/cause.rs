@@ -1,4 +1,6 @@
-use std::{error::Error, fmt, sync::Arc};
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
 
 use http::StatusCode;
 
@@ -18,6 +20,17 @@ struct Inner {
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
+impl Inner {
+    const fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            status: None,
+            words: String::new(),
+            source: None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Credentials,
@@ -26,37 +39,40 @@ pub(crate) enum Kind {
     NotJson,
     Redirected(Option<Region>),
     Status,
+    Stopped,
     Throttled,
 }
 
 impl Cause {
-    /// Wraps your own reason, such as a shutdown; it becomes the [`source`](Error::source).
-    pub fn new(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    /// Wraps your own reason; it becomes the [`source`](Error::source).
+    pub fn new(reason: impl Error + Send + Sync + 'static) -> Self {
+        Self::boxed(Box::new(reason))
+    }
+
+    pub(crate) fn boxed(reason: Box<dyn Error + Send + Sync>) -> Self {
         Self(Arc::new(Inner {
-            kind: Kind::Failed,
-            status: None,
-            words: String::new(),
-            source: Some(reason.into()),
+            source: Some(reason),
+            ..Inner::of(Kind::Failed)
         }))
     }
 
     /// Says that an earlier operation of the same lane ended unknown, so this one must not overtake it.
     #[must_use]
     pub fn follows_unknown() -> Self {
-        Self(Arc::new(Inner {
-            kind: Kind::FollowsUnknown,
-            status: None,
-            words: String::new(),
-            source: None,
-        }))
+        Self(Arc::new(Inner::of(Kind::FollowsUnknown)))
+    }
+
+    /// Says that the caller stopped before the operation had its outcome.
+    #[must_use]
+    pub fn stopped() -> Self {
+        Self(Arc::new(Inner::of(Kind::Stopped)))
     }
 
     pub(crate) fn answered(kind: Kind, status: StatusCode, words: String) -> Self {
         Self(Arc::new(Inner {
-            kind,
             status: Some(status),
             words,
-            source: None,
+            ..Inner::of(kind)
         }))
     }
 
@@ -92,37 +108,32 @@ impl Cause {
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status
     }
+}
 
-    fn write_what(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0.kind, self.0.status) {
-            (Kind::Credentials, _) => {
-                f.write_str("the credentials were refused; check site id, API key and region")
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Credentials => "the credentials were refused; check site id, API key and region",
+            Self::Failed => "the request failed",
+            Self::FollowsUnknown => "an earlier operation about the same person ended unknown",
+            Self::NotJson => "the answer was not of the API's form; check the base URL and proxies",
+            Self::Redirected(Some(Region::Eu)) => {
+                "the account is in another region; set the region to `eu`"
             }
-            (Kind::Failed, _) => f.write_str("the request failed"),
-            (Kind::FollowsUnknown, _) => {
-                f.write_str("an earlier operation about the same person ended unknown")
+            Self::Redirected(Some(Region::Us)) => {
+                "the account is in another region; set the region to `us`"
             }
-            (Kind::NotJson, _) => {
-                f.write_str("the answer was not of the API's form; check the base URL and proxies")
-            }
-            (Kind::Redirected(Some(region)), _) => {
-                write!(
-                    f,
-                    "the account is in another region; set the region to `{region}`"
-                )
-            }
-            (Kind::Redirected(None), _) => {
-                f.write_str("the request was redirected; check the base URL")
-            }
-            (Kind::Status, _) => f.write_str("the server failed"),
-            (Kind::Throttled, _) => f.write_str("the request was throttled to the end"),
-        }
+            Self::Redirected(None) => "the request was redirected; check the base URL",
+            Self::Status => "the server failed",
+            Self::Stopped => "sending was stopped",
+            Self::Throttled => "the request was throttled to the end",
+        })
     }
 }
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write_what(f)?;
+        self.0.kind.fmt(f)?;
         if let Some(status) = self.0.status {
             write!(f, " (status {})", status.as_u16())?;
         }
@@ -162,7 +173,7 @@ pub struct Failure {
 
 impl Failure {
     /// Says that the request provably never left, as when connecting failed.
-    pub fn before_sending(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn before_sending(error: impl Error + Send + Sync + 'static) -> Self {
         Self {
             may_have_left: false,
             cause: Cause::new(error),
@@ -170,7 +181,7 @@ impl Failure {
     }
 
     /// Says that the request may have arrived, as after a timeout or a reset connection.
-    pub fn after_sending(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn after_sending(error: impl Error + Send + Sync + 'static) -> Self {
         Self {
             may_have_left: true,
             cause: Cause::new(error),

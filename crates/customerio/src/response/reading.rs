@@ -2,11 +2,9 @@ use bytes::Bytes;
 use http::{Response, StatusCode, Uri, header};
 use serde_json::{Map, Value};
 
-use super::{
-    Cause, Rejection,
-    body::{object, words},
-    cause::Kind,
-};
+use super::body::{object, words};
+use super::cause::Kind;
+use super::{Cause, Rejection};
 use crate::Region;
 
 /// What one response says of the request as a whole.

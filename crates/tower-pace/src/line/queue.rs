@@ -88,7 +88,7 @@ impl<R: Resource> Queue<R> {
         }
         let claim = state.resource.claim(now);
         if let Some(ticket) = ticket {
-            state.line.leave(ticket);
+            state.line.serve(ticket);
         }
         let next = state.next(now);
         drop(state);

@@ -1,31 +1,8 @@
-//! Packs operations into requests so that each person's operations keep their order.
-//!
-//! [`Packer`] does no I/O and reads no clock. Operations go in, each with a tag by which the caller knows it again;
-//! [`Parcel`]s come out, each one request with a [`Ticket`]. Any number of parcels may be in flight: no two of them carry operations
-//! of one [`Lane`], until the ticket is settled. Operations that go alone get a request of their own.
-//!
-//! ```
-//! use customerio::{Attributes, Operation, Outcome, Person, packer::Packer};
-//! let mut packer = Packer::new(500);
-//! for (row, id) in ["u1", "u2", "u1"].into_iter().enumerate() {
-//!     packer.push(Operation::identify(&Person::id(id)?, &Attributes::new())?, row)?;
-//! }
-//! while let Some(parcel) = packer.next_parcel() {
-//!     let outcomes = vec![Outcome::Accepted; parcel.request.len()]; // from `Client::send`
-//!     let settled = packer.settle(parcel.ticket, outcomes);
-//!     let rows: Vec<_> = settled.into_iter().map(|(row, _)| row).collect();
-//!     assert_eq!(rows, [0, 2, 1]); // lane by lane
-//! }
-//! assert!(packer.is_empty());
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+use std::collections::{HashMap, HashSet, VecDeque};
 
-use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    error, fmt,
-};
-
-use crate::{Batch, Cause, Lane, Operation, Outcome, Request};
+use super::refusal::Reason;
+use super::{NotQueued, Parcel, Ticket};
+use crate::{Batch, Cause, Lane, Operation, Outcome};
 
 /// How many batches' worth of operations wait, so that lanes in flight do not leave the next batch half empty.
 const BATCHES_AHEAD: usize = 4;
@@ -55,31 +32,6 @@ pub struct Packer<T> {
 struct Waiting<T> {
     items: VecDeque<(Operation, T)>,
     in_flight: bool,
-}
-
-/// One request that may be sent now.
-#[derive(Debug)]
-#[must_use = "its lanes stay closed until the ticket is settled"]
-pub struct Parcel<T> {
-    /// What to send: a batch, or one operation that goes alone.
-    pub request: Request,
-    /// What to settle with the outcomes.
-    pub ticket: Ticket<T>,
-}
-
-/// Stands for the operations of one parcel while they are in flight.
-#[derive(Debug)]
-#[must_use = "its lanes stay closed until it is settled"]
-pub struct Ticket<T> {
-    members: Vec<(Lane, T)>,
-}
-
-impl<T> Ticket<T> {
-    /// Returns the tags of the parcel's operations, in the order of the request.
-    #[must_use]
-    pub fn tags(&self) -> impl ExactSizeIterator<Item = &T> {
-        self.members.iter().map(|(_, tag)| tag)
-    }
 }
 
 impl<T> Packer<T> {
@@ -212,7 +164,7 @@ impl<T> Packer<T> {
         let mut settled = Vec::with_capacity(outcomes.len());
         let mut lanes = Vec::with_capacity(outcomes.len());
         for ((lane, tag), outcome) in ticket.members.into_iter().zip(outcomes) {
-            if matches!(outcome, Outcome::Unknown(_)) {
+            if outcome.is_unknown() {
                 self.stopped.insert(lane);
             }
             lanes.push(lane);
@@ -284,53 +236,3 @@ impl<T> Waiting<T> {
         self.items.is_empty() && !self.in_flight
     }
 }
-
-/// Hands back an operation that a packer did not take.
-pub struct NotQueued<T> {
-    operation: Operation,
-    tag: T,
-    reason: Reason,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Reason {
-    Full,
-    Stopped,
-}
-
-impl<T> NotQueued<T> {
-    /// Returns whether the packer is full: send and settle first.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.reason == Reason::Full
-    }
-
-    /// Returns whether an earlier operation of the lane ended unknown, so that this one is not to be sent.
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        self.reason == Reason::Stopped
-    }
-
-    /// Returns the operation and its tag.
-    #[must_use]
-    pub fn into_parts(self) -> (Operation, T) {
-        (self.operation, self.tag)
-    }
-}
-
-impl<T> fmt::Display for NotQueued<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.reason {
-            Reason::Full => "the packer is full; send and settle first",
-            Reason::Stopped => "an earlier operation about the same person ended unknown",
-        })
-    }
-}
-
-impl<T> fmt::Debug for NotQueued<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "NotQueued({:?})", self.reason)
-    }
-}
-
-impl<T> error::Error for NotQueued<T> {}

@@ -1,0 +1,234 @@
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tower::{Layer, Service, ServiceExt};
+use tower_pace::{Quota, RateLimit, RateLimitLayer};
+use tower_test::mock;
+
+use crate::server::{Server, get, millis, now, status, status_with_retry_after};
+
+/// Departures of a limit of 100 per second, jitter ceiling 100 ms: (1,001.5 + 100 + 2) / 99 ms.
+const INTERVAL: Duration = Duration::from_nanos(11_146_465);
+
+async fn send_all(service: &RateLimit<Server>, requests: usize) {
+    let mut tasks = JoinSet::new();
+    for _ in 0..requests {
+        tasks.spawn(service.clone().oneshot(get()));
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap().unwrap();
+    }
+}
+
+fn gaps(server: &Server) -> Vec<Duration> {
+    server
+        .calls()
+        .windows(2)
+        .map(|pair| pair[1] - pair[0])
+        .collect()
+}
+
+fn layer() -> RateLimitLayer {
+    RateLimitLayer::new(Quota::per_second(100))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_request_waits_one_interval_and_the_others_are_spaced() {
+    let (server, start) = (Server::ok(), now());
+    send_all(&layer().layer(server.clone()), 20).await;
+    let calls = server.calls();
+    assert!(calls[0] - start >= INTERVAL);
+    for (n, call) in calls.iter().enumerate() {
+        let slot = INTERVAL * (n as u32 + 1);
+        let late = (*call - start).saturating_sub(slot);
+        assert!(*call - start >= slot && late <= millis(1), "departure {n}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_reserves_nothing() {
+    let server = Server::ok();
+    let mut idle = layer().layer(server.clone());
+    for _ in 0..1_000 {
+        let ready = ServiceExt::<http::Request<String>>::ready(&mut idle).await;
+        assert!(ready.is_ok());
+    }
+    let start = now();
+    send_all(&idle, 1).await;
+    assert!(server.calls()[0] - start < 2 * INTERVAL);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clones_of_the_layer_and_the_service_share_the_limit() {
+    let server = Server::ok();
+    let layer = layer();
+    let (one, other) = (
+        layer.clone().layer(server.clone()),
+        layer.layer(server.clone()),
+    );
+    let clone = one.clone();
+    tokio::join!(
+        send_all(&one, 10),
+        send_all(&other, 10),
+        send_all(&clone, 10)
+    );
+    assert!(gaps(&server).iter().all(|gap| *gap >= INTERVAL - millis(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_layers_share_nothing() {
+    let (one, other) = (Server::ok(), Server::ok());
+    let start = now();
+    tokio::join!(
+        async { send_all(&layer().layer(one.clone()), 10).await },
+        async { send_all(&layer().layer(other.clone()), 10).await },
+    );
+    assert!(now() - start < 11 * INTERVAL);
+}
+
+/// A fixed window of 10/s lets 19 calls through within 20 ms at its boundary.
+#[tokio::test(start_paused = true)]
+async fn no_burst_at_a_window_boundary() {
+    let server = Server::ok();
+    let service = RateLimitLayer::new(Quota::per_second(10)).layer(server.clone());
+    tokio::time::sleep(millis(990)).await;
+    send_all(&service, 60).await;
+    let calls = server.calls();
+    assert!(
+        calls
+            .windows(11)
+            .all(|window| window[10] - window[0] > millis(1_000))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_answers_late_is_waited_for() {
+    let server = Server::new(Duration::from_secs(10), |_| status(200));
+    let service = RateLimitLayer::new(Quota::per_second(5)).layer(server.clone());
+    send_all(&service, 11).await;
+    let calls = server.calls();
+    let window = Quota::per_second(5).counted_window();
+    for n in 5..calls.len() {
+        assert!(
+            calls[n] - calls[n - 5] >= Duration::from_secs(10) + window,
+            "departure {n}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_stops_everyone_for_as_long_as_it_says_and_lowers_the_rate() {
+    let server = Server::new(millis(5), |n| match n {
+        10 => status_with_retry_after(429, 2),
+        _ => status(200),
+    });
+    send_all(&layer().layer(server.clone()), 60).await;
+    let (calls, gaps) = (server.calls(), gaps(&server));
+    let answered = calls[10] + millis(5);
+    // The requests that are in flight when the refusal comes are one at most, at 5 ms of latency.
+    let resumed = calls
+        .iter()
+        .position(|call| *call >= answered + millis(1))
+        .unwrap();
+    assert!(resumed <= 12);
+    let pause = calls[resumed] - answered;
+    assert!(
+        pause >= Duration::from_secs(2) && pause <= millis(2_002),
+        "{pause:?}"
+    );
+    let mean = gaps[resumed..].iter().sum::<Duration>() / (gaps.len() - resumed) as u32;
+    let ratio = INTERVAL.as_secs_f64() / mean.as_secs_f64();
+    assert!((0.79..0.81).contains(&ratio), "{ratio}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_503_closes_the_gate_only_if_it_says_for_how_long() {
+    for (reply, expected) in [
+        (status_with_retry_after(503, 3), millis(3_000)),
+        (status(503), millis(0)),
+    ] {
+        let server = Server::new(
+            millis(0),
+            move |n| if n == 0 { reply.clone() } else { status(200) },
+        );
+        send_all(&layer().layer(server.clone()), 2).await;
+        let gap = gaps(&server)[0];
+        assert!(
+            gap >= expected && gap <= expected + INTERVAL + millis(1),
+            "{gap:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_that_say_nothing_of_the_limit_change_nothing() {
+    for failure in [500, 502, 504, 408] {
+        let server = Server::new(millis(5), move |n| {
+            status(if n % 3 == 0 { failure } else { 200 })
+        });
+        send_all(&layer().layer(server.clone()), 50).await;
+        assert!(
+            gaps(&server).iter().all(|gap| *gap <= INTERVAL + millis(1)),
+            "{failure}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_and_a_reset_change_nothing() {
+    let (mock, mut handle) = mock::pair::<http::Request<String>, http::Response<String>>();
+    let service = layer().layer(mock);
+    let mut tasks = JoinSet::new();
+    for _ in 0..20 {
+        tasks.spawn(tokio::time::timeout(
+            millis(5),
+            service.clone().oneshot(get()),
+        ));
+    }
+    let mut calls = Vec::new();
+    tasks.spawn(tokio::time::timeout(
+        millis(1),
+        service.clone().oneshot(get()),
+    ));
+    handle.allow(1_000);
+    let mut healthy = JoinSet::new();
+    for _ in 0..20 {
+        healthy.spawn(service.clone().oneshot(get()));
+    }
+    for n in 0..20 {
+        let (_, reply) = handle.next_request().await.unwrap();
+        calls.push(now());
+        match n % 2 {
+            0 => reply.send_error("connection reset"),
+            _ => reply.send_response(status(200)),
+        }
+    }
+    assert!(
+        calls
+            .windows(2)
+            .all(|pair| pair[1] - pair[0] <= INTERVAL + millis(1))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_future_dropped_after_its_request_left_keeps_the_slot() {
+    let server = Server::new(Duration::from_secs(60), |_| status(200));
+    let service = RateLimitLayer::new(Quota::per_second(1)).layer(server.clone());
+    let dropped = tokio::time::timeout(millis(200), service.clone().oneshot(get())).await;
+    assert!(dropped.is_err());
+    let _second = tokio::time::timeout(Duration::from_secs(10), service.oneshot(get())).await;
+    let gap = gaps(&server)[0];
+    // Given up at 200 ms: one second of transit and one counted window from then on.
+    assert!(gap >= millis(2_000), "{gap:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_future_that_is_never_polled_costs_nothing() {
+    let server = Server::ok();
+    let mut service = layer().layer(server.clone());
+    let unpolled: Vec<_> = (0..100).map(|_| service.call(get())).collect();
+    drop(unpolled);
+    let start = now();
+    send_all(&service, 1).await;
+    assert!(now() - start < 2 * INTERVAL);
+}

@@ -1,0 +1,168 @@
+use std::time::Duration;
+
+use http::Request;
+use tower::{Layer, ServiceExt};
+use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, Replay, Retry, RetryLayer, RetryPolicy};
+use tower_test::mock;
+
+use crate::server::{Server, get, millis, now, post, status, status_with_retry_after};
+
+fn layered<S>(inner: S) -> Retry<S> {
+    RetryLayer::new(RetryPolicy::default()).seed(1).layer(inner)
+}
+
+async fn check(request: Request<String>, failure: u16, attempts: usize) {
+    let server = Server::new(millis(1), move |_| status(failure));
+    let response = layered(server.clone()).oneshot(request).await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), server.calls().len()),
+        (failure, attempts)
+    );
+}
+
+fn marked() -> Request<String> {
+    let mut request = post();
+    request.extensions_mut().insert(Replay);
+    request
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_may_be_replayed_is_tried_four_times() {
+    check(get(), 503, 4).await;
+    check(get(), 408, 4).await;
+    check(get(), 524, 4).await;
+    check(marked(), 500, 4).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_without_the_mark_is_sent_once() {
+    check(post(), 503, 1).await;
+    check(post(), 500, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_for_the_limit_was_not_processed() {
+    check(post(), 429, 4).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_would_only_repeat_itself_is_sent_once() {
+    for status in [200, 301, 400, 401, 403, 404, 409, 413, 501, 505] {
+        check(get(), status, 1).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_is_that_of_the_last_attempt() {
+    let server = Server::new(millis(1), |n| status([503, 502, 201][n]));
+    let response = layered(server).oneshot(get()).await.unwrap();
+    assert_eq!(response.status(), 201);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_never_undercut() {
+    let server = Server::new(millis(0), |n| match n {
+        0 => status_with_retry_after(429, 7),
+        1 => status_with_retry_after(503, 3),
+        _ => status(200),
+    });
+    layered(server.clone()).oneshot(get()).await.unwrap();
+    let calls = server.calls();
+    let (throttled, failed) = (calls[1] - calls[0], calls[2] - calls[1]);
+    assert!(
+        throttled >= millis(7_000) && throttled <= millis(7_701),
+        "{throttled:?}"
+    );
+    assert!(
+        failed >= millis(3_000) && failed <= millis(3_301),
+        "{failed:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endless_429_is_obeyed_twenty_times() {
+    let server = Server::new(millis(0), |_| status_with_retry_after(429, 1));
+    let response = layered(server.clone()).oneshot(get()).await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), server.calls().len()),
+        (429, 21)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absurd_retry_after_is_returned_and_not_waited_for() {
+    let server = Server::new(millis(0), |_| status_with_retry_after(429, u32::MAX));
+    let start = now();
+    let response = layered(server.clone()).oneshot(get()).await.unwrap();
+    assert_eq!(response.status(), 429);
+    assert_eq!(now(), start);
+}
+
+#[tokio::test(start_paused = true)]
+async fn later_attempts_say_which_they_are() {
+    let (mock, mut handle) = mock::pair::<Request<String>, http::Response<String>>();
+    handle.allow(10);
+    let call = tokio::spawn(layered(mock).oneshot(marked()));
+    for expected in [None, Some(2), Some(3)] {
+        let (request, reply) = handle.next_request().await.unwrap();
+        let attempt = request.extensions().get::<tower_pace::Attempt>();
+        assert_eq!(attempt.map(|attempt| attempt.0), expected);
+        assert_eq!(request.body(), "once");
+        reply.send_response(status(if expected == Some(3) { 200 } else { 503 }));
+    }
+    assert_eq!(call.await.unwrap().unwrap().status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_is_tried_again_only_if_a_replay_is_safe() {
+    for (request, attempts) in [(get(), 4), (marked(), 4), (post(), 1)] {
+        let (mock, mut handle) = mock::pair::<Request<String>, http::Response<String>>();
+        handle.allow(10);
+        let call = tokio::spawn(layered(mock).oneshot(request));
+        for _ in 0..attempts {
+            handle
+                .next_request()
+                .await
+                .unwrap()
+                .1
+                .send_error("connection reset");
+        }
+        let error = call.await.unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "connection reset");
+    }
+}
+
+/// A service that is gone for good, after an attempt that failed: the attempt's own error tells more.
+#[tokio::test(start_paused = true)]
+async fn an_error_in_readiness_ends_the_attempts_with_the_last_error() {
+    let (mock, mut handle) = mock::pair::<Request<String>, http::Response<String>>();
+    handle.allow(1);
+    let call = tokio::spawn(layered(mock).oneshot(get()));
+    handle
+        .next_request()
+        .await
+        .unwrap()
+        .1
+        .send_error("connection reset");
+    handle.send_error("service is closed");
+    let error = call.await.unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "connection reset");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_permit_and_a_503_first_is_no_deadlock() {
+    let server = Server::new(millis(1), |n| match n {
+        0 => http::Response::builder()
+            .status(503)
+            .body(String::from("a body that is never read"))
+            .unwrap(),
+        _ => status(200),
+    });
+    let stack = RetryLayer::new(RetryPolicy::default()).layer(
+        RateLimitLayer::new(Quota::per_second(100))
+            .layer(ConcurrencyLayer::new(1).layer(server.clone())),
+    );
+    let call = tokio::time::timeout(Duration::from_secs(5), stack.oneshot(get()));
+    assert_eq!(call.await.unwrap().unwrap().status(), 200);
+    assert_eq!(server.calls().len(), 2);
+}
