@@ -64,6 +64,11 @@ impl Endpoint {
             .expect("a checked prefix and an encoded path make a URI")
     }
 
+    #[cfg(feature = "client")]
+    pub(crate) fn is_https(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+
     pub(crate) fn authorization(&self) -> HeaderValue {
         self.credentials.authorization()
     }

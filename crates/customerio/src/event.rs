@@ -11,7 +11,7 @@ const MAX_DATA: usize = 100_000;
 /// Describes what happened: a name, and optionally an id, a moment and attributes.
 ///
 /// An event with an id may be sent again after a failure, since Customer.io ignores an id that it has seen.
-/// [`Client`](https://docs.rs/customerio) gives a fresh one to an event without; sans-IO you give it yourself.
+/// The client of feature `client` gives a fresh one to an event without; without the client you give it yourself.
 ///
 /// ```
 /// use customerio::{Event, EventId, Operation, Person, Timestamp};

@@ -7,6 +7,7 @@
 //! 3. Turn the [`Request`] into an [`http::Request`] for an [`Endpoint`], and send it with anything.
 //! 4. Give the answer to [`Request::settle`] or [`Delivery`]: every operation ends as exactly one [`Outcome`].
 //!
+//! With feature `client`, `Client` does all of this over a paced stack of layers.
 //! Who keeps many requests in flight takes [`packer`], which keeps the order for each person.
 //!
 //! # Example
@@ -32,6 +33,8 @@
 
 mod attributes;
 mod batch;
+#[cfg(feature = "client")]
+pub mod client;
 mod credentials;
 mod delivery;
 mod endpoint;
@@ -51,6 +54,8 @@ pub mod v1;
 
 pub use attributes::Attributes;
 pub use batch::{Batch, NotAdded};
+#[cfg(feature = "client")]
+pub use client::Client;
 pub use credentials::Credentials;
 pub use delivery::Delivery;
 pub use endpoint::Endpoint;
@@ -64,3 +69,8 @@ pub use request::Request;
 pub use response::{Cause, Failure, Outcome, Rejection};
 pub use settle::Settlement;
 pub use timestamp::Timestamp;
+
+/// Runs the example of the README.
+#[cfg(all(doctest, feature = "client"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

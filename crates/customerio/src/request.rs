@@ -43,6 +43,10 @@ impl Request {
                 HeaderValue::from_static("application/json"),
             );
         }
+        #[cfg(feature = "client")]
+        if self.may_replay() {
+            request.extensions_mut().insert(tower_pace::Replay);
+        }
         request
     }
 

@@ -2,7 +2,7 @@
 //!
 //! [`Packer`] does no I/O and reads no clock. Operations go in, each with a tag by which the caller knows it again;
 //! [`Parcel`]s come out, each one request with a [`Ticket`]. Any number of parcels may be in flight: no two of them carry operations
-//! of one [`Lane`], until the ticket is settled. Operations that go alone get a request of their own.
+//! of one [`Lane`](crate::Lane), until the ticket is settled. Operations that go alone get a request of their own.
 //!
 //! ```
 //! use customerio::{Attributes, Operation, Outcome, Person, packer::Packer};

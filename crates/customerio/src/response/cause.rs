@@ -49,7 +49,7 @@ impl Cause {
         Self::boxed(Box::new(reason))
     }
 
-    pub(crate) fn boxed(reason: Box<dyn Error + Send + Sync>) -> Self {
+    fn boxed(reason: Box<dyn Error + Send + Sync>) -> Self {
         Self(Arc::new(Inner {
             source: Some(reason),
             ..Inner::of(Kind::Failed)
@@ -185,6 +185,14 @@ impl Failure {
         Self {
             may_have_left: true,
             cause: Cause::new(error),
+        }
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn boxed(may_have_left: bool, error: Box<dyn Error + Send + Sync>) -> Self {
+        Self {
+            may_have_left,
+            cause: Cause::boxed(error),
         }
     }
 }

@@ -33,6 +33,15 @@ pub(crate) fn read(response: &Response<Bytes>) -> Reading {
     }
 }
 
+/// Returns whether a response can be settled by what it says, unlike a success whose body is no JSON object.
+///
+/// A 207 always can: what it leaves open is resolved by resending one by one.
+#[cfg(feature = "client")]
+pub(crate) fn is_of_the_api(response: &Response<Bytes>) -> bool {
+    let status = response.status();
+    !status.is_success() || status == StatusCode::MULTI_STATUS || object(response.body()).is_some()
+}
+
 /// Leaves out the body: a login page says nothing to the reader, and may name who logs in.
 fn not_json(status: StatusCode) -> Cause {
     Cause::answered(Kind::NotJson, status, String::new())
