@@ -1,13 +1,13 @@
 //! The command line, as it is typed. What it means is settled in [`crate::settings`].
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::{ArgAction, Args as Group, Parser, Subcommand, ValueEnum};
 
 use customerio::Region;
+use customerio::client::Quota;
 
 use crate::input::Format;
 use crate::mapping::TimeFormat;
@@ -119,8 +119,8 @@ pub(crate) struct CommonArgs {
     #[arg(long, value_name = "N", default_value = "500", value_parser = up_to::<1000>)]
     pub(crate) batch_items: usize,
     /// The most requests in a window of time; the default is 1000/1s
-    #[arg(long, value_name = "N/TIME")]
-    pub(crate) limit: Option<Limit>,
+    #[arg(long, value_name = "N/TIME", value_parser = quota)]
+    pub(crate) limit: Option<Quota>,
     /// The most requests in flight
     #[arg(long, value_name = "N", default_value = "32", value_parser = up_to::<1024>)]
     pub(crate) concurrency: usize,
@@ -145,7 +145,7 @@ pub(crate) struct CommonArgs {
     /// Names this import, from which event ids are made; the default is a digest of the content and the mapping
     #[arg(long, value_name = "ID")]
     pub(crate) import_id: Option<String>,
-    /// Tells more on the standard error; up to three times
+    /// Tells the import id, and with -vv each request, on the standard error
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 }
@@ -154,13 +154,6 @@ pub(crate) struct CommonArgs {
 pub(crate) enum Mode {
     Batch,
     Single,
-}
-
-/// A number of requests in a window of time, as `100/1s`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limit {
-    pub(crate) requests: u32,
-    pub(crate) window: Duration,
 }
 
 /// Reads a whole number from 1 to `MOST`.
@@ -173,24 +166,14 @@ fn up_to<const MOST: usize>(text: &str) -> Result<usize> {
     Ok(number)
 }
 
-// === impl Limit ===
-
-impl FromStr for Limit {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let usage = "write a number of requests and a window, like 100/1s or 3000/500ms";
-        let (requests, window) = text.split_once('/').context(usage)?;
-        let limit = Self {
-            requests: requests.parse().context(usage)?,
-            window: duration(window).context(usage)?,
-        };
-        ensure!(
-            limit.requests > 0 && !limit.window.is_zero(),
-            "{usage}; neither can be zero"
-        );
-        Ok(limit)
-    }
+/// Reads a number of requests in a window of time, as `100/1s`.
+fn quota(text: &str) -> Result<Quota> {
+    let usage = "write a number of requests and a window, like 100/1s or 3000/500ms";
+    let (requests, window) = text.split_once('/').context(usage)?;
+    Ok(Quota::new(
+        requests.parse().context(usage)?,
+        duration(window).context(usage)?,
+    )?)
 }
 
 fn duration(text: &str) -> Option<Duration> {
@@ -217,10 +200,10 @@ mod tests {
         assert_eq!(parsed.is_ok(), accepted, "{line}: {:?}", parsed.err());
     }
 
-    fn check_limit(text: &str, expected: Option<(u32, u64)>) {
-        let limit = text.parse::<Limit>().ok();
+    fn check_limit(text: &str, expected: Option<(u32, u128)>) {
+        let found = quota(text).ok();
         assert_eq!(
-            limit.map(|limit| (limit.requests, limit.window.as_millis() as u64)),
+            found.map(|quota| (quota.limit(), quota.window().as_millis())),
             expected,
             "{text}"
         );

@@ -47,7 +47,7 @@ impl Console {
         }
     }
 
-    /// Prints a line where the user asked for that much; `level` 1 is `-v`.
+    /// Prints a line where the user asked for that much; `-v` is level 1, `-vv` level 2.
     pub(crate) fn detail(&self, level: u8, line: impl FnOnce() -> String) {
         if self.verbosity >= level {
             self.say(&line());

@@ -3,11 +3,16 @@
 use std::fmt;
 
 use anyhow::{Context, Result};
+use customerio::client::{Client, Limits};
 use customerio::{Credentials, Endpoint, Region};
+use customerio_sim::Server;
 use sha2::{Digest, Sha256};
 
 use crate::args::CommonArgs;
 use crate::mapping::hex;
+use crate::rehearse;
+use crate::report::Traffic;
+use crate::settings::Pace;
 
 /// Where records go.
 #[derive(Clone, Debug)]
@@ -22,6 +27,14 @@ pub(crate) enum Destination {
 pub(crate) struct Live {
     endpoint: Endpoint,
     credentials: Credentials,
+}
+
+/// A client, and what must live as long as it does.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    /// Serves until it is dropped.
+    _simulator: Option<Server>,
 }
 
 // === impl Destination ===
@@ -46,6 +59,31 @@ impl Destination {
             endpoint,
             credentials,
         }))
+    }
+
+    /// Makes the client; for a rehearsal, starts the simulator first.
+    pub(crate) async fn connect(&self, pace: &Pace) -> Result<Connection> {
+        match self {
+            Self::Live(live) => {
+                let client = client(&live.base_url(), live.credentials.clone(), pace)?;
+                Ok(Connection {
+                    client,
+                    _simulator: None,
+                })
+            }
+            Self::Rehearsal => {
+                let simulator = rehearse::start(pace.limit).await?;
+                let client = client(
+                    &simulator.url(),
+                    Credentials::new("rehearsal", "rehearsal")?,
+                    pace,
+                )?;
+                Ok(Connection {
+                    client,
+                    _simulator: Some(simulator),
+                })
+            }
+        }
     }
 }
 
@@ -75,4 +113,28 @@ impl Live {
     pub(crate) fn site(&self) -> String {
         hex(&Sha256::digest(self.credentials.site_id()))
     }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Returns what went over the wire so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        let stats = self.client.stats();
+        Traffic {
+            requests: stats.requests,
+            retries: stats.retries,
+            throttled: stats.throttled,
+        }
+    }
+}
+
+fn client(base_url: &str, credentials: Credentials, pace: &Pace) -> Result<Client> {
+    let client = Client::builder()
+        .credentials(credentials)
+        .base_url(base_url)
+        .limits(Limits::documented().ingress(pace.limit))
+        .concurrency(pace.concurrency)
+        .build()?;
+    Ok(client)
 }

@@ -1,5 +1,7 @@
 //! Ctrl-C: the first asks to finish what is in flight, the second to stop at once.
 
+use std::convert::Infallible;
+
 use tokio::sync::watch;
 
 /// How urgently the user wants the run to end.
@@ -31,7 +33,7 @@ impl Interrupt {
 }
 
 /// Listens for Ctrl-C for as long as the future is polled.
-pub(crate) async fn listen(urgency: watch::Sender<Urgency>) {
+pub(crate) async fn listen(urgency: watch::Sender<Urgency>) -> Infallible {
     for next in [Urgency::Drain, Urgency::Abort] {
         if tokio::signal::ctrl_c().await.is_err() {
             break;

@@ -3,7 +3,7 @@
 //! Two lines of JSON: the header names what is sent where, the second line says that the run has come to its end. A
 //! journal without the second line is of a run that stopped; the next run starts over with the same event ids.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -30,17 +30,19 @@ pub(crate) struct Header {
     pub(crate) import_id: String,
 }
 
-/// A journal on disk, locked until it is dropped.
+/// A journal on disk, locked until it is dropped. An empty one that was never begun is removed then.
 #[derive(Debug)]
 pub(crate) struct Journal {
     file: File,
     path: PathBuf,
+    header: Header,
+    is_empty: bool,
 }
 
 /// What a journal says of the run at hand.
 #[derive(Debug)]
 pub(crate) enum Opened {
-    /// Send, then [`Journal::complete`].
+    /// [`Journal::begin`], send, then [`Journal::complete`].
     Unfinished(Journal),
     /// The run came to its end before.
     Complete(Report),
@@ -108,26 +110,33 @@ impl Journal {
     /// # Errors
     ///
     /// Fails where the journal belongs to another run, is damaged, or is in use by another process.
-    pub(crate) fn open(path: &Path, header: &Header, if_complete: IfComplete) -> Result<Opened> {
-        let mut journal = Self::lock(path)?;
+    pub(crate) fn open(path: &Path, header: Header, if_complete: IfComplete) -> Result<Opened> {
+        let mut journal = Self::lock(path, header)?;
         let text = journal.read()?;
-        if let Some(report) = past(&text, header).with_context(|| path.display().to_string())?
-            && if_complete == IfComplete::Keep
-        {
-            return Ok(Opened::Complete(report));
-        }
-        journal.begin(header)?;
-        Ok(Opened::Unfinished(journal))
+        journal.is_empty = text.is_empty();
+        let past = past(&text, &journal.header).with_context(|| path.display().to_string())?;
+        Ok(match past.filter(|_| if_complete == IfComplete::Keep) {
+            Some(report) => Opened::Complete(report),
+            None => Opened::Unfinished(journal),
+        })
+    }
+
+    /// Writes down what is about to be sent where, in place of an earlier run.
+    pub(crate) fn begin(&mut self) -> Result<()> {
+        self.is_empty = false;
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.append(&self.header)
     }
 
     /// Writes down, on the disk, that the run has come to its end.
-    pub(crate) fn complete(mut self, report: &Report) -> Result<()> {
+    pub(crate) fn complete(self, report: &Report) -> Result<()> {
         self.append(&Completion {
             complete: report.clone(),
         })
     }
 
-    fn lock(path: &Path) -> Result<Self> {
+    fn lock(path: &Path, header: Header) -> Result<Self> {
         let file = private::open(path).with_context(|| {
             format!(
                 "{}: cannot be opened; name another with --journal",
@@ -138,6 +147,8 @@ impl Journal {
             Ok(()) => Ok(Self {
                 file,
                 path: path.to_owned(),
+                header,
+                is_empty: false,
             }),
             Err(TryLockError::WouldBlock) => {
                 bail!(
@@ -150,7 +161,7 @@ impl Journal {
         }
     }
 
-    fn read(&mut self) -> Result<String> {
+    fn read(&self) -> Result<String> {
         let mut text = String::new();
         let shown = self.path.display();
         (&self.file)
@@ -160,19 +171,22 @@ impl Journal {
         Ok(text)
     }
 
-    fn begin(&mut self, header: &Header) -> Result<()> {
-        self.file.set_len(0)?;
-        self.file.rewind()?;
-        self.append(header)
-    }
-
-    fn append(&mut self, entry: &impl Serialize) -> Result<()> {
+    fn append(&self, entry: &impl Serialize) -> Result<()> {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
-        self.file
+        (&self.file)
             .write_all(&line)
             .and_then(|()| self.file.sync_all())
             .with_context(|| format!("{}: the journal cannot be written", self.path.display()))
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if self.is_empty {
+            // What cannot be removed is left: an empty journal is of no run.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -228,14 +242,19 @@ mod tests {
     }
 
     fn open(path: &Path, header: &Header) -> Result<Opened> {
-        Journal::open(path, header, IfComplete::Keep)
+        Journal::open(path, header.clone(), IfComplete::Keep)
+    }
+
+    fn begin(path: &Path) -> Journal {
+        let Opened::Unfinished(mut journal) = open(path, &header()).unwrap() else {
+            panic!("is not complete")
+        };
+        journal.begin().unwrap();
+        journal
     }
 
     fn finish(path: &Path) {
-        let Opened::Unfinished(journal) = open(path, &header()).unwrap() else {
-            panic!("is new")
-        };
-        journal.complete(&report()).unwrap();
+        begin(path).complete(&report()).unwrap();
     }
 
     fn with_path(test: impl FnOnce(&Path)) {
@@ -250,8 +269,12 @@ mod tests {
             assert!(
                 matches!(open(path, &header()).unwrap(), Opened::Complete(found) if found == report())
             );
-            let again = Journal::open(path, &header(), IfComplete::StartOver).unwrap();
-            assert!(matches!(again, Opened::Unfinished(_)));
+            let Opened::Unfinished(mut again) =
+                Journal::open(path, header(), IfComplete::StartOver).unwrap()
+            else {
+                panic!("starts over")
+            };
+            again.begin().unwrap();
             drop(again);
             assert!(matches!(
                 open(path, &header()).unwrap(),
@@ -263,7 +286,7 @@ mod tests {
     #[test]
     fn a_run_that_did_not_come_to_its_end_is_started_over() {
         with_path(|path| {
-            drop(open(path, &header()).unwrap());
+            drop(begin(path));
             assert!(matches!(
                 open(path, &header()).unwrap(),
                 Opened::Unfinished(_)
@@ -272,12 +295,26 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_did_not_begin_leaves_what_was_there() {
+        with_path(|path| {
+            drop(open(path, &header()).unwrap());
+            assert!(!path.exists());
+            finish(path);
+            drop(Journal::open(path, header(), IfComplete::StartOver).unwrap());
+            assert!(matches!(
+                open(path, &header()).unwrap(),
+                Opened::Complete(_)
+            ));
+        });
+    }
+
+    #[test]
     fn torn_last_lines_are_what_a_crash_leaves() {
         with_path(|path| {
             finish(path);
-            let whole = std::fs::read_to_string(path).unwrap();
+            let whole = fs::read_to_string(path).unwrap();
             for length in 0..whole.len() {
-                std::fs::write(path, &whole[..length]).unwrap();
+                fs::write(path, &whole[..length]).unwrap();
                 assert!(
                     matches!(open(path, &header()).unwrap(), Opened::Unfinished(_)),
                     "{length}"
@@ -348,10 +385,10 @@ mod tests {
     fn a_file_that_is_no_journal_is_left_alone() {
         with_path(|path| {
             for content in ["id,name\n1,Ada\n", "{}", "{}\n"] {
-                std::fs::write(path, content).unwrap();
+                fs::write(path, content).unwrap();
                 let error = format!("{:#}", open(path, &header()).unwrap_err());
                 assert!(error.contains("no journal of an import"), "{error}");
-                assert_eq!(std::fs::read_to_string(path).unwrap(), content);
+                assert_eq!(fs::read_to_string(path).unwrap(), content);
             }
         });
     }

@@ -10,6 +10,7 @@ mod clock;
 mod confirm;
 mod console;
 mod destination;
+mod ending;
 mod exit;
 mod input;
 mod interrupt;
@@ -20,8 +21,10 @@ mod plan;
 mod private;
 mod problems;
 mod reader;
+mod rehearse;
 mod reject;
 mod report;
+mod run;
 mod scan;
 mod settings;
 
@@ -43,5 +46,5 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<Exit> {
-    Settings::new(args).map(|_| Exit::Complete)
+    run::run(&Settings::new(args)?)
 }

@@ -11,7 +11,7 @@ use std::io;
 
 use anyhow::Error;
 use customerio::packer::{NotQueued, Packer, Parcel, Ticket};
-use customerio::{Cause, Outcome, Request};
+use customerio::{Cause, Client, Outcome, Request};
 use tokio::sync::mpsc::Receiver;
 use tokio::task::{JoinError, JoinSet};
 
@@ -121,8 +121,18 @@ impl<A: Api> Pipeline<'_, A> {
         }
         // Dropped before draining, so that the reader stops now.
         drop(items);
+        self.announce_drain();
         while let Some(done) = self.in_flight.join_next().await {
             self.settle(done);
+        }
+    }
+
+    fn announce_drain(&self) {
+        match self.in_flight.len() {
+            0 => {}
+            busy => self.console.say(&format!(
+                "finishing {busy} requests in flight; Ctrl-C stops at once"
+            )),
         }
     }
 
@@ -165,14 +175,11 @@ impl<A: Api> Pipeline<'_, A> {
             Err(error) => return self.halt(Halt::Failed(error.into())),
         };
         self.unsettled -= outcomes.len() as u64;
-        self.console.detail(3, || {
+        self.console.detail(2, || {
             format!("a request of {} records is settled", outcomes.len())
         });
-        if let Some(Outcome::NotSent(cause)) = outcomes
-            .iter()
-            .find(|outcome| matches!(outcome, Outcome::NotSent(_)))
-        {
-            self.halt(turned_away(cause.clone()));
+        if let Some(halt) = turned_away(&outcomes) {
+            self.halt(halt);
         }
         for (line, outcome) in self.packer.settle(ticket, outcomes) {
             self.count(line, &outcome);
@@ -213,6 +220,12 @@ impl<A: Api> Pipeline<'_, A> {
     }
 }
 
+impl Api for Client {
+    fn send(&self, request: Request) -> impl Future<Output = Vec<Outcome>> + Send {
+        Self::send(self, request)
+    }
+}
+
 fn not_queued(refused: &NotQueued<Line>) -> Outcome {
     assert!(
         refused.is_stopped(),
@@ -221,11 +234,14 @@ fn not_queued(refused: &NotQueued<Line>) -> Outcome {
     Outcome::NotSent(Cause::follows_unknown())
 }
 
-fn turned_away(cause: Cause) -> Halt {
-    if cause.is_credentials() {
-        Halt::Credentials
-    } else {
-        Halt::TurnedAway(cause)
+/// Tells whether the API takes no requests. What is not sent only because it follows an unknown part says nothing of it.
+fn turned_away(outcomes: &[Outcome]) -> Option<Halt> {
+    let is_settled =
+        |outcome: &&Outcome| !matches!(outcome, Outcome::Accepted | Outcome::Rejected(_));
+    match outcomes.iter().find(is_settled) {
+        Some(Outcome::NotSent(cause)) if cause.is_credentials() => Some(Halt::Credentials),
+        Some(Outcome::NotSent(cause)) => Some(Halt::TurnedAway(cause.clone())),
+        _ => None,
     }
 }
 

@@ -82,8 +82,8 @@ impl Plan {
         )?;
         writeln!(
             f,
-            "time: at least {}; {}",
-            shown(pace.least_time(*requests)),
+            "time: about {}; {}",
+            shown(pace.time(*requests)),
             pace.bound()
         )
     }
@@ -139,10 +139,8 @@ impl fmt::Display for Recent {
 // === impl Pace ===
 
 impl Pace {
-    fn least_time(&self, requests: u64) -> Duration {
-        self.limit
-            .window
-            .mul_f64(requests as f64 / f64::from(self.limit.requests))
+    fn time(&self, requests: u64) -> Duration {
+        self.limit.spacing().mul_f64(requests as f64)
     }
 
     /// Says which limit bounds the run: the rate, until answers take so long that all places are taken.
@@ -150,8 +148,8 @@ impl Pace {
         let Self {
             limit, concurrency, ..
         } = self;
-        let (requests, window) = (limit.requests, shown(limit.window));
-        let answer = shown(self.least_time(*concurrency as u64));
+        let (requests, window) = (limit.limit(), shown(limit.window()));
+        let answer = shown(self.time(*concurrency as u64));
         format!(
             "bounded by the limit of {requests} requests in {window} while an answer takes less than {answer}, \
              then by the {concurrency} requests in flight"
@@ -173,14 +171,12 @@ fn shown(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use customerio::client::Quota;
+
     use super::*;
-    use crate::args::Limit;
 
     fn plan(kind: &'static str, scan: Option<Scan>, is_now: bool) -> Plan {
-        let limit = Limit {
-            requests: 100,
-            window: Duration::from_secs(1),
-        };
+        let limit = Quota::per_second(100);
         Plan {
             input: "a.csv".into(),
             kind,
@@ -222,8 +218,8 @@ mod tests {
         let expected = "\
             a.csv: 20093 records of people, of which 3 cannot be sent\n\
             requests: about 20090, of up to 1 records\n\
-            time: at least 3 min 21 s; bounded by the limit of 100 requests in 1 s while an answer takes less than \
-            320 ms, then by the 32 requests in flight\n\
+            time: about 3 min 44 s; bounded by the limit of 100 requests in 1 s while an answer takes less than \
+            356 ms, then by the 32 requests in flight\n\
             to: https://track.customer.io";
         assert_eq!(plan("people", Some(scan), false).to_string(), expected);
     }

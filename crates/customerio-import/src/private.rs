@@ -31,11 +31,8 @@ mod tests {
     #[test]
     fn only_the_owner_may_read_what_is_created() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, open) in [
-            ("a", create as fn(&Path) -> io::Result<File>),
-            ("b", super::open),
-        ] {
-            let file = open(&folder.path().join(name)).unwrap();
+        for (name, open_as) in [("a", create as fn(&Path) -> io::Result<File>), ("b", open)] {
+            let file = open_as(&folder.path().join(name)).unwrap();
             assert_eq!(
                 file.metadata().unwrap().permissions().mode() & 0o777,
                 0o600,

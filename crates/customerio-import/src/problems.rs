@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_words_of_a_cause_stay_in_the_file() {
-        let outcome = Outcome::Unknown(Cause::new("ada@example.com"));
+        let outcome = Outcome::Unknown(Cause::new(io::Error::other("ada@example.com")));
         let problem = Problem::of(7, &outcome).unwrap();
         assert_eq!(
             problem.to_string(),

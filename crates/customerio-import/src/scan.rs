@@ -4,8 +4,9 @@
 use std::collections::HashSet;
 
 use anyhow::{Result, bail};
+use customerio::{Batch, Operation};
 
-use crate::input::Rows;
+use crate::input::{Row, Rows};
 use crate::mapping::{ImportId, Mapping, Record};
 
 /// What a file holds.
@@ -19,13 +20,6 @@ pub(crate) struct Scan {
     pub(crate) recent: u64,
 }
 
-/// What one request may carry.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Capacity {
-    pub(crate) items: usize,
-    pub(crate) bytes: usize,
-}
-
 /// Counts what a file holds; `since` is in unix seconds.
 ///
 /// # Errors
@@ -35,36 +29,31 @@ pub(crate) fn scan(
     rows: Rows,
     mapping: &Mapping,
     import: &ImportId,
-    capacity: Capacity,
+    batch_items: usize,
     since: i64,
 ) -> Result<Scan> {
     let mut scan = Scan::default();
-    let mut missing: HashSet<&str> = mapping.columns().into_iter().collect();
-    let mut readable = false;
-    let mut filling = Filling {
-        capacity,
-        items: 0,
-        bytes: 0,
-    };
+    let mut presence = Presence::of(mapping);
+    let mut requests = Requests::new(batch_items);
     for row in rows {
-        let row = row?;
         scan.records += 1;
-        if let Ok(row) = &row {
-            missing.retain(|column| !row.fields.contains_key(*column));
-            readable = true;
-        }
-        match row.and_then(|row| mapping.record(import, row)) {
+        let record = row?.and_then(|row| {
+            presence.see(&row);
+            mapping.record(import, row)
+        });
+        match record {
             Ok(record) => {
                 scan.recent += u64::from(is_recent(&record, since));
-                scan.requests += u64::from(filling.starts_a_request(record.operation.size()));
+                requests.add(record.operation);
             }
             Err(_) => scan.rejected += 1,
         }
     }
-    match missing.into_iter().next() {
-        Some(column) if readable => bail!("no record has a column {column:?}; name another"),
-        _ => Ok(scan),
-    }
+    presence.check()?;
+    Ok(Scan {
+        requests: requests.total(),
+        ..scan
+    })
 }
 
 fn is_recent(record: &Record, since: i64) -> bool {
@@ -73,24 +62,68 @@ fn is_recent(record: &Record, since: i64) -> bool {
         .is_some_and(|timestamp| timestamp.seconds() > since)
 }
 
-/// The request that the next operation would join.
-struct Filling {
-    capacity: Capacity,
-    items: usize,
-    bytes: usize,
+/// Which of the columns that the mapping names were in no record yet.
+struct Presence<'a> {
+    missing: HashSet<&'a str>,
+    rows: u64,
 }
 
-impl Filling {
-    fn starts_a_request(&mut self, size: usize) -> bool {
-        let joins = self.items > 0
-            && self.items < self.capacity.items
-            && self.bytes + size <= self.capacity.bytes;
-        (self.items, self.bytes) = if joins {
-            (self.items + 1, self.bytes + size)
-        } else {
-            (1, size)
-        };
-        !joins
+/// Counts the requests that operations fill one after the other.
+struct Requests {
+    batch: Batch,
+    batch_items: usize,
+    full: u64,
+}
+
+// === impl Presence ===
+
+impl<'a> Presence<'a> {
+    fn of(mapping: &'a Mapping) -> Self {
+        Self {
+            missing: mapping.columns().into_iter().collect(),
+            rows: 0,
+        }
+    }
+
+    fn see(&mut self, row: &Row) {
+        self.rows += 1;
+        self.missing
+            .retain(|column| !row.fields.contains_key(*column));
+    }
+
+    /// Refuses a column that none of the rows has; a single record may lack one.
+    fn check(&self) -> Result<()> {
+        let missing = self.missing.iter().next().filter(|_| self.rows > 0);
+        match missing {
+            Some(column) => bail!("no record has a column {column:?}; name another"),
+            None => Ok(()),
+        }
+    }
+}
+
+// === impl Requests ===
+
+impl Requests {
+    fn new(batch_items: usize) -> Self {
+        Self {
+            batch: Batch::with_capacity(batch_items),
+            batch_items,
+            full: 0,
+        }
+    }
+
+    fn add(&mut self, operation: Operation) {
+        if let Err(refused) = self.batch.push(operation) {
+            self.full += 1;
+            self.batch = Batch::with_capacity(self.batch_items);
+            self.batch
+                .push(refused.into_operation())
+                .expect("an empty batch takes any operation with an id");
+        }
+    }
+
+    fn total(&self) -> u64 {
+        self.full + u64::from(!self.batch.is_empty())
     }
 }
 
@@ -98,14 +131,11 @@ impl Filling {
 mod tests {
     use std::io::Write;
 
+    use customerio::{Attributes, Person};
+
     use super::*;
     use crate::input::{Format, Input};
     use crate::mapping::{EventColumns, Identifier, Kind, Moment, PersonColumn};
-
-    const CAPACITY: Capacity = Capacity {
-        items: 2,
-        bytes: 500_000,
-    };
 
     fn mapping(kind: Kind) -> Mapping {
         Mapping {
@@ -124,7 +154,7 @@ mod tests {
             .unwrap()
             .rows()
             .unwrap();
-        scan(rows, &mapping(kind), &ImportId::new("i"), CAPACITY, 1000)
+        scan(rows, &mapping(kind), &ImportId::new("i"), 2, 1000)
     }
 
     #[test]
@@ -143,18 +173,18 @@ mod tests {
 
     #[test]
     fn requests_are_bounded_by_bytes_too() {
-        let mut filling = Filling {
-            capacity: Capacity {
-                items: 9,
-                bytes: 10,
-            },
-            items: 0,
-            bytes: 0,
-        };
-        let starts: Vec<_> = [4, 6, 1, 12, 1]
-            .map(|size| filling.starts_a_request(size))
-            .into();
-        assert_eq!(starts, [true, false, true, true, true]);
+        let person = Person::id("a").unwrap();
+        let mut attributes = Attributes::new();
+        for name in 0..30 {
+            attributes
+                .insert(name.to_string(), "x".repeat(1000))
+                .unwrap();
+        }
+        let mut requests = Requests::new(500);
+        for _ in 0..33 {
+            requests.add(Operation::identify(&person, &attributes).unwrap());
+        }
+        assert_eq!(requests.total(), 3);
     }
 
     #[test]
@@ -178,28 +208,23 @@ mod tests {
     }
 
     #[test]
-    fn a_column_that_no_json_line_has_is_fatal_and_one_that_some_have_is_not() {
+    fn a_column_that_no_json_line_has_is_fatal() {
         let error = run("{\"ID\":1}\n{}\n", Format::Jsonl, Kind::People).unwrap_err();
         assert_eq!(
             error.to_string(),
             r#"no record has a column "id"; name another"#
         );
-        assert_eq!(
-            run("{}\n{\"id\":1}\n", Format::Jsonl, Kind::People)
-                .unwrap()
-                .rejected,
-            1
-        );
-        assert_eq!(
-            run("{\"id\":\"\"}\n", Format::Jsonl, Kind::People)
-                .unwrap()
-                .rejected,
-            1
-        );
-        assert_eq!(run("7\n", Format::Jsonl, Kind::People).unwrap().rejected, 1);
-        assert_eq!(
-            run("", Format::Jsonl, Kind::People).unwrap(),
-            Scan::default()
-        );
+    }
+
+    #[test]
+    fn a_column_that_some_json_lines_lack_is_not() {
+        let check = |content: &str, expected: u64| {
+            let found = run(content, Format::Jsonl, Kind::People).unwrap();
+            assert_eq!(found.rejected, expected, "{content}");
+        };
+        check("{}\n{\"id\":1}\n", 1);
+        check("{\"id\":\"\"}\n", 1);
+        check("7\n", 1);
+        check("", 0);
     }
 }

@@ -1,11 +1,11 @@
 //! What the command line means: checked, with defaults filled in.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use customerio::client::{Limits, Quota};
 
-use crate::args::{Args, Command, CommonArgs, EventsArgs, Limit, Mode, PeopleArgs};
+use crate::args::{Args, Command, CommonArgs, EventsArgs, Mode, PeopleArgs};
 use crate::destination::Destination;
 use crate::input::Input;
 use crate::journal::IfComplete;
@@ -32,17 +32,11 @@ pub(crate) struct Settings {
 /// How many, and how fast.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
-    pub(crate) limit: Limit,
+    pub(crate) limit: Quota,
     pub(crate) concurrency: usize,
     /// The most records in a request: 1 in mode single.
     pub(crate) batch_items: usize,
 }
-
-/// The default of the client: the documented 3,000 in 3 seconds, spread out.
-const DOCUMENTED_LIMIT: Limit = Limit {
-    requests: 1000,
-    window: Duration::from_secs(1),
-};
 
 // === impl Settings ===
 
@@ -168,7 +162,7 @@ fn beside(path: &Path) -> PathBuf {
 impl Pace {
     fn new(common: &CommonArgs) -> Self {
         Self {
-            limit: common.limit.unwrap_or(DOCUMENTED_LIMIT),
+            limit: common.limit.unwrap_or(Limits::DOCUMENTED_INGRESS),
             concurrency: common.concurrency,
             batch_items: if common.mode == Mode::Single {
                 1

@@ -125,7 +125,10 @@ impl Iterator for CsvRows {
             }
             Err(error) => {
                 let line = self.reader.position().line();
-                Some(Err(error).with_context(|| format!("cannot be read from line {line} on")))
+                Some(
+                    Err(error)
+                        .with_context(|| format!("the input cannot be read from line {line} on")),
+                )
             }
         }
     }

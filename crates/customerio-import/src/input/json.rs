@@ -118,9 +118,10 @@ impl Iterator for JsonRows {
                 self.position += 1;
                 Some(Ok(row))
             }
-            Err(error) => {
-                Some(Err(error).with_context(|| format!("cannot be read after line {}", self.line)))
-            }
+            Err(error) => Some(
+                Err(error)
+                    .with_context(|| format!("the input cannot be read after line {}", self.line)),
+            ),
         }
     }
 }

@@ -82,9 +82,9 @@ impl EventColumns {
     ) -> Result<EventId, Fault> {
         Ok(match &self.event_id {
             Some(column) => {
-                EventId::derive(COLUMN_NAMESPACE, &take_text(fields, column)?, timestamp)
+                EventId::derive(COLUMN_NAMESPACE, take_text(fields, column)?, timestamp)
             }
-            None => EventId::derive(import.as_str(), &format!("{position} {name}"), timestamp),
+            None => EventId::derive(import.as_str(), format!("{position} {name}"), timestamp),
         })
     }
 }

@@ -70,11 +70,12 @@ fn seconds(mut time: BrokenDownTime) -> Result<i64> {
 
 /// Tells whether the day follows from something else than month and day.
 fn names_a_day(time: &BrokenDownTime) -> bool {
-    let week = time
-        .iso_week()
-        .or(time.sunday_based_week())
-        .or(time.monday_based_week());
-    time.day_of_year().is_some() || week.is_some()
+    let weeks = [
+        time.iso_week(),
+        time.sunday_based_week(),
+        time.monday_based_week(),
+    ];
+    time.day_of_year().is_some() || weeks.iter().any(Option::is_some)
 }
 
 #[cfg(test)]

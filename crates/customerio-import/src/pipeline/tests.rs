@@ -3,12 +3,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::anyhow;
+use customerio::client::Quota;
 use customerio::{Attributes, Operation, Person};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::*;
-use crate::args::Limit;
 use crate::reader::READ_AHEAD;
 use crate::reject::Fault;
 
@@ -64,6 +64,10 @@ impl Api for Fake {
     }
 }
 
+fn cause(text: &str) -> Cause {
+    Cause::new(io::Error::other(text.to_owned()))
+}
+
 fn record(line: u64, person: &str) -> Item {
     let person = Person::id(person).unwrap();
     let operation = Operation::identify(&person, &Attributes::new()).unwrap();
@@ -95,10 +99,7 @@ fn feed(items: impl Iterator<Item = Item> + Send + 'static) -> (Receiver<Item>, 
 }
 
 const PACE: Pace = Pace {
-    limit: Limit {
-        requests: 100,
-        window: Duration::from_secs(1),
-    },
+    limit: Quota::per_second(100),
     concurrency: 4,
     batch_items: 10,
 };
@@ -198,7 +199,7 @@ async fn what_follows_an_unknown_operation_of_a_person_is_not_sent() {
     let fake = Fake::new(|request| {
         let body = String::from_utf8(request.body().unwrap().to_vec()).unwrap();
         if body.contains("\"lost\"") {
-            Outcome::Unknown(Cause::new("gone"))
+            Outcome::Unknown(cause("gone"))
         } else {
             Outcome::Accepted
         }
@@ -221,7 +222,7 @@ async fn what_follows_an_unknown_operation_of_a_person_is_not_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_turned_away_ends_the_run() {
-    let fake = Fake::new(|_| Outcome::NotSent(Cause::new("no")));
+    let fake = Fake::new(|_| Outcome::NotSent(cause("no")));
     let end = import(&fake, feed(people(10_000)).0, &watch::Sender::default()).await;
     assert!(matches!(end.halt, Some(Halt::TurnedAway(_))));
     assert_eq!(

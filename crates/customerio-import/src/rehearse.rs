@@ -1,0 +1,19 @@
+//! A simulated Customer.io inside this process, with the limit that the run keeps.
+
+use anyhow::{Context, Result};
+use customerio::client::Quota;
+use customerio_sim::{Limit, Model, Server, Simulator};
+
+/// Starts a simulator on the loopback; it serves until it is dropped. It counts as the strictest servers do, with a
+/// sliding counter, and accepts any credentials.
+///
+/// # Errors
+///
+/// Fails where the loopback cannot be used, or the limit is one that no server has.
+pub(crate) async fn start(quota: Quota) -> Result<Server> {
+    let limit = Limit::new(quota.limit(), quota.window())?.model(Model::SlidingCounter);
+    let simulator = Simulator::builder().limit(limit).build();
+    Server::bind("127.0.0.1:0", simulator)
+        .await
+        .context("the simulator cannot listen on 127.0.0.1")
+}
