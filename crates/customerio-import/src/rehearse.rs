@@ -4,12 +4,8 @@ use anyhow::{Context, Result};
 use customerio::client::Quota;
 use customerio_sim::{Limit, Model, Server, Simulator};
 
-/// Starts a simulator on the loopback; it serves until it is dropped. It counts as the strictest servers do, with a
-/// sliding counter, and accepts any credentials.
-///
-/// # Errors
-///
-/// Fails where the loopback cannot be used, or the limit is one that no server has.
+/// Starts a simulator on the loopback, which serves until it is dropped and takes any credentials.
+/// It counts by a sliding counter, the hardest model to keep.
 pub(crate) async fn start(quota: Quota) -> Result<Server> {
     let limit = Limit::new(quota.limit(), quota.window())?.model(Model::SlidingCounter);
     let simulator = Simulator::builder().limit(limit).build();

@@ -32,8 +32,9 @@ use crate::{clock, private, reader};
 pub(crate) fn run(settings: &Settings) -> Result<Exit> {
     let rows = open(settings)?;
     let import = settings.import_id()?;
+    let opened = open_journal(settings, &import)?;
     let report_file = settings.report.as_deref().map(create).transpose()?;
-    let mut journal = match open_journal(settings, &import)? {
+    let mut journal = match opened {
         Some(Opened::Complete(report)) => return finished_before(&report, report_file),
         Some(Opened::Unfinished(journal)) => Some(journal),
         None => None,

@@ -1,6 +1,11 @@
-use customerio_sim::{Limit, Model, Simulator};
+use std::io::Write;
+use std::process::Command;
 
-use crate::world::{World, bare, data, finish};
+use customerio_sim::{Limit, Model, Simulator};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::world::{World, bare, data, ended, finish};
 
 #[test]
 fn a_rehearsal_sends_everyone_without_credentials_and_marks_nothing_as_done() {
@@ -97,6 +102,51 @@ fn the_standard_input_is_read_as_it_comes() {
         run.stdout
     );
     world.check_report([2, 2, 0, 0, 0]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_read_as_it_comes_and_leaves_no_journal() {
+    let world = World::new();
+    let pipe = world.folder.path().join("a.csv");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let child = world
+        .command(&format!("people {} --id-column id", pipe.display()))
+        .spawn()
+        .unwrap();
+    std::fs::write(&pipe, "id\n1\n2\n").unwrap();
+    ended(child.wait_with_output().unwrap()).check(0, "");
+    world.check_report([2, 2, 0, 0, 0]);
+    assert!(!world.folder.path().join("a.csv.cio-journal").exists());
+}
+
+#[test]
+fn a_compressed_file_is_the_same_import() {
+    let world = World::new();
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(b"p,n\n1,won\n1,won\n").unwrap();
+    let packed = world.file("b.csv.gz", encoder.finish().unwrap());
+    let plain = world.file("a.csv", "p,n\n1,won\n1,won\n");
+    for file in [plain, packed] {
+        let line = format!(
+            "events {} --person-column p --name-column n --now --yes",
+            file.display()
+        );
+        world.run(&line).check(0, "");
+    }
+    assert_eq!(
+        (
+            world.simulator.books().events,
+            world.simulator.books().duplicate_events
+        ),
+        (2, 2)
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use crate::world::World;
+use crate::world::{World, finish};
 
 #[test]
 fn a_finished_run_is_not_sent_again() {
@@ -39,7 +39,7 @@ fn a_journal_is_of_one_destination_mapping_and_content() {
         .check(1, "the mapping of columns differs");
     let mut command = world.command(&line);
     command.env("CUSTOMERIO_SITE_ID", "another");
-    crate::world::finish(command, b"").check(1, "the site id differs");
+    finish(command, b"").check(1, "the site id differs");
     world.file("a.csv", "id,a\n1,y\n");
     world
         .run(&line)

@@ -3,7 +3,7 @@ use std::process::Command;
 
 use customerio_sim::{Script, Simulator};
 
-use crate::world::{World, data, ended};
+use crate::world::{World, bare, data, ended, finish};
 
 #[test]
 fn refused_credentials_stop_the_run() {
@@ -42,14 +42,28 @@ fn a_server_that_is_not_there_stops_the_run() {
         .local_addr()
         .unwrap()
         .port();
-    let mut command = crate::world::bare(&format!("people {} --id-column id", file.display()));
+    let mut command = bare(&format!("people {} --id-column id", file.display()));
     command
         .env("CUSTOMERIO_SITE_ID", "s")
         .env("CUSTOMERIO_TRACK_API_KEY", "k");
     command
         .arg("--base-url")
         .arg(format!("http://127.0.0.1:{port}"));
-    crate::world::finish(command, b"").check(5, "cio-import: ");
+    finish(command, b"").check(5, "cio-import: ");
+}
+
+#[test]
+fn an_input_that_breaks_on_the_way_stops_the_run_and_settles_what_was_sent() {
+    let world = World::new();
+    let command = world.command("people - --format csv --id-column id --batch-items 1");
+    let input = format!("id,a\n1,x\n2,y\n3,\"{}", "never closed\n".repeat(100_000));
+    finish(command, input.as_bytes()).check(5, "is a quote never closed?");
+    let report = world.report();
+    assert_eq!(
+        (&report["records"], &report["rejected"]),
+        (&2.into(), &0.into())
+    );
+    assert_eq!(report["accepted"], world.simulator.books().people);
 }
 
 #[cfg(unix)]
