@@ -9,14 +9,13 @@ use axum::routing::any;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
 use tokio::task::JoinSet;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_pace::{
     Concurrency, ConcurrencyLayer, Quota, RateLimit, RateLimitLayer, Retry, RetryLayer, RetryPolicy,
 };
 
-use crate::support::{Dial, client, now};
+use crate::support::{Dial, HyperClient, client, now};
 use crate::{get, greeting, millis};
 
 fn assert_shareable<T: Clone + Send + Sync + 'static>(value: T) -> T {
@@ -24,9 +23,7 @@ fn assert_shareable<T: Clone + Send + Sync + 'static>(value: T) -> T {
 }
 
 /// The stack as the documentation shows it.
-fn stack(
-    hyper_client: Client<Dial, Full<Bytes>>,
-) -> Retry<RateLimit<Concurrency<Client<Dial, Full<Bytes>>>>> {
+fn stack(hyper_client: HyperClient) -> Retry<RateLimit<Concurrency<HyperClient>>> {
     let client = ServiceBuilder::new()
         .layer(RetryLayer::new(RetryPolicy::default()))
         .layer(RateLimitLayer::new(Quota::per_second(100)))

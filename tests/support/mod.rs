@@ -103,8 +103,11 @@ impl Service<Uri> for Dial {
     }
 }
 
+/// A hyper client on the in-memory network.
+pub(crate) type HyperClient = Client<Dial, Full<Bytes>>;
+
 /// A hyper-util client that connects by `dial`, with tokio's timer, so that paused time is its time.
-pub(crate) fn client(dial: Dial) -> Client<Dial, Full<Bytes>> {
+pub(crate) fn client(dial: Dial) -> HyperClient {
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())

@@ -246,7 +246,7 @@ async fn an_empty_batch_sends_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn clients_of_one_limits_value_share_it() {
-    let limits = Limits::documented().ingress(Quota::per_second(2));
+    let limits = Limits::documented().ingress(Quota::per_second(10));
     let script = Script::new([]);
     let client = || {
         builder()
@@ -255,13 +255,13 @@ async fn clients_of_one_limits_value_share_it() {
             .unwrap()
     };
     let (first, second) = (client(), client());
-    for _ in 0..4 {
+    for _ in 0..20 {
         identify(&first).await.unwrap();
         identify(&second).await.unwrap();
     }
     let seen = script.seen();
-    let within = |start: usize| seen[start + 2].at - seen[start].at >= Duration::from_secs(1);
-    assert!((0..6).all(within), "three requests in a second: {seen:?}");
+    let within = |start: usize| seen[start + 10].at - seen[start].at >= Duration::from_secs(1);
+    assert!((0..30).all(within), "eleven requests in a second: {seen:?}");
 }
 
 #[tokio::test(start_paused = true)]

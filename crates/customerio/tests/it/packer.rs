@@ -225,6 +225,14 @@ fn what_goes_alone_is_a_request_of_its_own() {
 }
 
 #[test]
+fn a_lane_with_much_to_give_goes_behind_those_that_wait() {
+    let mut packer = filled(1, ["a", "a", "b"].map(identify));
+    let first = packer.next_parcel().unwrap();
+    let _ = packer.settle(first.ticket, vec![Outcome::Accepted]);
+    assert_eq!(packed(&mut packer), [2]);
+}
+
+#[test]
 fn single_operations_go_through_entity() {
     let parcel = filled(1, [identify("a"), identify("a")])
         .next_parcel()

@@ -151,37 +151,35 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(flags: &str, expected: Option<Limit>) {
+    fn check(flags: &str, expected: &Limit) {
         let args = Args::try_parse_from(flags.split_whitespace()).unwrap();
-        assert_eq!(args.limit(), expected, "{flags}");
+        assert_eq!(args.limit().as_ref(), Some(expected), "{flags}");
     }
 
     #[test]
     fn a_bucket_is_as_large_as_the_limit_unless_said_otherwise() {
-        let limit = || Limit::parse("100/1s").unwrap();
+        let limit = || Limit::per_second(100);
         let bucket = |size| {
-            limit().model(Model::TokenBucket {
-                size: NonZeroU32::new(size).unwrap(),
-            })
+            let size = NonZeroU32::new(size).unwrap();
+            limit().model(Model::TokenBucket { size })
         };
-        check("cio-sim", None);
-        check("cio-sim --limit 100/1s", Some(limit()));
+        check("cio-sim --limit 100/1s", &limit());
         check(
             "cio-sim --limit 100/1s --count-refused",
-            Some(limit().count_refused()),
+            &limit().count_refused(),
         );
-        check(
-            "cio-sim --limit 100/1s --model sliding-counter",
-            Some(limit().model(Model::SlidingCounter)),
-        );
-        check(
-            "cio-sim --limit 100/1s --model token-bucket",
-            Some(bucket(100)),
-        );
-        check(
-            "cio-sim --limit 100/1s --model token-bucket --bucket-size 20",
-            Some(bucket(20)),
-        );
+        let counter = limit().model(Model::SlidingCounter);
+        check("cio-sim --limit 100/1s --model sliding-counter", &counter);
+        check("cio-sim --limit 100/1s --model token-bucket", &bucket(100));
+        let sized = "cio-sim --limit 100/1s --model token-bucket --bucket-size 20";
+        check(sized, &bucket(20));
+    }
+
+    #[test]
+    fn without_a_limit_there_is_none_and_no_model_either() {
+        assert_eq!(Args::try_parse_from(["cio-sim"]).unwrap().limit(), None);
+        let model_alone = Args::try_parse_from(["cio-sim", "--model", "fixed-window"]);
+        assert!(model_alone.unwrap_err().to_string().contains("--limit"));
     }
 
     #[test]
