@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::{Result, bail, ensure};
 
-use crate::plan::{Plan, Recent};
+use crate::plan::Plan;
 
 /// Asks whether to go on where events may trigger campaigns; `confirmed` answers beforehand.
 ///
@@ -12,10 +12,9 @@ use crate::plan::{Plan, Recent};
 ///
 /// Fails where the answer is no, and where there is nobody to ask.
 pub(crate) fn confirm(plan: &Plan, confirmed: bool) -> Result<()> {
-    let recent = plan.recent();
-    if confirmed || recent == Recent::None {
+    let Some(recent) = plan.recent.filter(|_| !confirmed) else {
         return Ok(());
-    }
+    };
     if !io::stdin().is_terminal() {
         bail!("{recent}; nobody can be asked without a terminal: if that is wanted, add --yes");
     }

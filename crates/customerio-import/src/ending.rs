@@ -86,6 +86,9 @@ fn turned_away(cause: &Cause) -> String {
             "the API turned a request away to the end, with status {}",
             status.as_u16()
         ),
-        (None, None) => format!("{:#}", Error::new(cause.clone())),
+        (None, None) => {
+            let chain = format!("{:#}", Error::new(cause.clone()));
+            format!("no request gets through; check the network and the address: {chain}")
+        }
     }
 }

@@ -195,7 +195,9 @@ impl<A: Api> Pipeline<'_, A> {
             Outcome::Unknown(_) => totals.unknown += 1,
             Outcome::NotSent(_) => totals.not_sent += 1,
         }
-        if let Some(problem) = Problem::of(line, outcome) {
+        // What was not sent because the run came to a halt is told once, by the halt.
+        let is_told = self.end.halt.is_some() && matches!(outcome, Outcome::NotSent(_));
+        if let Some(problem) = Problem::of(line, outcome).filter(|_| !is_told) {
             self.report(&problem);
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::mapping::Kind;
 use crate::scan::Scan;
 use crate::settings::{Pace, Settings};
 
@@ -18,20 +19,29 @@ pub(crate) struct Plan {
     pace: Pace,
     /// Unknown for a stream, which can be read only once.
     scan: Option<Scan>,
-    is_now: bool,
+    /// What may trigger campaigns, if anything does.
+    pub(crate) recent: Option<Recent>,
 }
 
 /// How many events may trigger campaigns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recent {
-    None,
-    Some(u64),
+    Events(u64),
     Unknown,
 }
 
 /// Returns the moment from which on events trigger campaigns, in unix seconds.
 pub(crate) fn campaigns_since(now: i64) -> i64 {
     now.saturating_sub_unsigned(CAMPAIGN_WINDOW.as_secs())
+}
+
+/// Tells what may trigger campaigns. Of a stream nothing is known before it is sent.
+fn recent(kind: &Kind, scan: Option<Scan>) -> Option<Recent> {
+    match (scan, kind) {
+        (Some(Scan { recent: 0, .. }), _) | (None, Kind::People) => None,
+        (Some(Scan { recent, .. }), _) => Some(Recent::Events(recent)),
+        (None, Kind::Events(_)) => Some(Recent::Unknown),
+    }
 }
 
 // === impl Plan ===
@@ -44,20 +54,7 @@ impl Plan {
             destination: settings.destination.to_string(),
             pace: settings.pace,
             scan,
-            is_now: settings.mapping.is_now(),
-        }
-    }
-
-    /// Tells how many events may trigger campaigns.
-    pub(crate) fn recent(&self) -> Recent {
-        match (self.kind, &self.scan) {
-            ("people", _) => Recent::None,
-            (_, None) => Recent::Unknown,
-            (_, Some(scan)) => Recent::of(if self.is_now {
-                scan.records - scan.rejected
-            } else {
-                scan.recent
-            }),
+            recent: recent(&settings.mapping.kind, scan),
         }
     }
 
@@ -102,30 +99,19 @@ impl fmt::Display for Plan {
             )?,
         }
         write!(f, "to: {}", self.destination)?;
-        match self.recent() {
-            Recent::None => Ok(()),
-            recent => write!(f, "\ncampaigns: {recent}"),
+        match self.recent {
+            None => Ok(()),
+            Some(recent) => write!(f, "\ncampaigns: {recent}"),
         }
     }
 }
 
 // === impl Recent ===
 
-impl Recent {
-    fn of(events: u64) -> Self {
-        if events == 0 {
-            Self::None
-        } else {
-            Self::Some(events)
-        }
-    }
-}
-
 impl fmt::Display for Recent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::None => f.write_str("no event lies in the last 72 hours"),
-            Self::Some(events) => write!(
+            Self::Events(events) => write!(
                 f,
                 "{events} events lie in the last 72 hours and may trigger live campaigns"
             ),
@@ -174,22 +160,7 @@ mod tests {
     use customerio::client::Quota;
 
     use super::*;
-
-    fn plan(kind: &'static str, scan: Option<Scan>, is_now: bool) -> Plan {
-        let limit = Quota::per_second(100);
-        Plan {
-            input: "a.csv".into(),
-            kind,
-            destination: "https://track.customer.io".into(),
-            pace: Pace {
-                limit,
-                concurrency: 32,
-                batch_items: 1,
-            },
-            scan,
-            is_now,
-        }
-    }
+    use crate::mapping::{EventColumns, Moment};
 
     fn check(millis: u64, expected: &str) {
         assert_eq!(shown(Duration::from_millis(millis)), expected);
@@ -215,30 +186,45 @@ mod tests {
             requests: 20_090,
             recent: 0,
         };
+        let plan = Plan {
+            input: "a.csv".into(),
+            kind: "people",
+            destination: "https://track.customer.io".into(),
+            pace: Pace {
+                limit: Quota::per_second(100),
+                concurrency: 32,
+                batch_items: 1,
+            },
+            scan: Some(scan),
+            recent: Some(Recent::Events(2)),
+        };
         let expected = "\
             a.csv: 20093 records of people, of which 3 cannot be sent\n\
             requests: about 20090, of up to 1 records\n\
             time: about 3 min 44 s; bounded by the limit of 100 requests in 1 s while an answer takes less than \
             356 ms, then by the 32 requests in flight\n\
-            to: https://track.customer.io";
-        assert_eq!(plan("people", Some(scan), false).to_string(), expected);
+            to: https://track.customer.io\n\
+            campaigns: 2 events lie in the last 72 hours and may trigger live campaigns";
+        assert_eq!(plan.to_string(), expected);
     }
 
     #[test]
-    fn events_of_the_last_days_are_counted_and_those_of_a_stream_unknown() {
-        let scan = Scan {
-            records: 10,
-            rejected: 1,
-            requests: 1,
-            recent: 2,
+    fn only_events_trigger_campaigns_and_those_of_a_stream_are_unknown() {
+        let events = Kind::Events(EventColumns {
+            name: "n".into(),
+            moment: Moment::Now,
+            event_id: None,
+        });
+        let scan = |recent| {
+            Some(Scan {
+                recent,
+                ..Scan::default()
+            })
         };
-        assert_eq!(plan("people", Some(scan), false).recent(), Recent::None);
-        assert_eq!(plan("events", Some(scan), false).recent(), Recent::Some(2));
-        assert_eq!(plan("events", Some(scan), true).recent(), Recent::Some(9));
-        assert_eq!(
-            plan("events", Some(Scan { recent: 0, ..scan }), false).recent(),
-            Recent::None
-        );
-        assert_eq!(plan("events", None, false).recent(), Recent::Unknown);
+        assert_eq!(recent(&events, scan(2)), Some(Recent::Events(2)));
+        assert_eq!(recent(&events, scan(0)), None);
+        assert_eq!(recent(&events, None), Some(Recent::Unknown));
+        assert_eq!(recent(&Kind::People, scan(0)), None);
+        assert_eq!(recent(&Kind::People, None), None);
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn scan(
         });
         match record {
             Ok(record) => {
-                scan.recent += u64::from(is_recent(&record, since));
+                scan.recent += u64::from(is_recent(mapping, &record, since));
                 requests.add(record.operation);
             }
             Err(_) => scan.rejected += 1,
@@ -56,10 +56,11 @@ pub(crate) fn scan(
     })
 }
 
-fn is_recent(record: &Record, since: i64) -> bool {
-    record
-        .timestamp
-        .is_some_and(|timestamp| timestamp.seconds() > since)
+fn is_recent(mapping: &Mapping, record: &Record, since: i64) -> bool {
+    match record.timestamp {
+        Some(timestamp) => timestamp.seconds() > since,
+        None => mapping.is_now(),
+    }
 }
 
 /// Which of the columns that the mapping names were in no record yet.
@@ -204,6 +205,17 @@ mod tests {
             kind,
         )
         .unwrap();
+        assert_eq!((found.recent, found.rejected), (1, 1));
+    }
+
+    #[test]
+    fn events_that_happen_as_they_arrive_are_recent() {
+        let kind = Kind::Events(EventColumns {
+            name: "n".into(),
+            moment: Moment::Now,
+            event_id: None,
+        });
+        let found = run("id,n\n1,a\n.,a\n", Format::Csv, kind).unwrap();
         assert_eq!((found.recent, found.rejected), (1, 1));
     }
 

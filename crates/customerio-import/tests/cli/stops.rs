@@ -49,7 +49,16 @@ fn a_server_that_is_not_there_stops_the_run() {
     command
         .arg("--base-url")
         .arg(format!("http://127.0.0.1:{port}"));
-    finish(command, b"").check(5, "cio-import: ");
+    let run = finish(command, b"");
+    run.check(
+        5,
+        "cio-import: no request gets through; check the network and the address: ",
+    );
+    assert!(
+        !run.stderr.contains("a.csv:2"),
+        "told record by record: {}",
+        run.stderr
+    );
 }
 
 #[test]
