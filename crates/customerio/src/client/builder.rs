@@ -36,6 +36,7 @@ pub struct ClientBuilder {
     base_url: Option<String>,
     limits: Limits,
     retry: RetryPolicy,
+    jitter_seed: Option<u64>,
     concurrency: usize,
     timeout: Duration,
 }
@@ -48,6 +49,7 @@ impl ClientBuilder {
             base_url: None,
             limits: Limits::documented(),
             retry: RetryPolicy::default(),
+            jitter_seed: None,
             concurrency: 64,
             timeout: Duration::from_secs(10),
         }
@@ -80,6 +82,12 @@ impl ClientBuilder {
     /// Sets how often a request is sent again, and after which wait; by default [`RetryPolicy::default`].
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
+        self
+    }
+
+    /// Seeds the jitter of the waits between attempts, so that a test sees the same ones each time; by default the system does.
+    pub fn jitter_seed(mut self, seed: u64) -> Self {
+        self.jitter_seed = Some(seed);
         self
     }
 
@@ -155,8 +163,12 @@ impl ClientBuilder {
                 "is 0, which fails every attempt; give some seconds",
             ));
         }
+        let retry = RetryLayer::new(self.retry);
         Ok(Layers {
-            retry: RetryLayer::new(self.retry),
+            retry: match self.jitter_seed {
+                Some(seed) => retry.seed(seed),
+                None => retry,
+            },
             limit: self.limits.layer(),
             concurrency: ConcurrencyLayer::new(self.concurrency),
             timeout: self.timeout,
