@@ -125,8 +125,10 @@ impl fmt::Display for Recent {
 // === impl Pace ===
 
 impl Pace {
+    /// Returns how long so many requests take; what no duration can hold is the longest one.
     fn time(&self, requests: u64) -> Duration {
-        self.limit.spacing().mul_f64(requests as f64)
+        let seconds = self.limit.spacing().as_secs_f64() * requests as f64;
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
     /// Says which limit bounds the run: the rate, until answers take so long that all places are taken.
