@@ -1,0 +1,55 @@
+//! Asks before something that cannot be undone.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use anyhow::{Result, bail, ensure};
+
+use crate::plan::Plan;
+
+/// Asks whether to go on where events may trigger campaigns; `confirmed` answers beforehand.
+///
+/// # Errors
+///
+/// Fails where the answer is no, and where there is nobody to ask.
+pub(crate) fn confirm(plan: &Plan, confirmed: bool) -> Result<()> {
+    let Some(recent) = plan.recent.filter(|_| !confirmed) else {
+        return Ok(());
+    };
+    if !io::stdin().is_terminal() {
+        bail!("{recent}; nobody can be asked without a terminal: if that is wanted, add --yes");
+    }
+    eprint!("{recent}. Go on? [y/N] ");
+    io::stderr().flush()?;
+    ensure!(
+        says_yes(io::stdin().lock())?,
+        "not confirmed; nothing was sent"
+    );
+    Ok(())
+}
+
+fn says_yes(mut answer: impl BufRead) -> io::Result<bool> {
+    let mut line = String::new();
+    answer.read_line(&mut line)?;
+    Ok(matches!(
+        line.trim().to_ascii_lowercase().as_str(),
+        "y" | "yes"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(answer: &str, expected: bool) {
+        assert_eq!(says_yes(answer.as_bytes()).unwrap(), expected, "{answer:?}");
+    }
+
+    #[test]
+    fn only_yes_is_yes() {
+        check("y\n", true);
+        check(" Yes \n", true);
+        check("no\n", false);
+        check("\n", false);
+        check("", false);
+    }
+}

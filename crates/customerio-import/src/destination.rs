@@ -1,0 +1,140 @@
+//! Where records go, and the client that brings them there.
+
+use std::fmt;
+
+use anyhow::{Context, Result};
+use customerio::client::{Client, Limits};
+use customerio::{Credentials, Endpoint, Region};
+use customerio_sim::Server;
+use sha2::{Digest, Sha256};
+
+use crate::args::CommonArgs;
+use crate::mapping::hex;
+use crate::rehearse;
+use crate::report::Traffic;
+use crate::settings::Pace;
+
+/// Where records go.
+#[derive(Clone, Debug)]
+pub(crate) enum Destination {
+    Live(Live),
+    /// A simulator in this process.
+    Rehearsal,
+}
+
+/// A Customer.io on the network.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    endpoint: Endpoint,
+    credentials: Credentials,
+}
+
+/// A client, and what must live as long as it does.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    /// Serves until it is dropped.
+    _simulator: Option<Server>,
+}
+
+// === impl Destination ===
+
+impl Destination {
+    /// Takes the address from the command line, and the credentials from the environment.
+    ///
+    /// # Errors
+    ///
+    /// Fails where a credential is missing, or the address would betray it.
+    pub(crate) fn new(common: &CommonArgs) -> Result<Self> {
+        if common.rehearse {
+            return Ok(Self::Rehearsal);
+        }
+        let credentials =
+            Credentials::from_env().context("to try without credentials, add --rehearse")?;
+        let endpoint = match &common.base_url {
+            Some(url) => Endpoint::new(url, credentials.clone())?,
+            None => Endpoint::for_region(region(common)?, credentials.clone()),
+        };
+        Ok(Self::Live(Live {
+            endpoint,
+            credentials,
+        }))
+    }
+
+    /// Makes the client; for a rehearsal, starts the simulator first.
+    pub(crate) async fn connect(&self, pace: &Pace) -> Result<Connection> {
+        match self {
+            Self::Live(live) => {
+                let client = client(&live.base_url(), live.credentials.clone(), pace)?;
+                Ok(Connection {
+                    client,
+                    _simulator: None,
+                })
+            }
+            Self::Rehearsal => {
+                let simulator = rehearse::start(pace.limit).await?;
+                let client = client(
+                    &simulator.url(),
+                    Credentials::new("rehearsal", "rehearsal")?,
+                    pace,
+                )?;
+                Ok(Connection {
+                    client,
+                    _simulator: Some(simulator),
+                })
+            }
+        }
+    }
+}
+
+fn region(common: &CommonArgs) -> Result<Region> {
+    common.region.map_or_else(|| Ok(Region::from_env()?), Ok)
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Live(live) => live.endpoint.fmt(f),
+            Self::Rehearsal => {
+                f.write_str("a simulator in this process; nothing leaves the machine")
+            }
+        }
+    }
+}
+
+// === impl Live ===
+
+impl Live {
+    pub(crate) fn base_url(&self) -> String {
+        self.endpoint.to_string()
+    }
+
+    /// Returns a hash of the site id, which is half a credential.
+    pub(crate) fn site(&self) -> String {
+        hex(&Sha256::digest(self.credentials.site_id()))
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Returns what went over the wire so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        let stats = self.client.stats();
+        Traffic {
+            requests: stats.requests,
+            retries: stats.retries,
+            throttled: stats.throttled,
+        }
+    }
+}
+
+fn client(base_url: &str, credentials: Credentials, pace: &Pace) -> Result<Client> {
+    let client = Client::builder()
+        .credentials(credentials)
+        .base_url(base_url)
+        .limits(Limits::documented().ingress(pace.limit))
+        .concurrency(pace.concurrency)
+        .build()?;
+    Ok(client)
+}

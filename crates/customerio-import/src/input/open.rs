@@ -1,0 +1,209 @@
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use flate2::read::MultiGzDecoder;
+use sha2::{Digest, Sha256};
+
+use super::{CsvRows, JsonRows, Rows};
+
+/// How records are written in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// RFC 4180 with a header
+    Csv,
+    /// One JSON object a line
+    #[value(alias = "ndjson")]
+    Jsonl,
+}
+
+/// Names where records come from and how they are written.
+#[derive(Clone, Debug)]
+pub(crate) struct Input {
+    path: PathBuf,
+    format: Format,
+    gzip: bool,
+}
+
+/// A source of decompressed bytes, read on a thread of its own.
+pub(super) type Bytes = Box<dyn Read + Send>;
+
+// === impl Format ===
+
+impl Format {
+    fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "csv" => Some(Self::Csv),
+            "jsonl" | "ndjson" => Some(Self::Jsonl),
+            _ => None,
+        }
+    }
+}
+
+// === impl Input ===
+
+impl Input {
+    /// Tells the format from the end of the name, `.gz` aside, unless it is given; `-` is the standard input.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the name does not tell the format.
+    pub(crate) fn new(path: &Path, format: Option<Format>) -> Result<Self> {
+        let gzip = path
+            .extension()
+            .is_some_and(|end| end.eq_ignore_ascii_case("gz"));
+        let plain = if gzip {
+            path.with_extension("")
+        } else {
+            path.to_owned()
+        };
+        let Some(format) = format.or_else(|| Format::of(&plain)) else {
+            bail!(
+                "{}: the name does not tell the format; add --format csv or --format jsonl",
+                shown(path)
+            );
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            format,
+            gzip,
+        })
+    }
+
+    /// Returns the path where the input is a file; the standard input has none.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        (!is_stdin(&self.path)).then_some(&self.path)
+    }
+
+    /// Tells whether the input can be read twice: files can, the standard input and pipes cannot.
+    pub(crate) fn is_replayable(&self) -> bool {
+        self.path()
+            .is_some_and(|path| !path.exists() || path.is_file())
+    }
+
+    /// Opens the input and, of a CSV file, reads the header.
+    pub(crate) fn rows(&self) -> Result<Rows> {
+        let bytes = self.open()?;
+        let rows = match self.format {
+            Format::Csv => CsvRows::new(bytes).map(Rows::Csv),
+            Format::Jsonl => Ok(Rows::Json(JsonRows::new(bytes))),
+        };
+        rows.with_context(|| self.to_string())
+    }
+
+    /// Returns the SHA-256 of the decompressed content.
+    pub(crate) fn digest(&self) -> Result<[u8; 32]> {
+        let mut bytes = self.open()?;
+        let mut digest = Sha256::new();
+        let mut chunk = [0; 64 * 1024];
+        loop {
+            match bytes.read(&mut chunk) {
+                Ok(0) => return Ok(digest.finalize().into()),
+                Ok(count) => digest.update(&chunk[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).with_context(|| format!("{self}: cannot be read")),
+            }
+        }
+    }
+
+    fn open(&self) -> Result<Bytes> {
+        let Some(path) = self.path() else {
+            return Ok(Box::new(io::stdin()));
+        };
+        let file = File::open(path)
+            .with_context(|| format!("{self}: cannot be opened; check the path"))?;
+        Ok(if self.gzip {
+            Box::new(MultiGzDecoder::new(file))
+        } else {
+            Box::new(file)
+        })
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shown(&self.path))
+    }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn shown(path: &Path) -> String {
+    if is_stdin(path) {
+        "standard input".into()
+    } else {
+        path.display().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn check(path: &str, expected: Option<(Format, bool)>) {
+        let input = Input::new(Path::new(path), None).ok();
+        assert_eq!(
+            input.map(|input| (input.format, input.gzip)),
+            expected,
+            "{path}"
+        );
+    }
+
+    #[test]
+    fn the_name_tells_the_format() {
+        check("people.csv", Some((Format::Csv, false)));
+        check("people.CSV.GZ", Some((Format::Csv, true)));
+        check("events.jsonl", Some((Format::Jsonl, false)));
+        check("a.b/events.ndjson.gz", Some((Format::Jsonl, true)));
+        check("events.json", None);
+        check("people", None);
+        check("-", None);
+    }
+
+    #[test]
+    fn the_format_given_overrides_the_name() {
+        let input = Input::new(Path::new("people.txt.gz"), Some(Format::Csv)).unwrap();
+        assert_eq!((input.format, input.gzip), (Format::Csv, true));
+    }
+
+    #[test]
+    fn the_digest_is_of_the_decompressed_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let (plain, packed) = (folder.path().join("a.csv"), folder.path().join("b.csv.gz"));
+        let content = "id,name\n1,Ada\n".repeat(10_000);
+        std::fs::write(&plain, &content).unwrap();
+        let mut encoder = GzEncoder::new(File::create(&packed).unwrap(), Compression::fast());
+        encoder.write_all(content.as_bytes()).unwrap();
+        encoder.finish().unwrap();
+
+        let digest = |path: &Path| Input::new(path, None).unwrap().digest().unwrap();
+        assert_eq!(digest(&plain), digest(&packed));
+        assert_eq!(digest(&plain), <[u8; 32]>::from(Sha256::digest(content)));
+        assert_eq!(
+            Input::new(&packed, None).unwrap().rows().unwrap().count(),
+            19_999
+        );
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Input::new(Path::new("no/such.csv"), None)
+            .unwrap()
+            .rows()
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "no/such.csv: cannot be opened; check the path"
+        );
+    }
+}

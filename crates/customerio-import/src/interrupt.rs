@@ -1,0 +1,44 @@
+//! Ctrl-C: the first asks to finish what is in flight, the second to stop at once.
+
+use std::convert::Infallible;
+
+use tokio::sync::watch;
+
+/// How urgently the user wants the run to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Urgency {
+    #[default]
+    None,
+    /// Sends nothing new, and waits for what is in flight.
+    Drain,
+    /// Waits for nothing.
+    Abort,
+}
+
+/// Tells how urgently the run should end.
+#[derive(Clone, Debug)]
+pub(crate) struct Interrupt(watch::Receiver<Urgency>);
+
+impl Interrupt {
+    pub(crate) fn new(receiver: watch::Receiver<Urgency>) -> Self {
+        Self(receiver)
+    }
+
+    /// Resolves once the urgency is `least` or more; never where it cannot become so.
+    pub(crate) async fn reaches(&mut self, least: Urgency) {
+        if self.0.wait_for(|urgency| *urgency >= least).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Listens for Ctrl-C for as long as the future is polled.
+pub(crate) async fn listen(urgency: watch::Sender<Urgency>) -> Infallible {
+    for next in [Urgency::Drain, Urgency::Abort] {
+        if tokio::signal::ctrl_c().await.is_err() {
+            break;
+        }
+        urgency.send_replace(next);
+    }
+    std::future::pending().await
+}

@@ -1,0 +1,272 @@
+use serde_json::{Map, Value, json};
+
+use super::*;
+
+fn people() -> Mapping {
+    Mapping {
+        person: by_id("id"),
+        kind: Kind::People,
+    }
+}
+
+fn events() -> Mapping {
+    let moment = Moment::Column {
+        column: "when".into(),
+        format: "%Y".parse().unwrap(),
+    };
+    let columns = EventColumns {
+        name: "what".into(),
+        moment,
+        event_id: None,
+    };
+    Mapping {
+        person: by_id("id"),
+        kind: Kind::Events(columns),
+    }
+}
+
+fn by_id(column: &str) -> PersonColumn {
+    PersonColumn {
+        column: column.into(),
+        identifier: Identifier::Id,
+    }
+}
+
+fn row(position: u64, fields: &Value) -> Row {
+    Row {
+        line: position + 2,
+        position,
+        fields: fields.as_object().unwrap().clone(),
+    }
+}
+
+fn map(mapping: &Mapping, position: u64, fields: &Value) -> Result<Value, String> {
+    let record = mapping.record(&ImportId::new("import"), row(position, fields));
+    let json = |record: Record| serde_json::from_slice(record.operation.json()).unwrap();
+    record.map(json).map_err(|reject| reject.to_string())
+}
+
+fn id_of(mapping: &Mapping, position: u64, fields: &Value) -> String {
+    map(mapping, position, fields).unwrap()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+/// Compares the operation of a row, the event's id aside.
+#[track_caller]
+fn check(mapping: &Mapping, fields: &Value, expected: &Value) {
+    let mut found = map(mapping, 0, fields).unwrap();
+    if let Some(operation) = found
+        .as_object_mut()
+        .filter(|operation| operation["action"] == "event")
+    {
+        operation.remove("id");
+    }
+    assert_eq!(found, *expected);
+}
+
+#[track_caller]
+fn check_rejected(mapping: &Mapping, fields: &Value, expected: &str) {
+    assert_eq!(map(mapping, 0, fields).unwrap_err(), expected);
+}
+
+#[test]
+fn columns_that_are_not_named_become_attributes_of_the_person() {
+    let expected = json!({
+        "type": "person", "action": "identify", "identifiers": {"id": "a"},
+        "attributes": {"name": "Ada", "born": 1815, "tags": ["x"]},
+    });
+    check(
+        &people(),
+        &json!({"id": "a", "name": "Ada", "born": 1815, "tags": ["x"]}),
+        &expected,
+    );
+}
+
+#[test]
+fn unknown_values_are_left_out_as_they_would_erase_what_is_known() {
+    let expected = json!({"type": "person", "action": "identify", "identifiers": {"id": "a"}, "attributes": {"b": "1"}});
+    check(
+        &people(),
+        &json!({"id": "a", "b": "1", "c": "", "d": null}),
+        &expected,
+    );
+}
+
+#[test]
+fn a_person_may_be_identified_by_email() {
+    let person = PersonColumn {
+        column: "mail".into(),
+        identifier: Identifier::Email,
+    };
+    let mapping = Mapping {
+        person,
+        kind: Kind::People,
+    };
+    let expected =
+        json!({"type": "person", "action": "identify", "identifiers": {"email": "a@example.com"}});
+    check(&mapping, &json!({"mail": "a@example.com"}), &expected);
+}
+
+#[test]
+fn columns_that_are_not_named_become_attributes_of_the_event() {
+    let expected = json!({
+        "type": "person", "action": "event", "identifiers": {"id": "7"}, "name": "won",
+        "timestamp": 1_451_606_400, "attributes": {"league": "NL"},
+    });
+    check(
+        &events(),
+        &json!({"id": 7, "what": "won", "when": 2016, "league": "NL", "notes": ""}),
+        &expected,
+    );
+}
+
+#[test]
+fn events_that_happen_as_they_arrive_carry_no_timestamp() {
+    let columns = EventColumns {
+        name: "what".into(),
+        moment: Moment::Now,
+        event_id: None,
+    };
+    let mapping = Mapping {
+        person: by_id("id"),
+        kind: Kind::Events(columns),
+    };
+    let expected =
+        json!({"type": "person", "action": "event", "identifiers": {"id": "a"}, "name": "won"});
+    check(&mapping, &json!({"id": "a", "what": "won"}), &expected);
+}
+
+#[test]
+fn two_equal_rows_are_two_events_and_a_row_is_the_same_event_in_every_run() {
+    let fields = json!({"id": "a", "what": "won", "when": "2016"});
+    assert_eq!(id_of(&events(), 3, &fields), id_of(&events(), 3, &fields));
+    assert_ne!(id_of(&events(), 3, &fields), id_of(&events(), 4, &fields));
+}
+
+#[test]
+fn an_event_id_column_makes_the_id_independent_of_the_file() {
+    let mut mapping = events();
+    let Kind::Events(columns) = &mut mapping.kind else {
+        unreachable!()
+    };
+    columns.event_id = Some("key".into());
+    let fields = |key: &str| json!({"id": "a", "what": "won", "when": "2016", "key": key});
+    assert_eq!(
+        id_of(&mapping, 3, &fields("k")),
+        id_of(&mapping, 4, &fields("k"))
+    );
+    assert_ne!(
+        id_of(&mapping, 3, &fields("k")),
+        id_of(&mapping, 3, &fields("l"))
+    );
+    check_rejected(
+        &mapping,
+        &fields(""),
+        r#"2: column "key": has no value; give every record one or remove the record"#,
+    );
+}
+
+/// Computed apart from this program. Other ids would send every event of a repeated import a second time.
+#[test]
+fn event_ids_and_import_ids_never_change() {
+    let fields = json!({"id": "a", "what": "won", "when": "2016"});
+    assert_eq!(id_of(&events(), 3, &fields), "01A7X7QQ005A6B1RTHAGTNQ0HW");
+    let import = ImportId::derive(&[7; 32], &events());
+    let digest = "e34ffbcc7fcc3764407c5104132228e282a9d5b7350ffde44244501de8f63323";
+    assert_eq!(import.as_str(), digest);
+}
+
+#[test]
+fn the_import_id_depends_on_content_kind_and_mapping() {
+    let base = ImportId::derive(&[0; 32], &events());
+    let mut other = events();
+    other.person.identifier = Identifier::Email;
+    assert_eq!(base, ImportId::derive(&[0; 32], &events()));
+    assert_ne!(base, ImportId::derive(&[1; 32], &events()));
+    assert_ne!(base, ImportId::derive(&[0; 32], &other));
+    assert_ne!(base, ImportId::derive(&[0; 32], &people()));
+    assert_ne!(events().digest(), other.digest());
+}
+
+#[test]
+fn persons_that_cannot_be_named_are_rejected() {
+    let valueless = r#"2: column "id": has no value; give every record one or remove the record"#;
+    check_rejected(&people(), &json!({"id": ""}), valueless);
+    check_rejected(&people(), &json!({"id": null}), valueless);
+    check_rejected(&people(), &json!({"name": "Ada"}), valueless);
+    let dots =
+        r#"2: column "id": person id is `.` or `..`, which is lost in a URL's path; use another"#;
+    check_rejected(&people(), &json!({"id": "."}), dots);
+    check_rejected(&people(), &json!({"id": ".."}), dots);
+    let long = r#"2: column "id": person id takes 151 bytes, over the limit of 150; shorten it"#;
+    check_rejected(&people(), &json!({"id": "x".repeat(151)}), long);
+    let shapeless = r#"2: column "id": is neither text nor a whole number; write it as text"#;
+    for value in [json!(1.5), json!(true), json!(["a"]), json!({"b": 1})] {
+        check_rejected(&people(), &json!({"id": value}), shapeless);
+    }
+}
+
+#[test]
+fn what_is_over_a_limit_is_rejected() {
+    let long = "2: attribute `notes` takes 1001 bytes, over the limit of 1000; shorten it";
+    check_rejected(
+        &people(),
+        &json!({"id": "a", "notes": "x".repeat(1001)}),
+        long,
+    );
+    let fields: Map<String, Value> = (0..40)
+        .map(|n| (format!("c{n}"), "x".repeat(1000).into()))
+        .collect();
+    let mut fields = Value::Object(fields);
+    fields["id"] = "a".into();
+    assert!(
+        map(&people(), 0, &fields)
+            .unwrap_err()
+            .contains("over the limit of 32000")
+    );
+}
+
+#[test]
+fn moments_that_cannot_be_are_rejected() {
+    let fields = |when: &str| json!({"id": "a", "what": "won", "when": when});
+    let unparsable = r#"2: column "when": is no moment written as %Y; correct it or the format"#;
+    check_rejected(&events(), &fields("soon"), unparsable);
+    let mut mapping = events();
+    let Kind::Events(columns) = &mut mapping.kind else {
+        unreachable!()
+    };
+    columns.moment = Moment::Column {
+        column: "when".into(),
+        format: TimeFormat::Unix,
+    };
+    let milliseconds = map(&mapping, 0, &fields("1451606400000")).unwrap_err();
+    assert!(
+        milliseconds.starts_with(r#"2: column "when": timestamp "#),
+        "{milliseconds}"
+    );
+}
+
+#[test]
+fn a_header_without_a_column_that_the_mapping_names_is_refused() {
+    let header = |names: &[&str]| {
+        names
+            .iter()
+            .map(|&name| name.to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert!(
+        events()
+            .check_header(&header(&["when", "id", "what", "x"]))
+            .is_ok()
+    );
+    let error = events()
+        .check_header(&header(&["id", "When", "what"]))
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        r#"line 1: the header has no column "when"; it has id, When, what"#
+    );
+}

@@ -1,0 +1,279 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::anyhow;
+use customerio::client::Quota;
+use customerio::{Attributes, Operation, Person};
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+
+use super::*;
+use crate::reader::READ_AHEAD;
+use crate::reject::Fault;
+
+/// Answers after a while with what the test says of each request.
+#[derive(Clone)]
+struct Fake {
+    latency: Duration,
+    answer: Arc<dyn Fn(&Request) -> Outcome + Send + Sync>,
+    flight: Arc<Mutex<Flight>>,
+}
+
+#[derive(Default)]
+struct Flight {
+    now: usize,
+    most: usize,
+    requests: usize,
+    operations: usize,
+}
+
+impl Fake {
+    fn new(answer: impl Fn(&Request) -> Outcome + Send + Sync + 'static) -> Self {
+        Self {
+            latency: Duration::from_millis(50),
+            answer: Arc::new(answer),
+            flight: Arc::default(),
+        }
+    }
+
+    fn accepting() -> Self {
+        Self::new(|_| Outcome::Accepted)
+    }
+
+    fn slow(self) -> Self {
+        Self {
+            latency: Duration::from_secs(3600),
+            ..self
+        }
+    }
+}
+
+impl Api for Fake {
+    async fn send(&self, request: Request) -> Vec<Outcome> {
+        {
+            let mut flight = self.flight.lock().unwrap();
+            flight.now += 1;
+            flight.most = flight.most.max(flight.now);
+            flight.requests += 1;
+            flight.operations += request.len();
+        }
+        sleep(self.latency).await;
+        self.flight.lock().unwrap().now -= 1;
+        vec![(self.answer)(&request); request.len()]
+    }
+}
+
+fn cause(text: &str) -> Cause {
+    Cause::new(io::Error::other(text.to_owned()))
+}
+
+fn record(line: u64, person: &str) -> Item {
+    let person = Person::id(person).unwrap();
+    let operation = Operation::identify(&person, &Attributes::new()).unwrap();
+    Ok(Ok(Record {
+        line,
+        timestamp: None,
+        operation,
+    }))
+}
+
+fn people(count: u64) -> impl Iterator<Item = Item> + Send + 'static {
+    (1..=count).map(|line| record(line, &format!("p{line}")))
+}
+
+/// Yields items as the reader thread does, and counts how many were read.
+fn feed(items: impl Iterator<Item = Item> + Send + 'static) -> (Receiver<Item>, Arc<AtomicUsize>) {
+    let (sender, receiver) = mpsc::channel(READ_AHEAD);
+    let read = Arc::new(AtomicUsize::new(0));
+    let counter = read.clone();
+    tokio::spawn(async move {
+        for item in items {
+            counter.fetch_add(1, Ordering::Relaxed);
+            if sender.send(item).await.is_err() {
+                return;
+            }
+        }
+    });
+    (receiver, read)
+}
+
+const PACE: Pace = Pace {
+    limit: Quota::per_second(100),
+    concurrency: 4,
+    batch_items: 10,
+};
+
+async fn import(fake: &Fake, items: Receiver<Item>, urgency: &watch::Sender<Urgency>) -> End {
+    let interrupt = Interrupt::new(urgency.subscribe());
+    let mut console = Console::silent();
+    let mut problems = Problems::new("a.csv".into(), None).unwrap();
+    run(
+        fake.clone(),
+        items,
+        &PACE,
+        interrupt,
+        &mut console,
+        &mut problems,
+    )
+    .await
+}
+
+/// Runs an import to its end.
+async fn check(
+    fake: &Fake,
+    items: impl Iterator<Item = Item> + Send + 'static,
+    expected: Totals,
+) -> End {
+    let end = import(fake, feed(items).0, &watch::Sender::default()).await;
+    assert_eq!(end.totals, expected);
+    end
+}
+
+fn accepted(count: u64) -> Totals {
+    Totals {
+        accepted: count,
+        ..Totals::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_record_is_settled_once_in_full_batches() {
+    let fake = Fake::accepting();
+    let end = check(&fake, people(1234), accepted(1234)).await;
+    assert_eq!(end.read, 1234);
+    assert!(end.halt.is_none());
+    let flight = fake.flight.lock().unwrap();
+    assert_eq!((flight.operations, flight.requests), (1234, 124));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_input_sends_nothing() {
+    let fake = Fake::accepting();
+    check(&fake, people(0), accepted(0)).await;
+    assert_eq!(fake.flight.lock().unwrap().requests, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_places_in_flight_are_used_and_never_exceeded() {
+    let fake = Fake::accepting();
+    check(&fake, people(1000), accepted(1000)).await;
+    assert_eq!(fake.flight.lock().unwrap().most, PACE.concurrency);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_stops_when_the_api_does() {
+    let fake = Fake::accepting().slow();
+    let (items, read) = feed(people(1_000_000));
+    let urgency = watch::Sender::default();
+    tokio::select! {
+        _ = import(&fake, items, &urgency) => panic!("the api does not answer"),
+        () = sleep(Duration::from_secs(60)) => {}
+    }
+    let (in_flight, packed) = (PACE.concurrency * PACE.batch_items, 4 * PACE.batch_items);
+    let read = read.load(Ordering::Relaxed);
+    assert!(read >= in_flight + packed, "{read}");
+    assert!(read <= in_flight + packed + READ_AHEAD + 2, "{read}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_cannot_be_sent_are_rejected_and_the_rest_goes_on() {
+    let bad = |line| Ok(Err(Fault::new("is no record").at(line)));
+    let items = people(100)
+        .chain([bad(101), bad(102)])
+        .chain([record(103, "q")]);
+    let end = check(
+        &Fake::accepting(),
+        items,
+        Totals {
+            rejected: 2,
+            ..accepted(101)
+        },
+    )
+    .await;
+    assert_eq!(end.read, 103);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_follows_an_unknown_operation_of_a_person_is_not_sent() {
+    let fake = Fake::new(|request| {
+        let body = String::from_utf8(request.body().unwrap().to_vec()).unwrap();
+        if body.contains("\"lost\"") {
+            Outcome::Unknown(cause("gone"))
+        } else {
+            Outcome::Accepted
+        }
+    });
+    let lost = (1..=10).map(|line| record(line, "lost"));
+    let later = (1111..=1115).map(|line| record(line, "lost"));
+    let items = lost.chain(people(1100).skip(10)).chain(later);
+    let end = check(
+        &fake,
+        items,
+        Totals {
+            unknown: 10,
+            not_sent: 5,
+            ..accepted(1090)
+        },
+    )
+    .await;
+    assert!(end.halt.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_turned_away_ends_the_run() {
+    let fake = Fake::new(|_| Outcome::NotSent(cause("no")));
+    let end = import(&fake, feed(people(10_000)).0, &watch::Sender::default()).await;
+    assert!(matches!(end.halt, Some(Halt::TurnedAway(_))));
+    assert_eq!(
+        end.totals,
+        Totals {
+            not_sent: 40,
+            ..Totals::default()
+        }
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_input_that_fails_ends_the_run_after_what_is_in_flight() {
+    let items = people(55)
+        .chain([Err(anyhow!("broken"))])
+        .chain(people(1000));
+    let end = check(&Fake::accepting(), items, accepted(20)).await;
+    assert!(matches!(end.halt, Some(Halt::Failed(_))));
+    assert_eq!(end.read, 55);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_interrupt_waits_for_what_is_in_flight() {
+    let fake = Fake::accepting().slow();
+    let urgency = watch::Sender::default();
+    let interrupted = async {
+        sleep(Duration::from_secs(1)).await;
+        urgency.send_replace(Urgency::Drain);
+    };
+    let (end, ()) = tokio::join!(import(&fake, feed(people(1000)).0, &urgency), interrupted);
+    assert_eq!(end.totals, accepted(40));
+    assert!(matches!(end.halt, Some(Halt::Interrupted)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_second_interrupt_waits_for_nothing() {
+    let fake = Fake::accepting().slow();
+    let urgency = watch::Sender::default();
+    let interrupted = async {
+        sleep(Duration::from_secs(1)).await;
+        urgency.send_replace(Urgency::Drain);
+        sleep(Duration::from_secs(1)).await;
+        urgency.send_replace(Urgency::Abort);
+    };
+    let (end, ()) = tokio::join!(import(&fake, feed(people(1000)).0, &urgency), interrupted);
+    assert_eq!(
+        end.totals,
+        Totals {
+            unknown: 40,
+            ..Totals::default()
+        }
+    );
+    assert!(matches!(end.halt, Some(Halt::Interrupted)));
+}

@@ -1,0 +1,84 @@
+//! A record that is not sent, and where it stands.
+
+use std::fmt;
+
+/// Names the record that cannot be sent, what is wrong with it, and what to do.
+///
+/// The text holds names of columns and numbers of lines, never a cell: cells are people's data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reject {
+    pub(crate) line: u64,
+    pub(crate) fault: Fault,
+}
+
+/// Says what is wrong with a record, before its line is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) column: Option<Column>,
+    /// Ends in what to do: `has no value; give every row one or remove the row`.
+    pub(crate) reason: String,
+}
+
+/// Points at a column by its name or, where it has none, by its number, counted from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Column {
+    Name(String),
+    Number(usize),
+}
+
+// === impl Reject ===
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.line, self.fault)
+    }
+}
+
+// === impl Fault ===
+
+impl Fault {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self {
+            column: None,
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn named(column: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            column: Some(Column::Name(column.into())),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn numbered(column: usize, reason: impl Into<String>) -> Self {
+        Self {
+            column: Some(Column::Number(column)),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn at(self, line: u64) -> Reject {
+        Reject { line, fault: self }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.column {
+            Some(column) => write!(f, "column {column}: {}", self.reason),
+            None => f.write_str(&self.reason),
+        }
+    }
+}
+
+// === impl Column ===
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "{name:?}"),
+            Self::Number(number) => write!(f, "{number}"),
+        }
+    }
+}

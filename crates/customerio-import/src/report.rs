@@ -1,0 +1,184 @@
+//! What became of the records, counted.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Exit;
+
+/// Counts records by their outcome. Each record is in exactly one of the four.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) accepted: u64,
+    pub(crate) rejected: u64,
+    pub(crate) unknown: u64,
+    pub(crate) not_sent: u64,
+}
+
+/// Counts requests as they stood on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    pub(crate) requests: u64,
+    pub(crate) retries: u64,
+    pub(crate) throttled: u64,
+}
+
+/// The report of a run, as `--report` writes it and the journal keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) records: u64,
+    pub(crate) accepted: u64,
+    pub(crate) rejected: u64,
+    pub(crate) unknown: u64,
+    pub(crate) not_sent: u64,
+    pub(crate) requests: u64,
+    pub(crate) retries: u64,
+    pub(crate) throttled: u64,
+    pub(crate) elapsed_seconds: f64,
+}
+
+// === impl Totals ===
+
+impl Totals {
+    pub(crate) fn records(&self) -> u64 {
+        self.accepted + self.rejected + self.unknown + self.not_sent
+    }
+}
+
+// === impl Report ===
+
+impl Report {
+    /// Counts as not sent what the run did not come to, of `records` in all.
+    ///
+    /// # Panics
+    ///
+    /// Panics where more records were settled than there are: a record would have been settled twice.
+    pub(crate) fn new(records: u64, totals: Totals, traffic: Traffic, elapsed: Duration) -> Self {
+        let missed = records
+            .checked_sub(totals.records())
+            .expect("no record is settled twice");
+        Self {
+            records,
+            accepted: totals.accepted,
+            rejected: totals.rejected,
+            unknown: totals.unknown,
+            not_sent: totals.not_sent + missed,
+            requests: traffic.requests,
+            retries: traffic.retries,
+            throttled: traffic.throttled,
+            elapsed_seconds: elapsed.as_secs_f64(),
+        }
+    }
+
+    /// Returns how a run that dealt with every record ended.
+    pub(crate) fn exit(&self) -> Exit {
+        if self.accepted == self.records {
+            Exit::Complete
+        } else {
+            Exit::Incomplete
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            records,
+            accepted,
+            rejected,
+            unknown,
+            not_sent,
+            ..
+        } = self;
+        writeln!(
+            f,
+            "{records} records: {accepted} accepted, {rejected} rejected, {unknown} unknown, {not_sent} not sent"
+        )?;
+        let Self {
+            requests,
+            retries,
+            throttled,
+            elapsed_seconds,
+            ..
+        } = self;
+        write!(
+            f,
+            "{requests} requests in {elapsed_seconds:.1} s: {retries} retries, {throttled} throttled"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(records: u64, totals: Totals) -> Report {
+        Report::new(
+            records,
+            totals,
+            Traffic::default(),
+            Duration::from_millis(1500),
+        )
+    }
+
+    #[test]
+    fn what_the_run_did_not_come_to_is_not_sent() {
+        let totals = Totals {
+            accepted: 5,
+            rejected: 1,
+            unknown: 1,
+            not_sent: 1,
+        };
+        let report = report(10, totals);
+        assert_eq!(report.not_sent, 3);
+        assert_eq!(
+            report.accepted + report.rejected + report.unknown + report.not_sent,
+            report.records
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "no record is settled twice")]
+    fn more_outcomes_than_records_are_a_defect() {
+        report(
+            1,
+            Totals {
+                accepted: 2,
+                ..Totals::default()
+            },
+        );
+    }
+
+    #[test]
+    fn only_a_run_that_had_all_accepted_is_complete() {
+        let totals = Totals {
+            accepted: 2,
+            ..Totals::default()
+        };
+        assert_eq!(report(2, totals).exit(), Exit::Complete);
+        assert_eq!(
+            report(
+                3,
+                Totals {
+                    unknown: 1,
+                    ..totals
+                }
+            )
+            .exit(),
+            Exit::Incomplete
+        );
+        assert_eq!(report(0, Totals::default()).exit(), Exit::Complete);
+    }
+
+    #[test]
+    fn the_report_has_exactly_the_documented_keys() {
+        let json = serde_json::to_value(report(1, Totals::default())).unwrap();
+        let mut keys: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
+        keys.sort();
+        let mut expected = ["records", "accepted", "rejected", "unknown", "not_sent"].to_vec();
+        expected.extend(["requests", "retries", "throttled", "elapsed_seconds"]);
+        expected.sort_unstable();
+        assert_eq!(keys, expected);
+    }
+}

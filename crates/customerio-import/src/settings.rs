@@ -1,0 +1,174 @@
+//! What the command line means: checked, with defaults filled in.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail, ensure};
+use customerio::client::{Limits, Quota};
+
+use crate::args::{Args, Command, CommonArgs, EventsArgs, Mode, PeopleArgs};
+use crate::destination::Destination;
+use crate::input::Input;
+use crate::journal::IfComplete;
+use crate::mapping::{self, EventColumns, Identifier, ImportId, Kind, Mapping, PersonColumn};
+
+/// Everything that a run is told.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) input: Input,
+    pub(crate) mapping: Mapping,
+    pub(crate) destination: Destination,
+    pub(crate) pace: Pace,
+    /// The id that the user gave; [`Settings::import_id`] derives one where there is none.
+    given_import_id: Option<ImportId>,
+    /// Where the end of the run is remembered, if anywhere.
+    pub(crate) journal: Option<PathBuf>,
+    pub(crate) if_complete: IfComplete,
+    pub(crate) report: Option<PathBuf>,
+    pub(crate) rejects: Option<PathBuf>,
+    pub(crate) confirmed: bool,
+    pub(crate) verbosity: u8,
+}
+
+/// How many, and how fast.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) limit: Quota,
+    pub(crate) concurrency: usize,
+    /// The most records in a request: 1 in mode single.
+    pub(crate) batch_items: usize,
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// Resolves the command line and the environment.
+    ///
+    /// # Errors
+    ///
+    /// Fails where they cannot be used together, a credential is missing, or the address would betray it.
+    pub(crate) fn new(args: Args) -> Result<Self> {
+        let (mapping, common) = match args.command {
+            Command::People(people) => people_mapping(people),
+            Command::Events(events) => events_mapping(events),
+        };
+        let input = Input::new(&common.file, common.format)?;
+        check_stream(&input, &mapping, &common)?;
+        Ok(Self {
+            destination: Destination::new(&common)?,
+            pace: Pace::new(&common),
+            journal: journal(&input, &common),
+            if_complete: if common.again {
+                IfComplete::StartOver
+            } else {
+                IfComplete::Keep
+            },
+            given_import_id: common.import_id.map(ImportId::new),
+            report: common.report,
+            rejects: common.rejects,
+            confirmed: common.yes || common.rehearse,
+            verbosity: common.verbose,
+            input,
+            mapping,
+        })
+    }
+
+    /// Returns the id from which event ids are made; reads the whole input where it must be derived.
+    pub(crate) fn import_id(&self) -> Result<ImportId> {
+        match &self.given_import_id {
+            Some(id) => Ok(id.clone()),
+            // A stream cannot be read twice; whatever needs its id had to name it.
+            None if !self.input.is_replayable() => Ok(ImportId::new("stream")),
+            None => Ok(ImportId::derive(&self.input.digest()?, &self.mapping)),
+        }
+    }
+}
+
+fn people_mapping(args: PeopleArgs) -> (Mapping, CommonArgs) {
+    let person = person_column(args.person.id_column, args.person.email_column);
+    (
+        Mapping {
+            person,
+            kind: Kind::People,
+        },
+        args.common,
+    )
+}
+
+fn events_mapping(args: EventsArgs) -> (Mapping, CommonArgs) {
+    let person = person_column(args.person.person_column, args.person.email_column);
+    let moment = match args.moment.timestamp_column.zip(args.timestamp_format) {
+        Some((column, format)) => mapping::Moment::Column { column, format },
+        None => mapping::Moment::Now,
+    };
+    let columns = EventColumns {
+        name: args.name_column,
+        moment,
+        event_id: args.event_id_column,
+    };
+    (
+        Mapping {
+            person,
+            kind: Kind::Events(columns),
+        },
+        args.common,
+    )
+}
+
+fn person_column(id: Option<String>, email: Option<String>) -> PersonColumn {
+    let (column, identifier) = match (id, email) {
+        (Some(column), _) => (column, Identifier::Id),
+        (None, Some(column)) => (column, Identifier::Email),
+        (None, None) => unreachable!("the command line requires one of the two"),
+    };
+    PersonColumn { column, identifier }
+}
+
+/// Refuses what needs an import id where none can be derived.
+fn check_stream(input: &Input, mapping: &Mapping, common: &CommonArgs) -> Result<()> {
+    if input.is_replayable() || common.import_id.is_some() {
+        return Ok(());
+    }
+    ensure!(
+        common.journal.is_none(),
+        "{input} can be read only once: a journal needs --import-id"
+    );
+    match &mapping.kind {
+        Kind::Events(EventColumns { event_id: None, .. }) => {
+            bail!("{input} can be read only once: events need --event-id-column or --import-id")
+        }
+        Kind::Events(_) | Kind::People => Ok(()),
+    }
+}
+
+/// Returns where the journal lies. A rehearsal has none: it must never mark a record as done.
+fn journal(input: &Input, common: &CommonArgs) -> Option<PathBuf> {
+    if common.no_journal || common.rehearse {
+        return None;
+    }
+    common
+        .journal
+        .clone()
+        .or_else(|| input.path().filter(|_| input.is_replayable()).map(beside))
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".cio-journal");
+    name.into()
+}
+
+// === impl Pace ===
+
+impl Pace {
+    fn new(common: &CommonArgs) -> Self {
+        Self {
+            limit: common.limit.unwrap_or(Limits::DOCUMENTED_INGRESS),
+            concurrency: common.concurrency,
+            batch_items: if common.mode == Mode::Single {
+                1
+            } else {
+                common.batch_items
+            },
+        }
+    }
+}

@@ -1,0 +1,238 @@
+use crate::world::{World, bare, data, finish};
+
+/// Runs an import of people that must be refused before the first request.
+#[track_caller]
+fn check_refused(name: &str, content: &[u8], flags: &str, code: i32, said: &str) {
+    let world = World::new();
+    let file = world.file(name, content);
+    let run = world.run(&format!("people {} {flags}", file.display()));
+    run.check(code, said);
+    assert_eq!(world.simulator.books().requests, 0);
+    assert!(
+        !world
+            .folder
+            .path()
+            .join(format!("{name}.cio-journal"))
+            .exists()
+    );
+}
+
+/// Runs an import of one bad record among good ones.
+#[track_caller]
+fn check_rejected(name: &str, bad: &[u8], said: &str) {
+    let world = World::new();
+    let content = match name.ends_with("csv") {
+        true => [b"id,a\n1,x\n", bad, b"\n2,y\n"].concat(),
+        false => [
+            b"{\"id\":\"0\"}\n{\"id\":\"1\"}\n",
+            bad,
+            b"\n{\"id\":\"2\"}\n",
+        ]
+        .concat(),
+    };
+    let file = world.file(name, content);
+    let run = world.run(&format!("people {} --id-column id", file.display()));
+    let said = format!("{}:3: {said}", file.display());
+    run.check(3, &said);
+    let told = run
+        .stderr
+        .lines()
+        .filter(|line| line.contains(&format!("{name}:")))
+        .count();
+    assert_eq!(told, 1, "{}", run.stderr);
+    assert_eq!(world.report()["rejected"], 1);
+    assert_eq!(world.simulator.person("2").map(|_| ()), Some(()));
+}
+
+#[test]
+fn one_bad_row_is_told_by_its_line_and_column_and_the_rest_goes_on() {
+    check_rejected(
+        "a.csv",
+        b",x",
+        r#"column "id": has no value; give every record one or remove the record"#,
+    );
+    check_rejected("a.csv", b".,x", r#"column "id": person id is `.` or `..`"#);
+    check_rejected("a.csv", b"..,x", r#"column "id": person id is `.` or `..`"#);
+    check_rejected(
+        "a.csv",
+        format!("{},x", "i".repeat(151)).as_bytes(),
+        r#"column "id": person id takes 151 bytes"#,
+    );
+    check_rejected(
+        "a.csv",
+        format!("3,{}", "v".repeat(1001)).as_bytes(),
+        "attribute `a` takes 1001 bytes",
+    );
+    check_rejected(
+        "a.csv",
+        b"3",
+        "column 2: cells in the row: 1, in the header: 2",
+    );
+    check_rejected(
+        "a.csv",
+        b"3,x,y",
+        "column 3: cells in the row: 3, in the header: 2",
+    );
+    check_rejected(
+        "a.csv",
+        b"3,\xff",
+        r#"column "a": is not UTF-8; save the file in UTF-8"#,
+    );
+}
+
+#[test]
+fn one_bad_json_line_is_told_by_its_line_and_the_rest_goes_on() {
+    check_rejected(
+        "a.jsonl",
+        b"[3]",
+        "is JSON, but no object; write one object a line",
+    );
+    check_rejected(
+        "a.jsonl",
+        b"{\"id\":",
+        "column 6: is no JSON object; write one object a line",
+    );
+    check_rejected("a.jsonl", b"{\"id\":\"\xff\"}", "column 8: is not UTF-8");
+    check_rejected(
+        "a.jsonl",
+        b"{\"name\":\"Ada\"}",
+        r#"column "id": has no value"#,
+    );
+    let wide: Vec<_> = (0..40)
+        .map(|n| format!("\"c{n}\":\"{}\"", "x".repeat(1000)))
+        .collect();
+    let wide = format!("{{\"id\":\"3\",{}}}", wide.join(","));
+    check_rejected("a.jsonl", wide.as_bytes(), "operation takes");
+}
+
+#[test]
+fn moments_that_cannot_be_are_told_by_their_line() {
+    let world = World::new();
+    let file = world.file(
+        "a.csv",
+        "p,n,t\n1,won,1999\n1,won,soon\n1,won,1451606400000\n",
+    );
+    let events = format!(
+        "events {} --person-column p --name-column n --timestamp-column t",
+        file.display()
+    );
+    let run = world.run(&format!("{events} --timestamp-format %Y --no-journal"));
+    run.check(
+        3,
+        r#"a.csv:3: column "t": is no moment written as %Y; correct it or the format"#,
+    );
+    world.check_report([3, 1, 2, 0, 0]);
+    let run = world.run(&format!("{events} --timestamp-format unix --no-journal"));
+    run.check(3, r#"a.csv:4: column "t": timestamp"#);
+    world.check_report([3, 1, 2, 0, 0]);
+}
+
+#[test]
+fn what_cannot_be_used_stops_before_the_first_request() {
+    check_refused(
+        "a.csv",
+        b"id,a\n1,x\n",
+        "--id-column ID",
+        1,
+        r#"the header has no column "ID"; it has id, a"#,
+    );
+    check_refused(
+        "a.csv",
+        b"id,id\n1,x\n",
+        "--id-column id",
+        1,
+        r#"the header has "id" twice"#,
+    );
+    check_refused("a.csv", b"", "--id-column id", 1, "the header is missing");
+    check_refused(
+        "a.jsonl",
+        b"{\"ID\":1}\n",
+        "--id-column id",
+        1,
+        r#"no record has a column "id""#,
+    );
+    check_refused(
+        "a.txt",
+        b"id\n1\n",
+        "--id-column id",
+        1,
+        "add --format csv or --format jsonl",
+    );
+    check_refused("a.csv.gz", b"id\n1\n", "--id-column id", 1, "a.csv.gz");
+    let world = World::new();
+    world
+        .run("people no-such.csv --id-column id")
+        .check(1, "no-such.csv: cannot be opened; check the path");
+}
+
+#[test]
+fn wrong_usage_is_told_apart() {
+    check_refused("a.csv", b"id\n1\n", "", 2, "--id-column");
+    check_refused(
+        "a.csv",
+        b"id\n1\n",
+        "--id-column id --limit 100",
+        2,
+        "write a number of requests and a window",
+    );
+    check_refused(
+        "a.csv",
+        b"id\n1\n",
+        "--id-column id --limit 0/1s",
+        2,
+        "give a limit of at least 1",
+    );
+    check_refused(
+        "a.csv",
+        b"id\n1\n",
+        "--id-column id --concurrency 0",
+        2,
+        "write a number from 1 to 1024",
+    );
+}
+
+#[test]
+fn missing_credentials_stop_before_the_first_request() {
+    let run = finish(
+        bare(&format!(
+            "people {} --id-column playerID --no-journal",
+            data("people.csv")
+        )),
+        b"",
+    );
+    run.check(1, "CUSTOMERIO_SITE_ID");
+    assert!(run.stderr.contains("--rehearse"), "{}", run.stderr);
+}
+
+#[test]
+fn credentials_never_travel_in_clear_off_the_loopback() {
+    let world = World::new();
+    let file = world.file("a.csv", "id\n1\n");
+    let mut command = bare(&format!(
+        "people {} --id-column id --base-url http://example.com",
+        file.display()
+    ));
+    command
+        .env("CUSTOMERIO_SITE_ID", "s")
+        .env("CUSTOMERIO_TRACK_API_KEY", "k");
+    finish(command, b"").check(1, "use https");
+}
+
+#[test]
+fn many_bad_rows_do_not_flood_the_terminal_and_are_all_in_the_rejects_file() {
+    let world = World::new();
+    let file = world.file("a.csv", format!("id,a\n{}", ",x\n".repeat(500)));
+    let rejects = world.folder.path().join("rejects.jsonl");
+    let run = world.run(&format!(
+        "people {} --id-column id --rejects {}",
+        file.display(),
+        rejects.display()
+    ));
+    run.check(3, "480 more such records; the rejects file has them");
+    assert_eq!(run.stderr.matches("has no value").count(), 20);
+    assert_eq!(
+        std::fs::read_to_string(rejects).unwrap().lines().count(),
+        500
+    );
+    world.check_report([500, 0, 500, 0, 0]);
+}

@@ -1,0 +1,9 @@
+//! The real binary against the simulator, over the loopback.
+
+mod bad_input;
+mod events;
+mod people;
+mod run_again;
+mod secrets;
+mod stops;
+mod world;

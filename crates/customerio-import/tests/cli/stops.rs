@@ -1,0 +1,116 @@
+use std::io::{BufRead, BufReader, Read};
+use std::process::Command;
+
+use customerio_sim::{Script, Simulator};
+
+use crate::world::{World, bare, data, ended, finish};
+
+#[test]
+fn refused_credentials_stop_the_run() {
+    let world = World::with(Simulator::builder().credentials("another", "pair"));
+    let line = format!(
+        "people {} --id-column playerID --no-journal",
+        data("people.csv")
+    );
+    world.run(&line).check(
+        4,
+        "the API refused the credentials; check CUSTOMERIO_SITE_ID",
+    );
+    world.check_report([20_093, 0, 0, 0, 20_093]);
+}
+
+#[test]
+fn credentials_that_are_refused_later_keep_what_was_accepted() {
+    let world = World::with(Simulator::builder().script(Script::new([200, 403])));
+    let file = world.file("a.csv", "id\n1\n2\n3\n");
+    let line = format!(
+        "people {} --id-column id --mode single --concurrency 1",
+        file.display()
+    );
+    world.run(&line).check(4, "the API refused the credentials");
+    world.check_report([3, 1, 0, 0, 2]);
+    world.run(&line).check(0, "");
+    world.check_report([3, 3, 0, 0, 0]);
+}
+
+#[test]
+fn a_server_that_is_not_there_stops_the_run() {
+    let world = World::new();
+    let file = world.file("a.csv", "id\n1\n2\n");
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let mut command = bare(&format!("people {} --id-column id", file.display()));
+    command
+        .env("CUSTOMERIO_SITE_ID", "s")
+        .env("CUSTOMERIO_TRACK_API_KEY", "k");
+    command
+        .arg("--base-url")
+        .arg(format!("http://127.0.0.1:{port}"));
+    let run = finish(command, b"");
+    run.check(
+        5,
+        "cio-import: no request gets through; check the network and the address: ",
+    );
+    assert!(
+        !run.stderr.contains("a.csv:2"),
+        "told record by record: {}",
+        run.stderr
+    );
+}
+
+#[test]
+fn an_input_that_breaks_on_the_way_stops_the_run_and_settles_what_was_sent() {
+    let world = World::new();
+    let command = world.command("people - --format csv --id-column id --batch-items 1");
+    let input = format!("id,a\n1,x\n2,y\n3,\"{}", "never closed\n".repeat(100_000));
+    finish(command, input.as_bytes()).check(5, "is a quote never closed?");
+    let report = world.report();
+    assert_eq!(
+        (&report["records"], &report["rejected"]),
+        (&2.into(), &0.into())
+    );
+    assert_eq!(report["accepted"], world.simulator.books().people);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_finishes_what_is_in_flight_and_says_what_was_not_sent() {
+    let world = World::new();
+    let line = format!(
+        "people {} --id-column playerID --no-journal",
+        data("people.csv")
+    );
+    let mut child = world
+        .command(&format!("{line} --mode single --limit 20/1s -vvv"))
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("is settled") {
+        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
+    }
+    let kill = format!("kill -INT {}", child.id());
+    assert!(
+        Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .unwrap()
+            .success()
+    );
+    stderr.read_to_string(&mut said).unwrap();
+    let mut run = ended(child.wait_with_output().unwrap());
+    run.stderr = said;
+
+    run.check(5, "cio-import: interrupted");
+    let report = world.report();
+    assert_eq!(report["records"], 20_093);
+    assert_eq!(report["accepted"], world.simulator.books().people);
+    assert_eq!(
+        (&report["rejected"], &report["unknown"]),
+        (&0.into(), &0.into())
+    );
+    assert!(report["not_sent"].as_u64().unwrap() > 19_000, "{report}");
+}
