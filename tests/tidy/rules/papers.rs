@@ -1,0 +1,255 @@
+//! The maps are complete, the links lead somewhere, and what is published has its papers.
+
+use crate::finding::Finding;
+use crate::repository::Repository;
+
+const TOP_LEVEL: &[&str] = &[
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+];
+const TOP_FOLDERS: &[&str] = &["crates", "examples", "tests"];
+const PAPERS: &[&str] = &["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
+
+/// Finds files at the top level beside the agreed ones.
+pub(crate) fn top_level(repository: &Repository) -> Vec<Finding> {
+    let agreed = |path: &str| match path.split_once('/') {
+        Some((folder, _)) => TOP_FOLDERS.contains(&folder) || folder.starts_with('.'),
+        None => TOP_LEVEL.contains(&path) || path.starts_with('.'),
+    };
+    let paths = repository.paths().filter(|path| !agreed(path));
+    paths
+        .map(|path| Finding::of(path, "lies at the top level; move it into a room"))
+        .collect()
+}
+
+/// Finds crates, examples and test programs that the table of their folder leaves out.
+pub(crate) fn maps(repository: &Repository) -> Vec<Finding> {
+    let crates = repository.crates().map(|name| ("crates/README.md", name));
+    let examples = repository
+        .paths()
+        .filter_map(|path| Some(("examples/README.md", example(path)?)));
+    let tests = repository
+        .paths()
+        .filter_map(|path| Some(("tests/README.md", test_program(path)?)));
+    crates
+        .chain(examples)
+        .chain(tests)
+        .filter(|(map, name)| !repository.text(map).contains(&format!("[`{name}`](")))
+        .map(|(map, name)| {
+            Finding::of(
+                map,
+                format!("leaves out `{name}`; add a row that links to it"),
+            )
+        })
+        .collect()
+}
+
+/// Finds published crates without a README, a changelog or a licence.
+pub(crate) fn published(repository: &Repository) -> Vec<Finding> {
+    let is_published = |name: &&str| {
+        let manifest = repository.text(&format!("crates/{name}/Cargo.toml"));
+        !manifest.contains("publish = false")
+    };
+    let wanted = repository.crates().filter(is_published).flat_map(|name| {
+        let papers = PAPERS.iter();
+        papers.map(move |paper| format!("crates/{name}/{paper}"))
+    });
+    wanted
+        .filter(|path| repository.text(path).is_empty())
+        .map(|path| Finding::of(&path, "is missing; a published crate carries it"))
+        .collect()
+}
+
+/// Finds links to files that are not there.
+pub(crate) fn links(repository: &Repository) -> Vec<Finding> {
+    let papers = repository.papers.iter();
+    let papers = papers.filter(|paper| paper.path.ends_with(".md"));
+    let lines = papers.flat_map(|paper| {
+        let lines = paper.text.lines().zip(1..);
+        lines.map(move |(line, number)| (&*paper.path, number, line))
+    });
+    let links = lines
+        .flat_map(|(path, number, line)| targets(line).map(move |target| (path, number, target)));
+    links
+        .filter(|(path, _, target)| !exists(repository, &resolve(path, target)))
+        .map(|(path, number, target)| {
+            Finding::at(
+                path,
+                number,
+                format!("links to `{target}`, which is not there; mend it"),
+            )
+        })
+        .collect()
+}
+
+/// Finds lines of the stack in `readme` that the example does not compile in the same order.
+pub(crate) fn stack(readme: &str, example: &str) -> Vec<Finding> {
+    let mut compiled = example.lines().map(str::trim);
+    let mut shown = readme
+        .lines()
+        .zip(1..)
+        .skip_while(|(line, _)| *line != "```rust");
+    let Some((_, start)) = shown.next() else {
+        return vec![Finding::of(
+            "README.md",
+            "shows no stack; add a block of Rust",
+        )];
+    };
+    shown
+        .take_while(|(line, _)| *line != "```")
+        .filter(|(line, _)| !line.trim().is_empty())
+        .find(|(line, _)| !compiled.any(|compiled| compiled == line.trim()))
+        .map(|(line, number)| {
+            let what = format!("the block from line {start} has `{}`, which the example has not; show what it compiles", line.trim());
+            Finding::at("README.md", number, what)
+        })
+        .into_iter()
+        .collect()
+}
+
+/// Returns the name of the example whose main file this is.
+fn example(path: &str) -> Option<&str> {
+    program(path.strip_prefix("examples/")?)
+}
+
+/// Returns the path of the test program whose main file this is, without `.rs` or `/main.rs`.
+fn test_program(path: &str) -> Option<&str> {
+    let inside = match path.strip_prefix("crates/") {
+        Some(inside) => inside.split_once('/')?.1,
+        None => path,
+    };
+    program(inside.strip_prefix("tests/")?)?;
+    stem(path)
+}
+
+/// Returns the name of the program whose main file this is, in a folder of examples or tests.
+fn program(inside: &str) -> Option<&str> {
+    stem(inside).filter(|name| !name.contains('/'))
+}
+
+fn stem(path: &str) -> Option<&str> {
+    path.strip_suffix("/main.rs")
+        .or_else(|| path.strip_suffix(".rs"))
+}
+
+fn targets(line: &str) -> impl Iterator<Item = &str> {
+    let links = line.split("](").skip(1);
+    links
+        .filter_map(|link| link.split([')', '#', ' ']).next())
+        .filter(|target| !target.is_empty() && !target.contains(':'))
+}
+
+fn resolve(from: &str, target: &str) -> String {
+    let mut parts: Vec<_> = from.split('/').collect();
+    parts.pop();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+fn exists(repository: &Repository, path: &str) -> bool {
+    repository.paths().any(|tracked| {
+        let inside = tracked.strip_prefix(path);
+        inside.is_some_and(|rest| path.is_empty() || rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(rule: fn(&Repository) -> Vec<Finding>, files: &[(&str, &str)], findings: &[&str]) {
+        let found = rule(&Repository::of(files));
+        assert_eq!(found.len(), findings.len(), "{found:?}");
+        for (finding, expected) in found.iter().zip(findings) {
+            assert!(finding.to_string().contains(expected), "{finding}");
+        }
+    }
+
+    #[test]
+    fn the_top_level_holds_only_what_was_agreed() {
+        check(
+            top_level,
+            &[("README.md", ""), (".ci/run", ""), ("tests/a.rs", "")],
+            &[],
+        );
+        check(
+            top_level,
+            &[("notes.md", ""), ("src/lib.rs", "")],
+            &["notes.md", "src/lib.rs"],
+        );
+    }
+
+    #[test]
+    fn a_map_leaves_nothing_out() {
+        let files = [
+            ("crates/README.md", "[`a`](a/)"),
+            ("crates/a/Cargo.toml", ""),
+            ("crates/b/Cargo.toml", ""),
+            ("crates/a/tests/it/main.rs", ""),
+            ("crates/a/tests/it/helper.rs", ""),
+            ("examples/get.rs", ""),
+            ("examples/post/main.rs", ""),
+            ("examples/post/body.rs", ""),
+            ("tests/README.md", "[`tests/wire`](wire.rs)"),
+            ("tests/wire.rs", ""),
+            ("tests/tidy/main.rs", ""),
+        ];
+        let left_out = [
+            "`b`",
+            "`get`",
+            "`post`",
+            "`crates/a/tests/it`",
+            "`tests/tidy`",
+        ];
+        check(maps, &files, &left_out);
+    }
+
+    #[test]
+    fn a_published_crate_carries_its_papers() {
+        let private = ("crates/bench/Cargo.toml", "publish = false");
+        let papers: Vec<_> = PAPERS
+            .iter()
+            .map(|paper| format!("crates/a/{paper}"))
+            .collect();
+        let mut files = vec![private, ("crates/a/Cargo.toml", "")];
+        files.extend(papers.iter().map(|path| (&**path, "text")));
+        check(published, &files, &[]);
+        files.pop();
+        check(published, &files, &["crates/a/README.md"]);
+    }
+
+    #[test]
+    fn a_link_leads_somewhere() {
+        let files = |text| [("crates/README.md", text), ("crates/a/src/lib.rs", "")];
+        check(
+            links,
+            &files("[a](a/), [b](a/src/lib.rs#x), [c](../crates)"),
+            &[],
+        );
+        check(links, &files("[a](https://a.b/c), [b](#b)"), &[]);
+        check(links, &files("x\n[a](b.md)"), &["crates/README.md:2"]);
+        check(links, &files("[a](a/sr)"), &["a/sr"]);
+    }
+
+    #[test]
+    fn the_stack_is_the_one_that_compiles() {
+        fn check(readme: &str, findings: &[Option<usize>]) {
+            let found = stack(readme, "fn main() {\n    a();\n    b();\n}\n");
+            let lines: Vec<_> = found.iter().map(Finding::line).collect();
+            assert_eq!(lines, findings, "{readme}");
+        }
+        check("text\n```rust\na();\n\nb();\n```\ntext", &[]);
+        check("```rust\nb();\na();\n```", &[Some(3)]);
+        check("```rust\na(1);\n```", &[Some(2)]);
+        check("```console\na();\n```", &[None]);
+    }
+}
