@@ -208,3 +208,203 @@ impl<W> Default for Waiters<W> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(millis: u64) -> Moment {
+        Moment::ORIGIN + Duration::from_millis(millis)
+    }
+
+    /// A line with waiters 1, 2, .. in the given lanes, all expected far ahead.
+    fn line<const N: usize>(lanes: [u64; N]) -> (Line<u64>, [Ticket; N]) {
+        let mut line = Line::default();
+        let tickets = lanes.map(|lane| {
+            let ticket = line.join(Lane(lane));
+            line.wait(ticket, at(1_000_000), ticket.number);
+            ticket
+        });
+        (line, tickets)
+    }
+
+    #[test]
+    fn the_oldest_is_next_across_lanes() {
+        let (mut line, [first, second, third]) = line([1, 2, 1]);
+        assert!(line.is_next(first, at(0)));
+        assert!(!line.is_next(second, at(0)) && !line.is_next(third, at(0)));
+        assert!(line.leave(first));
+        assert!(line.is_next(second, at(0)));
+        assert_eq!(line.wake_next(at(0)), Some(2));
+    }
+
+    #[test]
+    fn one_that_was_woken_and_does_not_come_is_passed_over_after_a_grace() {
+        let (mut line, [first, second]) = line([1, 1]);
+        assert_eq!(line.wake_next(at(10)), Some(1));
+        assert!(!line.is_next(second, at(14)));
+        assert!(line.is_next(second, at(15)));
+        assert_eq!(line.len(), 1);
+        line.wait(first, at(50), 1);
+        assert!(!line.is_next(second, at(16)), "it has its old place again");
+    }
+
+    #[test]
+    fn a_stuck_lane_holds_up_no_other_until_it_is_served() {
+        let (mut line, [first, second, other]) = line([1, 1, 2]);
+        line.wait_stuck(first, at(0), 1);
+        assert!(line.is_next(other, at(0)) && !line.is_next(second, at(0)));
+        assert!(line.is_next(second, at(5)) && line.is_next(other, at(5)));
+        line.serve(first);
+        assert!(!line.is_next(other, at(5)), "the lane is free again");
+    }
+
+    #[test]
+    fn a_stuck_waiter_that_leaves_lets_its_lane_try_again() {
+        let (mut line, [first, _, _]) = line([1, 1, 2]);
+        line.wait_stuck(first, at(0), 1);
+        assert!(line.leave(first));
+        assert_eq!(line.wake_next(at(0)), Some(2));
+    }
+
+    #[test]
+    fn a_waiter_counts_at_most_those_that_stand_before_it() {
+        let (mut line, [first, second, third]) = line([1, 1, 2]);
+        assert_eq!(
+            [first, second, third].map(|ticket| line.ahead(ticket)),
+            [0, 1, 2]
+        );
+        line.leave(first);
+        assert_eq!([second, third].map(|ticket| line.ahead(ticket)), [0, 1]);
+        line.wait_stuck(second, at(0), 2);
+        assert_eq!(line.ahead(third), 0);
+    }
+
+    /// The plain model: every waiter that ever joined, in a list.
+    #[derive(Default)]
+    struct Model {
+        waiters: Vec<(u64, Option<Moment>)>,
+        stuck: [bool; 3],
+    }
+
+    impl Model {
+        fn head(&self, lane: u64) -> Option<usize> {
+            (0..self.waiters.len())
+                .find(|&n| self.waiters[n].0 == lane && self.waiters[n].1.is_some())
+        }
+
+        fn pass_over(&mut self, now: Moment) {
+            for lane in 0..3 {
+                while let Some(head) = self.head(lane)
+                    && self.waiters[head]
+                        .1
+                        .is_some_and(|expected| expected + at(5).since(at(0)) <= now)
+                {
+                    self.waiters[head].1 = None;
+                }
+                self.stuck[lane as usize] &= self.head(lane).is_some();
+            }
+        }
+
+        fn is_next(&self, n: usize) -> bool {
+            let lane = self.waiters[n].0;
+            (0..3).all(|other| {
+                let counts = other == lane || !self.stuck[other as usize];
+                !counts || self.head(other).is_none_or(|head| head >= n)
+            })
+        }
+
+        fn next(&self) -> Option<usize> {
+            (0..3)
+                .filter(|&lane| !self.stuck[lane as usize])
+                .filter_map(|lane| self.head(lane))
+                .min()
+        }
+
+        fn leave(&mut self, n: usize) -> bool {
+            let lane = self.waiters[n].0;
+            let was_head = self.head(lane) == Some(n);
+            self.waiters[n].1 = None;
+            self.stuck[lane as usize] &= !was_head && self.head(lane).is_some();
+            was_head
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Join(u64),
+        Wait(prop::sample::Index, u64),
+        Stuck(prop::sample::Index),
+        Serve(prop::sample::Index),
+        Leave(prop::sample::Index),
+        Wake,
+        Advance(u64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let who = any::<prop::sample::Index>;
+        let step = prop_oneof![
+            3 => (0_u64..3).prop_map(Step::Join),
+            3 => (who(), 0_u64..40).prop_map(|(who, wait)| Step::Wait(who, wait)),
+            1 => who().prop_map(Step::Stuck),
+            1 => who().prop_map(Step::Serve),
+            2 => who().prop_map(Step::Leave),
+            2 => Just(Step::Wake),
+            3 => (0_u64..12).prop_map(Step::Advance),
+        ];
+        prop::collection::vec(step, 0..120)
+    }
+
+    proptest! {
+        #[test]
+        fn the_line_agrees_with_a_plain_list(steps in steps()) {
+            let (mut line, mut model, mut tickets) = (Line::default(), Model::default(), Vec::new());
+            let mut now = at(0);
+            for step in steps {
+                let pick = |who: prop::sample::Index| (!tickets.is_empty()).then(|| who.index(tickets.len()));
+                match step {
+                    Step::Advance(time) => now = now + at(time).since(at(0)),
+                    Step::Join(lane) => {
+                        let ticket = line.join(Lane(lane));
+                        line.wait(ticket, now, tickets.len());
+                        tickets.push(ticket);
+                        model.waiters.push((lane, Some(now)));
+                    }
+                    Step::Wait(who, wait) => if let Some(n) = pick(who) {
+                        let expected = now + at(wait).since(at(0));
+                        line.wait(tickets[n], expected, n);
+                        model.waiters[n].1 = Some(expected);
+                    },
+                    Step::Stuck(who) => if let Some(n) = pick(who) {
+                        line.wait_stuck(tickets[n], now, n);
+                        model.waiters[n].1 = Some(now);
+                        model.stuck[model.waiters[n].0 as usize] = true;
+                    },
+                    Step::Serve(who) => if let Some(n) = pick(who) {
+                        line.serve(tickets[n]);
+                        model.stuck[model.waiters[n].0 as usize] = false;
+                        model.leave(n);
+                    },
+                    Step::Leave(who) => if let Some(n) = pick(who) {
+                        prop_assert_eq!(line.leave(tickets[n]), model.leave(n));
+                    },
+                    Step::Wake => {
+                        model.pass_over(now);
+                        let next = model.next();
+                        prop_assert_eq!(line.wake_next(now), next);
+                        if let Some((_, expected)) = next.map(|n| &mut model.waiters[n]) {
+                            *expected = expected.map(|expected| expected.min(now));
+                        }
+                    }
+                }
+                model.pass_over(now);
+                for (n, &ticket) in tickets.iter().enumerate() {
+                    prop_assert_eq!(line.is_next(ticket, now), model.is_next(n));
+                }
+                prop_assert_eq!(line.len(), model.waiters.iter().filter(|waiter| waiter.1.is_some()).count());
+            }
+        }
+    }
+}

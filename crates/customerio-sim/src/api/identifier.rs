@@ -1,0 +1,121 @@
+use serde_json::{Map, Value};
+
+use super::refusal::Refusal;
+
+/// What a person goes by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Identifier {
+    CioId(String),
+    /// In lower case: addresses are matched without regard to it.
+    Email(String),
+    Id(String),
+    Phone(String),
+}
+
+impl Identifier {
+    /// Infers the kind from the shape of a path segment, as v1 does. A phone number in a path is an id.
+    pub(crate) fn in_path(text: &str) -> Result<Self, Refusal> {
+        if let Some(cio_id) = text.strip_prefix("cio_") {
+            return Self::of_kind("cio_id", cio_id.to_owned());
+        }
+        Self::of_kind(if is_email(text) { "email" } else { "id" }, text.to_owned())
+    }
+
+    /// Reads an object with exactly one of the keys `kinds`.
+    pub(crate) fn in_object(
+        field: &str,
+        value: Option<&Value>,
+        kinds: &[&str],
+    ) -> Result<Self, Refusal> {
+        let keys =
+            value.ok_or_else(|| Refusal::required(field, format!("{field} must be present")))?;
+        let keys = keys
+            .as_object()
+            .ok_or_else(|| Refusal::invalid(field, format!("{field} must be a hash")))?;
+        let (kind, value) = only_entry(keys)
+            .filter(|(kind, _)| kinds.contains(&kind.as_str()))
+            .ok_or_else(|| {
+                Refusal::invalid(
+                    field,
+                    format!("{field} must contain exactly one of {}", kinds.join(", ")),
+                )
+            })?;
+        let text = value
+            .as_str()
+            .ok_or_else(|| Refusal::invalid(kind, format!("{kind} attribute must be a string")))?;
+        Self::of_kind(kind, text.to_owned())
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::CioId(text) | Self::Email(text) | Self::Id(text) | Self::Phone(text) => text,
+        }
+    }
+
+    fn of_kind(kind: &str, text: String) -> Result<Self, Refusal> {
+        if text.trim().is_empty() {
+            return Err(Refusal::required(
+                kind,
+                format!("{kind} attribute must be non-empty"),
+            ));
+        }
+        if text.len() > MAX_ID_BYTES {
+            return Err(Refusal::invalid(
+                kind,
+                format!("{kind} attribute cannot be longer than {MAX_ID_BYTES} bytes"),
+            ));
+        }
+        Ok(match kind {
+            "cio_id" => Self::CioId(text),
+            "email" => Self::Email(text.to_lowercase()),
+            "phone" => Self::Phone(text),
+            _ => Self::Id(text),
+        })
+    }
+}
+
+fn only_entry(keys: &Map<String, Value>) -> Option<(&String, &Value)> {
+    if keys.len() == 1 {
+        keys.iter().next()
+    } else {
+        None
+    }
+}
+
+fn is_email(text: &str) -> bool {
+    let parts = text.rsplit_once('@');
+    parts.is_some_and(|(local, domain)| {
+        !local.is_empty() && domain.contains('.') && !text.contains(char::is_whitespace)
+    })
+}
+
+const MAX_ID_BYTES: usize = 150;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Identifier) {
+        assert_eq!(Identifier::in_path(text), Ok(expected));
+    }
+
+    #[test]
+    fn the_shape_of_a_segment_tells_its_kind() {
+        check("42", Identifier::Id("42".into()));
+        check("+15551234567", Identifier::Id("+15551234567".into()));
+        check("cio_03000001", Identifier::CioId("03000001".into()));
+        check(
+            "Person+tag@Example.com",
+            Identifier::Email("person+tag@example.com".into()),
+        );
+        check("user@host", Identifier::Id("user@host".into()));
+    }
+
+    #[test]
+    fn lengths_are_bytes_not_characters() {
+        assert!(Identifier::in_path(&"x".repeat(150)).is_ok());
+        assert!(Identifier::in_path(&"x".repeat(151)).is_err());
+        assert!(Identifier::in_path(&"é".repeat(76)).is_err());
+    }
+}

@@ -1,0 +1,224 @@
+//! Track API v1: one operation a request, the person in the path.
+
+use super::check;
+use super::identifier::Identifier;
+use super::operation::Operation;
+use super::refusal::Refusal;
+
+pub(crate) fn identify(person: &str, body: &[u8]) -> Result<Operation, Refusal> {
+    let person = Identifier::in_path(person)?;
+    let attributes = check::object(body)?;
+    check::attributes(&attributes)?;
+    Ok(Operation::Identify { person, attributes })
+}
+
+pub(crate) fn delete(person: &str) -> Result<Operation, Refusal> {
+    Identifier::in_path(person).map(Operation::Delete)
+}
+
+pub(crate) fn suppress(person: &str) -> Result<Operation, Refusal> {
+    Identifier::in_path(person).map(Operation::Suppress)
+}
+
+pub(crate) fn unsuppress(person: &str) -> Result<Operation, Refusal> {
+    Identifier::in_path(person).map(Operation::Unsuppress)
+}
+
+pub(crate) fn event(person: &str, body: &[u8]) -> Result<Operation, Refusal> {
+    let person = Some(Identifier::in_path(person)?);
+    any_event(person, body)
+}
+
+pub(crate) fn anonymous_event(body: &[u8]) -> Result<Operation, Refusal> {
+    any_event(None, body)
+}
+
+pub(crate) fn add_device(person: &str, body: &[u8]) -> Result<Operation, Refusal> {
+    let person = Identifier::in_path(person)?;
+    let device = check::optional_object(&mut check::object(body)?, "device", "device")?;
+    let token = check::required_string(&device, "id")?;
+    check::required_string(&device, "platform")?;
+    Ok(Operation::AddDevice {
+        person,
+        token,
+        device: device.into(),
+    })
+}
+
+pub(crate) fn delete_device(person: &str, token: &str) -> Result<Operation, Refusal> {
+    let person = Identifier::in_path(person)?;
+    Ok(Operation::DeleteDevice {
+        person,
+        token: token.to_owned(),
+    })
+}
+
+pub(crate) fn merge(body: &[u8]) -> Result<Operation, Refusal> {
+    let body = check::object(body)?;
+    let side = |field| Identifier::in_object(field, body.get(field), &["id", "email", "cio_id"]);
+    Ok(Operation::Merge {
+        primary: side("primary")?,
+        secondary: side("secondary")?,
+    })
+}
+
+fn any_event(person: Option<Identifier>, body: &[u8]) -> Result<Operation, Refusal> {
+    let body = check::object(body)?;
+    let kind = check::optional_string(&body, "type")?;
+    if kind.is_some_and(|kind| !["event", "page", "screen"].contains(&kind.as_str())) {
+        return Err(Refusal::invalid(
+            "type",
+            "type must be one of event, page, screen",
+        ));
+    }
+    let event = check::event(body, "data")?;
+    Ok(Operation::Event { person, event })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(result: &Result<Operation, Refusal>, expected: &str) {
+        let message = result
+            .as_ref()
+            .err()
+            .map_or("accepted", |refusal| &refusal.message);
+        assert_eq!(message, expected);
+    }
+
+    fn bytes(value: &Value) -> Vec<u8> {
+        serde_json::to_vec(value).unwrap()
+    }
+
+    #[test]
+    fn identify_is_refused_in_the_words_of_the_api() {
+        let identify_with = |body: Value| identify("1", &bytes(&body));
+        let attributes = |count: usize| {
+            (0..count)
+                .map(|n| (n.to_string(), json!(n)))
+                .collect::<Value>()
+        };
+        check(
+            &identify_with(json!({"plan": "pro", "seats": 3, "old": null})),
+            "accepted",
+        );
+        check(&identify_with(attributes(300)), "accepted");
+        check(
+            &identify_with(attributes(301)),
+            "cannot identify more than 300 attributes in one request",
+        );
+        check(&identify_with(json!({"x".repeat(150): 1})), "accepted");
+        check(
+            &identify_with(json!({"x".repeat(151): 1})),
+            "attribute name cannot be longer than 150 bytes",
+        );
+        check(
+            &identify_with(json!({"bio": "x".repeat(1_000)})),
+            "accepted",
+        );
+        check(
+            &identify_with(json!({"bio": "\n".repeat(1_000)})),
+            "accepted",
+        );
+        check(
+            &identify_with(json!({"bio": "x".repeat(1_001)})),
+            "value for attribute 'bio' cannot be longer than 1000 bytes",
+        );
+        check(
+            &identify_with(json!({"tags": vec!["x".repeat(100); 10]})),
+            "value for attribute 'tags' cannot be longer than 1000 bytes",
+        );
+        check(
+            &identify_with(
+                json!({"cio_relationships": {"relationships": vec!["x".repeat(100); 10]}}),
+            ),
+            "accepted",
+        );
+        check(
+            &identify_with(json!([])),
+            "request body must be a JSON object",
+        );
+        check(&identify("1", b"{"), "request body must be a JSON object");
+        check(&identify(" ", b"{}"), "id attribute must be non-empty");
+    }
+
+    #[test]
+    fn an_event_is_refused_in_the_words_of_the_api() {
+        let event_with = |body: Value| event("1", &bytes(&body));
+        check(
+            &event_with(
+                json!({"name": "paid", "id": "01", "timestamp": 1_700_000_000, "data": {"a": 1}}),
+            ),
+            "accepted",
+        );
+        check(
+            &event_with(json!({"name": "paid", "data": null})),
+            "accepted",
+        );
+        check(&event_with(json!({})), "event name must not be blank");
+        check(
+            &event_with(json!({"name": "  "})),
+            "event name must not be blank",
+        );
+        check(&event_with(json!({"name": "x".repeat(100)})), "accepted");
+        check(
+            &event_with(json!({"name": "x".repeat(101)})),
+            "event name cannot be longer than 100 bytes",
+        );
+        check(
+            &event_with(json!({"name": "paid", "data": []})),
+            "event data must be a hash",
+        );
+        check(
+            &event_with(json!({"name": "paid", "data": {"a": "x".repeat(99_992)}})),
+            "accepted",
+        );
+        check(
+            &event_with(json!({"name": "paid", "data": {"a": "x".repeat(99_993)}})),
+            "event data cannot be longer than 100000 bytes",
+        );
+        check(
+            &event_with(json!({"name": "paid", "timestamp": "now"})),
+            "timestamp must be an integer",
+        );
+        check(
+            &event_with(json!({"name": "paid", "type": "click"})),
+            "type must be one of event, page, screen",
+        );
+    }
+
+    #[test]
+    fn both_sides_of_a_merge_name_one_person() {
+        let merge_of = |body: Value| merge(&bytes(&body));
+        check(
+            &merge_of(json!({"primary": {"id": "1"}, "secondary": {"email": "a@b.co"}})),
+            "accepted",
+        );
+        check(
+            &merge_of(json!({"primary": {"id": "1"}})),
+            "secondary must be present",
+        );
+        check(
+            &merge_of(json!({"primary": {"id": "1", "email": "a@b.co"}, "secondary": {"id": "2"}})),
+            "primary must contain exactly one of id, email, cio_id",
+        );
+    }
+
+    #[test]
+    fn a_device_needs_a_token_and_a_platform() {
+        let device = |body: Value| add_device("1", &bytes(&body));
+        check(
+            &device(json!({"device": {"id": "t", "platform": "ios"}})),
+            "accepted",
+        );
+        check(
+            &device(json!({"device": {"id": "t"}})),
+            "platform must not be blank",
+        );
+        check(&device(json!({})), "id must not be blank");
+    }
+}

@@ -1,0 +1,351 @@
+//! Track API v2: one operation, or a batch of them, the person in the body.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::check;
+use super::identifier::Identifier;
+use super::operation::Operation;
+use super::refusal::Refusal;
+
+/// The most bytes of one operation. The API says 32 KB; this is the stricter reading.
+pub(crate) const MAX_OPERATION_BYTES: usize = 32_000;
+/// The most bytes of one batch, all of its body included. The API says 500 KB.
+pub(crate) const MAX_BATCH_BYTES: usize = 500_000;
+
+/// Reads each operation of a batch. An operation that is refused leaves the others standing.
+pub(crate) fn batch(body: &[u8]) -> Result<Vec<Result<Operation, Refusal>>, Refusal> {
+    let malformed = |_| {
+        Refusal::invalid(
+            "batch",
+            "request body must be a JSON object with an array named batch",
+        )
+    };
+    let batch: Batch<'_> = serde_json::from_slice(body).map_err(malformed)?;
+    Ok(batch
+        .batch
+        .into_iter()
+        .map(|operation| entity(operation.get().as_bytes()))
+        .collect())
+}
+
+/// Reads one operation.
+pub(crate) fn entity(body: &[u8]) -> Result<Operation, Refusal> {
+    if body.len() > MAX_OPERATION_BYTES {
+        let message = format!("operation cannot be longer than {MAX_OPERATION_BYTES} bytes");
+        return Err(Refusal::too_large("body", message));
+    }
+    let entity = check::object(body)?;
+    let (kind, action) = (
+        check::required_string(&entity, "type")?,
+        check::required_string(&entity, "action")?,
+    );
+    match kind.as_str() {
+        "person" => person(&action, entity),
+        "object" => object(&action, &entity),
+        "delivery" => delivery(&action, &entity),
+        _ => Err(Refusal::invalid(
+            "type",
+            "type must be one of person, object, delivery",
+        )),
+    }
+}
+
+pub(crate) fn batch_too_large() -> Refusal {
+    Refusal::too_large(
+        "batch",
+        format!("batch cannot be longer than {MAX_BATCH_BYTES} bytes"),
+    )
+}
+
+#[derive(Deserialize)]
+struct Batch<'a> {
+    #[serde(borrow)]
+    batch: Vec<&'a RawValue>,
+}
+
+fn person(action: &str, entity: Map<String, Value>) -> Result<Operation, Refusal> {
+    if action == "merge" {
+        return merge(&entity);
+    }
+    let person = Identifier::in_object(
+        "identifiers",
+        entity.get("identifiers"),
+        &["id", "email", "phone", "cio_id"],
+    )?;
+    match action {
+        "identify" => identify(person, entity),
+        "delete" => Ok(Operation::Delete(person)),
+        "event" | "page" | "screen" => {
+            let event = check::event(entity, "attributes")?;
+            Ok(Operation::Event {
+                person: Some(person),
+                event,
+            })
+        }
+        "suppress" => Ok(Operation::Suppress(person)),
+        "unsuppress" => Ok(Operation::Unsuppress(person)),
+        "add_device" => add_device(person, entity),
+        "delete_device" => {
+            let (token, _) = device(entity)?;
+            Ok(Operation::DeleteDevice { person, token })
+        }
+        "add_relationships" | "delete_relationships" => relationships(&entity),
+        _ => Err(unknown_action(action)),
+    }
+}
+
+fn identify(person: Identifier, mut entity: Map<String, Value>) -> Result<Operation, Refusal> {
+    let attributes = check::optional_object(&mut entity, "attributes", "attributes")?;
+    check::attributes(&attributes)?;
+    Ok(Operation::Identify { person, attributes })
+}
+
+fn merge(entity: &Map<String, Value>) -> Result<Operation, Refusal> {
+    let side = |field| Identifier::in_object(field, entity.get(field), &["id", "email", "cio_id"]);
+    Ok(Operation::Merge {
+        primary: side("primary")?,
+        secondary: side("secondary")?,
+    })
+}
+
+fn add_device(person: Identifier, entity: Map<String, Value>) -> Result<Operation, Refusal> {
+    let (token, device) = device(entity)?;
+    check::required_string(&device, "platform")?;
+    Ok(Operation::AddDevice {
+        person,
+        token,
+        device: device.into(),
+    })
+}
+
+fn device(mut entity: Map<String, Value>) -> Result<(String, Map<String, Value>), Refusal> {
+    let device = check::optional_object(&mut entity, "device", "device")?;
+    let token = check::required_string(&device, "token")?;
+    Ok((token, device))
+}
+
+fn object(action: &str, entity: &Map<String, Value>) -> Result<Operation, Refusal> {
+    identifiers_present(entity)?;
+    match action {
+        "identify" | "delete" => Ok(Operation::Unkept),
+        "identify_anonymous" | "add_relationships" | "delete_relationships" => {
+            relationships(entity)
+        }
+        _ => Err(unknown_action(action)),
+    }
+}
+
+fn delivery(action: &str, entity: &Map<String, Value>) -> Result<Operation, Refusal> {
+    identifiers_present(entity)?;
+    if action != "event" {
+        return Err(unknown_action(action));
+    }
+    let name = check::required_string(entity, "name")?;
+    if ["opened", "converted", "delivered"].contains(&name.as_str()) {
+        return Ok(Operation::Unkept);
+    }
+    Err(Refusal::invalid(
+        "name",
+        "name must be one of opened, converted, delivered",
+    ))
+}
+
+fn relationships(entity: &Map<String, Value>) -> Result<Operation, Refusal> {
+    match entity.get("cio_relationships") {
+        Some(Value::Array(_)) => Ok(Operation::Unkept),
+        Some(_) => Err(Refusal::invalid(
+            "cio_relationships",
+            "cio_relationships must be an array",
+        )),
+        None => Err(Refusal::required(
+            "cio_relationships",
+            "cio_relationships must be present",
+        )),
+    }
+}
+
+fn identifiers_present(entity: &Map<String, Value>) -> Result<(), Refusal> {
+    match entity.get("identifiers") {
+        Some(Value::Object(_)) => Ok(()),
+        Some(_) => Err(Refusal::invalid(
+            "identifiers",
+            "identifiers must be a hash",
+        )),
+        None => Err(Refusal::required(
+            "identifiers",
+            "identifiers must be present",
+        )),
+    }
+}
+
+fn unknown_action(action: &str) -> Refusal {
+    Refusal::invalid(
+        "action",
+        format!("action '{action}' is not valid for this type"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(entity: &Value, expected: &str) {
+        let result = super::entity(&serde_json::to_vec(&entity).unwrap());
+        let refusal = result.err().map_or_else(
+            || "accepted".into(),
+            |refusal| format!("{} {}", refusal.reason, refusal.field),
+        );
+        assert_eq!(refusal, expected, "{entity}");
+    }
+
+    #[track_caller]
+    fn check_person(action: &str, rest: &Value, expected: &str) {
+        let mut entity = json!({"type": "person", "action": action, "identifiers": {"id": "1"}});
+        entity
+            .as_object_mut()
+            .unwrap()
+            .extend(rest.as_object().unwrap().clone());
+        check(&entity, expected);
+    }
+
+    #[test]
+    fn every_documented_action_on_a_person_is_taken() {
+        check_person(
+            "identify",
+            &json!({"attributes": {"plan": "pro"}}),
+            "accepted",
+        );
+        check_person("identify", &json!({}), "accepted");
+        check_person("delete", &json!({}), "accepted");
+        for action in ["event", "page", "screen"] {
+            check_person(
+                action,
+                &json!({"name": "paid", "id": "01", "timestamp": 1, "attributes": {}}),
+                "accepted",
+            );
+            check_person(action, &json!({}), "required name");
+        }
+        check_person("suppress", &json!({}), "accepted");
+        check_person("unsuppress", &json!({}), "accepted");
+        check_person(
+            "add_device",
+            &json!({"device": {"token": "t", "platform": "ios"}}),
+            "accepted",
+        );
+        check_person(
+            "add_device",
+            &json!({"device": {"id": "t", "platform": "ios"}}),
+            "required token",
+        );
+        check_person(
+            "delete_device",
+            &json!({"device": {"token": "t"}}),
+            "accepted",
+        );
+        check_person(
+            "add_relationships",
+            &json!({"cio_relationships": []}),
+            "accepted",
+        );
+        check_person(
+            "delete_relationships",
+            &json!({"cio_relationships": {}}),
+            "invalid cio_relationships",
+        );
+        check_person("identfy", &json!({}), "invalid action");
+        check(
+            &json!({"type": "person", "action": "merge", "primary": {"id": "1"}, "secondary": {"id": "2"}}),
+            "accepted",
+        );
+        check(
+            &json!({"type": "person", "action": "merge", "identifiers": {"id": "1"}}),
+            "required primary",
+        );
+    }
+
+    #[test]
+    fn a_person_has_exactly_one_identifier() {
+        let check_identifiers = |identifiers: Value, expected: &str| {
+            check_person("identify", &json!({"identifiers": identifiers}), expected);
+        };
+        for kind in ["id", "email", "phone", "cio_id"] {
+            check_identifiers(json!({kind: "1"}), "accepted");
+            check_identifiers(json!({kind: 1}), &format!("invalid {kind}"));
+            check_identifiers(json!({kind: ""}), &format!("required {kind}"));
+            check_identifiers(json!({kind: "x".repeat(151)}), &format!("invalid {kind}"));
+        }
+        check_identifiers(json!({}), "invalid identifiers");
+        check_identifiers(json!({"id": "1", "email": "a@b.co"}), "invalid identifiers");
+        check_identifiers(json!({"name": "1"}), "invalid identifiers");
+        check_identifiers(json!("1"), "invalid identifiers");
+        check(
+            &json!({"type": "person", "action": "identify"}),
+            "required identifiers",
+        );
+    }
+
+    #[test]
+    fn objects_and_deliveries_are_checked_for_shape() {
+        let object = |action: &str| json!({"type": "object", "action": action, "identifiers": {"object_type_id": "1", "object_id": "a"}});
+        check(&object("identify"), "accepted");
+        check(&object("delete"), "accepted");
+        check(&object("add_relationships"), "required cio_relationships");
+        check(&object("event"), "invalid action");
+        check(
+            &json!({"type": "object", "action": "identify"}),
+            "required identifiers",
+        );
+        let delivery = |name: &str| json!({"type": "delivery", "action": "event", "identifiers": {"id": "d"}, "name": name});
+        check(&delivery("opened"), "accepted");
+        check(&delivery("lost"), "invalid name");
+    }
+
+    #[test]
+    fn what_is_no_operation_is_refused() {
+        check(&json!([]), "invalid body");
+        check(&json!({"action": "identify"}), "required type");
+        check(&json!({"type": "person"}), "required action");
+        check(
+            &json!({"type": "robot", "action": "identify"}),
+            "invalid type",
+        );
+        check(&json!({"type": 1, "action": "identify"}), "invalid type");
+    }
+
+    #[test]
+    fn an_operation_holds_up_to_32_000_bytes() {
+        let of_size = |size: usize| {
+            let event = |fill: usize| {
+                let attributes = json!({"fill": "x".repeat(fill)});
+                json!({"type": "person", "action": "event", "identifiers": {"id": "1"}, "name": "n", "attributes": attributes})
+            };
+            event(size - event(0).to_string().len())
+        };
+        check(&of_size(32_000), "accepted");
+        check(&of_size(32_001), "too_large body");
+    }
+
+    #[test]
+    fn a_refused_operation_leaves_its_batch_standing() {
+        let good = json!({"type": "person", "action": "delete", "identifiers": {"id": "1"}});
+        let body = json!({"batch": [good, {"type": "person"}, 1, good]}).to_string();
+        let taken: Vec<_> = batch(body.as_bytes())
+            .unwrap()
+            .iter()
+            .map(Result::is_ok)
+            .collect();
+        assert_eq!(taken, [true, false, false, true]);
+    }
+
+    #[test]
+    fn a_batch_is_an_object_with_an_array() {
+        for body in ["", "[]", "{}", r#"{"batch": 1}"#, r#"{"batch": [{]}"#] {
+            assert_eq!(batch(body.as_bytes()).unwrap_err().field, "batch");
+        }
+    }
+}

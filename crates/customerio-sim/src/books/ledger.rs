@@ -1,0 +1,188 @@
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::busiest::Busiest;
+use super::records::{Dedupe, Event, Person};
+use super::totals::Totals;
+use crate::api::{Identifier, Operation, Tracked};
+
+/// The books themselves.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    dedupe: Dedupe,
+    totals: Totals,
+    busiest: Busiest,
+    people: HashMap<Identifier, Person>,
+    suppressed: HashSet<Identifier>,
+    events: HashMap<String, Event>,
+}
+
+impl Ledger {
+    /// Empty books whose busiest window is `window` long.
+    pub(crate) fn new(dedupe: Dedupe, window: Duration) -> Self {
+        Self {
+            dedupe,
+            totals: Totals::default(),
+            busiest: Busiest::new(window),
+            people: HashMap::new(),
+            suppressed: HashSet::new(),
+            events: HashMap::new(),
+        }
+    }
+
+    /// A request reaches the counter.
+    pub(crate) fn arrive(&mut self, now: Duration) {
+        self.totals.requests += 1;
+        self.busiest.arrive(now);
+    }
+
+    /// The sums that are kept by hand, to add to.
+    pub(crate) fn tally(&mut self) -> &mut Totals {
+        &mut self.totals
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        Totals {
+            people: self.people.len() as u64,
+            busiest_window: self.busiest.most(),
+            window_us: u64::try_from(self.busiest.window().as_micros()).unwrap_or(u64::MAX),
+            ..self.totals.clone()
+        }
+    }
+
+    pub(crate) fn person(&self, identifier: &Identifier) -> Option<&Person> {
+        self.people.get(identifier)
+    }
+
+    pub(crate) fn event(&self, id: &str) -> Option<&Event> {
+        self.events.get(id)
+    }
+
+    /// Takes an operation: it counts as accepted, whether or not it then has an effect.
+    pub(crate) fn apply(&mut self, operation: Operation) {
+        self.totals.accepted += 1;
+        match operation {
+            Operation::AddDevice {
+                person,
+                token,
+                device,
+            } => self.add_device(person, token, device),
+            Operation::Delete(person) => self.delete(&person),
+            Operation::DeleteDevice { person, token } => self.delete_device(&person, &token),
+            Operation::Event { person, event } => self.event_received(person, event),
+            Operation::Identify { person, attributes } => self.identify(person, attributes),
+            Operation::Merge { primary, secondary } => self.merge(&primary, &secondary),
+            Operation::Suppress(person) => self.suppress(person),
+            Operation::Unkept => {}
+            Operation::Unsuppress(person) => self.unsuppress(&person),
+        }
+    }
+
+    fn identify(&mut self, identifier: Identifier, attributes: Map<String, Value>) {
+        let never_creates = attributes.get("_update") == Some(&Value::Bool(true));
+        if never_creates && !self.people.contains_key(&identifier) {
+            return;
+        }
+        if let Some(person) = self.person_for(identifier) {
+            person.updates += 1;
+            attributes
+                .into_iter()
+                .for_each(|(name, value)| person.set(name, value));
+        }
+    }
+
+    fn event_received(&mut self, identifier: Option<Identifier>, event: Tracked) {
+        if identifier
+            .as_ref()
+            .is_some_and(|identifier| self.suppressed.contains(identifier))
+        {
+            return;
+        }
+        let duplicate = self.is_duplicate(event.id.as_deref());
+        self.totals.duplicate_events += u64::from(duplicate);
+        if duplicate && self.dedupe == Dedupe::On {
+            return;
+        }
+        self.totals.events += 1;
+        self.keep(identifier.as_ref(), event);
+        if let Some(person) = identifier.and_then(|identifier| self.person_for(identifier)) {
+            person.events += 1;
+        }
+    }
+
+    /// Whether an event with this id was received before; counts it as received again if so.
+    fn is_duplicate(&mut self, id: Option<&str>) -> bool {
+        let known = id.and_then(|id| self.events.get_mut(id));
+        known.map(|event| event.received += 1).is_some()
+    }
+
+    fn keep(&mut self, person: Option<&Identifier>, event: Tracked) {
+        let Some(id) = event.id else { return };
+        let person = person.map(|identifier| identifier.text().to_owned());
+        let Tracked {
+            name,
+            timestamp,
+            attributes,
+            ..
+        } = event;
+        self.events.entry(id).or_insert(Event {
+            name,
+            person,
+            timestamp,
+            attributes,
+            received: 1,
+        });
+    }
+
+    fn add_device(&mut self, identifier: Identifier, token: String, device: Value) {
+        if let Some(person) = self.person_for(identifier) {
+            person.devices.insert(token, device);
+        }
+    }
+
+    fn delete_device(&mut self, identifier: &Identifier, token: &str) {
+        if let Some(person) = self.people.get_mut(identifier) {
+            person.devices.remove(token);
+        }
+    }
+
+    fn suppress(&mut self, identifier: Identifier) {
+        self.people.remove(&identifier);
+        self.suppressed.insert(identifier);
+    }
+
+    fn unsuppress(&mut self, identifier: &Identifier) {
+        self.suppressed.remove(identifier);
+    }
+
+    fn delete(&mut self, identifier: &Identifier) {
+        self.people.remove(identifier);
+    }
+
+    /// A primary that does not exist makes it a no-op, as in the API.
+    fn merge(&mut self, primary: &Identifier, secondary: &Identifier) {
+        if primary == secondary || !self.people.contains_key(primary) {
+            return;
+        }
+        let Some(merged) = self.people.remove(secondary) else {
+            return;
+        };
+        if let Some(person) = self.people.get_mut(primary) {
+            person.absorb(merged);
+        }
+    }
+
+    /// The person, created if unknown; none if suppressed.
+    fn person_for(&mut self, identifier: Identifier) -> Option<&mut Person> {
+        if self.suppressed.contains(&identifier) {
+            return None;
+        }
+        Some(self.people.entry(identifier).or_default())
+    }
+}
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

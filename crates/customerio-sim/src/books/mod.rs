@@ -1,0 +1,13 @@
+//! Keeps the books: what arrived, what was taken, and who and what is known by now.
+
+mod busiest;
+mod ledger;
+mod records;
+mod totals;
+mod trace;
+
+pub(crate) use ledger::Ledger;
+pub use records::{Dedupe, Event, Person};
+pub use totals::Totals;
+pub use trace::Arrival;
+pub(crate) use trace::Trace;

@@ -1,0 +1,141 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::DATE;
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::reply;
+use crate::books::Arrival;
+use crate::limit::Verdict;
+use crate::weather::{Mishap, When};
+use crate::world::World;
+
+/// What every request to the API meets: the way in, the gateway, the counter, the API, the way out.
+///
+/// Its fate is drawn when its head arrives. It goes on its way once its body is whole, so that no answer is sent while
+/// the client still writes.
+pub(super) async fn front(
+    State(world): State<Arc<World>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let fate = world.fate();
+    let Some(request) = whole(request).await else {
+        return reply::too_long();
+    };
+    pass(fate.way_in).await;
+    let mut response = match fate.mishap {
+        Some(Mishap::Gateway) => bad_gateway(&world),
+        mishap => counted(&world, mishap, request, next).await,
+    };
+    response.headers_mut().insert(DATE, world.date());
+    pass(fate.way_out).await;
+    response
+}
+
+async fn whole(request: Request) -> Option<Request> {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, MAX_BODY_BYTES).await.ok()?;
+    Some(Request::from_parts(parts, Body::from(body)))
+}
+
+/// A timer takes at least a millisecond; calm weather takes none.
+async fn pass(delay: Duration) {
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+}
+
+fn bad_gateway(world: &World) -> Response {
+    world.books(|books| books.tally().gateway += 1);
+    reply::bad_gateway()
+}
+
+async fn counted(world: &World, mishap: Option<Mishap>, request: Request, next: Next) -> Response {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let (at, verdict) = world.arrive();
+    let response = match verdict {
+        Verdict::Admitted => answered(world, mishap, request, next).await,
+        Verdict::Refused { wait } => throttled(world, wait),
+    };
+    world.record(|| arrival(at, &method, &uri, &response));
+    response
+}
+
+fn throttled(world: &World, wait: Duration) -> Response {
+    world.books(|books| books.tally().throttled += 1);
+    world.throttle.refuse(wait)
+}
+
+async fn answered(world: &World, mishap: Option<Mishap>, request: Request, next: Next) -> Response {
+    match mishap {
+        None => api(world, request, next).await,
+        Some(mishap) => {
+            if happens(mishap) == When::AfterEffect {
+                let _lost = api(world, request, next).await;
+            }
+            broken(world, mishap)
+        }
+    }
+}
+
+async fn api(world: &World, request: Request, next: Next) -> Response {
+    if !world.credentials.admit(request.headers()) {
+        world.books(|books| books.tally().unauthorized += 1);
+        return reply::unauthorized();
+    }
+    let response = next.run(request).await;
+    if response.status().is_client_error() {
+        world.books(|books| books.tally().rejected += 1);
+    }
+    response
+}
+
+fn happens(mishap: Mishap) -> When {
+    match mishap {
+        Mishap::Gateway => When::BeforeEffect,
+        Mishap::Reset(when) | Mishap::Status { when, .. } => when,
+    }
+}
+
+fn broken(world: &World, mishap: Mishap) -> Response {
+    match mishap {
+        Mishap::Gateway => bad_gateway(world),
+        Mishap::Reset(_) => {
+            world.books(|books| books.tally().resets += 1);
+            reply::dropped()
+        }
+        Mishap::Status {
+            status,
+            retry_after,
+            ..
+        } => {
+            world.books(|books| match status {
+                StatusCode::TOO_MANY_REQUESTS => books.tally().throttled += 1,
+                _ => books.tally().errors += 1,
+            });
+            reply::scripted(status, retry_after)
+        }
+    }
+}
+
+fn arrival(at: Duration, method: &Method, uri: &Uri, response: &Response) -> Arrival {
+    let status = if reply::is_dropped(response) {
+        None
+    } else {
+        Some(response.status().as_u16())
+    };
+    Arrival {
+        at,
+        method: method.to_string(),
+        path: uri.path().to_owned(),
+        status,
+    }
+}
+
+/// Over what any documented limit allows, and still small.
+const MAX_BODY_BYTES: usize = 1024 * 1024;

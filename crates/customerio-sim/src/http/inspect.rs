@@ -1,0 +1,43 @@
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use serde::Serialize;
+use serde_json::json;
+
+use super::reply;
+use crate::api::Identifier;
+use crate::world::World;
+
+/// Shows the books. Requests here are neither limited nor counted, and meet no weather.
+pub(super) fn routes() -> Router<Arc<World>> {
+    Router::new()
+        .route("/_sim/books", get(books))
+        .route("/_sim/people/{identifier}", get(person))
+        .route("/_sim/events/{id}", get(event))
+}
+
+async fn books(State(world): State<Arc<World>>) -> Response {
+    reply::json(StatusCode::OK, &world.books(|books| books.totals()))
+}
+
+async fn person(State(world): State<Arc<World>>, Path(identifier): Path<String>) -> Response {
+    let identifier = Identifier::in_path(&identifier).ok();
+    let person =
+        identifier.and_then(|identifier| world.books(|books| books.person(&identifier).cloned()));
+    found(person.as_ref())
+}
+
+async fn event(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
+    found(world.books(|books| books.event(&id).cloned()).as_ref())
+}
+
+fn found(record: Option<&impl Serialize>) -> Response {
+    match record {
+        Some(record) => reply::json(StatusCode::OK, record),
+        None => reply::json(StatusCode::NOT_FOUND, &json!({"error": "not in the books"})),
+    }
+}

@@ -1,0 +1,57 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::counter::Counter;
+use super::spec::Limit;
+
+/// The moments of the last requests, at most as many as the limit allows: older ones cannot change a verdict.
+#[derive(Debug)]
+pub(super) struct SlidingLog {
+    limit: usize,
+    window: Duration,
+    arrivals: VecDeque<Duration>,
+    now: Duration,
+}
+
+impl SlidingLog {
+    pub(super) fn new(limit: &Limit) -> Self {
+        let requests = usize::try_from(limit.requests.get()).unwrap_or(usize::MAX);
+        Self {
+            limit: requests,
+            window: limit.window,
+            arrivals: VecDeque::new(),
+            now: Duration::ZERO,
+        }
+    }
+}
+
+impl Counter for SlidingLog {
+    fn advance(&mut self, now: Duration) {
+        self.now = now;
+        while self
+            .arrivals
+            .front()
+            .is_some_and(|first| *first + self.window <= now)
+        {
+            self.arrivals.pop_front();
+        }
+    }
+
+    fn fits(&self) -> bool {
+        self.arrivals.len() < self.limit
+    }
+
+    fn count(&mut self) {
+        if !self.fits() {
+            self.arrivals.pop_front();
+        }
+        self.arrivals.push_back(self.now);
+    }
+
+    fn wait(&self) -> Duration {
+        match self.arrivals.front() {
+            Some(first) if !self.fits() => *first + self.window - self.now,
+            _ => Duration::ZERO,
+        }
+    }
+}

@@ -1,3 +1,0 @@
-//! Serves a simulated Customer.io on a local port.
-
-fn main() {}

@@ -1,0 +1,249 @@
+use bytes::Bytes;
+use customerio_sim::Simulator;
+use http_body_util::Full;
+use hyper::{Method, Request};
+use serde_json::{Value, json};
+
+use crate::client::Client;
+
+#[track_caller]
+fn check_status(answer: &crate::client::Answer, status: u16, body: &Value) {
+    assert_eq!((answer.status.as_u16(), &answer.json()), (status, body));
+}
+
+#[tokio::test(start_paused = true)]
+async fn v1_takes_what_is_documented() {
+    let simulator = Simulator::builder().build();
+    let mut client = Client::pipe(&simulator).await;
+    let done = json!({});
+    for (method, path, body) in [
+        (Method::PUT, "customers/1", json!({"plan": "pro"})),
+        (
+            Method::POST,
+            "customers/1/events",
+            json!({"name": "paid", "id": "01"}),
+        ),
+        (
+            Method::POST,
+            "events",
+            json!({"name": "seen", "anonymous_id": "a", "id": "02"}),
+        ),
+        (
+            Method::PUT,
+            "customers/1/devices",
+            json!({"device": {"id": "t", "platform": "ios"}}),
+        ),
+        (Method::DELETE, "customers/1/devices/t", Value::Null),
+        (Method::PUT, "customers/2", json!({})),
+        (
+            Method::POST,
+            "merge_customers",
+            json!({"primary": {"id": "1"}, "secondary": {"id": "2"}}),
+        ),
+        (Method::POST, "customers/3/suppress", json!({})),
+        (Method::POST, "customers/3/unsuppress", json!({})),
+        (Method::DELETE, "customers/4", Value::Null),
+    ] {
+        let answer = client.call(method, &format!("/api/v1/{path}"), &body).await;
+        check_status(&answer, 200, &done);
+        assert_eq!(answer.body, "{}\n");
+    }
+    let totals = simulator.books();
+    assert_eq!(
+        (
+            totals.requests,
+            totals.accepted,
+            totals.rejected,
+            totals.people,
+            totals.events
+        ),
+        (10, 10, 0, 1, 2)
+    );
+    assert_eq!(simulator.event("02").unwrap().person, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_encoded_id_is_one_segment() {
+    let simulator = Simulator::builder().build();
+    let mut client = Client::pipe(&simulator).await;
+    client.put("a%20b%2Fc%3Fd%23e%25f%26g%3Ah").await;
+    client.put("person%2Btag%40example.com").await;
+    assert!(simulator.person("a b/c?d#e%f&g:h").is_some());
+    assert!(simulator.person("Person+Tag@example.com").is_some());
+    assert_eq!(simulator.books().people, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_come_in_the_envelope_of_their_endpoint() {
+    let simulator = Simulator::builder().build();
+    let mut client = Client::pipe(&simulator).await;
+    let long = json!({"bio": "x".repeat(1_001)});
+    let message = "value for attribute 'bio' cannot be longer than 1000 bytes";
+    let answer = client.call(Method::PUT, "/api/v1/customers/1", &long).await;
+    check_status(&answer, 400, &json!({"meta": {"error": message}}));
+    let answer = client
+        .call(Method::POST, "/api/v1/customers/1/events", &json!({}))
+        .await;
+    check_status(
+        &answer,
+        400,
+        &json!({"meta": {"errors": ["event name must not be blank"]}}),
+    );
+    let operation = json!({"type": "person", "action": "identify", "identifiers": {"id": "1"}, "attributes": long});
+    let error = json!({"reason": "invalid", "field": "bio", "message": message});
+    let answer = client
+        .call(Method::POST, "/api/v2/entity", &operation)
+        .await;
+    check_status(&answer, 400, &json!({"errors": [error]}));
+    let answer = client
+        .call(Method::POST, "/api/v2/nothing", &operation)
+        .await;
+    check_status(&answer, 404, &json!({"meta": {"error": "not found"}}));
+    let totals = simulator.books();
+    assert_eq!(
+        (
+            totals.requests,
+            totals.accepted,
+            totals.rejected,
+            totals.people
+        ),
+        (4, 0, 4, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_answers_207_with_the_places_of_what_it_refuses() {
+    let simulator = Simulator::builder().build();
+    let mut client = Client::pipe(&simulator).await;
+    let person =
+        |id: &str| json!({"type": "person", "action": "identify", "identifiers": {"id": id}});
+    let answer = client
+        .call(
+            Method::POST,
+            "/api/v2/batch",
+            &json!({"batch": [person("1"), person("2")]}),
+        )
+        .await;
+    check_status(&answer, 200, &json!({}));
+    let answer = client
+        .call(
+            Method::POST,
+            "/api/v2/batch",
+            &json!({"batch": [person("3"), person(""), person("4")]}),
+        )
+        .await;
+    let error = json!({"batch_index": 1, "reason": "required", "field": "id", "message": "id attribute must be non-empty"});
+    check_status(&answer, 207, &json!({"errors": [error]}));
+    let answer = client
+        .call(Method::POST, "/api/v2/batch", &json!({"batch": 1}))
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["errors"][0]["field"]),
+        (400, &json!("batch"))
+    );
+    let totals = simulator.books();
+    assert_eq!(
+        (
+            totals.requests,
+            totals.accepted,
+            totals.rejected,
+            totals.people
+        ),
+        (3, 4, 2, 4)
+    );
+}
+
+/// A batch of exactly `size` bytes, of operations far below their own limit.
+fn batch_of(size: usize) -> Value {
+    let event = |fill: usize| {
+        let attributes = json!({"fill": "x".repeat(fill)});
+        json!({"type": "person", "action": "event", "identifiers": {"id": "1"}, "name": "n", "attributes": attributes})
+    };
+    let batch = |last: usize| json!({"batch": (0..20).map(|_| event(24_000)).chain([event(last)]).collect::<Value>()});
+    batch(size - batch(0).to_string().len())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_holds_up_to_500_000_bytes_and_an_operation_32_000() {
+    let simulator = Simulator::builder().build();
+    let mut client = Client::pipe(&simulator).await;
+    for (size, status) in [(500_000, 200), (500_001, 413)] {
+        let answer = client
+            .call(Method::POST, "/api/v2/batch", &batch_of(size))
+            .await;
+        assert_eq!(answer.status, status, "{size} bytes");
+    }
+    let huge = json!({"type": "person", "action": "identify", "identifiers": {"id": "1"}, "attributes": {"a": "x".repeat(32_000)}});
+    assert_eq!(
+        client
+            .call(Method::POST, "/api/v2/entity", &huge)
+            .await
+            .status,
+        413
+    );
+    let answer = client
+        .call(Method::POST, "/api/v2/batch", &json!({"batch": [huge]}))
+        .await;
+    assert_eq!(
+        (
+            answer.status.as_u16(),
+            &answer.json()["errors"][0]["reason"]
+        ),
+        (207, &json!("too_large"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_over_a_mebibyte_never_reaches_the_counter() {
+    let simulator = Simulator::builder().build();
+    let mut client = Client::pipe(&simulator).await;
+    // An answer or a closed pipe: the server does not wait for the rest of what it will not take.
+    let _either = client
+        .send(crate::client::request(
+            Method::POST,
+            "/api/v2/batch",
+            &json!("x".repeat(1024 * 1024)),
+        ))
+        .await;
+    assert_eq!(simulator.books().requests, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_are_needed_and_checked_where_configured() {
+    let bare = || {
+        Request::put("/api/v1/customers/1")
+            .header("host", "sim")
+            .body(Full::<Bytes>::default())
+            .unwrap()
+    };
+    let open = Simulator::builder().build();
+    assert_eq!(
+        Client::pipe(&open).await.send(bare()).await.unwrap().status,
+        401
+    );
+    assert_eq!(Client::pipe(&open).await.put("1").await.status, 200);
+    let strict = Simulator::builder().credentials("site", "other").build();
+    let answer = Client::pipe(&strict).await.put("1").await;
+    assert_eq!((answer.status.as_u16(), answer.body.len()), (401, 0));
+    let totals = strict.books();
+    assert_eq!(
+        (
+            totals.requests,
+            totals.unauthorized,
+            totals.rejected,
+            totals.people
+        ),
+        (1, 1, 0, 0)
+    );
+    assert!(!format!("{strict:?}").contains("other"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_region_names_the_simulator_itself() {
+    let mut client = Client::pipe(&Simulator::builder().build()).await;
+    let region = client.get("/api/v1/accounts/region").await;
+    assert_eq!(
+        region,
+        json!({"url": "sim", "region": "us", "environment_id": 1})
+    );
+}

@@ -1,0 +1,83 @@
+use std::time::Duration;
+
+use customerio_sim::{Limit, Simulator};
+use hyper::Method;
+use serde_json::json;
+
+use crate::client::Client;
+
+#[tokio::test(start_paused = true)]
+async fn the_books_are_shown_and_showing_them_is_neither_counted_nor_limited() {
+    let simulator = Simulator::builder()
+        .limit(Limit::parse("2/500ms").unwrap())
+        .build();
+    let mut client = Client::pipe(&simulator).await;
+    for person in ["1", "2", "3"] {
+        client.put(person).await;
+    }
+    for _ in 0..10 {
+        let books = client.get("/_sim/books").await;
+        let expected = json!({
+            "requests": 3, "accepted": 2, "rejected": 0, "throttled": 1, "unauthorized": 0, "people": 2, "events": 0,
+            "duplicate_events": 0, "busiest_window": 3, "window_us": 500_000, "gateway": 0, "resets": 0, "errors": 0,
+        });
+        assert_eq!(books, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_person_and_one_event_can_be_looked_up() {
+    let simulator = Simulator::builder().build();
+    let mut client = Client::pipe(&simulator).await;
+    client
+        .call(
+            Method::PUT,
+            "/api/v1/customers/a%2Fb",
+            &json!({"plan": "pro"}),
+        )
+        .await;
+    let event = json!({"name": "paid", "id": "01", "timestamp": 5, "data": {"sum": 3}});
+    for _ in 0..2 {
+        client
+            .call(Method::POST, "/api/v1/customers/a%2Fb/events", &event)
+            .await;
+    }
+    let person = client.get("/_sim/people/a%2Fb").await;
+    assert_eq!(
+        person,
+        json!({"attributes": {"plan": "pro"}, "devices": {}, "updates": 1, "events": 1})
+    );
+    let event = client.get("/_sim/events/01").await;
+    let expected = json!({"name": "paid", "person": "a/b", "timestamp": 5, "attributes": {"sum": 3}, "received": 2});
+    assert_eq!(event, expected);
+    let nobody = client
+        .call(Method::GET, "/_sim/people/c", &json!(null))
+        .await;
+    assert_eq!(
+        (nobody.status.as_u16(), nobody.json()),
+        (404, json!({"error": "not in the books"}))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_trace_keeps_the_first_arrivals_with_their_moments() {
+    let simulator = Simulator::builder().trace(2).build();
+    let mut client = Client::pipe(&simulator).await;
+    for person in ["1", "2", "3"] {
+        client.put(person).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    let trace = simulator.trace();
+    let kept: Vec<_> = trace
+        .iter()
+        .map(|arrival| (arrival.at.as_secs(), arrival.path.as_str(), arrival.status))
+        .collect();
+    assert_eq!(
+        kept,
+        [
+            (0, "/api/v1/customers/1", Some(200)),
+            (1, "/api/v1/customers/2", Some(200))
+        ]
+    );
+    assert_eq!(trace[0].method, "PUT");
+}

@@ -1,0 +1,90 @@
+//! A client without manners: no pool, no retries, one connection for each.
+
+use bytes::Bytes;
+use customerio_sim::{Simulator, serve_connection};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::AUTHORIZATION;
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite, duplex};
+
+pub(crate) struct Client(SendRequest<Full<Bytes>>);
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Client {
+    /// Connects over a pipe in memory.
+    pub(crate) async fn pipe(simulator: &Simulator) -> Self {
+        let (near, far) = duplex(64 * 1024);
+        tokio::spawn(serve_connection(far, simulator.clone()));
+        Self::over(near).await
+    }
+
+    pub(crate) async fn over(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+        let (sender, connection) = handshake(TokioIo::new(io)).await.unwrap();
+        tokio::spawn(connection);
+        Self(sender)
+    }
+
+    pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Answer> {
+        self.0.ready().await?;
+        let (head, body) = self.0.send_request(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
+    }
+
+    /// Sends with credentials, and expects an answer.
+    pub(crate) async fn call(&mut self, method: Method, path: &str, body: &Value) -> Answer {
+        self.send(request(method, path, body)).await.unwrap()
+    }
+
+    pub(crate) async fn put(&mut self, person: &str) -> Answer {
+        self.call(
+            Method::PUT,
+            &format!("/api/v1/customers/{person}"),
+            &Value::Object(Default::default()),
+        )
+        .await
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> Value {
+        self.call(Method::GET, path, &Value::Null).await.json()
+    }
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+pub(crate) fn request(method: Method, path: &str, body: &Value) -> Request<Full<Bytes>> {
+    let body = if body.is_null() {
+        Bytes::new()
+    } else {
+        body.to_string().into()
+    };
+    let builder = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "sim");
+    builder
+        .header(AUTHORIZATION, "Basic c2l0ZTprZXk=")
+        .body(Full::new(body))
+        .unwrap()
+}

@@ -1,0 +1,61 @@
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+
+use crate::client::Client;
+
+fn cio_sim(flags: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cio-sim"));
+    command
+        .args(flags.split_whitespace())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+#[tokio::test]
+async fn the_program_prints_its_url_first_and_its_books_on_ctrl_c() {
+    let mut program = cio_sim("--listen 127.0.0.1:0 --limit 1/24h")
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(program.stdout.take().unwrap());
+    let mut url = String::new();
+    out.read_line(&mut url).await.unwrap();
+    let addr = url.trim().strip_prefix("http://").unwrap();
+    let mut client = Client::over(TcpStream::connect(addr).await.unwrap()).await;
+    assert_eq!(client.put("1").await.status, 200);
+    assert_eq!(client.put("2").await.status, 429);
+    let id = program.id().unwrap().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .await
+            .unwrap()
+            .success()
+    );
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).await.unwrap();
+    assert!(program.wait().await.unwrap().success());
+    let books: serde_json::Value = serde_json::from_str(&rest).unwrap();
+    assert_eq!(
+        (&books["requests"], &books["throttled"]),
+        (&2.into(), &1.into())
+    );
+}
+
+#[tokio::test]
+async fn a_taken_address_is_an_error_that_says_what_to_do() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = taken.local_addr().unwrap();
+    let output = cio_sim(&format!("--listen {addr}")).output().await.unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        error.contains(&addr.to_string()) && error.contains("choose another --listen"),
+        "{error}"
+    );
+}

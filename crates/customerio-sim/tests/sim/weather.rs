@@ -1,0 +1,170 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use customerio_sim::{Chance, Script, Simulator, Stall, Step, Weather, When};
+use http_body_util::Full;
+use hyper::{Method, Request};
+use serde_json::json;
+use tokio::io::{AsyncWriteExt, duplex};
+
+use crate::client::{Client, request};
+
+fn put() -> Request<Full<Bytes>> {
+    request(Method::PUT, "/api/v1/customers/1", &json!({}))
+}
+
+#[tokio::test(start_paused = true)]
+async fn latency_counts_both_ways_and_the_counter_stands_between() {
+    let weather = Weather::calm().latency(Duration::from_millis(20));
+    let simulator = Simulator::builder().weather(weather).trace(2).build();
+    let mut client = Client::pipe(&simulator).await;
+    client.put("1").await;
+    client.put("2").await;
+    let arrivals: Vec<_> = simulator
+        .trace()
+        .iter()
+        .map(|arrival| arrival.at.as_millis())
+        .collect();
+    assert_eq!(arrivals, [20, 60]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_script_plays_on_the_first_requests() {
+    let steps = [
+        Step::status(503),
+        Step::status(429).retry_after(2),
+        Step::gateway(),
+        Step::pass(),
+    ];
+    let simulator = Simulator::builder().script(Script::new(steps)).build();
+    let mut client = Client::pipe(&simulator).await;
+    let mut answers = Vec::new();
+    for person in ["1", "2", "3", "4", "5"] {
+        let answer = client.put(person).await;
+        answers.push((
+            answer.status.as_u16(),
+            answer.header("retry-after").map(str::to_owned),
+        ));
+    }
+    assert_eq!(
+        answers,
+        [
+            (503, None),
+            (429, Some("2".into())),
+            (502, None),
+            (200, None),
+            (200, None)
+        ]
+    );
+    let totals = simulator.books();
+    assert_eq!(
+        (
+            totals.requests,
+            totals.errors,
+            totals.throttled,
+            totals.gateway
+        ),
+        (4, 1, 1, 1)
+    );
+    assert_eq!((totals.accepted, totals.people), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_answers_in_html() {
+    let mut client = Client::pipe(&Simulator::builder().script(Script::new([502])).build()).await;
+    assert_eq!(
+        client.put("1").await.header("content-type"),
+        Some("application/json")
+    );
+    let weather = Weather::calm().gateway(Chance::ALWAYS);
+    let mut client = Client::pipe(&Simulator::builder().weather(weather).build()).await;
+    let answer = client.put("1").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("content-type")),
+        (502, Some("text/html"))
+    );
+    assert!(answer.body.starts_with(b"<html>"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_closes_the_connection_before_or_after_the_effect() {
+    for (when, people) in [(When::BeforeEffect, 0), (When::AfterEffect, 1)] {
+        let simulator = Simulator::builder()
+            .script(Script::new([Step::reset(when)]))
+            .build();
+        let mut client = Client::pipe(&simulator).await;
+        let error = client.send(put()).await.unwrap_err();
+        assert!(error.is_incomplete_message(), "{error:?}");
+        assert!(
+            client.send(put()).await.is_err(),
+            "the connection stays closed"
+        );
+        let totals = simulator.books();
+        assert_eq!(
+            (totals.requests, totals.resets, totals.people),
+            (1, 1, people)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_client_has_gone_still_arrives() {
+    let weather = Weather::calm().latency(Duration::from_secs(1));
+    let simulator = Simulator::builder().weather(weather).build();
+    let (mut near, far) = duplex(1024);
+    let server = tokio::spawn(customerio_sim::serve_connection(far, simulator.clone()));
+    let head = "DELETE /api/v1/customers/1 HTTP/1.1\r\nhost: sim\r\nauthorization: Basic c2l0ZTprZXk=\r\n\r\n";
+    near.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(simulator.books().requests, 0);
+    drop(near);
+    server.await.unwrap();
+    assert_eq!(
+        (simulator.books().requests, simulator.books().accepted),
+        (1, 1)
+    );
+}
+
+/// Twenty clients at once through a storm: what arrived when, and what came of it.
+async fn storm(seed: u64) -> Vec<(Duration, String, Option<u16>)> {
+    let chance = Chance::new(0.1).unwrap();
+    let weather = Weather::calm()
+        .latency(Duration::from_millis(20))
+        .jitter(Duration::from_millis(50))
+        .stall(Stall::new(chance, Duration::from_millis(300)))
+        .error(chance)
+        .reset(chance)
+        .gateway(chance);
+    let simulator = Simulator::builder()
+        .weather(weather)
+        .seed(seed)
+        .trace(1_000)
+        .build();
+    let mut clients = tokio::task::JoinSet::new();
+    for client in 0..20 {
+        let simulator = simulator.clone();
+        clients.spawn(async move {
+            for call in 0..10 {
+                let path = format!("/api/v1/customers/{client}-{call}");
+                let _lost = Client::pipe(&simulator)
+                    .await
+                    .send(request(Method::PUT, &path, &json!({})))
+                    .await;
+            }
+        });
+    }
+    while clients.join_next().await.is_some() {}
+    simulator
+        .trace()
+        .into_iter()
+        .map(|arrival| (arrival.at, arrival.path, arrival.status))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_seed_replays_the_same_storm() {
+    let first = storm(7).await;
+    assert!(first.len() > 100 && first.iter().any(|(_, _, status)| status.is_none()));
+    assert_eq!(storm(7).await, first);
+    assert_ne!(storm(8).await, first);
+}
