@@ -122,10 +122,12 @@ fn links_lead_somewhere() {
 }
 
 #[test]
-fn the_stack_in_the_readme_is_the_one_that_compiles() {
+fn the_stack_in_a_readme_is_the_one_that_compiles() {
     let repository = Repository::read();
     let example = repository.text("examples/hyper_client.rs");
-    assert_none(papers::stack(repository.text("README.md"), example));
+    for path in ["README.md", "crates/tower-pace/README.md"] {
+        assert_none(papers::stack(path, repository.text(path), example));
+    }
 }
 
 #[test]

@@ -85,26 +85,22 @@ pub(crate) fn links(repository: &Repository) -> Vec<Finding> {
         .collect()
 }
 
-/// Finds lines of the stack in `readme` that the example does not compile in the same order.
-pub(crate) fn stack(readme: &str, example: &str) -> Vec<Finding> {
+/// Finds the first line of Rust in a README that the example does not compile, in the same order.
+pub(crate) fn stack(path: &str, readme: &str, example: &str) -> Vec<Finding> {
     let mut compiled = example.lines().map(str::trim);
-    let mut shown = readme
-        .lines()
-        .zip(1..)
-        .skip_while(|(line, _)| *line != "```rust");
-    let Some((_, start)) = shown.next() else {
-        return vec![Finding::of(
-            "README.md",
-            "shows no stack; add a block of Rust",
-        )];
-    };
+    let mut shown = readme.lines().zip(1..);
+    if !shown.any(|(line, _)| line == "```rust") {
+        return vec![Finding::of(path, "shows no stack; add a block of Rust")];
+    }
     shown
         .take_while(|(line, _)| *line != "```")
-        .filter(|(line, _)| !line.trim().is_empty())
-        .find(|(line, _)| !compiled.any(|compiled| compiled == line.trim()))
+        .map(|(line, number)| (line.trim(), number))
+        .filter(|(line, _)| !line.is_empty())
+        .find(|(line, _)| !compiled.any(|compiled| compiled == *line))
         .map(|(line, number)| {
-            let what = format!("the block from line {start} has `{}`, which the example has not; show what it compiles", line.trim());
-            Finding::at("README.md", number, what)
+            let what =
+                format!("shows `{line}`, which the example has not there; show what it compiles");
+            Finding::at(path, number, what)
         })
         .into_iter()
         .collect()
@@ -243,7 +239,7 @@ mod tests {
     #[test]
     fn the_stack_is_the_one_that_compiles() {
         fn check(readme: &str, findings: &[Option<usize>]) {
-            let found = stack(readme, "fn main() {\n    a();\n    b();\n}\n");
+            let found = stack("README.md", readme, "fn main() {\n    a();\n    b();\n}\n");
             let lines: Vec<_> = found.iter().map(Finding::line).collect();
             assert_eq!(lines, findings, "{readme}");
         }
