@@ -1,5 +1,6 @@
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -53,7 +54,7 @@ struct Retries<S, B> {
 
 impl<S, B> ResponseFuture<S, B>
 where
-    S: Service<Request<B>> + Clone,
+    S: Service<Request<B>>,
     B: Clone,
 {
     pub(super) fn new(
@@ -62,7 +63,6 @@ where
         policy: RetryPolicy,
         rng: Arc<Mutex<SmallRng>>,
     ) -> Self {
-        let inner = ready.clone();
         let attempts = Attempts::first(policy);
         let kept = attempts.may_continue().then(|| request.clone());
         let may_replay = may_replay(&request);
@@ -71,7 +71,7 @@ where
                 response: ready.call(request),
             },
             retries: Retries {
-                inner,
+                inner: ready,
                 request: kept,
                 may_replay,
                 attempts,
@@ -84,7 +84,7 @@ where
 
 impl<S, B, C> Future for ResponseFuture<S, B>
 where
-    S: Service<Request<B>, Response = Response<C>> + Clone,
+    S: Service<Request<B>, Response = Response<C>>,
     S::Error: 'static,
     B: Clone,
 {
@@ -133,21 +133,15 @@ impl<S, B> Retries<S, B> {
     /// Sends the request again. The inner service must be ready.
     fn call(&mut self) -> S::Future
     where
-        S: Service<Request<B>> + Clone,
+        S: Service<Request<B>>,
         B: Clone,
     {
-        let kept = if self.attempts.may_continue() {
-            self.request.clone()
-        } else {
-            None
-        };
-        let last = std::mem::replace(&mut self.request, kept);
+        let kept = self.attempts.may_continue().then(|| self.request.clone());
+        let last = mem::replace(&mut self.request, kept.flatten());
         let mut request = last.expect("another attempt is made only while the request is kept");
-        request
-            .extensions_mut()
-            .insert(Attempt(self.attempts.number()));
-        let fresh = self.inner.clone();
-        std::mem::replace(&mut self.inner, fresh).call(request)
+        let attempt = Attempt(self.attempts.number());
+        request.extensions_mut().insert(attempt);
+        self.inner.call(request)
     }
 }
 
