@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 use std::{fs, str};
 
 use crate::source::Source;
@@ -21,9 +22,16 @@ pub(crate) struct Repository {
     pub(crate) papers: Vec<Paper>,
 }
 
+static REPOSITORY: LazyLock<Repository> = LazyLock::new(Repository::read);
+
 impl Repository {
+    /// Returns the repository that these tests belong to.
+    pub(crate) fn ours() -> &'static Self {
+        &REPOSITORY
+    }
+
     /// Reads the tracked files; one that was deleted and not yet committed so is left out.
-    pub(crate) fn read() -> Self {
+    fn read() -> Self {
         let papers = tracked_paths()
             .into_iter()
             .filter_map(|path| {

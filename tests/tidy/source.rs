@@ -86,7 +86,10 @@ impl Source {
     }
 
     fn mark_tests(&mut self) {
-        let starts = |line: &Line| line.code.trim().starts_with("#[cfg(test)]");
+        let starts = |line: &Line| {
+            let code = line.code.trim();
+            code.starts_with("#[cfg(test)]") || code.starts_with("#[cfg(all(test,")
+        };
         while let Some(start) = self
             .lines
             .iter()
@@ -109,6 +112,8 @@ fn what_is_under_cfg_test_is_test() {
     }
     check("a();\n#[cfg(test)]\nmod tests {\n    {}\n}\nb();", &[1, 6]);
     check("#[cfg(test)]\nmod tests;\nb();", &[3]);
+    check("#[cfg(all(test, unix))]\nmod tests;\nb();", &[3]);
+    check("#[cfg(not(test))]\nmod a;", &[1, 2]);
     check("#[cfg(test)]\nfn f(a: [u8; 2]) {\n}\nb();", &[4]);
     check("// #[cfg(test)]\nmod a {}", &[1, 2]);
 }

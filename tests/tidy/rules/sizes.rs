@@ -22,6 +22,27 @@ pub(crate) fn file(source: &Source) -> Vec<Finding> {
     .collect()
 }
 
+/// Finds code in a `lib.rs` or `mod.rs`, which are the promise of a module and its names.
+pub(crate) fn fronts(source: &Source) -> Vec<Finding> {
+    let is_front = ["/lib.rs", "/mod.rs"]
+        .iter()
+        .any(|name| source.path.ends_with(name));
+    if !is_front || !in_src(&source.path) {
+        return Vec::new();
+    }
+    let lines = source.shipped().filter(|line| holds_code(&line.code));
+    lines
+        .map(|line| {
+            let what = "is code in the front of a module; move it into a file of its own";
+            Finding::at(&source.path, line.number, what)
+        })
+        .collect()
+}
+
+fn holds_code(code: &str) -> bool {
+    code.starts_with("impl") || (!code.starts_with(' ') && function_name(code).is_some())
+}
+
 /// Finds functions of more than 60 lines, signature and braces included.
 pub(crate) fn functions(source: &Source) -> Vec<Finding> {
     let starts = source.lines.iter().enumerate();
@@ -93,6 +114,25 @@ mod tests {
         check("crates/a/src/b.rs", 300, 100, 0);
         check("crates/a/src/b.rs", 301, 0, 1);
         check("crates/a/tests/b.rs", 301, 0, 0);
+    }
+
+    #[test]
+    fn a_front_has_no_code() {
+        fn check(path: &str, text: &[&str], lines: &[usize]) {
+            let found = fronts(&source(path, text));
+            let found: Vec<_> = found.iter().filter_map(Finding::line).collect();
+            assert_eq!(found, lines, "{path}");
+        }
+        let text = ["//! a", "mod b;", "pub use b::c;", "fn f() {}", "impl A {"];
+        check("crates/a/src/lib.rs", &text, &[4, 5]);
+        check("crates/a/src/b/mod.rs", &text, &[4, 5]);
+        check(
+            "crates/a/src/b/mod.rs",
+            &["trait A {", "    fn a();", "}"],
+            &[],
+        );
+        check("crates/a/src/b.rs", &text, &[]);
+        check("tests/support/mod.rs", &text, &[]);
     }
 
     #[test]
