@@ -47,7 +47,7 @@ pub(crate) fn maps(repository: &Repository) -> Vec<Finding> {
         .collect()
 }
 
-/// Finds published crates without a README, a changelog or a licence.
+/// Finds published crates without a README, a changelog or a license.
 pub(crate) fn published(repository: &Repository) -> Vec<Finding> {
     let is_published = |name: &&str| {
         let manifest = repository.text(&format!("crates/{name}/Cargo.toml"));
