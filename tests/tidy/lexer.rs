@@ -51,23 +51,21 @@ fn step_in_code(rest: &str, code: &mut String) -> (Mode, usize) {
     if rest.starts_with("/*") {
         return (Mode::Block { depth: 1 }, 2);
     }
+    if let Some(taken) = character_literal(rest) {
+        code.push_str("''");
+        return (Mode::Code, taken);
+    }
     let in_word = code.ends_with(|c: char| c.is_alphanumeric() || c == '_');
     if let Some((hashes, taken)) = raw_text_opening(rest).filter(|_| !in_word) {
         code.push('"');
         return (Mode::RawText { hashes }, taken);
     }
-    let taken = character_literal(rest).unwrap_or_else(|| first_len(rest));
-    code.push_str(if taken > first_len(rest) {
-        "''"
-    } else {
-        &rest[..taken]
-    });
-    let mode = if rest.starts_with('"') {
-        Mode::Text
-    } else {
-        Mode::Code
-    };
-    (mode, taken)
+    let taken = first_len(rest);
+    code.push_str(&rest[..taken]);
+    match rest.starts_with('"') {
+        true => (Mode::Text, taken),
+        false => (Mode::Code, taken),
+    }
 }
 
 fn step_in_text(rest: &str, code: &mut String) -> (Mode, usize) {

@@ -14,7 +14,7 @@ use std::process::Command;
 
 use finding::{Finding, assert_none};
 use repository::Repository;
-use rules::{arrows, bans, comments, mentions, papers, sizes};
+use rules::{arrows, bans, comments, links, mentions, papers, sizes};
 use source::Source;
 
 fn in_each_source(rule: impl Fn(&Source) -> Vec<Finding>) -> Vec<Finding> {
@@ -121,7 +121,7 @@ fn published_crates_carry_their_papers() {
 
 #[test]
 fn links_lead_somewhere() {
-    assert_none(papers::links(Repository::ours()));
+    assert_none(links::links(Repository::ours()));
 }
 
 #[test]

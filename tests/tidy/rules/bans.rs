@@ -22,7 +22,6 @@ pub(crate) struct Ban {
 #[derive(Debug)]
 struct Spared {
     path: &'static str,
-    #[expect(dead_code, reason = "read by whoever reads the table")]
     because: &'static str,
 }
 
@@ -136,8 +135,12 @@ pub(crate) fn stale(ban: &Ban, repository: &Repository) -> Vec<Finding> {
         .iter()
         .filter(|spared| !is_used(spared.path))
         .map(|spared| {
-            let what = format!("needs no exception for `{}`; remove it", ban.words[0]);
-            Finding::of(spared.path, what)
+            let Spared { path, because } = spared;
+            let what = format!(
+                "does not use `{}` any more; remove the exception ({because})",
+                ban.words[0]
+            );
+            Finding::of(path, what)
         })
         .collect()
 }

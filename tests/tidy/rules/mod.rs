@@ -3,6 +3,7 @@
 pub(crate) mod arrows;
 pub(crate) mod bans;
 pub(crate) mod comments;
+pub(crate) mod links;
 pub(crate) mod mentions;
 pub(crate) mod papers;
 pub(crate) mod scope;

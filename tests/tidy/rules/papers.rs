@@ -1,4 +1,4 @@
-//! The maps are complete, the links lead somewhere, and what is published has its papers.
+//! The maps are complete, what is published has its papers, and what a README shows compiles.
 
 use crate::finding::Finding;
 use crate::repository::Repository;
@@ -63,28 +63,6 @@ pub(crate) fn published(repository: &Repository) -> Vec<Finding> {
         .collect()
 }
 
-/// Finds links to files that are not there.
-pub(crate) fn links(repository: &Repository) -> Vec<Finding> {
-    let papers = repository.papers.iter();
-    let papers = papers.filter(|paper| paper.path.ends_with(".md"));
-    let lines = papers.flat_map(|paper| {
-        let lines = paper.text.lines().zip(1..);
-        lines.map(move |(line, number)| (&*paper.path, number, line))
-    });
-    let links = lines
-        .flat_map(|(path, number, line)| targets(line).map(move |target| (path, number, target)));
-    links
-        .filter(|(path, _, target)| !exists(repository, &resolve(path, target)))
-        .map(|(path, number, target)| {
-            Finding::at(
-                path,
-                number,
-                format!("links to `{target}`, which is not there; mend it"),
-            )
-        })
-        .collect()
-}
-
 /// Finds the first line of Rust in a README that the example does not compile, in the same order.
 pub(crate) fn stack(path: &str, readme: &str, example: &str) -> Vec<Finding> {
     let mut compiled = example.lines().map(str::trim);
@@ -129,33 +107,6 @@ fn program(inside: &str) -> Option<&str> {
 fn stem(path: &str) -> Option<&str> {
     path.strip_suffix("/main.rs")
         .or_else(|| path.strip_suffix(".rs"))
-}
-
-fn targets(line: &str) -> impl Iterator<Item = &str> {
-    let links = line.split("](").skip(1);
-    links
-        .filter_map(|link| link.split([')', '#', ' ']).next())
-        .filter(|target| !target.is_empty() && !target.contains(':'))
-}
-
-fn resolve(from: &str, target: &str) -> String {
-    let mut parts: Vec<_> = from.split('/').collect();
-    parts.pop();
-    for part in target.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
-}
-
-fn exists(repository: &Repository, path: &str) -> bool {
-    repository.paths().any(|tracked| {
-        let inside = tracked.strip_prefix(path);
-        inside.is_some_and(|rest| path.is_empty() || rest.is_empty() || rest.starts_with('/'))
-    })
 }
 
 #[cfg(test)]
@@ -221,19 +172,6 @@ mod tests {
         check(published, &files, &[]);
         files.pop();
         check(published, &files, &["crates/a/README.md"]);
-    }
-
-    #[test]
-    fn a_link_leads_somewhere() {
-        let files = |text| [("crates/README.md", text), ("crates/a/src/lib.rs", "")];
-        check(
-            links,
-            &files("[a](a/), [b](a/src/lib.rs#x), [c](../crates)"),
-            &[],
-        );
-        check(links, &files("[a](https://a.b/c), [b](#b)"), &[]);
-        check(links, &files("x\n[a](b.md)"), &["crates/README.md:2"]);
-        check(links, &files("[a](a/sr)"), &["a/sr"]);
     }
 
     #[test]
