@@ -16,8 +16,8 @@ use tower_http::trace::TraceLayer;
 use tower_pace::concurrency::PermitBody;
 use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
 
-use crate::support::{Dial, client, now};
-use crate::{get as get_request, greeting, millis};
+use crate::support::{client, now};
+use crate::{get as get_request, greeting, millis, serving};
 
 type Api = BoxCloneSyncService<Request<Full<Bytes>>, http::Response<Bytes>, StatusCode>;
 
@@ -27,7 +27,7 @@ fn api() -> Api {
         .layer(RetryLayer::new(RetryPolicy::default()))
         .layer(RateLimitLayer::new(Quota::per_second(100)))
         .layer(ConcurrencyLayer::new(4))
-        .service(client(Dial::serving(greeting())));
+        .service(client(serving(greeting())));
     BoxCloneSyncService::new(stack.map_err(|_| StatusCode::BAD_GATEWAY).and_then(
         |response: http::Response<PermitBody<Incoming>>| async {
             let (head, body) = response.into_parts();

@@ -16,7 +16,7 @@ use tower_pace::{
 };
 
 use crate::support::{Dial, HyperClient, client, now};
-use crate::{get, greeting, millis};
+use crate::{get, greeting, millis, serving};
 
 fn assert_shareable<T: Clone + Send + Sync + 'static>(value: T) -> T {
     value
@@ -34,7 +34,7 @@ fn stack(hyper_client: HyperClient) -> Retry<RateLimit<Concurrency<HyperClient>>
 
 #[tokio::test(start_paused = true)]
 async fn the_documented_stack_sends_two_thousand_requests_at_its_rate() {
-    let client = stack(client(Dial::serving(greeting())));
+    let client = stack(client(serving(greeting())));
     let start = now();
     let mut tasks = JoinSet::new();
     for _ in 0..2_000 {
@@ -75,7 +75,7 @@ async fn a_503_is_retried_over_the_same_client() {
             }
         }
     };
-    let client = stack(client(Dial::serving(Router::new().fallback(any(failing)))));
+    let client = stack(client(serving(Router::new().fallback(any(failing)))));
     assert_eq!(client.oneshot(get()).await.unwrap().status(), 200);
 }
 
@@ -83,7 +83,7 @@ async fn a_503_is_retried_over_the_same_client() {
 #[tokio::test(start_paused = true)]
 async fn what_never_left_is_sent_again_and_counts_for_nothing() {
     let dials = Arc::new(AtomicUsize::new(0));
-    let server = Dial::serving(greeting());
+    let server = serving(greeting());
     let flaky = Dial::new(move || match dials.fetch_add(1, Ordering::SeqCst) {
         0 | 1 => Err(io::Error::from(io::ErrorKind::ConnectionRefused)),
         _ => server.dial(),

@@ -14,15 +14,15 @@ use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
 
-use crate::support::{Dial, client, now};
-use crate::{get, greeting, millis};
+use crate::support::{client, now};
+use crate::{get, greeting, millis, serving};
 
 /// tower-http's timeout answers with a body of its own: the client's must have a default.
 fn with_default_body(
     app: Router,
 ) -> impl Service<Request<Full<Bytes>>, Response = Response<Body>, Error = Error, Future: Send> + Clone
 {
-    client(Dial::serving(app)).map_response(|response: Response<_>| response.map(Body::new))
+    client(serving(app)).map_response(|response: Response<_>| response.map(Body::new))
 }
 
 #[tokio::test(start_paused = true)]
@@ -37,7 +37,7 @@ async fn the_layers_work_under_trace_and_decompression() {
         .layer(RetryLayer::new(RetryPolicy::default()))
         .layer(RateLimitLayer::new(Quota::per_second(100)))
         .layer(ConcurrencyLayer::new(1))
-        .service(client(Dial::serving(app)));
+        .service(client(serving(app)));
     for _ in 0..3 {
         let response = client.clone().oneshot(get()).await.unwrap();
         let Ok(body) = response.into_body().collect().await else {

@@ -6,16 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::Router;
 use bytes::Bytes;
 use http::Uri;
 use http_body_util::Full;
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper::server::conn::http1;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower::Service;
 
@@ -70,18 +67,6 @@ impl Dial {
         dial: impl Fn() -> io::Result<T> + Send + Sync + 'static,
     ) -> Self {
         Self(Arc::new(move || Ok(Box::new(dial()?))))
-    }
-
-    /// Every connection is served by a clone of `app`.
-    pub(crate) fn serving(app: Router) -> Self {
-        Self::new(move || {
-            let (near, far) = tokio::io::duplex(64 * 1024);
-            let service = TowerToHyperService::new(app.clone());
-            let mut server = http1::Builder::new();
-            server.timer(TokioTimer::new()).auto_date_header(false);
-            tokio::spawn(server.serve_connection(TokioIo::new(far), service));
-            Ok(near)
-        })
     }
 
     pub(crate) fn dial(&self) -> io::Result<Box<dyn Stream>> {

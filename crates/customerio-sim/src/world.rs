@@ -60,18 +60,13 @@ impl World {
         operations: Vec<Result<Operation, Refusal>>,
     ) -> Vec<(usize, Refusal)> {
         let ledger = &mut self.state().ledger;
-        let refused = |(index, operation): (usize, Result<Operation, Refusal>)| match operation {
-            Ok(operation) => {
-                ledger.apply(operation);
-                None
+        let mut refusals = Vec::new();
+        for (index, operation) in operations.into_iter().enumerate() {
+            match operation {
+                Ok(operation) => ledger.apply(operation),
+                Err(refusal) => refusals.push((index, refusal)),
             }
-            Err(refusal) => Some((index, refusal)),
-        };
-        let refusals: Vec<_> = operations
-            .into_iter()
-            .enumerate()
-            .filter_map(refused)
-            .collect();
+        }
         ledger.tally().rejected += refusals.len() as u64;
         refusals
     }

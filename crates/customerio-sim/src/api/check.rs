@@ -85,7 +85,7 @@ pub(super) fn event(mut from: Map<String, Value>, payload: &str) -> Result<Track
         return Err(Refusal::invalid(payload, message));
     }
     Ok(Tracked {
-        id: optional_string(&from, "id")?,
+        id: optional_string(&from, "id")?.filter(|id| !id.is_empty()),
         name,
         timestamp: timestamp(&from)?,
         attributes,

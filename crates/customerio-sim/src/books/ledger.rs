@@ -182,7 +182,3 @@ impl Ledger {
         Some(self.people.entry(identifier).or_default())
     }
 }
-
-#[cfg(test)]
-#[path = "ledger_tests.rs"]
-mod tests;

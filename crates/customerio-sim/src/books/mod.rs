@@ -3,6 +3,8 @@
 mod busiest;
 mod ledger;
 mod records;
+#[cfg(test)]
+mod tests;
 mod totals;
 mod trace;
 

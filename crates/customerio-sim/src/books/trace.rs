@@ -29,13 +29,9 @@ impl Trace {
         }
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.arrivals.len() >= self.most
-    }
-
     /// Keeps `arrival` unless the trace is full.
     pub(crate) fn record(&mut self, arrival: impl FnOnce() -> Arrival) {
-        if !self.is_full() {
+        if self.arrivals.len() < self.most {
             self.arrivals.push(arrival());
         }
     }

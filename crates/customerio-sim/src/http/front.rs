@@ -11,7 +11,7 @@ use axum::response::Response;
 use super::reply;
 use crate::books::Arrival;
 use crate::limit::Verdict;
-use crate::weather::{Mishap, When};
+use crate::weather::{Failure, Instead, Mishap, When};
 use crate::world::World;
 
 /// What every request to the API meets: the way in, the gateway, the counter, the API, the way out.
@@ -30,7 +30,8 @@ pub(super) async fn front(
     pass(fate.way_in).await;
     let mut response = match fate.mishap {
         Some(Mishap::Gateway) => bad_gateway(&world),
-        mishap => counted(&world, mishap, request, next).await,
+        Some(Mishap::Failure(failure)) => counted(&world, Some(failure), request, next).await,
+        None => counted(&world, None, request, next).await,
     };
     response.headers_mut().insert(DATE, world.date());
     pass(fate.way_out).await;
@@ -55,11 +56,16 @@ fn bad_gateway(world: &World) -> Response {
     reply::bad_gateway()
 }
 
-async fn counted(world: &World, mishap: Option<Mishap>, request: Request, next: Next) -> Response {
+async fn counted(
+    world: &World,
+    failure: Option<Failure>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let (at, verdict) = world.arrive();
     let response = match verdict {
-        Verdict::Admitted => answered(world, mishap, request, next).await,
+        Verdict::Admitted => answered(world, failure, request, next).await,
         Verdict::Refused { wait } => throttled(world, wait),
     };
     world.record(|| arrival(at, &method, &uri, &response));
@@ -71,16 +77,19 @@ fn throttled(world: &World, wait: Duration) -> Response {
     world.throttle.refuse(wait)
 }
 
-async fn answered(world: &World, mishap: Option<Mishap>, request: Request, next: Next) -> Response {
-    match mishap {
-        None => api(world, request, next).await,
-        Some(mishap) => {
-            if happens(mishap) == When::AfterEffect {
-                let _lost = api(world, request, next).await;
-            }
-            broken(world, mishap)
-        }
+async fn answered(
+    world: &World,
+    failure: Option<Failure>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(failure) = failure else {
+        return api(world, request, next).await;
+    };
+    if failure.when == When::AfterEffect {
+        let _lost = api(world, request, next).await;
     }
+    failed(world, failure.instead)
 }
 
 async fn api(world: &World, request: Request, next: Next) -> Response {
@@ -95,40 +104,26 @@ async fn api(world: &World, request: Request, next: Next) -> Response {
     response
 }
 
-fn happens(mishap: Mishap) -> When {
-    match mishap {
-        Mishap::Gateway => When::BeforeEffect,
-        Mishap::Reset(when) | Mishap::Status { when, .. } => when,
-    }
-}
-
-fn broken(world: &World, mishap: Mishap) -> Response {
-    match mishap {
-        Mishap::Gateway => bad_gateway(world),
-        Mishap::Reset(_) => {
-            world.books(|books| books.tally().resets += 1);
-            reply::dropped()
-        }
-        Mishap::Status {
+fn failed(world: &World, instead: Instead) -> Response {
+    world.books(|books| match instead {
+        Instead::Reset => books.tally().resets += 1,
+        Instead::Status {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            ..
+        } => books.tally().throttled += 1,
+        Instead::Status { .. } => books.tally().errors += 1,
+    });
+    match instead {
+        Instead::Reset => reply::dropped(),
+        Instead::Status {
             status,
             retry_after,
-            ..
-        } => {
-            world.books(|books| match status {
-                StatusCode::TOO_MANY_REQUESTS => books.tally().throttled += 1,
-                _ => books.tally().errors += 1,
-            });
-            reply::scripted(status, retry_after)
-        }
+        } => reply::scripted(status, retry_after),
     }
 }
 
 fn arrival(at: Duration, method: &Method, uri: &Uri, response: &Response) -> Arrival {
-    let status = if reply::is_dropped(response) {
-        None
-    } else {
-        Some(response.status().as_u16())
-    };
+    let status = (!reply::is_dropped(response)).then(|| response.status().as_u16());
     Arrival {
         at,
         method: method.to_string(),

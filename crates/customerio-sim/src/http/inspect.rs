@@ -15,9 +15,10 @@ use crate::world::World;
 /// Shows the books. Requests here are neither limited nor counted, and meet no weather.
 pub(super) fn routes() -> Router<Arc<World>> {
     Router::new()
-        .route("/_sim/books", get(books))
-        .route("/_sim/people/{identifier}", get(person))
-        .route("/_sim/events/{id}", get(event))
+        .route("/books", get(books))
+        .route("/people/{identifier}", get(person))
+        .route("/events/{id}", get(event))
+        .fallback(unknown)
 }
 
 async fn books(State(world): State<Arc<World>>) -> Response {
@@ -33,6 +34,10 @@ async fn person(State(world): State<Arc<World>>, Path(identifier): Path<String>)
 
 async fn event(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
     found(world.books(|books| books.event(&id).cloned()).as_ref())
+}
+
+async fn unknown() -> Response {
+    found(None::<&()>)
 }
 
 fn found(record: Option<&impl Serialize>) -> Response {

@@ -23,7 +23,8 @@ pub(crate) fn router(world: &Arc<World>) -> Router {
         .nest("/api/v2", v2_routes())
         .fallback(not_found)
         .layer(front);
-    api.merge(inspect::routes()).with_state(Arc::clone(world))
+    api.nest("/_sim", inspect::routes())
+        .with_state(Arc::clone(world))
 }
 
 type Shared = State<Arc<World>>;

@@ -28,19 +28,17 @@ impl Dice {
     pub(crate) fn draw(&mut self) -> Fate {
         let mut way_in = self.transit();
         let mut way_out = self.transit();
-        let (stalls, stalls_on_the_way_in) = (self.happens(self.weather.stall.chance), self.coin());
-        if stalls {
-            let stalled = if stalls_on_the_way_in {
-                &mut way_in
-            } else {
-                &mut way_out
-            };
-            *stalled += self.weather.stall.length;
+        let (stalls, inward) = (self.happens(self.weather.stall.chance), self.coin());
+        match (stalls, inward) {
+            (true, true) => way_in += self.weather.stall.length,
+            (true, false) => way_out += self.weather.stall.length,
+            (false, _) => {}
         }
+        let mishap = self.mishap();
         Fate {
             way_in,
             way_out,
-            mishap: self.mishap(),
+            mishap,
         }
     }
 
@@ -49,31 +47,30 @@ impl Dice {
         let outage = self.happens(self.weather.outage.chance);
         let error = self.happens(self.weather.error);
         let reset = self.happens(self.weather.reset);
-        let status = self.error_status();
-        let when = if self.coin() {
-            When::BeforeEffect
-        } else {
-            When::AfterEffect
-        };
+        let (status, when) = (self.error_status(), self.when());
         match () {
             () if gateway => Some(Mishap::Gateway),
             () if outage => Some(self.outage()),
-            () if error => Some(Mishap::Status {
-                status,
-                retry_after: None,
-                when,
-            }),
-            () if reset => Some(Mishap::Reset(when)),
+            () if error => Some(Mishap::status(when, status, None)),
+            () if reset => Some(Mishap::reset(when)),
             () => None,
         }
     }
 
     fn outage(&self) -> Mishap {
-        let retry_after = Some(self.weather.outage.retry_after);
-        Mishap::Status {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            retry_after,
-            when: When::BeforeEffect,
+        let pause = self.weather.outage.retry_after;
+        Mishap::status(
+            When::BeforeEffect,
+            StatusCode::SERVICE_UNAVAILABLE,
+            Some(pause),
+        )
+    }
+
+    fn when(&mut self) -> When {
+        if self.coin() {
+            When::BeforeEffect
+        } else {
+            When::AfterEffect
         }
     }
 
@@ -106,7 +103,7 @@ impl Dice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weather::{Outage, Stall};
+    use crate::weather::{Instead, Outage, Stall};
 
     fn stormy() -> Weather {
         let chance = |probability| Chance::new(probability).unwrap();
@@ -206,43 +203,58 @@ mod tests {
     #[test]
     fn every_mishap_strikes_as_often_as_it_should() {
         let chance = Chance::new(0.1).unwrap();
+        let failure = |mishap: &Mishap, is_it: fn(&Instead) -> bool| match mishap {
+            Mishap::Failure(failure) => is_it(&failure.instead),
+            Mishap::Gateway => false,
+        };
         check(Weather::calm().gateway(chance), |mishap| {
             *mishap == Mishap::Gateway
         });
         check(Weather::calm().reset(chance), |mishap| {
-            matches!(mishap, Mishap::Reset(_))
+            failure(mishap, |instead| *instead == Instead::Reset)
         });
         check(Weather::calm().error(chance), |mishap| {
-            matches!(
-                mishap,
-                Mishap::Status {
-                    retry_after: None,
-                    ..
-                }
-            )
+            failure(mishap, |instead| {
+                matches!(
+                    instead,
+                    Instead::Status {
+                        retry_after: None,
+                        ..
+                    }
+                )
+            })
         });
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        let outage = Mishap::status(When::BeforeEffect, unavailable, Some(2));
         check(Weather::calm().outage(Outage::new(chance, 2)), |mishap| {
-            matches!(
-                mishap,
-                Mishap::Status {
-                    retry_after: Some(2),
-                    when: When::BeforeEffect,
-                    ..
-                }
-            )
+            *mishap == outage
         });
     }
 
-    #[test]
-    fn errors_and_resets_strike_before_and_after_the_effect() {
-        let fates = trace(Weather::calm().reset(Chance::ALWAYS), 7);
-        let before = fates
+    /// How many of 10,000 requests meet exactly this mishap.
+    fn count(weather: Weather, mishap: Mishap) -> usize {
+        let fates = trace(weather, 7);
+        fates
             .iter()
-            .filter(|fate| fate.mishap == Some(Mishap::Reset(When::BeforeEffect)))
-            .count();
-        assert!(
-            (4_800..5_200).contains(&before),
-            "{before} of 10,000 before the effect"
-        );
+            .filter(|fate| fate.mishap == Some(mishap))
+            .count()
+    }
+
+    #[test]
+    fn resets_strike_before_and_after_the_effect_evenly() {
+        for when in [When::BeforeEffect, When::AfterEffect] {
+            let struck = count(Weather::calm().reset(Chance::ALWAYS), Mishap::reset(when));
+            assert!((4_800..5_200).contains(&struck), "{struck} {when:?}");
+        }
+    }
+
+    #[test]
+    fn errors_are_of_three_kinds_evenly() {
+        for status in [500, 503, 504] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let mishap = Mishap::status(When::AfterEffect, status, None);
+            let struck = count(Weather::calm().error(Chance::ALWAYS), mishap);
+            assert!((1_550..1_780).contains(&struck), "{struck} of {status}");
+        }
     }
 }

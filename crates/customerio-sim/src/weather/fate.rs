@@ -14,16 +14,46 @@ pub(crate) struct Fate {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mishap {
+    /// Behind the counter.
+    Failure(Failure),
     /// Answered in front of the counter.
     Gateway,
-    /// The connection drops.
-    Reset(When),
-    /// Answered in the API's place.
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) when: When,
+    pub(crate) instead: Instead,
+}
+
+/// What the client gets in place of the API's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Instead {
+    /// Nothing: the connection drops.
+    Reset,
     Status {
         status: StatusCode,
         retry_after: Option<u32>,
-        when: When,
     },
+}
+
+impl Mishap {
+    pub(super) const fn reset(when: When) -> Self {
+        Self::Failure(Failure {
+            when,
+            instead: Instead::Reset,
+        })
+    }
+
+    pub(super) const fn status(when: When, status: StatusCode, retry_after: Option<u32>) -> Self {
+        Self::Failure(Failure {
+            when,
+            instead: Instead::Status {
+                status,
+                retry_after,
+            },
+        })
+    }
 }
 
 /// Where something breaks: before the API acted on the request, or after.

@@ -9,6 +9,6 @@ mod script;
 pub use chance::Chance;
 pub(crate) use dice::Dice;
 pub use fate::When;
-pub(crate) use fate::{Fate, Mishap};
+pub(crate) use fate::{Failure, Fate, Instead, Mishap};
 pub use forecast::{Outage, Stall, Weather};
 pub use script::{Script, Step};

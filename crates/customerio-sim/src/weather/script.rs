@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 
-use super::fate::{Fate, Mishap, When};
+use super::fate::{Failure, Fate, Instead, Mishap, When};
 use crate::setting::LONGEST;
 
 /// What happens to the first requests, one step each, in the order in which they arrive.
@@ -76,16 +76,16 @@ impl Step {
             "{status} is no status of a final answer"
         );
         let status = StatusCode::from_u16(status).expect("a number from 200 to 599 is a status");
-        Self::with(Mishap::Status {
-            status,
-            retry_after: None,
-            when: When::BeforeEffect,
-        })
+        Self::with(Mishap::status(When::BeforeEffect, status, None))
     }
 
     /// Adds `Retry-After` in seconds to a [`status`](Self::status) and changes no other step.
     pub fn retry_after(mut self, seconds: u32) -> Self {
-        if let Some(Mishap::Status { retry_after, .. }) = &mut self.mishap {
+        if let Some(Mishap::Failure(Failure {
+            instead: Instead::Status { retry_after, .. },
+            ..
+        })) = &mut self.mishap
+        {
             *retry_after = Some(seconds);
         }
         self
@@ -93,7 +93,7 @@ impl Step {
 
     /// Drops the connection without an answer.
     pub const fn reset(when: When) -> Self {
-        Self::with(Mishap::Reset(when))
+        Self::with(Mishap::reset(when))
     }
 
     /// Answers 502 with an HTML page, in front of the counter.
@@ -144,7 +144,7 @@ mod tests {
         let second = script.play(drawn.clone());
         assert_eq!(
             (second.mishap, second.way_in),
-            (Some(Mishap::Reset(When::BeforeEffect)), drawn.way_in)
+            (Some(Mishap::reset(When::BeforeEffect)), drawn.way_in)
         );
         assert_eq!(script.play(drawn.clone()), drawn);
     }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use customerio_sim::{Limit, Simulator};
+use customerio_sim::{Chance, Limit, Simulator, Weather};
 use hyper::Method;
 use serde_json::json;
 
@@ -23,6 +23,27 @@ async fn the_books_are_shown_and_showing_them_is_neither_counted_nor_limited() {
         });
         assert_eq!(books, expected);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_under_sim_is_counted_or_meets_the_weather() {
+    let weather = Weather::calm()
+        .gateway(Chance::ALWAYS)
+        .latency(Duration::from_secs(1));
+    let simulator = Simulator::builder().weather(weather).build();
+    let mut client = Client::pipe(&simulator).await;
+    for (method, path, status) in [
+        (Method::GET, "/_sim/books", 200),
+        (Method::POST, "/_sim/books", 405),
+        (Method::GET, "/_sim/nothing", 404),
+    ] {
+        let answer = client.call(method, path, &json!(null)).await;
+        assert_eq!(answer.status, status, "{path}");
+    }
+    assert_eq!(
+        (simulator.books().requests, simulator.books().gateway),
+        (0, 0)
+    );
 }
 
 #[tokio::test(start_paused = true)]

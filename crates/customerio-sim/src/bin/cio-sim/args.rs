@@ -64,7 +64,7 @@ pub(crate) struct Args {
 
     /// How often the answer is 503 with Retry-After, and its whole seconds, such as 1%:2s.
     #[arg(long, value_name = "CHANCE:TIME")]
-    unavailable: Option<Outage>,
+    outage: Option<Outage>,
 
     /// Draws all of the above from this number.
     #[arg(long, default_value_t = 0)]
@@ -121,7 +121,7 @@ impl Args {
         if let Some(stall) = self.stall {
             weather = weather.stall(stall);
         }
-        if let Some(outage) = self.unavailable {
+        if let Some(outage) = self.outage {
             weather = weather.outage(outage);
         }
         weather
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn every_weather_flag_has_its_effect() {
         let flags = "cio-sim --latency 20ms --jitter 50ms --stall 1%:300ms --reset 0.1% --error 1% --gateway-502 2% \
-                     --unavailable 1%:2s";
+                     --outage 1%:2s";
         let chance = |text: &str| text.parse::<Chance>().unwrap();
         let expected = Weather::calm()
             .latency(Duration::from_millis(20))

@@ -35,8 +35,8 @@ async fn run(args: Args) -> io::Result<()> {
                 format!("cannot listen on {listen}: {error}; choose another --listen"),
             )
         })?;
-    say(&server.url())?;
-    tokio::signal::ctrl_c().await?;
+    // In this order: whoever has read the URL may interrupt at once.
+    tokio::try_join!(tokio::signal::ctrl_c(), async { say(&server.url()) })?;
     server.shutdown().await;
     say(&books(&simulator)?)
 }

@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use super::*;
-use crate::api::v1;
+use super::{Dedupe, Ledger};
+use crate::api::{Identifier, v1};
 
 fn books(dedupe: Dedupe) -> Ledger {
     Ledger::new(dedupe, Duration::from_secs(1))

@@ -1,0 +1,247 @@
+use std::{error, fmt};
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::Operation;
+
+/// The documented 500 kB of one batch, read as thousands for safety.
+const MAX_BATCH: usize = 500_000;
+
+const OPEN: &[u8] = br#"{"batch":["#;
+const CLOSE: &[u8] = b"]}";
+
+/// Collects operations for one request, up to 500,000 bytes.
+///
+/// ```
+/// use customerio::{Batch, Operation, Attributes, Person};
+/// let mut batch = Batch::with_capacity(1);
+/// let operation = Operation::identify(&Person::id("u1")?, &Attributes::new())?;
+/// assert!(batch.push(operation.clone()).is_ok());
+/// assert!(batch.push(operation).unwrap_err().is_full());
+/// # Ok::<(), customerio::InvalidInput>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Batch {
+    operations: Vec<Operation>,
+    /// The bytes of the operations, without what stands around and between them.
+    bytes: usize,
+    max_items: usize,
+}
+
+impl Batch {
+    /// Returns an empty batch that is bounded by its bytes only.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_capacity(usize::MAX)
+    }
+
+    /// Returns an empty batch that also takes at most `items` operations.
+    #[must_use]
+    pub fn with_capacity(items: usize) -> Self {
+        Self {
+            operations: Vec::new(),
+            bytes: 0,
+            max_items: items,
+        }
+    }
+
+    /// Adds an operation at the end.
+    ///
+    /// # Errors
+    ///
+    /// The batch is full, or the operation goes alone. The error hands the operation back.
+    pub fn push(&mut self, operation: Operation) -> Result<(), NotAdded> {
+        if operation.goes_alone() {
+            return Err(NotAdded {
+                operation,
+                reason: Reason::Alone,
+            });
+        }
+        if !self.has_room(operation.size()) {
+            return Err(NotAdded {
+                operation,
+                reason: Reason::Full,
+            });
+        }
+        self.bytes += operation.size();
+        self.operations.push(operation);
+        Ok(())
+    }
+
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        let commas = self.len();
+        let size = OPEN.len() + self.bytes + commas + bytes + CLOSE.len();
+        self.len() < self.max_items && size <= MAX_BATCH
+    }
+
+    /// Returns the operations in their order.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// Returns the number of operations.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// Returns whether the batch holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    /// Returns the bytes of the body as it would be sent now, at most 500,000.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        OPEN.len() + self.bytes + self.len().saturating_sub(1) + CLOSE.len()
+    }
+
+    pub(crate) fn body(&self) -> Bytes {
+        let mut body = BytesMut::with_capacity(self.size());
+        body.put_slice(OPEN);
+        for (index, operation) in self.operations.iter().enumerate() {
+            if index > 0 {
+                body.put_u8(b',');
+            }
+            body.put_slice(operation.json());
+        }
+        body.put_slice(CLOSE);
+        body.freeze()
+    }
+
+    /// Splits into two halves that keep the order.
+    pub(crate) fn halves(mut self) -> [Self; 2] {
+        let right = self.operations.split_off(self.len() / 2);
+        [self.operations, right].map(|operations| Self {
+            bytes: operations.iter().map(Operation::size).sum(),
+            operations,
+            max_items: self.max_items,
+        })
+    }
+
+    pub(crate) fn into_operations(self) -> Vec<Operation> {
+        self.operations
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Hands back an operation that a batch did not take.
+#[derive(Debug)]
+pub struct NotAdded {
+    operation: Operation,
+    reason: Reason,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Reason {
+    Alone,
+    Full,
+}
+
+impl NotAdded {
+    /// Returns whether the batch is full: send it, and start another.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.reason == Reason::Full
+    }
+
+    /// Returns whether the operation must be a request of its own.
+    #[must_use]
+    pub fn goes_alone(&self) -> bool {
+        self.reason == Reason::Alone
+    }
+
+    /// Returns the operation.
+    #[must_use]
+    pub fn into_operation(self) -> Operation {
+        self.operation
+    }
+}
+
+impl fmt::Display for NotAdded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.reason {
+            Reason::Alone => "the operation cannot share a request; send it alone",
+            Reason::Full => "the batch is full; send it and start another",
+        })
+    }
+}
+
+impl error::Error for NotAdded {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Attributes, Person};
+
+    fn operation(value: usize) -> Operation {
+        let mut attributes = Attributes::new();
+        attributes.insert("a", "x".repeat(value)).unwrap();
+        Operation::identify(&Person::id("u1").unwrap(), &attributes).unwrap()
+    }
+
+    #[test]
+    fn a_batch_fills_up_to_its_last_byte() {
+        let fixed = operation(1).size() - 1;
+        let each = fixed + 1_000;
+        let count = (MAX_BATCH - OPEN.len() - CLOSE.len()) / (each + 1);
+        let mut batch = Batch::new();
+        for _ in 0..count {
+            batch.push(operation(1_000)).unwrap();
+        }
+        let rest = MAX_BATCH - batch.size() - 1;
+        assert!(
+            batch
+                .push(operation(rest - fixed + 1))
+                .unwrap_err()
+                .is_full()
+        );
+        batch.push(operation(rest - fixed)).unwrap();
+        assert_eq!((batch.size(), batch.body().len()), (MAX_BATCH, MAX_BATCH));
+    }
+
+    #[test]
+    fn what_goes_alone_is_handed_back() {
+        let deletion = Operation::delete(&Person::id("u1").unwrap()).unwrap();
+        let refused = Batch::new().push(deletion).unwrap_err();
+        assert!(refused.goes_alone() && !refused.is_full());
+        assert!(refused.into_operation().goes_alone());
+    }
+
+    #[test]
+    fn bodies_are_the_operations_joined() {
+        let mut batch = Batch::new();
+        assert_eq!(batch.body(), r#"{"batch":[]}"#);
+        batch.push(operation(1)).unwrap();
+        batch.push(operation(2)).unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&batch.body()).unwrap();
+        assert_eq!(body["batch"][1]["attributes"]["a"], "xx");
+        assert_eq!(batch.body().len(), batch.size());
+    }
+
+    #[test]
+    fn halves_keep_order_and_size() {
+        let mut batch = Batch::new();
+        for size in 1..=3 {
+            batch.push(operation(size)).unwrap();
+        }
+        let [left, right] = batch.halves();
+        let sizes = |batch: &Batch| {
+            batch
+                .operations()
+                .iter()
+                .map(Operation::size)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(&left), [operation(1).size()]);
+        assert_eq!(sizes(&right), [operation(2).size(), operation(3).size()]);
+        assert_eq!(right.size(), right.body().len());
+    }
+}

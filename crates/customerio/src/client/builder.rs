@@ -1,0 +1,191 @@
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use tower::Service;
+use tower_pace::{ConcurrencyLayer, RetryLayer, RetryPolicy};
+
+use super::ids::FreshIds;
+use super::stack::{Layers, Stack};
+use super::transport::{http, https, hyper_client};
+use super::{BuildError, Client, Limits};
+use crate::{Credentials, Endpoint, InvalidInput, Region};
+
+/// Collects the settings of a [`Client`].
+///
+/// ```
+/// use customerio::client::Client;
+/// use customerio::Credentials;
+///
+/// let insecure = Client::builder()
+///     .credentials(Credentials::new("site", "key")?)
+///     .base_url("http://example.com")
+///     .build();
+/// assert_eq!(insecure.unwrap_err().invalid_input().unwrap().field(), "base URL");
+/// # Ok::<(), customerio::InvalidInput>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ClientBuilder {
+    credentials: Option<Credentials>,
+    region: Region,
+    base_url: Option<String>,
+    limits: Limits,
+    retry: RetryPolicy,
+    jitter_seed: Option<u64>,
+    concurrency: usize,
+    timeout: Duration,
+}
+
+impl ClientBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            credentials: None,
+            region: Region::default(),
+            base_url: None,
+            limits: Limits::documented(),
+            retry: RetryPolicy::default(),
+            jitter_seed: None,
+            concurrency: 64,
+            timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// Sets as whom to send. There is no default.
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// Sets the region of the account; by default [`Region::Us`].
+    pub fn region(mut self, region: Region) -> Self {
+        self.region = region;
+        self
+    }
+
+    /// Sets another base URL than that of the region: https, or http to the loopback.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// Sets the limits; by default [`Limits::documented`]. Clients made from clones of one value share them.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets how often a request is sent again, and after which wait; by default [`RetryPolicy::default`].
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Seeds the jitter of the waits between attempts, so that a test sees the same ones each time; by default the system does.
+    pub fn jitter_seed(mut self, seed: u64) -> Self {
+        self.jitter_seed = Some(seed);
+        self
+    }
+
+    /// Sets how many requests may be in flight at once; by default 64.
+    pub fn concurrency(mut self, limit: usize) -> Self {
+        self.concurrency = limit;
+        self
+    }
+
+    /// Sets how long one attempt may take, from its departure to the last byte of the answer; by default 10 s.
+    ///
+    /// Waiting for a turn does not count. Half of it is the timeout for connecting.
+    pub fn timeout(mut self, attempt: Duration) -> Self {
+        self.timeout = attempt;
+        self
+    }
+
+    /// Returns a client that sends by HTTP/2 or HTTP/1.1 over pooled connections. No runtime is needed yet.
+    ///
+    /// # Errors
+    ///
+    /// There are no credentials, the base URL is refused by [`Endpoint::new`], the concurrency or the timeout is
+    /// zero, or the system offers no certificates for TLS or no randomness.
+    pub fn build(self) -> Result<Client, BuildError> {
+        let timeout = self.timeout;
+        self.assemble(|endpoint, layers| {
+            if !endpoint.is_https() {
+                return Ok(layers.over(hyper_client(http(timeout))));
+            }
+            let connector = https(timeout).map_err(BuildError::tls)?;
+            Ok(layers.over(hyper_client(connector)))
+        })
+    }
+
+    /// Returns a client that sends through `service`, which stands where hyper's client stands otherwise.
+    ///
+    /// The service must not retry, queue or follow redirects: the limit holds for what it is given.
+    ///
+    /// # Errors
+    ///
+    /// As for [`build`](Self::build), except for TLS.
+    pub fn build_with<S, B>(self, service: S) -> Result<Client, BuildError>
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        self.assemble(|_, layers| Ok(layers.over(service)))
+    }
+
+    fn assemble(
+        self,
+        stack: impl FnOnce(&Endpoint, &Layers) -> Result<Stack, BuildError>,
+    ) -> Result<Client, BuildError> {
+        let layers = self.layers()?;
+        let endpoint = self.endpoint()?;
+        let ids = Arc::new(FreshIds::from_system().map_err(BuildError::randomness)?);
+        let stack = stack(&endpoint, &layers)?;
+        Ok(Client::new(endpoint, layers, ids, stack))
+    }
+
+    fn layers(&self) -> Result<Layers, InvalidInput> {
+        if self.concurrency == 0 {
+            return Err(InvalidInput::malformed(
+                "concurrency",
+                "is 0, which lets nothing through; give at least 1",
+            ));
+        }
+        if self.timeout.is_zero() {
+            return Err(InvalidInput::malformed(
+                "timeout",
+                "is 0, which fails every attempt; give some seconds",
+            ));
+        }
+        let retry = RetryLayer::new(self.retry);
+        Ok(Layers {
+            retry: match self.jitter_seed {
+                Some(seed) => retry.seed(seed),
+                None => retry,
+            },
+            limit: self.limits.layer(),
+            concurrency: ConcurrencyLayer::new(self.concurrency),
+            timeout: self.timeout,
+            counters: Arc::default(),
+        })
+    }
+
+    fn endpoint(self) -> Result<Endpoint, InvalidInput> {
+        let credentials = self.credentials.ok_or_else(|| {
+            InvalidInput::malformed(
+                "credentials",
+                "are missing; give a site id and a Track API key",
+            )
+        })?;
+        match self.base_url {
+            Some(url) => Endpoint::new(&url, credentials),
+            None => Ok(Endpoint::for_region(self.region, credentials)),
+        }
+    }
+}

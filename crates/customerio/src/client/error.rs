@@ -1,0 +1,165 @@
+use std::error::Error as StdError;
+use std::{fmt, io};
+
+use http::StatusCode;
+use rand::rngs::SysError;
+
+use crate::{Cause, InvalidInput, Outcome, Region, Rejection};
+
+/// Says why one operation was not accepted.
+///
+/// You must not depend on the exact words; ask the predicates.
+#[derive(Clone, Debug)]
+pub struct Error(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    NotSent(Cause),
+    Rejected(Rejection),
+    Unknown(Cause),
+}
+
+impl Error {
+    /// Turns the outcome of one operation into a result.
+    pub(super) fn check(outcome: Outcome) -> Result<(), Self> {
+        match outcome {
+            Outcome::Accepted => Ok(()),
+            Outcome::NotSent(cause) => Err(Self(Kind::NotSent(cause))),
+            Outcome::Rejected(rejection) => Err(Self(Kind::Rejected(rejection))),
+            Outcome::Unknown(cause) => Err(Self(Kind::Unknown(cause))),
+        }
+    }
+
+    fn cause(&self) -> Option<&Cause> {
+        match &self.0 {
+            Kind::NotSent(cause) | Kind::Unknown(cause) => Some(cause),
+            Kind::Rejected(_) => None,
+        }
+    }
+
+    /// Returns whether the operation was refused, by this crate's checks or by the API, and will be refused again.
+    #[must_use]
+    pub fn is_rejected(&self) -> bool {
+        self.rejection().is_some()
+    }
+
+    /// Returns why the operation was refused, if it was.
+    #[must_use]
+    pub fn rejection(&self) -> Option<&Rejection> {
+        match &self.0 {
+            Kind::Rejected(rejection) => Some(rejection),
+            Kind::NotSent(_) | Kind::Unknown(_) => None,
+        }
+    }
+
+    /// Returns whether the API turned the last attempt away because there were too many requests.
+    #[must_use]
+    pub fn is_throttled(&self) -> bool {
+        self.cause().is_some_and(Cause::is_throttled)
+    }
+
+    /// Returns whether the API refused the credentials.
+    #[must_use]
+    pub fn is_credentials(&self) -> bool {
+        self.cause().is_some_and(Cause::is_credentials)
+    }
+
+    /// Returns the region to set instead, if the API redirected to it.
+    #[must_use]
+    pub fn region(&self) -> Option<Region> {
+        self.cause().and_then(Cause::region)
+    }
+
+    /// Returns whether the operation may have had an effect in spite of the error.
+    #[must_use]
+    pub fn may_have_been_applied(&self) -> bool {
+        matches!(self.0, Kind::Unknown(_))
+    }
+
+    /// Returns the status of the last response, if there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        match &self.0 {
+            Kind::NotSent(cause) | Kind::Unknown(cause) => cause.status(),
+            Kind::Rejected(rejection) => rejection.status(),
+        }
+    }
+}
+
+impl From<InvalidInput> for Error {
+    fn from(input: InvalidInput) -> Self {
+        Self(Kind::Rejected(input.into()))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::NotSent(_) => f.write_str("the operation was not sent"),
+            Kind::Rejected(rejection) => rejection.fmt(f),
+            Kind::Unknown(_) => f.write_str("it is not known whether the operation arrived"),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.cause().map(|cause| cause as &(dyn StdError + 'static))
+    }
+}
+
+/// Says why no client could be built.
+#[derive(Debug)]
+pub struct BuildError(Build);
+
+#[derive(Debug)]
+enum Build {
+    Input(InvalidInput),
+    Randomness(SysError),
+    Tls(io::Error),
+}
+
+impl BuildError {
+    pub(super) fn randomness(error: SysError) -> Self {
+        Self(Build::Randomness(error))
+    }
+
+    pub(super) fn tls(error: io::Error) -> Self {
+        Self(Build::Tls(error))
+    }
+
+    /// Returns which setting is wrong, if one is.
+    #[must_use]
+    pub fn invalid_input(&self) -> Option<&InvalidInput> {
+        match &self.0 {
+            Build::Input(input) => Some(input),
+            Build::Randomness(_) | Build::Tls(_) => None,
+        }
+    }
+}
+
+impl From<InvalidInput> for BuildError {
+    fn from(input: InvalidInput) -> Self {
+        Self(Build::Input(input))
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Build::Input(input) => input.fmt(f),
+            Build::Randomness(_) => f.write_str("the system gives no randomness for event ids"),
+            Build::Tls(_) => f.write_str("TLS cannot be set up; check the system's certificates"),
+        }
+    }
+}
+
+impl StdError for BuildError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0 {
+            Build::Input(_) => None,
+            Build::Randomness(error) => Some(error),
+            Build::Tls(error) => Some(error),
+        }
+    }
+}

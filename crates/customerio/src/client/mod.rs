@@ -1,0 +1,47 @@
+//! Sends requests through a ready-made stack: retried when that is safe, paced, bounded, timed.
+//!
+//! From outside: retry, rate limit, concurrency, and one exchange that sends a request and reads the whole answer within
+//! the attempt's timeout. So every attempt pays the limiter, waiting for a turn is no timeout, and a body that breaks off is a
+//! failed attempt. Redirects are not followed. Nothing is spawned but what hyper spawns for its connections.
+//!
+//! ```
+//! use customerio::client::{Client, Limits, Quota};
+//! use customerio::{Attributes, Credentials, Person};
+//! use tower::service_fn;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // `build()` connects to Customer.io; this service stands for it.
+//! let api = service_fn(|_| async {
+//!     Ok::<_, std::io::Error>(http::Response::new(String::from("{}")))
+//! });
+//! let client = Client::builder()
+//!     .credentials(Credentials::new("site", "key")?)
+//!     .limits(Limits::documented().ingress(Quota::per_second(100)))
+//!     .build_with(api)?;
+//!
+//! let mut attributes = Attributes::new();
+//! attributes.insert("plan", "pro")?;
+//! client.identify(&Person::id("u1")?, &attributes).await?;
+//! assert_eq!(client.stats().requests, 1);
+//! # Ok(())
+//! # }
+//! ```
+
+mod builder;
+mod error;
+mod exchange;
+mod handle;
+mod ids;
+mod limits;
+mod stack;
+mod stats;
+mod trail;
+mod transport;
+
+pub use builder::ClientBuilder;
+pub use error::{BuildError, Error};
+pub use handle::Client;
+pub use limits::Limits;
+pub use stats::Stats;
+pub use tower_pace::{Quota, RetryPolicy, UnsafeQuota};

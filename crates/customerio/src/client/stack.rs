@@ -1,0 +1,47 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceBuilder};
+use tower_pace::concurrency::PermitBody;
+use tower_pace::{ConcurrencyLayer, RateLimitLayer, RetryLayer};
+
+use super::exchange::{BoxError, Exchange};
+use super::stats::Counters;
+
+/// The one boxed service, so that the client has a type that can be named.
+pub(super) type Stack =
+    BoxCloneSyncService<Request<Full<Bytes>>, Response<PermitBody<Full<Bytes>>>, BoxError>;
+
+/// Holds what every stack of one client shares.
+#[derive(Clone, Debug)]
+pub(super) struct Layers {
+    pub(super) retry: RetryLayer,
+    pub(super) limit: RateLimitLayer,
+    pub(super) concurrency: ConcurrencyLayer,
+    pub(super) timeout: Duration,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl Layers {
+    /// Puts the layers over a transport.
+    pub(super) fn over<S, B>(&self, service: S) -> Stack
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    {
+        let counters = Arc::clone(&self.counters);
+        let stack = ServiceBuilder::new()
+            .layer(self.retry.clone())
+            .layer(self.limit.clone())
+            .layer(self.concurrency.clone())
+            .service(Exchange::new(service, self.timeout, counters));
+        BoxCloneSyncService::new(stack)
+    }
+}

@@ -1,0 +1,19 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Remembers, across the attempts at one request, whether any of them may have arrived.
+///
+/// It travels in the request's extensions. The last attempt's result alone does not tell: a timeout that is followed by a
+/// 429 leaves the operation perhaps applied.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trail(Arc<AtomicBool>);
+
+impl Trail {
+    pub(super) fn mark_may_have_arrived(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    pub(super) fn may_have_arrived(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}

@@ -1,0 +1,142 @@
+use std::{env, fmt};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{InvalidInput, Region};
+
+const SITE_ID: &str = "CUSTOMERIO_SITE_ID";
+const API_KEY: &str = "CUSTOMERIO_TRACK_API_KEY";
+const REGION: &str = "CUSTOMERIO_REGION";
+
+/// Holds the site id and the Track API key of one workspace.
+///
+/// It has no `Display` and no `Serialize`, its `Debug` shows neither part, and the key is wiped from memory when it is dropped.
+///
+/// ```
+/// use customerio::Credentials;
+/// let credentials = Credentials::new("site", "top-secret")?;
+/// assert!(!format!("{credentials:?}").contains("top-secret"));
+/// # Ok::<(), customerio::InvalidInput>(())
+/// ```
+#[derive(Clone)]
+pub struct Credentials {
+    site_id: String,
+    api_key: SecretString,
+}
+
+impl Credentials {
+    /// Takes the site id and the Track API key.
+    ///
+    /// # Errors
+    ///
+    /// Either is empty, or the site id contains `:`, which HTTP Basic cannot carry (RFC 7617, section 2).
+    pub fn new(
+        site_id: impl Into<String>,
+        api_key: impl Into<SecretString>,
+    ) -> Result<Self, InvalidInput> {
+        let (site_id, api_key) = (site_id.into(), api_key.into());
+        if site_id.is_empty() || site_id.contains(':') {
+            return Err(InvalidInput::malformed(
+                "site id",
+                "is empty or contains `:`; copy it from the workspace's API credentials",
+            ));
+        }
+        if api_key.expose_secret().is_empty() {
+            return Err(InvalidInput::malformed(
+                "Track API key",
+                "is empty; copy it from the workspace's API credentials",
+            ));
+        }
+        Ok(Self { site_id, api_key })
+    }
+
+    /// Reads `CUSTOMERIO_SITE_ID` and `CUSTOMERIO_TRACK_API_KEY` from the environment.
+    ///
+    /// # Errors
+    ///
+    /// A variable is not set, is empty or is not Unicode.
+    pub fn from_env() -> Result<Self, InvalidInput> {
+        Self::from_lookup(|name| env::var(name).ok())
+    }
+
+    fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidInput> {
+        let variable = |name| {
+            lookup(name)
+                .filter(|value| !value.is_empty())
+                .ok_or_else(|| {
+                    InvalidInput::malformed(
+                        name,
+                        "is not set in the environment; set it to the workspace's value",
+                    )
+                })
+        };
+        Self::new(variable(SITE_ID)?, variable(API_KEY)?)
+    }
+
+    /// Returns the site id, which tells workspaces apart.
+    #[must_use]
+    pub fn site_id(&self) -> &str {
+        &self.site_id
+    }
+
+    /// Makes the `Authorization` header, marked sensitive.
+    pub(crate) fn authorization(&self) -> HeaderValue {
+        let pair = Zeroizing::new(format!("{}:{}", self.site_id, self.api_key.expose_secret()));
+        let encoded = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+        let mut header = HeaderValue::from_str(&encoded).expect("base64 is visible ASCII");
+        header.set_sensitive(true);
+        header
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials([redacted])")
+    }
+}
+
+impl Region {
+    /// Reads `CUSTOMERIO_REGION` from the environment; not set or empty means [`Region::Us`].
+    ///
+    /// # Errors
+    ///
+    /// It is set to something that is no region.
+    pub fn from_env() -> Result<Self, InvalidInput> {
+        match env::var(REGION) {
+            Ok(name) if !name.is_empty() => name.parse(),
+            Ok(_) | Err(_) => Ok(Self::default()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn environment_gives_both_parts_or_names_what_is_missing() {
+        let credentials = Credentials::from_lookup(|name| Some(name.to_lowercase())).unwrap();
+        assert_eq!(credentials.site_id(), "customerio_site_id");
+        let missing =
+            Credentials::from_lookup(|name| (name == SITE_ID).then(|| "s".into())).unwrap_err();
+        assert_eq!(missing.field(), API_KEY);
+    }
+
+    #[test]
+    fn authorization_is_standard_base64_and_sensitive() {
+        let header = Credentials::new("site", "key").unwrap().authorization();
+        assert_eq!(header, "Basic c2l0ZTprZXk=");
+        assert!(header.is_sensitive());
+    }
+
+    #[test]
+    fn credentials_that_basic_cannot_carry_are_refused() {
+        for (site, key) in [("", "k"), ("a:b", "k"), ("s", "")] {
+            assert!(Credentials::new(site, key).is_err(), "{site:?} {key:?}");
+        }
+    }
+}

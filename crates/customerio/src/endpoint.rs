@@ -1,0 +1,188 @@
+use std::fmt;
+use std::net::IpAddr;
+
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Uri};
+
+use crate::{Credentials, InvalidInput, Region};
+
+/// Says where requests go, and as whom: a base URL with the credentials that may be sent there.
+#[derive(Clone)]
+pub struct Endpoint {
+    scheme: Scheme,
+    authority: Authority,
+    /// What stands before `/api/..`: empty, or a path without a slash at its end.
+    prefix: String,
+    credentials: Credentials,
+}
+
+impl Endpoint {
+    /// Returns the Track API of `region`.
+    #[must_use]
+    pub fn for_region(region: Region, credentials: Credentials) -> Self {
+        Self::new(region.track_url(), credentials).expect("a region's URL is valid")
+    }
+
+    /// Takes a base URL such as a simulator's or a proxy's.
+    ///
+    /// # Errors
+    ///
+    /// The URL is no `http` or `https` URL, carries a query or user name, or is `http` to a host
+    /// that is not the loopback (`127.0.0.0/8`, `::1`, `localhost`): the key would be readable on the way.
+    ///
+    /// ```
+    /// use customerio::{Credentials, Endpoint};
+    /// let credentials = Credentials::new("site", "key")?;
+    /// assert!(Endpoint::new("http://127.0.0.1:8080", credentials.clone()).is_ok());
+    /// assert!(Endpoint::new("http://example.com", credentials).is_err());
+    /// # Ok::<(), customerio::InvalidInput>(())
+    /// ```
+    pub fn new(base_url: &str, credentials: Credentials) -> Result<Self, InvalidInput> {
+        let parts = base_url
+            .parse::<Uri>()
+            .map_err(|_| not_a_url())?
+            .into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err(not_a_url());
+        };
+        check_transport(&scheme, &authority)?;
+        let prefix = prefix(parts.path_and_query.as_ref())?;
+        Ok(Self {
+            scheme,
+            authority,
+            prefix,
+            credentials,
+        })
+    }
+
+    pub(crate) fn uri(&self, path: &str) -> Uri {
+        Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(format!("{}{path}", self.prefix))
+            .build()
+            .expect("a checked prefix and an encoded path make a URI")
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn is_https(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+
+    pub(crate) fn authorization(&self) -> HeaderValue {
+        self.credentials.authorization()
+    }
+}
+
+fn not_a_url() -> InvalidInput {
+    InvalidInput::malformed(
+        "base URL",
+        "is no URL; give one like https://track.customer.io",
+    )
+}
+
+fn check_transport(scheme: &Scheme, authority: &Authority) -> Result<(), InvalidInput> {
+    if authority.as_str().contains('@') {
+        return Err(InvalidInput::malformed(
+            "base URL",
+            "carries a user name; leave it out and give the credentials apart",
+        ));
+    }
+    if *scheme == Scheme::HTTPS || (*scheme == Scheme::HTTP && is_loopback(authority.host())) {
+        return Ok(());
+    }
+    Err(InvalidInput::malformed(
+        "base URL",
+        "is not https and its host is not the loopback, so the API key could be read on the way; use https",
+    ))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+fn prefix(path: Option<&PathAndQuery>) -> Result<String, InvalidInput> {
+    let Some(path) = path else {
+        return Ok(String::new());
+    };
+    if path.query().is_some() {
+        return Err(InvalidInput::malformed(
+            "base URL",
+            "carries a query; leave out what follows `?`",
+        ));
+    }
+    Ok(path.path().trim_end_matches('/').to_owned())
+}
+
+impl fmt::Display for Endpoint {
+    /// Writes the base URL; the credentials stay out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.prefix)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(base: &str, expected: Option<&str>) {
+        let endpoint = Endpoint::new(base, Credentials::new("s", "k").unwrap());
+        let uri = endpoint
+            .ok()
+            .map(|endpoint| endpoint.uri("/api/v2/entity").to_string());
+        assert_eq!(uri.as_deref(), expected, "{base}");
+    }
+
+    #[test]
+    fn a_base_url_is_https_or_the_loopback() {
+        check(
+            "https://example.com",
+            Some("https://example.com/api/v2/entity"),
+        );
+        check(
+            "https://example.com/",
+            Some("https://example.com/api/v2/entity"),
+        );
+        check(
+            "https://example.com/a/b/",
+            Some("https://example.com/a/b/api/v2/entity"),
+        );
+        check(
+            "http://127.0.0.1:1",
+            Some("http://127.0.0.1:1/api/v2/entity"),
+        );
+        check("http://127.8.9.10", Some("http://127.8.9.10/api/v2/entity"));
+        check("http://[::1]:80", Some("http://[::1]:80/api/v2/entity"));
+        check("http://LOCALHOST", Some("http://LOCALHOST/api/v2/entity"));
+    }
+
+    #[test]
+    fn a_base_url_that_could_leak_the_key_is_refused() {
+        check("http://example.com", None);
+        check("http://127.0.0.1.example.com", None);
+        check("http://localhost.example.com", None);
+        check("http://127.0.0.1@example.com", None);
+        check("https://user@example.com", None);
+        check("http://[::2]", None);
+        check("http://0.0.0.0", None);
+        check("ftp://127.0.0.1", None);
+    }
+
+    #[test]
+    fn what_is_no_base_url_is_refused() {
+        check("", None);
+        check("example.com", None);
+        check("/api", None);
+        check("https://example.com?a=b", None);
+    }
+}

@@ -1,0 +1,198 @@
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::error::check_bytes;
+use crate::{Attributes, EventId, InvalidInput, Timestamp};
+
+/// The documented limit of an event's data in version 1, in bytes.
+const MAX_DATA: usize = 100_000;
+
+/// Describes what happened: a name, and optionally an id, a moment and attributes.
+///
+/// An event with an id may be sent again after a failure, since Customer.io ignores an id that it has seen.
+/// The client of feature `client` gives a fresh one to an event without; without the client you give it yourself.
+///
+/// ```
+/// use customerio::{Event, EventId, Operation, Person, Timestamp};
+/// let event = Event::new("purchase")?
+///     .id(EventId::derive("orders", "4711", None))
+///     .timestamp(Timestamp::new(1_700_000_000)?);
+/// assert!(Operation::event(&Person::id("u1")?, &event)?.may_replay());
+/// # Ok::<(), customerio::InvalidInput>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub struct Event {
+    pub(crate) name: String,
+    pub(crate) id: Option<EventId>,
+    pub(crate) timestamp: Option<Timestamp>,
+    pub(crate) attributes: Attributes,
+}
+
+impl Event {
+    /// Names what happened. The server trims the name.
+    ///
+    /// # Errors
+    ///
+    /// The name is blank. How long it may be is left to the server: its documentation gives two limits.
+    pub fn new(name: impl Into<String>) -> Result<Self, InvalidInput> {
+        let name = name.into();
+        if name.trim().is_empty() {
+            return Err(InvalidInput::malformed(
+                "event name",
+                "is blank; give a name",
+            ));
+        }
+        Ok(Self {
+            name,
+            id: None,
+            timestamp: None,
+            attributes: Attributes::new(),
+        })
+    }
+
+    /// Sets the id by which the server ignores repetitions.
+    pub fn id(mut self, id: EventId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// Sets the moment; without it the server takes the time of arrival.
+    ///
+    /// Events newer than 72 hours trigger campaigns.
+    pub fn timestamp(mut self, timestamp: Timestamp) -> Self {
+        self.timestamp = Some(timestamp);
+        self
+    }
+
+    /// Sets the event's data.
+    pub fn attributes(mut self, attributes: Attributes) -> Self {
+        self.attributes = attributes;
+        self
+    }
+
+    pub(crate) fn check_v1(&self) -> Result<(), InvalidInput> {
+        check_bytes("event data", self.attributes.size(), MAX_DATA)
+    }
+}
+
+/// Describes what somebody did who is not identified yet. Only version 1 of the API has it.
+///
+/// `Debug` shows the event and not whose it is.
+#[derive(Clone, PartialEq)]
+#[must_use]
+pub struct AnonymousEvent {
+    pub(crate) anonymous_id: Option<String>,
+    pub(crate) event: Event,
+}
+
+impl AnonymousEvent {
+    /// Attributes an event to `anonymous_id`.
+    ///
+    /// A person who is identified with the same `anonymous_id` within 30 days gets it.
+    ///
+    /// # Errors
+    ///
+    /// The `anonymous_id` is empty, or the event's data takes more than 100,000 bytes.
+    pub fn new(anonymous_id: impl Into<String>, event: Event) -> Result<Self, InvalidInput> {
+        let anonymous_id = anonymous_id.into();
+        if anonymous_id.is_empty() {
+            return Err(InvalidInput::malformed(
+                "anonymous id",
+                "is empty; give one, or use `AnonymousEvent::invite`",
+            ));
+        }
+        event.check_v1()?;
+        Ok(Self {
+            anonymous_id: Some(anonymous_id),
+            event,
+        })
+    }
+
+    /// Makes an event that invites `recipient`, an email address, without making a person of them.
+    ///
+    /// # Errors
+    ///
+    /// The `recipient` is empty, or the event's data takes more than 100,000 bytes.
+    pub fn invite(recipient: &str, mut event: Event) -> Result<Self, InvalidInput> {
+        if recipient.is_empty() {
+            return Err(InvalidInput::malformed(
+                "recipient",
+                "is empty; give an email address",
+            ));
+        }
+        event.attributes.insert("recipient", recipient)?;
+        event.check_v1()?;
+        Ok(Self {
+            anonymous_id: None,
+            event,
+        })
+    }
+}
+
+impl fmt::Debug for AnonymousEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnonymousEvent")
+            .field("event", &self.event)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The body of version 1, which calls the attributes `data`.
+#[derive(Serialize)]
+pub(crate) struct EventBody<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<EventId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anonymous_id: Option<&'a str>,
+    data: &'a Attributes,
+}
+
+impl<'a> EventBody<'a> {
+    pub(crate) fn new(event: &'a Event, anonymous_id: Option<&'a str>) -> Self {
+        Self {
+            name: &event.name,
+            id: event.id,
+            timestamp: event.timestamp,
+            anonymous_id,
+            data: &event.attributes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(bytes: usize) -> Event {
+        let mut attributes = Attributes::new();
+        attributes
+            .insert("a", "x".repeat(bytes - r#"{"a":""}"#.len()))
+            .unwrap();
+        Event::new("e").unwrap().attributes(attributes)
+    }
+
+    #[test]
+    fn blank_names_and_ids_are_refused() {
+        for name in ["", " ", "\t\n"] {
+            assert!(Event::new(name).is_err(), "{name:?}");
+        }
+        assert!(AnonymousEvent::new("", data(20)).is_err());
+        assert!(AnonymousEvent::invite("", data(20)).is_err());
+    }
+
+    #[test]
+    fn event_data_keeps_the_limit_of_version_1() {
+        assert!(AnonymousEvent::new("a", data(100_000)).is_ok());
+        assert!(
+            AnonymousEvent::new("a", data(100_001))
+                .unwrap_err()
+                .is_too_large()
+        );
+        assert!(AnonymousEvent::invite("a@b.co", data(100_000)).is_err());
+    }
+}

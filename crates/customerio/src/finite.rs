@@ -1,0 +1,264 @@
+//! Refuses NaN and infinities, which `serde_json` would turn into `null` without a word.
+
+use std::fmt;
+
+use serde::ser::{
+    Error, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    SerializeTupleStruct, SerializeTupleVariant,
+};
+use serde::{Serialize, Serializer};
+
+/// Returns whether every number in `value` is finite.
+///
+/// A value that cannot be serialized counts as finite: whoever serializes it gets the better error.
+pub(crate) fn is_finite<T: Serialize + ?Sized>(value: &T) -> bool {
+    !matches!(value.serialize(Probe), Err(Found::NotFinite))
+}
+
+/// Walks a value and keeps nothing of it.
+#[derive(Clone, Copy)]
+struct Probe;
+
+#[derive(Debug)]
+enum Found {
+    NotFinite,
+    Unserializable,
+}
+
+impl Error for Found {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self::Unserializable
+    }
+}
+
+impl std::error::Error for Found {}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a finite number")
+    }
+}
+
+fn walk<T: Serialize + ?Sized>(value: &T) -> Result<(), Found> {
+    value.serialize(Probe)
+}
+
+/// Writes the methods whose values hold no number that could be infinite.
+macro_rules! harmless {
+    ($($method:ident($type:ty))*) => {
+        $(fn $method(self, _: $type) -> Result<(), Found> {
+            Ok(())
+        })*
+    };
+}
+
+/// Writes the trait of one compound: each of its elements is walked.
+macro_rules! compound {
+    ($($trait:ident::$method:ident($($name:ty)?))*) => {
+        $(impl $trait for Probe {
+            type Ok = ();
+            type Error = Found;
+
+            fn $method<T: Serialize + ?Sized>(&mut self, $(_: $name,)? value: &T) -> Result<(), Found> {
+                walk(value)
+            }
+
+            fn end(self) -> Result<(), Found> {
+                Ok(())
+            }
+        })*
+    };
+}
+
+compound! {
+    SerializeSeq::serialize_element()
+    SerializeStruct::serialize_field(&'static str)
+    SerializeStructVariant::serialize_field(&'static str)
+    SerializeTuple::serialize_element()
+    SerializeTupleStruct::serialize_field()
+    SerializeTupleVariant::serialize_field()
+}
+
+impl SerializeMap for Probe {
+    type Ok = ();
+    type Error = Found;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, _: &T) -> Result<(), Found> {
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Found> {
+        walk(value)
+    }
+
+    fn end(self) -> Result<(), Found> {
+        Ok(())
+    }
+}
+
+impl Serializer for Probe {
+    type Ok = ();
+    type Error = Found;
+    type SerializeSeq = Self;
+    type SerializeTuple = Self;
+    type SerializeTupleStruct = Self;
+    type SerializeTupleVariant = Self;
+    type SerializeMap = Self;
+    type SerializeStruct = Self;
+    type SerializeStructVariant = Self;
+
+    harmless! {
+        serialize_bool(bool)
+        serialize_bytes(&[u8])
+        serialize_char(char)
+        serialize_i128(i128)
+        serialize_i16(i16)
+        serialize_i32(i32)
+        serialize_i64(i64)
+        serialize_i8(i8)
+        serialize_str(&str)
+        serialize_u128(u128)
+        serialize_u16(u16)
+        serialize_u32(u32)
+        serialize_u64(u64)
+        serialize_u8(u8)
+        serialize_unit_struct(&'static str)
+    }
+
+    fn serialize_f32(self, number: f32) -> Result<(), Found> {
+        self.serialize_f64(number.into())
+    }
+
+    fn serialize_f64(self, number: f64) -> Result<(), Found> {
+        if number.is_finite() {
+            Ok(())
+        } else {
+            Err(Found::NotFinite)
+        }
+    }
+
+    fn serialize_none(self) -> Result<(), Found> {
+        Ok(())
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Found> {
+        walk(value)
+    }
+
+    fn serialize_unit(self) -> Result<(), Found> {
+        Ok(())
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, _: &'static str) -> Result<(), Found> {
+        Ok(())
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Found> {
+        walk(value)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Found> {
+        walk(value)
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Self, Found> {
+        Ok(self)
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Self, Found> {
+        Ok(self)
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Found> {
+        Ok(self)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Found> {
+        Ok(self)
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Self, Found> {
+        Ok(self)
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Found> {
+        Ok(self)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Found> {
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Named<T> {
+        inner: Option<T>,
+    }
+
+    #[derive(Serialize)]
+    enum Shape {
+        New(f64),
+        Struct { x: f64 },
+        Tuple(u8, f64),
+        Unit,
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_is_found_in_every_place() {
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(!is_finite(&bad));
+            assert!(!is_finite(&(bad as f32)));
+            assert!(!is_finite(&[1.0, bad]));
+            assert!(!is_finite(&(1, "a", bad)));
+            assert!(!is_finite(&Named { inner: Some(bad) }));
+            assert!(!is_finite(&BTreeMap::from([("a", vec![Some(bad)])])));
+            assert!(!is_finite(&Shape::New(bad)));
+            assert!(!is_finite(&Shape::Struct { x: bad }));
+            assert!(!is_finite(&Shape::Tuple(0, bad)));
+        }
+    }
+
+    #[test]
+    fn everything_else_is_finite() {
+        assert!(is_finite(&(
+            1.5,
+            'a',
+            true,
+            None::<f64>,
+            (),
+            f64::MAX,
+            u128::MAX
+        )));
+        assert!(is_finite(&Named {
+            inner: Some(Shape::Unit)
+        }));
+    }
+}

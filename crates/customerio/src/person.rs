@@ -1,0 +1,200 @@
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use crate::error::{Problem, check_length};
+use crate::{InvalidInput, Lane};
+
+/// The documented limit of an identifier, in bytes.
+const MAX_ID: usize = 150;
+
+/// Everything but the unreserved characters of RFC 3986, section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Identifies one person by exactly one identifier, whose kind is named.
+///
+/// `Debug` shows the kind and not the value.
+///
+/// ```
+/// use customerio::Person;
+/// assert_ne!(Person::id("a@example.com")?, Person::email("a@example.com")?);
+/// assert!(Person::id("..").is_err());
+/// # Ok::<(), customerio::InvalidInput>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Person {
+    kind: Kind,
+    value: Box<str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    CioId,
+    Email,
+    Id,
+}
+
+impl Person {
+    /// Names a person by the `id` that you gave them.
+    ///
+    /// # Errors
+    ///
+    /// The id is empty, `.` or `..` (URL libraries drop these segments), or longer than 150 bytes.
+    pub fn id(id: &str) -> Result<Self, InvalidInput> {
+        Self::checked(Kind::Id, "person id", id)
+    }
+
+    /// Names a person by their email address.
+    ///
+    /// # Errors
+    ///
+    /// The address is empty, longer than 150 bytes, or has nothing before or after an `@`.
+    pub fn email(email: &str) -> Result<Self, InvalidInput> {
+        let person = Self::checked(Kind::Email, "person email", email)?;
+        match email.rsplit_once('@') {
+            Some((local, domain)) if !local.is_empty() && !domain.is_empty() => Ok(person),
+            Some(_) | None => Err(InvalidInput::malformed(
+                "person email",
+                "is not of the form name@domain; correct it or use an id",
+            )),
+        }
+    }
+
+    /// Names a person by the `cio_id` that Customer.io gave them, with or without the `cio_` before it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Person::id`].
+    pub fn cio_id(cio_id: &str) -> Result<Self, InvalidInput> {
+        let bare = cio_id.strip_prefix("cio_").unwrap_or(cio_id);
+        Self::checked(Kind::CioId, "person cio_id", bare)
+    }
+
+    fn checked(kind: Kind, field: &'static str, value: &str) -> Result<Self, InvalidInput> {
+        check_length(field, value, MAX_ID)?;
+        if matches!(value, "." | "..") {
+            return Err(InvalidInput::new(field, Problem::DotSegment));
+        }
+        Ok(Self {
+            kind,
+            value: value.into(),
+        })
+    }
+
+    /// Returns the lane of this person's operations.
+    pub(crate) fn lane(&self) -> Lane {
+        match self.kind {
+            // The API matches addresses without regard to case.
+            Kind::Email => Lane::of(&(Kind::Email, self.value.to_ascii_lowercase())),
+            Kind::CioId | Kind::Id => Lane::of(&(self.kind, &*self.value)),
+        }
+    }
+
+    /// Returns the identifier as one path segment of version 1, whose server infers the kind from the shape.
+    pub(crate) fn path_segment(&self) -> Result<String, InvalidInput> {
+        let encoded = utf8_percent_encode(&self.value, RESERVED);
+        match self.kind {
+            Kind::Id if self.value.contains('@') => {
+                Err(InvalidInput::new("person id", Problem::LooksLikeEmail))
+            }
+            Kind::Id if self.value.starts_with("cio_") => {
+                Err(InvalidInput::new("person id", Problem::LooksLikeCioId))
+            }
+            Kind::CioId => Ok(format!("cio_{encoded}")),
+            Kind::Email | Kind::Id => Ok(encoded.to_string()),
+        }
+    }
+}
+
+impl Serialize for Person {
+    /// Writes the `identifiers` object of version 2, for example `{"id":"u1"}`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry(self.kind.key(), &*self.value)?;
+        map.end()
+    }
+}
+
+impl Kind {
+    const fn key(self) -> &'static str {
+        match self {
+            Self::CioId => "cio_id",
+            Self::Email => "email",
+            Self::Id => "id",
+        }
+    }
+}
+
+impl fmt::Debug for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Person({}: [redacted])", self.kind.key())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(person: Result<Person, InvalidInput>, expected: Option<&str>) {
+        let segment = person.and_then(|person| person.path_segment());
+        assert_eq!(segment.as_deref().ok(), expected, "{segment:?}");
+    }
+
+    #[test]
+    fn path_segments_keep_only_unreserved_characters() {
+        check(
+            Person::id("a b/c?d#e%f&g:h"),
+            Some("a%20b%2Fc%3Fd%23e%25f%26g%3Ah"),
+        );
+        check(
+            Person::id("it's(ok)*!~-._"),
+            Some("it%27s%28ok%29%2A%21~-._"),
+        );
+        check(
+            Person::id("ünï-日本-😀"),
+            Some("%C3%BCn%C3%AF-%E6%97%A5%E6%9C%AC-%F0%9F%98%80"),
+        );
+        check(
+            Person::email("person+tag@example.com"),
+            Some("person%2Btag%40example.com"),
+        );
+        check(Person::cio_id("03000001"), Some("cio_03000001"));
+        check(Person::cio_id("cio_03000001"), Some("cio_03000001"));
+    }
+
+    #[test]
+    fn version_1_refuses_ids_whose_shape_names_another_kind() {
+        check(Person::id("a@b.co"), None);
+        check(Person::id("cio_1"), None);
+        check(Person::id("acio_1"), Some("acio_1"));
+    }
+
+    #[test]
+    fn identifiers_are_checked() {
+        for id in ["", ".", "..", &"x".repeat(151), &"ü".repeat(76)] {
+            assert!(Person::id(id).is_err(), "{id}");
+            assert!(Person::email(id).is_err(), "{id}");
+            assert!(Person::cio_id(id).is_err(), "{id}");
+        }
+        for email in ["a", "@", "a@", "@b", "a@b@"] {
+            assert!(Person::email(email).is_err(), "{email}");
+        }
+        for id in ["0", "...", &"x".repeat(150), &"ü".repeat(75)] {
+            assert!(Person::id(id).is_ok(), "{id}");
+        }
+    }
+
+    #[test]
+    fn lanes_tell_kinds_apart_and_fold_the_case_of_addresses() {
+        let lane = |person: Result<Person, _>| person.unwrap().lane();
+        assert_ne!(lane(Person::id("a@b")), lane(Person::email("a@b")));
+        assert_ne!(lane(Person::id("a")), lane(Person::id("A")));
+        assert_eq!(lane(Person::email("A@b")), lane(Person::email("a@B")));
+    }
+}

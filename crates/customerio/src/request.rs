@@ -1,0 +1,130 @@
+use bytes::Bytes;
+use http::{HeaderValue, Method, header};
+use http_body_util::Full;
+
+use crate::v1::Call;
+use crate::{Batch, Endpoint, Operation};
+
+const USER_AGENT: &str = concat!("customerio-rust/", env!("CARGO_PKG_VERSION"));
+
+/// Holds one request to the Track API as a value, apart from where it goes and who sends it.
+///
+/// An [`Operation`] goes to `/api/v2/entity`, a [`Batch`] to `/api/v2/batch`; [`v1`](crate::v1) makes the rest.
+/// Cloning shares the bodies of operations.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub(crate) content: Content,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    Batch(Batch),
+    Entity(Operation),
+    V1(Call),
+}
+
+impl Request {
+    /// Returns the HTTP request for `endpoint`, with the whole body in memory.
+    ///
+    /// The `Authorization` header is marked sensitive. With feature `client`, a request that
+    /// [may be replayed](Self::may_replay) carries the mark by which `tower-pace` knows it.
+    #[must_use]
+    pub fn to_http(&self, endpoint: &Endpoint) -> http::Request<Full<Bytes>> {
+        let body = self.body();
+        let mut request = http::Request::new(Full::new(body.clone().unwrap_or_default()));
+        *request.method_mut() = self.method();
+        *request.uri_mut() = endpoint.uri(self.path());
+        let headers = request.headers_mut();
+        headers.insert(header::AUTHORIZATION, endpoint.authorization());
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        if body.is_some() {
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            );
+        }
+        #[cfg(feature = "client")]
+        if self.may_replay() {
+            request.extensions_mut().insert(tower_pace::Replay);
+        }
+        request
+    }
+
+    /// Returns the HTTP method.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        match &self.content {
+            Content::Batch(_) | Content::Entity(_) => Method::POST,
+            Content::V1(call) => call.method.clone(),
+        }
+    }
+
+    /// Returns the path, percent-encoded.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match &self.content {
+            Content::Batch(_) => "/api/v2/batch",
+            Content::Entity(_) => "/api/v2/entity",
+            Content::V1(call) => &call.path,
+        }
+    }
+
+    /// Returns the JSON body, if there is one.
+    #[must_use]
+    pub fn body(&self) -> Option<Bytes> {
+        match &self.content {
+            Content::Batch(batch) => Some(batch.body()),
+            Content::Entity(operation) => Some(operation.bytes()),
+            Content::V1(call) => call.body.clone(),
+        }
+    }
+
+    /// Returns whether sending it again changes nothing, so that an ambiguous failure may be followed by another attempt.
+    #[must_use]
+    pub fn may_replay(&self) -> bool {
+        match &self.content {
+            Content::Batch(_) => true,
+            Content::Entity(operation) => operation.may_replay(),
+            Content::V1(call) => call.may_replay,
+        }
+    }
+
+    /// Returns the number of operations, each of which gets one outcome.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.content {
+            Content::Batch(batch) => batch.len(),
+            Content::Entity(_) | Content::V1(_) => 1,
+        }
+    }
+
+    /// Returns whether there is nothing to send, as in an empty batch.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl From<Operation> for Request {
+    fn from(operation: Operation) -> Self {
+        Self {
+            content: Content::Entity(operation),
+        }
+    }
+}
+
+impl From<Batch> for Request {
+    fn from(batch: Batch) -> Self {
+        Self {
+            content: Content::Batch(batch),
+        }
+    }
+}
+
+impl From<Call> for Request {
+    fn from(call: Call) -> Self {
+        Self {
+            content: Content::V1(call),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use crate::Region;
+
+/// Says why an operation was not sent, or why its fate is unknown.
+///
+/// Cloning is cheap. You must not depend on the exact words; ask the predicates.
+#[derive(Clone)]
+pub struct Cause(Arc<Inner>);
+
+struct Inner {
+    kind: Kind,
+    status: Option<StatusCode>,
+    /// What the server said: bounded and escaped.
+    words: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Inner {
+    const fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            status: None,
+            words: String::new(),
+            source: None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Credentials,
+    Failed,
+    FollowsUnknown,
+    NotJson,
+    Redirected(Option<Region>),
+    Status,
+    Stopped,
+    Throttled,
+}
+
+impl Cause {
+    /// Wraps your own reason; it becomes the [`source`](Error::source).
+    pub fn new(reason: impl Error + Send + Sync + 'static) -> Self {
+        Self::boxed(Box::new(reason))
+    }
+
+    fn boxed(reason: Box<dyn Error + Send + Sync>) -> Self {
+        Self(Arc::new(Inner {
+            source: Some(reason),
+            ..Inner::of(Kind::Failed)
+        }))
+    }
+
+    /// Says that an earlier operation of the same lane ended unknown, so this one must not overtake it.
+    #[must_use]
+    pub fn follows_unknown() -> Self {
+        Self(Arc::new(Inner::of(Kind::FollowsUnknown)))
+    }
+
+    /// Says that the caller stopped before the operation had its outcome.
+    #[must_use]
+    pub fn stopped() -> Self {
+        Self(Arc::new(Inner::of(Kind::Stopped)))
+    }
+
+    pub(crate) fn answered(kind: Kind, status: StatusCode, words: String) -> Self {
+        Self(Arc::new(Inner {
+            status: Some(status),
+            words,
+            ..Inner::of(kind)
+        }))
+    }
+
+    /// Returns whether the API refused the credentials (401, 403): the operation itself may be fine.
+    #[must_use]
+    pub fn is_credentials(&self) -> bool {
+        self.0.kind == Kind::Credentials
+    }
+
+    /// Returns whether the API turned requests away because there were too many (425, 429).
+    #[must_use]
+    pub fn is_throttled(&self) -> bool {
+        self.0.kind == Kind::Throttled
+    }
+
+    /// Returns whether the API sent the request elsewhere (3xx), which is never followed.
+    #[must_use]
+    pub fn is_redirect(&self) -> bool {
+        matches!(self.0.kind, Kind::Redirected(_))
+    }
+
+    /// Returns the region to set instead, if a redirect named one.
+    #[must_use]
+    pub fn region(&self) -> Option<Region> {
+        match self.0.kind {
+            Kind::Redirected(region) => region,
+            _ => None,
+        }
+    }
+
+    /// Returns the status of the response, if there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.0.status
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Credentials => "the credentials were refused; check site id, API key and region",
+            Self::Failed => "the request failed",
+            Self::FollowsUnknown => "an earlier operation about the same person ended unknown",
+            Self::NotJson => "the answer was not of the API's form; check the base URL and proxies",
+            Self::Redirected(Some(Region::Eu)) => {
+                "the account is in another region; set the region to `eu`"
+            }
+            Self::Redirected(Some(Region::Us)) => {
+                "the account is in another region; set the region to `us`"
+            }
+            Self::Redirected(None) => "the request was redirected; check the base URL",
+            Self::Status => "the server failed",
+            Self::Stopped => "sending was stopped",
+            Self::Throttled => "the request was throttled to the end",
+        })
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.kind.fmt(f)?;
+        if let Some(status) = self.0.status {
+            write!(f, " (status {})", status.as_u16())?;
+        }
+        if !self.0.words.is_empty() {
+            write!(f, ": {}", self.0.words)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cause")
+            .field("kind", &self.0.kind)
+            .field("status", &self.0.status)
+            .field("words", &self.0.words)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl Error for Cause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+/// Says that no response came, and whether the request may have left.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub(crate) may_have_left: bool,
+    pub(crate) cause: Cause,
+}
+
+impl Failure {
+    /// Says that the request provably never left, as when connecting failed.
+    pub fn before_sending(error: impl Error + Send + Sync + 'static) -> Self {
+        Self {
+            may_have_left: false,
+            cause: Cause::new(error),
+        }
+    }
+
+    /// Says that the request may have arrived, as after a timeout or a reset connection.
+    pub fn after_sending(error: impl Error + Send + Sync + 'static) -> Self {
+        Self {
+            may_have_left: true,
+            cause: Cause::new(error),
+        }
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn boxed(may_have_left: bool, error: Box<dyn Error + Send + Sync>) -> Self {
+        Self {
+            may_have_left,
+            cause: Cause::boxed(error),
+        }
+    }
+}

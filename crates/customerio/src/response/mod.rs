@@ -1,0 +1,13 @@
+//! Reads what came back: from a response to what may be said of an operation.
+
+mod body;
+mod cause;
+mod outcome;
+mod reading;
+
+pub(crate) use body::{first_error, item_errors};
+pub use cause::{Cause, Failure};
+pub use outcome::{Outcome, Rejection};
+#[cfg(feature = "client")]
+pub(crate) use reading::is_of_the_api;
+pub(crate) use reading::{Reading, read};

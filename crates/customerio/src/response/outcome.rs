@@ -1,0 +1,108 @@
+use std::fmt;
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use super::Cause;
+use crate::InvalidInput;
+
+/// Says how one operation ended.
+///
+/// Customer.io applies what it accepted later, or silently not; so nothing here says "applied".
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The API took it.
+    Accepted,
+    /// It was refused, by this crate's checks or by the API, and will be refused again. It was not applied.
+    Rejected(Rejection),
+    /// It left and what became of it is not known. It may have been applied.
+    Unknown(Cause),
+    /// It was not sent, or the API turned the request away unread. It was not applied.
+    NotSent(Cause),
+}
+
+impl Outcome {
+    /// Returns whether the API took it.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        matches!(self, Self::Accepted)
+    }
+
+    /// Returns whether its fate is unknown.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown(_))
+    }
+
+    /// Returns whether it may have had an effect.
+    #[must_use]
+    pub fn may_have_been_applied(&self) -> bool {
+        matches!(self, Self::Accepted | Self::Unknown(_))
+    }
+}
+
+impl From<InvalidInput> for Outcome {
+    fn from(input: InvalidInput) -> Self {
+        Self::Rejected(input.into())
+    }
+}
+
+/// Says why an operation was refused, in this crate's or in the server's own words.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Rejection {
+    status: Option<StatusCode>,
+    reason: Arc<str>,
+}
+
+impl Rejection {
+    pub(crate) fn new(status: StatusCode, reason: &str) -> Self {
+        Self {
+            status: Some(status),
+            reason: reason.into(),
+        }
+    }
+
+    /// Returns the reason: at most 1,000 bytes, with control characters escaped. It may be empty.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Returns the status of the response, or nothing if this crate's own checks refused.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.status
+    }
+}
+
+impl From<InvalidInput> for Rejection {
+    fn from(input: InvalidInput) -> Self {
+        Self {
+            status: None,
+            reason: input.to_string().into(),
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.status {
+            None => write!(f, "refused before sending: {}", self.reason),
+            Some(status) if self.reason.is_empty() => {
+                write!(f, "rejected with status {}", status.as_u16())
+            }
+            Some(status) => write!(
+                f,
+                "rejected with status {}: {}",
+                status.as_u16(),
+                self.reason
+            ),
+        }
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rejection({self})")
+    }
+}

@@ -1,0 +1,53 @@
+use bytes::Bytes;
+use http::{Response, StatusCode, Uri, header};
+use serde_json::{Map, Value};
+
+use super::body::{object, words};
+use super::cause::Kind;
+use super::{Cause, Rejection};
+use crate::Region;
+
+/// What one response says of the request as a whole.
+#[derive(Debug)]
+pub(crate) enum Reading {
+    /// The API took the request; the body may name single operations that it did not take.
+    Answered(Map<String, Value>),
+    Rejected(Rejection),
+    Unknown(Cause),
+    NotSent(Cause),
+}
+
+pub(crate) fn read(response: &Response<Bytes>) -> Reading {
+    let (status, body) = (response.status(), response.body());
+    let cause = |kind| Cause::answered(kind, status, words(body));
+    match status.as_u16() {
+        200..=299 => {
+            object(body).map_or_else(|| Reading::Unknown(not_json(status)), Reading::Answered)
+        }
+        300..=399 => Reading::NotSent(cause(Kind::Redirected(region(response)))),
+        401 | 403 => Reading::NotSent(cause(Kind::Credentials)),
+        408 => Reading::Unknown(cause(Kind::Status)),
+        425 | 429 => Reading::NotSent(cause(Kind::Throttled)),
+        400..=499 => Reading::Rejected(Rejection::new(status, &words(body))),
+        _ => Reading::Unknown(cause(Kind::Status)),
+    }
+}
+
+/// Returns whether a response can be settled by what it says, unlike a success whose body is no JSON object.
+///
+/// A 207 always can: what it leaves open is resolved by resending one by one.
+#[cfg(feature = "client")]
+pub(crate) fn is_of_the_api(response: &Response<Bytes>) -> bool {
+    let status = response.status();
+    !status.is_success() || status == StatusCode::MULTI_STATUS || object(response.body()).is_some()
+}
+
+/// Leaves out the body: a login page says nothing to the reader, and may name who logs in.
+fn not_json(status: StatusCode) -> Cause {
+    Cause::answered(Kind::NotJson, status, String::new())
+}
+
+fn region(response: &Response<Bytes>) -> Option<Region> {
+    let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
+    Region::of_host(location.parse::<Uri>().ok()?.host()?)
+}

@@ -1,0 +1,340 @@
+//! The client over a scripted service, on virtual time.
+
+use std::time::Duration;
+
+use customerio::client::{Error, Limits, Quota};
+use customerio::{
+    AnonymousEvent, Attributes, Client, Credentials, Event, Operation, Outcome, Person, Region,
+};
+
+use crate::script::{NeverReady, OK, Reply, Script, builder, scripted};
+use crate::support::{KEY, batch, event_id, person, shown};
+
+fn event() -> Event {
+    Event::new("purchase").unwrap()
+}
+
+async fn identify(client: &Client) -> Result<(), Error> {
+    client.identify(&person("u1"), &Attributes::new()).await
+}
+
+fn lines(script: &Script) -> Vec<String> {
+    script.seen().into_iter().map(|seen| seen.line).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_method_sends_its_operation() {
+    let (client, script) = scripted([]);
+    identify(&client).await.unwrap();
+    client.track(&person("u1"), &event()).await.unwrap();
+    client.suppress(&person("u1")).await.unwrap();
+    client.delete(&person("u1")).await.unwrap();
+    let anonymous = AnonymousEvent::new("a1", event()).unwrap();
+    client.track_anonymous(&anonymous).await.unwrap();
+    let actions: Vec<_> = script
+        .seen()
+        .iter()
+        .map(|seen| seen.body["action"].clone())
+        .collect();
+    assert_eq!(actions[..4], ["identify", "event", "suppress", "delete"]);
+    assert_eq!(
+        lines(&script)[3..],
+        ["POST /api/v2/entity", "POST /api/v1/events"]
+    );
+    assert_eq!(client.stats().requests, 5);
+    assert_eq!(client.stats().retries, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_replayed_is_retried_after_every_ambiguous_failure() {
+    let failures = [
+        Reply::Answer(503, ""),
+        Reply::Answer(502, "<html>"),
+        Reply::Answer(408, ""),
+        Reply::Answer(200, "<html>log in</html>"),
+        Reply::BreakOff,
+        Reply::Long((1 << 20) + 1),
+        Reply::Hang,
+        Reply::Reset,
+    ];
+    for failure in failures {
+        let (client, script) = scripted([failure]);
+        identify(&client).await.unwrap();
+        assert_eq!(script.seen().len(), 2);
+        assert_eq!((client.stats().requests, client.stats().retries), (2, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_answer_within_the_cap_is_read() {
+    let (client, script) = scripted([Reply::Long(1 << 20)]);
+    identify(&client).await.unwrap();
+    assert_eq!(script.seen().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_without_an_id_gets_one_before_the_first_attempt() {
+    let (client, script) = scripted([Reply::Hang, OK]);
+    client.track(&person("u1"), &event()).await.unwrap();
+    client.track(&person("u1"), &event()).await.unwrap();
+    let ids: Vec<_> = script
+        .seen()
+        .into_iter()
+        .map(|seen| seen.body["id"].clone())
+        .collect();
+    assert!(
+        ids[0].is_string() && ids[0] == ids[1],
+        "both attempts carry {}",
+        ids[0]
+    );
+    assert_ne!(ids[1], ids[2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_of_the_caller_is_kept() {
+    let (client, script) = scripted([]);
+    client
+        .track(&person("u1"), &event().id(event_id()))
+        .await
+        .unwrap();
+    let anonymous = AnonymousEvent::new("a1", event().id(event_id())).unwrap();
+    client.track_anonymous(&anonymous).await.unwrap();
+    assert!(
+        script
+            .seen()
+            .iter()
+            .all(|seen| seen.body["id"] == event_id().to_string())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_must_not_be_replayed_is_sent_once() {
+    for failure in [
+        Reply::Answer(500, ""),
+        Reply::BreakOff,
+        Reply::Hang,
+        Reply::Answer(200, ""),
+    ] {
+        let (client, script) = scripted([failure]);
+        let outcomes = client
+            .send(Operation::event(&person("u1"), &event()).unwrap())
+            .await;
+        assert_eq!(shown(&outcomes), "unknown");
+        assert_eq!(script.seen().len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_is_waited_for_by_everyone() {
+    let (client, script) = scripted([Reply::Throttle(2), OK]);
+    identify(&client).await.unwrap();
+    assert!(script.seen()[1].at >= Duration::from_secs(2));
+    assert_eq!((client.stats().throttled, client.stats().retries), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_to_the_end_was_not_sent() {
+    let (client, _) = scripted([Reply::Throttle(1), Reply::Throttle(1), Reply::Throttle(1)]);
+    let error = identify(&client).await.unwrap_err();
+    assert!(error.is_throttled() && !error.may_have_been_applied());
+    assert_eq!(error.status().unwrap(), 429);
+    assert_eq!(client.stats().throttled, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_after_a_timeout_may_have_been_applied() {
+    let throttle = || Reply::Throttle(1);
+    let (client, _) = scripted([Reply::Hang, throttle(), throttle(), throttle()]);
+    let error = identify(&client).await.unwrap_err();
+    assert!(error.is_throttled() && error.may_have_been_applied());
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_that_run_out_leave_the_fate_unknown() {
+    let (client, script) = scripted([Reply::Hang, Reply::Hang, Reply::Hang]);
+    let error = identify(&client).await.unwrap_err();
+    assert!(error.may_have_been_applied() && !error.is_rejected());
+    assert_eq!(script.seen().len(), 3);
+    let gap = script.seen()[1].at - script.seen()[0].at;
+    assert!(
+        gap >= Duration::from_secs(10),
+        "an attempt is given its time, not {gap:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_timeout_covers_the_attempt_and_not_the_wait_for_a_turn() {
+    let second = Duration::from_secs(1);
+    let script = Script::new([Reply::After(second * 3), Reply::After(second * 3)]);
+    let client = builder()
+        .timeout(second * 4)
+        .concurrency(1)
+        .build_with(script.clone())
+        .unwrap();
+    let (first, second) = tokio::join!(identify(&client), identify(&client));
+    assert!(first.is_ok() && second.is_ok());
+    assert_eq!(client.stats().retries, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejection_keeps_the_servers_words() {
+    let (client, script) = scripted([Reply::Answer(400, r#"{"errors":[{"message":"no\nname"}]}"#)]);
+    let error = identify(&client).await.unwrap_err();
+    assert_eq!(error.rejection().unwrap().reason(), r"no\nname");
+    assert!(error.is_rejected() && !error.may_have_been_applied());
+    assert_eq!(error.to_string(), r"rejected with status 400: no\nname");
+    assert_eq!(script.seen().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invalid_operation_is_rejected_unsent() {
+    let (client, script) = scripted([]);
+    let mut attributes = Attributes::new();
+    attributes.insert("a", "x".repeat(1_001)).unwrap();
+    let error = client
+        .identify(&person("u1"), &attributes)
+        .await
+        .unwrap_err();
+    assert!(error.is_rejected() && error.status().is_none());
+    assert!(script.seen().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_credentials_and_redirects_were_not_sent() {
+    let (client, _) = scripted([Reply::Answer(401, "")]);
+    let error = identify(&client).await.unwrap_err();
+    assert!(error.is_credentials() && !error.may_have_been_applied());
+    let (client, script) = scripted([Reply::Redirect(
+        "https://track-eu.customer.io/api/v2/entity",
+    )]);
+    let error = identify(&client).await.unwrap_err();
+    assert_eq!(error.region(), Some(Region::Eu));
+    assert_eq!(script.seen().len(), 1, "redirects are not followed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_halved_until_the_guilty_stands_alone() {
+    let (client, script) = scripted([
+        Reply::Answer(400, "no"),
+        OK,
+        Reply::Answer(400, "no"),
+        OK,
+        Reply::Answer(400, "no"),
+    ]);
+    let outcomes = client.send(batch(&["a", "b", "c", "d"])).await;
+    assert_eq!(shown(&outcomes), "accepted accepted accepted rejected(no)");
+    assert_eq!(script.seen().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_207_is_resent_one_by_one() {
+    let (client, script) = scripted([Reply::Answer(207, "<html>")]);
+    assert_eq!(
+        shown(&client.send(batch(&["a", "b"])).await),
+        "accepted accepted"
+    );
+    let entity = "POST /api/v2/entity";
+    assert_eq!(lines(&script), ["POST /api/v2/batch", entity, entity]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_batch_sends_nothing() {
+    let (client, script) = scripted([]);
+    assert!(client.send(batch(&[])).await.is_empty());
+    assert!(script.seen().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_of_one_limits_value_share_it() {
+    let limits = Limits::documented().ingress(Quota::per_second(10));
+    let script = Script::new([]);
+    let client = || {
+        builder()
+            .limits(limits.clone())
+            .build_with(script.clone())
+            .unwrap()
+    };
+    let (first, second) = (client(), client());
+    for _ in 0..20 {
+        identify(&first).await.unwrap();
+        identify(&second).await.unwrap();
+    }
+    let seen = script.seen();
+    let within = |start: usize| seen[start + 10].at - seen[start].at >= Duration::from_secs(1);
+    assert!((0..30).all(within), "eleven requests in a second: {seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn concurrency_bounds_what_is_in_flight() {
+    let second = Duration::from_secs(1);
+    let script = Script::new([Reply::After(second), Reply::After(second)]);
+    let client = builder().concurrency(1).build_with(script.clone()).unwrap();
+    let (first, second_) = tokio::join!(identify(&client), identify(&client));
+    assert!(first.is_ok() && second_.is_ok());
+    assert!(script.seen()[1].at - script.seen()[0].at >= second);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_not_ready_is_given_nothing() {
+    let client = builder().build_with(NeverReady).unwrap();
+    let waited = tokio::time::timeout(Duration::from_secs(60), identify(&client)).await;
+    assert!(waited.is_err());
+    assert_eq!(client.stats().requests, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_service_keeps_limits_and_statistics() {
+    let (client, first) = scripted([]);
+    let other = Script::new([]);
+    let moved = client.with_service(other.clone());
+    identify(&client).await.unwrap();
+    identify(&moved).await.unwrap();
+    assert_eq!((first.seen().len(), other.seen().len()), (1, 1));
+    assert_eq!(client.stats(), moved.stats());
+    assert_eq!(client.stats().requests, 2);
+}
+
+/// Without a runtime, as in a `static` or before `main` starts one.
+#[test]
+fn building_needs_no_runtime() {
+    assert!(builder().region(Region::Eu).build().is_ok());
+    assert!(builder().base_url("http://localhost:1").build().is_ok());
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_by_name() {
+    let check = |builder: customerio::client::ClientBuilder, field| {
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.invalid_input().unwrap().field(), field, "{error}");
+    };
+    check(Client::builder(), "credentials");
+    check(builder().concurrency(0), "concurrency");
+    check(builder().timeout(Duration::ZERO), "timeout");
+    check(builder().base_url("http://example.com"), "base URL");
+    check(builder().base_url("example.com"), "base URL");
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_the_key_nor_a_persons_data_is_printed() {
+    let person = Person::id("jane-doe").unwrap();
+    let (client, _) = scripted([Reply::Reset, Reply::Reset, Reply::Reset]);
+    let error = client.delete(&person).await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    let outcome = Outcome::from(Person::id("").unwrap_err());
+    let builder = builder().credentials(Credentials::new("site", KEY).unwrap());
+    let printed =
+        format!("{client:?} {error:?} {error} {source:?} {source} {outcome:?} {builder:?}");
+    for hidden in [KEY, "c2l0ZTp0b3Atc2VjcmV0", "dG9wLXNlY3JldA", "jane-doe"] {
+        assert!(!printed.contains(hidden), "{hidden} is in {printed}");
+    }
+}
+
+#[test]
+fn clients_and_their_futures_go_to_other_threads() {
+    fn check<T: Clone + Send + Sync>(_: &T) {}
+    fn check_future<T: Send>(_: T) {}
+    let client = builder().base_url("http://localhost:1").build().unwrap();
+    check(&client);
+    check_future(identify(&client));
+    check_future(client.send(batch(&["a"])));
+}

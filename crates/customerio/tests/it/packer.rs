@@ -1,0 +1,284 @@
+//! The packer against a list of what went in.
+
+use std::collections::{HashMap, HashSet};
+
+use customerio::packer::{Packer, Parcel};
+use customerio::{Attributes, Cause, Lane, Operation, Outcome};
+use proptest::prelude::*;
+
+use crate::support::{identify, person};
+
+/// What a caller does.
+#[derive(Clone, Debug)]
+enum Step {
+    Push {
+        lane: u8,
+        alone: bool,
+        values: usize,
+    },
+    Next,
+    Settle {
+        which: usize,
+        unknown: bool,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..12_u8, prop::bool::weighted(0.1), prop_oneof![9 => Just(0), 1 => Just(30_usize)])
+            .prop_map(|(lane, alone, values)| Step::Push { lane, alone, values }),
+        2 => Just(Step::Next),
+        2 => (any::<usize>(), prop::bool::weighted(0.1))
+            .prop_map(|(which, unknown)| Step::Settle { which, unknown }),
+    ]
+}
+
+/// Drives a packer, and checks after each step what must always hold.
+struct Model {
+    packer: Packer<usize>,
+    max_items: usize,
+    /// The lane of each pushed operation; its tag is the position.
+    pushed: Vec<Lane>,
+    in_flight: Vec<Parcel<usize>>,
+    /// The last tag that left, by lane.
+    left: HashMap<Lane, usize>,
+    settled: HashSet<usize>,
+    stopped: HashSet<Lane>,
+}
+
+impl Model {
+    fn new(max_items: usize) -> Self {
+        Self {
+            packer: Packer::new(max_items),
+            max_items,
+            pushed: Vec::new(),
+            in_flight: Vec::new(),
+            left: HashMap::new(),
+            settled: HashSet::new(),
+            stopped: HashSet::new(),
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Push {
+                lane,
+                alone,
+                values,
+            } => self.push(lane, alone, values),
+            Step::Next => {
+                self.next();
+            }
+            Step::Settle { which, unknown } if !self.in_flight.is_empty() => {
+                self.settle(which % self.in_flight.len(), unknown);
+            }
+            Step::Settle { .. } => {}
+        }
+    }
+
+    fn push(&mut self, lane: u8, alone: bool, values: usize) {
+        let operation = operation(lane, alone, values);
+        let lane = operation.lane();
+        let full = self.packer.is_full();
+        match self.packer.push(operation, self.pushed.len()) {
+            Ok(()) => {
+                assert!(!full && !self.stopped.contains(&lane));
+                self.pushed.push(lane);
+            }
+            Err(refused) if refused.is_full() => assert!(full),
+            Err(_) => assert!(self.stopped.contains(&lane)),
+        }
+    }
+
+    fn next(&mut self) -> bool {
+        let Some(parcel) = self.packer.next_parcel() else {
+            return false;
+        };
+        let count = parcel.request.len();
+        assert!((1..=self.max_items).contains(&count) && count == parcel.ticket.tags().len());
+        assert!(parcel.request.body().unwrap().len() <= 500_000);
+        let busy: HashSet<_> = self
+            .in_flight
+            .iter()
+            .flat_map(|parcel| self.lanes(parcel))
+            .collect();
+        assert!(
+            self.lanes(&parcel).is_disjoint(&busy),
+            "a lane is in flight twice"
+        );
+        for &tag in parcel.ticket.tags() {
+            let before = self.left.insert(self.pushed[tag], tag);
+            assert!(before < Some(tag), "{tag} left after {before:?}");
+        }
+        self.in_flight.push(parcel);
+        true
+    }
+
+    fn lanes(&self, parcel: &Parcel<usize>) -> HashSet<Lane> {
+        parcel.ticket.tags().map(|&tag| self.pushed[tag]).collect()
+    }
+
+    fn settle(&mut self, which: usize, unknown: bool) {
+        let parcel = self.in_flight.remove(which);
+        let mut outcomes = vec![Outcome::Accepted; parcel.request.len()];
+        if unknown {
+            outcomes[0] = Outcome::Unknown(Cause::stopped());
+        }
+        let of_parcel: Vec<_> = parcel.ticket.tags().copied().collect();
+        let settled = self.packer.settle(parcel.ticket, outcomes);
+        for (position, (tag, outcome)) in settled.iter().enumerate() {
+            assert!(self.settled.insert(*tag), "{tag} is settled twice");
+            match of_parcel.get(position) {
+                Some(of_parcel) => assert_eq!(of_parcel, tag),
+                None => assert!(matches!(outcome, Outcome::NotSent(_)) && unknown),
+            }
+        }
+        if unknown {
+            self.stopped.insert(self.pushed[of_parcel[0]]);
+        }
+    }
+
+    fn finish(&mut self) {
+        while self.next() || !self.in_flight.is_empty() {
+            if !self.in_flight.is_empty() {
+                self.settle(0, false);
+            }
+        }
+        assert!(self.packer.is_empty());
+        assert_eq!(
+            self.settled.len(),
+            self.pushed.len(),
+            "everything comes out once"
+        );
+    }
+}
+
+/// Makes an operation with so many values of nearly a thousand bytes.
+fn operation(lane: u8, alone: bool, values: usize) -> Operation {
+    let person = person(&lane.to_string());
+    if alone {
+        return Operation::delete(&person).unwrap();
+    }
+    let mut attributes = Attributes::new();
+    for n in 0..values {
+        attributes.insert(format!("a{n}"), "x".repeat(900)).unwrap();
+    }
+    Operation::identify(&person, &attributes).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn order_is_kept_and_everything_comes_out_once(
+        max_items in 1..40_usize,
+        steps in prop::collection::vec(step(), 1..300),
+    ) {
+        let mut model = Model::new(max_items);
+        for step in &steps {
+            model.step(step);
+        }
+        model.finish();
+    }
+}
+
+fn packed(packer: &mut Packer<usize>) -> Vec<usize> {
+    let parcel = packer.next_parcel().expect("something is ready");
+    parcel.ticket.tags().copied().collect()
+}
+
+fn filled(max_items: usize, operations: impl IntoIterator<Item = Operation>) -> Packer<usize> {
+    let mut packer = Packer::new(max_items);
+    for (tag, operation) in operations.into_iter().enumerate() {
+        packer.push(operation, tag).unwrap();
+    }
+    packer
+}
+
+#[test]
+fn a_busy_lane_does_not_keep_others_from_filling_a_batch() {
+    let mut packer = filled(2, ["a", "b", "a", "a", "c", "d"].map(identify));
+    assert_eq!(packed(&mut packer), [0, 2]);
+    assert_eq!(packed(&mut packer), [1, 4]);
+    assert_eq!(packed(&mut packer), [5]);
+    assert!(
+        packer.next_parcel().is_none(),
+        "the rest is behind what is in flight"
+    );
+    assert_eq!(packer.len(), 1);
+}
+
+#[test]
+fn what_goes_alone_is_a_request_of_its_own() {
+    let deletion = Operation::delete(&person("b")).unwrap();
+    let mut packer = filled(10, [identify("a"), deletion, identify("b"), identify("c")]);
+    assert_eq!(packed(&mut packer), [0]);
+    let alone = packer.next_parcel().unwrap();
+    assert_eq!(alone.request.path(), "/api/v2/entity");
+    assert_eq!(packed(&mut packer), [3]);
+    assert!(
+        packer.next_parcel().is_none(),
+        "the deletion holds its lane"
+    );
+    let _ = packer.settle(alone.ticket, vec![Outcome::Accepted]);
+    assert_eq!(packed(&mut packer), [2]);
+}
+
+#[test]
+fn a_lane_with_much_to_give_goes_behind_those_that_wait() {
+    let mut packer = filled(1, ["a", "a", "b"].map(identify));
+    let first = packer.next_parcel().unwrap();
+    let _ = packer.settle(first.ticket, vec![Outcome::Accepted]);
+    assert_eq!(packed(&mut packer), [2]);
+}
+
+#[test]
+fn single_operations_go_through_entity() {
+    let parcel = filled(1, [identify("a"), identify("a")])
+        .next_parcel()
+        .unwrap();
+    assert_eq!(
+        (parcel.request.path(), parcel.request.len()),
+        ("/api/v2/entity", 1)
+    );
+}
+
+#[test]
+fn a_lane_that_ended_unknown_is_stopped_and_others_go_on() {
+    let mut packer = filled(1, ["a", "a", "b"].map(identify));
+    let first = packer.next_parcel().unwrap();
+    let settled = packer.settle(first.ticket, vec![Outcome::Unknown(Cause::stopped())]);
+    assert!(matches!(
+        settled[..],
+        [(0, Outcome::Unknown(_)), (1, Outcome::NotSent(_))]
+    ));
+    let refused = packer.push(identify("a"), 3).unwrap_err();
+    assert!(refused.is_stopped() && refused.into_parts().1 == 3);
+    assert_eq!(packed(&mut packer), [2]);
+}
+
+#[test]
+fn a_full_packer_hands_back() {
+    let mut packer = filled(1, ["a", "b", "c", "d"].map(identify));
+    assert!(packer.is_full());
+    assert!(packer.push(identify("e"), 4).unwrap_err().is_full());
+    let _in_flight = packer.next_parcel().unwrap();
+    assert!(!packer.is_full());
+}
+
+/// Quadratic work would take minutes here.
+#[test]
+fn half_a_million_operations_pass_in_linear_time() {
+    let hot = identify("hot");
+    let mut packer = Packer::new(500);
+    let mut out = 0;
+    for tag in 0..500_000 {
+        packer.push(hot.clone(), tag).unwrap();
+        if packer.is_full() {
+            let parcel = packer.next_parcel().unwrap();
+            let outcomes = vec![Outcome::Accepted; parcel.request.len()];
+            out += packer.settle(parcel.ticket, outcomes).len();
+        }
+    }
+    assert_eq!(out + packer.len(), 500_000);
+}
