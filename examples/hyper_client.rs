@@ -1,0 +1,75 @@
+//! A hyper client behind the three layers.
+//!
+//! Run it with `cargo run --example hyper_client`. It needs no network: the server is a simulator in the process, which
+//! refuses what exceeds 100 requests a second and answers its first request with 503.
+
+use std::error::Error;
+
+use bytes::Bytes;
+use customerio_sim::{Limit, Script, Server, Simulator};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::task::JoinSet;
+use tower::{ServiceBuilder, ServiceExt};
+use tower_pace::{
+    Concurrency, ConcurrencyLayer, Quota, RateLimit, RateLimitLayer, Retry, RetryLayer, RetryPolicy,
+};
+
+type HyperClient = Client<HttpConnector, Full<Bytes>>;
+type Stack = Retry<RateLimit<Concurrency<HyperClient>>>;
+type Failure = Box<dyn Error + Send + Sync>;
+
+fn identify(url: &str, id: usize) -> http::Result<Request<Full<Bytes>>> {
+    Request::put(format!("{url}/api/v1/customers/{id}"))
+        .header("authorization", "Basic c2l0ZTprZXk=")
+        .header("content-type", "application/json")
+        .body(Full::from(r#"{"plan":"pro"}"#))
+}
+
+/// Sends one request and reads the answer to its end, which gives its place among those in flight back.
+async fn send(client: Stack, request: Request<Full<Bytes>>) -> Result<StatusCode, Failure> {
+    let response = client.oneshot(request).await?;
+    let status = response.status();
+    response.into_body().collect().await?;
+    Ok(status)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Failure> {
+    let simulator = Simulator::builder()
+        .limit(Limit::per_second(100))
+        .script(Script::new([503]))
+        .build();
+    let server = Server::bind("127.0.0.1:0", simulator.clone()).await?;
+
+    let hyper_client = Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .build_http();
+
+    let client = ServiceBuilder::new()
+        .layer(RetryLayer::new(RetryPolicy::default())) // every attempt pays the limiter
+        .layer(RateLimitLayer::new(Quota::per_second(100))) // the server refuses none
+        .layer(ConcurrencyLayer::new(32)) // bounds what is in flight, to the end of the body
+        .service(hyper_client);
+
+    let mut calls = JoinSet::new();
+    for id in 0..200 {
+        calls.spawn(send(client.clone(), identify(&server.url(), id)?));
+    }
+    while let Some(call) = calls.join_next().await {
+        assert_eq!(call??, StatusCode::OK);
+    }
+
+    let books = simulator.books();
+    println!(
+        "{} people by {} requests, of which {} failed and {} were refused; at most {} in a second",
+        books.people, books.requests, books.errors, books.throttled, books.busiest_window
+    );
+    assert_eq!(books.people, 200);
+    assert_eq!((books.requests, books.errors), (201, 1), "one was retried");
+    assert_eq!(books.throttled, 0);
+    Ok(())
+}
