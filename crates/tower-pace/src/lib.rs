@@ -52,7 +52,7 @@ mod retry_after;
 mod was_sent;
 
 pub use concurrency::{Concurrency, ConcurrencyLayer};
-pub use pacing::{Quota, UnsafeQuota};
+pub use pacing::{Cost, Model, Quota, TooHeavy, UnsafeQuota};
 pub use rate::{RateLimit, RateLimitLayer};
 pub use retry::{Attempt, Replay, Retry, RetryLayer, RetryPolicy};
 pub use was_sent::was_sent;
