@@ -95,9 +95,9 @@ impl Policy {
         !matches!(self.model, Model::TokenBucket { .. })
     }
 
-    /// Whether lumps of answers must be kept small, since the server may weigh a lump more than the log does.
+    /// Whether a path that was blocked must not flush a lump: the acknowledged window alone does not keep the promise.
     pub(crate) fn is_capped(&self) -> bool {
-        self.model == Model::Unknown
+        !matches!(self.model, Model::SlidingLog | Model::FixedWindow)
     }
 
     /// Says what about it cannot hold.
@@ -349,6 +349,6 @@ mod tests {
         }
         check(UNKNOWN, true, true);
         check(log(), true, false);
-        check(bucket(80, 100), false, false);
+        check(bucket(80, 100), false, true);
     }
 }
