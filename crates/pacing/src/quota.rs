@@ -47,9 +47,9 @@ pub struct Quota {
     others: [Option<Policy>; MOST_LIMITS - 1],
     jitter_ceiling: Duration,
     lateness: Duration,
-    max_transit: Duration,
-    max_retry_after: Duration,
-    counted_on_arrival: bool,
+    pub(crate) max_transit: Duration,
+    pub(crate) max_retry_after: Duration,
+    pub(crate) counted_on_arrival: bool,
 }
 
 impl Quota {
@@ -287,18 +287,6 @@ impl Quota {
             lateness: self.lateness,
         }
     }
-
-    pub(crate) const fn transit(&self) -> Duration {
-        self.max_transit
-    }
-
-    pub(crate) const fn is_counted_on_arrival(&self) -> bool {
-        self.counted_on_arrival
-    }
-
-    pub(crate) const fn longest_retry_after(&self) -> Duration {
-        self.max_retry_after
-    }
 }
 
 const fn shorter(one: Duration, other: Duration) -> Duration {
@@ -431,7 +419,7 @@ mod tests {
             .and(minute.max_transit(Duration::from_secs(7)))
             .unwrap();
         assert_eq!(two.widest_slip().jitter, Duration::from_secs(1));
-        assert_eq!(two.transit(), Duration::from_secs(7));
+        assert_eq!(two.max_transit, Duration::from_secs(7));
         assert_eq!(two.and(two).unwrap().policies().count(), 4);
         let text = two.and(two).unwrap().and(minute).unwrap_err().to_string();
         assert_eq!(
@@ -439,8 +427,8 @@ mod tests {
             "5 limits are more than the 4 that one quota can hold: leave out those that never bind"
         );
         let arrival = minute.counted_on_arrival();
-        assert!(arrival.and(arrival).unwrap().is_counted_on_arrival());
-        assert!(!arrival.and(second).unwrap().is_counted_on_arrival());
+        assert!(arrival.and(arrival).unwrap().counted_on_arrival);
+        assert!(!arrival.and(second).unwrap().counted_on_arrival);
     }
 
     #[test]
@@ -471,7 +459,7 @@ mod tests {
             .max_transit(Duration::MAX)
             .max_retry_after(Duration::MAX);
         assert!(quota.spacing() >= LONGEST * 2 / u32::MAX);
-        assert_eq!(quota.transit(), LONGEST);
-        assert_eq!(quota.longest_retry_after(), LONGEST);
+        assert_eq!(quota.max_transit, LONGEST);
+        assert_eq!(quota.max_retry_after, LONGEST);
     }
 }

@@ -18,8 +18,6 @@ pub(crate) struct Scene {
     /// What the server really allows.
     pub(crate) real: Quota,
     pub(crate) kind: Kind,
-    /// Whether the acknowledged window covers the server, so that no delay leads to a refusal.
-    pub(crate) covered: bool,
     pub(crate) weather: Weather,
     /// When the caller gives up.
     pub(crate) patience: Duration,
@@ -57,7 +55,6 @@ impl Scene {
             quota,
             real: quota,
             kind,
-            covered: false,
             weather: Weather::CALM,
             patience: Duration::MAX,
             unsent: 0.0,
@@ -68,15 +65,6 @@ impl Scene {
             phase: 0.25,
             seed: 1,
         }
-    }
-
-    /// Sends so many requests, and waits for all of them to end.
-    pub(crate) fn send(self, requests: u64) -> Outcome {
-        let mut world = World::new(self);
-        while world.outcome.sent < requests {
-            world.step();
-        }
-        world.finish(Moment::ORIGIN)
     }
 
     /// Plays for so long after `warm_up`, during which nothing is counted.
@@ -121,7 +109,8 @@ enum End {
     Unsent,
 }
 
-struct World {
+/// A scene as it is played.
+pub(crate) struct World {
     scene: Scene,
     pacer: Pacer,
     server: Server,
@@ -133,14 +122,14 @@ struct World {
     life: u32,
     events: BinaryHeap<Reverse<(Moment, Event)>>,
     calls: Vec<Call>,
-    outcome: Outcome,
+    pub(crate) outcome: Outcome,
     admitted: u64,
     round_trips: Duration,
     answers: u32,
 }
 
 impl World {
-    fn new(scene: Scene) -> Self {
+    pub(crate) fn new(scene: Scene) -> Self {
         let mut world = Self {
             scene,
             pacer: Pacer::new(scene.quota),
@@ -166,7 +155,8 @@ impl World {
         world
     }
 
-    fn step(&mut self) {
+    /// Sends what is due, or goes on to what happens next.
+    pub(crate) fn step(&mut self) {
         match self.pacer.due_for(self.next, self.now) {
             Due::Now => self.depart(),
             // A timer fires up to a millisecond late and never early.
@@ -178,7 +168,8 @@ impl World {
         }
     }
 
-    fn finish(mut self, start: Moment) -> Outcome {
+    /// Waits for all requests to end. The rate is that since `start`.
+    pub(crate) fn finish(mut self, start: Moment) -> Outcome {
         let elapsed = self.now.since(start);
         let rate = self.admitted as f64 / elapsed.as_secs_f64();
         (self.scene.competitor, self.scene.restarts) = (0.0, None);
