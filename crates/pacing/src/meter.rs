@@ -87,13 +87,16 @@ impl Meter {
     }
 
     /// Takes over what has left under other limits, of which the one with the longest window remembers most.
-    pub(crate) fn remember(&mut self, known: &[Self], now: Moment) {
+    pub(crate) fn remember(&mut self, known: &[Self], conditions: Conditions) {
         let longest = known
             .iter()
             .max_by_key(|meter| meter.policy.counted_window());
         if let Some(known) = longest {
-            self.window.remember(&known.window, now);
+            self.window.remember(&known.window, conditions.now);
             self.heaviest = known.heaviest;
+            let heaviest = known.heaviest_at(&conditions);
+            let charge = self.pace(heaviest, &conditions).charge(heaviest);
+            self.schedule.follow(&known.schedule, charge);
         }
     }
 

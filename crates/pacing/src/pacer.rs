@@ -153,19 +153,18 @@ impl Pacer {
 
     /// Holds another quota from now on. What has left is remembered, and counted by the new windows.
     ///
-    /// A rate that refusals have lowered stays lowered by as much, and the new quota starts as a new process does.
+    /// A rate that refusals have lowered stays lowered by as much. For a window the pace is that of a new process.
     pub fn set_quota(&mut self, quota: Quota, now: Moment) {
-        let known = mem::take(&mut self.meters);
-        let meters = quota
-            .policies()
-            .map(|policy| Meter::starting(policy, &quota, now));
-        self.meters = meters.collect();
-        for meter in &mut self.meters {
-            meter.remember(&known, now);
+        if quota.widest_slip().jitter != self.quota.widest_slip().jitter {
+            self.jitter = Jitter::new(quota.widest_slip().jitter);
         }
-        self.jitter = Jitter::new(quota.widest_slip().jitter);
         self.recovery.set_window(shortest_window(&quota));
         self.quota = quota;
+        let known = mem::take(&mut self.meters);
+        let (conditions, meters) = self.at(now);
+        for meter in meters {
+            meter.remember(&known, conditions);
+        }
     }
 
     /// Lets nothing leave before `until`, whatever the quota says. A gate that is closed for longer stays closed.
@@ -453,19 +452,20 @@ mod tests {
     }
 
     #[test]
-    fn another_quota_counts_what_has_left_and_starts_as_a_process_does() {
+    fn another_quota_counts_what_has_left_and_is_spaced_from_it() {
         let mut pacer = running(log());
         let departure = pacer.depart(at(10_000));
-        let lost = pacer.depart_with(Cost::of(2), at(10_100));
+        let lost = pacer.depart(at(10_100));
         pacer.abandon(lost, at(10_200));
-        let two = Quota::new(4, Duration::from_secs(10)).unwrap();
-        pacer.set_quota(two, at(10_300));
-        assert_eq!((pacer.quota(), pacer.in_flight()), (&two, 1));
-        assert_eq!(pacer.counted(at(10_300)), 3);
-        assert_eq!(pacer.due(at(10_300)), Due::At(at(10_400)));
+        let four = Quota::new(4, Duration::from_secs(10)).unwrap();
+        pacer.set_quota(four, at(10_300));
+        assert_eq!((pacer.quota(), pacer.in_flight()), (&four, 1));
+        assert_eq!(pacer.counted(at(10_300)), 2);
+        let slot = at(10_100) - Duration::from_millis(20);
+        assert_eq!(pacer.due(at(10_300)), Due::At(slot + four.spacing()));
         pacer.answer(departure, at(10_300), Feedback::Accepted);
         // Given up at 10.2 s: it arrives within a second, and is in the new window until 10 s later.
-        assert_eq!(pacer.counted(at(21_200)), 2);
+        assert_eq!(pacer.counted(at(21_200)), 1);
         assert_eq!(pacer.counted(at(21_210)), 0);
     }
 
@@ -474,8 +474,8 @@ mod tests {
         let mut pacer = running(log());
         let departure = pacer.depart_with(Cost::of(50), at(10_000));
         pacer.set_quota(Quota::per_second(10), at(10_000));
-        assert_eq!(pacer.due(at(11_000)), Due::OnAnswer);
-        pacer.answer(departure, at(11_000), Feedback::Accepted);
+        assert_eq!(pacer.due(at(13_000)), Due::OnAnswer);
+        pacer.answer(departure, at(13_000), Feedback::Accepted);
         assert_eq!(pacer.in_flight(), 0);
     }
 }
