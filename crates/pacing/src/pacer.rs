@@ -124,7 +124,7 @@ impl Pacer {
         }
         let round_trip = now.since(departure.sent);
         self.cap.observe(round_trip);
-        self.jitter.observe(round_trip);
+        self.learn(|jitter| jitter.observe(round_trip));
         match feedback {
             Feedback::Accepted => self.gate.succeed(departure.sent),
             Feedback::Refused(retry_after) => self.refuse(departure, now, retry_after),
@@ -165,6 +165,7 @@ impl Pacer {
         for meter in meters {
             meter.remember(&known, conditions);
         }
+        self.assume();
     }
 
     /// Lets nothing leave before `until`, whatever the quota says. A gate that is closed for longer stays closed.
@@ -230,20 +231,34 @@ impl Pacer {
     }
 
     fn conditions(&self, now: Moment) -> Conditions {
-        let slip = Slip {
-            jitter: self.jitter.assumed(),
-            ..self.quota.widest_slip()
-        };
         Conditions {
             now,
-            slip,
             cap: self.cap,
             share: self.recovery.share_at(now),
         }
     }
 
+    /// Changes what is known of the path, and tells the meters if that changes what is assumed of it.
+    fn learn(&mut self, change: impl FnOnce(&mut Jitter)) {
+        let before = self.jitter.assumed();
+        change(&mut self.jitter);
+        if self.jitter.assumed() != before {
+            self.assume();
+        }
+    }
+
+    fn assume(&mut self) {
+        let slip = Slip {
+            jitter: self.jitter.assumed(),
+            ..self.quota.widest_slip()
+        };
+        for meter in &mut self.meters {
+            meter.assume(slip);
+        }
+    }
+
     fn refuse(&mut self, departure: Departure, now: Moment, retry_after: Option<Duration>) {
-        self.jitter.distrust();
+        self.learn(Jitter::distrust);
         // "At once" to a request that was just refused is no time to name.
         let hint = retry_after
             .filter(|time| !time.is_zero())

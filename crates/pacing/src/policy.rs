@@ -52,7 +52,10 @@ impl Pace {
 
     /// Returns how far a slot may lie back.
     pub(crate) fn slack(&self) -> Duration {
-        self.lateness + self.interval.saturating_mul(self.burst - 1)
+        match self.burst {
+            1 => self.lateness,
+            burst => self.lateness + self.interval.saturating_mul(burst - 1),
+        }
     }
 
     /// Returns how much may arrive at once when nothing goes wrong.
