@@ -17,15 +17,17 @@ use pacing::{Model, Quota, UnsafeQuota};
 
 use servers::Kind;
 use trials::{
-    PATHS, Price, blocked_runs_refused, price, refused_after_restarts, share_with_a_competitor,
+    PATHS, Price, blocked_runs_refused, price, rate_of_slow_answers, refused_after_restarts,
+    share_with_a_competitor,
 };
 
 const COUNTERS: [Kind; 2] = [Kind::SlidingCounter, Kind::StrictCounter];
 
 fn main() -> Result<(), UnsafeQuota> {
     print_paths()?;
-    print_limits()?;
+    print_limits();
     print_windows()?;
+    print_slow_answers()?;
     print_competitors();
     print_blocks();
     print_restarts();
@@ -33,44 +35,37 @@ fn main() -> Result<(), UnsafeQuota> {
 }
 
 fn print_paths() -> Result<(), UnsafeQuota> {
-    println!(
-        "Used of 100 requests a second, by model and round trip: at first -> learned (bound of the window)\n"
-    );
-    println!("| round trip | `Unknown` | `SlidingLog` | `TokenBucket` of 100 |");
-    println!("|---|---|---|---|");
-    let bucket = (100, 100);
-    let (size, refill) = bucket;
+    println!("Used of 100 requests a second: at first -> once jitter is learned\n");
+    println!("| round trip | W/(W + round trip) | `Unknown` | `SlidingLog` | `TokenBucket` |");
+    println!("|---|---|---|---|---|");
     let quota = Quota::per_second(100);
+    let log = quota.model(Model::SlidingLog)?;
+    let (size, refill) = (100, 100);
+    let bucket = quota.model(Model::TokenBucket { size, refill })?;
     for (name, weather) in PATHS {
         let unknown = price(quota, weather, Kind::SlidingLog);
-        let log = price(quota.model(Model::SlidingLog)?, weather, Kind::SlidingLog);
-        let model = quota.model(Model::TokenBucket { size, refill })?;
-        let bucket = price(model, weather, Kind::TokenBucket { size, refill });
-        println!(
-            "| {name} | {} | {} | {} |",
-            shown(unknown),
-            shown(log),
-            shown(bucket)
-        );
+        let log = price(log, weather, Kind::SlidingLog);
+        let bucket = price(bucket, weather, Kind::TokenBucket { size, refill });
+        let bound = format!("{:.1} %", unknown.bound * 100.0);
+        let [unknown, log, bucket] = [unknown, log, bucket].map(shown);
+        println!("| {name} | {bound} | {unknown} | {log} | {bucket} |");
     }
     println!();
     Ok(())
 }
 
-fn print_limits() -> Result<(), UnsafeQuota> {
-    println!(
-        "`Unknown` by limit, at a round trip of 10 to 20 ms and 100 ms or 2 ms of assumed jitter at first\n"
-    );
+fn print_limits() {
+    println!("`Unknown` by limit and jitter ceiling, at a round trip of 1 ms\n");
     println!("| requests a second | 100 ms | 2 ms |");
     println!("|---|---|---|");
     for limit in [1, 10, 100, 1_000, 10_000] {
         let quota = Quota::per_second(limit);
-        let [wide, narrow] = [quota, quota.jitter_ceiling(Duration::from_millis(2))]
-            .map(|quota| shown(price(quota, PATHS[0].1, Kind::SlidingLog)));
+        let ceilings = [quota, quota.jitter_ceiling(Duration::from_millis(2))];
+        let [wide, narrow] =
+            ceilings.map(|quota| shown(price(quota, PATHS[0].1, Kind::SlidingLog)));
         println!("| {limit} | {wide} | {narrow} |");
     }
     println!();
-    Ok(())
 }
 
 fn print_windows() -> Result<(), UnsafeQuota> {
@@ -80,6 +75,20 @@ fn print_windows() -> Result<(), UnsafeQuota> {
     for window in [10, 100, 1_000, 10_000, 60_000].map(Duration::from_millis) {
         let price = price(Quota::new(100, window)?, PATHS[0].1, Kind::SlidingLog);
         println!("| {window:?} | {} |", shown(price));
+    }
+    println!();
+    Ok(())
+}
+
+fn print_slow_answers() -> Result<(), UnsafeQuota> {
+    println!("Of 100 requests a second, by the time that the server takes to answer\n");
+    println!("| answers after | `SlidingLog` | and `counted_on_arrival` |");
+    println!("|---|---|---|");
+    let log = Quota::per_second(100).model(Model::SlidingLog)?;
+    for thinks in [1, 5, 30].map(Duration::from_secs) {
+        let rates =
+            [log, log.counted_on_arrival()].map(|quota| rate_of_slow_answers(quota, thinks));
+        println!("| {thinks:?} | {:.1}/s | {:.1}/s |", rates[0], rates[1]);
     }
     println!();
     Ok(())
@@ -128,15 +137,9 @@ fn print_restarts() {
 }
 
 fn shown(price: Price) -> String {
-    let Price {
-        at_first,
-        learned,
-        refused,
-        bound,
-    } = price;
-    let [at_first, learned, bound] = [at_first, learned, bound].map(|share| share * 100.0);
-    match refused {
-        0 => format!("{at_first:.1} -> {learned:.1} ({bound:.1}) %"),
-        _ => format!("{refused} refused"),
+    let [at_first, learned] = [price.at_first, price.learned].map(|share| share * 100.0);
+    match price.refused {
+        0 => format!("{at_first:.1} -> {learned:.1} %"),
+        refused => format!("{refused} refused"),
     }
 }

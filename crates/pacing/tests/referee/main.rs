@@ -10,12 +10,17 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use pacing::Quota;
+use pacing::{Model, Quota};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 
-use pacing::Model;
+use path::Weather;
 use scenes::Case;
 use servers::Kind;
-use trials::{PATHS, blocked_runs_refused, price, refused_after_restarts, share_with_a_competitor};
+use trials::{
+    PATHS, blocked_runs_refused, price, rate_of_slow_answers, refused_after_restarts,
+    share_with_a_competitor,
+};
 use world::{Outcome, Scene};
 
 /// Plays the random scenes of these seeds on two threads, and hands each outcome to `look`.
@@ -86,14 +91,55 @@ fn a_quiet_network_uses_89_percent_of_the_limit_and_97_once_jitter_is_learned() 
     }
 }
 
+/// The limits, windows and paths of which the price is promised.
+fn quiet(seed: u64) -> (Quota, Weather) {
+    let mut rng = SmallRng::seed_from_u64(seed);
+    let window = Duration::from_secs_f64(rng.random_range(1.0..5.0));
+    let quota = Quota::new(rng.random_range(100..1_000), window);
+    let weather = Weather {
+        least: Duration::from_millis(rng.random_range(0..5)),
+        ..Weather::CALM
+    };
+    (quota.expect("neither is zero"), weather)
+}
+
 #[test]
-fn a_known_log_costs_no_more_than_3_percent_beside_the_acknowledged_window() {
-    let quota = Quota::per_second(100).model(Model::SlidingLog);
-    for (name, weather) in PATHS {
-        let price = price(quota.expect("it holds"), weather, Kind::SlidingLog);
-        assert_eq!(price.refused, 0, "{name}");
-        assert!(price.at_first >= 0.97 * price.bound, "{name}: {price:?}");
+fn random_quiet_networks_use_97_percent_once_jitter_is_learned() {
+    for seed in 0..20 {
+        let (quota, weather) = quiet(seed);
+        let price = price(quota, weather, Kind::SlidingLog);
+        assert_eq!(price.refused, 0, "{quota:?}");
+        assert!(price.at_first >= 0.89, "{quota:?}: {price:?}");
+        assert!(price.learned >= 0.97, "{quota:?}: {price:?}");
     }
+}
+
+/// Delays that a request meets by itself. A path that is blocked as a whole costs more: what it lets go of at once comes
+/// free at once, and leaves spaced.
+#[test]
+fn a_known_log_costs_no_more_than_3_percent_under_any_delays() {
+    let weathers = (0..80).map(|seed| (seed, Case::random(seed).scene.weather));
+    for (seed, weather) in weathers.filter(|(_, weather)| weather.blocks.is_none()) {
+        let quota = quiet(seed).0.model(Model::SlidingLog).expect("it holds");
+        let price = price(quota, weather, Kind::SlidingLog);
+        assert_eq!(price.refused, 0, "{quota:?} {weather:?}");
+        let least = 0.97 * price.bound;
+        assert!(price.at_first >= least, "{quota:?} {weather:?}: {price:?}");
+        assert!(price.learned >= least, "{quota:?} {weather:?}: {price:?}");
+    }
+}
+
+#[test]
+fn slow_answers_cost_no_more_than_the_transit_if_the_server_counts_on_arrival() {
+    fn check(quota: Quota, least: f64, most: f64) {
+        let rate = rate_of_slow_answers(quota, Duration::from_secs(9));
+        assert!((least..=most).contains(&rate), "{rate}");
+    }
+    let quota = Quota::per_second(100)
+        .model(Model::SlidingLog)
+        .expect("it holds");
+    check(quota, 9.7, 10.0);
+    check(quota.counted_on_arrival(), 49.0, 50.0);
 }
 
 #[test]

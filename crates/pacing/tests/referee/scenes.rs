@@ -36,6 +36,8 @@ impl Case {
             weather: weather(&mut rng),
             patience: sometimes(0.3, &mut rng, |rng| millis(rng.random_range(20..2_000)))
                 .unwrap_or(Duration::MAX),
+            thinks: sometimes(0.2, &mut rng, |rng| millis(rng.random_range(0..5_000)))
+                .unwrap_or(Duration::ZERO),
             unsent: sometimes(0.2, &mut rng, |_| 0.1).unwrap_or(0.0),
             heaviest: sometimes(0.2, &mut rng, |rng| rng.random_range(1..=most)).unwrap_or(1),
             drift: rng.random_range(-1.0..1.0),

@@ -50,18 +50,24 @@ pub(crate) fn price(quota: Quota, weather: Weather, kind: Kind) -> Price {
     };
     let window = quota.window().as_secs_f64();
     let whole = f64::from(quota.limit()) / window;
-    let (start, learning) = (quota.window() * 2 + millis(200), quota.spacing() * 5_000);
-    let before = scene.play(start, learning.max(quota.window() * 3));
-    let after = scene.play(
-        start + learning.mul_f64(1.3),
-        learning.max(quota.window() * 3),
-    );
+    let learning = quota.spacing() * 5_000;
+    let before = scene.play(learning / 5, learning.mul_f64(0.7));
+    let after = scene.play(learning.mul_f64(1.3), learning.max(quota.window() * 3));
     Price {
         at_first: before.rate / whole,
         learned: after.rate / whole,
         refused: before.refused + after.refused,
         bound: window / (window + after.round_trip.as_secs_f64()),
     }
+}
+
+/// Measures requests a second before a sliding log that takes so long to answer.
+pub(crate) fn rate_of_slow_answers(quota: Quota, thinks: Duration) -> f64 {
+    let scene = Scene {
+        thinks,
+        ..Scene::new(quota, Kind::SlidingLog)
+    };
+    scene.play(thinks * 4, thinks * 20).rate
 }
 
 /// What it is like beside somebody who takes a share of the limit and does not care.

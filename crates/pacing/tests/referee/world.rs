@@ -19,6 +19,8 @@ pub(crate) struct Scene {
     pub(crate) real: Quota,
     pub(crate) kind: Kind,
     pub(crate) weather: Weather,
+    /// How long the server takes to answer what it has counted.
+    pub(crate) thinks: Duration,
     /// When the caller gives up.
     pub(crate) patience: Duration,
     /// How often a request turns out never to have left.
@@ -56,6 +58,7 @@ impl Scene {
             real: quota,
             kind,
             weather: Weather::CALM,
+            thinks: Duration::ZERO,
             patience: Duration::MAX,
             unsent: 0.0,
             heaviest: 1,
@@ -191,7 +194,7 @@ impl World {
         let departure = self.pacer.depart_with(self.next, self.now);
         let (sent, scene) = (self.now, self.scene);
         let arrival = self.path.through(sent, &mut self.rng);
-        let answer = self.path.through(arrival, &mut self.rng);
+        let answer = self.path.through(arrival + scene.thinks, &mut self.rng);
         let given_up = sent + scene.patience;
         let (end, at) = match () {
             () if scene.unsent > 0.0 && self.rng.random_bool(scene.unsent) => (End::Unsent, sent),
