@@ -1,6 +1,7 @@
 use std::iter;
 use std::time::Duration;
 
+use crate::moment::shorter;
 use crate::policy::{Policy, Slip};
 use crate::unsafe_quota::{Fault, Per};
 use crate::{Cost, Model, TooHeavy, UnsafeQuota};
@@ -19,15 +20,17 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// What a server allows, and what is assumed of the path to it.
 ///
-/// `limit` requests in any `window`, counted by whatever algorithm: nothing is assumed of it. The assumptions that the
-/// promise "no request is refused" rests on are these:
+/// `limit` requests in any `window`, counted by whatever algorithm unless a [`model`](Self::model) is named. The
+/// [crate](crate) has the table of what each model costs. The assumptions that the promise "no request is refused"
+/// rests on are these:
 ///
 /// - the limit is ours alone, and it is at least what is stated here;
 /// - client and server clocks run within 500 ppm of each other;
 /// - a request that was given up (timed out, canceled, reset) reaches the server's counter within [`max_transit`]
 ///   or never;
-/// - on a server with a sliding counter (previous window weighted, plus the current), the time that requests take to
-///   reach the counter varies by no more than [`jitter_ceiling`]. The other algorithms need no such bound.
+/// - on a server with a sliding counter (previous window weighted, plus the current) or a token bucket that was named,
+///   the time that requests take to reach the counter varies by no more than [`jitter_ceiling`]. The other algorithms
+///   need no such bound.
 ///
 /// [`max_transit`]: Self::max_transit
 /// [`jitter_ceiling`]: Self::jitter_ceiling
@@ -286,14 +289,6 @@ impl Quota {
             jitter: self.jitter_ceiling,
             lateness: self.lateness,
         }
-    }
-}
-
-const fn shorter(one: Duration, other: Duration) -> Duration {
-    if one.as_nanos() < other.as_nanos() {
-        one
-    } else {
-        other
     }
 }
 
