@@ -6,8 +6,9 @@ use anyhow::{Context, Result, bail, ensure};
 use csv::ByteRecord;
 use serde_json::{Map, Value};
 
+use super::Row;
 use super::open::Bytes;
-use super::{MAX_RECORD, Row};
+use super::rows::MAX_RECORD;
 use crate::reject::{Fault, Reject};
 
 /// Reads RFC 4180 with a header. Every cell is text.

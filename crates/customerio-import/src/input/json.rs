@@ -4,8 +4,9 @@ use std::io::{self, BufRead, BufReader, Read};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::Row;
 use super::open::Bytes;
-use super::{MAX_RECORD, Row};
+use super::rows::MAX_RECORD;
 use crate::reject::{Fault, Reject};
 
 /// Reads one JSON object a line. Values keep their types; blank lines are no records.

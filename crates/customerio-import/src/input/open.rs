@@ -8,7 +8,9 @@ use clap::ValueEnum;
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
-use super::{CsvRows, JsonRows, Rows};
+use super::Rows;
+use super::csv::CsvRows;
+use super::json::JsonRows;
 
 /// How records are written in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

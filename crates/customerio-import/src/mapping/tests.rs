@@ -1,6 +1,7 @@
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::input::Row;
 
 fn people() -> Mapping {
     Mapping {

@@ -1,0 +1,112 @@
+use anyhow::{Result, bail};
+use customerio::{Operation, Timestamp};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::import_id::hex;
+use super::{EventColumns, ImportId, Moment, people};
+use crate::input::Row;
+use crate::reject::Reject;
+
+/// Says what the columns of a file mean. Columns that are not named become attributes under their own name.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Mapping {
+    pub(crate) person: PersonColumn,
+    #[serde(flatten)]
+    pub(crate) kind: Kind,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(crate) enum Kind {
+    People,
+    Events(EventColumns),
+}
+
+/// Says which column identifies the person, and by what.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct PersonColumn {
+    pub(crate) column: String,
+    pub(crate) identifier: Identifier,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Identifier {
+    Email,
+    Id,
+}
+
+/// One record, ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) line: u64,
+    pub(crate) timestamp: Option<Timestamp>,
+    pub(crate) operation: Operation,
+}
+
+impl Mapping {
+    /// Returns the operation that a row means.
+    ///
+    /// # Errors
+    ///
+    /// Says by its line and column why a row cannot be sent.
+    pub(crate) fn record(&self, import: &ImportId, row: Row) -> Result<Record, Reject> {
+        let line = row.line;
+        let mapped = match &self.kind {
+            Kind::People => people::operation(&self.person, row).map(|operation| (operation, None)),
+            Kind::Events(columns) => columns.operation(&self.person, import, row),
+        };
+        let (operation, timestamp) = mapped.map_err(|fault| fault.at(line))?;
+        Ok(Record {
+            line,
+            timestamp,
+            operation,
+        })
+    }
+
+    /// Refuses a header that lacks a column which the mapping names.
+    pub(crate) fn check_header(&self, header: &[String]) -> Result<()> {
+        match self
+            .columns()
+            .into_iter()
+            .find(|column| !header.iter().any(|name| name == column))
+        {
+            None => Ok(()),
+            Some(column) => bail!(
+                "line 1: the header has no column {column:?}; it has {}",
+                header.join(", ")
+            ),
+        }
+    }
+
+    /// Returns the columns that the mapping names.
+    pub(crate) fn columns(&self) -> Vec<&str> {
+        let mut columns = vec![self.person.column.as_str()];
+        if let Kind::Events(events) = &self.kind {
+            columns.extend(events.columns());
+        }
+        columns
+    }
+
+    /// Tells whether the events happen as they arrive.
+    pub(crate) fn is_now(&self) -> bool {
+        matches!(&self.kind, Kind::Events(columns) if columns.moment == Moment::Now)
+    }
+
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.kind {
+            Kind::People => "people",
+            Kind::Events(_) => "events",
+        }
+    }
+
+    /// Returns a digest that differs where the mapping does.
+    pub(crate) fn digest(&self) -> String {
+        hex(&Sha256::digest(self.canonical()))
+    }
+
+    pub(super) fn canonical(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a mapping is text")
+    }
+}

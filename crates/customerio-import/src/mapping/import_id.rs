@@ -1,0 +1,31 @@
+use sha2::{Digest, Sha256};
+
+use super::Mapping;
+
+/// Names an import: event ids are made from it and from the place of the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ImportId(String);
+
+impl ImportId {
+    pub(crate) fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// Derives the id from the content of the file, the kind, and the mapping; where the file lies does not matter.
+    pub(crate) fn derive(content: &[u8; 32], mapping: &Mapping) -> Self {
+        let digest = Sha256::new()
+            .chain_update(content)
+            .chain_update(mapping.canonical())
+            .finalize();
+        Self(hex(&digest))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Writes bytes in lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
