@@ -49,7 +49,7 @@ impl Case {
         let steady = scene.weather.stall == 0.0 && scene.weather.blocks.is_none();
         Self {
             scene,
-            is_promised: covered || (steady && scene.weather.jitter <= millis(98)),
+            is_promised: covered || (steady && scene.weather.jitter <= millis(100)),
             requests: requests(&scene),
         }
     }
@@ -132,7 +132,7 @@ fn size(model: Model) -> u32 {
 /// From a loopback to a path that stalls for longer than the window.
 fn weather(rng: &mut SmallRng) -> Weather {
     let least = millis(rng.random_range(0..50));
-    let jitter = millis(magnitude(1.0, 98.0, rng) as u64);
+    let jitter = millis(magnitude(1.0, 100.0, rng).ceil() as u64);
     let calm = Weather {
         least,
         jitter,
