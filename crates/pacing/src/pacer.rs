@@ -314,8 +314,10 @@ mod tests {
         let mut pacer = Pacer::new(quota);
         let start = Quota::per_second(100).spacing();
         assert_eq!(pacer.due(at(50)), Due::At(at(50) + start));
-        assert_eq!(pacer.interval(at(1_100)), start);
-        assert_eq!(pacer.interval(at(1_152)), quota.spacing());
+        assert_eq!(pacer.due(at(50) + start), Due::Now);
+        let over = at(50) + quota.counted_window() + Duration::from_millis(100);
+        assert_eq!(pacer.interval(over - Duration::from_nanos(1)), start);
+        assert_eq!(pacer.interval(over), quota.spacing());
     }
 
     #[test]
@@ -396,14 +398,15 @@ mod tests {
 
     #[test]
     fn only_the_latest_departure_is_given_back() {
-        let mut pacer = running(log());
-        let first = pacer.depart(at(10_000));
-        let second = pacer.depart(at(10_010));
-        let next = pacer.due(at(10_010));
+        let mut pacer = running(Quota::per_second(100));
+        let (first, now) = (pacer.depart(at(10_000)), at(10_015));
+        let second = pacer.depart(now);
+        let next = pacer.due(now);
+        assert_ne!(next, Due::Now);
         pacer.refund(first);
-        assert_eq!((pacer.due(at(10_010)), pacer.in_flight()), (next, 1));
+        assert_eq!((pacer.due(now), pacer.in_flight()), (next, 1));
         pacer.refund(second);
-        assert_eq!((pacer.due(at(10_010)), pacer.in_flight()), (Due::Now, 0));
+        assert_eq!((pacer.due(now), pacer.in_flight()), (Due::Now, 0));
     }
 
     #[test]
