@@ -10,9 +10,11 @@
 mod patience;
 mod queue;
 mod refused;
+mod state;
 mod waiter;
 
 pub use patience::{Bounds, Patience, Unbounded};
-pub(crate) use queue::{Queue, Resource, Wake};
+pub(crate) use queue::{Queue, Wake};
 pub use refused::{Bounded, Refused};
+pub(crate) use state::Resource;
 pub(crate) use waiter::Waiter;

@@ -9,7 +9,8 @@ use pacing::Lane;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Patience;
-use super::queue::{Queue, Resource, Standing, Turn};
+use super::queue::{Queue, Standing, Turn};
+use super::state::Resource;
 
 /// One request's way through a line. It allocates when it first has to wait, and its drop leaves the line.
 pub(crate) struct Waiter<R: Resource, W> {
