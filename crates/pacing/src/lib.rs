@@ -27,23 +27,35 @@
 //! assert!(second.since(first) >= Duration::from_millis(10));
 //! ```
 
+mod cost;
 mod flight_cap;
 mod gate;
+mod heaviest;
+mod jitter;
 mod line;
+mod meter;
+mod model;
 mod moment;
 mod pacer;
+mod policy;
 mod quota;
 mod recovery;
 pub mod retry;
 mod schedule;
+mod slots;
+mod unsafe_quota;
 mod window;
 
+pub use cost::Cost;
 pub use flight_cap::FlightCap;
 pub use gate::{Gate, Refusal};
+pub use jitter::Jitter;
 pub use line::{Lane, Line, Ticket};
+pub use model::Model;
 pub use moment::Moment;
 pub use pacer::{Departure, Due, Feedback, Pacer};
-pub use quota::{Quota, UnsafeQuota};
-pub use recovery::Recovery;
+pub use quota::Quota;
+pub use recovery::{Recovery, Share};
 pub use schedule::Schedule;
+pub use unsafe_quota::{TooHeavy, UnsafeQuota};
 pub use window::{Room, Window};

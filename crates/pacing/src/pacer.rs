@@ -1,6 +1,10 @@
+use std::mem;
 use std::time::Duration;
 
-use crate::{FlightCap, Gate, Moment, Quota, Recovery, Refusal, Room, Schedule, Window};
+use crate::meter::{Conditions, Meter};
+use crate::policy::Slip;
+use crate::window::Sent;
+use crate::{Cost, FlightCap, Gate, Jitter, Moment, Quota, Recovery, Refusal, Room};
 
 /// Decides when a request may leave, for everyone who shares one quota.
 ///
@@ -9,8 +13,11 @@ use crate::{FlightCap, Gate, Moment, Quota, Recovery, Refusal, Room, Schedule, W
 #[derive(Clone, Debug)]
 pub struct Pacer {
     quota: Quota,
-    schedule: Option<Schedule>,
-    window: Window,
+    /// One for each limit, from the first question on.
+    meters: Vec<Meter>,
+    /// The number of the latest departure; it wraps.
+    latest: u32,
+    jitter: Jitter,
     cap: FlightCap,
     gate: Gate,
     recovery: Recovery,
@@ -32,7 +39,17 @@ pub enum Due {
 #[must_use = "tell the pacer how the request ended"]
 pub struct Departure {
     sent: Moment,
-    slot: Moment,
+    number: u32,
+    cost: Cost,
+}
+
+impl Departure {
+    fn sent(self) -> Sent {
+        Sent {
+            at: self.sent,
+            cost: self.cost.get(),
+        }
+    }
 }
 
 /// What an answer says of the limit.
@@ -52,47 +69,62 @@ impl Pacer {
     pub fn new(quota: Quota) -> Self {
         Self {
             quota,
-            schedule: None,
-            window: Window::new(&quota),
+            meters: Vec::with_capacity(quota.policies().count()),
+            latest: 0,
+            jitter: Jitter::new(quota.widest_slip().jitter),
             cap: FlightCap::default(),
             gate: Gate::default(),
-            recovery: Recovery::full(quota.counted_window()),
+            recovery: Recovery::full(shortest_window(&quota)),
         }
     }
 
     /// Says when the next request may leave.
     pub fn due(&mut self, now: Moment) -> Due {
-        let interval = self.interval(now);
-        let slot = self.schedule_at(now).next();
-        let opens = slot.max(self.gate.open_from());
-        if opens > now {
-            return Due::At(opens);
-        }
-        if !self
-            .cap
-            .allows(self.window.in_flight(), interval, self.quota.jitter())
-        {
-            return Due::OnAnswer;
-        }
-        match self.window.room(now) {
-            Room::Now => Due::Now,
-            Room::At(free) => Due::At(free),
-            Room::OnAnswer => Due::OnAnswer,
+        self.due_for(Cost::ONE, now)
+    }
+
+    /// Says when a request of such a cost may leave.
+    ///
+    /// A cost that can never leave counts as the most that can; ask [`Quota::fits`] to refuse it.
+    pub fn due_for(&mut self, cost: Cost, now: Moment) -> Due {
+        let (conditions, meters) = self.at(now);
+        let rooms = meters.iter_mut().map(|meter| meter.room(cost, conditions));
+        let room = rooms.fold(Room::Now, Room::and);
+        match (room, self.gate.open_from()) {
+            (Room::At(at), opens) => Due::At(at.max(opens)),
+            (_, opens) if opens > now => Due::At(opens),
+            (Room::OnAnswer, _) => Due::OnAnswer,
+            (Room::Now, _) => Due::Now,
         }
     }
 
     /// Records that a request leaves at `now`. Only call it while [`due`](Self::due) says [`Due::Now`].
     pub fn depart(&mut self, now: Moment) -> Departure {
-        let interval = self.interval(now);
-        let slot = self.schedule_at(now).depart(now, interval);
-        self.window.depart();
-        Departure { sent: now, slot }
+        self.depart_with(Cost::ONE, now)
+    }
+
+    /// Records that a request of such a cost leaves. Only call it while [`due_for`](Self::due_for) says [`Due::Now`].
+    pub fn depart_with(&mut self, cost: Cost, now: Moment) -> Departure {
+        let (conditions, meters) = self.at(now);
+        for meter in meters {
+            meter.depart(cost, conditions);
+        }
+        self.latest = self.latest.wrapping_add(1);
+        Departure {
+            sent: now,
+            number: self.latest,
+            cost,
+        }
     }
 
     /// Records that the server answered at `now`.
     pub fn answer(&mut self, departure: Departure, now: Moment, feedback: Feedback) {
-        self.window.answer(now);
-        self.cap.observe(now.since(departure.sent));
+        for meter in &mut self.meters {
+            meter.window.answer(departure.sent(), now);
+        }
+        let round_trip = now.since(departure.sent);
+        self.cap.observe(round_trip);
+        self.jitter.observe(round_trip);
         match feedback {
             Feedback::Accepted => self.gate.succeed(departure.sent),
             Feedback::Refused(retry_after) => self.refuse(departure, now, retry_after),
@@ -101,40 +133,132 @@ impl Pacer {
     }
 
     /// Records that a request ended at `now` without an answer of the server's own: it may still be on its way.
-    pub fn abandon(&mut self, _: Departure, now: Moment) {
-        self.window.abandon(now);
+    pub fn abandon(&mut self, departure: Departure, now: Moment) {
+        for meter in &mut self.meters {
+            meter.window.abandon(departure.sent(), now);
+        }
     }
 
     /// Records that a request provably never left: it gives back its slot in the window, and its departure if that was
-    /// the latest one.
+    /// the latest one. After a later departure an earlier one could not be spaced.
     pub fn refund(&mut self, departure: Departure) {
-        self.window.refund();
-        if let Some(schedule) = &mut self.schedule {
-            schedule.refund(departure.slot);
+        let is_latest = departure.number == self.latest;
+        for meter in &mut self.meters {
+            meter.window.refund(departure.sent());
+            if is_latest {
+                meter.undo();
+            }
         }
+    }
+
+    /// Holds another quota from now on. What has left is remembered, and counted by the new windows.
+    ///
+    /// A rate that refusals have lowered stays lowered by as much, and the new quota starts as a new process does.
+    pub fn set_quota(&mut self, quota: Quota, now: Moment) {
+        let known = mem::take(&mut self.meters);
+        let meters = quota
+            .policies()
+            .map(|policy| Meter::starting(policy, &quota, now));
+        self.meters = meters.collect();
+        for meter in &mut self.meters {
+            meter.remember(&known, now);
+        }
+        self.jitter = Jitter::new(quota.widest_slip().jitter);
+        self.recovery.set_window(shortest_window(&quota));
+        self.quota = quota;
+    }
+
+    /// Lets nothing leave before `until`, whatever the quota says. A gate that is closed for longer stays closed.
+    pub fn penalize(&mut self, until: Moment) {
+        self.gate.close_until(until);
+    }
+
+    /// Returns the quota in force.
+    #[must_use]
+    pub fn quota(&self) -> &Quota {
+        &self.quota
     }
 
     /// Returns the time between departures at the rate in force.
     #[must_use]
     pub fn interval(&self, now: Moment) -> Duration {
-        self.recovery.stretch(self.quota.spacing(), now)
+        let conditions = self.conditions(now);
+        let intervals = self
+            .meters
+            .iter()
+            .map(|meter| meter.pace(1, &conditions).interval);
+        intervals.max().unwrap_or_else(|| self.quota.spacing())
     }
 
-    fn schedule_at(&mut self, now: Moment) -> &mut Schedule {
-        let interval = self.interval(now);
-        self.schedule
-            .get_or_insert_with(|| Schedule::starting(now, interval))
+    /// Returns the cost of what has left and has not ended.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.meters
+            .first()
+            .map_or(0, |meter| meter.window.in_flight())
+    }
+
+    /// Returns the cost of what may still count at the server, by the limit that was named first.
+    #[must_use]
+    pub fn counted(&mut self, now: Moment) -> u64 {
+        self.meters
+            .first_mut()
+            .map_or(0, |meter| meter.window.counted(now))
+    }
+
+    /// Returns the moment from which requests may leave again after a refusal; it has passed if the gate is open.
+    #[must_use]
+    pub fn open_from(&self) -> Moment {
+        self.gate.open_from()
+    }
+
+    /// Returns how much the way to the server is assumed to vary.
+    #[must_use]
+    pub fn assumed_jitter(&self) -> Duration {
+        self.jitter.assumed()
+    }
+
+    /// Starts the meters if this is the first question.
+    fn at(&mut self, now: Moment) -> (Conditions, &mut [Meter]) {
+        if self.meters.is_empty() {
+            let quota = &self.quota;
+            let meters = quota
+                .policies()
+                .map(|policy| Meter::starting(policy, quota, now));
+            self.meters.extend(meters);
+        }
+        (self.conditions(now), &mut self.meters)
+    }
+
+    fn conditions(&self, now: Moment) -> Conditions {
+        let slip = Slip {
+            jitter: self.jitter.assumed(),
+            ..self.quota.widest_slip()
+        };
+        Conditions {
+            now,
+            slip,
+            cap: self.cap,
+            share: self.recovery.share_at(now),
+        }
     }
 
     fn refuse(&mut self, departure: Departure, now: Moment, retry_after: Option<Duration>) {
+        self.jitter.distrust();
         // "At once" to a request that was just refused is no time to name.
         let hint = retry_after
             .filter(|time| !time.is_zero())
             .map(|time| time.min(self.quota.longest_retry_after()));
-        let pause = self.quota.counted_window() + self.quota.jitter();
+        let pause = shortest_window(&self.quota) + self.jitter.assumed();
         match self.gate.refuse(departure.sent, now, hint, pause) {
             Refusal::New => self.recovery.lower(now, self.gate.open_from()),
             Refusal::Known => self.recovery.postpone(self.gate.open_from()),
         }
     }
+}
+
+/// A refusal does not say which limit it is about. The shortest window is tried first, and the pause doubles from there.
+fn shortest_window(quota: &Quota) -> Duration {
+    let windows = quota.policies().map(|policy| policy.counted_window());
+    windows.min().unwrap_or_default()
 }
