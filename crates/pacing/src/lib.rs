@@ -10,6 +10,7 @@
 //!   spaced departures), the [`Window`] (what may still count at the server), the [`FlightCap`] (a blocked path must
 //!   not flush a lump), the [`Gate`] (a refusal stops everyone) and the [`Recovery`] (the way back to the full rate).
 //! - [`Line`] says who is next among those who wait.
+//! - [`fields`] reads what a server says of its limits.
 //! - [`retry`] says what an answer means, how long to back off, and what `Retry-After` said.
 //!
 //! # Example
@@ -28,6 +29,7 @@
 //! ```
 
 mod cost;
+pub mod fields;
 mod flight_cap;
 mod gate;
 mod heaviest;

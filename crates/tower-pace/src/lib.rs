@@ -54,8 +54,8 @@ mod was_sent;
 
 pub use concurrency::{Concurrency, ConcurrencyLayer};
 pub use deadline::Deadline;
-pub use line::Bounded;
+pub use line::{Bounded, Waited};
 pub use pacing::{Cost, Model, Quota, TooHeavy, UnsafeQuota};
-pub use rate::{RateLimit, RateLimitLayer};
+pub use rate::{Handle, RateLimit, RateLimitLayer};
 pub use retry::{Attempt, Replay, Retry, RetryLayer, RetryPolicy};
 pub use was_sent::was_sent;

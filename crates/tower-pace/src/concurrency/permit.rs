@@ -24,9 +24,11 @@ impl Permits {
 impl Resource for Permits {
     const TIMED: bool = false;
 
+    type Demand = ();
+
     type Claim = ();
 
-    fn due(&mut self, _: Moment) -> Due {
+    fn due(&mut self, (): (), _: Moment) -> Due {
         if self.in_flight < self.limit {
             Due::Now
         } else {
@@ -34,7 +36,7 @@ impl Resource for Permits {
         }
     }
 
-    fn claim(&mut self, _: Moment) {
+    fn claim(&mut self, (): (), _: Moment) {
         self.in_flight += 1;
     }
 

@@ -26,7 +26,7 @@ impl<S> Concurrency<S> {
         let lane = queue.open_lane();
         Self {
             inner,
-            waiter: Waiter::new(queue, lane, Unbounded),
+            waiter: Waiter::new(queue, lane, (), Unbounded),
             permit: None,
         }
     }

@@ -38,6 +38,9 @@ pub trait Judge: Clone {
     /// Returns the bounds that are in force.
     fn bounds(&self) -> Bounds;
 
+    /// Says whether a request may be sent at all; `fits` tells whether its cost can ever be paid.
+    fn admit(&self, fits: impl FnOnce() -> bool) -> Result<(), Self::Refusal>;
+
     /// Says how much longer a request may wait, if there is a bound.
     fn judge(&self, outlook: &Outlook) -> Result<Option<Duration>, Self::Refusal>;
 }
@@ -83,6 +86,10 @@ impl Judge for Unbounded {
 
     fn bounds(&self) -> Bounds {
         Bounds::NONE
+    }
+
+    fn admit(&self, _: impl FnOnce() -> bool) -> Result<(), Infallible> {
+        Ok(())
     }
 
     fn judge(&self, _: &Outlook) -> Result<Option<Duration>, Infallible> {
@@ -154,6 +161,13 @@ impl Judge for Bounds {
 
     fn bounds(&self) -> Bounds {
         *self
+    }
+
+    fn admit(&self, fits: impl FnOnce() -> bool) -> Result<(), Refused> {
+        match fits() {
+            true => Ok(()),
+            false => Err(Refused::too_heavy()),
+        }
     }
 
     /// The forecast decides for one who has just come; later the bound itself does, since an answer may change all.

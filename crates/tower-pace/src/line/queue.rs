@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::Patience;
 use super::state::{Resource, State};
+use super::waited::Cause;
 
 /// The state that everyone who waits for one resource shares.
 pub(crate) struct Queue<R> {
@@ -15,17 +16,34 @@ pub(crate) struct Queue<R> {
 
 /// A place in the line, and since when its holder waits for it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing {
-    pub(crate) ticket: Ticket,
-    pub(crate) since: Moment,
+pub(super) struct Standing {
+    pub(super) ticket: Ticket,
+    pub(super) since: Moment,
+}
+
+/// Who asks: from which lane, for how much, and for how long.
+#[derive(Clone, Debug)]
+pub(super) struct Caller<D, W> {
+    pub(super) lane: Lane,
+    pub(super) demand: D,
+    pub(super) patience: W,
 }
 
 /// What a waiter is told when it asks for its turn.
-pub(crate) enum Turn {
+pub(super) enum Turn {
     /// It is due and next: whoever claims first has it.
-    Come,
-    /// It stands in the line, and should look again at this instant.
-    Wait(Standing, Instant),
+    Come(Moment),
+    /// It stands in the line.
+    Wait(Wait),
+}
+
+/// How one stands in the line.
+pub(super) struct Wait {
+    pub(super) standing: Standing,
+    pub(super) cause: Cause,
+    pub(super) now: Moment,
+    /// When it should look again.
+    pub(super) until: Instant,
 }
 
 impl<R: Resource> Queue<R> {
@@ -39,42 +57,40 @@ impl<R: Resource> Queue<R> {
         self.lock().line.open_lane()
     }
 
-    /// Asks for the turn of one who stands in the line, or of a newcomer in `lane`. A newcomer joins only if it must
-    /// wait, and if its patience allows that.
-    pub(crate) fn turn<W: Patience>(
+    /// Asks for the turn of one who stands in the line, or of a newcomer. A newcomer joins only if it must wait, and if
+    /// its patience allows that.
+    pub(super) fn turn<W: Patience>(
         &self,
-        lane: Lane,
+        caller: &Caller<R::Demand, W>,
         place: Option<Standing>,
-        patience: &W,
         waker: &Waker,
     ) -> Result<Turn, W::Refusal> {
         let mut state = self.lock();
         let now = state.glance();
-        if state.may_claim(lane, place, now) {
-            unlock(state, None);
-            return Ok(Turn::Come);
-        }
-        let now = state.clock.read();
-        let turn = state.wait(lane, place, now, patience, waker);
+        let admitted = state.admit(caller, place);
+        let turn = admitted.and_then(|()| match state.may_claim(caller, place, now) {
+            true => Ok(Turn::Come(now)),
+            false => state.wait(caller, place, waker).map(Turn::Wait),
+        });
         unlock(state, None);
-        turn.map(|(place, until)| Turn::Wait(place, until))
+        turn
     }
 
     /// Claims what is due, if it still is and the holder of `place`, or a newcomer, is still next; then it stands in the
     /// line no more. `guard` wraps the claim before anyone is woken: a waker that panics must not lose it.
-    pub(crate) fn claim<G>(
+    pub(super) fn claim<W, G>(
         &self,
-        lane: Lane,
+        caller: &Caller<R::Demand, W>,
         place: Option<Standing>,
         guard: impl FnOnce(R::Claim) -> G,
     ) -> Option<G> {
         let mut state = self.lock();
         let now = state.glance();
-        if !state.may_claim(lane, place, now) {
+        if !state.may_claim(caller, place, now) {
             unlock(state, None);
             return None;
         }
-        let claim = guard(state.resource.claim(now));
+        let claim = guard(state.resource.claim(caller.demand, now));
         if let Some(place) = place {
             state.line.serve(place.ticket);
         }
@@ -85,30 +101,22 @@ impl<R: Resource> Queue<R> {
 
     /// Keeps the place of one who stands in the line, or gives one to a newcomer, while its inner service is not ready.
     /// Returns when its patience ends, if it does.
-    pub(crate) fn wait_stuck<W: Patience>(
+    pub(super) fn wait_stuck<W: Patience>(
         &self,
-        lane: Lane,
+        caller: &Caller<R::Demand, W>,
         place: Option<Standing>,
-        patience: &W,
         waker: &Waker,
     ) -> Result<(Standing, Option<Instant>), W::Refusal> {
         let mut state = self.lock();
         let now = state.clock.read();
-        let left = patience.judge(&state.outlook(place, now, None));
-        let kept = left.map(|left| {
-            let place = place.unwrap_or_else(|| state.join(lane, now));
-            state
-                .line
-                .wait_stuck(place.ticket, now.moment, waker.clone());
-            (place, left.map(|left| now.instant_in(left)))
-        });
+        let kept = state.wait_stuck(caller, place, now, waker);
         let next = state.next(now.moment);
         unlock(state, next);
         kept
     }
 
     /// Takes the holder of `ticket` out of the line.
-    pub(crate) fn leave(&self, ticket: Ticket) {
+    pub(super) fn leave(&self, ticket: Ticket) {
         let mut state = self.lock();
         let now = state.clock.read().moment;
         let next = if state.line.leave(ticket) {
@@ -126,6 +134,16 @@ impl<R: Resource> Queue<R> {
         let wake = change(&mut state.resource, now);
         let next = state.woken_by(wake, now);
         unlock(state, next);
+    }
+
+    /// Looks at the resource, and at how many stand in the line.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut R, usize, Moment) -> T) -> T {
+        let mut state = self.lock();
+        let now = state.clock.read().moment;
+        let queued = state.line.len();
+        let seen = look(&mut state.resource, queued, now);
+        unlock(state, None);
+        seen
     }
 
     /// Nothing that could panic runs between two halves of a change, so a poisoned lock hides no damage.

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -6,7 +7,8 @@ use tokio::time::Instant;
 
 use super::Patience;
 use super::patience::Outlook;
-use super::queue::{Standing, Wake};
+use super::queue::{Caller, Standing, Wait, Wake};
+use super::waited::Cause;
 use crate::clock::{Clock, LONGEST_TIMER, Reading};
 
 /// How often a waiter looks again while only an answer can bring its turn. The answer wakes who is next; this is for
@@ -18,17 +20,30 @@ pub(crate) trait Resource {
     /// Whether the passing of time can make a claim due.
     const TIMED: bool;
 
+    /// How much one asks for; the default is the least.
+    type Demand: Copy + Default + fmt::Debug;
+
     /// What a claim returns.
     type Claim;
 
     /// Says when the next claim may be made.
-    fn due(&mut self, now: Moment) -> Due;
+    fn due(&mut self, demand: Self::Demand, now: Moment) -> Due;
 
     /// Takes what is due.
-    fn claim(&mut self, now: Moment) -> Self::Claim;
+    fn claim(&mut self, demand: Self::Demand, now: Moment) -> Self::Claim;
 
     /// The time between two claims when many wait.
     fn interval(&self, now: Moment) -> Duration;
+
+    /// Says whether so much can ever be claimed.
+    fn fits(&self, _: Self::Demand) -> bool {
+        true
+    }
+
+    /// Says what holds back who is next and was told `due`.
+    fn cause(&mut self, _due: Due, _now: Moment) -> Cause {
+        Cause::Acknowledged
+    }
 }
 
 /// What the lock of a queue guards.
@@ -58,16 +73,33 @@ impl<R: Resource> State<R> {
         }
     }
 
-    pub(super) fn may_claim(&mut self, lane: Lane, place: Option<Standing>, now: Moment) -> bool {
-        let next = match place {
-            Some(place) => self.line.is_next(place.ticket, now),
-            None => self.line.admits(lane, now),
-        };
-        next && self.due(now) == Due::Now
+    /// Refuses a newcomer that asks for more than there ever is, if it may be refused.
+    pub(super) fn admit<W: Patience>(
+        &self,
+        caller: &Caller<R::Demand, W>,
+        place: Option<Standing>,
+    ) -> Result<(), W::Refusal> {
+        match place {
+            Some(_) => Ok(()),
+            None => caller.patience.admit(|| self.resource.fits(caller.demand)),
+        }
     }
 
-    fn due(&mut self, now: Moment) -> Due {
-        let due = self.resource.due(now);
+    pub(super) fn may_claim<W>(
+        &mut self,
+        caller: &Caller<R::Demand, W>,
+        place: Option<Standing>,
+        now: Moment,
+    ) -> bool {
+        let next = match place {
+            Some(place) => self.line.is_next(place.ticket, now),
+            None => self.line.admits(caller.lane, now),
+        };
+        next && self.due(caller.demand, now) == Due::Now
+    }
+
+    fn due(&mut self, demand: R::Demand, now: Moment) -> Due {
+        let due = self.resource.due(demand, now);
         self.awaited = due == Due::OnAnswer;
         due
     }
@@ -75,33 +107,57 @@ impl<R: Resource> State<R> {
     /// Lets one wait who may not claim, and says when it should look by itself.
     pub(super) fn wait<W: Patience>(
         &mut self,
-        lane: Lane,
+        caller: &Caller<R::Demand, W>,
         place: Option<Standing>,
-        now: Reading,
-        patience: &W,
         waker: &Waker,
-    ) -> Result<(Standing, Instant), W::Refusal> {
-        let due = self.due(now.moment);
-        let ticket = place.map(|place| place.ticket);
-        let ahead = ticket.map_or(self.line.len(), |ticket| self.line.ahead(ticket));
+    ) -> Result<Wait, W::Refusal> {
+        let reading = self.clock.read();
+        let now = reading.moment;
+        let due = self.due(caller.demand, now);
+        let ahead = place.map_or(self.line.len(), |place| self.line.ahead(place.ticket));
         let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
-        let forecast = self.forecast(due, ahead, now.moment);
-        let left = patience.judge(&self.outlook(place, now, forecast))?;
-        let place = place.unwrap_or_else(|| self.join(lane, now));
-        let expected = self.expected(due, ahead, now.moment);
-        let expected = left.map_or(expected, |left| expected.min(now.moment + left));
-        self.line.wait(place.ticket, expected, waker.clone());
-        Ok((place, now.instant_of(expected)))
+        let forecast = self.forecast(due, ahead, now);
+        let left = caller
+            .patience
+            .judge(&self.outlook(place, reading, forecast))?;
+        let standing = place.unwrap_or_else(|| self.join(caller.lane, now));
+        let expected = self.expected(due, ahead, now);
+        let expected = left.map_or(expected, |left| expected.min(now + left));
+        self.line.wait(standing.ticket, expected, waker.clone());
+        Ok(Wait {
+            standing,
+            cause: match ahead {
+                0 => self.resource.cause(due, now),
+                _ => Cause::Queued,
+            },
+            now,
+            until: reading.instant_of(expected),
+        })
     }
 
-    pub(super) fn join(&mut self, lane: Lane, now: Reading) -> Standing {
+    /// Lets one wait whose inner service is not ready, and says when its patience ends, if it does.
+    pub(super) fn wait_stuck<W: Patience>(
+        &mut self,
+        caller: &Caller<R::Demand, W>,
+        place: Option<Standing>,
+        now: Reading,
+        waker: &Waker,
+    ) -> Result<(Standing, Option<Instant>), W::Refusal> {
+        let left = caller.patience.judge(&self.outlook(place, now, None))?;
+        let standing = place.unwrap_or_else(|| self.join(caller.lane, now.moment));
+        self.line
+            .wait_stuck(standing.ticket, now.moment, waker.clone());
+        Ok((standing, left.map(|left| now.instant_in(left))))
+    }
+
+    fn join(&mut self, lane: Lane, now: Moment) -> Standing {
         Standing {
             ticket: self.line.join(lane),
-            since: now.moment,
+            since: now,
         }
     }
 
-    pub(super) fn outlook(
+    fn outlook(
         &self,
         place: Option<Standing>,
         now: Reading,
@@ -140,7 +196,7 @@ impl<R: Resource> State<R> {
     /// Wakes who is next: to claim what is due, or to set its timer for when it will be. Where only an answer brings
     /// the turn there is nothing to do before it comes.
     pub(super) fn next(&mut self, now: Moment) -> Option<Waker> {
-        if self.line.is_empty() || self.due(now) == Due::OnAnswer {
+        if self.line.is_empty() || self.due(R::Demand::default(), now) == Due::OnAnswer {
             return None;
         }
         self.line.wake_next(now)
