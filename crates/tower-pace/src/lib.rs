@@ -44,6 +44,7 @@
 
 mod clock;
 pub mod concurrency;
+pub mod deadline;
 mod line;
 mod random;
 pub mod rate;
@@ -52,7 +53,8 @@ mod retry_after;
 mod was_sent;
 
 pub use concurrency::{Concurrency, ConcurrencyLayer};
+pub use deadline::{Deadline, DeadlineLayer, Deadlined, TimedOut};
 pub use pacing::{Quota, UnsafeQuota};
 pub use rate::{RateLimit, RateLimitLayer};
-pub use retry::{Attempt, Replay, Retry, RetryLayer, RetryPolicy};
+pub use retry::{Attempt, Replay, Retried, Retry, RetryLayer, RetryPolicy};
 pub use was_sent::was_sent;
