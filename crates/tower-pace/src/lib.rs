@@ -46,6 +46,8 @@ mod clock;
 pub mod concurrency;
 pub mod deadline;
 mod line;
+#[cfg(feature = "hyper")]
+mod never_left;
 mod random;
 pub mod rate;
 pub mod retry;
