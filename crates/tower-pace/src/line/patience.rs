@@ -130,7 +130,10 @@ impl Bounds {
     /// What is left of the longest wait.
     fn left(&self, outlook: &Outlook) -> Duration {
         let waited = outlook.waited.unwrap_or_default();
-        let until_deadline = self.deadline.map(|deadline| deadline.left(outlook.now));
+        let now = outlook.now.into_std();
+        let until_deadline = self
+            .deadline
+            .map(|deadline| deadline.moment().saturating_duration_since(now));
         self.max_wait
             .saturating_sub(waited)
             .min(until_deadline.unwrap_or(Duration::MAX))

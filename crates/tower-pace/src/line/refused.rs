@@ -37,22 +37,18 @@ impl<E> Bounded<E> {
     }
 
     /// Returns the inner service's error, if it failed.
-    pub fn inner(&self) -> Option<&E> {
+    pub fn get_ref(&self) -> Option<&E> {
         match &self.kind {
             Kind::Refused(_) => None,
             Kind::Failed(error) => Some(error),
         }
     }
 
-    /// Returns the inner service's error.
-    ///
-    /// # Errors
-    ///
-    /// Returns the refusal if the wait was refused.
-    pub fn into_inner(self) -> Result<E, Refused> {
+    /// Returns the inner service's error, if it failed.
+    pub fn into_inner(self) -> Option<E> {
         match self.kind {
-            Kind::Refused(refusal) => Err(refusal),
-            Kind::Failed(error) => Ok(error),
+            Kind::Refused(_) => None,
+            Kind::Failed(error) => Some(error),
         }
     }
 }
