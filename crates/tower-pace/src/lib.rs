@@ -44,7 +44,8 @@
 
 mod clock;
 pub mod concurrency;
-mod line;
+mod deadline;
+pub mod line;
 mod random;
 pub mod rate;
 pub mod retry;
@@ -52,6 +53,8 @@ mod retry_after;
 mod was_sent;
 
 pub use concurrency::{Concurrency, ConcurrencyLayer};
+pub use deadline::Deadline;
+pub use line::Bounded;
 pub use pacing::{Quota, UnsafeQuota};
 pub use rate::{RateLimit, RateLimitLayer};
 pub use retry::{Attempt, Replay, Retry, RetryLayer, RetryPolicy};

@@ -22,6 +22,8 @@ impl Permits {
 }
 
 impl Resource for Permits {
+    const TIMED: bool = false;
+
     type Claim = ();
 
     fn due(&mut self, _: Moment) -> Due {

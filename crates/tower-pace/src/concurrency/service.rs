@@ -7,7 +7,7 @@ use tower_service::Service;
 
 use super::permit::{Permit, Permits};
 use super::{PermitBody, ResponseFuture};
-use crate::line::{Queue, Waiter};
+use crate::line::{Queue, Unbounded, Waiter};
 
 /// Bounds how many requests are in flight, to the end of the response's body; see the [module](super).
 ///
@@ -16,7 +16,7 @@ use crate::line::{Queue, Waiter};
 #[derive(Debug)]
 pub struct Concurrency<S> {
     inner: S,
-    waiter: Waiter<Permits>,
+    waiter: Waiter<Permits, Unbounded>,
     /// Taken when the service became ready, spent by the next call.
     permit: Option<Permit>,
 }
@@ -26,7 +26,7 @@ impl<S> Concurrency<S> {
         let lane = queue.open_lane();
         Self {
             inner,
-            waiter: Waiter::new(queue, lane),
+            waiter: Waiter::new(queue, lane, Unbounded),
             permit: None,
         }
     }
@@ -48,7 +48,7 @@ impl<S> Concurrency<S> {
 
     fn poll_permit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.permit.is_none() {
-            ready!(self.waiter.poll_turn(cx));
+            let Ok(()) = ready!(self.waiter.poll_turn(cx));
             self.permit = self.waiter.claim(|queue, ()| Permit::claimed(queue));
         }
         Poll::Ready(())
@@ -76,7 +76,7 @@ where
                 self.waiter.leave();
             }
             Poll::Pending => {
-                self.waiter.wait_stuck(cx);
+                let Ok(()) = self.waiter.wait_stuck(cx);
                 self.permit = None;
             }
         }

@@ -6,16 +6,19 @@ use std::time::Duration;
 use pacing::{Due, Lane, Line, Moment, Ticket};
 use tokio::time::Instant;
 
-use crate::clock::Clock;
+use super::Patience;
+use super::patience::Outlook;
+use crate::clock::{Clock, LONGEST_TIMER, Reading};
 
 /// How often a waiter looks again while only an answer can bring its turn. The answer wakes who is next; this is for
 /// the case that the one who was woken never comes.
 const RECHECK: Duration = Duration::from_millis(100);
-/// A timer is never set further ahead than this; the waiter then looks and sets it again.
-const LONGEST_TIMER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What is waited for.
 pub(crate) trait Resource {
+    /// Whether the passing of time can make a claim due.
+    const TIMED: bool;
+
     /// What a claim returns.
     type Claim;
 
@@ -42,12 +45,19 @@ struct State<R> {
     awaited: bool,
 }
 
+/// A place in the line, and since when its holder waits for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    pub(crate) ticket: Ticket,
+    pub(crate) since: Moment,
+}
+
 /// What a waiter is told when it asks for its turn.
 pub(crate) enum Turn {
     /// It is due and next: whoever claims first has it.
     Come,
-    /// It stands in the line with this ticket, and should look again at this instant.
-    Wait(Ticket, Instant),
+    /// It stands in the line, and should look again at this instant.
+    Wait(Standing, Instant),
 }
 
 impl<R: Resource> Queue<R> {
@@ -66,54 +76,72 @@ impl<R: Resource> Queue<R> {
         self.lock().line.open_lane()
     }
 
-    /// Asks for the turn of the holder of `ticket`, or of a newcomer in `lane`. A newcomer joins only if it must wait.
-    pub(crate) fn turn(&self, lane: Lane, ticket: Option<Ticket>, waker: &Waker) -> Turn {
+    /// Asks for the turn of one who stands in the line, or of a newcomer in `lane`. A newcomer joins only if it must
+    /// wait, and if its patience allows that.
+    pub(crate) fn turn<W: Patience>(
+        &self,
+        lane: Lane,
+        place: Option<Standing>,
+        patience: &W,
+        waker: &Waker,
+    ) -> Result<Turn, W::Refusal> {
         let mut state = self.lock();
+        let now = state.glance();
+        if state.may_claim(lane, place, now) {
+            unlock(state, None);
+            return Ok(Turn::Come);
+        }
         let now = state.clock.read();
-        let turn = if state.may_claim(lane, ticket, now.moment) {
-            Turn::Come
-        } else {
-            let ticket = ticket.unwrap_or_else(|| state.line.join(lane));
-            let expected = state.expected(ticket, now.moment);
-            state.line.wait(ticket, expected, waker.clone());
-            Turn::Wait(ticket, now.instant_of(expected))
-        };
+        let turn = state.wait(lane, place, now, patience, waker);
         unlock(state, None);
-        turn
+        turn.map(|(place, until)| Turn::Wait(place, until))
     }
 
-    /// Claims what is due, if it still is and the holder of `ticket`, or a newcomer, is still next. `guard` wraps the claim
-    /// before anyone is woken: a waker that panics must not lose it.
+    /// Claims what is due, if it still is and the holder of `place`, or a newcomer, is still next; then it stands in the
+    /// line no more. `guard` wraps the claim before anyone is woken: a waker that panics must not lose it.
     pub(crate) fn claim<G>(
         &self,
         lane: Lane,
-        ticket: Option<Ticket>,
+        place: Option<Standing>,
         guard: impl FnOnce(R::Claim) -> G,
     ) -> Option<G> {
         let mut state = self.lock();
-        let now = state.clock.read().moment;
-        if !state.may_claim(lane, ticket, now) {
+        let now = state.glance();
+        if !state.may_claim(lane, place, now) {
             unlock(state, None);
             return None;
         }
         let claim = guard(state.resource.claim(now));
-        if let Some(ticket) = ticket {
-            state.line.serve(ticket);
+        if let Some(place) = place {
+            state.line.serve(place.ticket);
         }
         let next = state.next(now);
         unlock(state, next);
         Some(claim)
     }
 
-    /// Keeps the place of the holder of `ticket`, or of a newcomer, while its inner service is not ready.
-    pub(crate) fn wait_stuck(&self, lane: Lane, ticket: Option<Ticket>, waker: &Waker) -> Ticket {
+    /// Keeps the place of one who stands in the line, or gives one to a newcomer, while its inner service is not ready.
+    /// Returns when its patience ends, if it does.
+    pub(crate) fn wait_stuck<W: Patience>(
+        &self,
+        lane: Lane,
+        place: Option<Standing>,
+        patience: &W,
+        waker: &Waker,
+    ) -> Result<(Standing, Option<Instant>), W::Refusal> {
         let mut state = self.lock();
-        let now = state.clock.read().moment;
-        let ticket = ticket.unwrap_or_else(|| state.line.join(lane));
-        state.line.wait_stuck(ticket, now, waker.clone());
-        let next = state.next(now);
+        let now = state.clock.read();
+        let left = patience.judge(&state.outlook(place, now, None));
+        let kept = left.map(|left| {
+            let place = place.unwrap_or_else(|| state.join(lane, now));
+            state
+                .line
+                .wait_stuck(place.ticket, now.moment, waker.clone());
+            (place, left.map(|left| now.instant_in(left)))
+        });
+        let next = state.next(now.moment);
         unlock(state, next);
-        ticket
+        kept
     }
 
     /// Takes the holder of `ticket` out of the line.
@@ -131,7 +159,7 @@ impl<R: Resource> Queue<R> {
     /// Changes the resource by `change`, which says whom that concerns.
     pub(crate) fn change(&self, change: impl FnOnce(&mut R, Moment) -> Wake) {
         let mut state = self.lock();
-        let now = state.clock.read().moment;
+        let now = state.glance();
         let wake = change(&mut state.resource, now);
         let next = state.woken_by(wake, now);
         unlock(state, next);
@@ -153,9 +181,17 @@ pub(crate) enum Wake {
 }
 
 impl<R: Resource> State<R> {
-    fn may_claim(&mut self, lane: Lane, ticket: Option<Ticket>, now: Moment) -> bool {
-        let next = match ticket {
-            Some(ticket) => self.line.is_next(ticket, now),
+    /// The time, as far as it matters: where it can change nothing the clock need not be read.
+    fn glance(&mut self) -> Moment {
+        match self.clock.last() {
+            Some(last) if !R::TIMED && self.line.is_empty() => last,
+            _ => self.clock.read().moment,
+        }
+    }
+
+    fn may_claim(&mut self, lane: Lane, place: Option<Standing>, now: Moment) -> bool {
+        let next = match place {
+            Some(place) => self.line.is_next(place.ticket, now),
             None => self.line.admits(lane, now),
         };
         next && self.due(now) == Due::Now
@@ -167,14 +203,67 @@ impl<R: Resource> State<R> {
         due
     }
 
-    /// When the holder of `ticket` should look by itself: its departure, and a grace for each that may not come before.
-    fn expected(&mut self, ticket: Ticket, now: Moment) -> Moment {
-        let due = match self.due(now) {
+    /// Lets one wait who may not claim, and says when it should look by itself.
+    fn wait<W: Patience>(
+        &mut self,
+        lane: Lane,
+        place: Option<Standing>,
+        now: Reading,
+        patience: &W,
+        waker: &Waker,
+    ) -> Result<(Standing, Instant), W::Refusal> {
+        let due = self.due(now.moment);
+        let ticket = place.map(|place| place.ticket);
+        let ahead = ticket.map_or(self.line.len(), |ticket| self.line.ahead(ticket));
+        let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
+        let forecast = self.forecast(due, ahead, now.moment);
+        let left = patience.judge(&self.outlook(place, now, forecast))?;
+        let place = place.unwrap_or_else(|| self.join(lane, now));
+        let expected = self.expected(due, ahead, now.moment);
+        let expected = left.map_or(expected, |left| expected.min(now.moment + left));
+        self.line.wait(place.ticket, expected, waker.clone());
+        Ok((place, now.instant_of(expected)))
+    }
+
+    fn join(&mut self, lane: Lane, now: Reading) -> Standing {
+        Standing {
+            ticket: self.line.join(lane),
+            since: now.moment,
+        }
+    }
+
+    fn outlook(
+        &self,
+        place: Option<Standing>,
+        now: Reading,
+        forecast: Option<Duration>,
+    ) -> Outlook {
+        Outlook {
+            now: now.instant,
+            queued: self.line.len(),
+            waited: place.map(|place| now.moment.since(place.since)),
+            forecast,
+        }
+    }
+
+    /// How long the turn takes to come if everyone ahead takes theirs; none if only an answer can tell.
+    fn forecast(&self, due: Due, ahead: u32, now: Moment) -> Option<Duration> {
+        let first = match due {
+            Due::Now => Duration::ZERO,
+            Due::At(due) => due.since(now),
+            Due::OnAnswer => return None,
+        };
+        let behind = self.resource.interval(now).saturating_mul(ahead);
+        Some(first.saturating_add(behind))
+    }
+
+    /// When one should look by itself: at its departure, and a grace later for each that may not come before it.
+    fn expected(&self, due: Due, ahead: u32, now: Moment) -> Moment {
+        let due = match due {
             Due::Now => now,
             Due::At(due) => due,
             Due::OnAnswer => now + RECHECK,
         };
-        let ahead = u32::try_from(self.line.ahead(ticket)).unwrap_or(u32::MAX);
         let each = self.resource.interval(now) + Line::<Waker>::GRACE;
         (due + each.saturating_mul(ahead)).min(now + LONGEST_TIMER)
     }

@@ -4,55 +4,90 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use pacing::{Lane, Ticket};
+use http::Extensions;
+use pacing::Lane;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::queue::{Queue, Resource, Turn};
+use super::Patience;
+use super::queue::{Queue, Resource, Standing, Turn};
 
 /// One request's way through a line. It allocates when it first has to wait, and its drop leaves the line.
-pub(crate) struct Waiter<R: Resource> {
+pub(crate) struct Waiter<R: Resource, W> {
     queue: Arc<Queue<R>>,
     lane: Lane,
+    patience: W,
     place: Option<Place<R>>,
 }
 
 /// A place in the line, which is given up on drop.
 struct Place<R: Resource> {
     queue: Arc<Queue<R>>,
-    ticket: Ticket,
+    standing: Standing,
+    /// Whether the line knows of it: one who was served stands there no more.
+    is_taken: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<R: Resource> Waiter<R> {
-    pub(crate) fn new(queue: Arc<Queue<R>>, lane: Lane) -> Self {
+impl<R: Resource, W: Patience> Waiter<R, W> {
+    pub(crate) fn new(queue: Arc<Queue<R>>, lane: Lane, patience: W) -> Self {
         Self {
             queue,
             lane,
+            patience,
             place: None,
         }
     }
 
-    /// Resolves when it is this waiter's turn to claim. Nothing is taken yet.
-    pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Returns a waiter without a place, for a request with these extensions.
+    pub(crate) fn for_request(&self, extensions: &Extensions) -> Self {
+        let patience = self.patience.heed(extensions);
+        Self::new(Arc::clone(&self.queue), self.lane, patience)
+    }
+
+    /// Resolves when it is this waiter's turn to claim; nothing is taken yet. Fails, out of the line, when it may wait
+    /// no longer.
+    pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), W::Refusal>> {
         loop {
-            match self.queue.turn(self.lane, self.ticket(), cx.waker()) {
-                Turn::Come => return Poll::Ready(()),
-                Turn::Wait(ticket, until) => ready!(self.place(ticket).poll_until(until, cx)),
+            let turn = self
+                .queue
+                .turn(self.lane, self.standing(), &self.patience, cx.waker());
+            match turn {
+                Ok(Turn::Come) => return Poll::Ready(Ok(())),
+                Ok(Turn::Wait(standing, until)) => {
+                    ready!(self.take(standing).poll_until(until, cx))
+                }
+                Err(refusal) => return Poll::Ready(Err(self.refused(refusal))),
             }
         }
     }
 
-    /// Claims, if it still is this waiter's turn, and wraps the claim with `guard`. The place in the line stays until
+    /// Claims, if it still is this waiter's turn, and wraps the claim with `guard`. The place can be taken again until
     /// [`leave`](Self::leave).
-    pub(crate) fn claim<G>(&self, guard: impl FnOnce(Arc<Queue<R>>, R::Claim) -> G) -> Option<G> {
+    pub(crate) fn claim<G>(
+        &mut self,
+        guard: impl FnOnce(Arc<Queue<R>>, R::Claim) -> G,
+    ) -> Option<G> {
         let guard = |claim| guard(Arc::clone(&self.queue), claim);
-        self.queue.claim(self.lane, self.ticket(), guard)
+        let claim = self.queue.claim(self.lane, self.standing(), guard)?;
+        if let Some(place) = &mut self.place {
+            place.is_taken = false;
+        }
+        Some(claim)
     }
 
-    /// Keeps the place while the inner service, which holds the waker of `cx`, is not ready.
-    pub(crate) fn wait_stuck(&mut self, cx: &Context<'_>) {
-        let ticket = self.queue.wait_stuck(self.lane, self.ticket(), cx.waker());
-        self.place(ticket);
+    /// Keeps the place while the inner service, which holds the waker of `cx`, is not ready. Fails, out of the line,
+    /// when it may wait no longer.
+    pub(crate) fn wait_stuck(&mut self, cx: &mut Context<'_>) -> Result<(), W::Refusal> {
+        loop {
+            let kept =
+                self.queue
+                    .wait_stuck(self.lane, self.standing(), &self.patience, cx.waker());
+            let (standing, until) = kept.map_err(|refusal| self.refused(refusal))?;
+            let place = self.take(standing);
+            if until.is_none_or(|until| place.poll_until(until, cx).is_pending()) {
+                return Ok(());
+            }
+        }
     }
 
     /// Gives up the place in the line.
@@ -60,23 +95,31 @@ impl<R: Resource> Waiter<R> {
         self.place = None;
     }
 
-    fn ticket(&self) -> Option<Ticket> {
-        self.place.as_ref().map(|place| place.ticket)
+    fn standing(&self) -> Option<Standing> {
+        self.place.as_ref().map(|place| place.standing)
     }
 
-    fn place(&mut self, ticket: Ticket) -> &mut Place<R> {
-        self.place.get_or_insert_with(|| Place {
+    fn take(&mut self, standing: Standing) -> &mut Place<R> {
+        let place = self.place.get_or_insert_with(|| Place {
             queue: Arc::clone(&self.queue),
-            ticket,
+            standing,
+            is_taken: true,
             timer: None,
-        })
+        });
+        place.is_taken = true;
+        place
+    }
+
+    fn refused(&mut self, refusal: W::Refusal) -> W::Refusal {
+        self.leave();
+        refusal
     }
 }
 
-impl<R: Resource> Clone for Waiter<R> {
+impl<R: Resource, W: Patience> Clone for Waiter<R, W> {
     /// A clone shares the line and has no place in it.
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.queue), self.lane)
+        Self::new(Arc::clone(&self.queue), self.lane, self.patience.clone())
     }
 }
 
@@ -96,13 +139,16 @@ impl<R: Resource> Place<R> {
 
 impl<R: Resource> Drop for Place<R> {
     fn drop(&mut self) {
-        self.queue.leave(self.ticket);
+        if self.is_taken {
+            self.queue.leave(self.standing.ticket);
+        }
     }
 }
 
-impl<R: Resource> fmt::Debug for Waiter<R> {
+impl<R: Resource, W: fmt::Debug> fmt::Debug for Waiter<R, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waiter")
+            .field("patience", &self.patience)
             .field("waiting", &self.place.is_some())
             .finish_non_exhaustive()
     }

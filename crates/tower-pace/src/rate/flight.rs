@@ -8,6 +8,8 @@ use crate::line::{Queue, Resource, Wake};
 use crate::retry_after::retry_after;
 
 impl Resource for Pacer {
+    const TIMED: bool = true;
+
     type Claim = Departure;
 
     fn due(&mut self, now: Moment) -> Due {

@@ -6,23 +6,24 @@ use pacing::Pacer;
 use tower_service::Service;
 
 use super::ResponseFuture;
-use crate::line::{Queue, Waiter};
+use crate::line::{Patience, Queue, Unbounded, Waiter};
 
 /// Lets requests leave so that the server refuses none; see the [module](super).
 ///
-/// Clones share the limit. The inner service's error is passed on as it is; this service has none of its own.
+/// Clones share the limit. The inner service's error is passed on as it is: this service has none of its own, unless
+/// its waits are bounded; then it fails with [`Bounded`](crate::Bounded).
 #[derive(Clone, Debug)]
-pub struct RateLimit<S> {
+pub struct RateLimit<S, W: Patience = Unbounded> {
     inner: S,
-    waiter: Waiter<Pacer>,
+    waiter: Waiter<Pacer, W>,
 }
 
-impl<S> RateLimit<S> {
-    pub(super) fn new(inner: S, queue: Arc<Queue<Pacer>>) -> Self {
+impl<S, W: Patience> RateLimit<S, W> {
+    pub(super) fn new(inner: S, queue: Arc<Queue<Pacer>>, patience: W) -> Self {
         let lane = queue.open_lane();
         Self {
             inner,
-            waiter: Waiter::new(queue, lane),
+            waiter: Waiter::new(queue, lane, patience),
         }
     }
 
@@ -42,14 +43,15 @@ impl<S> RateLimit<S> {
     }
 }
 
-impl<S, B, C> Service<Request<B>> for RateLimit<S>
+impl<S, B, C, W> Service<Request<B>> for RateLimit<S, W>
 where
     S: Service<Request<B>, Response = Response<C>> + Clone,
     S::Error: 'static,
+    W: Patience,
 {
     type Response = Response<C>;
-    type Error = S::Error;
-    type Future = ResponseFuture<S, B>;
+    type Error = W::Error<S::Error>;
+    type Future = ResponseFuture<S, B, W>;
 
     /// Is always ready: the request waits in its future, which asks the inner service when its turn has come.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -58,6 +60,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         // A clone is enough: the inner service was never asked for readiness, so there is none to keep.
-        ResponseFuture::new(self.inner.clone(), request, self.waiter.clone())
+        let waiter = self.waiter.for_request(request.extensions());
+        ResponseFuture::new(self.inner.clone(), request, waiter)
     }
 }

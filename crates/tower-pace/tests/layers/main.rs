@@ -1,5 +1,6 @@
 //! The contract of each layer, on paused time.
 
+mod bounded;
 mod concurrency;
 mod line;
 mod mended;
