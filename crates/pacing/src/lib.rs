@@ -10,6 +10,7 @@
 //!   spaced departures), the [`Window`] (what may still count at the server), the [`FlightCap`] (a blocked path must
 //!   not flush a lump), the [`Gate`] (a refusal stops everyone) and the [`Recovery`] (the way back to the full rate).
 //! - [`Line`] says who is next among those who wait.
+//! - [`AdaptiveLimit`] learns from the answers how many requests may be in flight.
 //! - [`retry`] says what an answer means, how long to back off, and what `Retry-After` said.
 //!
 //! # Example
@@ -27,6 +28,7 @@
 //! assert!(second.since(first) >= Duration::from_millis(10));
 //! ```
 
+mod adaptive;
 mod flight_cap;
 mod gate;
 mod line;
@@ -38,6 +40,7 @@ pub mod retry;
 mod schedule;
 mod window;
 
+pub use adaptive::{Adaptive, AdaptiveLimit, Answer, Sample};
 pub use flight_cap::FlightCap;
 pub use gate::{Gate, Refusal};
 pub use line::{Lane, Line, Ticket};

@@ -55,7 +55,7 @@ mod was_sent;
 pub use concurrency::{Concurrency, ConcurrencyLayer};
 pub use deadline::Deadline;
 pub use line::Bounded;
-pub use pacing::{Quota, UnsafeQuota};
+pub use pacing::{Adaptive, Quota, UnsafeQuota};
 pub use rate::{RateLimit, RateLimitLayer};
 pub use retry::{Attempt, Replay, Retry, RetryLayer, RetryPolicy};
 pub use was_sent::was_sent;

@@ -165,6 +165,13 @@ impl<R: Resource> Queue<R> {
         unlock(state, next);
     }
 
+    /// Looks at the resource and at how many stand in the line, or notes what concerns nobody who waits.
+    pub(crate) fn with<T>(&self, note: impl FnOnce(&mut R, usize) -> T) -> T {
+        let mut state = self.lock();
+        let queued = state.line.len();
+        note(&mut state.resource, queued)
+    }
+
     /// Nothing that could panic runs between two halves of a change, so a poisoned lock hides no damage.
     fn lock(&self) -> MutexGuard<'_, State<R>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
