@@ -5,6 +5,7 @@ mod concurrency;
 mod line;
 mod mended;
 mod order;
+mod permits;
 mod rate;
 mod retry;
 mod server;
