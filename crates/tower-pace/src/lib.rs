@@ -58,7 +58,7 @@ mod was_sent;
 pub use concurrency::{Concurrency, ConcurrencyLayer};
 pub use deadline::{Deadline, DeadlineLayer, Deadlined, TimedOut};
 pub use line::{Bounded, Waited};
-pub use pacing::{Cost, Model, Quota, TooHeavy, UnsafeQuota};
+pub use pacing::{Adaptive, Cost, Model, Quota, TooHeavy, UnsafeQuota};
 pub use rate::{Handle, RateLimit, RateLimitLayer};
 pub use retry::{Attempt, Replay, Retried, Retry, RetryLayer, RetryPolicy};
 pub use was_sent::was_sent;

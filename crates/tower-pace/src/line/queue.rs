@@ -136,14 +136,17 @@ impl<R: Resource> Queue<R> {
         unlock(state, next);
     }
 
-    /// Looks at the resource, and at how many stand in the line.
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut R, usize, Moment) -> T) -> T {
+    /// Looks at the resource and at how many stand in the line, or notes what concerns nobody who waits.
+    pub(crate) fn with<T>(&self, note: impl FnOnce(&mut R, usize) -> T) -> T {
         let mut state = self.lock();
-        let now = state.clock.read().moment;
         let queued = state.line.len();
-        let seen = look(&mut state.resource, queued, now);
-        unlock(state, None);
-        seen
+        note(&mut state.resource, queued)
+    }
+
+    /// Looks at a resource that changes with time.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut R, usize, Moment) -> T) -> T {
+        let now = self.lock().clock.read().moment;
+        self.with(|resource, queued| look(resource, queued, now))
     }
 
     /// Nothing that could panic runs between two halves of a change, so a poisoned lock hides no damage.

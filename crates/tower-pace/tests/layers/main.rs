@@ -8,6 +8,7 @@ mod keyed;
 mod line;
 mod mended;
 mod order;
+mod permits;
 mod rate;
 mod retry;
 mod scale;
