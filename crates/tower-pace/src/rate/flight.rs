@@ -4,6 +4,7 @@ use http::{HeaderMap, StatusCode};
 use pacing::fields::LimitFields;
 use pacing::{Departure, Feedback, Moment};
 
+use super::news::News;
 use super::pace::Pace;
 use crate::line::{Queue, Wake};
 use crate::retry_after::retry_after;
@@ -30,11 +31,12 @@ impl Flight {
             StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => self.abandon(),
             _ => {
                 let said = limit_fields(headers);
+                let mut news = News::default();
                 self.end(|pace, departure, now| {
-                    pace.answer(departure, now, feedback(status, headers));
-                    pace.heed(&said, now);
+                    news = pace.answer(departure, now, feedback(status, headers), &said);
                     Wake::IfAwaited
                 });
+                news.tell();
             }
         }
     }

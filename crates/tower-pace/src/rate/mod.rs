@@ -33,6 +33,7 @@ mod future;
 mod handle;
 mod keyed;
 mod layer;
+mod news;
 mod pace;
 mod scope;
 mod service;

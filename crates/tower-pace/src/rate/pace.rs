@@ -3,8 +3,12 @@ use std::time::Duration;
 use pacing::fields::{Allowance, LimitFields};
 use pacing::{Cost, Departure, Due, Feedback, Moment, Pacer, Quota};
 
+use super::news::News;
 use super::snapshot::{Bound, Counters, Snapshot};
 use crate::line::{Cause, Resource};
+
+/// The shortest time between two warnings of the same kind.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
 /// The pacer of one limit, with what its handle and the server's header fields add.
 #[derive(Debug)]
@@ -15,6 +19,14 @@ pub(crate) struct Pace {
     is_paused: bool,
     allowance: Allowance,
     counters: Counters,
+    starvation: Starvation,
+}
+
+/// Whether what waits for an answer takes the whole limit, while others wait.
+#[derive(Clone, Copy, Debug, Default)]
+struct Starvation {
+    is_seen: bool,
+    told: Option<Moment>,
 }
 
 impl Pace {
@@ -25,16 +37,32 @@ impl Pace {
             is_paused: false,
             allowance: Allowance::default(),
             counters: Counters::default(),
+            starvation: Starvation::default(),
         }
     }
 
-    /// Records an answer of the server's own.
-    pub(super) fn answer(&mut self, departure: Departure, now: Moment, feedback: Feedback) {
+    /// Records an answer of the server's own, and obeys what it says of the limit, as far as that is slower than what is
+    /// configured.
+    pub(super) fn answer(
+        &mut self,
+        departure: Departure,
+        now: Moment,
+        feedback: Feedback,
+        said: &LimitFields,
+    ) -> News {
+        let before = (self.pacer.open_from(), *self.pacer.quota());
         match feedback {
             Feedback::Refused(_) => self.counters.refused += 1,
             Feedback::Accepted | Feedback::Failed => self.counters.answered += 1,
         }
         self.pacer.answer(departure, now, feedback);
+        self.heed(said, now);
+        let opens = self.pacer.open_from();
+        News {
+            closed: (opens > before.0).then(|| opens.since(now)),
+            learned: (*self.pacer.quota() != before.1).then(|| self.pacer.interval(now)),
+            starved: self.starvation.is_news(now),
+        }
     }
 
     pub(super) fn abandon(&mut self, departure: Departure, now: Moment) {
@@ -47,8 +75,7 @@ impl Pace {
         self.pacer.refund(departure);
     }
 
-    /// Obeys what a server says of its limit, as far as that is slower than what is configured.
-    pub(super) fn heed(&mut self, said: &LimitFields, now: Moment) {
+    fn heed(&mut self, said: &LimitFields, now: Moment) {
         if let Some(slower) = said.slower_than(&self.configured) {
             self.learn(slower, now);
         }
@@ -136,6 +163,19 @@ impl Pace {
     }
 }
 
+impl Starvation {
+    /// Says whether it was seen since the last time, and was not told of late.
+    fn is_news(&mut self, now: Moment) -> bool {
+        let is_due = self
+            .told
+            .is_none_or(|told| now.since(told) >= BETWEEN_WARNINGS);
+        let is_news = self.is_seen && is_due;
+        self.is_seen = false;
+        self.told = if is_news { Some(now) } else { self.told };
+        is_news
+    }
+}
+
 impl Resource for Pace {
     const TIMED: bool = true;
 
@@ -170,6 +210,8 @@ impl Resource for Pace {
     }
 
     fn cause(&mut self, due: Due, now: Moment) -> Cause {
+        let limit = self.pacer.quota().limit();
+        self.starvation.is_seen |= !self.is_paused && self.pacer.in_flight() >= limit;
         match self.bound(due, now) {
             Bound::Pause | Bound::Gate => Cause::Gated,
             Bound::Acknowledgements => Cause::Acknowledged,

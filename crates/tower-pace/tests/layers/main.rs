@@ -2,6 +2,8 @@
 
 mod bounded;
 mod concurrency;
+#[cfg(feature = "tracing")]
+mod events;
 mod fields;
 mod handle;
 mod keyed;
