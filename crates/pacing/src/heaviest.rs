@@ -22,11 +22,11 @@ impl Default for Heaviest {
 
 impl Heaviest {
     /// Returns the heaviest cost that left within the last `memory` before `now`; at least 1.
-    pub(crate) fn of_late(&self, now: Moment, memory: impl FnOnce() -> Duration) -> u32 {
+    pub(crate) fn of_late(&self, now: Moment, memory: Duration) -> u32 {
         if self.current == 1 && self.before == 1 {
             return 1;
         }
-        let turned = self.turned(now, memory());
+        let turned = self.turned(now, memory);
         turned.current.max(turned.before)
     }
 
@@ -67,7 +67,7 @@ mod tests {
         heaviest.depart(7, at(10_000), MEMORY);
         heaviest.depart(3, at(10_001), MEMORY);
         for (now, expected) in [(10_001, 7), (12_000, 7), (13_999, 7), (14_000, 1)] {
-            assert_eq!(heaviest.of_late(at(now), || MEMORY), expected, "{now}");
+            assert_eq!(heaviest.of_late(at(now), MEMORY), expected, "{now}");
         }
     }
 
@@ -77,10 +77,10 @@ mod tests {
         heaviest.depart(7, at(10_000), MEMORY);
         for now in 10_001..14_000 {
             heaviest.depart(1, at(now), MEMORY);
-            assert_eq!(heaviest.of_late(at(now), || MEMORY), 7);
+            assert_eq!(heaviest.of_late(at(now), MEMORY), 7);
         }
         heaviest.depart(1, at(14_000), MEMORY);
-        assert_eq!(heaviest.of_late(at(14_000), || MEMORY), 1);
+        assert_eq!(heaviest.of_late(at(14_000), MEMORY), 1);
     }
 
     #[test]
@@ -88,7 +88,7 @@ mod tests {
         let mut heaviest = Heaviest::default();
         heaviest.depart(7, at(10_000), MEMORY);
         heaviest.depart(4, at(12_500), MEMORY);
-        assert_eq!(heaviest.of_late(at(14_499), || MEMORY), 7);
-        assert_eq!(heaviest.of_late(at(14_500), || MEMORY), 4);
+        assert_eq!(heaviest.of_late(at(14_499), MEMORY), 7);
+        assert_eq!(heaviest.of_late(at(14_500), MEMORY), 4);
     }
 }

@@ -19,6 +19,8 @@ pub struct Jitter {
     assumed: Duration,
     blocks: [Spread; BLOCKS],
     filled: usize,
+    /// Of all blocks.
+    known: Spread,
     current: Spread,
     in_current: u32,
 }
@@ -52,6 +54,7 @@ impl Jitter {
             assumed: ceiling,
             blocks: [Spread::NONE; BLOCKS],
             filled: 0,
+            known: Spread::NONE,
             current: Spread::NONE,
             in_current: 0,
         }
@@ -87,6 +90,7 @@ impl Jitter {
         self.blocks.rotate_left(1);
         self.blocks[BLOCKS - 1] = self.current;
         self.filled = (self.filled + 1).min(BLOCKS);
+        self.known = self.blocks.into_iter().fold(Spread::NONE, Spread::with);
         (self.current, self.in_current) = (Spread::NONE, 0);
         if self.filled == BLOCKS {
             self.assumed = self.seen();
@@ -94,10 +98,7 @@ impl Jitter {
     }
 
     fn seen(&self) -> Duration {
-        let seen = self
-            .blocks
-            .iter()
-            .fold(self.current, |all, block| all.with(*block));
+        let seen = self.known.with(self.current);
         let spread = seen.most.saturating_sub(seen.least);
         spread.saturating_add(MARGIN).min(self.ceiling)
     }

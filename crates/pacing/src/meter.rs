@@ -10,6 +10,9 @@ pub(crate) struct Meter {
     pub(crate) window: Window,
     schedule: Schedule,
     heaviest: Heaviest,
+    slip: Slip,
+    /// The pace of usual requests once the start is over, kept because it takes a division to find.
+    usual: Pace,
     /// Until then the pace is that of a start.
     starts_until: Moment,
 }
@@ -18,7 +21,6 @@ pub(crate) struct Meter {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conditions {
     pub(crate) now: Moment,
-    pub(crate) slip: Slip,
     pub(crate) cap: FlightCap,
     pub(crate) share: Share,
 }
@@ -31,8 +33,16 @@ impl Meter {
             window: Window::new(&policy, quota),
             schedule: Schedule::starting(now, &policy.starting_pace(slip, 1)),
             heaviest: Heaviest::default(),
+            slip,
+            usual: policy.pace(slip, 1),
             starts_until: now + policy.counted_window() + slip.jitter,
         }
+    }
+
+    /// Assumes another slip from now on.
+    pub(crate) fn assume(&mut self, slip: Slip) {
+        self.slip = slip;
+        self.usual = self.policy.pace(slip, 1);
     }
 
     /// Says when a request of such a cost has room.
@@ -71,10 +81,12 @@ impl Meter {
 
     /// Returns the pace in force for requests of so much at most.
     pub(crate) fn pace(&self, heaviest: u32, conditions: &Conditions) -> Pace {
-        let (now, slip) = (conditions.now, conditions.slip);
-        let pace = match now < self.starts_until {
-            true => self.policy.starting_pace(slip, heaviest),
-            false => self.policy.pace(slip, heaviest),
+        let pace = match heaviest {
+            _ if conditions.now < self.starts_until => {
+                self.policy.starting_pace(self.slip, heaviest)
+            }
+            1 => self.usual,
+            _ => self.policy.pace(self.slip, heaviest),
         };
         if conditions.share.is_full() {
             return pace;
@@ -87,23 +99,25 @@ impl Meter {
     }
 
     /// Takes over what has left under other limits, of which the one with the longest window remembers most.
-    pub(crate) fn remember(&mut self, known: &[Self], now: Moment) {
+    pub(crate) fn remember(&mut self, known: &[Self], conditions: Conditions) {
         let longest = known
             .iter()
             .max_by_key(|meter| meter.policy.counted_window());
         if let Some(known) = longest {
-            self.window.remember(&known.window, now);
+            self.window.remember(&known.window, conditions.now);
             self.heaviest = known.heaviest;
+            let heaviest = known.heaviest_at(&conditions);
+            let charge = self.pace(heaviest, &conditions).charge(heaviest);
+            self.schedule.follow(&known.schedule, charge);
         }
     }
 
     fn heaviest_at(&self, conditions: &Conditions) -> u32 {
-        let memory = || self.policy.pace(conditions.slip, 1).memory;
-        self.heaviest.of_late(conditions.now, memory)
+        self.heaviest.of_late(conditions.now, self.usual.memory)
     }
 
     fn explains_flights(&self, pace: &Pace, conditions: &Conditions) -> bool {
-        let (in_flight, jitter) = (self.window.in_flight(), conditions.slip.jitter);
+        let (in_flight, jitter) = (self.window.in_flight(), self.slip.jitter);
         let cap = conditions.cap;
         !self.policy.is_capped() || cap.allows(in_flight, pace.interval, jitter, pace.lump())
     }

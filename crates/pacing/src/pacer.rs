@@ -124,7 +124,7 @@ impl Pacer {
         }
         let round_trip = now.since(departure.sent);
         self.cap.observe(round_trip);
-        self.jitter.observe(round_trip);
+        self.learn(|jitter| jitter.observe(round_trip));
         match feedback {
             Feedback::Accepted => self.gate.succeed(departure.sent),
             Feedback::Refused(retry_after) => self.refuse(departure, now, retry_after),
@@ -153,19 +153,19 @@ impl Pacer {
 
     /// Holds another quota from now on. What has left is remembered, and counted by the new windows.
     ///
-    /// A rate that refusals have lowered stays lowered by as much, and the new quota starts as a new process does.
+    /// A rate that refusals have lowered stays lowered by as much. For a window the pace is that of a new process.
     pub fn set_quota(&mut self, quota: Quota, now: Moment) {
-        let known = mem::take(&mut self.meters);
-        let meters = quota
-            .policies()
-            .map(|policy| Meter::starting(policy, &quota, now));
-        self.meters = meters.collect();
-        for meter in &mut self.meters {
-            meter.remember(&known, now);
+        if quota.widest_slip().jitter != self.quota.widest_slip().jitter {
+            self.jitter = Jitter::new(quota.widest_slip().jitter);
         }
-        self.jitter = Jitter::new(quota.widest_slip().jitter);
         self.recovery.set_window(shortest_window(&quota));
         self.quota = quota;
+        let known = mem::take(&mut self.meters);
+        let (conditions, meters) = self.at(now);
+        for meter in meters {
+            meter.remember(&known, conditions);
+        }
+        self.assume();
     }
 
     /// Lets nothing leave before `until`, whatever the quota says. A gate that is closed for longer stays closed.
@@ -231,24 +231,38 @@ impl Pacer {
     }
 
     fn conditions(&self, now: Moment) -> Conditions {
-        let slip = Slip {
-            jitter: self.jitter.assumed(),
-            ..self.quota.widest_slip()
-        };
         Conditions {
             now,
-            slip,
             cap: self.cap,
             share: self.recovery.share_at(now),
         }
     }
 
+    /// Changes what is known of the path, and tells the meters if that changes what is assumed of it.
+    fn learn(&mut self, change: impl FnOnce(&mut Jitter)) {
+        let before = self.jitter.assumed();
+        change(&mut self.jitter);
+        if self.jitter.assumed() != before {
+            self.assume();
+        }
+    }
+
+    fn assume(&mut self) {
+        let slip = Slip {
+            jitter: self.jitter.assumed(),
+            ..self.quota.widest_slip()
+        };
+        for meter in &mut self.meters {
+            meter.assume(slip);
+        }
+    }
+
     fn refuse(&mut self, departure: Departure, now: Moment, retry_after: Option<Duration>) {
-        self.jitter.distrust();
+        self.learn(Jitter::distrust);
         // "At once" to a request that was just refused is no time to name.
         let hint = retry_after
             .filter(|time| !time.is_zero())
-            .map(|time| time.min(self.quota.longest_retry_after()));
+            .map(|time| time.min(self.quota.max_retry_after));
         let pause = shortest_window(&self.quota) + self.jitter.assumed();
         match self.gate.refuse(departure.sent, now, hint, pause) {
             Refusal::New => self.recovery.lower(now, self.gate.open_from()),
@@ -261,4 +275,222 @@ impl Pacer {
 fn shortest_window(quota: &Quota) -> Duration {
     let windows = quota.policies().map(|policy| policy.counted_window());
     windows.min().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Model;
+
+    fn at(millis: u64) -> Moment {
+        Moment::ORIGIN + Duration::from_millis(millis)
+    }
+
+    /// A log of 100 a second: departures 10.015 ms apart once the start is over.
+    fn log() -> Quota {
+        Quota::per_second(100).model(Model::SlidingLog).unwrap()
+    }
+
+    /// A pacer whose start is over.
+    fn running(quota: Quota) -> Pacer {
+        let mut pacer = Pacer::new(quota);
+        assert_ne!(pacer.due(Moment::ORIGIN), Due::Now);
+        pacer
+    }
+
+    fn interval_after(pacer: &mut Pacer, cost: u32, now: Moment) -> Duration {
+        assert_eq!(pacer.due_for(Cost::of(cost), now), Due::Now);
+        let departure = pacer.depart_with(Cost::of(cost), now);
+        pacer.answer(departure, now, Feedback::Failed);
+        let Due::At(next) = pacer.due(now) else {
+            panic!("departures are spaced")
+        };
+        next.since(now)
+    }
+
+    #[test]
+    fn the_first_departure_waits_and_the_start_is_slow() {
+        let quota = log();
+        let mut pacer = Pacer::new(quota);
+        let start = Quota::per_second(100).spacing();
+        assert_eq!(pacer.due(at(50)), Due::At(at(50) + start));
+        assert_eq!(pacer.interval(at(1_100)), start);
+        assert_eq!(pacer.interval(at(1_152)), quota.spacing());
+    }
+
+    #[test]
+    fn a_request_may_leave_when_every_limit_has_room_and_all_count_it() {
+        let minute = Quota::new(3, Duration::from_secs(60)).unwrap();
+        let mut pacer = running(
+            log()
+                .and(minute.model(Model::FixedWindow).unwrap())
+                .unwrap(),
+        );
+        let mut now = at(100_000);
+        for _ in 0..3 {
+            if let Due::At(next) = pacer.due(now) {
+                now = next;
+            }
+            let departure = pacer.depart(now);
+            pacer.answer(departure, now, Feedback::Accepted);
+            now = now + Duration::from_secs(20);
+        }
+        assert_eq!(pacer.counted(now), 0, "the first limit has forgotten them");
+        let Due::At(next) = pacer.due(now) else {
+            panic!("the second limit has not")
+        };
+        assert!(next >= at(160_000), "{next:?}");
+    }
+
+    #[test]
+    fn a_cost_takes_its_slots_of_schedule_and_window() {
+        let mut pacer = running(log());
+        let spacing = log().spacing();
+        let late = Duration::from_millis(20);
+        assert_eq!(
+            interval_after(&mut pacer, 7, at(10_000)),
+            spacing * 7 - late
+        );
+        assert_eq!(pacer.counted(at(10_000)), 7);
+    }
+
+    #[test]
+    fn a_cost_that_never_fits_counts_as_the_most_that_does() {
+        let mut pacer = running(log());
+        assert_eq!(pacer.due_for(Cost::of(500), at(10_000)), Due::Now);
+    }
+
+    #[test]
+    fn a_heavy_request_before_an_unknown_server_needs_silence_and_slows_the_rest() {
+        let mut pacer = running(Quota::per_second(100));
+        let light = interval_after(&mut pacer, 1, at(10_000));
+        let Due::At(heavy) = pacer.due_for(Cost::of(50), at(10_000)) else {
+            panic!("it needs silence")
+        };
+        assert!(heavy.since(at(10_000)) > light * 49);
+        let departure = pacer.depart_with(Cost::of(50), heavy);
+        assert_eq!(pacer.in_flight(), 50);
+        pacer.answer(departure, heavy, Feedback::Accepted);
+        let slower = interval_after(&mut pacer, 1, heavy + Duration::from_secs(2));
+        assert!(slower > light, "{slower:?}");
+        let again = interval_after(&mut pacer, 1, heavy + Duration::from_secs(9));
+        assert_eq!(again, light);
+    }
+
+    #[test]
+    fn a_burst_is_there_after_the_start_and_gone_while_refusals_hold_the_rate_down() {
+        let mut pacer = running(Quota::per_second(100).burst(5).unwrap());
+        let leaves = |pacer: &mut Pacer, now| {
+            let mut left = Vec::new();
+            while pacer.due(now) == Due::Now {
+                left.push(pacer.depart(now));
+            }
+            left
+        };
+        assert_eq!(leaves(&mut pacer, at(1_000)).len(), 1);
+        let left = leaves(&mut pacer, at(10_000));
+        assert_eq!(left.len(), 5);
+        pacer.answer(left[0], at(10_001), Feedback::Refused(None));
+        assert_eq!(leaves(&mut pacer, at(20_000)).len(), 1);
+    }
+
+    #[test]
+    fn only_the_latest_departure_is_given_back() {
+        let mut pacer = running(log());
+        let first = pacer.depart(at(10_000));
+        let second = pacer.depart(at(10_010));
+        let next = pacer.due(at(10_010));
+        pacer.refund(first);
+        assert_eq!((pacer.due(at(10_010)), pacer.in_flight()), (next, 1));
+        pacer.refund(second);
+        assert_eq!((pacer.due(at(10_010)), pacer.in_flight()), (Due::Now, 0));
+    }
+
+    #[test]
+    fn a_refusal_closes_the_gate_lowers_the_rate_and_forgets_what_was_learned() {
+        let quota = Quota::per_second(100);
+        let mut pacer = running(quota);
+        for reply in 0..5_000 {
+            let departure = pacer.depart(at(reply * 100));
+            pacer.answer(departure, at(reply * 100 + 5), Feedback::Accepted);
+        }
+        let now = at(500_000);
+        assert_eq!(pacer.assumed_jitter(), Duration::from_millis(2));
+        let learned = pacer.interval(now);
+        assert!(learned < quota.spacing());
+
+        let departure = pacer.depart(now);
+        pacer.answer(departure, now, Feedback::Refused(None));
+        assert_eq!(pacer.assumed_jitter(), Duration::from_millis(100));
+        let pause = quota.counted_window() + Duration::from_millis(100);
+        assert_eq!(pacer.due(now), Due::At(now + pause));
+        assert_eq!(pacer.open_from(), now + pause);
+        assert_eq!(
+            pacer.interval(now).as_nanos(),
+            quota.spacing().as_nanos() * 5 / 4 + 1
+        );
+    }
+
+    #[test]
+    fn a_retry_after_is_obeyed_within_bounds_and_zero_is_none() {
+        fn check(hint: u64, pause: u64) {
+            let quota = Quota::per_second(100).max_retry_after(Duration::from_secs(60));
+            let mut pacer = running(quota);
+            let departure = pacer.depart(at(10_000));
+            let hint = Some(Duration::from_secs(hint));
+            pacer.answer(departure, at(10_000), Feedback::Refused(hint));
+            let paused = pacer.open_from().since(at(10_000));
+            assert_eq!(paused, Duration::from_micros(pause), "{hint:?}");
+        }
+        check(5, 5_000_000);
+        check(3_600, 60_000_000);
+        check(0, 1_101_500);
+    }
+
+    #[test]
+    fn a_later_retry_after_of_the_same_event_postpones_the_climb() {
+        let mut pacer = running(Quota::per_second(100));
+        let (one, other) = (pacer.depart(at(10_000)), pacer.depart(at(10_020)));
+        pacer.answer(one, at(10_030), Feedback::Refused(None));
+        let hint = Some(Duration::from_secs(30));
+        pacer.answer(other, at(10_040), Feedback::Refused(hint));
+        assert_eq!(pacer.open_from(), at(40_040));
+        assert_eq!(pacer.interval(at(40_030)), pacer.interval(at(10_040)));
+    }
+
+    #[test]
+    fn a_penalty_holds_everything_back() {
+        let mut pacer = running(log());
+        pacer.penalize(at(50_000));
+        assert_eq!(pacer.due(at(10_000)), Due::At(at(50_000)));
+        assert_eq!(pacer.due(at(50_000)), Due::Now);
+    }
+
+    #[test]
+    fn another_quota_counts_what_has_left_and_is_spaced_from_it() {
+        let mut pacer = running(log());
+        let departure = pacer.depart(at(10_000));
+        let lost = pacer.depart(at(10_100));
+        pacer.abandon(lost, at(10_200));
+        let four = Quota::new(4, Duration::from_secs(10)).unwrap();
+        pacer.set_quota(four, at(10_300));
+        assert_eq!((pacer.quota(), pacer.in_flight()), (&four, 1));
+        assert_eq!(pacer.counted(at(10_300)), 2);
+        let slot = at(10_100) - Duration::from_millis(20);
+        assert_eq!(pacer.due(at(10_300)), Due::At(slot + four.spacing()));
+        pacer.answer(departure, at(10_300), Feedback::Accepted);
+        // Given up at 10.2 s: it arrives within a second, and is in the new window until 10 s later.
+        assert_eq!(pacer.counted(at(21_200)), 1);
+        assert_eq!(pacer.counted(at(21_210)), 0);
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_a_smaller_quota_gives_back_all_its_slots() {
+        let mut pacer = running(log());
+        let departure = pacer.depart_with(Cost::of(50), at(10_000));
+        pacer.set_quota(Quota::per_second(10), at(10_000));
+        assert_eq!(pacer.due(at(13_000)), Due::OnAnswer);
+        pacer.answer(departure, at(13_000), Feedback::Accepted);
+        assert_eq!(pacer.in_flight(), 0);
+    }
 }

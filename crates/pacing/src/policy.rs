@@ -52,7 +52,10 @@ impl Pace {
 
     /// Returns how far a slot may lie back.
     pub(crate) fn slack(&self) -> Duration {
-        self.lateness + self.interval.saturating_mul(self.burst - 1)
+        match self.burst {
+            1 => self.lateness,
+            burst => self.lateness + self.interval.saturating_mul(burst - 1),
+        }
     }
 
     /// Returns how much may arrive at once when nothing goes wrong.
@@ -95,9 +98,9 @@ impl Policy {
         !matches!(self.model, Model::TokenBucket { .. })
     }
 
-    /// Whether lumps of answers must be kept small, since the server may weigh a lump more than the log does.
+    /// Whether a path that was blocked must not flush a lump: the acknowledged window alone does not keep the promise.
     pub(crate) fn is_capped(&self) -> bool {
-        self.model == Model::Unknown
+        !matches!(self.model, Model::SlidingLog | Model::FixedWindow)
     }
 
     /// Says what about it cannot hold.
@@ -349,6 +352,6 @@ mod tests {
         }
         check(UNKNOWN, true, true);
         check(log(), true, false);
-        check(bucket(80, 100), false, false);
+        check(bucket(80, 100), false, true);
     }
 }

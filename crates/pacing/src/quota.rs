@@ -1,6 +1,7 @@
 use std::iter;
 use std::time::Duration;
 
+use crate::moment::shorter;
 use crate::policy::{Policy, Slip};
 use crate::unsafe_quota::{Fault, Per};
 use crate::{Cost, Model, TooHeavy, UnsafeQuota};
@@ -19,15 +20,17 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// What a server allows, and what is assumed of the path to it.
 ///
-/// `limit` requests in any `window`, counted by whatever algorithm: nothing is assumed of it. The assumptions that the
-/// promise "no request is refused" rests on are these:
+/// `limit` requests in any `window`, counted by whatever algorithm unless a [`model`](Self::model) is named. The
+/// [crate](crate) has the table of what each model costs. The assumptions that the promise "no request is refused"
+/// rests on are these:
 ///
 /// - the limit is ours alone, and it is at least what is stated here;
 /// - client and server clocks run within 500 ppm of each other;
 /// - a request that was given up (timed out, canceled, reset) reaches the server's counter within [`max_transit`]
 ///   or never;
-/// - on a server with a sliding counter (previous window weighted, plus the current), the time that requests take to
-///   reach the counter varies by no more than [`jitter_ceiling`]. The other algorithms need no such bound.
+/// - on a server with a sliding counter (previous window weighted, plus the current) or a token bucket that was named,
+///   the time that requests take to reach the counter varies by no more than [`jitter_ceiling`]. The other algorithms
+///   need no such bound.
 ///
 /// [`max_transit`]: Self::max_transit
 /// [`jitter_ceiling`]: Self::jitter_ceiling
@@ -47,9 +50,9 @@ pub struct Quota {
     others: [Option<Policy>; MOST_LIMITS - 1],
     jitter_ceiling: Duration,
     lateness: Duration,
-    max_transit: Duration,
-    max_retry_after: Duration,
-    counted_on_arrival: bool,
+    pub(crate) max_transit: Duration,
+    pub(crate) max_retry_after: Duration,
+    pub(crate) counted_on_arrival: bool,
 }
 
 impl Quota {
@@ -287,26 +290,6 @@ impl Quota {
             lateness: self.lateness,
         }
     }
-
-    pub(crate) const fn transit(&self) -> Duration {
-        self.max_transit
-    }
-
-    pub(crate) const fn is_counted_on_arrival(&self) -> bool {
-        self.counted_on_arrival
-    }
-
-    pub(crate) const fn longest_retry_after(&self) -> Duration {
-        self.max_retry_after
-    }
-}
-
-const fn shorter(one: Duration, other: Duration) -> Duration {
-    if one.as_nanos() < other.as_nanos() {
-        one
-    } else {
-        other
-    }
 }
 
 #[cfg(test)]
@@ -431,7 +414,7 @@ mod tests {
             .and(minute.max_transit(Duration::from_secs(7)))
             .unwrap();
         assert_eq!(two.widest_slip().jitter, Duration::from_secs(1));
-        assert_eq!(two.transit(), Duration::from_secs(7));
+        assert_eq!(two.max_transit, Duration::from_secs(7));
         assert_eq!(two.and(two).unwrap().policies().count(), 4);
         let text = two.and(two).unwrap().and(minute).unwrap_err().to_string();
         assert_eq!(
@@ -439,8 +422,8 @@ mod tests {
             "5 limits are more than the 4 that one quota can hold: leave out those that never bind"
         );
         let arrival = minute.counted_on_arrival();
-        assert!(arrival.and(arrival).unwrap().is_counted_on_arrival());
-        assert!(!arrival.and(second).unwrap().is_counted_on_arrival());
+        assert!(arrival.and(arrival).unwrap().counted_on_arrival);
+        assert!(!arrival.and(second).unwrap().counted_on_arrival);
     }
 
     #[test]
@@ -471,7 +454,7 @@ mod tests {
             .max_transit(Duration::MAX)
             .max_retry_after(Duration::MAX);
         assert!(quota.spacing() >= LONGEST * 2 / u32::MAX);
-        assert_eq!(quota.transit(), LONGEST);
-        assert_eq!(quota.longest_retry_after(), LONGEST);
+        assert_eq!(quota.max_transit, LONGEST);
+        assert_eq!(quota.max_retry_after, LONGEST);
     }
 }

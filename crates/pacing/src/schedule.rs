@@ -40,6 +40,14 @@ impl Schedule {
         self.last = Some(slot);
     }
 
+    /// Continues `known`: the next slot lies `charge` after its latest one.
+    pub(crate) fn follow(&mut self, known: &Self, charge: Duration) {
+        if let Some(last) = known.last {
+            self.next = last + charge;
+            self.last = known.last;
+        }
+    }
+
     /// Gives the latest slot back, once.
     pub(crate) fn undo(&mut self) {
         self.next = self.last.take().unwrap_or(self.next);
@@ -105,6 +113,19 @@ mod tests {
         check(7, 80);
         check(9, 90);
         check(u32::MAX, 90);
+    }
+
+    #[test]
+    fn another_schedule_goes_on_from_the_latest_slot_if_there_is_one() {
+        let mut known = Schedule::starting(at(0), &PACE);
+        let mut schedule = Schedule::starting(at(15), &PACE);
+        schedule.follow(&known, Duration::from_secs(1));
+        assert_eq!(schedule.next(), at(25));
+        known.depart(at(10), &PACE, 1);
+        schedule.follow(&known, Duration::from_secs(1));
+        assert_eq!(schedule.next(), at(1_010));
+        schedule.undo();
+        assert_eq!(schedule.next(), at(10));
     }
 
     #[test]

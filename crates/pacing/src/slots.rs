@@ -72,3 +72,49 @@ impl Slots {
         self.entries.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(nanos: u64) -> Moment {
+        Moment::from_nanos(nanos)
+    }
+
+    #[test]
+    fn what_is_taken_before_its_time_is_neither_held_nor_first() {
+        let mut slots = Slots::new(10);
+        slots.hold_until(at(15), 2);
+        slots.hold_until(at(35), 1);
+        slots.take(at(13), 1);
+        assert_eq!((slots.held, slots.first()), (2, Some(at(20))));
+        slots.take(at(19), 1);
+        assert_eq!((slots.held, slots.first()), (1, Some(at(40))));
+        slots.release(at(39));
+        assert_eq!(slots.held, 1);
+        slots.release(at(40));
+        assert_eq!((slots.held, slots.first()), (0, None));
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_taken() {
+        let mut slots = Slots::new(10);
+        slots.hold_until(at(20), 2);
+        slots.take(at(30), 1);
+        slots.take(at(10), 1);
+        assert_eq!(slots.held, 2);
+        slots.take(at(20), 5);
+        assert_eq!(slots.held, 0);
+    }
+
+    #[test]
+    fn slots_come_free_in_order_even_if_the_clock_stood_still() {
+        let mut slots = Slots::new(1);
+        slots.hold_until(at(20), 1);
+        slots.hold_until(at(10), 1);
+        slots.release(at(19));
+        assert_eq!(slots.held, 2);
+        slots.release(at(20));
+        assert_eq!(slots.held, 0);
+    }
+}

@@ -60,7 +60,7 @@ pub(crate) struct Sent {
 
 impl Window {
     pub(crate) fn new(policy: &Policy, quota: &Quota) -> Self {
-        let (span, transit) = (policy.counted_window(), quota.transit());
+        let (span, transit) = (policy.counted_window(), quota.max_transit);
         let bucket = |held: Duration| nanos(held) / BUCKETS;
         let exact_up_to_limit = |held| match policy.limit <= EXACT {
             true => Slots::new(1),
@@ -74,7 +74,7 @@ impl Window {
             answered: exact_up_to_limit(span),
             abandoned: exact_up_to_limit(span + transit),
             departed: quota
-                .is_counted_on_arrival()
+                .counted_on_arrival
                 .then(|| Slots::new(bucket(span + transit))),
         }
     }
@@ -153,10 +153,10 @@ impl Window {
     /// Takes over what another window knows, and holds it for longer if this window is the longer one. What the other
     /// one counted by its departure and this one by its answer is held by both for a while.
     pub(crate) fn remember(&mut self, known: &Self, now: Moment) {
-        let longer =
-            self.span.saturating_sub(known.span) + self.transit.saturating_sub(known.transit);
+        let wider = self.span.saturating_sub(known.span);
+        let longer = wider + self.transit.saturating_sub(known.transit);
         self.in_flight = known.in_flight;
-        self.abandoned.copy(&known.answered, longer);
+        self.abandoned.copy(&known.answered, wider);
         self.abandoned.copy(&known.abandoned, longer);
         match (&mut self.departed, &known.departed) {
             (Some(departed), Some(known)) => departed.copy(known, longer),
@@ -270,6 +270,88 @@ mod tests {
             window.room(1, at(millis * 200));
         }
         assert!(window.abandoned.iter().count() <= 258);
+    }
+
+    #[test]
+    fn a_cost_holds_so_many_slots() {
+        let mut window = window(10);
+        window.depart(7, at(0));
+        assert_eq!(window.room(3, at(0)), Room::Now);
+        assert_eq!(window.room(4, at(0)), Room::OnAnswer);
+        window.answer(Sent { at: at(0), cost: 7 }, at(5));
+        assert_eq!((window.in_flight(), window.counted(at(5))), (0, 7));
+        let free = at(5) + Quota::per_second(10).counted_window();
+        assert_eq!(window.room(4, at(5)), Room::At(free));
+        assert_eq!(window.room(10, free), Room::Now);
+    }
+
+    /// A window of 1 s, in which a slot is held 2 s at most, and a bucket longer.
+    fn on_arrival() -> Window {
+        of(&Quota::per_second(1).counted_on_arrival())
+    }
+
+    #[test]
+    fn what_counts_on_arrival_frees_its_slot_without_an_answer() {
+        let mut window = on_arrival();
+        window.depart(1, at(0));
+        let held = Duration::from_micros(2_001_500);
+        assert_eq!(window.counted(at(0) + held), 1);
+        assert_eq!(window.counted(at(0) + held + held / 256), 0);
+        assert_eq!(window.in_flight(), 1);
+        window.answer(sent(0), at(5_000));
+        assert_eq!(window.counted(at(5_000)), 0);
+    }
+
+    #[test]
+    fn what_counts_on_arrival_frees_its_slot_a_window_after_an_early_answer() {
+        let mut window = on_arrival();
+        window.depart(1, at(0));
+        let earliest = at(10) + Quota::per_second(1).counted_window();
+        assert_eq!(window.room(1, at(10)), Room::At(earliest));
+        window.answer(sent(0), at(10));
+        assert_eq!(window.room(1, at(10)), Room::At(earliest));
+        assert_eq!(window.room(1, earliest), Room::Now);
+    }
+
+    #[test]
+    fn what_counts_on_arrival_is_held_as_long_when_it_is_given_up_and_not_when_it_never_left() {
+        let mut window = on_arrival();
+        window.depart(1, at(0));
+        window.abandon(sent(0), at(5));
+        assert_eq!(window.counted(at(2_001)), 1);
+        assert_eq!(window.counted(at(2_010)), 0);
+        window.depart(1, at(3_000));
+        window.refund(sent(3_000));
+        assert_eq!(window.counted(at(3_000)), 0);
+    }
+
+    #[test]
+    fn another_window_takes_over_what_a_window_knows() {
+        fn check(known: &Quota, next: &Quota, until: u64) {
+            let mut known = of(known);
+            known.depart(2, at(0));
+            known.depart(1, at(0));
+            known.answer(sent(0), at(0));
+            let mut next = of(next);
+            next.remember(&known, at(0));
+            assert_eq!(next.in_flight(), 2);
+            next.answer(Sent { at: at(0), cost: 2 }, at(0));
+            assert!(next.counted(at(until - 10)) > 0, "{until}");
+            assert_eq!(next.counted(at(until + 10)), 0, "{until}");
+        }
+        let second = Quota::per_second(10);
+        let ten = Quota::new(10, Duration::from_secs(10)).unwrap();
+        check(&second, &second, 1_002);
+        check(&second, &ten, 10_006);
+        check(&ten, &second, 10_006);
+        check(&second, &second.max_transit(Duration::from_secs(3)), 1_002);
+        check(&second, &second.counted_on_arrival(), 1_002);
+        check(&second.counted_on_arrival(), &second, 2_005);
+        check(
+            &second.counted_on_arrival(),
+            &second.counted_on_arrival(),
+            1_002,
+        );
     }
 
     #[derive(Clone, Copy, Debug)]

@@ -35,8 +35,8 @@ impl Allotment {
         let quota = Quota::new(limit, self.window).ok()?;
         let quota = quota
             .jitter_ceiling(configured.widest_slip().jitter)
-            .max_transit(configured.transit())
-            .max_retry_after(configured.longest_retry_after());
+            .max_transit(configured.max_transit)
+            .max_retry_after(configured.max_retry_after);
         let slowest = configured.spacing().saturating_mul(SLOWEST);
         (self.window <= longest && quota.spacing() <= slowest).then_some(quota)
     }
@@ -88,7 +88,7 @@ impl Allowance {
         }
         let heard = Left {
             requests: budget.remaining.saturating_sub(in_flight.into()),
-            until: now + budget.reset.min(quota.longest_retry_after()),
+            until: now + budget.reset.min(quota.max_retry_after),
         };
         let known = self.budget.filter(|known| known.until > now);
         // Answers overtake each other: within a window the smaller count is the later one.
