@@ -10,6 +10,7 @@ mod keyed;
 mod line;
 mod mended;
 mod order;
+mod peers;
 mod permits;
 mod rate;
 mod retry;
