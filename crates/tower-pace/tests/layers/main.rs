@@ -1,8 +1,10 @@
 //! The contract of each layer, on paused time.
 
+mod adaptive;
 mod bounded;
 mod concurrency;
 mod line;
+mod load;
 mod mended;
 mod order;
 mod permits;
