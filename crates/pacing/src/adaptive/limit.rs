@@ -137,7 +137,7 @@ impl AdaptiveLimit {
 
     fn learn(&mut self, round: Round, now: Moment) {
         let latency = round.latency();
-        let minimum = *self.minimum.get_or_insert(latency.at_most());
+        let minimum = *self.minimum.get_or_insert_with(|| latency.at_most());
         let (times, over) = Self::QUEUE;
         if latency.at_least() > minimum.saturating_mul(times) / over {
             self.drain(latency, minimum, now);

@@ -12,3 +12,4 @@ mod rate;
 mod retry;
 mod server;
 mod shared;
+mod storm;
