@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use pacing::Moment;
 use tokio::time::Instant;
@@ -60,4 +60,22 @@ impl Reading {
 )]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// Stands for a time that no clock can show, as tokio does it.
+const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
+
+/// The instant that lies `time` from now. A time too long for the clock counts as thirty years.
+pub(crate) fn after(time: Duration) -> Instant {
+    let now = now();
+    now.checked_add(time).unwrap_or_else(|| now + FAR)
+}
+
+/// The date, for an HTTP date without another one to compare it with.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the clock"
+)]
+pub(crate) fn date() -> SystemTime {
+    SystemTime::now()
 }

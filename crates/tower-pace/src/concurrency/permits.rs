@@ -108,10 +108,12 @@ impl Permits {
 impl Resource for Permits {
     const TIMED: bool = false;
 
+    type Demand = ();
+
     /// Whether the limit learns from the answers.
     type Claim = bool;
 
-    fn due(&mut self, _: Moment) -> Due {
+    fn due(&mut self, (): (), _: Moment) -> Due {
         if self.in_flight < self.limit() {
             Due::Now
         } else {
@@ -119,7 +121,7 @@ impl Resource for Permits {
         }
     }
 
-    fn claim(&mut self, _: Moment) -> bool {
+    fn claim(&mut self, (): (), _: Moment) -> bool {
         self.in_flight += 1;
         matches!(self.limit, Limit::Learned { .. })
     }

@@ -26,7 +26,7 @@ pub struct Concurrency<S, U = BodyEnd, W: Patience = Unbounded> {
 impl<S, U, W: Patience> Concurrency<S, U, W> {
     pub(super) fn new(inner: S, queue: Arc<Queue<Permits>>, patience: W) -> Self {
         let lane = queue.open_lane();
-        Self::waiting(inner, Waiter::new(queue, lane, patience))
+        Self::waiting(inner, Waiter::new(queue, lane, (), patience))
     }
 
     fn waiting(inner: S, waiter: Waiter<Permits, W>) -> Self {

@@ -10,9 +10,14 @@
 mod patience;
 mod queue;
 mod refused;
+mod state;
+mod waited;
 mod waiter;
 
 pub use patience::{Bounds, Patience, Unbounded};
-pub(crate) use queue::{Queue, Resource, Wake};
+pub(crate) use queue::{Queue, Wake};
 pub use refused::{Bounded, Refused};
+pub(crate) use state::Resource;
+pub(crate) use waited::Cause;
+pub use waited::Waited;
 pub(crate) use waiter::Waiter;

@@ -38,6 +38,9 @@ pub trait Judge: Clone {
     /// Returns the bounds that are in force.
     fn bounds(&self) -> Bounds;
 
+    /// Says whether a request may be sent at all; `fits` tells whether its cost can ever be paid.
+    fn admit(&self, fits: impl FnOnce() -> bool) -> Result<(), Self::Refusal>;
+
     /// Says how much longer a request may wait, if there is a bound.
     fn judge(&self, outlook: &Outlook) -> Result<Option<Duration>, Self::Refusal>;
 }
@@ -85,6 +88,10 @@ impl Judge for Unbounded {
         Bounds::NONE
     }
 
+    fn admit(&self, _: impl FnOnce() -> bool) -> Result<(), Infallible> {
+        Ok(())
+    }
+
     fn judge(&self, _: &Outlook) -> Result<Option<Duration>, Infallible> {
         Ok(None)
     }
@@ -123,7 +130,10 @@ impl Bounds {
     /// What is left of the longest wait.
     fn left(&self, outlook: &Outlook) -> Duration {
         let waited = outlook.waited.unwrap_or_default();
-        let until_deadline = self.deadline.map(|deadline| deadline.left(outlook.now));
+        let now = outlook.now.into_std();
+        let until_deadline = self
+            .deadline
+            .map(|deadline| deadline.moment().saturating_duration_since(now));
         self.max_wait
             .saturating_sub(waited)
             .min(until_deadline.unwrap_or(Duration::MAX))
@@ -154,6 +164,13 @@ impl Judge for Bounds {
 
     fn bounds(&self) -> Bounds {
         *self
+    }
+
+    fn admit(&self, fits: impl FnOnce() -> bool) -> Result<(), Refused> {
+        match fits() {
+            true => Ok(()),
+            false => Err(Refused::too_heavy()),
+        }
     }
 
     /// The forecast decides for one who has just come; later the bound itself does, since an answer may change all.

@@ -1,74 +1,55 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::Duration;
 
-use pacing::{Due, Lane, Line, Moment, Ticket};
+use pacing::{Lane, Moment, Ticket};
 use tokio::time::Instant;
 
 use super::Patience;
-use super::patience::Outlook;
-use crate::clock::{Clock, LONGEST_TIMER, Reading};
-
-/// How often a waiter looks again while only an answer can bring its turn. The answer wakes who is next; this is for
-/// the case that the one who was woken never comes.
-const RECHECK: Duration = Duration::from_millis(100);
-
-/// What is waited for.
-pub(crate) trait Resource {
-    /// Whether the passing of time can make a claim due.
-    const TIMED: bool;
-
-    /// What a claim returns.
-    type Claim;
-
-    /// Says when the next claim may be made.
-    fn due(&mut self, now: Moment) -> Due;
-
-    /// Takes what is due.
-    fn claim(&mut self, now: Moment) -> Self::Claim;
-
-    /// The time between two claims when many wait.
-    fn interval(&self, now: Moment) -> Duration;
-}
+use super::state::{Resource, State};
+use super::waited::Cause;
 
 /// The state that everyone who waits for one resource shares.
 pub(crate) struct Queue<R> {
     state: Mutex<State<R>>,
 }
 
-struct State<R> {
-    clock: Clock,
-    line: Line<Waker>,
-    resource: R,
-    /// The last who asked was told to wait for an answer, so that every answer must wake who is next.
-    awaited: bool,
-}
-
 /// A place in the line, and since when its holder waits for it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing {
-    pub(crate) ticket: Ticket,
-    pub(crate) since: Moment,
+pub(super) struct Standing {
+    pub(super) ticket: Ticket,
+    pub(super) since: Moment,
+}
+
+/// Who asks: from which lane, for how much, and for how long.
+#[derive(Clone, Debug)]
+pub(super) struct Caller<D, W> {
+    pub(super) lane: Lane,
+    pub(super) demand: D,
+    pub(super) patience: W,
 }
 
 /// What a waiter is told when it asks for its turn.
-pub(crate) enum Turn {
+pub(super) enum Turn {
     /// It is due and next: whoever claims first has it.
-    Come,
-    /// It stands in the line, and should look again at this instant.
-    Wait(Standing, Instant),
+    Come(Moment),
+    /// It stands in the line.
+    Wait(Wait),
+}
+
+/// How one stands in the line.
+pub(super) struct Wait {
+    pub(super) standing: Standing,
+    pub(super) cause: Cause,
+    pub(super) now: Moment,
+    /// When it should look again.
+    pub(super) until: Instant,
 }
 
 impl<R: Resource> Queue<R> {
     pub(crate) fn new(resource: R) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State {
-                clock: Clock::default(),
-                line: Line::default(),
-                resource,
-                awaited: false,
-            }),
+            state: Mutex::new(State::new(resource)),
         })
     }
 
@@ -76,42 +57,40 @@ impl<R: Resource> Queue<R> {
         self.lock().line.open_lane()
     }
 
-    /// Asks for the turn of one who stands in the line, or of a newcomer in `lane`. A newcomer joins only if it must
-    /// wait, and if its patience allows that.
-    pub(crate) fn turn<W: Patience>(
+    /// Asks for the turn of one who stands in the line, or of a newcomer. A newcomer joins only if it must wait, and if
+    /// its patience allows that.
+    pub(super) fn turn<W: Patience>(
         &self,
-        lane: Lane,
+        caller: &Caller<R::Demand, W>,
         place: Option<Standing>,
-        patience: &W,
         waker: &Waker,
     ) -> Result<Turn, W::Refusal> {
         let mut state = self.lock();
         let now = state.glance();
-        if state.may_claim(lane, place, now) {
-            unlock(state, None);
-            return Ok(Turn::Come);
-        }
-        let now = state.clock.read();
-        let turn = state.wait(lane, place, now, patience, waker);
+        let admitted = state.admit(caller, place);
+        let turn = admitted.and_then(|()| match state.may_claim(caller, place, now) {
+            true => Ok(Turn::Come(now)),
+            false => state.wait(caller, place, waker).map(Turn::Wait),
+        });
         unlock(state, None);
-        turn.map(|(place, until)| Turn::Wait(place, until))
+        turn
     }
 
     /// Claims what is due, if it still is and the holder of `place`, or a newcomer, is still next; then it stands in the
     /// line no more. `guard` wraps the claim before anyone is woken: a waker that panics must not lose it.
-    pub(crate) fn claim<G>(
+    pub(super) fn claim<W, G>(
         &self,
-        lane: Lane,
+        caller: &Caller<R::Demand, W>,
         place: Option<Standing>,
         guard: impl FnOnce(R::Claim) -> G,
     ) -> Option<G> {
         let mut state = self.lock();
         let now = state.glance();
-        if !state.may_claim(lane, place, now) {
+        if !state.may_claim(caller, place, now) {
             unlock(state, None);
             return None;
         }
-        let claim = guard(state.resource.claim(now));
+        let claim = guard(state.resource.claim(caller.demand, now));
         if let Some(place) = place {
             state.line.serve(place.ticket);
         }
@@ -122,30 +101,22 @@ impl<R: Resource> Queue<R> {
 
     /// Keeps the place of one who stands in the line, or gives one to a newcomer, while its inner service is not ready.
     /// Returns when its patience ends, if it does.
-    pub(crate) fn wait_stuck<W: Patience>(
+    pub(super) fn wait_stuck<W: Patience>(
         &self,
-        lane: Lane,
+        caller: &Caller<R::Demand, W>,
         place: Option<Standing>,
-        patience: &W,
         waker: &Waker,
     ) -> Result<(Standing, Option<Instant>), W::Refusal> {
         let mut state = self.lock();
         let now = state.clock.read();
-        let left = patience.judge(&state.outlook(place, now, None));
-        let kept = left.map(|left| {
-            let place = place.unwrap_or_else(|| state.join(lane, now));
-            state
-                .line
-                .wait_stuck(place.ticket, now.moment, waker.clone());
-            (place, left.map(|left| now.instant_in(left)))
-        });
+        let kept = state.wait_stuck(caller, place, now, waker);
         let next = state.next(now.moment);
         unlock(state, next);
         kept
     }
 
     /// Takes the holder of `ticket` out of the line.
-    pub(crate) fn leave(&self, ticket: Ticket) {
+    pub(super) fn leave(&self, ticket: Ticket) {
         let mut state = self.lock();
         let now = state.clock.read().moment;
         let next = if state.line.leave(ticket) {
@@ -172,6 +143,12 @@ impl<R: Resource> Queue<R> {
         note(&mut state.resource, queued)
     }
 
+    /// Looks at a resource that changes with time.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut R, usize, Moment) -> T) -> T {
+        let now = self.lock().clock.read().moment;
+        self.with(|resource, queued| look(resource, queued, now))
+    }
+
     /// Nothing that could panic runs between two halves of a change, so a poisoned lock hides no damage.
     fn lock(&self) -> MutexGuard<'_, State<R>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -185,111 +162,6 @@ pub(crate) enum Wake {
     IfAwaited,
     /// Whoever is next.
     Always,
-}
-
-impl<R: Resource> State<R> {
-    /// The time, as far as it matters: where it can change nothing the clock need not be read.
-    fn glance(&mut self) -> Moment {
-        match self.clock.last() {
-            Some(last) if !R::TIMED && self.line.is_empty() => last,
-            _ => self.clock.read().moment,
-        }
-    }
-
-    fn may_claim(&mut self, lane: Lane, place: Option<Standing>, now: Moment) -> bool {
-        let next = match place {
-            Some(place) => self.line.is_next(place.ticket, now),
-            None => self.line.admits(lane, now),
-        };
-        next && self.due(now) == Due::Now
-    }
-
-    fn due(&mut self, now: Moment) -> Due {
-        let due = self.resource.due(now);
-        self.awaited = due == Due::OnAnswer;
-        due
-    }
-
-    /// Lets one wait who may not claim, and says when it should look by itself.
-    fn wait<W: Patience>(
-        &mut self,
-        lane: Lane,
-        place: Option<Standing>,
-        now: Reading,
-        patience: &W,
-        waker: &Waker,
-    ) -> Result<(Standing, Instant), W::Refusal> {
-        let due = self.due(now.moment);
-        let ticket = place.map(|place| place.ticket);
-        let ahead = ticket.map_or(self.line.len(), |ticket| self.line.ahead(ticket));
-        let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
-        let forecast = self.forecast(due, ahead, now.moment);
-        let left = patience.judge(&self.outlook(place, now, forecast))?;
-        let place = place.unwrap_or_else(|| self.join(lane, now));
-        let expected = self.expected(due, ahead, now.moment);
-        let expected = left.map_or(expected, |left| expected.min(now.moment + left));
-        self.line.wait(place.ticket, expected, waker.clone());
-        Ok((place, now.instant_of(expected)))
-    }
-
-    fn join(&mut self, lane: Lane, now: Reading) -> Standing {
-        Standing {
-            ticket: self.line.join(lane),
-            since: now.moment,
-        }
-    }
-
-    fn outlook(
-        &self,
-        place: Option<Standing>,
-        now: Reading,
-        forecast: Option<Duration>,
-    ) -> Outlook {
-        Outlook {
-            now: now.instant,
-            queued: self.line.len(),
-            waited: place.map(|place| now.moment.since(place.since)),
-            forecast,
-        }
-    }
-
-    /// How long the turn takes to come if everyone ahead takes theirs; none if only an answer can tell.
-    fn forecast(&self, due: Due, ahead: u32, now: Moment) -> Option<Duration> {
-        let first = match due {
-            Due::Now => Duration::ZERO,
-            Due::At(due) => due.since(now),
-            Due::OnAnswer => return None,
-        };
-        let behind = self.resource.interval(now).saturating_mul(ahead);
-        Some(first.saturating_add(behind))
-    }
-
-    /// When one should look by itself: at its departure, and a grace later for each that may not come before it.
-    fn expected(&self, due: Due, ahead: u32, now: Moment) -> Moment {
-        let due = match due {
-            Due::Now => now,
-            Due::At(due) => due,
-            Due::OnAnswer => now + RECHECK,
-        };
-        let each = self.resource.interval(now) + Line::<Waker>::GRACE;
-        (due + each.saturating_mul(ahead)).min(now + LONGEST_TIMER)
-    }
-
-    /// Wakes who is next: to claim what is due, or to set its timer for when it will be. Where only an answer brings
-    /// the turn there is nothing to do before it comes.
-    fn next(&mut self, now: Moment) -> Option<Waker> {
-        if self.line.is_empty() || self.due(now) == Due::OnAnswer {
-            return None;
-        }
-        self.line.wake_next(now)
-    }
-
-    fn woken_by(&mut self, wake: Wake, now: Moment) -> Option<Waker> {
-        if wake == Wake::IfAwaited && !self.awaited {
-            return None;
-        }
-        self.line.wake_next(now)
-    }
 }
 
 /// Wakers run foreign code, when they wake and when they are dropped, so the lock must not be held.

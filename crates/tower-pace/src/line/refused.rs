@@ -37,22 +37,18 @@ impl<E> Bounded<E> {
     }
 
     /// Returns the inner service's error, if it failed.
-    pub fn inner(&self) -> Option<&E> {
+    pub fn get_ref(&self) -> Option<&E> {
         match &self.kind {
             Kind::Refused(_) => None,
             Kind::Failed(error) => Some(error),
         }
     }
 
-    /// Returns the inner service's error.
-    ///
-    /// # Errors
-    ///
-    /// Returns the refusal if the wait was refused.
-    pub fn into_inner(self) -> Result<E, Refused> {
+    /// Returns the inner service's error, if it failed.
+    pub fn into_inner(self) -> Option<E> {
         match self.kind {
-            Kind::Refused(refusal) => Err(refusal),
-            Kind::Failed(error) => Ok(error),
+            Kind::Refused(_) => None,
+            Kind::Failed(error) => Some(error),
         }
     }
 }
@@ -86,6 +82,7 @@ pub struct Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
     Full { queued: usize },
+    TooHeavy,
     TooLong,
 }
 
@@ -95,6 +92,14 @@ impl Refused {
             cause: Cause::Full { queued },
             waited: Duration::ZERO,
             forecast,
+        }
+    }
+
+    pub(super) fn too_heavy() -> Self {
+        Self {
+            cause: Cause::TooHeavy,
+            waited: Duration::ZERO,
+            forecast: None,
         }
     }
 
@@ -110,6 +115,12 @@ impl Refused {
     #[must_use]
     pub fn is_full(&self) -> bool {
         matches!(self.cause, Cause::Full { .. })
+    }
+
+    /// Says whether the request costs more than the limit ever allows: to try again is of no use.
+    #[must_use]
+    pub fn is_too_heavy(&self) -> bool {
+        self.cause == Cause::TooHeavy
     }
 
     /// Says whether the wait was, or would have been, too long.
@@ -136,6 +147,9 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.cause {
             Cause::Full { queued } => write!(f, "not sent: {queued} requests wait already")?,
+            Cause::TooHeavy => {
+                return f.write_str("not sent: its cost is more than the limit ever allows");
+            }
             Cause::TooLong => write!(f, "not sent after a wait of {:?}", self.waited)?,
         }
         match self.forecast {

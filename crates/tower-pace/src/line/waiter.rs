@@ -4,57 +4,63 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::Extensions;
 use pacing::Lane;
+use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Patience;
-use super::queue::{Queue, Resource, Standing, Turn};
+use super::queue::{Caller, Queue, Standing, Turn};
+use super::state::Resource;
+use super::waited::Ledger;
+use super::{Patience, Waited};
 
 /// One request's way through a line. It allocates when it first has to wait, and its drop leaves the line.
 pub(crate) struct Waiter<R: Resource, W> {
     queue: Arc<Queue<R>>,
-    lane: Lane,
-    patience: W,
-    place: Option<Place<R>>,
+    caller: Caller<R::Demand, W>,
+    place: Option<Pin<Box<Place>>>,
 }
 
-/// A place in the line, which is given up on drop.
-struct Place<R: Resource> {
-    queue: Arc<Queue<R>>,
-    standing: Standing,
-    /// Whether the line knows of it: one who was served stands there no more.
-    is_taken: bool,
-    timer: Option<Pin<Box<Sleep>>>,
+pin_project! {
+    /// A place in the line.
+    struct Place {
+        standing: Standing,
+        // Whether the line knows of it: one who was served stands there no more.
+        is_taken: bool,
+        ledger: Ledger,
+        #[pin]
+        timer: Option<Sleep>,
+    }
 }
 
 impl<R: Resource, W: Patience> Waiter<R, W> {
-    pub(crate) fn new(queue: Arc<Queue<R>>, lane: Lane, patience: W) -> Self {
+    pub(crate) fn new(queue: Arc<Queue<R>>, lane: Lane, demand: R::Demand, patience: W) -> Self {
         Self {
             queue,
-            lane,
-            patience,
+            caller: Caller {
+                lane,
+                demand,
+                patience,
+            },
             place: None,
         }
-    }
-
-    /// Returns a waiter without a place, for a request with these extensions.
-    pub(crate) fn for_request(&self, extensions: &Extensions) -> Self {
-        let patience = self.patience.heed(extensions);
-        Self::new(Arc::clone(&self.queue), self.lane, patience)
     }
 
     /// Resolves when it is this waiter's turn to claim; nothing is taken yet. Fails, out of the line, when it may wait
     /// no longer.
     pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), W::Refusal>> {
         loop {
-            let turn = self
-                .queue
-                .turn(self.lane, self.standing(), &self.patience, cx.waker());
-            match turn {
-                Ok(Turn::Come) => return Poll::Ready(Ok(())),
-                Ok(Turn::Wait(standing, until)) => {
-                    ready!(self.take(standing).poll_until(until, cx))
+            match self.queue.turn(&self.caller, self.standing(), cx.waker()) {
+                Ok(Turn::Come(now)) => {
+                    if let Some(place) = &mut self.place {
+                        place.as_mut().project().ledger.note(None, now);
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(Turn::Wait(wait)) => {
+                    let mut place = self.take(wait.standing);
+                    let ledger = place.as_mut().project().ledger;
+                    ledger.note(Some(wait.cause), wait.now);
+                    ready!(place.poll_until(wait.until, cx));
                 }
                 Err(refusal) => return Poll::Ready(Err(self.refused(refusal))),
             }
@@ -68,9 +74,9 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
         guard: impl FnOnce(Arc<Queue<R>>, R::Claim) -> G,
     ) -> Option<G> {
         let guard = |claim| guard(Arc::clone(&self.queue), claim);
-        let claim = self.queue.claim(self.lane, self.standing(), guard)?;
+        let claim = self.queue.claim(&self.caller, self.standing(), guard)?;
         if let Some(place) = &mut self.place {
-            place.is_taken = false;
+            *place.as_mut().project().is_taken = false;
         }
         Some(claim)
     }
@@ -79,9 +85,9 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
     /// when it may wait no longer.
     pub(crate) fn wait_stuck(&mut self, cx: &mut Context<'_>) -> Result<(), W::Refusal> {
         loop {
-            let kept =
-                self.queue
-                    .wait_stuck(self.lane, self.standing(), &self.patience, cx.waker());
+            let kept = self
+                .queue
+                .wait_stuck(&self.caller, self.standing(), cx.waker());
             let (standing, until) = kept.map_err(|refusal| self.refused(refusal))?;
             let place = self.take(standing);
             if until.is_none_or(|until| place.poll_until(until, cx).is_pending()) {
@@ -90,24 +96,27 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
         }
     }
 
+    /// Returns how long it has waited, if it ever had to.
+    pub(crate) fn waited(&self) -> Option<Waited> {
+        self.place.as_ref().map(|place| place.ledger.waited())
+    }
+
     /// Gives up the place in the line.
     pub(crate) fn leave(&mut self) {
-        self.place = None;
+        self.give_up();
     }
 
-    fn standing(&self) -> Option<Standing> {
-        self.place.as_ref().map(|place| place.standing)
-    }
-
-    fn take(&mut self, standing: Standing) -> &mut Place<R> {
-        let place = self.place.get_or_insert_with(|| Place {
-            queue: Arc::clone(&self.queue),
-            standing,
-            is_taken: true,
-            timer: None,
+    fn take(&mut self, standing: Standing) -> Pin<&mut Place> {
+        let place = self.place.get_or_insert_with(|| {
+            Box::pin(Place {
+                standing,
+                is_taken: true,
+                ledger: Ledger::new(standing.since),
+                timer: None,
+            })
         });
-        place.is_taken = true;
-        place
+        *place.as_mut().project().is_taken = true;
+        place.as_mut()
     }
 
     fn refused(&mut self, refusal: W::Refusal) -> W::Refusal {
@@ -116,39 +125,50 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
     }
 }
 
+impl<R: Resource, W> Waiter<R, W> {
+    fn standing(&self) -> Option<Standing> {
+        self.place.as_ref().map(|place| place.standing)
+    }
+
+    fn give_up(&mut self) {
+        if let Some(place) = self.place.take().filter(|place| place.is_taken) {
+            self.queue.leave(place.standing.ticket);
+        }
+    }
+}
+
 impl<R: Resource, W: Patience> Clone for Waiter<R, W> {
     /// A clone shares the line and has no place in it.
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.queue), self.lane, self.patience.clone())
-    }
-}
-
-impl<R: Resource> Place<R> {
-    fn poll_until(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let timer = match &mut self.timer {
-            // Made anew where it stands: a reset would leave it in the runtime of the last wait, which may be gone.
-            Some(timer) => {
-                timer.as_mut().set(sleep_until(until));
-                timer
-            }
-            none => none.insert(Box::pin(sleep_until(until))),
-        };
-        timer.as_mut().poll(cx)
-    }
-}
-
-impl<R: Resource> Drop for Place<R> {
-    fn drop(&mut self) {
-        if self.is_taken {
-            self.queue.leave(self.standing.ticket);
+        Self {
+            queue: Arc::clone(&self.queue),
+            caller: self.caller.clone(),
+            place: None,
         }
+    }
+}
+
+impl<R: Resource, W> Drop for Waiter<R, W> {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+impl Place {
+    fn poll_until(self: Pin<&mut Self>, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let mut timer = self.project().timer;
+        // Made anew where it stands: a reset would leave it in the runtime of the last wait, which may be gone.
+        timer.set(Some(sleep_until(until)));
+        timer
+            .as_pin_mut()
+            .map_or(Poll::Ready(()), |timer| timer.poll(cx))
     }
 }
 
 impl<R: Resource, W: fmt::Debug> fmt::Debug for Waiter<R, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waiter")
-            .field("patience", &self.patience)
+            .field("patience", &self.caller.patience)
             .field("waiting", &self.place.is_some())
             .finish_non_exhaustive()
     }

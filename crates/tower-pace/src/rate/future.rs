@@ -5,12 +5,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
-use pacing::Pacer;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::flight::Flight;
-use crate::line::{Patience, Unbounded, Waiter};
+use super::pace::Pace;
+use crate::line::{Patience, Unbounded, Waited, Waiter};
 use crate::was_sent;
 
 pin_project! {
@@ -39,7 +39,7 @@ pin_project! {
         // Waiting for its turn, and then for the inner service => InFlight, or the end
         Waiting { candidate: Candidate<S, W>, request: Option<Request<B>> },
         // Sent => the end
-        InFlight { #[pin] response: S::Future, flight: Flight },
+        InFlight { #[pin] response: S::Future, flight: Flight, waited: Option<Waited> },
     }
 }
 
@@ -48,12 +48,18 @@ where
     S: Service<Request<B>>,
     W: Patience,
 {
-    pub(super) fn new(inner: S, request: Request<B>, waiter: Waiter<Pacer, W>) -> Self {
+    pub(super) fn new(
+        inner: S,
+        waiter: Waiter<Pace, W>,
+        request: Request<B>,
+        explain: bool,
+    ) -> Self {
         Self {
             state: State::Waiting {
                 candidate: Candidate {
                     inner,
                     asked: false,
+                    explain,
                     waiter,
                 },
                 request: Some(request),
@@ -77,12 +83,22 @@ where
                 StateProj::Waiting { candidate, request } => {
                     let flight = ready!(candidate.poll_departure(cx))?;
                     let request = request.take().expect("a request departs once");
+                    let waited = candidate.waited();
                     let response = candidate.inner.call(request);
-                    state.set(State::InFlight { response, flight });
+                    state.set(State::InFlight {
+                        response,
+                        flight,
+                        waited,
+                    });
                 }
-                StateProj::InFlight { response, flight } => {
-                    let result = ready!(response.poll(cx));
+                StateProj::InFlight {
+                    response,
+                    flight,
+                    waited,
+                } => {
+                    let mut result = ready!(response.poll(cx));
                     settle(flight, &result);
+                    explain(*waited, &mut result);
                     return Poll::Ready(result.map_err(W::failed));
                 }
             }
@@ -95,7 +111,9 @@ struct Candidate<S, W: Patience> {
     inner: S,
     /// Whether the inner service was asked for readiness, for which it may have reserved something.
     asked: bool,
-    waiter: Waiter<Pacer, W>,
+    /// Whether the response says how long the request waited even if it did not.
+    explain: bool,
+    waiter: Waiter<Pace, W>,
 }
 
 impl<S, W: Patience> Candidate<S, W> {
@@ -142,6 +160,12 @@ impl<S, W: Patience> Candidate<S, W> {
         }
     }
 
+    fn waited(&self) -> Option<Waited> {
+        self.waiter
+            .waited()
+            .or_else(|| self.explain.then(Waited::default))
+    }
+
     /// Lets go of what readiness reserved: nothing is held while the turn is waited for. A clone has reserved nothing.
     fn give_back(&mut self)
     where
@@ -158,6 +182,12 @@ fn settle<C, E: 'static>(flight: &mut Flight, result: &Result<Response<C>, E>) {
         Ok(response) => flight.answer(response.status(), response.headers()),
         Err(error) if was_sent(error) => flight.abandon(),
         Err(_) => flight.refund(),
+    }
+}
+
+fn explain<C, E>(waited: Option<Waited>, result: &mut Result<Response<C>, E>) {
+    if let (Some(waited), Ok(response)) = (waited, result) {
+        response.extensions_mut().insert(waited);
     }
 }
 

@@ -30,9 +30,19 @@
 
 mod flight;
 mod future;
+mod handle;
+mod keyed;
 mod layer;
+mod news;
+mod pace;
+mod scope;
 mod service;
+mod snapshot;
 
 pub use future::ResponseFuture;
+pub use handle::Handle;
+pub use keyed::Keyed;
 pub use layer::RateLimitLayer;
+pub use scope::{Scope, Single};
 pub use service::RateLimit;
+pub use snapshot::{Bound, Counters, Snapshot};

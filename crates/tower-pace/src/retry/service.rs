@@ -1,13 +1,15 @@
 use std::mem;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use pacing::retry::RetryPolicy;
-use rand::rngs::SmallRng;
+use http_body::Body;
 use tower_service::Service;
 
 use super::ResponseFuture;
+use super::layer::Options;
+use super::retries::Retries;
+use super::shared::Shared;
 
 /// Sends a request again when that is safe and promising; see the [module](super).
 ///
@@ -16,13 +18,17 @@ use super::ResponseFuture;
 #[derive(Clone, Debug)]
 pub struct Retry<S> {
     inner: S,
-    policy: RetryPolicy,
-    rng: Arc<Mutex<SmallRng>>,
+    shared: Arc<Shared>,
+    options: Options,
 }
 
 impl<S> Retry<S> {
-    pub(super) fn new(inner: S, policy: RetryPolicy, rng: Arc<Mutex<SmallRng>>) -> Self {
-        Self { inner, policy, rng }
+    pub(super) fn new(inner: S, shared: Arc<Shared>, options: Options) -> Self {
+        Self {
+            inner,
+            shared,
+            options,
+        }
     }
 
     /// Returns the inner service.
@@ -46,10 +52,11 @@ where
     S: Service<Request<B>, Response = Response<C>> + Clone,
     S::Error: 'static,
     B: Clone,
+    C: Body,
 {
     type Response = Response<C>;
     type Error = S::Error;
-    type Future = ResponseFuture<S, B>;
+    type Future = ResponseFuture<S, B, C>;
 
     /// Is ready when the inner service is. Later attempts wait for its readiness again, in the future.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -60,6 +67,7 @@ where
         // The service that was polled ready must make the first attempt: what it reserved would starve its own clone.
         let fresh = self.inner.clone();
         let ready = mem::replace(&mut self.inner, fresh);
-        ResponseFuture::new(ready, request, self.policy, Arc::clone(&self.rng))
+        let retries = Retries::new(ready, Arc::clone(&self.shared), self.options.clone());
+        ResponseFuture::new(retries, request)
     }
 }

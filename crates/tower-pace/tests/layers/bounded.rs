@@ -1,14 +1,16 @@
 //! Waits that are bounded: by how many wait, by how long, and by not waiting at all.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::time::Duration;
 
 use http::{Request, Response};
 use tokio::task::JoinSet;
 use tokio_test::{assert_pending, task};
+use tower::util::MapErr;
 use tower::{Layer, Service, ServiceExt};
 use tower_pace::line::{Bounds, Refused};
-use tower_pace::{Bounded, Deadline, Quota, RateLimit, RateLimitLayer};
+use tower_pace::{Bounded, Deadline, Quota, RateLimit, RateLimitLayer, RetryLayer, RetryPolicy};
 use tower_test::mock;
 
 use crate::server::{Server, get, millis, now, status, status_with_retry_after};
@@ -103,6 +105,17 @@ async fn a_deadline_bounds_the_wait_of_its_request_where_waits_are_bounded() {
     service.oneshot(due_in(millis(50))).await.unwrap();
     let ignored = plain.layer(Server::ok()).oneshot(due_in(millis(5))).await;
     assert_eq!(ignored.unwrap().status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_wait_is_not_tried_again() {
+    let limited = warm(&layer().fail_fast(), Server::ok()).await;
+    let retry = RetryLayer::new(RetryPolicy::default()).seed(1);
+    let start = now();
+    assert!(refusal(retry.layer(limited.clone()).oneshot(get()).await).is_too_long());
+    let boxed = MapErr::new(limited, Box::<dyn Error + Send + Sync>::from);
+    assert!(retry.layer(boxed).oneshot(get()).await.is_err());
+    assert_eq!(now(), start);
 }
 
 #[tokio::test(start_paused = true)]

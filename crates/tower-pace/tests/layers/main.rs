@@ -3,6 +3,11 @@
 mod adaptive;
 mod bounded;
 mod concurrency;
+#[cfg(feature = "tracing")]
+mod events;
+mod fields;
+mod handle;
+mod keyed;
 mod line;
 mod load;
 mod mended;
@@ -10,6 +15,7 @@ mod order;
 mod permits;
 mod rate;
 mod retry;
+mod scale;
 mod server;
 mod shared;
 mod storm;

@@ -197,7 +197,7 @@ async fn the_inner_services_error_keeps_its_type() {
         .oneshot(get())
         .await
         .unwrap_err();
-    assert_eq!(bounded.inner(), Some(&error));
+    assert_eq!(bounded.get_ref(), Some(&error));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,3 +1,9 @@
+mod budget;
+mod deadline;
+mod drain;
+mod replay;
+mod report;
+
 use std::time::Duration;
 
 use http::Request;
