@@ -114,7 +114,7 @@ impl AdaptiveLimit {
         match answer {
             Answer::Served => self.serve(sample, now),
             Answer::Overloaded => self.lower(self.limit * 9 / 10, now, None),
-            Answer::Silent => {}
+            Answer::Silent => self.round.returns(now.since(sample.departed)),
         }
     }
 
