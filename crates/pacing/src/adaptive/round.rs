@@ -1,12 +1,16 @@
 use std::time::Duration;
 
+use crate::Moment;
 use crate::moment::nanos;
 
-/// As many answers as were awaited when it began: what can be seen of one limit.
+/// As many answers as were awaited at once: what can be seen of one limit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Round {
-    wanted: usize,
+    began: Moment,
+    awaited: usize,
     answers: usize,
+    /// The latencies of all that came back, and of the answers alone.
+    returned: u128,
     sum: u128,
     squares: u128,
     /// Whether the limit was reached.
@@ -24,17 +28,29 @@ impl Round {
     /// One answer has no spread, and of three it says little.
     const LEAST: usize = 4;
 
-    pub(super) fn of(awaited: usize) -> Self {
+    pub(super) fn beginning(now: Moment, awaited: usize) -> Self {
         Self {
-            wanted: awaited.max(Self::LEAST),
+            began: now,
+            awaited,
             answers: 0,
+            returned: 0,
             sum: 0,
             squares: 0,
             used: false,
         }
     }
 
+    pub(super) fn depart(&mut self, awaited: usize) {
+        self.awaited = self.awaited.max(awaited);
+    }
+
+    /// Notes what came back without telling anything of the load.
+    pub(super) fn returns(&mut self, latency: Duration) {
+        self.returned = self.returned.saturating_add(nanos(latency).into());
+    }
+
     pub(super) fn add(&mut self, latency: Duration) {
+        self.returns(latency);
         let latency = u128::from(nanos(latency));
         self.answers += 1;
         self.sum = self.sum.saturating_add(latency);
@@ -42,7 +58,13 @@ impl Round {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.answers >= self.wanted
+        self.answers >= self.awaited.max(Self::LEAST)
+    }
+
+    /// Whether at least half of what was awaited comes back, by Little's law: more for a server that is silent is no use.
+    pub(super) fn comes_back(&self, now: Moment) -> bool {
+        let awaited = self.awaited as u128 * u128::from(nanos(now.since(self.began)));
+        self.returned >= awaited / 2
     }
 
     pub(super) fn answers(&self) -> usize {
@@ -63,13 +85,13 @@ impl Round {
 }
 
 impl Latency {
-    /// What the latency is at least, and at most, but for one round in twenty on each side.
+    /// What the latency is at least, and at most, but for one round in six on each side.
     pub(super) fn at_least(self) -> u64 {
-        self.mean.saturating_sub(self.error.saturating_mul(2))
+        self.mean.saturating_sub(self.error)
     }
 
     pub(super) fn at_most(self) -> u64 {
-        self.mean.saturating_add(self.error.saturating_mul(2))
+        self.mean.saturating_add(self.error)
     }
 }
 
@@ -78,7 +100,8 @@ mod tests {
     use super::*;
 
     fn round(awaited: usize, latencies: &[u64]) -> Round {
-        let mut round = Round::of(awaited);
+        let mut round = Round::beginning(Moment::ORIGIN, 0);
+        round.depart(awaited);
         for &latency in latencies {
             round.add(Duration::from_nanos(latency));
         }
@@ -94,6 +117,35 @@ mod tests {
     }
 
     #[test]
+    fn the_most_that_were_awaited_at_once_count() {
+        let mut round = round(5, &[1; 5]);
+        round.depart(6);
+        assert!(!round.is_over());
+        round.depart(3);
+        round.add(Duration::from_nanos(1));
+        assert!(round.is_over());
+    }
+
+    #[test]
+    fn a_server_of_which_half_is_silent_still_comes_back() {
+        let round = round(10, &[100; 10]);
+        assert!(round.comes_back(Moment::from_nanos(100)));
+        assert!(round.comes_back(Moment::from_nanos(200)));
+        assert!(!round.comes_back(Moment::from_nanos(201)));
+    }
+
+    #[test]
+    fn what_tells_nothing_of_the_load_comes_back_all_the_same() {
+        let mut round = round(10, &[100; 4]);
+        assert!(!round.comes_back(Moment::from_nanos(200)));
+        for _ in 0..6 {
+            round.returns(Duration::from_nanos(100));
+        }
+        assert!(round.comes_back(Moment::from_nanos(200)));
+        assert_eq!((round.answers(), round.is_over()), (4, false));
+    }
+
+    #[test]
     fn the_more_answers_agree_the_more_is_known() {
         fn check(latencies: &[u64], least: u64, mean: u64, most: u64) {
             let latency = round(0, latencies).latency();
@@ -104,8 +156,8 @@ mod tests {
         }
         check(&[100; 4], 100, 100, 100);
         // A standard deviation of 20, and of 20 / sqrt(4) in the mean.
-        check(&[80, 120, 80, 120], 80, 100, 120);
-        check(&[80, 120].repeat(50), 96, 100, 104);
+        check(&[80, 120, 80, 120], 90, 100, 110);
+        check(&[80, 120].repeat(50), 98, 100, 102);
         check(&[u64::MAX; 4], u64::MAX, u64::MAX, u64::MAX);
     }
 }

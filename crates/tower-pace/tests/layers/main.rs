@@ -1,5 +1,6 @@
 //! The contract of each layer, on paused time.
 
+mod adaptive;
 mod bounded;
 mod concurrency;
 #[cfg(feature = "tracing")]
@@ -8,6 +9,7 @@ mod fields;
 mod handle;
 mod keyed;
 mod line;
+mod load;
 mod mended;
 mod order;
 mod peers;
@@ -17,3 +19,4 @@ mod retry;
 mod scale;
 mod server;
 mod shared;
+mod storm;
