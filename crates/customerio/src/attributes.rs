@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::InvalidInput;
-use crate::error::{Problem, check_bytes, check_length};
+use crate::error::{Problem, check_bytes, check_count, check_length};
 use crate::finite::is_finite;
 
 /// The documented limits of a person's attributes: bytes of a name, bytes of a value, number in one request.
@@ -109,15 +109,19 @@ impl Attributes {
         self.0.is_empty()
     }
 
+    /// Sets one of the API's own attributes, whose name and value are in order.
+    pub(crate) fn set(&mut self, name: String, value: Value) {
+        self.0.insert(name, value);
+    }
+
+    /// Checks how many attributes one person or object may be given at once.
+    pub(crate) fn check_count(&self) -> Result<(), InvalidInput> {
+        check_count("attributes", self.len(), MAX_COUNT)
+    }
+
     /// Checks the documented limits of a person's attributes.
     pub(crate) fn check_person(&self) -> Result<(), InvalidInput> {
-        let (count, limit) = (self.len(), MAX_COUNT);
-        if count > limit {
-            return Err(InvalidInput::new(
-                "attributes",
-                Problem::TooMany { count, limit },
-            ));
-        }
+        self.check_count()?;
         for (name, value) in &self.0 {
             let bytes = size(value);
             if bytes > MAX_VALUE {

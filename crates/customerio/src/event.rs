@@ -24,10 +24,30 @@ const MAX_DATA: usize = 100_000;
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Event {
+    pub(crate) kind: EventKind,
     pub(crate) name: String,
     pub(crate) id: Option<EventId>,
     pub(crate) timestamp: Option<Timestamp>,
     pub(crate) attributes: Attributes,
+}
+
+/// What happened: anything, or one of the two that the API knows by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EventKind {
+    Event,
+    Page,
+    Screen,
+}
+
+impl EventKind {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Page => "page",
+            Self::Screen => "screen",
+        }
+    }
 }
 
 impl Event {
@@ -37,7 +57,28 @@ impl Event {
     ///
     /// The name is blank. How long it may be is left to the server: its documentation gives two limits.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidInput> {
-        let name = name.into();
+        Self::of_kind(EventKind::Event, name.into())
+    }
+
+    /// Reports that somebody saw a web page, which is named by its URL.
+    ///
+    /// # Errors
+    ///
+    /// The URL is blank.
+    pub fn page(url: impl Into<String>) -> Result<Self, InvalidInput> {
+        Self::of_kind(EventKind::Page, url.into())
+    }
+
+    /// Reports that somebody saw a screen of an app.
+    ///
+    /// # Errors
+    ///
+    /// The name is blank.
+    pub fn screen(name: impl Into<String>) -> Result<Self, InvalidInput> {
+        Self::of_kind(EventKind::Screen, name.into())
+    }
+
+    fn of_kind(kind: EventKind, name: String) -> Result<Self, InvalidInput> {
         if name.trim().is_empty() {
             return Err(InvalidInput::malformed(
                 "event name",
@@ -45,6 +86,7 @@ impl Event {
             ));
         }
         Ok(Self {
+            kind,
             name,
             id: None,
             timestamp: None,
@@ -142,6 +184,8 @@ impl fmt::Debug for AnonymousEvent {
 /// The body of version 1, which calls the attributes `data`.
 #[derive(Serialize)]
 pub(crate) struct EventBody<'a> {
+    #[serde(skip_serializing_if = "is_event")]
+    r#type: EventKind,
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<EventId>,
@@ -155,6 +199,7 @@ pub(crate) struct EventBody<'a> {
 impl<'a> EventBody<'a> {
     pub(crate) fn new(event: &'a Event, anonymous_id: Option<&'a str>) -> Self {
         Self {
+            r#type: event.kind,
             name: &event.name,
             id: event.id,
             timestamp: event.timestamp,
@@ -162,6 +207,15 @@ impl<'a> EventBody<'a> {
             data: &event.attributes,
         }
     }
+}
+
+/// The default, which version 1 needs not be told.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_event(kind: &EventKind) -> bool {
+    *kind == EventKind::Event
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -38,6 +38,7 @@ enum Kind {
     CioId,
     Email,
     Id,
+    Phone,
 }
 
 impl Person {
@@ -76,11 +77,28 @@ impl Person {
         Self::checked(Kind::CioId, "person cio_id", bare)
     }
 
+    /// Names a person by their phone number in the form of E.164, such as `+15551234567`.
+    ///
+    /// Version 2 takes it if the workspace identifies people by phone; version 1 and merges do not.
+    ///
+    /// # Errors
+    ///
+    /// The number is not a `+` with 2 to 15 digits of which the first is not 0.
+    pub fn phone(number: &str) -> Result<Self, InvalidInput> {
+        let digits = number.strip_prefix('+').unwrap_or_default();
+        let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+        if !(2..=15).contains(&digits.len()) || !all_digits || digits.starts_with('0') {
+            return Err(InvalidInput::malformed(
+                "person phone",
+                "is not of the form +15551234567 (E.164); give the country code and digits only",
+            ));
+        }
+        Self::checked(Kind::Phone, "person phone", number)
+    }
+
     fn checked(kind: Kind, field: &'static str, value: &str) -> Result<Self, InvalidInput> {
         check_length(field, value, MAX_ID)?;
-        if matches!(value, "." | "..") {
-            return Err(InvalidInput::new(field, Problem::DotSegment));
-        }
+        check_segment(field, value)?;
         Ok(Self {
             kind,
             value: value.into(),
@@ -92,13 +110,47 @@ impl Person {
         match self.kind {
             // The API matches addresses without regard to case.
             Kind::Email => Lane::of(&(Kind::Email, self.value.to_ascii_lowercase())),
-            Kind::CioId | Kind::Id => Lane::of(&(self.kind, &*self.value)),
+            Kind::CioId | Kind::Id | Kind::Phone => Lane::of(&(self.kind, &*self.value)),
         }
+    }
+
+    /// Refuses two people that cannot be merged.
+    pub(crate) fn check_merge(&self, secondary: &Self) -> Result<(), InvalidInput> {
+        self.check_not_phone()?;
+        secondary.check_not_phone()?;
+        if self.lane() == secondary.lane() {
+            return Err(InvalidInput::malformed(
+                "secondary person",
+                "is the primary one, too; name two people",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses a phone number where the API does not look people up by it.
+    pub(crate) fn check_not_phone(&self) -> Result<(), InvalidInput> {
+        if self.kind == Kind::Phone {
+            return Err(InvalidInput::malformed(
+                "person phone",
+                "does not identify anybody here; name the person by id, email or cio_id",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Returns the name of the identifier's kind, as the API writes it.
+    pub(crate) const fn key(&self) -> &'static str {
+        self.kind.key()
+    }
+
+    /// Returns the identifier without any prefix, as bodies carry it.
+    pub(crate) fn bare(&self) -> &str {
+        &self.value
     }
 
     /// Returns the identifier as one path segment of version 1, whose server infers the kind from the shape.
     pub(crate) fn path_segment(&self) -> Result<String, InvalidInput> {
-        let encoded = utf8_percent_encode(&self.value, RESERVED);
+        let encoded = encode(&self.value);
         match self.kind {
             Kind::Id if self.value.contains('@') => {
                 Err(InvalidInput::new("person id", Problem::LooksLikeEmail))
@@ -107,9 +159,23 @@ impl Person {
                 Err(InvalidInput::new("person id", Problem::LooksLikeCioId))
             }
             Kind::CioId => Ok(format!("cio_{encoded}")),
+            Kind::Phone => self.check_not_phone().map(|()| String::new()),
             Kind::Email | Kind::Id => Ok(encoded.to_string()),
         }
     }
+}
+
+/// Encodes text as one path segment.
+pub(crate) fn encode(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, RESERVED)
+}
+
+/// Refuses what a URL's path loses, however it is encoded.
+pub(crate) fn check_segment(field: &'static str, text: &str) -> Result<(), InvalidInput> {
+    if matches!(text, "." | "..") {
+        return Err(InvalidInput::new(field, Problem::DotSegment));
+    }
+    Ok(())
 }
 
 impl Serialize for Person {
@@ -127,6 +193,7 @@ impl Kind {
             Self::CioId => "cio_id",
             Self::Email => "email",
             Self::Id => "id",
+            Self::Phone => "phone",
         }
     }
 }

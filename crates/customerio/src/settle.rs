@@ -36,7 +36,7 @@ impl Request {
         let status = response.status();
         let len = self.len();
         let all = |outcome| Settlement::Settled(vec![outcome; len]);
-        match (read(response), self.content) {
+        match (read(response, self.success()), self.content) {
             (Reading::Answered(body), Content::Batch(batch)) => settle_items(batch, status, &body),
             (Reading::Answered(body), _) => all(single(status, &body)),
             (Reading::Rejected(_), Content::Batch(batch)) if is_divisible(&batch, status) => {

@@ -4,9 +4,12 @@
 mod client;
 mod delivery;
 mod golden;
+mod golden_v1;
+mod golden_v2;
 #[cfg(feature = "client")]
 mod hyper_pipe;
 mod packer;
+mod recorded;
 #[cfg(feature = "client")]
 mod script;
 mod secrets;
