@@ -54,6 +54,8 @@ mod relationship;
 mod request;
 mod response;
 mod settle;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timestamp;
 pub mod v1;
 

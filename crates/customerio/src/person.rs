@@ -4,7 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_e
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::error::{Problem, check_length};
+use crate::error::{Problem, check_bytes, check_length};
 use crate::{InvalidInput, Lane};
 
 /// The documented limit of an identifier, in bytes.
@@ -46,7 +46,7 @@ impl Person {
     ///
     /// # Errors
     ///
-    /// The id is empty, `.` or `..` (URL libraries drop these segments), or longer than 150 bytes.
+    /// The id is blank, `.` or `..` (URL libraries drop these segments), or longer than 150 bytes.
     pub fn id(id: &str) -> Result<Self, InvalidInput> {
         Self::checked(Kind::Id, "person id", id)
     }
@@ -97,7 +97,8 @@ impl Person {
     }
 
     fn checked(kind: Kind, field: &'static str, value: &str) -> Result<Self, InvalidInput> {
-        check_length(field, value, MAX_ID)?;
+        check_length(field, value.trim(), MAX_ID)?;
+        check_bytes(field, value.len(), MAX_ID)?;
         check_segment(field, value)?;
         Ok(Self {
             kind,

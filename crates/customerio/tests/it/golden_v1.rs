@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::support::{attributes, event_id, person};
 
 #[track_caller]
-fn check(request: impl Into<Request>, line: &str, body: Value) {
-    let request = request.into();
+fn check(request: impl Into<Request>, line: &str, body: impl Into<Value>) {
+    let (request, body) = (request.into(), body.into());
     assert_eq!(format!("{} {}", request.method(), request.path()), line);
     let sent = request.body().map_or(Value::Null, |body| {
         serde_json::from_slice(&body).expect("bodies are JSON")
@@ -38,7 +38,7 @@ fn identify_carries_order_and_relationships_as_attributes() {
         v1::identify_with(&identify).unwrap(),
         "PUT /api/v1/customers/u1",
         json!({"plan": "pro", "_timestamp": 5,
-            "cio_relationships": {"action": "add_relationships", "relationships": related.clone()}}),
+            "cio_relationships": {"action": "add_relationships", "relationships": related}}),
     );
     check(
         v1::identify_with(&Identify::new(u1(), Attributes::new())).unwrap(),
@@ -48,7 +48,7 @@ fn identify_carries_order_and_relationships_as_attributes() {
     check(
         v1::add_relationships(&u1(), std::slice::from_ref(&member)).unwrap(),
         "PUT /api/v1/customers/u1",
-        json!({"cio_relationships": {"action": "add_relationships", "relationships": related.clone()}}),
+        json!({"cio_relationships": {"action": "add_relationships", "relationships": related}}),
     );
     check(
         v1::delete_relationships(&u1(), &[member]).unwrap(),

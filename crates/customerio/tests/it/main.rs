@@ -13,4 +13,10 @@ mod recorded;
 #[cfg(feature = "client")]
 mod script;
 mod secrets;
+mod shapes;
+#[cfg(feature = "client")]
+mod simulated;
 mod support;
+#[cfg(feature = "testing")]
+mod testing;
+mod traps;
