@@ -3,10 +3,13 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::error::check_bytes;
-use crate::{Attributes, EventId, InvalidInput, Timestamp};
+use crate::{Attributes, EventId, InvalidInput, Timestamp, Validation};
 
 /// The documented limit of an event's data in version 1, in bytes.
 const MAX_DATA: usize = 100_000;
+
+/// The documented limit of an event's name, in bytes.
+const MAX_NAME: usize = 100;
 
 /// Describes what happened: a name, and optionally an id, a moment and attributes.
 ///
@@ -55,18 +58,31 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// The name is blank. How long it may be is left to the server: its documentation gives two limits.
+    /// The name is blank or takes more than 100 bytes.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidInput> {
-        Self::of_kind(EventKind::Event, name.into())
+        Self::with(Validation::Strict, name)
     }
 
-    /// Reports that somebody saw a web page, which is named by its URL.
+    /// Names what happened, checked as `validation` says.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Event::new`], or none.
+    pub fn with(validation: Validation, name: impl Into<String>) -> Result<Self, InvalidInput> {
+        let name = name.into();
+        if validation.is_strict() {
+            check_bytes("event name", name.trim().len(), MAX_NAME)?;
+        }
+        Self::of_kind(EventKind::Event, name, validation)
+    }
+
+    /// Reports that somebody saw a web page, which is named by its URL, of any length.
     ///
     /// # Errors
     ///
     /// The URL is blank.
     pub fn page(url: impl Into<String>) -> Result<Self, InvalidInput> {
-        Self::of_kind(EventKind::Page, url.into())
+        Self::of_kind(EventKind::Page, url.into(), Validation::Lenient)
     }
 
     /// Reports that somebody saw a screen of an app.
@@ -75,11 +91,15 @@ impl Event {
     ///
     /// The name is blank.
     pub fn screen(name: impl Into<String>) -> Result<Self, InvalidInput> {
-        Self::of_kind(EventKind::Screen, name.into())
+        Self::of_kind(EventKind::Screen, name.into(), Validation::Lenient)
     }
 
-    fn of_kind(kind: EventKind, name: String) -> Result<Self, InvalidInput> {
-        if name.trim().is_empty() {
+    fn of_kind(
+        kind: EventKind,
+        name: String,
+        validation: Validation,
+    ) -> Result<Self, InvalidInput> {
+        if !validation.is_off() && name.trim().is_empty() {
             return Err(InvalidInput::malformed(
                 "event name",
                 "is blank; give a name",
@@ -115,6 +135,9 @@ impl Event {
     }
 
     pub(crate) fn check_v1(&self) -> Result<(), InvalidInput> {
+        if self.attributes.validation().is_off() {
+            return Ok(());
+        }
         check_bytes("event data", self.attributes.size(), MAX_DATA)
     }
 }

@@ -58,6 +58,7 @@ mod settle;
 pub mod testing;
 mod timestamp;
 pub mod v1;
+mod validation;
 
 pub use attributes::Attributes;
 pub use batch::{Batch, NotAdded};
@@ -81,6 +82,7 @@ pub use request::Request;
 pub use response::{Cause, Failure, Outcome, Rejection};
 pub use settle::Settlement;
 pub use timestamp::Timestamp;
+pub use validation::Validation;
 
 /// Runs the example of the README.
 #[cfg(all(doctest, feature = "client"))]

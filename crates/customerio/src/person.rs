@@ -5,7 +5,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::error::{Problem, check_bytes, check_length};
-use crate::{InvalidInput, Lane};
+use crate::{InvalidInput, Lane, Validation};
 
 /// The documented limit of an identifier, in bytes.
 const MAX_ID: usize = 150;
@@ -49,6 +49,39 @@ impl Person {
     /// The id is blank, `.` or `..` (URL libraries drop these segments), or longer than 150 bytes.
     pub fn id(id: &str) -> Result<Self, InvalidInput> {
         Self::checked(Kind::Id, "person id", id)
+    }
+
+    /// Names a person by the `id` that you gave them, however long it is unless `validation` is strict.
+    ///
+    /// # Errors
+    ///
+    /// The id is blank, `.` or `..`, or longer than 150 bytes.
+    pub fn id_with(validation: Validation, id: &str) -> Result<Self, InvalidInput> {
+        Self::loose(validation, Kind::Id, "person id", id)
+    }
+
+    /// Names a person by an email address, of whatever form unless `validation` is strict.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Person::email`], or the address is blank.
+    pub fn email_with(validation: Validation, email: &str) -> Result<Self, InvalidInput> {
+        if validation.is_strict() {
+            return Self::email(email);
+        }
+        Self::loose(validation, Kind::Email, "person email", email)
+    }
+
+    /// Names a person by a phone number, of whatever form unless `validation` is strict.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Person::phone`], or the number is blank.
+    pub fn phone_with(validation: Validation, number: &str) -> Result<Self, InvalidInput> {
+        if validation.is_strict() {
+            return Self::phone(number);
+        }
+        Self::loose(validation, Kind::Phone, "person phone", number)
     }
 
     /// Names a person by their email address.
@@ -97,8 +130,19 @@ impl Person {
     }
 
     fn checked(kind: Kind, field: &'static str, value: &str) -> Result<Self, InvalidInput> {
-        check_length(field, value.trim(), MAX_ID)?;
-        check_bytes(field, value.len(), MAX_ID)?;
+        Self::loose(Validation::Strict, kind, field, value)
+    }
+
+    fn loose(
+        validation: Validation,
+        kind: Kind,
+        field: &'static str,
+        value: &str,
+    ) -> Result<Self, InvalidInput> {
+        check_length(field, value.trim(), usize::MAX)?;
+        if validation.is_strict() {
+            check_bytes(field, value.len(), MAX_ID)?;
+        }
         check_segment(field, value)?;
         Ok(Self {
             kind,

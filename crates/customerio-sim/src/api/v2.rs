@@ -213,16 +213,6 @@ mod tests {
             "required token",
         );
         check_person(
-            "add_device",
-            &json!({"device": {"token": "t", "platform": "windows"}}),
-            "invalid platform",
-        );
-        check_person(
-            "add_device",
-            &json!({"device": {"token": "t", "platform": "ios", "attributes": {"push_enabled": true}}}),
-            "invalid push_enabled",
-        );
-        check_person(
             "delete_device",
             &json!({"device": {"token": "t"}}),
             "accepted",
@@ -245,6 +235,20 @@ mod tests {
         check(
             &json!({"type": "person", "action": "merge", "identifiers": {"id": "1"}}),
             "required primary",
+        );
+    }
+
+    #[test]
+    fn a_device_has_a_known_platform_and_attributes_of_strings() {
+        check_person(
+            "add_device",
+            &json!({"device": {"token": "t", "platform": "windows"}}),
+            "invalid platform",
+        );
+        check_person(
+            "add_device",
+            &json!({"device": {"token": "t", "platform": "ios", "attributes": {"push_enabled": true}}}),
+            "invalid push_enabled",
         );
     }
 

@@ -20,3 +20,4 @@ mod support;
 #[cfg(feature = "testing")]
 mod testing;
 mod traps;
+mod validation;
