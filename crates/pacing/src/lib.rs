@@ -11,6 +11,8 @@
 //!   much the path varies), the [`FlightCap`] (a blocked path must not flush a lump), the [`Gate`] (a refusal stops
 //!   everyone) and the [`Recovery`] (the way back to the full rate).
 //! - [`Line`] says who is next among those who wait.
+//! - [`AdaptiveLimit`] learns from the answers how many requests may be in flight.
+//! - [`fields`] reads what a server says of its limits.
 //! - [`retry`] says what an answer means, how long to back off, and what `Retry-After` said.
 //!
 //! # Models and what they cost
@@ -61,7 +63,9 @@
 //! assert!(second.since(first) >= Duration::from_millis(10));
 //! ```
 
+mod adaptive;
 mod cost;
+pub mod fields;
 mod flight_cap;
 mod gate;
 mod heaviest;
@@ -80,6 +84,7 @@ mod slots;
 mod unsafe_quota;
 mod window;
 
+pub use adaptive::{Adaptive, AdaptiveLimit, Answer, Sample};
 pub use cost::Cost;
 pub use flight_cap::FlightCap;
 pub use gate::{Gate, Refusal};
