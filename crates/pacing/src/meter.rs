@@ -70,7 +70,8 @@ impl Meter {
         let cost = units.min(self.policy.most());
         let pace = self.pace(self.heaviest_at(&conditions).max(cost), &conditions);
         self.schedule.depart(conditions.now, &pace, cost);
-        self.heaviest.depart(cost, conditions.now, pace.memory);
+        self.heaviest
+            .depart(cost, conditions.now, self.usual.memory);
         self.window.depart(units, conditions.now);
     }
 
@@ -94,6 +95,7 @@ impl Meter {
         // A burst would be spent when the gate opens, just when the server is close to its limit.
         Pace {
             interval: conditions.share.stretch(pace.interval),
+            memory: conditions.share.stretch(pace.memory),
             ..pace.steady()
         }
     }

@@ -473,6 +473,21 @@ mod tests {
     }
 
     #[test]
+    fn a_lowered_rate_spaces_a_limit_of_one_and_heavy_requests_too() {
+        fn check(quota: Quota, cost: u32) {
+            let mut pacer = running(quota);
+            let usual = interval_after(&mut pacer, cost, at(100_000));
+            let departure = pacer.depart(at(200_000));
+            pacer.answer(departure, at(200_000), Feedback::Refused(None));
+            let now = at(220_000);
+            assert!(pacer.interval(now) > quota.spacing());
+            assert!(interval_after(&mut pacer, cost, now) > usual);
+        }
+        check(Quota::per_second(1), 1);
+        check(Quota::per_second(100).model(Model::SlidingLog).unwrap(), 90);
+    }
+
+    #[test]
     fn a_retry_after_is_obeyed_within_bounds_and_zero_is_none() {
         fn check(hint: u64, pause: u64) {
             let quota = Quota::per_second(100).max_retry_after(Duration::from_secs(60));

@@ -44,10 +44,7 @@ pub(crate) struct Pace {
 impl Pace {
     /// Returns the time that a cost takes.
     pub(crate) fn charge(&self, cost: u32) -> Duration {
-        match cost {
-            1 => self.interval,
-            _ => self.interval.saturating_mul(cost).min(self.memory),
-        }
+        self.interval.saturating_mul(cost).min(self.memory)
     }
 
     /// Returns how far a slot may lie back.
@@ -274,6 +271,9 @@ mod tests {
         assert_eq!(pace.interval, Duration::from_nanos(13_968_355));
         assert_eq!(pace.slack(), SLIP.lateness + pace.interval * 20);
         assert_eq!(pace.steady().slack(), SLIP.lateness);
+        assert_eq!((pace.lump(), pace.steady().lump()), (21, 1));
+        let heavy = Policy { burst, ..UNKNOWN }.pace(SLIP, 5);
+        assert_eq!((heavy.lump(), heavy.steady().lump()), (25, 5));
     }
 
     #[test]
