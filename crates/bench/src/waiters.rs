@@ -32,14 +32,14 @@ pub(crate) fn print() -> io::Result<()> {
     for crowd in CROWDS {
         let quota = Quota::per_second(PER_SECOND);
         let ours = RateLimitLayer::new(quota).layer(Inner::new());
-        print_row(crowd, "tower-pace", ours)?;
-        print_row(crowd, "leaky-bucket", leaking(Inner::new()))?;
-        print_row(crowd, "governor", governed(Inner::new()))?;
+        print_row(crowd, "tower-pace", &ours)?;
+        print_row(crowd, "leaky-bucket", &leaking(Inner::new()))?;
+        print_row(crowd, "governor", &governed(Inner::new()))?;
     }
     Ok(())
 }
 
-fn print_row<S>(crowd: usize, name: &str, service: S) -> io::Result<()>
+fn print_row<S>(crowd: usize, name: &str, service: &S) -> io::Result<()>
 where
     S: Service<Request<Body>, Error: Debug, Future: Send> + Clone + Send + 'static,
 {

@@ -33,7 +33,7 @@
 //! | several limits hold | [`and`](pacing::Quota::and) | one claim for all |
 //! | answers are slow, and counted when they arrive | [`counted_on_arrival`](pacing::Quota::counted_on_arrival) | L per W + `max_transit` instead of L per W + round trip |
 //! | limits are by host, tenant or endpoint | [`keyed`](RateLimitLayer::keyed) | a limit for each |
-//! | a request counts for several | [`Cost`](crate::Cost) in its extensions | it takes as many slots |
+//! | a request counts for several | [`Cost`](crate::Cost) in its extensions | it takes as many slots, and those behind it wait until it has them |
 //!
 //! # What an answer does
 //!
