@@ -45,18 +45,20 @@
 mod clock;
 pub mod concurrency;
 pub mod deadline;
-mod line;
+pub mod line;
 #[cfg(feature = "hyper")]
 mod never_left;
 mod random;
 pub mod rate;
 pub mod retry;
 mod retry_after;
+mod was_refused;
 mod was_sent;
 
 pub use concurrency::{Concurrency, ConcurrencyLayer};
 pub use deadline::{Deadline, DeadlineLayer, Deadlined, TimedOut};
-pub use pacing::{Quota, UnsafeQuota};
-pub use rate::{RateLimit, RateLimitLayer};
+pub use line::{Bounded, Waited};
+pub use pacing::{Adaptive, Cost, Model, Quota, TooHeavy, UnsafeQuota};
+pub use rate::{Handle, RateLimit, RateLimitLayer};
 pub use retry::{Attempt, Replay, Retried, Retry, RetryLayer, RetryPolicy};
 pub use was_sent::was_sent;

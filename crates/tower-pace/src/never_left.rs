@@ -3,7 +3,7 @@ use std::error::Error;
 
 use hyper_util::client::legacy::Error as ClientError;
 
-use crate::TimedOut;
+use crate::{Bounded, TimedOut};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -36,7 +36,8 @@ impl Seen<'_> {
         typed.or_else(|| self.boxed?.downcast_ref())
     }
 
-    /// Looks through a [`TimedOut`]. What it may wrap has to be named: an error tells its own type and not the kind of it.
+    /// Looks through a [`TimedOut`] and a [`Bounded`]. What they may wrap has to be named: an error tells its own type and
+    /// not the kind of it.
     fn inner_never_left(&self) -> bool {
         let client: Option<&TimedOut<ClientError>> = self.find();
         let hyper: Option<&TimedOut<hyper::Error>> = self.find();
@@ -44,6 +45,16 @@ impl Seen<'_> {
         client.and_then(TimedOut::get_ref).is_some_and(never_left)
             || hyper.and_then(TimedOut::get_ref).is_some_and(never_left)
             || boxed.and_then(TimedOut::get_ref).is_some_and(never_left)
+            || self.bounded_never_left()
+    }
+
+    fn bounded_never_left(&self) -> bool {
+        let client: Option<&Bounded<ClientError>> = self.find();
+        let hyper: Option<&Bounded<hyper::Error>> = self.find();
+        let boxed: Option<&Bounded<BoxError>> = self.typed.downcast_ref();
+        client.is_some_and(|error| error.get_ref().is_none_or(never_left))
+            || hyper.is_some_and(|error| error.get_ref().is_none_or(never_left))
+            || boxed.is_some_and(|error| error.get_ref().is_none_or(never_left))
     }
 }
 

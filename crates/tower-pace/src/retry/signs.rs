@@ -2,6 +2,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use pacing::retry::{Failure, RetryPolicy, Verdict};
 
 use crate::retry_after::{retry_after, should_retry};
+use crate::was_refused::was_refused;
 use crate::was_sent;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -39,7 +40,7 @@ pub(super) fn failure<B, C, E: 'static>(
         Ok(answer) => answer,
         Err(error) => {
             let is_safe = may_replay(request, policy) || !was_sent(error);
-            return is_safe.then_some(Failure::Transient(None));
+            return (is_safe && !was_refused(error)).then_some(Failure::Transient(None));
         }
     };
     match verdict(answer.status(), answer.headers(), policy) {
