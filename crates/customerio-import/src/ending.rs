@@ -42,7 +42,7 @@ pub(crate) fn conclude(
     // The counts are told before anything that failed.
     let written = write_report(&report, report_file);
     print(&report.to_string())?;
-    written.and(flushed.map_err(rejects_failed))?;
+    written.and_then(|()| flushed.map_err(rejects_failed))?;
     if let Some(journal) = journal.filter(|_| halt.is_none() && report.not_sent == 0) {
         journal.complete(&report)?;
     }

@@ -7,7 +7,7 @@
 //! - [`ConcurrencyLayer`] bounds what is in flight, to the end of the response's body.
 //!
 //! Any subset works. Together they belong in this order, from outside: every attempt then pays the limiter, and nothing
-//! is held during a backoff.
+//! is held during a backoff. A fourth, [`DeadlineLayer`], ends a call in time and belongs outside of them all.
 //!
 //! ```
 //! use tower::ServiceBuilder;

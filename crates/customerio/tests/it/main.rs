@@ -4,10 +4,20 @@
 mod client;
 mod delivery;
 mod golden;
+mod golden_v1;
+mod golden_v2;
 #[cfg(feature = "client")]
 mod hyper_pipe;
 mod packer;
+mod recorded;
 #[cfg(feature = "client")]
 mod script;
 mod secrets;
+mod shapes;
+#[cfg(feature = "client")]
+mod simulated;
 mod support;
+#[cfg(feature = "testing")]
+mod testing;
+mod traps;
+mod validation;

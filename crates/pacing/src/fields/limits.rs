@@ -118,6 +118,9 @@ impl<'a> Reading<'a> {
     }
 
     fn conclude(&self) -> LimitFields {
+        if self.current.is_empty() && self.policy.is_empty() && self.families.is_empty() {
+            return LimitFields::default();
+        }
         let named: Vec<_> = members(self.policy).filter_map(policy).collect();
         let allotments = named.iter().map(|(_, allotment)| *allotment);
         let stated = self.families.iter().flat_map(Family::allotments);

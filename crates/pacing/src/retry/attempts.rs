@@ -27,27 +27,17 @@ impl Failure {
     }
 }
 
-/// The attempts of one request.
-#[derive(Clone, Copy, Debug)]
+/// The attempts of one request, under a policy that is the same for all of them.
+///
+/// By default the request is sent for the first time.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Attempts {
-    policy: RetryPolicy,
     failed: u32,
     throttled: u32,
     waited: Duration,
 }
 
 impl Attempts {
-    /// Returns the attempts of a request that is sent for the first time.
-    #[must_use]
-    pub const fn first(policy: RetryPolicy) -> Self {
-        Self {
-            policy,
-            failed: 0,
-            throttled: 0,
-            waited: Duration::ZERO,
-        }
-    }
-
     /// Returns which attempt the current one is, counting from 1.
     #[must_use]
     pub const fn number(&self) -> u32 {
@@ -64,8 +54,8 @@ impl Attempts {
 
     /// Says whether a failure of the current attempt could be followed by another.
     #[must_use]
-    pub const fn may_continue(&self) -> bool {
-        self.may_fail() || self.throttled < self.policy.throttled
+    pub const fn may_continue(&self, policy: &RetryPolicy) -> bool {
+        self.may_fail(policy) || self.throttled < policy.throttled
     }
 
     /// Returns how long to wait before the next attempt, or `None` to give up. The next attempt is the current one then.
@@ -74,50 +64,68 @@ impl Attempts {
     /// than none.
     pub fn after(
         &mut self,
+        policy: &RetryPolicy,
         failure: Failure,
         left: Option<Duration>,
         rng: &mut impl Rng,
     ) -> Option<Duration> {
         let mut next = *self;
-        let wait = next.wait(failure, rng)?;
+        let wait = next.wait(policy, failure, rng)?;
         next.waited = self.waited.saturating_add(wait);
-        let is_late = left.is_some_and(|left| wait >= left) || next.waited > self.policy.max_wait;
+        let is_late = left.is_some_and(|left| wait >= left) || next.waited > policy.max_wait;
         (!is_late).then(|| {
             *self = next;
             wait
         })
     }
 
-    fn wait(&mut self, failure: Failure, rng: &mut impl Rng) -> Option<Duration> {
+    fn wait(
+        &mut self,
+        policy: &RetryPolicy,
+        failure: Failure,
+        rng: &mut impl Rng,
+    ) -> Option<Duration> {
         let hint = failure.hint();
-        if hint.is_some_and(|hint| hint > self.policy.max_retry_after) {
+        if hint.is_some_and(|hint| hint > policy.max_retry_after) {
             return None;
         }
         match failure {
-            Failure::Throttled(Some(hint)) if !hint.is_zero() => self.after_throttled(hint, rng),
-            Failure::Throttled(_) | Failure::Transient(_) => self.after_failed(hint, rng),
+            Failure::Throttled(Some(hint)) if !hint.is_zero() => {
+                self.after_throttled(policy, hint, rng)
+            }
+            Failure::Throttled(_) | Failure::Transient(_) => self.after_failed(policy, hint, rng),
         }
     }
 
-    fn after_throttled(&mut self, hint: Duration, rng: &mut impl Rng) -> Option<Duration> {
-        if self.throttled >= self.policy.throttled {
+    fn after_throttled(
+        &mut self,
+        policy: &RetryPolicy,
+        hint: Duration,
+        rng: &mut impl Rng,
+    ) -> Option<Duration> {
+        if self.throttled >= policy.throttled {
             return None;
         }
         self.throttled += 1;
         Some(wait_at_least(hint, rng))
     }
 
-    fn after_failed(&mut self, hint: Option<Duration>, rng: &mut impl Rng) -> Option<Duration> {
-        if !self.may_fail() {
+    fn after_failed(
+        &mut self,
+        policy: &RetryPolicy,
+        hint: Option<Duration>,
+        rng: &mut impl Rng,
+    ) -> Option<Duration> {
+        if !self.may_fail(policy) {
             return None;
         }
-        let backoff = self.policy.backoff.delay(self.failed, rng);
+        let backoff = policy.backoff.delay(self.failed, rng);
         self.failed += 1;
         Some(hint.map_or(backoff, |hint| wait_at_least(hint, rng).max(backoff)))
     }
 
-    const fn may_fail(&self) -> bool {
-        self.failed.saturating_add(1) < self.policy.attempts
+    const fn may_fail(&self, policy: &RetryPolicy) -> bool {
+        self.failed.saturating_add(1) < policy.attempts
     }
 }
 
@@ -130,9 +138,9 @@ mod tests {
     use crate::retry::Backoff;
 
     fn waits(policy: RetryPolicy, failure: Failure) -> Vec<Duration> {
-        let mut attempts = Attempts::first(policy);
+        let mut attempts = Attempts::default();
         let mut rng = StdRng::seed_from_u64(5);
-        std::iter::from_fn(|| attempts.after(failure, None, &mut rng))
+        std::iter::from_fn(|| attempts.after(&policy, failure, None, &mut rng))
             .take(100)
             .collect()
     }
@@ -190,17 +198,17 @@ mod tests {
         for attempts in [0, 1] {
             let policy = RetryPolicy::default().attempts(attempts).throttled(0);
             assert!(waits(policy, Failure::Transient(None)).is_empty());
-            assert!(!Attempts::first(policy).may_continue());
+            assert!(!Attempts::default().may_continue(&policy));
         }
     }
 
     #[test]
     fn attempts_are_numbered_from_one() {
-        let mut attempts = Attempts::first(RetryPolicy::default());
+        let (policy, mut attempts) = (RetryPolicy::default(), Attempts::default());
         let mut rng = StdRng::seed_from_u64(5);
         assert_eq!(attempts.number(), 1);
-        let _ = attempts.after(Failure::Transient(None), None, &mut rng);
-        let _ = attempts.after(Failure::Throttled(seconds(1)), None, &mut rng);
+        let _ = attempts.after(&policy, Failure::Transient(None), None, &mut rng);
+        let _ = attempts.after(&policy, Failure::Throttled(seconds(1)), None, &mut rng);
         assert_eq!(attempts.number(), 3);
     }
 
@@ -215,10 +223,10 @@ mod tests {
     #[test]
     fn a_wait_that_would_not_end_before_the_deadline_is_not_begun() {
         fn check(hint: u64, left: u64, waits: bool) {
-            let mut attempts = Attempts::first(RetryPolicy::default());
+            let (policy, mut attempts) = (RetryPolicy::default(), Attempts::default());
             let failure = Failure::Throttled(seconds(hint));
             let mut rng = StdRng::seed_from_u64(5);
-            let wait = attempts.after(failure, seconds(left), &mut rng);
+            let wait = attempts.after(&policy, failure, seconds(left), &mut rng);
             assert_eq!(wait.is_some(), waits, "{hint} of {left}");
             assert_eq!(attempts.number(), 1 + u32::from(waits));
             assert_eq!(attempts.waited(), wait.unwrap_or_default());
@@ -236,11 +244,14 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(5);
         let failure = Failure::Transient(None);
         let left = Some(Duration::ZERO);
-        assert_eq!(Attempts::first(policy).after(failure, left, &mut rng), None);
+        assert_eq!(
+            Attempts::default().after(&policy, failure, left, &mut rng),
+            None
+        );
         let left = Some(Duration::from_nanos(1));
         assert!(
-            Attempts::first(policy)
-                .after(failure, left, &mut rng)
+            Attempts::default()
+                .after(&policy, failure, left, &mut rng)
                 .is_some()
         );
     }

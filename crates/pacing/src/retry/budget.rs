@@ -14,9 +14,7 @@ const LIFETIME: Duration = Duration::from_secs(10);
 /// use pacing::{Moment, retry::{Account, Budget}};
 ///
 /// let mut account = Account::new(Budget::new(1, 10).floor(0));
-/// for _ in 0..25 {
-///     account.deposit(Moment::ORIGIN);
-/// }
+/// account.deposit(25, Moment::ORIGIN);
 /// let retries = (0..25).filter(|_| account.withdraw(Moment::ORIGIN)).count();
 /// assert_eq!(retries, 2);
 /// ```
@@ -89,10 +87,11 @@ impl Account {
         }
     }
 
-    /// Records a request, of however many attempts.
-    pub fn deposit(&mut self, now: Moment) {
+    /// Records so many requests, of however many attempts each.
+    pub fn deposit(&mut self, requests: u32, now: Moment) {
         self.expire(now);
-        self.fresh = self.fresh.saturating_add(u64::from(self.budget.retries));
+        let deposit = u64::from(self.budget.retries) * u64::from(requests);
+        self.fresh = self.fresh.saturating_add(deposit);
     }
 
     /// Pays for a retry, out of what is lost first. False if nothing is left, and nothing is taken then.
@@ -161,7 +160,7 @@ mod tests {
         fn check(retries: u32, requests: u32, floor: u32) {
             let mut account = Account::new(Budget::new(retries, requests).floor(floor));
             for _ in 0..10_000 {
-                account.deposit(at(0));
+                account.deposit(1, at(0));
             }
             let share = 10_000 * u64::from(retries) / u64::from(requests);
             let expected = share + 10 * u64::from(floor);
@@ -185,7 +184,7 @@ mod tests {
         for share in 1..10 {
             let mut account = Account::new(Budget::new(share, 10));
             for _ in 0..1_000 {
-                account.deposit(at(0));
+                account.deposit(1, at(0));
             }
             assert_eq!(
                 withdrawals(&mut account, at(0)),
@@ -199,8 +198,8 @@ mod tests {
     fn a_deposit_lasts_ten_seconds_and_not_twenty() {
         fn check(withdrawn: u64, paid: u64) {
             let mut account = Account::new(Budget::new(1, 1));
-            account.deposit(at(0));
-            account.deposit(at(9_999));
+            account.deposit(1, at(0));
+            account.deposit(1, at(9_999));
             assert_eq!(
                 withdrawals(&mut account, at(withdrawn)),
                 paid,
@@ -247,7 +246,7 @@ mod tests {
             for (millis, is_deposit) in steps {
                 now += millis;
                 if is_deposit {
-                    account.deposit(at(now));
+                    account.deposit(1, at(now));
                     deposits += 1;
                 } else {
                     paid += u64::from(account.withdraw(at(now)));

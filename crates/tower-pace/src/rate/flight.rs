@@ -76,10 +76,11 @@ fn limit_fields(headers: &HeaderMap) -> LimitFields {
 }
 
 fn feedback(status: StatusCode, headers: &HeaderMap) -> Feedback {
-    let retry_after = retry_after(headers);
-    match (status, retry_after) {
-        (StatusCode::TOO_MANY_REQUESTS, _) => Feedback::Refused(retry_after),
-        (StatusCode::SERVICE_UNAVAILABLE, Some(_)) => Feedback::Refused(retry_after),
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Feedback::Refused(retry_after(headers)),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            retry_after(headers).map_or(Feedback::Failed, |time| Feedback::Refused(Some(time)))
+        }
         _ if status.is_server_error() => Feedback::Failed,
         _ => Feedback::Accepted,
     }

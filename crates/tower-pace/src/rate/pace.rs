@@ -50,17 +50,16 @@ impl Pace {
         feedback: Feedback,
         said: &LimitFields,
     ) -> News {
-        let before = (self.pacer.open_from(), *self.pacer.quota());
+        let opened = self.pacer.open_from();
         match feedback {
             Feedback::Refused(_) => self.counters.refused += 1,
             Feedback::Accepted | Feedback::Failed => self.counters.answered += 1,
         }
         self.pacer.answer(departure, now, feedback);
-        self.heed(said, now);
         let opens = self.pacer.open_from();
         News {
-            closed: (opens > before.0).then(|| opens.since(now)),
-            learned: (*self.pacer.quota() != before.1).then(|| self.pacer.interval(now)),
+            closed: (opens > opened).then(|| opens.since(now)),
+            learned: self.heed(said, now).then(|| self.pacer.interval(now)),
             starved: self.starvation.is_news(now),
         }
     }
@@ -75,15 +74,15 @@ impl Pace {
         self.pacer.refund(departure);
     }
 
-    fn heed(&mut self, said: &LimitFields, now: Moment) {
-        if let Some(slower) = said.slower_than(&self.configured) {
-            self.learn(slower, now);
-        }
-        let (in_flight, counted) = (self.pacer.in_flight(), self.pacer.counted(now));
+    /// Says whether another quota is in force since.
+    fn heed(&mut self, said: &LimitFields, now: Moment) -> bool {
         for budget in &said.budgets {
+            let (in_flight, counted) = (self.pacer.in_flight(), self.pacer.counted(now));
             self.allowance
                 .note(budget, &self.configured, in_flight, counted, now);
         }
+        let slower = said.slower_than(&self.configured);
+        slower.is_some_and(|slower| self.learn(slower, now))
     }
 
     pub(super) fn set_quota(&mut self, quota: Quota, now: Moment) {
@@ -91,15 +90,18 @@ impl Pace {
         self.pacer.set_quota(quota, now);
     }
 
-    /// Holds `quota` if it is slower than the configured one, and the configured one otherwise.
-    pub(super) fn learn(&mut self, quota: Quota, now: Moment) {
+    /// Holds `quota` if it is slower than the configured one, and the configured one otherwise. Says whether that is
+    /// another one than before.
+    pub(super) fn learn(&mut self, quota: Quota, now: Moment) -> bool {
         let slower = match quota.spacing() > self.configured.spacing() {
             true => quota,
             false => self.configured,
         };
-        if slower != *self.pacer.quota() {
+        let is_other = slower != *self.pacer.quota();
+        if is_other {
             self.pacer.set_quota(slower, now);
         }
+        is_other
     }
 
     pub(super) fn pause(&mut self) {

@@ -1,17 +1,20 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::Body;
+use pacing::retry::Attempts;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
 use super::drain::{Drain, poll_drained};
 use super::retries::Retries;
+use super::shared::Plan;
 use crate::clock;
 
 pin_project! {
@@ -48,12 +51,15 @@ where
     B: Clone,
 {
     /// Makes the first attempt, with a service that is ready.
-    pub(super) fn new(mut retries: Retries<S, B>, request: Request<B>) -> Self {
+    pub(super) fn new(mut ready: S, request: Request<B>, plan: Arc<Plan>) -> Self {
+        plan.shared.deposit();
+        let may_continue = Attempts::default().may_continue(&plan.policy);
+        let kept = may_continue.then(|| request.clone());
         Self {
             state: State::InFlight {
-                response: retries.call_first(request),
+                response: ready.call(request),
             },
-            retries,
+            retries: Retries::new(ready, kept, plan),
             last_error: None,
         }
     }

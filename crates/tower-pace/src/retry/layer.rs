@@ -2,11 +2,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pacing::retry::RetryPolicy;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
 use tower_layer::Layer;
 
 use super::drain::Drain;
 use super::report::Observer;
-use super::shared::Shared;
+use super::shared::{Plan, Shared};
 use super::{BufferedRetryLayer, Retry, Retrying};
 use crate::{DeadlineLayer, random};
 
@@ -23,60 +25,52 @@ use crate::{DeadlineLayer, random};
 /// ```
 #[derive(Clone, Debug)]
 pub struct RetryLayer {
-    shared: Arc<Shared>,
-    options: Options,
-}
-
-/// What a layer does besides its policy.
-#[derive(Clone, Debug)]
-pub(super) struct Options {
-    pub(super) drain: Drain,
-    pub(super) counts_retries: bool,
-    pub(super) observer: Option<Observer>,
+    plan: Plan,
 }
 
 impl RetryLayer {
     /// Returns a layer whose jitter is seeded by the system.
     #[must_use]
     pub fn new(policy: RetryPolicy) -> Self {
+        let shared = Shared::new(&policy, random::seeded_by_system());
         Self {
-            shared: Shared::new(policy, random::seeded_by_system()),
-            options: Options {
+            plan: Plan {
+                policy,
                 drain: Drain::DEFAULT,
                 counts_retries: false,
                 observer: None,
+                shared,
             },
         }
     }
 
     /// Seeds the jitter, so that a test sees the same delays each time. The budget is a new one.
     #[must_use]
-    pub fn seed(self, seed: u64) -> Self {
-        Self {
-            shared: self.shared.reseeded(seed),
-            ..self
-        }
+    pub fn seed(mut self, seed: u64) -> Self {
+        let rng = SmallRng::seed_from_u64(seed);
+        self.plan.shared = Shared::new(&self.plan.policy, rng);
+        self
     }
 
     /// Reads up to `bytes` of a response that is not returned, and for `time` at most, so that an HTTP/1.1 connection can
     /// be used again; by default 256 KiB and 250 ms. What is longer is dropped. Zero for either drops at once.
     #[must_use]
     pub fn drain(mut self, bytes: usize, time: Duration) -> Self {
-        self.options.drain = Drain { bytes, time };
+        self.plan.drain = Drain { bytes, time };
         self
     }
 
     /// Calls `observe` before the wait for each retry, in the task of the request. It must not block.
     #[must_use]
     pub fn on_retry(mut self, observe: impl Fn(&Retrying) + Send + Sync + 'static) -> Self {
-        self.options.observer = Some(Observer::new(observe));
+        self.plan.observer = Some(Observer::new(observe));
         self
     }
 
     /// Adds the header `X-Retry-Count` to every attempt but the first.
     #[must_use]
     pub fn send_retry_count(mut self) -> Self {
-        self.options.counts_retries = true;
+        self.plan.counts_retries = true;
         self
     }
 
@@ -93,7 +87,7 @@ impl RetryLayer {
     }
 
     pub(super) fn service<S>(&self, inner: S) -> Retry<S> {
-        Retry::new(inner, Arc::clone(&self.shared), self.options.clone())
+        Retry::new(inner, Arc::new(self.plan.clone()))
     }
 }
 

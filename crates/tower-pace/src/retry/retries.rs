@@ -9,8 +9,7 @@ use tower_service::Service;
 
 use super::body::Intact;
 use super::drain::Drain;
-use super::layer::Options;
-use super::shared::{Payment, Shared};
+use super::shared::{Payment, Plan};
 use super::signs::{failure, write_retry_count};
 use super::{Attempt, Retried, Retrying};
 use crate::Deadline;
@@ -23,31 +22,23 @@ pub(super) struct Retries<S, B> {
     attempts: Attempts,
     /// For the retry that is waited for.
     payment: Option<Payment>,
-    shared: Arc<Shared>,
-    options: Options,
+    plan: Arc<Plan>,
 }
 
 impl<S, B> Retries<S, B> {
-    pub(super) fn new(inner: S, shared: Arc<Shared>, options: Options) -> Self {
+    /// What is needed after the first attempt, for which a request that is `kept` is left.
+    pub(super) fn new(inner: S, kept: Option<Request<B>>, plan: Arc<Plan>) -> Self {
         Self {
             inner,
-            request: None,
-            attempts: Attempts::first(*shared.policy()),
+            request: kept,
+            attempts: Attempts::default(),
             payment: None,
-            shared,
-            options,
+            plan,
         }
     }
 
-    /// Makes the first attempt. The inner service must be ready.
-    pub(super) fn call_first(&mut self, request: Request<B>) -> S::Future
-    where
-        S: Service<Request<B>>,
-        B: Clone,
-    {
-        self.shared.deposit();
-        self.request = self.attempts.may_continue().then(|| request.clone());
-        self.inner.call(request)
+    fn may_continue(&self) -> bool {
+        self.attempts.may_continue(&self.plan.policy)
     }
 
     /// Decides how long to wait for another attempt, if there is to be one.
@@ -56,10 +47,10 @@ impl<S, B> Retries<S, B> {
         result: &Result<Response<C>, E>,
     ) -> Option<Duration> {
         let request = self.request.as_ref()?;
-        let failure = failure(request, result, self.shared.policy())?;
+        let failure = failure(request, result, &self.plan.policy)?;
         let left = deadline(request).map(Deadline::remaining);
         let mut attempts = self.attempts;
-        let (wait, payment) = self.shared.decide(&mut attempts, failure, left)?;
+        let (wait, payment) = self.plan.decide(&mut attempts, failure, left)?;
         // Asked last: from here on the body belongs to the next attempt.
         let is_intact = request.extensions().get().is_none_or(Intact::claim);
         if !is_intact {
@@ -71,7 +62,7 @@ impl<S, B> Retries<S, B> {
     }
 
     fn tell<C, E>(&self, wait: Duration, result: &Result<Response<C>, E>) {
-        if let Some(observer) = &self.options.observer {
+        if let Some(observer) = &self.plan.observer {
             observer.tell(&Retrying {
                 attempt: self.attempts.number(),
                 wait,
@@ -85,8 +76,8 @@ impl<S, B> Retries<S, B> {
         let left = self.request.as_ref().and_then(deadline);
         let left = left.map_or(Duration::MAX, Deadline::remaining);
         Drain {
-            time: self.options.drain.time.min(left),
-            ..self.options.drain
+            time: self.plan.drain.time.min(left),
+            ..self.plan.drain
         }
     }
 
@@ -103,12 +94,12 @@ impl<S, B> Retries<S, B> {
         S: Service<Request<B>>,
         B: Clone,
     {
-        let kept = self.attempts.may_continue().then(|| self.request.clone());
+        let kept = self.may_continue().then(|| self.request.clone());
         let last = mem::replace(&mut self.request, kept.flatten());
         let mut request = last.expect("another attempt is made only while the request is kept");
         let attempt = Attempt(self.attempts.number());
         request.extensions_mut().insert(attempt);
-        if self.options.counts_retries {
+        if self.plan.counts_retries {
             write_retry_count(request.headers_mut(), attempt);
         }
         if let Some(payment) = self.payment.take() {

@@ -7,9 +7,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::ResponseFuture;
-use super::layer::Options;
-use super::retries::Retries;
-use super::shared::Shared;
+use super::shared::Plan;
 
 /// Sends a request again when that is safe and promising; see the [module](super).
 ///
@@ -18,17 +16,12 @@ use super::shared::Shared;
 #[derive(Clone, Debug)]
 pub struct Retry<S> {
     inner: S,
-    shared: Arc<Shared>,
-    options: Options,
+    plan: Arc<Plan>,
 }
 
 impl<S> Retry<S> {
-    pub(super) fn new(inner: S, shared: Arc<Shared>, options: Options) -> Self {
-        Self {
-            inner,
-            shared,
-            options,
-        }
+    pub(super) fn new(inner: S, plan: Arc<Plan>) -> Self {
+        Self { inner, plan }
     }
 
     /// Returns the inner service.
@@ -67,7 +60,6 @@ where
         // The service that was polled ready must make the first attempt: what it reserved would starve its own clone.
         let fresh = self.inner.clone();
         let ready = mem::replace(&mut self.inner, fresh);
-        let retries = Retries::new(ready, Arc::clone(&self.shared), self.options.clone());
-        ResponseFuture::new(retries, request)
+        ResponseFuture::new(ready, request, Arc::clone(&self.plan))
     }
 }

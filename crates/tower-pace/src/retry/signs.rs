@@ -53,9 +53,13 @@ pub(super) fn failure<B, C, E: 'static>(
     }
 }
 
-/// What an answer means, by its status and by what the server says itself.
+/// What an answer means, by its status and by what the server says itself. A success says nothing of that.
 fn verdict(status: StatusCode, headers: &HeaderMap, policy: &RetryPolicy) -> Verdict {
-    let (verdict, status) = (policy.verdict(status.as_u16()), status.as_u16());
+    let status = status.as_u16();
+    let verdict = policy.verdict(status);
+    if verdict == Verdict::Final && status < 400 {
+        return verdict;
+    }
     match should_retry(headers) {
         Some(should_retry) => verdict.overruled(status, should_retry),
         None => verdict,

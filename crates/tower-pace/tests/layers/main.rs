@@ -12,6 +12,7 @@ mod line;
 mod load;
 mod mended;
 mod order;
+mod peers;
 mod permits;
 mod rate;
 mod retry;

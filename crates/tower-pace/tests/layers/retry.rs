@@ -1,6 +1,7 @@
 mod budget;
 mod deadline;
 mod drain;
+mod drops;
 mod replay;
 mod report;
 
