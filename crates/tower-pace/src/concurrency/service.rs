@@ -53,12 +53,12 @@ impl<S, U, W: Patience> Concurrency<S, U, W> {
         self.inner
     }
 
-    /// Resolves when a permit was taken, or refused.
+    /// Resolves when a permit was taken, or refused. A permit that is there is taken without a question before.
     fn poll_admission(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.admission.is_none() {
-            self.admission = match ready!(self.waiter.poll_turn(cx)) {
-                Ok(()) => self.waiter.claim(Permit::claimed).map(Ok),
-                Err(refusal) => Some(Err(refusal)),
+            self.admission = match self.waiter.claim(Permit::claimed) {
+                Some(permit) => Some(Ok(permit)),
+                None => ready!(self.waiter.poll_turn(cx)).err().map(Err),
             };
         }
         Poll::Ready(())
