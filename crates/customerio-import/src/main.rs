@@ -17,6 +17,7 @@ mod interrupt;
 mod journal;
 mod mapping;
 mod outputs;
+mod pace;
 mod pipeline;
 mod plan;
 mod private;

@@ -17,10 +17,10 @@ use tokio::task::{JoinError, JoinSet};
 use crate::console::Console;
 use crate::interrupt::{Interrupt, Urgency};
 use crate::mapping::Record;
+use crate::pace::Pace;
 use crate::problems::{Problem, Problems, rejects_failed};
 use crate::reader::Item;
 use crate::report::Totals;
-use crate::settings::Pace;
 
 /// Sends one request and tells the outcome of each of its operations, in order.
 pub(crate) trait Api: Clone + Send + 'static {

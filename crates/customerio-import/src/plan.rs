@@ -4,8 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::mapping::Kind;
+use crate::pace::Pace;
 use crate::scan::Scan;
-use crate::settings::{Pace, Settings};
+use crate::settings::Settings;
 
 /// Events newer than this trigger live campaigns.
 const CAMPAIGN_WINDOW: Duration = Duration::from_secs(72 * 3600);
