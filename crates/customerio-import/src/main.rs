@@ -9,6 +9,7 @@ mod args;
 mod clock;
 mod confirm;
 mod console;
+mod counted;
 mod destination;
 mod ending;
 mod exit;

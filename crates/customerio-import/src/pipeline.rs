@@ -15,6 +15,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::console::Console;
+use crate::counted;
 use crate::interrupt::{Interrupt, Urgency};
 use crate::mapping::Record;
 use crate::pace::Pace;
@@ -130,7 +131,8 @@ impl<A: Api> Pipeline<'_, A> {
         match self.in_flight.len() {
             0 => {}
             busy => self.console.say(&format!(
-                "finishing {busy} requests in flight; Ctrl-C stops at once"
+                "finishing {} in flight; Ctrl-C stops at once",
+                counted::requests(busy as u64)
             )),
         }
     }
@@ -175,7 +177,8 @@ impl<A: Api> Pipeline<'_, A> {
         };
         self.unsettled -= outcomes.len() as u64;
         self.console.detail(2, || {
-            format!("a request of {} records is settled", outcomes.len())
+            let records = counted::records(outcomes.len() as u64);
+            format!("a request of {records} is settled")
         });
         if let Some(halt) = turned_away(&outcomes) {
             self.halt(halt);

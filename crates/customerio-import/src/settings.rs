@@ -76,7 +76,7 @@ impl Settings {
             Some(id) => Ok(id.clone()),
             // A stream cannot be read twice; whatever needs its id had to name it.
             None if !self.input.is_replayable() => Ok(ImportId::new("stream")),
-            None => Ok(ImportId::derive(&self.input.digest()?, &self.mapping)),
+            None => Ok(self.mapping.import_id(&self.input.digest()?)),
         }
     }
 }
