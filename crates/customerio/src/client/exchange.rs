@@ -17,7 +17,7 @@ use tower::Service;
 use tower_pace::{Attempt, was_sent};
 
 use super::stats::Counters;
-use super::trail::Trail;
+use super::trail::{Departure, Trail};
 use crate::response::is_of_the_api;
 
 /// How much of a response's body is kept. More fails the attempt: no answer of the API comes near it.
@@ -66,6 +66,9 @@ where
         match request.extensions().get::<Attempt>() {
             Some(_) => self.counters.count_retry(),
             None => self.counters.count_first(),
+        }
+        if let Some(departure) = request.extensions().get::<Departure>() {
+            departure.mark();
         }
         ResponseFuture {
             trail: request

@@ -35,6 +35,7 @@ mod exchange;
 mod handle;
 mod ids;
 mod limits;
+mod mask;
 mod stack;
 mod stats;
 mod trail;

@@ -3,9 +3,13 @@
 #[cfg(feature = "client")]
 mod client;
 mod delivery;
+#[cfg(feature = "client")]
+mod departure;
 mod golden;
 #[cfg(feature = "client")]
 mod hyper_pipe;
+#[cfg(feature = "client")]
+mod mask;
 mod packer;
 #[cfg(feature = "client")]
 mod script;
