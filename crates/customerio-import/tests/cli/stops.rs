@@ -62,6 +62,35 @@ fn a_server_that_is_not_there_stops_the_run() {
 }
 
 #[test]
+fn a_server_that_has_no_such_page_stops_the_run() {
+    let world = World::with(Simulator::builder().script(Script::new([404; 400])));
+    let ids: String = (1..=300).map(|id| format!("{id}\n")).collect();
+    let file = world.file("a.csv", format!("id\n{ids}"));
+    let line = format!(
+        "people {} --id-column id --mode single --concurrency 1",
+        file.display()
+    );
+    world.run(&line).check(
+        5,
+        "cio-import: 100 requests in a row without a word about a record, status 404 at last; check the base URL",
+    );
+    world.check_report([300, 0, 100, 0, 200]);
+}
+
+#[test]
+fn a_run_in_which_nothing_was_accepted_is_sent_again() {
+    let world = World::with(Simulator::builder().script(Script::new([404])));
+    let file = world.file("a.csv", "id\n1\n2\n");
+    let line = format!("people {} --id-column id", file.display());
+    world
+        .run(&line)
+        .check(3, "cio-import: the API accepted nothing");
+    world.check_report([2, 0, 2, 0, 0]);
+    world.run(&line).check(0, "");
+    world.check_report([2, 2, 0, 0, 0]);
+}
+
+#[test]
 fn an_input_that_breaks_on_the_way_stops_the_run_and_settles_what_was_sent() {
     let world = World::new();
     let command = world.command("people - --format csv --id-column id --batch-items 1");
