@@ -49,5 +49,5 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<Exit> {
-    run::run(&Settings::new(args)?)
+    run::run(Settings::new(args)?)
 }

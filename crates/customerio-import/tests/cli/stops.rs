@@ -1,5 +1,5 @@
 use std::io::{BufRead, BufReader, Read};
-use std::process::Command;
+use std::process::{Child, Command};
 
 use customerio_sim::{Script, Simulator};
 
@@ -105,6 +105,64 @@ fn an_input_that_breaks_on_the_way_stops_the_run_and_settles_what_was_sent() {
 }
 
 #[cfg(unix)]
+fn interrupt(child: &Child) {
+    let kill = format!("kill -INT {}", child.id());
+    let killed = Command::new("sh").args(["-c", &kill]).status().unwrap();
+    assert!(killed.success());
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_before_the_first_request_leaves_nothing_behind() {
+    let world = World::new();
+    // Long enough to be looked ahead at while the signal is on its way.
+    let file = world.file("a.csv", format!("id\n{}", "1\n".repeat(2_000_000)));
+    let line = format!("people {} --id-column id", file.display());
+    let child = world.command(&line).spawn().unwrap();
+    let journal = world.folder.path().join("a.csv.cio-journal");
+    while !journal.exists() {
+        std::thread::yield_now();
+    }
+    interrupt(&child);
+    let run = ended(child.wait_with_output().unwrap());
+    run.check(5, "cio-import: interrupted; nothing was sent");
+    assert_eq!(run.stdout, "", "no plan was told");
+    let left: Vec<_> = std::fs::read_dir(world.folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["a.csv"]);
+    assert_eq!(world.simulator.books().requests, 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_does_not_wait_for_requests_that_wait_for_their_turn() {
+    let world = World::new();
+    let line = format!(
+        "people {} --id-column playerID --no-journal --mode single --limit 10/10m -vvv",
+        data("people.csv")
+    );
+    let mut child = world.command(&line).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("is settled") {
+        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
+    }
+    interrupt(&child);
+    stderr.read_to_string(&mut said).unwrap();
+    let mut run = ended(child.wait_with_output().unwrap());
+    run.stderr = said;
+    run.check(5, "cio-import: interrupted");
+    let report = world.report();
+    assert_eq!(report["accepted"], world.simulator.books().people);
+    assert_eq!(report["unknown"], 0);
+    // The next turn comes after a minute, the thirty-second one after half an hour.
+    let elapsed = report["elapsed_seconds"].as_f64().unwrap();
+    assert!(elapsed < 60.0, "{elapsed}");
+}
+
+#[cfg(unix)]
 #[test]
 fn ctrl_c_finishes_what_is_in_flight_and_says_what_was_not_sent() {
     let world = World::new();
@@ -121,14 +179,7 @@ fn ctrl_c_finishes_what_is_in_flight_and_says_what_was_not_sent() {
     while !said.contains("is settled") {
         assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
     }
-    let kill = format!("kill -INT {}", child.id());
-    assert!(
-        Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .unwrap()
-            .success()
-    );
+    interrupt(&child);
     stderr.read_to_string(&mut said).unwrap();
     let mut run = ended(child.wait_with_output().unwrap());
     run.stderr = said;
