@@ -5,6 +5,7 @@
 //! `regressions.txt` and always run.
 
 mod feedback;
+mod once;
 mod plan;
 mod referee;
 mod wire;

@@ -22,6 +22,7 @@ pub struct Builder {
     omits_retry_after: bool,
     epoch: SystemTime,
     trace: usize,
+    segments: Vec<u64>,
 }
 
 impl Builder {
@@ -36,6 +37,7 @@ impl Builder {
             omits_retry_after: false,
             epoch: SystemTime::UNIX_EPOCH + NEW_YEAR_2026,
             trace: 0,
+            segments: Vec::new(),
         }
     }
 
@@ -93,6 +95,12 @@ impl Builder {
         self
     }
 
+    /// Makes an empty manual segment. Requests about others are answered 404.
+    pub fn segment(mut self, id: u64) -> Self {
+        self.segments.push(id);
+        self
+    }
+
     /// Builds the simulator and starts its clock, which is tokio's.
     #[must_use]
     pub fn build(self) -> Simulator {
@@ -100,11 +108,13 @@ impl Builder {
             .limit
             .as_ref()
             .map_or(Duration::from_secs(1), Limit::window);
+        let mut ledger = Ledger::new(self.dedupe, window);
+        self.segments.iter().for_each(|id| ledger.add_segment(*id));
         let state = State {
             dice: Dice::new(self.weather, self.seed),
             script: self.script,
             limiter: self.limit.as_ref().map(Limiter::new),
-            ledger: Ledger::new(self.dedupe, window),
+            ledger,
             trace: Trace::new(self.trace),
         };
         Simulator::new(World {

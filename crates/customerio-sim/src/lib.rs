@@ -25,7 +25,8 @@
 //!
 //! # What is kept
 //!
-//! Memory grows with the people and the events with an id that were accepted, and with nothing else: a limit's counter
+//! Memory grows with the people, objects, deliveries, forms and events with an id that were accepted, and with nothing
+//! else: a limit's counter
 //! holds at most as many moments as the limit has requests, the busiest window as many as one window held, and the trace
 //! as many arrivals as it was told to keep. A request's body is bounded by 1 MiB.
 
@@ -41,7 +42,7 @@ mod simulator;
 mod weather;
 mod world;
 
-pub use books::{Arrival, Dedupe, Event, Person, Totals};
+pub use books::{Arrival, Dedupe, Delivery, Event, Form, Object, Person, Totals};
 pub use builder::Builder;
 pub use limit::{Limit, Model};
 pub use server::{Server, serve_connection};

@@ -1,10 +1,11 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
 
 use crate::api::Identifier;
-use crate::books::{Arrival, Event, Person, Totals};
+use crate::books::{Arrival, Delivery, Event, Form, Object, Person, Totals};
 use crate::builder::Builder;
 use crate::http;
 use crate::world::World;
@@ -57,6 +58,30 @@ impl Simulator {
     #[must_use]
     pub fn event(&self, id: &str) -> Option<Event> {
         self.world.books(|books| books.event(id).cloned())
+    }
+
+    /// The object of this type with this id, if known.
+    #[must_use]
+    pub fn object(&self, type_id: &str, id: &str) -> Option<Object> {
+        self.world.books(|books| books.object(type_id, id).cloned())
+    }
+
+    /// What was reported of the delivery with this id, if anything.
+    #[must_use]
+    pub fn delivery(&self, id: &str) -> Option<Delivery> {
+        self.world.books(|books| books.delivery(id).cloned())
+    }
+
+    /// What was submitted to the form with this id, if anything.
+    #[must_use]
+    pub fn form(&self, id: &str) -> Option<Form> {
+        self.world.books(|books| books.form(id).cloned())
+    }
+
+    /// The identifiers of the people in a manual segment, if [`Builder::segment`] made it.
+    #[must_use]
+    pub fn segment(&self, id: u64) -> Option<BTreeSet<String>> {
+        self.world.books(|books| books.segment(id).cloned())
     }
 
     /// The first requests that reached the counter, as many as [`Builder::trace`] keeps, in the order of their answers.

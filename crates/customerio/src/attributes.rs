@@ -3,9 +3,9 @@ use std::{fmt, io};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::InvalidInput;
-use crate::error::{Problem, check_bytes, check_length};
+use crate::error::{Problem, check_bytes, check_count, check_length};
 use crate::finite::is_finite;
+use crate::{InvalidInput, Validation};
 
 /// The documented limits of a person's attributes: bytes of a name, bytes of a value, number in one request.
 const MAX_NAME: usize = 150;
@@ -44,13 +44,26 @@ const SHOWN_NAME: usize = 60;
 /// ```
 #[derive(Clone, Default, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct Attributes(Map<String, Value>);
+pub struct Attributes {
+    values: Map<String, Value>,
+    #[serde(skip)]
+    validation: Validation,
+}
 
 impl Attributes {
     /// Returns no attributes.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Returns no attributes, to be checked as `validation` says.
+    #[must_use]
+    pub fn with(validation: Validation) -> Self {
+        Self {
+            values: Map::new(),
+            validation,
+        }
     }
 
     /// Takes the fields of a struct or the entries of a map.
@@ -77,10 +90,10 @@ impl Attributes {
         value: impl Serialize,
     ) -> Result<&mut Self, InvalidInput> {
         let name = name.into();
-        check_length("attribute name", &name, MAX_NAME)?;
+        self.check_name(&name)?;
         let value = to_value(&value).map_err(|problem| InvalidInput::new(shown(&name), problem))?;
         if !is_removal(&value) {
-            self.0.insert(name, value);
+            self.values.insert(name, value);
         }
         Ok(self)
     }
@@ -92,33 +105,55 @@ impl Attributes {
     /// The name is empty or longer than 150 bytes.
     pub fn unset(&mut self, name: impl Into<String>) -> Result<&mut Self, InvalidInput> {
         let name = name.into();
-        check_length("attribute name", &name, MAX_NAME)?;
-        self.0.insert(name, Value::Null);
+        self.check_name(&name)?;
+        self.values.insert(name, Value::Null);
         Ok(self)
     }
 
     /// Returns the number of attributes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.values.len()
     }
 
     /// Returns whether there are no attributes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.values.is_empty()
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), InvalidInput> {
+        if self.validation.is_off() {
+            return Ok(());
+        }
+        check_length("attribute name", name, MAX_NAME)
+    }
+
+    /// Returns how these attributes, and the event that carries them, are checked.
+    pub(crate) fn validation(&self) -> Validation {
+        self.validation
+    }
+
+    /// Sets one of the API's own attributes, whose name and value are in order.
+    pub(crate) fn set(&mut self, name: String, value: Value) {
+        self.values.insert(name, value);
+    }
+
+    /// Checks how many attributes one person or object may be given at once.
+    pub(crate) fn check_count(&self) -> Result<(), InvalidInput> {
+        if self.validation.is_off() {
+            return Ok(());
+        }
+        check_count("attributes", self.len(), MAX_COUNT)
     }
 
     /// Checks the documented limits of a person's attributes.
     pub(crate) fn check_person(&self) -> Result<(), InvalidInput> {
-        let (count, limit) = (self.len(), MAX_COUNT);
-        if count > limit {
-            return Err(InvalidInput::new(
-                "attributes",
-                Problem::TooMany { count, limit },
-            ));
+        self.check_count()?;
+        if self.validation.is_off() {
+            return Ok(());
         }
-        for (name, value) in &self.0 {
+        for (name, value) in &self.values {
             let bytes = size(value);
             if bytes > MAX_VALUE {
                 check_bytes(shown(name), bytes, MAX_VALUE)?;
@@ -129,7 +164,7 @@ impl Attributes {
 
     /// Returns how many bytes the attributes take as JSON.
     pub(crate) fn size(&self) -> usize {
-        json_size(&self.0)
+        json_size(&self.values)
     }
 }
 
@@ -141,7 +176,10 @@ impl TryFrom<Map<String, Value>> for Attributes {
             check_length("attribute name", name, MAX_NAME)?;
         }
         map.retain(|_, value| !is_removal(value));
-        Ok(Self(map))
+        Ok(Self {
+            values: map,
+            validation: Validation::Strict,
+        })
     }
 }
 
@@ -149,7 +187,7 @@ impl TryFrom<Map<String, Value>> for Attributes {
 impl fmt::Debug for Attributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Attributes")?;
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.values.keys()).finish()
     }
 }
 

@@ -71,6 +71,18 @@ impl Endpoint {
         self.scheme == Scheme::HTTPS
     }
 
+    /// Returns the region whose host this is, if it is one.
+    #[cfg(feature = "client")]
+    pub(crate) fn region(&self) -> Option<Region> {
+        Region::of_host(self.authority.host())
+    }
+
+    /// Returns what tells workspaces apart: where they are, and their site ids.
+    #[cfg(feature = "client")]
+    pub(crate) fn workspace(&self) -> String {
+        format!("{self} {}", self.credentials.site_id())
+    }
+
     #[cfg(feature = "client")]
     pub(crate) fn secrets(&self) -> [Zeroizing<String>; 3] {
         self.credentials.secrets()

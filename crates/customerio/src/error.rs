@@ -80,6 +80,29 @@ pub(crate) fn check_length(
     check_bytes(field, text.len(), limit)
 }
 
+/// Refuses an empty list where the API wants something in it.
+pub(crate) fn check_some(field: &'static str, count: usize) -> Result<(), InvalidInput> {
+    if count == 0 {
+        return Err(InvalidInput::malformed(
+            field,
+            "are none; give at least one",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses more than `limit` of something.
+pub(crate) fn check_count(
+    field: &'static str,
+    count: usize,
+    limit: usize,
+) -> Result<(), InvalidInput> {
+    if count > limit {
+        return Err(InvalidInput::new(field, Problem::TooMany { count, limit }));
+    }
+    Ok(())
+}
+
 /// Refuses more than `limit` bytes.
 pub(crate) fn check_bytes(
     field: impl Into<Cow<'static, str>>,

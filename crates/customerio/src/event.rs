@@ -3,10 +3,13 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::error::check_bytes;
-use crate::{Attributes, EventId, InvalidInput, Timestamp};
+use crate::{Attributes, EventId, InvalidInput, Timestamp, Validation};
 
 /// The documented limit of an event's data in version 1, in bytes.
 const MAX_DATA: usize = 100_000;
+
+/// The documented limit of an event's name, in bytes.
+const MAX_NAME: usize = 100;
 
 /// Describes what happened: a name, and optionally an id, a moment and attributes.
 ///
@@ -24,10 +27,30 @@ const MAX_DATA: usize = 100_000;
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Event {
+    pub(crate) kind: EventKind,
     pub(crate) name: String,
     pub(crate) id: Option<EventId>,
     pub(crate) timestamp: Option<Timestamp>,
     pub(crate) attributes: Attributes,
+}
+
+/// What happened: anything, or one of the two that the API knows by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EventKind {
+    Event,
+    Page,
+    Screen,
+}
+
+impl EventKind {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Page => "page",
+            Self::Screen => "screen",
+        }
+    }
 }
 
 impl Event {
@@ -35,16 +58,55 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// The name is blank. How long it may be is left to the server: its documentation gives two limits.
+    /// The name is blank or takes more than 100 bytes.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidInput> {
+        Self::with(Validation::Strict, name)
+    }
+
+    /// Names what happened, checked as `validation` says.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Event::new`], or none.
+    pub fn with(validation: Validation, name: impl Into<String>) -> Result<Self, InvalidInput> {
         let name = name.into();
-        if name.trim().is_empty() {
+        if validation.is_strict() {
+            check_bytes("event name", name.trim().len(), MAX_NAME)?;
+        }
+        Self::of_kind(EventKind::Event, name, validation)
+    }
+
+    /// Reports that somebody saw a web page, which is named by its URL, of any length.
+    ///
+    /// # Errors
+    ///
+    /// The URL is blank.
+    pub fn page(url: impl Into<String>) -> Result<Self, InvalidInput> {
+        Self::of_kind(EventKind::Page, url.into(), Validation::Lenient)
+    }
+
+    /// Reports that somebody saw a screen of an app.
+    ///
+    /// # Errors
+    ///
+    /// The name is blank.
+    pub fn screen(name: impl Into<String>) -> Result<Self, InvalidInput> {
+        Self::of_kind(EventKind::Screen, name.into(), Validation::Lenient)
+    }
+
+    fn of_kind(
+        kind: EventKind,
+        name: String,
+        validation: Validation,
+    ) -> Result<Self, InvalidInput> {
+        if !validation.is_off() && name.trim().is_empty() {
             return Err(InvalidInput::malformed(
                 "event name",
                 "is blank; give a name",
             ));
         }
         Ok(Self {
+            kind,
             name,
             id: None,
             timestamp: None,
@@ -73,6 +135,9 @@ impl Event {
     }
 
     pub(crate) fn check_v1(&self) -> Result<(), InvalidInput> {
+        if self.attributes.validation().is_off() {
+            return Ok(());
+        }
         check_bytes("event data", self.attributes.size(), MAX_DATA)
     }
 }
@@ -142,6 +207,8 @@ impl fmt::Debug for AnonymousEvent {
 /// The body of version 1, which calls the attributes `data`.
 #[derive(Serialize)]
 pub(crate) struct EventBody<'a> {
+    #[serde(skip_serializing_if = "is_event")]
+    r#type: EventKind,
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<EventId>,
@@ -155,6 +222,7 @@ pub(crate) struct EventBody<'a> {
 impl<'a> EventBody<'a> {
     pub(crate) fn new(event: &'a Event, anonymous_id: Option<&'a str>) -> Self {
         Self {
+            r#type: event.kind,
             name: &event.name,
             id: event.id,
             timestamp: event.timestamp,
@@ -162,6 +230,15 @@ impl<'a> EventBody<'a> {
             data: &event.attributes,
         }
     }
+}
+
+/// The default, which version 1 needs not be told.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_event(kind: &EventKind) -> bool {
+    *kind == EventKind::Event
 }
 
 #[cfg(test)]

@@ -37,20 +37,28 @@ mod batch;
 pub mod client;
 mod credentials;
 mod delivery;
+mod device;
 mod endpoint;
 mod error;
 mod event;
 mod event_id;
 mod finite;
+mod identify;
+mod metric;
+mod object;
 mod operation;
 pub mod packer;
 mod person;
 mod region;
+mod relationship;
 mod request;
 mod response;
 mod settle;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timestamp;
 pub mod v1;
+mod validation;
 
 pub use attributes::Attributes;
 pub use batch::{Batch, NotAdded};
@@ -58,17 +66,23 @@ pub use batch::{Batch, NotAdded};
 pub use client::Client;
 pub use credentials::Credentials;
 pub use delivery::Delivery;
+pub use device::{Device, Platform};
 pub use endpoint::Endpoint;
 pub use error::InvalidInput;
 pub use event::{AnonymousEvent, Event};
 pub use event_id::EventId;
+pub use identify::Identify;
+pub use metric::{Channel, Metric, PushEvent};
+pub use object::Object;
 pub use operation::{Lane, Operation};
 pub use person::Person;
 pub use region::Region;
+pub use relationship::Relationship;
 pub use request::Request;
 pub use response::{Cause, Failure, Outcome, Rejection};
 pub use settle::Settlement;
 pub use timestamp::Timestamp;
+pub use validation::Validation;
 
 /// Runs the example of the README.
 #[cfg(all(doctest, feature = "client"))]

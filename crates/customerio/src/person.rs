@@ -1,11 +1,11 @@
 use std::fmt;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::error::{Problem, check_length};
-use crate::{InvalidInput, Lane};
+use crate::error::{Problem, check_bytes, check_length};
+use crate::{InvalidInput, Lane, Validation};
 
 /// The documented limit of an identifier, in bytes.
 const MAX_ID: usize = 150;
@@ -38,6 +38,7 @@ enum Kind {
     CioId,
     Email,
     Id,
+    Phone,
 }
 
 impl Person {
@@ -45,9 +46,42 @@ impl Person {
     ///
     /// # Errors
     ///
-    /// The id is empty, `.` or `..` (URL libraries drop these segments), or longer than 150 bytes.
+    /// The id is blank, `.` or `..` (URL libraries drop these segments), or longer than 150 bytes.
     pub fn id(id: &str) -> Result<Self, InvalidInput> {
         Self::checked(Kind::Id, "person id", id)
+    }
+
+    /// Names a person by the `id` that you gave them, however long it is unless `validation` is strict.
+    ///
+    /// # Errors
+    ///
+    /// The id is blank, `.` or `..`, or longer than 150 bytes.
+    pub fn id_with(validation: Validation, id: &str) -> Result<Self, InvalidInput> {
+        Self::loose(validation, Kind::Id, "person id", id)
+    }
+
+    /// Names a person by an email address, of whatever form unless `validation` is strict.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Person::email`], or the address is blank.
+    pub fn email_with(validation: Validation, email: &str) -> Result<Self, InvalidInput> {
+        if validation.is_strict() {
+            return Self::email(email);
+        }
+        Self::loose(validation, Kind::Email, "person email", email)
+    }
+
+    /// Names a person by a phone number, of whatever form unless `validation` is strict.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Person::phone`], or the number is blank.
+    pub fn phone_with(validation: Validation, number: &str) -> Result<Self, InvalidInput> {
+        if validation.is_strict() {
+            return Self::phone(number);
+        }
+        Self::loose(validation, Kind::Phone, "person phone", number)
     }
 
     /// Names a person by their email address.
@@ -76,11 +110,40 @@ impl Person {
         Self::checked(Kind::CioId, "person cio_id", bare)
     }
 
-    fn checked(kind: Kind, field: &'static str, value: &str) -> Result<Self, InvalidInput> {
-        check_length(field, value, MAX_ID)?;
-        if matches!(value, "." | "..") {
-            return Err(InvalidInput::new(field, Problem::DotSegment));
+    /// Names a person by their phone number in the form of E.164, such as `+15551234567`.
+    ///
+    /// Version 2 takes it if the workspace identifies people by phone; version 1 and merges do not.
+    ///
+    /// # Errors
+    ///
+    /// The number is not a `+` with 2 to 15 digits of which the first is not 0.
+    pub fn phone(number: &str) -> Result<Self, InvalidInput> {
+        let digits = number.strip_prefix('+').unwrap_or_default();
+        let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+        if !(2..=15).contains(&digits.len()) || !all_digits || digits.starts_with('0') {
+            return Err(InvalidInput::malformed(
+                "person phone",
+                "is not of the form +15551234567 (E.164); give the country code and digits only",
+            ));
         }
+        Self::checked(Kind::Phone, "person phone", number)
+    }
+
+    fn checked(kind: Kind, field: &'static str, value: &str) -> Result<Self, InvalidInput> {
+        Self::loose(Validation::Strict, kind, field, value)
+    }
+
+    fn loose(
+        validation: Validation,
+        kind: Kind,
+        field: &'static str,
+        value: &str,
+    ) -> Result<Self, InvalidInput> {
+        check_length(field, value.trim(), usize::MAX)?;
+        if validation.is_strict() {
+            check_bytes(field, value.len(), MAX_ID)?;
+        }
+        check_segment(field, value)?;
         Ok(Self {
             kind,
             value: value.into(),
@@ -92,13 +155,47 @@ impl Person {
         match self.kind {
             // The API matches addresses without regard to case.
             Kind::Email => Lane::of(&(Kind::Email, self.value.to_ascii_lowercase())),
-            Kind::CioId | Kind::Id => Lane::of(&(self.kind, &*self.value)),
+            Kind::CioId | Kind::Id | Kind::Phone => Lane::of(&(self.kind, &*self.value)),
         }
+    }
+
+    /// Refuses two people that cannot be merged.
+    pub(crate) fn check_merge(&self, secondary: &Self) -> Result<(), InvalidInput> {
+        self.check_not_phone()?;
+        secondary.check_not_phone()?;
+        if self.lane() == secondary.lane() {
+            return Err(InvalidInput::malformed(
+                "secondary person",
+                "is the primary one, too; name two people",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses a phone number where the API does not look people up by it.
+    pub(crate) fn check_not_phone(&self) -> Result<(), InvalidInput> {
+        if self.kind == Kind::Phone {
+            return Err(InvalidInput::malformed(
+                "person phone",
+                "does not identify anybody here; name the person by id, email or cio_id",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Returns the name of the identifier's kind, as the API writes it.
+    pub(crate) const fn key(&self) -> &'static str {
+        self.kind.key()
+    }
+
+    /// Returns the identifier without any prefix, as bodies carry it.
+    pub(crate) fn bare(&self) -> &str {
+        &self.value
     }
 
     /// Returns the identifier as one path segment of version 1, whose server infers the kind from the shape.
     pub(crate) fn path_segment(&self) -> Result<String, InvalidInput> {
-        let encoded = utf8_percent_encode(&self.value, RESERVED);
+        let encoded = encode(&self.value);
         match self.kind {
             Kind::Id if self.value.contains('@') => {
                 Err(InvalidInput::new("person id", Problem::LooksLikeEmail))
@@ -107,9 +204,23 @@ impl Person {
                 Err(InvalidInput::new("person id", Problem::LooksLikeCioId))
             }
             Kind::CioId => Ok(format!("cio_{encoded}")),
+            Kind::Phone => self.check_not_phone().map(|()| String::new()),
             Kind::Email | Kind::Id => Ok(encoded.to_string()),
         }
     }
+}
+
+/// Encodes text as one path segment.
+pub(crate) fn encode(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, RESERVED)
+}
+
+/// Refuses what a URL's path loses, however it is encoded.
+pub(crate) fn check_segment(field: &'static str, text: &str) -> Result<(), InvalidInput> {
+    if matches!(text, "." | "..") {
+        return Err(InvalidInput::new(field, Problem::DotSegment));
+    }
+    Ok(())
 }
 
 impl Serialize for Person {
@@ -127,6 +238,7 @@ impl Kind {
             Self::CioId => "cio_id",
             Self::Email => "email",
             Self::Id => "id",
+            Self::Phone => "phone",
         }
     }
 }

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 use http_body_util::Full;
 
-use crate::v1::Call;
+use crate::v1::{Call, Success};
 use crate::{Batch, Endpoint, Operation};
 
 const USER_AGENT: &str = concat!("customerio-rust/", env!("CARGO_PKG_VERSION"));
@@ -47,6 +47,10 @@ impl Request {
         if self.may_replay() {
             request.extensions_mut().insert(tower_pace::Replay);
         }
+        #[cfg(feature = "client")]
+        if self.success() != Success::default() {
+            request.extensions_mut().insert(self.success());
+        }
         request
     }
 
@@ -59,13 +63,21 @@ impl Request {
         }
     }
 
-    /// Returns the path, percent-encoded.
+    /// Returns the path, percent-encoded, with its query if it has one.
     #[must_use]
     pub fn path(&self) -> &str {
         match &self.content {
             Content::Batch(_) => "/api/v2/batch",
             Content::Entity(_) => "/api/v2/entity",
             Content::V1(call) => &call.path,
+        }
+    }
+
+    /// Returns what a success of this request looks like.
+    pub(crate) fn success(&self) -> Success {
+        match &self.content {
+            Content::Batch(_) | Content::Entity(_) => Success::default(),
+            Content::V1(call) => call.success,
         }
     }
 

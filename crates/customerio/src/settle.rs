@@ -36,9 +36,11 @@ impl Request {
         let status = response.status();
         let len = self.len();
         let all = |outcome| Settlement::Settled(vec![outcome; len]);
-        match (read(response), self.content) {
-            (Reading::Answered(body), Content::Batch(batch)) => settle_items(batch, status, &body),
-            (Reading::Answered(body), _) => all(single(status, &body)),
+        match (read(response, self.success()), self.content) {
+            (Reading::Answered(body), Content::Batch(batch)) => {
+                settle_items(batch, response, &body)
+            }
+            (Reading::Answered(body), _) => all(single(response, &body)),
             (Reading::Rejected(_), Content::Batch(batch)) if is_divisible(&batch, status) => {
                 Settlement::Resend(batch.halves().map(Self::from).into())
             }
@@ -75,22 +77,22 @@ fn is_divisible(batch: &Batch, status: StatusCode) -> bool {
     refused_as_a_whole && batch.len() > 1
 }
 
-fn single(status: StatusCode, body: &Map<String, Value>) -> Outcome {
-    outcome(status, body.get("errors").and_then(first_error))
+fn single(response: &Response<Bytes>, body: &Map<String, Value>) -> Outcome {
+    outcome(response, body.get("errors").and_then(first_error))
 }
 
-fn settle_items(batch: Batch, status: StatusCode, body: &Map<String, Value>) -> Settlement {
+fn settle_items(batch: Batch, response: &Response<Bytes>, body: &Map<String, Value>) -> Settlement {
     let errors = match body.get("errors") {
         Some(errors) => item_errors(errors, batch.len()),
         // A 207 says that there is an error; any other success without a list has none.
-        None if status == StatusCode::MULTI_STATUS => None,
+        None if response.status() == StatusCode::MULTI_STATUS => None,
         None => Some(vec![None; batch.len()]),
     };
     match errors {
         Some(errors) => Settlement::Settled(
             errors
                 .into_iter()
-                .map(|error| outcome(status, error))
+                .map(|error| outcome(response, error))
                 .collect(),
         ),
         None => one_by_one(batch),
@@ -107,9 +109,9 @@ fn one_by_one(batch: Batch) -> Settlement {
     )
 }
 
-fn outcome(status: StatusCode, error: Option<String>) -> Outcome {
+fn outcome(response: &Response<Bytes>, error: Option<String>) -> Outcome {
     match error {
-        Some(words) => Outcome::Rejected(Rejection::new(status, &words)),
+        Some(words) => Outcome::Rejected(Rejection::new(response, &words)),
         None => Outcome::Accepted,
     }
 }

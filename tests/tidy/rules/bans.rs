@@ -82,6 +82,10 @@ pub(crate) const BANS: &[Ban] = &[
                 because: "the layers read the clock here, so that `pacing` need not",
             },
             Spared {
+                path: "crates/bench/src/measure.rs",
+                because: "a benchmark measures real time",
+            },
+            Spared {
                 path: "crates/customerio-sim/src/clock.rs",
                 because: "a server has a clock of its own: tokio's, so that it can be paused",
             },

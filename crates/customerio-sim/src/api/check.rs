@@ -43,11 +43,7 @@ pub(super) fn optional_object(
 
 /// Checks the attributes of one identify operation.
 pub(super) fn attributes(attributes: &Map<String, Value>) -> Result<(), Refusal> {
-    if attributes.len() > MAX_ATTRIBUTES {
-        let message =
-            format!("cannot identify more than {MAX_ATTRIBUTES} attributes in one request");
-        return Err(Refusal::invalid("attributes", message));
-    }
+    count(attributes)?;
     attributes
         .iter()
         .try_for_each(|(name, value)| attribute(name, value))
@@ -87,19 +83,44 @@ pub(super) fn event(mut from: Map<String, Value>, payload: &str) -> Result<Track
     Ok(Tracked {
         id: optional_string(&from, "id")?.filter(|id| !id.is_empty()),
         name,
-        timestamp: timestamp(&from)?,
+        timestamp: optional_integer(&from, "timestamp")?,
         attributes,
     })
 }
 
-fn timestamp(from: &Map<String, Value>) -> Result<Option<i64>, Refusal> {
-    let Some(value) = from.get("timestamp") else {
-        return Ok(None);
-    };
-    let seconds = value
-        .as_i64()
-        .ok_or_else(|| Refusal::invalid("timestamp", "timestamp must be an integer"))?;
-    Ok(Some(seconds))
+/// Takes a string that must be one of `known`.
+pub(super) fn one_of(
+    from: &Map<String, Value>,
+    key: &str,
+    known: &[&str],
+) -> Result<String, Refusal> {
+    let text = required_string(from, key)?;
+    if known.contains(&text.as_str()) {
+        return Ok(text);
+    }
+    let message = format!("{key} must be one of {}", known.join(", "));
+    Err(Refusal::invalid(key, message))
+}
+
+pub(super) fn optional_integer(
+    from: &Map<String, Value>,
+    key: &str,
+) -> Result<Option<i64>, Refusal> {
+    match from.get(key).map(Value::as_i64) {
+        None => Ok(None),
+        Some(Some(number)) => Ok(Some(number)),
+        Some(None) => Err(Refusal::invalid(key, format!("{key} must be an integer"))),
+    }
+}
+
+/// Checks how many attributes one person or object is given at once.
+pub(super) fn count(attributes: &Map<String, Value>) -> Result<(), Refusal> {
+    if attributes.len() > MAX_ATTRIBUTES {
+        let message =
+            format!("cannot identify more than {MAX_ATTRIBUTES} attributes in one request");
+        return Err(Refusal::invalid("attributes", message));
+    }
+    Ok(())
 }
 
 /// The bytes of a string without quotes and escapes, or of anything else as JSON.

@@ -65,6 +65,12 @@ impl Identifier {
                 format!("{kind} attribute cannot be longer than {MAX_ID_BYTES} bytes"),
             ));
         }
+        if kind == "phone" && !is_phone(&text) {
+            return Err(Refusal::invalid(
+                kind,
+                "phone attribute must be in E.164 format",
+            ));
+        }
         Ok(match kind {
             "cio_id" => Self::CioId(text),
             "email" => Self::Email(text.to_lowercase()),
@@ -87,6 +93,16 @@ fn is_email(text: &str) -> bool {
     parts.is_some_and(|(local, domain)| {
         !local.is_empty() && domain.contains('.') && !text.contains(char::is_whitespace)
     })
+}
+
+/// E.164: a plus sign, and a country code with a number, 15 digits at most.
+fn is_phone(text: &str) -> bool {
+    let Some(digits) = text.strip_prefix('+') else {
+        return false;
+    };
+    !digits.starts_with('0')
+        && (2..=15).contains(&digits.len())
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 const MAX_ID_BYTES: usize = 150;

@@ -1,14 +1,20 @@
 //! The Track API's public rules as pure functions: from the bytes of a request to operations, or to a refusal in its words.
-//!
-//! Operations about objects, relationships and deliveries are checked for shape and taken, but nothing of them is kept.
 
 mod check;
+pub(crate) mod delivery;
+mod device;
 mod identifier;
+mod link;
+mod object;
 mod operation;
 mod refusal;
 pub(crate) mod v1;
 pub(crate) mod v2;
 
 pub(crate) use identifier::Identifier;
-pub(crate) use operation::{Operation, Tracked};
+pub(crate) use link::{Link, Party};
+pub(crate) use object::ObjectName;
+pub(crate) use operation::{
+    DeliveryNews, Membership, ObjectChange, Operation, Subscription, Tracked,
+};
 pub(crate) use refusal::Refusal;

@@ -25,6 +25,13 @@ impl Refusal {
         }
     }
 
+    pub(crate) fn unknown_action(action: &str) -> Self {
+        Self::invalid(
+            "action",
+            format!("action '{action}' is not valid for this type"),
+        )
+    }
+
     pub(crate) fn too_large(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             reason: "too_large",

@@ -1,15 +1,61 @@
 //! Track API v1: one operation a request, the person in the path.
 
-use super::check;
+use serde_json::Value;
+
 use super::identifier::Identifier;
+use super::link::{self, Link};
+use super::object::ObjectName;
 use super::operation::Operation;
 use super::refusal::Refusal;
+use super::{check, device};
 
 pub(crate) fn identify(person: &str, body: &[u8]) -> Result<Operation, Refusal> {
     let person = Identifier::in_path(person)?;
-    let attributes = check::object(body)?;
+    let mut attributes = check::object(body)?;
+    check::optional_integer(&attributes, "_timestamp")?;
+    let change = attributes
+        .remove("cio_relationships")
+        .map(relationships)
+        .transpose()?;
     check::attributes(&attributes)?;
-    Ok(Operation::Identify { person, attributes })
+    match change {
+        Some((Action::Delete, objects)) => Ok(Operation::Unrelate { person, objects }),
+        Some((Action::Add, objects)) => Ok(Operation::Identify {
+            person,
+            attributes,
+            objects,
+        }),
+        None => Ok(Operation::Identify {
+            person,
+            attributes,
+            objects: Vec::new(),
+        }),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Action {
+    Add,
+    Delete,
+}
+
+/// Reads the object of version 1: an action, and beside it the array that version 2 has alone.
+fn relationships(change: Value) -> Result<(Action, Vec<Link<ObjectName>>), Refusal> {
+    let Value::Object(change) = change else {
+        return Err(Refusal::invalid(
+            "cio_relationships",
+            "cio_relationships must be a hash",
+        ));
+    };
+    let known = ["add_relationships", "delete_relationships"];
+    let action = match check::one_of(&change, "action", &known)?.as_str() {
+        "add_relationships" => Action::Add,
+        _ => Action::Delete,
+    };
+    let list = change
+        .get("relationships")
+        .ok_or_else(|| Refusal::required("relationships", "relationships must be present"))?;
+    Ok((action, link::read(list, link::object)?))
 }
 
 pub(crate) fn delete(person: &str) -> Result<Operation, Refusal> {
@@ -35,13 +81,11 @@ pub(crate) fn anonymous_event(body: &[u8]) -> Result<Operation, Refusal> {
 
 pub(crate) fn add_device(person: &str, body: &[u8]) -> Result<Operation, Refusal> {
     let person = Identifier::in_path(person)?;
-    let device = check::optional_object(&mut check::object(body)?, "device", "device")?;
-    let token = check::required_string(&device, "id")?;
-    check::required_string(&device, "platform")?;
+    let (token, device) = device::added(&mut check::object(body)?, "id")?;
     Ok(Operation::AddDevice {
         person,
         token,
-        device: device.into(),
+        device,
     })
 }
 
@@ -134,7 +178,7 @@ mod tests {
         );
         check(
             &identify_with(
-                json!({"cio_relationships": {"relationships": vec!["x".repeat(100); 10]}}),
+                json!({"cio_subscription_preferences": {"topics": vec!["x".repeat(100); 10]}}),
             ),
             "accepted",
         );
@@ -144,6 +188,34 @@ mod tests {
         );
         check(&identify("1", b"{"), "request body must be a JSON object");
         check(&identify(" ", b"{}"), "id attribute must be non-empty");
+    }
+
+    #[test]
+    fn relationships_of_version_1_are_an_object_with_an_action() {
+        let related = json!([{"identifiers": {"object_type_id": "1", "object_id": "acme"}}]);
+        let identify_with = |relationships: Value| {
+            identify("1", &bytes(&json!({"cio_relationships": relationships})))
+        };
+        for action in ["add_relationships", "delete_relationships"] {
+            let change = json!({"action": action, "relationships": related});
+            check(&identify_with(change), "accepted");
+        }
+        check(
+            &identify_with(related.clone()),
+            "cio_relationships must be a hash",
+        );
+        check(
+            &identify_with(json!({"action": "add", "relationships": related})),
+            "action must be one of add_relationships, delete_relationships",
+        );
+        check(
+            &identify_with(json!({"action": "add_relationships"})),
+            "relationships must be present",
+        );
+        check(
+            &identify("1", br#"{"_timestamp": "soon"}"#),
+            "_timestamp must be an integer",
+        );
     }
 
     #[test]

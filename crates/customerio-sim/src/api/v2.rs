@@ -4,10 +4,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::check;
 use super::identifier::Identifier;
-use super::operation::Operation;
+use super::object::ObjectName;
+use super::operation::{ObjectChange, Operation};
 use super::refusal::Refusal;
+use super::{check, delivery, device, link};
 
 /// The most bytes of one operation. The API says 32 KB; this is the stricter reading.
 pub(crate) const MAX_OPERATION_BYTES: usize = 32_000;
@@ -43,8 +44,8 @@ pub(crate) fn entity(body: &[u8]) -> Result<Operation, Refusal> {
     );
     match kind.as_str() {
         "person" => person(&action, entity),
-        "object" => object(&action, &entity),
-        "delivery" => delivery(&action, &entity),
+        "object" => object(&action, entity),
+        "delivery" => delivery::entity(&action, &entity),
         _ => Err(Refusal::invalid(
             "type",
             "type must be one of person, object, delivery",
@@ -88,18 +89,31 @@ fn person(action: &str, entity: Map<String, Value>) -> Result<Operation, Refusal
         "unsuppress" => Ok(Operation::Unsuppress(person)),
         "add_device" => add_device(person, entity),
         "delete_device" => {
-            let (token, _) = device(entity)?;
+            let mut entity = entity;
+            let (token, _) = device::named(&mut entity, "token")?;
             Ok(Operation::DeleteDevice { person, token })
         }
-        "add_relationships" | "delete_relationships" => relationships(&entity),
-        _ => Err(unknown_action(action)),
+        "add_relationships" => Ok(Operation::Relate {
+            person,
+            objects: link::required(&entity, link::object)?,
+        }),
+        "delete_relationships" => Ok(Operation::Unrelate {
+            person,
+            objects: link::required(&entity, link::object)?,
+        }),
+        _ => Err(Refusal::unknown_action(action)),
     }
 }
 
 fn identify(person: Identifier, mut entity: Map<String, Value>) -> Result<Operation, Refusal> {
     let attributes = check::optional_object(&mut entity, "attributes", "attributes")?;
     check::attributes(&attributes)?;
-    Ok(Operation::Identify { person, attributes })
+    check::optional_integer(&entity, "timestamp")?;
+    Ok(Operation::Identify {
+        person,
+        attributes,
+        objects: link::optional(&entity, link::object)?,
+    })
 }
 
 fn merge(entity: &Map<String, Value>) -> Result<Operation, Refusal> {
@@ -110,81 +124,37 @@ fn merge(entity: &Map<String, Value>) -> Result<Operation, Refusal> {
     })
 }
 
-fn add_device(person: Identifier, entity: Map<String, Value>) -> Result<Operation, Refusal> {
-    let (token, device) = device(entity)?;
-    check::required_string(&device, "platform")?;
+fn add_device(person: Identifier, mut entity: Map<String, Value>) -> Result<Operation, Refusal> {
+    let (token, device) = device::added(&mut entity, "token")?;
     Ok(Operation::AddDevice {
         person,
         token,
-        device: device.into(),
+        device,
     })
 }
 
-fn device(mut entity: Map<String, Value>) -> Result<(String, Map<String, Value>), Refusal> {
-    let device = check::optional_object(&mut entity, "device", "device")?;
-    let token = check::required_string(&device, "token")?;
-    Ok((token, device))
-}
-
-fn object(action: &str, entity: &Map<String, Value>) -> Result<Operation, Refusal> {
-    identifiers_present(entity)?;
-    match action {
-        "identify" | "delete" => Ok(Operation::Unkept),
-        "identify_anonymous" | "add_relationships" | "delete_relationships" => {
-            relationships(entity)
-        }
-        _ => Err(unknown_action(action)),
-    }
-}
-
-fn delivery(action: &str, entity: &Map<String, Value>) -> Result<Operation, Refusal> {
-    identifiers_present(entity)?;
-    if action != "event" {
-        return Err(unknown_action(action));
-    }
-    let name = check::required_string(entity, "name")?;
-    if ["opened", "converted", "delivered"].contains(&name.as_str()) {
-        return Ok(Operation::Unkept);
-    }
-    Err(Refusal::invalid(
-        "name",
-        "name must be one of opened, converted, delivered",
-    ))
-}
-
-fn relationships(entity: &Map<String, Value>) -> Result<Operation, Refusal> {
-    match entity.get("cio_relationships") {
-        Some(Value::Array(_)) => Ok(Operation::Unkept),
-        Some(_) => Err(Refusal::invalid(
-            "cio_relationships",
-            "cio_relationships must be an array",
-        )),
-        None => Err(Refusal::required(
-            "cio_relationships",
-            "cio_relationships must be present",
-        )),
-    }
-}
-
-fn identifiers_present(entity: &Map<String, Value>) -> Result<(), Refusal> {
-    match entity.get("identifiers") {
-        Some(Value::Object(_)) => Ok(()),
-        Some(_) => Err(Refusal::invalid(
-            "identifiers",
-            "identifiers must be a hash",
-        )),
-        None => Err(Refusal::required(
-            "identifiers",
-            "identifiers must be present",
-        )),
-    }
-}
-
-fn unknown_action(action: &str) -> Refusal {
-    Refusal::invalid(
-        "action",
-        format!("action '{action}' is not valid for this type"),
-    )
+fn object(action: &str, mut entity: Map<String, Value>) -> Result<Operation, Refusal> {
+    let object = ObjectName::in_object(entity.get("identifiers"))?;
+    let attributes = check::optional_object(&mut entity, "attributes", "attributes")?;
+    check::count(&attributes)?;
+    let change = match action {
+        "identify" => ObjectChange::Identify {
+            attributes,
+            parties: link::optional(&entity, link::person)?,
+        },
+        "identify_anonymous" => ObjectChange::Identify {
+            attributes,
+            parties: link::required(&entity, link::anonymous)?,
+        },
+        "delete" => ObjectChange::Delete,
+        "add_relationships" => ObjectChange::Identify {
+            attributes: Map::new(),
+            parties: link::required(&entity, link::person)?,
+        },
+        "delete_relationships" => ObjectChange::Unrelate(link::required(&entity, link::person)?),
+        _ => return Err(Refusal::unknown_action(action)),
+    };
+    Ok(Operation::Object { object, change })
 }
 
 #[cfg(test)]
@@ -269,11 +239,27 @@ mod tests {
     }
 
     #[test]
+    fn a_device_has_a_known_platform_and_attributes_of_strings() {
+        check_person(
+            "add_device",
+            &json!({"device": {"token": "t", "platform": "windows"}}),
+            "invalid platform",
+        );
+        check_person(
+            "add_device",
+            &json!({"device": {"token": "t", "platform": "ios", "attributes": {"push_enabled": true}}}),
+            "invalid push_enabled",
+        );
+    }
+
+    #[test]
     fn a_person_has_exactly_one_identifier() {
         let check_identifiers = |identifiers: Value, expected: &str| {
             check_person("identify", &json!({"identifiers": identifiers}), expected);
         };
-        for kind in ["id", "email", "phone", "cio_id"] {
+        check_identifiers(json!({"phone": "+15551234567"}), "accepted");
+        check_identifiers(json!({"phone": "15551234567"}), "invalid phone");
+        for kind in ["id", "email", "cio_id"] {
             check_identifiers(json!({kind: "1"}), "accepted");
             check_identifiers(json!({kind: 1}), &format!("invalid {kind}"));
             check_identifiers(json!({kind: ""}), &format!("required {kind}"));
@@ -295,6 +281,23 @@ mod tests {
         check(&object("identify"), "accepted");
         check(&object("delete"), "accepted");
         check(&object("add_relationships"), "required cio_relationships");
+        let related = |identifiers: Value| {
+            let mut object = object("add_relationships");
+            object["cio_relationships"] = json!([{"identifiers": identifiers}]);
+            object
+        };
+        check(&related(json!({"id": "1"})), "accepted");
+        check(
+            &related(json!({"phone": "+15551234567"})),
+            "invalid identifiers",
+        );
+        check(
+            &related(json!({"anonymous_id": "a"})),
+            "invalid identifiers",
+        );
+        let mut anonymous = related(json!({"anonymous_id": "a"}));
+        anonymous["action"] = json!("identify_anonymous");
+        check(&anonymous, "accepted");
         check(&object("event"), "invalid action");
         check(
             &json!({"type": "object", "action": "identify"}),

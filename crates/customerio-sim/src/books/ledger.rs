@@ -1,12 +1,14 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::busiest::Busiest;
+use super::objects::{Object, Objects};
 use super::records::{Dedupe, Event, Person};
+use super::reports::{Delivery, Form, Reports};
 use super::totals::Totals;
-use crate::api::{Identifier, Operation, Tracked};
+use crate::api::{Identifier, Link, Membership, ObjectName, Operation, Tracked};
 
 /// The books themselves.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub(crate) struct Ledger {
     people: HashMap<Identifier, Person>,
     suppressed: HashSet<Identifier>,
     events: HashMap<String, Event>,
+    objects: Objects,
+    reports: Reports,
 }
 
 impl Ledger {
@@ -29,6 +33,8 @@ impl Ledger {
             people: HashMap::new(),
             suppressed: HashSet::new(),
             events: HashMap::new(),
+            objects: Objects::default(),
+            reports: Reports::default(),
         }
     }
 
@@ -60,6 +66,27 @@ impl Ledger {
         self.events.get(id)
     }
 
+    pub(crate) fn object(&self, type_id: &str, id: &str) -> Option<&Object> {
+        self.objects.object(type_id, id)
+    }
+
+    pub(crate) fn delivery(&self, id: &str) -> Option<&Delivery> {
+        self.reports.deliveries.get(id)
+    }
+
+    pub(crate) fn form(&self, id: &str) -> Option<&Form> {
+        self.reports.forms.get(id)
+    }
+
+    pub(crate) fn segment(&self, id: u64) -> Option<&BTreeSet<String>> {
+        self.reports.segments.get(&id)
+    }
+
+    /// Makes an empty manual segment, which the Track API cannot do.
+    pub(crate) fn add_segment(&mut self, id: u64) {
+        self.reports.segments.entry(id).or_default();
+    }
+
     /// Takes an operation: it counts as accepted, whether or not it then has an effect.
     pub(crate) fn apply(&mut self, operation: Operation) {
         self.totals.accepted += 1;
@@ -71,11 +98,32 @@ impl Ledger {
             } => self.add_device(person, token, device),
             Operation::Delete(person) => self.delete(&person),
             Operation::DeleteDevice { person, token } => self.delete_device(&person, &token),
+            Operation::Delivery { id, news } => self.reports.delivery(id, news),
             Operation::Event { person, event } => self.event_received(person, event),
-            Operation::Identify { person, attributes } => self.identify(person, attributes),
+            Operation::Form { id, person, data } => {
+                self.identify(person, data.clone());
+                self.reports.submitted(id, data);
+            }
+            Operation::Identify {
+                person,
+                attributes,
+                objects,
+            } => {
+                self.relate(&person, objects);
+                self.identify(person, attributes);
+            }
             Operation::Merge { primary, secondary } => self.merge(&primary, &secondary),
+            Operation::Object { object, change } => self.objects.change(object, change),
+            Operation::Relate { person, objects } => self.relate(&person, objects),
+            Operation::Segment {
+                id,
+                people,
+                membership,
+            } => self.change_segment(id, &people, membership),
             Operation::Suppress(person) => self.suppress(person),
-            Operation::Unkept => {}
+            Operation::Unrelate { person, objects } => objects
+                .iter()
+                .for_each(|link| self.objects.unrelate(&person, &link.with)),
             Operation::Unsuppress(person) => self.unsuppress(&person),
         }
     }
@@ -90,6 +138,21 @@ impl Ledger {
             attributes
                 .into_iter()
                 .for_each(|(name, value)| person.set(name, value));
+        }
+    }
+
+    fn relate(&mut self, person: &Identifier, objects: Vec<Link<ObjectName>>) {
+        for link in objects {
+            self.objects.relate(person, link);
+        }
+    }
+
+    /// Who is unknown is ignored, as in the API.
+    fn change_segment(&mut self, id: u64, people: &[Identifier], membership: Membership) {
+        for person in people {
+            if self.people.contains_key(person) {
+                self.reports.change_segment(id, person, membership);
+            }
         }
     }
 

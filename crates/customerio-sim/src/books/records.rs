@@ -26,12 +26,7 @@ pub struct Person {
 impl Person {
     /// Sets an attribute; `null` or an empty string removes it.
     pub(super) fn set(&mut self, name: String, value: Value) {
-        let removes = value.is_null() || value.as_str() == Some("");
-        if removes {
-            self.attributes.remove(&name);
-        } else {
-            self.attributes.insert(name, value);
-        }
+        set(&mut self.attributes, name, value);
     }
 
     /// Takes over what `other` has and this person has not.
@@ -43,6 +38,16 @@ impl Person {
         for (token, device) in other.devices {
             self.devices.entry(token).or_insert(device);
         }
+    }
+}
+
+/// Sets an attribute; `null` or an empty string removes it.
+pub(super) fn set(attributes: &mut Map<String, Value>, name: String, value: Value) {
+    let removes = value.is_null() || value.as_str() == Some("");
+    if removes {
+        attributes.remove(&name);
+    } else {
+        attributes.insert(name, value);
     }
 }
 

@@ -18,6 +18,10 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/books", get(books))
         .route("/people/{identifier}", get(person))
         .route("/events/{id}", get(event))
+        .route("/objects/{type}/{id}", get(object))
+        .route("/deliveries/{id}", get(delivery))
+        .route("/forms/{id}", get(form))
+        .route("/segments/{id}", get(segment))
         .fallback(unknown)
 }
 
@@ -34,6 +38,29 @@ async fn person(State(world): State<Arc<World>>, Path(identifier): Path<String>)
 
 async fn event(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
     found(world.books(|books| books.event(&id).cloned()).as_ref())
+}
+
+async fn object(
+    State(world): State<Arc<World>>,
+    Path((type_id, id)): Path<(String, String)>,
+) -> Response {
+    found(
+        world
+            .books(|books| books.object(&type_id, &id).cloned())
+            .as_ref(),
+    )
+}
+
+async fn delivery(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
+    found(world.books(|books| books.delivery(&id).cloned()).as_ref())
+}
+
+async fn form(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
+    found(world.books(|books| books.form(&id).cloned()).as_ref())
+}
+
+async fn segment(State(world): State<Arc<World>>, Path(id): Path<u64>) -> Response {
+    found(world.books(|books| books.segment(id).cloned()).as_ref())
 }
 
 async fn unknown() -> Response {

@@ -22,6 +22,11 @@ pub(super) fn done() -> Response {
     raw(StatusCode::OK, JSON, "{}\n")
 }
 
+/// The answer of forms.
+pub(super) fn no_content() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     let body = serde_json::to_vec(body).expect("an answer of strings and numbers serializes");
     raw(status, JSON, body)

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn_with_state;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::front::front;
 use super::{inspect, reply};
-use crate::api::{Refusal, v1, v2};
+use crate::api::{Membership, Refusal, delivery, v1, v2};
 use crate::world::World;
 
 /// The API behind its front, and beside it the desk where the books are shown.
@@ -21,6 +21,7 @@ pub(crate) fn router(world: &Arc<World>) -> Router {
     let api = Router::new()
         .nest("/api/v1", v1_routes())
         .nest("/api/v2", v2_routes())
+        .route("/unsubscribe/{delivery}", post(unsubscribe))
         .fallback(not_found)
         .layer(front);
     api.nest("/_sim", inspect::routes())
@@ -40,6 +41,14 @@ fn v1_routes() -> Router<Arc<World>> {
         .route("/customers/{person}/devices/{token}", delete(delete_device))
         .route("/events", post(anonymous_event))
         .route("/merge_customers", post(merge))
+        .route("/metrics", post(metric))
+        .route("/push/events", post(push_event))
+        .route("/forms/{form}/submit", post(form))
+        .route("/segments/{segment}/add_customers", post(add_to_segment))
+        .route(
+            "/segments/{segment}/remove_customers",
+            post(remove_from_segment),
+        )
 }
 
 fn v2_routes() -> Router<Arc<World>> {
@@ -101,6 +110,64 @@ async fn event(State(world): Shared, Path(person): Path<String>, body: Bytes) ->
 
 async fn anonymous_event(State(world): Shared, body: Bytes) -> Response {
     messages(&world.take(v1::anonymous_event(&body)))
+}
+
+async fn metric(State(world): Shared, body: Bytes) -> Response {
+    one_message(&world.take(delivery::metric(&body)))
+}
+
+async fn push_event(State(world): Shared, body: Bytes) -> Response {
+    one_message(&world.take(delivery::push_event(&body)))
+}
+
+async fn unsubscribe(State(world): Shared, Path(id): Path<String>, body: Bytes) -> Response {
+    one_message(&world.take(delivery::unsubscribe(&id, &body)))
+}
+
+async fn form(State(world): Shared, Path(form): Path<String>, body: Bytes) -> Response {
+    match world.take(delivery::form(&form, &body)) {
+        Ok(()) => reply::no_content(),
+        Err(refusal) => reply::meta_errors(&refusal),
+    }
+}
+
+async fn add_to_segment(
+    State(world): Shared,
+    Path(segment): Path<u64>,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> Response {
+    change_segment(&world, segment, Membership::Added, query.as_deref(), &body)
+}
+
+async fn remove_from_segment(
+    State(world): Shared,
+    Path(segment): Path<u64>,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> Response {
+    change_segment(
+        &world,
+        segment,
+        Membership::Removed,
+        query.as_deref(),
+        &body,
+    )
+}
+
+fn change_segment(
+    world: &World,
+    segment: u64,
+    membership: Membership,
+    query: Option<&str>,
+    body: &[u8],
+) -> Response {
+    if world.books(|books| books.segment(segment).is_none()) {
+        return reply::not_found();
+    }
+    let mut pairs = query.unwrap_or_default().split('&');
+    let kind = pairs.find_map(|pair| pair.strip_prefix("id_type="));
+    messages(&world.take(delivery::segment(segment, membership, kind, body)))
 }
 
 async fn entity(State(world): Shared, body: Bytes) -> Response {

@@ -247,3 +247,101 @@ async fn the_region_names_the_simulator_itself() {
         json!({"url": "sim", "region": "us", "environment_id": 1})
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_version_1_alone_has_is_kept_in_the_books() {
+    let simulator = Simulator::builder().segment(7).build();
+    let mut client = Client::pipe(&simulator).await;
+    client.put("1").await;
+    for (path, body, status) in [
+        (
+            "/api/v1/segments/7/add_customers?id_type=id",
+            json!({"ids": ["1", "unknown"]}),
+            200,
+        ),
+        (
+            "/api/v1/segments/8/add_customers",
+            json!({"ids": ["1"]}),
+            404,
+        ),
+        (
+            "/api/v1/metrics",
+            json!({"delivery_id": "d", "metric": "clicked"}),
+            200,
+        ),
+        (
+            "/api/v1/push/events",
+            json!({"delivery_id": "d", "event": "opened", "device_id": "t"}),
+            200,
+        ),
+        ("/unsubscribe/d", json!({"unsubscribe": true}), 200),
+        (
+            "/api/v1/forms/f%2F1/submit",
+            json!({"data": {"email": "a@b.co", "name": "A"}}),
+            204,
+        ),
+    ] {
+        let answer = client.call(Method::POST, path, &body).await;
+        assert_eq!(answer.status, status, "{path}");
+    }
+    let segment = client.get("/_sim/segments/7").await;
+    assert_eq!(segment, json!(["1"]));
+    let delivery = client.get("/_sim/deliveries/d").await;
+    let metrics = json!({"clicked": 1, "opened": 1});
+    assert_eq!(delivery, json!({"metrics": metrics, "unsubscribed": true}));
+    let form = client.get("/_sim/forms/f%2F1").await;
+    assert_eq!(form, json!({"submissions": 1, "last": {"name": "A"}}));
+    assert_eq!(simulator.person("a@b.co").unwrap().attributes["name"], "A");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_the_specification_leaves_open_needs_no_credentials() {
+    let simulator = Simulator::builder().build();
+    let mut client = Client::pipe(&simulator).await;
+    for (path, status) in [
+        ("/unsubscribe/d", 400),
+        ("/api/v1/metrics", 400),
+        ("/api/v1/push/events", 400),
+        ("/api/v1/merge_customers", 401),
+        ("/api/v2/entity", 401),
+    ] {
+        let request = Request::post(path).header("host", "sim");
+        let request = request.body(Full::new(Bytes::from_static(b"{}"))).unwrap();
+        assert_eq!(client.send(request).await.unwrap().status, status, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_keep_their_people() {
+    let simulator = Simulator::builder().build();
+    let mut client = Client::pipe(&simulator).await;
+    let acme = json!({"object_type_id": "1", "object_id": "acme"});
+    let person = |action: &str| {
+        json!({"type": "person", "action": action, "identifiers": {"id": "1"},
+            "cio_relationships": [{"identifiers": acme, "relationship_attributes": {"role": "admin"}}]})
+    };
+    let anonymous = json!({"type": "object", "action": "identify_anonymous", "identifiers": acme,
+        "attributes": {"seats": 5}, "cio_relationships": [{"identifiers": {"anonymous_id": "a"}}]});
+    for body in [person("add_relationships"), anonymous] {
+        let answer = client.call(Method::POST, "/api/v2/entity", &body).await;
+        check_status(&answer, 200, &json!({}));
+    }
+    let object = client.get("/_sim/objects/1/acme").await;
+    let expected = json!({"cio_object_id": "ob1", "attributes": {"seats": 5}, "people": {"1": {"role": "admin"}},
+        "anonymous": {"a": {}}});
+    assert_eq!(object, expected);
+    let answer = client
+        .call(
+            Method::POST,
+            "/api/v2/entity",
+            &person("delete_relationships"),
+        )
+        .await;
+    check_status(&answer, 200, &json!({}));
+    assert!(simulator.object("1", "acme").unwrap().people.is_empty());
+    let delete =
+        json!({"type": "object", "action": "delete", "identifiers": {"cio_object_id": "ob1"}});
+    let answer = client.call(Method::POST, "/api/v2/entity", &delete).await;
+    check_status(&answer, 200, &json!({}));
+    assert_eq!(simulator.object("1", "acme"), None);
+}

@@ -12,7 +12,7 @@ use tower_pace::{ConcurrencyLayer, RetryLayer, RetryPolicy};
 use super::ids::FreshIds;
 use super::stack::{Layers, Stack};
 use super::transport::{http, https, hyper_client};
-use super::{BuildError, Client, Limits};
+use super::{Budget, BuildError, Client, Limits};
 use crate::{Credentials, Endpoint, InvalidInput, Region};
 
 /// Collects the settings of a [`Client`].
@@ -143,14 +143,14 @@ impl ClientBuilder {
         self,
         stack: impl FnOnce(&Endpoint, &Layers) -> Result<Stack, BuildError>,
     ) -> Result<Client, BuildError> {
-        let layers = self.layers()?;
         let endpoint = self.endpoint()?;
+        let layers = self.layers(&endpoint)?;
         let ids = Arc::new(FreshIds::from_system().map_err(BuildError::randomness)?);
         let stack = stack(&endpoint, &layers)?;
         Ok(Client::new(endpoint, layers, ids, stack))
     }
 
-    fn layers(&self) -> Result<Layers, InvalidInput> {
+    fn layers(&self, endpoint: &Endpoint) -> Result<Layers, InvalidInput> {
         if self.concurrency == 0 {
             return Err(InvalidInput::malformed(
                 "concurrency",
@@ -169,22 +169,22 @@ impl ClientBuilder {
                 Some(seed) => retry.seed(seed),
                 None => retry,
             },
-            limit: self.limits.layer(),
+            limit: self.limits.layer(Budget::Ingress, &endpoint.workspace()),
             concurrency: ConcurrencyLayer::new(self.concurrency),
             timeout: self.timeout,
             counters: Arc::default(),
         })
     }
 
-    fn endpoint(self) -> Result<Endpoint, InvalidInput> {
-        let credentials = self.credentials.ok_or_else(|| {
+    fn endpoint(&self) -> Result<Endpoint, InvalidInput> {
+        let credentials = self.credentials.clone().ok_or_else(|| {
             InvalidInput::malformed(
                 "credentials",
                 "are missing; give a site id and a Track API key",
             )
         })?;
-        match self.base_url {
-            Some(url) => Endpoint::new(&url, credentials),
+        match &self.base_url {
+            Some(url) => Endpoint::new(url, credentials),
             None => Ok(Endpoint::for_region(self.region, credentials)),
         }
     }

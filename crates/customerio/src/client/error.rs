@@ -1,4 +1,5 @@
 use std::error::Error as StdError;
+use std::time::Duration;
 use std::{fmt, io};
 
 use http::StatusCode;
@@ -20,6 +21,10 @@ enum Kind {
 }
 
 impl Error {
+    pub(super) fn not_sent(cause: Cause) -> Self {
+        Self(Kind::NotSent(cause))
+    }
+
     /// Turns the outcome of one operation into a result.
     pub(super) fn check(outcome: Outcome) -> Result<(), Self> {
         match outcome {
@@ -74,6 +79,21 @@ impl Error {
     #[must_use]
     pub fn may_have_been_applied(&self) -> bool {
         matches!(self.0, Kind::Unknown(_))
+    }
+
+    /// Returns the id that the last response gave the request, for the vendor's support.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::NotSent(cause) | Kind::Unknown(cause) => cause.request_id(),
+            Kind::Rejected(rejection) => rejection.request_id(),
+        }
+    }
+
+    /// Returns how long after it the last response wanted no further request, if it said so in seconds.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.cause().and_then(Cause::retry_after)
     }
 
     /// Returns the status of the last response, if there was one.

@@ -19,6 +19,7 @@ use tower_pace::{Attempt, was_sent};
 use super::stats::Counters;
 use super::trail::{Departure, Trail};
 use crate::response::is_of_the_api;
+use crate::v1::Success;
 
 /// How much of a response's body is kept. More fails the attempt: no answer of the API comes near it.
 const MAX_BODY: usize = 1 << 20;
@@ -67,15 +68,13 @@ where
             Some(_) => self.counters.count_retry(),
             None => self.counters.count_first(),
         }
-        if let Some(departure) = request.extensions().get::<Departure>() {
+        let extensions = request.extensions();
+        if let Some(departure) = extensions.get::<Departure>() {
             departure.mark();
         }
         ResponseFuture {
-            trail: request
-                .extensions()
-                .get::<Trail>()
-                .cloned()
-                .unwrap_or_default(),
+            trail: extensions.get::<Trail>().cloned().unwrap_or_default(),
+            success: extensions.get::<Success>().copied().unwrap_or_default(),
             counters: Arc::clone(&self.counters),
             timer: sleep(self.timeout),
             state: State::Sending {
@@ -93,6 +92,7 @@ pin_project! {
         #[pin]
         timer: Sleep,
         trail: Trail,
+        success: Success,
         counters: Arc<Counters>,
     }
 }
@@ -150,7 +150,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = match this.state.poll_whole(cx) {
-            Poll::Ready(result) => result.and_then(of_the_api),
+            Poll::Ready(result) => result.and_then(|response| of_the_api(response, *this.success)),
             Poll::Pending => {
                 ready!(this.timer.poll(cx));
                 Err(TimedOut.into())
@@ -162,8 +162,8 @@ where
 }
 
 /// Refuses a success that leaves open whether the API gave it.
-fn of_the_api(response: Response<Bytes>) -> Result<Response<Bytes>, BoxError> {
-    if is_of_the_api(&response) {
+fn of_the_api(response: Response<Bytes>, success: Success) -> Result<Response<Bytes>, BoxError> {
+    if is_of_the_api(&response, success) {
         Ok(response)
     } else {
         Err(NotOfTheApi(response).into())

@@ -11,16 +11,15 @@ use tower::{Service, ServiceExt};
 use tower_pace::concurrency::PermitBody;
 use tower_pace::was_sent;
 
+use super::disabled;
 use super::exchange::{BoxError, NotOfTheApi};
 use super::ids::FreshIds;
 use super::mask::masked;
 use super::stack::{Layers, Stack};
 use super::trail::{Departure, Trail};
 use super::{BuildError, ClientBuilder, Error, Stats};
-use crate::{
-    AnonymousEvent, Attributes, Credentials, Delivery, Endpoint, Event, Failure, Operation,
-    Outcome, Person, Region, Request, v1,
-};
+use crate::v1::{self, Account};
+use crate::{Cause, Credentials, Delivery, Endpoint, Event, Failure, Outcome, Region, Request};
 
 /// Sends operations to Customer.io.
 ///
@@ -53,6 +52,17 @@ impl Client {
             .credentials(credentials)
             .region(region)
             .build()
+    }
+
+    /// Returns a client that accepts everything and sends nothing, for a program that is to run without Customer.io.
+    ///
+    /// Nothing is paced, and the statistics count what would have been sent.
+    #[must_use]
+    pub fn disabled() -> Self {
+        let layers = Layers::disabled();
+        let stack = layers.over_nothing();
+        let ids = Arc::new(FreshIds::fixed());
+        Self::new(disabled::endpoint(), layers, ids, stack)
     }
 
     pub(super) fn new(
@@ -98,63 +108,6 @@ impl Client {
         )
     }
 
-    /// Creates a person or updates their attributes.
-    ///
-    /// # Errors
-    ///
-    /// The operation was rejected, was not sent, or its fate is unknown.
-    pub async fn identify(&self, person: &Person, attributes: &Attributes) -> Result<(), Error> {
-        self.send_one(Operation::identify(person, attributes)?)
-            .await
-    }
-
-    /// Reports what a person did. An event without an id gets a fresh one, so that it can be sent again safely.
-    ///
-    /// # Errors
-    ///
-    /// As for [`identify`](Self::identify).
-    pub async fn track(&self, person: &Person, event: &Event) -> Result<(), Error> {
-        let operation = match event.id {
-            Some(_) => Operation::event(person, event)?,
-            None => Operation::event(person, &self.with_id(event))?,
-        };
-        self.send_one(operation).await
-    }
-
-    /// Reports what somebody did who is not identified yet. An event without an id gets a fresh one.
-    ///
-    /// # Errors
-    ///
-    /// As for [`identify`](Self::identify).
-    pub async fn track_anonymous(&self, event: &AnonymousEvent) -> Result<(), Error> {
-        let request = match event.event.id {
-            Some(_) => v1::anonymous_event(event),
-            None => v1::anonymous_event(&AnonymousEvent {
-                anonymous_id: event.anonymous_id.clone(),
-                event: self.with_id(&event.event),
-            }),
-        };
-        self.send_one(request).await
-    }
-
-    /// Deletes a person and blocks their identifiers.
-    ///
-    /// # Errors
-    ///
-    /// As for [`identify`](Self::identify).
-    pub async fn suppress(&self, person: &Person) -> Result<(), Error> {
-        self.send_one(Operation::suppress(person)?).await
-    }
-
-    /// Deletes a person. A later operation about them may create them again.
-    ///
-    /// # Errors
-    ///
-    /// As for [`identify`](Self::identify).
-    pub async fn delete(&self, person: &Person) -> Result<(), Error> {
-        self.send_one(Operation::delete(person)?).await
-    }
-
     /// Sends a request and returns one outcome for each of its operations, in their order.
     ///
     /// A batch that is refused as a whole is halved until the guilty operation stands alone, and one whose answer says
@@ -186,13 +139,33 @@ impl Client {
         delivery.into_outcomes()
     }
 
-    async fn send_one(&self, request: impl Into<Request>) -> Result<(), Error> {
-        let mut outcomes = self.send(request).await;
-        Error::check(outcomes.pop().expect("one operation has one outcome"))
+    /// Asks for the account's region, and so whether the credentials and the region are right.
+    ///
+    /// # Errors
+    ///
+    /// The credentials were refused, the account is held in another region (see [`Error::region`]), or no answer came.
+    pub async fn check(&self) -> Result<Account, Error> {
+        let mut delivery = Delivery::new(v1::region());
+        let request = v1::region().to_http(&self.0.endpoint);
+        let response = self.exchange(request, &mut delivery).await;
+        let mut outcomes = delivery.into_outcomes();
+        Error::check(outcomes.pop().expect("one request has one outcome"))?;
+        let account = response.as_ref().and_then(Account::from_response);
+        let account = account.ok_or_else(|| Error::not_sent(Cause::no_account()))?;
+        match self.0.endpoint.region() {
+            Some(region) if region != account.region => {
+                Err(Error::not_sent(Cause::other_region(account.region)))
+            }
+            Some(_) | None => Ok(account),
+        }
     }
 
-    /// Sends one request with all its attempts, and tells the delivery how it ended.
-    async fn exchange(&self, mut request: http::Request<Full<Bytes>>, delivery: &mut Delivery) {
+    /// Sends one request with all its attempts, and tells the delivery how it ended. Returns the answer, if one came.
+    async fn exchange(
+        &self,
+        mut request: http::Request<Full<Bytes>>,
+        delivery: &mut Delivery,
+    ) -> Option<Response<Bytes>> {
         let trail = Trail::default();
         request.extensions_mut().insert(trail.clone());
         let result = self.0.stack.clone().oneshot(request).await;
@@ -201,13 +174,18 @@ impl Client {
         }
         match result {
             Ok(response) => {
-                delivery.answer(&masked(whole(response).await, &self.0.endpoint));
+                let response = masked(whole(response).await, &self.0.endpoint);
+                delivery.answer(&response);
+                Some(response)
             }
-            Err(error) => settle_error(error, delivery),
+            Err(error) => {
+                settle_error(error, delivery);
+                None
+            }
         }
     }
 
-    fn with_id(&self, event: &Event) -> Event {
+    pub(super) fn with_id(&self, event: &Event) -> Event {
         event.clone().id(self.0.ids.fresh(event.timestamp))
     }
 

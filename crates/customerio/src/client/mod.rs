@@ -30,6 +30,8 @@
 //! ```
 
 mod builder;
+mod calls;
+mod disabled;
 mod error;
 mod exchange;
 mod handle;
@@ -42,8 +44,10 @@ mod trail;
 mod transport;
 
 pub use builder::ClientBuilder;
+#[cfg(feature = "testing")]
+pub(crate) use disabled::ANSWER;
 pub use error::{BuildError, Error};
 pub use handle::Client;
-pub use limits::Limits;
+pub use limits::{Budget, Limits};
 pub use stats::Stats;
-pub use tower_pace::{Quota, RetryPolicy, UnsafeQuota};
+pub use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryPolicy, UnsafeQuota};

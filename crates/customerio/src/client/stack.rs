@@ -8,10 +8,12 @@ use http_body_util::Full;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder};
 use tower_pace::concurrency::PermitBody;
-use tower_pace::{ConcurrencyLayer, RateLimitLayer, RetryLayer};
+use tower_pace::{ConcurrencyLayer, RateLimitLayer, RetryLayer, RetryPolicy};
 
+use super::disabled::Nothing;
 use super::exchange::{BoxError, Exchange};
 use super::stats::Counters;
+use super::{Budget, Limits};
 
 /// The one boxed service, so that the client has a type that can be named.
 pub(super) type Stack =
@@ -28,6 +30,26 @@ pub(super) struct Layers {
 }
 
 impl Layers {
+    /// Returns layers that hold nothing back.
+    pub(super) fn disabled() -> Self {
+        Self {
+            retry: RetryLayer::new(RetryPolicy::default()),
+            limit: Limits::documented().layer(Budget::Ingress, ""),
+            concurrency: ConcurrencyLayer::new(1_000_000),
+            timeout: Duration::from_secs(10),
+            counters: Arc::default(),
+        }
+    }
+
+    /// Puts what counts over what sends nothing.
+    pub(super) fn over_nothing(&self) -> Stack {
+        let counters = Arc::clone(&self.counters);
+        let stack = ServiceBuilder::new()
+            .layer(self.concurrency.clone())
+            .service(Exchange::new(Nothing, self.timeout, counters));
+        BoxCloneSyncService::new(stack)
+    }
+
     /// Puts the layers over a transport.
     pub(super) fn over<S, B>(&self, service: S) -> Stack
     where

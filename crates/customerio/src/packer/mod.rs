@@ -21,9 +21,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod lanes;
 mod parcel;
 mod refusal;
 mod state;
+mod waiting;
 
 pub use parcel::{Parcel, Ticket};
 pub use refusal::NotQueued;

@@ -15,6 +15,8 @@ pub struct Parcel<T> {
 #[must_use = "its lanes stay closed until it is settled"]
 pub struct Ticket<T> {
     pub(super) members: Vec<(Lane, T)>,
+    /// The second lane of an operation that names two people; it goes alone.
+    pub(super) other_lane: Option<Lane>,
 }
 
 impl<T> Ticket<T> {

@@ -1,5 +1,6 @@
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
 
+use super::lanes::Lanes;
 use super::refusal::Reason;
 use super::{NotQueued, Parcel, Ticket};
 use crate::{Batch, Cause, Lane, Operation, Outcome};
@@ -15,24 +16,18 @@ const MAX_STOPPED: usize = 100_000;
 
 /// Keeps operations waiting, and gives them out in requests.
 ///
+/// An operation that names two people waits for both lanes and holds both while it is in flight.
+///
 /// A lane of which one operation ended [`Outcome::Unknown`] is stopped: what waits in it comes out as not sent, and
 /// nothing more is taken for it. After 100,000 stopped lanes nothing more is taken for any, so that memory stays
 /// bounded.
 #[derive(Debug)]
 pub struct Packer<T> {
-    lanes: HashMap<Lane, Waiting<T>>,
-    /// Lanes that have something to give and nothing in flight, the one that waits longest first.
-    ready: VecDeque<Lane>,
+    lanes: Lanes<T>,
     stopped: HashSet<Lane>,
     max_items: usize,
     len: usize,
     bytes: usize,
-}
-
-#[derive(Debug)]
-struct Waiting<T> {
-    items: VecDeque<(Operation, T)>,
-    in_flight: bool,
 }
 
 impl<T> Packer<T> {
@@ -42,8 +37,7 @@ impl<T> Packer<T> {
     #[must_use]
     pub fn new(max_items: usize) -> Self {
         Self {
-            lanes: HashMap::new(),
-            ready: VecDeque::new(),
+            lanes: Lanes::new(),
             stopped: HashSet::new(),
             max_items: max_items.max(1),
             len: 0,
@@ -57,8 +51,8 @@ impl<T> Packer<T> {
     ///
     /// The packer is full, or the lane is stopped. The error hands operation and tag back.
     pub fn push(&mut self, operation: Operation, tag: T) -> Result<(), NotQueued<T>> {
-        let lane = operation.lane();
-        if self.is_stopped(lane) {
+        let (lane, other) = (operation.lane(), operation.other_lane());
+        if self.is_stopped(lane) || other.is_some_and(|other| self.is_stopped(other)) {
             return Err(NotQueued {
                 operation,
                 tag,
@@ -74,11 +68,7 @@ impl<T> Packer<T> {
         }
         self.len += 1;
         self.bytes += operation.size();
-        let waiting = self.lanes.entry(lane).or_insert_with(Waiting::new);
-        if waiting.is_idle() {
-            self.ready.push_back(lane);
-        }
-        waiting.items.push_back((operation, tag));
+        self.lanes.push(operation, tag);
         Ok(())
     }
 
@@ -86,33 +76,39 @@ impl<T> Packer<T> {
     ///
     /// It takes what is there: to get full batches, push until [`is_full`](Self::is_full) first.
     pub fn next_parcel(&mut self) -> Option<Parcel<T>> {
-        let first = *self.ready.front()?;
-        if self.max_items == 1 || self.head(first).goes_alone() {
-            return Some(self.single(first));
+        let (lane, operation) = self.lanes.next()?;
+        if self.max_items == 1 || operation.goes_alone() {
+            return Some(self.single(lane));
         }
         Some(self.batch())
     }
 
     fn single(&mut self, lane: Lane) -> Parcel<T> {
-        self.ready.pop_front();
+        self.lanes.close_next();
         let (operation, tag) = self.take(lane);
+        let ticket = Ticket {
+            members: vec![(lane, tag)],
+            other_lane: operation.other_lane(),
+        };
         Parcel {
             request: operation.into(),
-            ticket: Ticket {
-                members: vec![(lane, tag)],
-            },
+            ticket,
         }
     }
 
     fn batch(&mut self) -> Parcel<T> {
         let mut batch = Batch::with_capacity(self.max_items);
         let mut members = Vec::new();
-        while let Some(&lane) = self.ready.front() {
-            if !self.fits(lane, &batch) {
+        while let Some((lane, operation)) = self.lanes.next() {
+            if !fits(operation, &batch) {
                 break;
             }
-            self.ready.pop_front();
-            while self.fits(lane, &batch) {
+            self.lanes.close_next();
+            while self
+                .lanes
+                .operation(lane)
+                .is_some_and(|operation| fits(operation, &batch))
+            {
                 let (operation, tag) = self.take(lane);
                 batch.push(operation).expect("it fits");
                 members.push((lane, tag));
@@ -120,30 +116,15 @@ impl<T> Packer<T> {
         }
         Parcel {
             request: batch.into(),
-            ticket: Ticket { members },
+            ticket: Ticket {
+                members,
+                other_lane: None,
+            },
         }
     }
 
-    /// Returns whether the lane's head may join the batch.
-    fn fits(&self, lane: Lane, batch: &Batch) -> bool {
-        let head = self.lanes[&lane].items.front();
-        head.is_some_and(|(operation, _)| {
-            !operation.goes_alone() && batch.has_room(operation.size())
-        })
-    }
-
-    fn head(&self, lane: Lane) -> &Operation {
-        &self.lanes[&lane]
-            .items
-            .front()
-            .expect("a ready lane has a head")
-            .0
-    }
-
     fn take(&mut self, lane: Lane) -> (Operation, T) {
-        let waiting = self.lanes.get_mut(&lane).expect("a ready lane exists");
-        waiting.in_flight = true;
-        let (operation, tag) = waiting.items.pop_front().expect("a ready lane has a head");
+        let (operation, tag) = self.lanes.take(lane);
         self.len -= 1;
         self.bytes -= operation.size();
         (operation, tag)
@@ -164,10 +145,12 @@ impl<T> Packer<T> {
             "one outcome for each operation"
         );
         let mut settled = Vec::with_capacity(outcomes.len());
-        let mut lanes = Vec::with_capacity(outcomes.len());
+        let mut lanes = Vec::with_capacity(outcomes.len() + 1);
+        lanes.extend(ticket.other_lane);
         for ((lane, tag), outcome) in ticket.members.into_iter().zip(outcomes) {
             if outcome.is_unknown() {
                 self.stopped.insert(lane);
+                self.stopped.extend(ticket.other_lane);
             }
             lanes.push(lane);
             settled.push((tag, outcome));
@@ -178,28 +161,15 @@ impl<T> Packer<T> {
         settled
     }
 
-    /// Makes a lane ready again, or forgets it. A lane that was opened already is left as it is.
+    /// Makes a lane ready again, or gives out what waited in it if it is stopped.
     fn open(&mut self, lane: Lane, settled: &mut Vec<(T, Outcome)>) {
-        let stopped = self.stopped.contains(&lane);
-        let Some(waiting) = self
-            .lanes
-            .get_mut(&lane)
-            .filter(|waiting| waiting.in_flight)
-        else {
-            return;
-        };
-        waiting.in_flight = false;
-        if stopped {
-            for (operation, tag) in waiting.items.drain(..) {
-                self.len -= 1;
-                self.bytes -= operation.size();
-                settled.push((tag, Outcome::NotSent(Cause::follows_unknown())));
-            }
+        if !self.stopped.contains(&lane) {
+            return self.lanes.open(lane);
         }
-        if waiting.items.is_empty() {
-            self.lanes.remove(&lane);
-        } else {
-            self.ready.push_back(lane);
+        for (operation, tag) in self.lanes.drain(lane) {
+            self.len -= 1;
+            self.bytes -= operation.size();
+            settled.push((tag, Outcome::NotSent(Cause::follows_unknown())));
         }
     }
 
@@ -227,15 +197,7 @@ impl<T> Packer<T> {
     }
 }
 
-impl<T> Waiting<T> {
-    const fn new() -> Self {
-        Self {
-            items: VecDeque::new(),
-            in_flight: false,
-        }
-    }
-
-    fn is_idle(&self) -> bool {
-        self.items.is_empty() && !self.in_flight
-    }
+/// Returns whether an operation may join the batch.
+fn fits(operation: &Operation, batch: &Batch) -> bool {
+    !operation.goes_alone() && batch.has_room(operation.size())
 }

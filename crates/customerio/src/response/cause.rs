@@ -1,9 +1,12 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Response, StatusCode};
 
+use super::header::{request_id, retry_after};
 use crate::Region;
 
 /// Says why an operation was not sent, or why its fate is unknown.
@@ -15,6 +18,8 @@ pub struct Cause(Arc<Inner>);
 struct Inner {
     kind: Kind,
     status: Option<StatusCode>,
+    request_id: Option<Box<str>>,
+    retry_after: Option<Duration>,
     /// What the server said: bounded and escaped.
     words: String,
     source: Option<Box<dyn Error + Send + Sync>>,
@@ -25,6 +30,8 @@ impl Inner {
         Self {
             kind,
             status: None,
+            request_id: None,
+            retry_after: None,
             words: String::new(),
             source: None,
         }
@@ -68,9 +75,23 @@ impl Cause {
         Self(Arc::new(Inner::of(Kind::Stopped)))
     }
 
-    pub(crate) fn answered(kind: Kind, status: StatusCode, words: String) -> Self {
+    /// Says that the answer to a question about the account does not tell.
+    #[cfg(feature = "client")]
+    pub(crate) fn no_account() -> Self {
+        Self(Arc::new(Inner::of(Kind::NotJson)))
+    }
+
+    /// Says that the account is held elsewhere than the request went to.
+    #[cfg(feature = "client")]
+    pub(crate) fn other_region(region: Region) -> Self {
+        Self(Arc::new(Inner::of(Kind::Redirected(Some(region)))))
+    }
+
+    pub(crate) fn answered(kind: Kind, response: &Response<Bytes>, words: String) -> Self {
         Self(Arc::new(Inner {
-            status: Some(status),
+            status: Some(response.status()),
+            request_id: request_id(response.headers()),
+            retry_after: retry_after(response.headers()),
             words,
             ..Inner::of(kind)
         }))
@@ -107,6 +128,20 @@ impl Cause {
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status
+    }
+
+    /// Returns the id that the response gave the request (`X-Request-Id`), for the vendor's support: at most 100 bytes.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
+
+    /// Returns how long after it the last response wants no further request, if it says so in seconds.
+    ///
+    /// A 429 without it may be a daily quota: trying again soon will not help.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
     }
 }
 

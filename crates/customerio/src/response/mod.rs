@@ -2,6 +2,7 @@
 
 mod body;
 mod cause;
+mod header;
 mod outcome;
 mod reading;
 

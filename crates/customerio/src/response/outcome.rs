@@ -1,9 +1,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Response, StatusCode};
 
 use super::Cause;
+use super::header::request_id;
 use crate::InvalidInput;
 
 /// Says how one operation ended.
@@ -51,13 +53,15 @@ impl From<InvalidInput> for Outcome {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rejection {
     status: Option<StatusCode>,
+    request_id: Option<Arc<str>>,
     reason: Arc<str>,
 }
 
 impl Rejection {
-    pub(crate) fn new(status: StatusCode, reason: &str) -> Self {
+    pub(crate) fn new(response: &Response<Bytes>, reason: &str) -> Self {
         Self {
-            status: Some(status),
+            status: Some(response.status()),
+            request_id: request_id(response.headers()).map(Arc::from),
             reason: reason.into(),
         }
     }
@@ -73,12 +77,19 @@ impl Rejection {
     pub fn status(&self) -> Option<StatusCode> {
         self.status
     }
+
+    /// Returns the id that the response gave the request, as [`Cause::request_id`] does.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
 }
 
 impl From<InvalidInput> for Rejection {
     fn from(input: InvalidInput) -> Self {
         Self {
             status: None,
+            request_id: None,
             reason: input.to_string().into(),
         }
     }

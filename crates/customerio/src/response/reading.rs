@@ -1,11 +1,12 @@
 use bytes::Bytes;
-use http::{Response, StatusCode, Uri, header};
+use http::{Response, Uri, header};
 use serde_json::{Map, Value};
 
 use super::body::{object, words};
 use super::cause::Kind;
 use super::{Cause, Rejection};
 use crate::Region;
+use crate::v1::Success;
 
 /// What one response says of the request as a whole.
 #[derive(Debug)]
@@ -17,18 +18,17 @@ pub(crate) enum Reading {
     NotSent(Cause),
 }
 
-pub(crate) fn read(response: &Response<Bytes>) -> Reading {
+pub(crate) fn read(response: &Response<Bytes>, success: Success) -> Reading {
     let (status, body) = (response.status(), response.body());
-    let cause = |kind| Cause::answered(kind, status, words(body));
+    let cause = |kind| Cause::answered(kind, response, words(body));
     match status.as_u16() {
-        200..=299 => {
-            object(body).map_or_else(|| Reading::Unknown(not_json(status)), Reading::Answered)
-        }
+        200..=299 => answer(body, success)
+            .map_or_else(|| Reading::Unknown(not_json(response)), Reading::Answered),
         300..=399 => Reading::NotSent(cause(Kind::Redirected(region(response)))),
         401 | 403 => Reading::NotSent(cause(Kind::Credentials)),
         408 => Reading::Unknown(cause(Kind::Status)),
         425 | 429 => Reading::NotSent(cause(Kind::Throttled)),
-        400..=499 => Reading::Rejected(Rejection::new(status, &words(body))),
+        400..=499 => Reading::Rejected(Rejection::new(response, &words(body))),
         _ => Reading::Unknown(cause(Kind::Status)),
     }
 }
@@ -37,14 +37,25 @@ pub(crate) fn read(response: &Response<Bytes>) -> Reading {
 ///
 /// A 207 always can: what it leaves open is resolved by resending one by one.
 #[cfg(feature = "client")]
-pub(crate) fn is_of_the_api(response: &Response<Bytes>) -> bool {
+pub(crate) fn is_of_the_api(response: &Response<Bytes>, success: Success) -> bool {
     let status = response.status();
-    !status.is_success() || status == StatusCode::MULTI_STATUS || object(response.body()).is_some()
+    !status.is_success()
+        || status == http::StatusCode::MULTI_STATUS
+        || answer(response.body(), success).is_some()
+}
+
+/// Returns what a success says, or nothing if it is not of the form that the API gives it.
+fn answer(body: &[u8], success: Success) -> Option<Map<String, Value>> {
+    let may_be_empty = success == Success::ObjectOrNothing;
+    if may_be_empty && body.trim_ascii().is_empty() {
+        return Some(Map::new());
+    }
+    object(body)
 }
 
 /// Leaves out the body: a login page says nothing to the reader, and may name who logs in.
-fn not_json(status: StatusCode) -> Cause {
-    Cause::answered(Kind::NotJson, status, String::new())
+pub(crate) fn not_json(response: &Response<Bytes>) -> Cause {
+    Cause::answered(Kind::NotJson, response, String::new())
 }
 
 fn region(response: &Response<Bytes>) -> Option<Region> {

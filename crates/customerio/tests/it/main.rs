@@ -6,12 +6,22 @@ mod delivery;
 #[cfg(feature = "client")]
 mod departure;
 mod golden;
+mod golden_v1;
+mod golden_v2;
 #[cfg(feature = "client")]
 mod hyper_pipe;
 #[cfg(feature = "client")]
 mod mask;
 mod packer;
+mod recorded;
 #[cfg(feature = "client")]
 mod script;
 mod secrets;
+mod shapes;
+#[cfg(feature = "client")]
+mod simulated;
 mod support;
+#[cfg(feature = "testing")]
+mod testing;
+mod traps;
+mod validation;

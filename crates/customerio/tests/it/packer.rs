@@ -11,22 +11,32 @@ use crate::support::{identify, person};
 /// What a caller does.
 #[derive(Clone, Debug)]
 enum Step {
-    Push {
-        lane: u8,
-        alone: bool,
-        values: usize,
-    },
+    Push { lane: u8, kind: What, values: usize },
     Next,
-    Settle {
-        which: usize,
-        unknown: bool,
-    },
+    Settle { which: usize, unknown: bool },
+}
+
+/// What is pushed.
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Shared,
+    Alone,
+    /// A merge with the person of this lane.
+    Merge(u8),
+}
+
+fn what() -> impl Strategy<Value = What> {
+    prop_oneof![
+        8 => Just(What::Shared),
+        1 => Just(What::Alone),
+        1 => (0..12_u8).prop_map(What::Merge),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => (0..12_u8, prop::bool::weighted(0.1), prop_oneof![9 => Just(0), 1 => Just(30_usize)])
-            .prop_map(|(lane, alone, values)| Step::Push { lane, alone, values }),
+        6 => (0..12_u8, what(), prop_oneof![9 => Just(0), 1 => Just(30_usize)])
+            .prop_map(|(lane, kind, values)| Step::Push { lane, kind, values }),
         2 => Just(Step::Next),
         2 => (any::<usize>(), prop::bool::weighted(0.1))
             .prop_map(|(which, unknown)| Step::Settle { which, unknown }),
@@ -37,8 +47,8 @@ fn step() -> impl Strategy<Value = Step> {
 struct Model {
     packer: Packer<usize>,
     max_items: usize,
-    /// The lane of each pushed operation; its tag is the position.
-    pushed: Vec<Lane>,
+    /// The lanes of each pushed operation; its tag is the position.
+    pushed: Vec<Vec<Lane>>,
     in_flight: Vec<Parcel<usize>>,
     /// The last tag that left, by lane.
     left: HashMap<Lane, usize>,
@@ -61,11 +71,7 @@ impl Model {
 
     fn step(&mut self, step: &Step) {
         match *step {
-            Step::Push {
-                lane,
-                alone,
-                values,
-            } => self.push(lane, alone, values),
+            Step::Push { lane, kind, values } => self.push(lane, kind, values),
             Step::Next => {
                 self.next();
             }
@@ -76,17 +82,21 @@ impl Model {
         }
     }
 
-    fn push(&mut self, lane: u8, alone: bool, values: usize) {
-        let operation = operation(lane, alone, values);
-        let lane = operation.lane();
+    fn push(&mut self, lane: u8, kind: What, values: usize) {
+        let operation = operation(lane, kind, values);
+        let lanes: Vec<_> = [Some(operation.lane()), operation.other_lane()]
+            .into_iter()
+            .flatten()
+            .collect();
+        let stopped = lanes.iter().any(|lane| self.stopped.contains(lane));
         let full = self.packer.is_full();
         match self.packer.push(operation, self.pushed.len()) {
             Ok(()) => {
-                assert!(!full && !self.stopped.contains(&lane));
-                self.pushed.push(lane);
+                assert!(!full && !stopped);
+                self.pushed.push(lanes);
             }
             Err(refused) if refused.is_full() => assert!(full),
-            Err(_) => assert!(self.stopped.contains(&lane)),
+            Err(_) => assert!(stopped),
         }
     }
 
@@ -107,15 +117,18 @@ impl Model {
             "a lane is in flight twice"
         );
         for &tag in parcel.ticket.tags() {
-            let before = self.left.insert(self.pushed[tag], tag);
-            assert!(before < Some(tag), "{tag} left after {before:?}");
+            for &lane in &self.pushed[tag] {
+                let before = self.left.insert(lane, tag);
+                assert!(before < Some(tag), "{tag} left after {before:?}");
+            }
         }
         self.in_flight.push(parcel);
         true
     }
 
     fn lanes(&self, parcel: &Parcel<usize>) -> HashSet<Lane> {
-        parcel.ticket.tags().map(|&tag| self.pushed[tag]).collect()
+        let tags = parcel.ticket.tags();
+        tags.flat_map(|&tag| self.pushed[tag].clone()).collect()
     }
 
     fn settle(&mut self, which: usize, unknown: bool) {
@@ -134,7 +147,7 @@ impl Model {
             }
         }
         if unknown {
-            self.stopped.insert(self.pushed[of_parcel[0]]);
+            self.stopped.extend(&self.pushed[of_parcel[0]]);
         }
     }
 
@@ -154,16 +167,21 @@ impl Model {
 }
 
 /// Makes an operation with so many values of nearly a thousand bytes.
-fn operation(lane: u8, alone: bool, values: usize) -> Operation {
-    let person = person(&lane.to_string());
-    if alone {
-        return Operation::delete(&person).unwrap();
+fn operation(lane: u8, kind: What, values: usize) -> Operation {
+    let person = |lane: u8| person(&lane.to_string());
+    let of_lane = person(lane);
+    match kind {
+        What::Alone => return Operation::delete(&of_lane).unwrap(),
+        What::Merge(other) if other != lane => {
+            return Operation::merge(&of_lane, &person(other)).unwrap();
+        }
+        What::Merge(_) | What::Shared => {}
     }
     let mut attributes = Attributes::new();
     for n in 0..values {
         attributes.insert(format!("a{n}"), "x".repeat(900)).unwrap();
     }
-    Operation::identify(&person, &attributes).unwrap()
+    Operation::identify(&of_lane, &attributes).unwrap()
 }
 
 proptest! {
@@ -222,6 +240,29 @@ fn what_goes_alone_is_a_request_of_its_own() {
     );
     let _ = packer.settle(alone.ticket, vec![Outcome::Accepted]);
     assert_eq!(packed(&mut packer), [2]);
+}
+
+#[test]
+fn a_merge_waits_for_both_lanes_and_holds_both() {
+    let merge = Operation::merge(&person("a"), &person("b")).unwrap();
+    let mut packer = filled(1, [identify("b"), merge, identify("b")]);
+    packer.push(identify("a"), 3).unwrap();
+    let before = packer.next_parcel().unwrap();
+    assert!(packer.next_parcel().is_none(), "the merge waits for `b`");
+    let _ = packer.settle(before.ticket, vec![Outcome::Accepted]);
+    let merge = packer.next_parcel().unwrap();
+    assert_eq!(merge.ticket.tags().copied().collect::<Vec<_>>(), [1]);
+    assert!(
+        packer.next_parcel().is_none(),
+        "the merge holds `a` and `b`"
+    );
+    let settled = packer.settle(merge.ticket, vec![Outcome::Unknown(Cause::stopped())]);
+    let tags: Vec<_> = settled.iter().map(|(tag, _)| *tag).collect();
+    assert_eq!(
+        tags,
+        [1, 2, 3],
+        "what waits behind it in both lanes is not sent"
+    );
 }
 
 #[test]

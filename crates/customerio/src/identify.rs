@@ -1,0 +1,98 @@
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::{Attributes, Object, Person, Relationship, Timestamp};
+
+/// Collects what one identify says beyond attributes: order, subscriptions, relationships, and whether it may create.
+///
+/// [`Operation::identify_with`](crate::Operation::identify_with) and [`v1::identify_with`](crate::v1::identify_with)
+/// send it. `Debug` shows the names of attributes and no value.
+///
+/// ```
+/// use customerio::{Attributes, Identify, Operation, Person};
+/// let identify = Identify::new(Person::id("u1")?, Attributes::new()).update_only().unsubscribe_topic(3);
+/// let operation = Operation::identify_with(&identify)?;
+/// assert!(operation.json().ends_with(
+///     br#""attributes":{"_update":true,"cio_subscription_preferences.topics.topic_3":false}}"#,
+/// ));
+/// # Ok::<(), customerio::InvalidInput>(())
+/// ```
+#[derive(Clone, PartialEq)]
+#[must_use]
+pub struct Identify {
+    pub(crate) person: Person,
+    pub(crate) attributes: Attributes,
+    pub(crate) timestamp: Option<Timestamp>,
+    pub(crate) relationships: Vec<Relationship<Object>>,
+}
+
+impl Identify {
+    /// Starts with who and what.
+    pub fn new(person: Person, attributes: Attributes) -> Self {
+        Self {
+            person,
+            attributes,
+            timestamp: None,
+            relationships: Vec::new(),
+        }
+    }
+
+    /// Never creates the person: an update that arrives after a deletion is then accepted and dropped.
+    pub fn update_only(self) -> Self {
+        self.with("_update", true)
+    }
+
+    /// Sets the moment of the change, by which the server orders changes that overtake each other on the way.
+    pub fn timestamp(mut self, moment: Timestamp) -> Self {
+        self.timestamp = Some(moment);
+        self
+    }
+
+    /// Unsubscribes the person from everything.
+    pub fn unsubscribe(self) -> Self {
+        self.with("unsubscribed", true)
+    }
+
+    /// Takes the unsubscription from everything back.
+    pub fn resubscribe(self) -> Self {
+        self.with("unsubscribed", false)
+    }
+
+    /// Subscribes the person to one topic, and leaves the others as they are.
+    pub fn subscribe_topic(self, topic: u32) -> Self {
+        self.with(topic_name(topic), true)
+    }
+
+    /// Unsubscribes the person from one topic, and leaves the others as they are.
+    pub fn unsubscribe_topic(self, topic: u32) -> Self {
+        self.with(topic_name(topic), false)
+    }
+
+    /// Relates the person to one more object.
+    pub fn relationship(mut self, relationship: Relationship<Object>) -> Self {
+        self.relationships.push(relationship);
+        self
+    }
+
+    fn with(mut self, name: impl Into<String>, value: bool) -> Self {
+        self.attributes.set(name.into(), Value::Bool(value));
+        self
+    }
+}
+
+/// Returns the dotted name that changes one topic; the nested form would replace all.
+fn topic_name(topic: u32) -> String {
+    format!("cio_subscription_preferences.topics.topic_{topic}")
+}
+
+impl fmt::Debug for Identify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identify")
+            .field("person", &self.person)
+            .field("attributes", &self.attributes)
+            .field("timestamp", &self.timestamp)
+            .field("relationships", &self.relationships.len())
+            .finish()
+    }
+}

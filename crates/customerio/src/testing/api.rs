@@ -1,0 +1,84 @@
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use tower::Service;
+
+use super::{Call, Calls, Reply};
+use crate::{Client, Credentials};
+
+/// Seeds the waits between attempts, so that a test sees the same ones each time.
+const SEED: u64 = 0;
+
+/// Returns a client whose every request is accepted, and what shows its requests.
+#[must_use]
+pub fn recorded() -> (Client, Calls) {
+    scripted([])
+}
+
+/// Returns a client that is answered by `replies`, in order, and then accepted for ever.
+///
+/// Each attempt takes one reply: an operation that may be sent again meets the next one.
+#[must_use]
+pub fn scripted(replies: impl IntoIterator<Item = Reply>) -> (Client, Calls) {
+    let calls = Calls::default();
+    let api = Api {
+        calls: calls.clone(),
+        replies: Arc::new(Mutex::new(replies.into_iter().collect())),
+    };
+    let credentials = Credentials::new("test", "test").expect("neither is empty");
+    let client = Client::builder()
+        .credentials(credentials)
+        .jitter_seed(SEED)
+        .build_with(api)
+        .expect("the settings are in order");
+    (client, calls)
+}
+
+/// Stands for the API.
+#[derive(Clone, Debug)]
+struct Api {
+    calls: Calls,
+    replies: Arc<Mutex<VecDeque<Reply>>>,
+}
+
+impl Api {
+    async fn answer(self, request: Request<Full<Bytes>>) -> io::Result<Response<Full<Bytes>>> {
+        let (head, body) = request.into_parts();
+        let Ok(body) = body.collect().await;
+        self.calls.record(Call {
+            method: head.method,
+            path: head
+                .uri
+                .path_and_query()
+                .map_or_else(String::new, ToString::to_string),
+            body: body.to_bytes(),
+        });
+        self.next().play()
+    }
+
+    fn next(&self) -> Reply {
+        let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
+        replies.pop_front().unwrap_or_else(Reply::accepted)
+    }
+}
+
+impl Service<Request<Full<Bytes>>> for Api {
+    type Response = Response<Full<Bytes>>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+        Box::pin(self.clone().answer(request))
+    }
+}

@@ -1,0 +1,83 @@
+use serde::Serialize;
+
+use super::call::{Call, Success};
+use crate::device::check_token;
+use crate::operation::{check_delivery_id, to_bytes};
+use crate::person::{check_segment, encode};
+use crate::{InvalidInput, Metric, PushEvent, Request, Timestamp};
+
+/// Reports what became of a delivery. It is not replayed after an ambiguous failure: whether a repetition counts twice
+/// is not documented.
+#[must_use]
+pub fn metric(metric: &Metric) -> Request {
+    let body = to_bytes(metric);
+    Call::post("/api/v1/metrics".to_owned(), body)
+        .repeats()
+        .into()
+}
+
+/// Reports what became of a push notification on a device, in the older form.
+///
+/// # Errors
+///
+/// The delivery id or the token is empty or too long.
+pub fn push_event(
+    delivery_id: &str,
+    event: PushEvent,
+    device_token: &str,
+    moment: Timestamp,
+) -> Result<Request, InvalidInput> {
+    check_delivery_id(delivery_id)?;
+    check_token(device_token)?;
+    let body = PushBody {
+        delivery_id,
+        event: event.name(),
+        device_id: device_token,
+        timestamp: moment,
+    };
+    let call = Call::post("/api/v1/push/events".to_owned(), to_bytes(&body));
+    Ok(call.repeats().into())
+}
+
+#[derive(Serialize)]
+struct PushBody<'a> {
+    delivery_id: &'a str,
+    event: &'static str,
+    device_id: &'a str,
+    timestamp: Timestamp,
+}
+
+/// Unsubscribes whoever got a delivery, as the link in an email does.
+///
+/// # Errors
+///
+/// The delivery id is empty, `.`, `..` or too long.
+pub fn unsubscribe(delivery_id: &str) -> Result<Request, InvalidInput> {
+    subscription(delivery_id, true)
+}
+
+/// Takes an [`unsubscribe`] back.
+///
+/// # Errors
+///
+/// As for [`unsubscribe`].
+pub fn resubscribe(delivery_id: &str) -> Result<Request, InvalidInput> {
+    subscription(delivery_id, false)
+}
+
+/// This one path stands at the root of the host, not under `/api/v1`.
+fn subscription(delivery_id: &str, unsubscribe: bool) -> Result<Request, InvalidInput> {
+    check_delivery_id(delivery_id)?;
+    check_segment("delivery id", delivery_id)?;
+    let path = format!("/unsubscribe/{}", encode(delivery_id));
+    let call = Call {
+        success: Success::ObjectOrNothing,
+        ..Call::post(path, to_bytes(&Subscription { unsubscribe }))
+    };
+    Ok(call.into())
+}
+
+#[derive(Serialize)]
+struct Subscription {
+    unsubscribe: bool,
+}

@@ -1,0 +1,106 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::call::{Call, Success};
+use crate::error::check_length;
+use crate::operation::to_bytes;
+use crate::person::{check_segment, encode};
+use crate::{InvalidInput, Person, Request};
+
+/// The documented limit of an attribute's name, in bytes; a form's fields become attributes.
+const MAX_NAME: usize = 150;
+
+/// Holds the names that the API keeps for itself, and those that identify the person.
+const RESERVED: [&str; 7] = [
+    "email",
+    "form_id",
+    "form_name",
+    "form_type",
+    "form_url",
+    "form_url_param",
+    "id",
+];
+
+/// Holds what somebody wrote into a form: strings only.
+///
+/// `Debug` shows the names of the fields and no value.
+///
+/// ```
+/// use customerio::{Person, v1};
+/// let form = v1::Form::new(&Person::email("a@b.co")?)?.field("first_name", "Ada")?;
+/// assert_eq!(v1::submit_form("newsletter", &form)?.path(), "/api/v1/forms/newsletter/submit");
+/// # Ok::<(), customerio::InvalidInput>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[must_use]
+pub struct Form {
+    data: BTreeMap<String, String>,
+}
+
+impl Form {
+    /// Says who submits the form: by id or by email, as the API wants.
+    ///
+    /// # Errors
+    ///
+    /// The person is named by another kind of identifier.
+    pub fn new(person: &Person) -> Result<Self, InvalidInput> {
+        if !matches!(person.key(), "email" | "id") {
+            return Err(InvalidInput::malformed(
+                "form's person",
+                "is not named by email or id, and a form takes nothing else; use one of them",
+            ));
+        }
+        Ok(Self {
+            data: BTreeMap::from([(person.key().to_owned(), person.bare().to_owned())]),
+        })
+    }
+
+    /// Sets the value of a field.
+    ///
+    /// # Errors
+    ///
+    /// The name is empty, takes more than 150 bytes, or is one that the API keeps for itself.
+    pub fn field(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> Result<Self, InvalidInput> {
+        let name = name.into();
+        check_length("form field's name", &name, MAX_NAME)?;
+        if RESERVED.contains(&name.as_str()) {
+            return Err(InvalidInput::malformed(
+                "form field's name",
+                "is one that the API keeps for itself; use another",
+            ));
+        }
+        self.data.insert(name, value.into());
+        Ok(self)
+    }
+}
+
+impl fmt::Debug for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Form")?;
+        f.debug_set().entries(self.data.keys()).finish()
+    }
+}
+
+/// Submits a form. A form that the workspace does not know is created, so mind the spelling of `form_id`.
+///
+/// It is not replayed after an ambiguous failure, because a submission can start a campaign.
+///
+/// # Errors
+///
+/// The `form_id` is empty, `.`, `..` or takes more than 150 bytes.
+pub fn submit_form(form_id: &str, form: &Form) -> Result<Request, InvalidInput> {
+    check_length("form id", form_id, MAX_NAME)?;
+    check_segment("form id", form_id)?;
+    let path = format!("/api/v1/forms/{}/submit", encode(form_id));
+    let call = Call {
+        success: Success::ObjectOrNothing,
+        ..Call::post(path, to_bytes(form))
+    };
+    Ok(call.repeats().into())
+}

@@ -1,0 +1,154 @@
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::Call;
+use super::relationships::Relationships;
+use crate::device::{DeviceBody, check_token};
+use crate::event::EventBody;
+use crate::operation::to_bytes;
+use crate::person::{check_segment, encode};
+use crate::{AnonymousEvent, Attributes, Device, Event, Identify, InvalidInput, Person, Request};
+
+/// The body of a request that says all by its path.
+const NOTHING: Bytes = Bytes::from_static(b"{}");
+
+/// Creates a person or updates their attributes.
+///
+/// # Errors
+///
+/// The id has the shape of another kind, there are more than 300 attributes, or a value takes more than 1,000 bytes.
+pub fn identify(person: &Person, attributes: &Attributes) -> Result<Request, InvalidInput> {
+    attributes.check_person()?;
+    Ok(Call::put(path(person, "")?, to_bytes(attributes)).into())
+}
+
+/// Creates or updates a person as `identify` says. Version 1 carries the moment as the attribute `_timestamp`.
+///
+/// # Errors
+///
+/// As for [`identify`](self::identify()).
+pub fn identify_with(identify: &Identify) -> Result<Request, InvalidInput> {
+    identify.attributes.check_person()?;
+    let mut body = identify.attributes.clone();
+    if let Some(moment) = identify.timestamp {
+        body.set("_timestamp".to_owned(), moment.seconds().into());
+    }
+    if !identify.relationships.is_empty() {
+        let added = Relationships::added(&identify.relationships);
+        body.set("cio_relationships".to_owned(), added.to_value());
+    }
+    Ok(Call::put(path(&identify.person, "")?, to_bytes(&body)).into())
+}
+
+/// Reports what a person did, or which page or screen they saw. Without an id the event is not replayed after an
+/// ambiguous failure.
+///
+/// # Errors
+///
+/// The id has the shape of another kind, or the event's data takes more than 100,000 bytes.
+pub fn event(person: &Person, event: &Event) -> Result<Request, InvalidInput> {
+    event.check_v1()?;
+    let body = to_bytes(&EventBody::new(event, None));
+    let call = Call::post(path(person, "/events")?, body);
+    Ok(replayed_by_id(call, event))
+}
+
+/// Reports what somebody did who is not identified yet.
+#[must_use]
+pub fn anonymous_event(event: &AnonymousEvent) -> Request {
+    let AnonymousEvent {
+        anonymous_id,
+        event,
+    } = event;
+    let body = to_bytes(&EventBody::new(event, anonymous_id.as_deref()));
+    replayed_by_id(Call::post("/api/v1/events".to_owned(), body), event)
+}
+
+fn replayed_by_id(call: Call, event: &Event) -> Request {
+    match event.id {
+        Some(_) => call.into(),
+        None => call.repeats().into(),
+    }
+}
+
+/// Deletes a person and blocks their identifiers.
+///
+/// # Errors
+///
+/// The id has the shape of another kind.
+pub fn suppress(person: &Person) -> Result<Request, InvalidInput> {
+    Ok(Call::post(path(person, "/suppress")?, NOTHING).into())
+}
+
+/// Lifts the block of a person's identifiers. What was deleted does not come back.
+///
+/// # Errors
+///
+/// The id has the shape of another kind.
+pub fn unsuppress(person: &Person) -> Result<Request, InvalidInput> {
+    Ok(Call::post(path(person, "/unsuppress")?, NOTHING).into())
+}
+
+/// Deletes a person. A later operation about them may create them again.
+///
+/// # Errors
+///
+/// The id has the shape of another kind.
+pub fn delete(person: &Person) -> Result<Request, InvalidInput> {
+    Ok(Call::delete(path(person, "")?).into())
+}
+
+/// Adds a device to a person or updates it.
+///
+/// # Errors
+///
+/// The id has the shape of another kind.
+pub fn add_device(person: &Person, device: &Device) -> Result<Request, InvalidInput> {
+    let body = DevicePut {
+        device: device.named_id(),
+    };
+    Ok(Call::put(path(person, "/devices")?, to_bytes(&body)).into())
+}
+
+#[derive(Serialize)]
+struct DevicePut<'a> {
+    device: DeviceBody<'a>,
+}
+
+/// Removes a device from a person.
+///
+/// # Errors
+///
+/// The id has the shape of another kind, or the token is empty, `.` or `..`.
+pub fn delete_device(person: &Person, token: &str) -> Result<Request, InvalidInput> {
+    check_token(token)?;
+    check_segment("device token", token)?;
+    let device = format!("/devices/{}", encode(token));
+    Ok(Call::delete(path(person, &device)?).into())
+}
+
+/// Makes one person of two, which cannot be undone; see [`Operation::merge`](crate::Operation::merge).
+///
+/// # Errors
+///
+/// A person is named by a phone number, or both are the same.
+pub fn merge(primary: &Person, secondary: &Person) -> Result<Request, InvalidInput> {
+    primary.check_merge(secondary)?;
+    let body = to_bytes(&Merge { primary, secondary });
+    let call = Call::post("/api/v1/merge_customers".to_owned(), body);
+    Ok(call.repeats().into())
+}
+
+#[derive(Serialize)]
+struct Merge<'a> {
+    primary: &'a Person,
+    secondary: &'a Person,
+}
+
+/// Returns the path of something about a person.
+pub(super) fn path(person: &Person, rest: &str) -> Result<String, InvalidInput> {
+    Ok(format!(
+        "/api/v1/customers/{}{rest}",
+        person.path_segment()?
+    ))
+}
