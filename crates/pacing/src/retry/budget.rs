@@ -230,6 +230,14 @@ mod tests {
     }
 
     #[test]
+    fn a_deposit_at_the_turn_of_a_lifetime_lasts_as_long_as_any() {
+        let mut account = Account::new(Budget::new(1, 1));
+        account.deposit(1, at(0));
+        account.deposit(1, at(10_000));
+        assert_eq!(withdrawals(&mut account, at(20_000)), 1);
+    }
+
+    #[test]
     fn requests_can_be_counted_together() {
         let mut account = Account::new(Budget::new(2, 10));
         account.deposit(25, at(0));
