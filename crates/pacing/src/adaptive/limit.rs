@@ -311,9 +311,9 @@ mod tests {
         let mut rounds = settled();
         assert_eq!(rounds.answered_after(200), 7);
         assert_eq!(rounds.answered_after(200), 4);
-        assert_eq!(rounds.answered_after(195), 4, "the cut did not help");
+        assert_eq!(rounds.answered_after(190), 4, "a twentieth is no help");
         assert_eq!(
-            rounds.answered_after(195),
+            rounds.answered_after(190),
             5,
             "it is the way that is longer"
         );
