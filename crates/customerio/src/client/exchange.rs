@@ -17,7 +17,7 @@ use tower::Service;
 use tower_pace::{Attempt, was_sent};
 
 use super::stats::Counters;
-use super::trail::Trail;
+use super::trail::{Departure, Trail};
 use crate::response::is_of_the_api;
 use crate::v1::Success;
 
@@ -69,6 +69,9 @@ where
             None => self.counters.count_first(),
         }
         let extensions = request.extensions();
+        if let Some(departure) = extensions.get::<Departure>() {
+            departure.mark();
+        }
         ResponseFuture {
             trail: extensions.get::<Trail>().cloned().unwrap_or_default(),
             success: extensions.get::<Success>().copied().unwrap_or_default(),

@@ -37,6 +37,7 @@ mod exchange;
 mod handle;
 mod ids;
 mod limits;
+mod mask;
 mod stack;
 mod stats;
 mod trail;

@@ -3,11 +3,15 @@
 #[cfg(feature = "client")]
 mod client;
 mod delivery;
+#[cfg(feature = "client")]
+mod departure;
 mod golden;
 mod golden_v1;
 mod golden_v2;
 #[cfg(feature = "client")]
 mod hyper_pipe;
+#[cfg(feature = "client")]
+mod mask;
 mod packer;
 mod recorded;
 #[cfg(feature = "client")]
