@@ -136,3 +136,49 @@ impl Default for RetryPolicy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+    use crate::Moment;
+    use crate::retry::{Attempts, Failure};
+
+    #[test]
+    fn what_is_set_is_what_is_asked() {
+        let policy = RetryPolicy::default()
+            .classify(|_| Verdict::Throttled)
+            .replays(|method| method == "POST");
+        assert_eq!(policy.verdict(200), Verdict::Throttled);
+        assert!(policy.may_replay("POST") && !policy.may_replay("GET"));
+        let default = RetryPolicy::default();
+        assert_eq!(default.verdict(200), Verdict::Final);
+        assert!(default.may_replay("GET") && !default.may_replay("POST"));
+    }
+
+    #[test]
+    fn the_account_is_that_of_the_budget() {
+        fn retries(policy: RetryPolicy) -> Option<usize> {
+            let mut account = policy.account()?;
+            let paid = (0..1_000).take_while(|_| account.withdraw(Moment::ORIGIN));
+            Some(paid.count())
+        }
+        let policy = RetryPolicy::default();
+        assert_eq!(retries(policy), Some(30));
+        assert_eq!(retries(policy.budget(Budget::new(0, 1).floor(1))), Some(10));
+        assert_eq!(retries(policy.without_budget()), None);
+    }
+
+    #[test]
+    fn what_a_server_may_ask_for_can_be_set() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let policy = RetryPolicy::default().max_retry_after(Duration::from_secs(5));
+        let mut wait = |seconds| {
+            let failure = Failure::Throttled(Some(Duration::from_secs(seconds)));
+            Attempts::default().after(&policy, failure, None, &mut rng)
+        };
+        assert!(wait(5).is_some() && wait(6).is_none());
+    }
+}
