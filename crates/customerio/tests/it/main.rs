@@ -7,6 +7,8 @@ mod golden;
 mod golden_v1;
 mod golden_v2;
 #[cfg(feature = "client")]
+mod hostile;
+#[cfg(feature = "client")]
 mod hyper_pipe;
 mod packer;
 mod recorded;
