@@ -14,6 +14,7 @@ use super::disabled;
 use super::exchange::{BoxError, NotOfTheApi};
 use super::ids::FreshIds;
 use super::stack::{Layers, Stack};
+use super::trace::Trace;
 use super::trail::Trail;
 use super::{BuildError, ClientBuilder, Error, Stats};
 use crate::v1::{self, Account};
@@ -113,8 +114,10 @@ impl Client {
     pub async fn send(&self, request: impl Into<Request>) -> Vec<Outcome> {
         let mut delivery = Delivery::new(request);
         while let Some(request) = delivery.request() {
+            let trace = Trace::start(request);
             let request = request.to_http(&self.0.endpoint);
-            self.exchange(request, &mut delivery).await;
+            let response = trace.cover(self.exchange(request, &mut delivery)).await;
+            trace.end(response.as_ref());
         }
         delivery.into_outcomes()
     }

@@ -21,5 +21,7 @@ mod simulated;
 mod support;
 #[cfg(feature = "testing")]
 mod testing;
+#[cfg(feature = "tracing")]
+mod traced;
 mod traps;
 mod validation;
