@@ -4,6 +4,8 @@
 //! send, give up or wait. `SEED=7 cargo test --test simulation` replays one; seeds that once failed stand in
 //! `regressions.txt` and always run.
 
+mod feedback;
+mod once;
 mod plan;
 mod referee;
 mod wire;

@@ -210,7 +210,7 @@ fn step(kind: u32, rng: &mut SmallRng) -> Step {
     }
 }
 
-fn dial(simulator: Simulator) -> Dial {
+pub(crate) fn dial(simulator: Simulator) -> Dial {
     Dial::new(move || {
         let (near, far) = tokio::io::duplex(64 * 1024);
         tokio::spawn(serve_connection(far, simulator.clone()));

@@ -2,6 +2,7 @@
 
 mod axum;
 mod hyper;
+mod keep_alive;
 mod tower_http;
 
 #[path = "../support/mod.rs"]

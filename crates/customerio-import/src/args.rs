@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Args as Group, Parser, Subcommand, ValueEnum};
 
 use customerio::Region;
@@ -143,7 +144,7 @@ pub(crate) struct CommonArgs {
     #[arg(long)]
     pub(crate) again: bool,
     /// Names this import, from which event ids are made; the default is a digest of the content and the mapping
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) import_id: Option<String>,
     /// Tells the import id, and with -vv each request, on the standard error
     #[arg(short, long, action = ArgAction::Count)]

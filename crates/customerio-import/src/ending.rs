@@ -10,7 +10,7 @@ use crate::console::{complain, print};
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::pipeline::Halt;
-use crate::problems::Problems;
+use crate::problems::{Problems, rejects_failed};
 use crate::report::Report;
 
 /// What was sent, before it is told.
@@ -32,14 +32,17 @@ pub(crate) fn conclude(
         halt,
         problems,
     } = sent;
-    if let Some(more) = problems.finish()? {
-        complain(&more);
+    let flushed = problems.finish();
+    if let Ok(Some(more)) = &flushed {
+        complain(more);
     }
     if let Some(halt) = &halt {
         complain(&format!("cio-import: {}", told(halt)));
     }
+    // The counts are told before anything that failed.
+    let written = write_report(&report, report_file);
     print(&report.to_string())?;
-    write_report(&report, report_file)?;
+    written.and_then(|()| flushed.map_err(rejects_failed))?;
     if let Some(journal) = journal.filter(|_| halt.is_none() && report.not_sent == 0) {
         journal.complete(&report)?;
     }

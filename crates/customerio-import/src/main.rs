@@ -16,6 +16,7 @@ mod input;
 mod interrupt;
 mod journal;
 mod mapping;
+mod outputs;
 mod pipeline;
 mod plan;
 mod private;

@@ -7,7 +7,6 @@
 //! Each arrow waits when the next place is full, so memory does not grow with the input.
 
 use std::future::Future;
-use std::io;
 
 use anyhow::Error;
 use customerio::packer::{NotQueued, Packer, Parcel, Ticket};
@@ -18,7 +17,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::console::Console;
 use crate::interrupt::{Interrupt, Urgency};
 use crate::mapping::Record;
-use crate::problems::{Problem, Problems};
+use crate::problems::{Problem, Problems, rejects_failed};
 use crate::reader::Item;
 use crate::report::Totals;
 use crate::settings::Pace;
@@ -245,11 +244,6 @@ fn turned_away(outcomes: &[Outcome]) -> Option<Halt> {
         Some(Outcome::NotSent(cause)) => Some(Halt::TurnedAway(cause.clone())),
         _ => None,
     }
-}
-
-fn rejects_failed(error: io::Error) -> Error {
-    Error::new(error)
-        .context("the rejects file cannot be written; free some space or leave out --rejects")
 }
 
 #[cfg(test)]

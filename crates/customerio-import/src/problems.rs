@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use customerio::{Cause, Outcome, Rejection};
 use serde::Serialize;
 
@@ -34,6 +34,12 @@ pub(crate) struct Problem {
     reason: String,
     #[serde(skip)]
     shown: String,
+}
+
+/// Says that a rejects file cannot be written, and what to do.
+pub(crate) fn rejects_failed(error: io::Error) -> Error {
+    Error::new(error)
+        .context("the rejects file cannot be written; free some space or leave out --rejects")
 }
 
 // === impl Problems ===

@@ -26,6 +26,9 @@ pub(crate) enum Column {
     Number(usize),
 }
 
+/// How many characters of a column's name are shown: a key of a JSON line may be as long as the line.
+const SHOWN_NAME: usize = 60;
+
 // === impl Reject ===
 
 impl fmt::Display for Reject {
@@ -77,7 +80,11 @@ impl fmt::Display for Fault {
 impl fmt::Display for Column {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Name(name) => write!(f, "{name:?}"),
+            Self::Name(name) => {
+                let head: String = name.chars().take(SHOWN_NAME).collect();
+                let more = if head.len() < name.len() { ".." } else { "" };
+                write!(f, "{head:?}{more}")
+            }
             Self::Number(number) => write!(f, "{number}"),
         }
     }

@@ -10,6 +10,7 @@ use crate::destination::Destination;
 use crate::input::Input;
 use crate::journal::IfComplete;
 use crate::mapping::{self, EventColumns, Identifier, ImportId, Kind, Mapping, PersonColumn};
+use crate::outputs::check_apart;
 
 /// Everything that a run is told.
 #[derive(Debug)]
@@ -51,12 +52,20 @@ impl Settings {
             Command::People(people) => people_mapping(people),
             Command::Events(events) => events_mapping(events),
         };
+        mapping.check_columns()?;
         let input = Input::new(&common.file, common.format)?;
         check_stream(&input, &mapping, &common)?;
+        let journal = journal(&input, &common);
+        check_apart(&[
+            ("the input", input.path()),
+            ("the journal", journal.as_deref()),
+            ("the report", common.report.as_deref()),
+            ("the rejects file", common.rejects.as_deref()),
+        ])?;
         Ok(Self {
             destination: Destination::new(&common)?,
             pace: Pace::new(&common),
-            journal: journal(&input, &common),
+            journal,
             if_complete: if common.again {
                 IfComplete::StartOver
             } else {

@@ -27,16 +27,16 @@ impl FlightCap {
         self.replies = self.replies.saturating_add(1);
     }
 
-    /// Says whether one more may leave: not while in flight >= rate x (median + jitter) + 1.
+    /// Says whether one more may leave: not while in flight >= rate x (median + jitter) + lump, where a lump is what may
+    /// leave at once: 1 without bursts and heavy requests.
     #[must_use]
-    pub fn allows(&self, in_flight: u32, interval: Duration, jitter: Duration) -> bool {
+    pub fn allows(&self, in_flight: u32, interval: Duration, jitter: Duration, lump: u32) -> bool {
         if self.replies < WARM_UP {
             return true;
         }
-        let explained = u128::from(nanos(self.median))
-            + u128::from(nanos(jitter))
-            + u128::from(nanos(interval));
-        u128::from(in_flight) * u128::from(nanos(interval)) < explained
+        let beyond = u64::from(in_flight.saturating_sub(lump.saturating_sub(1)));
+        let explained = nanos(self.median.saturating_add(jitter).saturating_add(interval));
+        beyond.saturating_mul(nanos(interval)) < explained
     }
 }
 
@@ -61,16 +61,23 @@ mod tests {
         for _ in 1..WARM_UP {
             cap.observe(Duration::ZERO);
         }
-        assert!(cap.allows(1_000, INTERVAL, JITTER));
+        assert!(cap.allows(1_000, INTERVAL, JITTER, 1));
         cap.observe(Duration::ZERO);
-        assert!(!cap.allows(1_000, INTERVAL, JITTER));
+        assert!(!cap.allows(1_000, INTERVAL, JITTER, 1));
     }
 
     #[test]
     fn it_allows_what_rate_and_round_trip_explain_and_one_more() {
         let cap = warm(Duration::from_millis(50));
-        assert!(cap.allows(15, INTERVAL, JITTER));
-        assert!(!cap.allows(16, INTERVAL, JITTER));
+        assert!(cap.allows(15, INTERVAL, JITTER, 1));
+        assert!(!cap.allows(16, INTERVAL, JITTER, 1));
+    }
+
+    #[test]
+    fn a_lump_may_be_in_flight_beside_what_the_rate_explains() {
+        let cap = warm(Duration::from_millis(50));
+        assert!(cap.allows(20, INTERVAL, JITTER, 6));
+        assert!(!cap.allows(21, INTERVAL, JITTER, 6));
     }
 
     #[test]

@@ -58,6 +58,11 @@ impl Gate {
         Refusal::New
     }
 
+    /// Stays closed until `until` at least, without a refusal.
+    pub fn close_until(&mut self, until: Moment) {
+        self.open_from = self.open_from.max(until);
+    }
+
     /// Forgets earlier refusals once a request that was `sent` after the last of them succeeds.
     pub fn succeed(&mut self, sent: Moment) {
         if self.closed_at.is_none_or(|closed| sent > closed) {
@@ -101,6 +106,16 @@ mod tests {
             assert_eq!(gate.refuse(sent, sent, None, PAUSE), Refusal::New);
             assert_eq!(gate.open_from().since(sent), PAUSE * pause);
         }
+    }
+
+    #[test]
+    fn a_penalty_closes_it_and_does_not_shorten_a_pause() {
+        let mut gate = Gate::default();
+        gate.close_until(at(500));
+        assert_eq!(gate.open_from(), at(500));
+        assert_eq!(gate.refuse(at(0), at(100), None, PAUSE), Refusal::New);
+        gate.close_until(at(700));
+        assert_eq!(gate.open_from(), at(1_100));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::Moment;
@@ -12,9 +12,13 @@ use crate::Moment;
 /// fires, or as soon as it was woken. One that does not come within [`GRACE`](Self::GRACE) is absent, and passed over
 /// until it comes by itself; then it has its old place again. A lane whose inner service is not ready is stuck: it holds up
 /// no other, until one of its waiters is served or leaves.
+///
+/// Every question and every change takes logarithmic time in the waiters and in the lanes, and one more for each waiter
+/// that is passed over.
 #[derive(Clone, Debug)]
 pub struct Line<W> {
     lanes: BTreeMap<Lane, Waiters<W>>,
+    heads: Heads,
     len: usize,
     joined: u64,
     opened: u64,
@@ -47,10 +51,28 @@ struct Waiter<W> {
     expected: Moment,
 }
 
+/// The first of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Head {
+    number: u64,
+    expected: Moment,
+    stuck: bool,
+}
+
+/// The heads of all lanes, so that none has to be looked for.
+#[derive(Clone, Debug, Default)]
+struct Heads {
+    /// Those that wait for their departure, not for an inner service, by their age.
+    by_age: BTreeSet<(u64, Lane)>,
+    /// All, by when they are expected.
+    by_time: BTreeSet<(Moment, Lane)>,
+}
+
 impl<W> Default for Line<W> {
     fn default() -> Self {
         Self {
             lanes: BTreeMap::new(),
+            heads: Heads::default(),
             len: 0,
             joined: 0,
             opened: 0,
@@ -92,52 +114,34 @@ impl<W: Clone> Line<W> {
 
     /// Lets a waiter stand in its place; it is expected at `expected` and can be woken by `waker` before.
     pub fn wait(&mut self, ticket: Ticket, expected: Moment, waker: W) {
-        let waiters = self.lanes.entry(ticket.lane).or_default();
-        match waiters
-            .standing
-            .insert(ticket.number, Waiter { waker, expected })
-        {
-            None => self.len += 1,
-            Some(before) => self.dropped.push(before.waker),
-        }
-        if waiters.head() == Some(ticket.number) {
-            // It waits for its departure now, whatever it waited for before.
-            waiters.stuck = false;
-        }
+        self.stand(ticket, Waiter { waker, expected }, false);
     }
 
     /// Lets a waiter stand in its place while its inner service is not ready, which holds up its lane for a grace.
     pub fn wait_stuck(&mut self, ticket: Ticket, now: Moment, waker: W) {
-        self.wait(ticket, now, waker);
-        self.lanes.entry(ticket.lane).or_default().stuck = true;
+        let expected = now;
+        self.stand(ticket, Waiter { waker, expected }, true);
     }
 
     /// Takes a waiter out of the line that was served: its inner service is ready, and so may those behind it be.
     pub fn serve(&mut self, ticket: Ticket) {
-        if let Some(waiters) = self.lanes.get_mut(&ticket.lane) {
+        let removed = self.change(ticket.lane, |waiters| {
             waiters.stuck = false;
-        }
-        self.leave(ticket);
+            waiters.standing.remove(&ticket.number)
+        });
+        self.drop_later(removed);
     }
 
     /// Takes a waiter out of the line, if it stands there, and says whether it stood at the head of its lane: then
     /// another may be next now. The ticket stays good for coming back.
     pub fn leave(&mut self, ticket: Ticket) -> bool {
-        let Some(waiters) = self.lanes.get_mut(&ticket.lane) else {
-            return false;
-        };
-        let was_head = waiters.head() == Some(ticket.number);
-        if let Some(waiter) = waiters.standing.remove(&ticket.number) {
-            self.len -= 1;
-            self.dropped.push(waiter.waker);
-        }
-        if was_head {
+        let (was_head, removed) = self.change(ticket.lane, |waiters| {
+            let was_head = waiters.first() == Some(ticket.number);
             // The next one in the lane tries by itself.
-            waiters.stuck = false;
-        }
-        if waiters.standing.is_empty() {
-            self.lanes.remove(&ticket.lane);
-        }
+            waiters.stuck &= !was_head;
+            (was_head, waiters.standing.remove(&ticket.number))
+        });
+        self.drop_later(removed);
         was_head
     }
 
@@ -150,7 +154,7 @@ impl<W: Clone> Line<W> {
     /// Says whether a newcomer in `lane`, who is here now, has nobody to wait for.
     pub fn admits(&mut self, lane: Lane, now: Moment) -> bool {
         self.pass_over_absent(now);
-        !self.lanes.contains_key(&lane) && self.heads().next().is_none()
+        self.heads.by_age.is_empty() && !self.lanes.contains_key(&lane)
     }
 
     /// Returns at most how many stand before the holder of `ticket`.
@@ -165,14 +169,13 @@ impl<W: Clone> Line<W> {
     /// Returns what wakes the one who is next, and expects it from `now` on.
     pub fn wake_next(&mut self, now: Moment) -> Option<W> {
         self.pass_over_absent(now);
-        let next = self.heads().min_by_key(|head| head.number)?;
-        let waiter = self
-            .lanes
-            .get_mut(&next.lane)?
-            .standing
-            .get_mut(&next.number)?;
-        waiter.expected = waiter.expected.min(now);
-        Some(waiter.waker.clone())
+        let &(_, lane) = self.heads.by_age.first()?;
+        self.change(lane, |waiters| {
+            let mut head = waiters.standing.first_entry()?;
+            let waiter = head.get_mut();
+            waiter.expected = waiter.expected.min(now);
+            Some(waiter.waker.clone())
+        })
     }
 
     /// Takes the wakers that are of no more use. Their drop may run foreign code: do that without a lock.
@@ -181,47 +184,86 @@ impl<W: Clone> Line<W> {
         std::mem::take(&mut self.dropped)
     }
 
-    /// The oldest of those who come before the holder of `ticket`: in its own lane, and the heads of the others.
-    fn oldest_before(&self, ticket: Ticket) -> Option<u64> {
-        let own = self.lanes.get(&ticket.lane).and_then(Waiters::head);
-        let others = self.heads().filter(|head| head.lane != ticket.lane);
-        let before = |number: &u64| *number < ticket.number;
-        own.into_iter()
-            .chain(others.map(|head| head.number))
-            .filter(before)
-            .min()
+    fn stand(&mut self, ticket: Ticket, waiter: Waiter<W>, stuck: bool) {
+        let replaced = self.change(ticket.lane, |waiters| {
+            let replaced = waiters.standing.insert(ticket.number, waiter);
+            // One at the head that is not stuck waits for its departure now, whatever it waited for before.
+            waiters.stuck = stuck || (waiters.stuck && waiters.first() != Some(ticket.number));
+            replaced
+        });
+        self.len += 1;
+        self.drop_later(replaced);
     }
 
-    /// The heads that wait for their departure, not for an inner service.
-    fn heads(&self) -> impl Iterator<Item = Ticket> {
-        self.lanes
-            .iter()
-            .filter(|(_, waiters)| !waiters.stuck)
-            .filter_map(|(&lane, waiters)| waiters.head().map(|number| Ticket { lane, number }))
+    /// Takes one off the count whose place is free again, or was taken anew.
+    fn drop_later(&mut self, waiter: Option<Waiter<W>>) {
+        if let Some(waiter) = waiter {
+            self.len -= 1;
+            self.dropped.push(waiter.waker);
+        }
+    }
+
+    /// The oldest of those who come before the holder of `ticket`: in its own lane, and the heads of the others.
+    fn oldest_before(&self, ticket: Ticket) -> Option<u64> {
+        let own = self.lanes.get(&ticket.lane).and_then(Waiters::first);
+        let mut others = self.heads.by_age.iter();
+        let other = others.find(|(_, lane)| *lane != ticket.lane);
+        let oldest = own.into_iter().chain(other.map(|&(number, _)| number));
+        oldest.min().filter(|&number| number < ticket.number)
     }
 
     fn pass_over_absent(&mut self, now: Moment) {
-        let Self {
-            lanes,
-            len,
-            dropped,
-            ..
-        } = self;
-        lanes.retain(|_, waiters| {
-            while let Some(head) = waiters.standing.first_entry()
-                && head.get().expected + Self::GRACE <= now
-            {
-                dropped.push(head.remove().waker);
-                *len -= 1;
+        while let Some(&(expected, lane)) = self.heads.by_time.first()
+            && expected + Self::GRACE <= now
+        {
+            let absent = self.change(lane, |waiters| waiters.standing.pop_first());
+            self.drop_later(absent.map(|(_, waiter)| waiter));
+        }
+    }
+
+    /// Changes one lane, and nothing else, so that its head stays known.
+    fn change<T>(&mut self, lane: Lane, change: impl FnOnce(&mut Waiters<W>) -> T) -> T {
+        let waiters = self.lanes.entry(lane).or_default();
+        let before = waiters.head();
+        let result = change(waiters);
+        let after = waiters.head();
+        if after.is_none() {
+            self.lanes.remove(&lane);
+        }
+        if before != after {
+            self.heads.replace(lane, before, after);
+        }
+        result
+    }
+}
+
+impl Heads {
+    fn replace(&mut self, lane: Lane, before: Option<Head>, after: Option<Head>) {
+        if let Some(head) = before {
+            self.by_age.remove(&(head.number, lane));
+            self.by_time.remove(&(head.expected, lane));
+        }
+        if let Some(head) = after {
+            self.by_time.insert((head.expected, lane));
+            if !head.stuck {
+                self.by_age.insert((head.number, lane));
             }
-            !waiters.standing.is_empty()
-        });
+        }
     }
 }
 
 impl<W> Waiters<W> {
-    fn head(&self) -> Option<u64> {
+    fn first(&self) -> Option<u64> {
         self.standing.keys().next().copied()
+    }
+
+    fn head(&self) -> Option<Head> {
+        let (&number, waiter) = self.standing.first_key_value()?;
+        Some(Head {
+            number,
+            expected: waiter.expected,
+            stuck: self.stuck,
+        })
     }
 }
 

@@ -61,6 +61,15 @@ pub(crate) fn duration(nanos: u128) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
+/// The shorter of two durations, in a `const`.
+pub(crate) const fn shorter(one: Duration, other: Duration) -> Duration {
+    if one.as_nanos() < other.as_nanos() {
+        one
+    } else {
+        other
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,10 @@
+use std::mem;
 use std::time::Duration;
 
-use crate::{FlightCap, Gate, Moment, Quota, Recovery, Refusal, Room, Schedule, Window};
+use crate::meter::{Conditions, Meter};
+use crate::policy::Slip;
+use crate::window::Sent;
+use crate::{Cost, FlightCap, Gate, Jitter, Moment, Quota, Recovery, Refusal, Room};
 
 /// Decides when a request may leave, for everyone who shares one quota.
 ///
@@ -9,8 +13,11 @@ use crate::{FlightCap, Gate, Moment, Quota, Recovery, Refusal, Room, Schedule, W
 #[derive(Clone, Debug)]
 pub struct Pacer {
     quota: Quota,
-    schedule: Option<Schedule>,
-    window: Window,
+    /// One for each limit, from the first question on.
+    meters: Vec<Meter>,
+    /// The number of the latest departure; it wraps.
+    latest: u32,
+    jitter: Jitter,
     cap: FlightCap,
     gate: Gate,
     recovery: Recovery,
@@ -32,7 +39,17 @@ pub enum Due {
 #[must_use = "tell the pacer how the request ended"]
 pub struct Departure {
     sent: Moment,
-    slot: Moment,
+    number: u32,
+    cost: Cost,
+}
+
+impl Departure {
+    fn sent(self) -> Sent {
+        Sent {
+            at: self.sent,
+            cost: self.cost.get(),
+        }
+    }
 }
 
 /// What an answer says of the limit.
@@ -52,47 +69,62 @@ impl Pacer {
     pub fn new(quota: Quota) -> Self {
         Self {
             quota,
-            schedule: None,
-            window: Window::new(&quota),
+            meters: Vec::with_capacity(quota.policies().count()),
+            latest: 0,
+            jitter: Jitter::new(quota.widest_slip().jitter),
             cap: FlightCap::default(),
             gate: Gate::default(),
-            recovery: Recovery::full(quota.counted_window()),
+            recovery: Recovery::full(shortest_window(&quota)),
         }
     }
 
     /// Says when the next request may leave.
     pub fn due(&mut self, now: Moment) -> Due {
-        let interval = self.interval(now);
-        let slot = self.schedule_at(now).next();
-        let opens = slot.max(self.gate.open_from());
-        if opens > now {
-            return Due::At(opens);
-        }
-        if !self
-            .cap
-            .allows(self.window.in_flight(), interval, self.quota.jitter())
-        {
-            return Due::OnAnswer;
-        }
-        match self.window.room(now) {
-            Room::Now => Due::Now,
-            Room::At(free) => Due::At(free),
-            Room::OnAnswer => Due::OnAnswer,
+        self.due_for(Cost::ONE, now)
+    }
+
+    /// Says when a request of such a cost may leave.
+    ///
+    /// A cost that can never leave counts as the most that can; ask [`Quota::fits`] to refuse it.
+    pub fn due_for(&mut self, cost: Cost, now: Moment) -> Due {
+        let (conditions, meters) = self.at(now);
+        let rooms = meters.iter_mut().map(|meter| meter.room(cost, conditions));
+        let room = rooms.fold(Room::Now, Room::and);
+        match (room, self.gate.open_from()) {
+            (Room::At(at), opens) => Due::At(at.max(opens)),
+            (_, opens) if opens > now => Due::At(opens),
+            (Room::OnAnswer, _) => Due::OnAnswer,
+            (Room::Now, _) => Due::Now,
         }
     }
 
     /// Records that a request leaves at `now`. Only call it while [`due`](Self::due) says [`Due::Now`].
     pub fn depart(&mut self, now: Moment) -> Departure {
-        let interval = self.interval(now);
-        let slot = self.schedule_at(now).depart(now, interval);
-        self.window.depart();
-        Departure { sent: now, slot }
+        self.depart_with(Cost::ONE, now)
+    }
+
+    /// Records that a request of such a cost leaves. Only call it while [`due_for`](Self::due_for) says [`Due::Now`].
+    pub fn depart_with(&mut self, cost: Cost, now: Moment) -> Departure {
+        let (conditions, meters) = self.at(now);
+        for meter in meters {
+            meter.depart(cost, conditions);
+        }
+        self.latest = self.latest.wrapping_add(1);
+        Departure {
+            sent: now,
+            number: self.latest,
+            cost,
+        }
     }
 
     /// Records that the server answered at `now`.
     pub fn answer(&mut self, departure: Departure, now: Moment, feedback: Feedback) {
-        self.window.answer(now);
-        self.cap.observe(now.since(departure.sent));
+        for meter in &mut self.meters {
+            meter.window.answer(departure.sent(), now);
+        }
+        let round_trip = now.since(departure.sent);
+        self.cap.observe(round_trip);
+        self.learn(|jitter| jitter.observe(round_trip));
         match feedback {
             Feedback::Accepted => self.gate.succeed(departure.sent),
             Feedback::Refused(retry_after) => self.refuse(departure, now, retry_after),
@@ -101,40 +133,364 @@ impl Pacer {
     }
 
     /// Records that a request ended at `now` without an answer of the server's own: it may still be on its way.
-    pub fn abandon(&mut self, _: Departure, now: Moment) {
-        self.window.abandon(now);
+    pub fn abandon(&mut self, departure: Departure, now: Moment) {
+        for meter in &mut self.meters {
+            meter.window.abandon(departure.sent(), now);
+        }
     }
 
     /// Records that a request provably never left: it gives back its slot in the window, and its departure if that was
-    /// the latest one.
+    /// the latest one. After a later departure an earlier one could not be spaced.
     pub fn refund(&mut self, departure: Departure) {
-        self.window.refund();
-        if let Some(schedule) = &mut self.schedule {
-            schedule.refund(departure.slot);
+        let is_latest = departure.number == self.latest;
+        for meter in &mut self.meters {
+            meter.window.refund(departure.sent());
+            if is_latest {
+                meter.undo();
+            }
         }
+    }
+
+    /// Holds another quota from now on. What has left is remembered, and counted by the new windows.
+    ///
+    /// A rate that refusals have lowered stays lowered by as much. For a window the pace is that of a new process.
+    pub fn set_quota(&mut self, quota: Quota, now: Moment) {
+        if quota.widest_slip().jitter != self.quota.widest_slip().jitter {
+            self.jitter = Jitter::new(quota.widest_slip().jitter);
+        }
+        self.recovery.set_window(shortest_window(&quota));
+        self.quota = quota;
+        let known = mem::take(&mut self.meters);
+        let (conditions, meters) = self.at(now);
+        for meter in meters {
+            meter.remember(&known, conditions);
+        }
+        self.assume();
+    }
+
+    /// Lets nothing leave before `until`, whatever the quota says. A gate that is closed for longer stays closed.
+    pub fn penalize(&mut self, until: Moment) {
+        self.gate.close_until(until);
+    }
+
+    /// Returns the quota in force.
+    #[must_use]
+    pub fn quota(&self) -> &Quota {
+        &self.quota
     }
 
     /// Returns the time between departures at the rate in force.
     #[must_use]
     pub fn interval(&self, now: Moment) -> Duration {
-        self.recovery.stretch(self.quota.spacing(), now)
+        let conditions = self.conditions(now);
+        let intervals = self
+            .meters
+            .iter()
+            .map(|meter| meter.pace(1, &conditions).interval);
+        intervals.max().unwrap_or_else(|| self.quota.spacing())
     }
 
-    fn schedule_at(&mut self, now: Moment) -> &mut Schedule {
-        let interval = self.interval(now);
-        self.schedule
-            .get_or_insert_with(|| Schedule::starting(now, interval))
+    /// Returns the cost of what has left and has not ended.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.meters
+            .first()
+            .map_or(0, |meter| meter.window.in_flight())
+    }
+
+    /// Returns the cost of what may still count at the server, by the limit that was named first.
+    #[must_use]
+    pub fn counted(&mut self, now: Moment) -> u64 {
+        self.meters
+            .first_mut()
+            .map_or(0, |meter| meter.window.counted(now))
+    }
+
+    /// Returns the moment from which requests may leave again after a refusal; it has passed if the gate is open.
+    #[must_use]
+    pub fn open_from(&self) -> Moment {
+        self.gate.open_from()
+    }
+
+    /// Returns how much the way to the server is assumed to vary.
+    #[must_use]
+    pub fn assumed_jitter(&self) -> Duration {
+        self.jitter.assumed()
+    }
+
+    /// Starts the meters if this is the first question.
+    fn at(&mut self, now: Moment) -> (Conditions, &mut [Meter]) {
+        if self.meters.is_empty() {
+            let quota = &self.quota;
+            let meters = quota
+                .policies()
+                .map(|policy| Meter::starting(policy, quota, now));
+            self.meters.extend(meters);
+        }
+        (self.conditions(now), &mut self.meters)
+    }
+
+    fn conditions(&self, now: Moment) -> Conditions {
+        Conditions {
+            now,
+            cap: self.cap,
+            share: self.recovery.share_at(now),
+        }
+    }
+
+    /// Changes what is known of the path, and tells the meters if that changes what is assumed of it.
+    fn learn(&mut self, change: impl FnOnce(&mut Jitter)) {
+        let before = self.jitter.assumed();
+        change(&mut self.jitter);
+        if self.jitter.assumed() != before {
+            self.assume();
+        }
+    }
+
+    fn assume(&mut self) {
+        let slip = Slip {
+            jitter: self.jitter.assumed(),
+            ..self.quota.widest_slip()
+        };
+        for meter in &mut self.meters {
+            meter.assume(slip);
+        }
     }
 
     fn refuse(&mut self, departure: Departure, now: Moment, retry_after: Option<Duration>) {
+        self.learn(Jitter::distrust);
         // "At once" to a request that was just refused is no time to name.
         let hint = retry_after
             .filter(|time| !time.is_zero())
-            .map(|time| time.min(self.quota.longest_retry_after()));
-        let pause = self.quota.counted_window() + self.quota.jitter();
+            .map(|time| time.min(self.quota.max_retry_after));
+        let pause = shortest_window(&self.quota) + self.jitter.assumed();
         match self.gate.refuse(departure.sent, now, hint, pause) {
             Refusal::New => self.recovery.lower(now, self.gate.open_from()),
             Refusal::Known => self.recovery.postpone(self.gate.open_from()),
         }
+    }
+}
+
+/// A refusal does not say which limit it is about. The shortest window is tried first, and the pause doubles from there.
+fn shortest_window(quota: &Quota) -> Duration {
+    let windows = quota.policies().map(|policy| policy.counted_window());
+    windows.min().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Model;
+
+    fn at(millis: u64) -> Moment {
+        Moment::ORIGIN + Duration::from_millis(millis)
+    }
+
+    /// A log of 100 a second: departures 10.015 ms apart once the start is over.
+    fn log() -> Quota {
+        Quota::per_second(100).model(Model::SlidingLog).unwrap()
+    }
+
+    /// A pacer whose start is over.
+    fn running(quota: Quota) -> Pacer {
+        let mut pacer = Pacer::new(quota);
+        assert_ne!(pacer.due(Moment::ORIGIN), Due::Now);
+        pacer
+    }
+
+    fn interval_after(pacer: &mut Pacer, cost: u32, now: Moment) -> Duration {
+        assert_eq!(pacer.due_for(Cost::of(cost), now), Due::Now);
+        let departure = pacer.depart_with(Cost::of(cost), now);
+        pacer.answer(departure, now, Feedback::Failed);
+        let Due::At(next) = pacer.due(now) else {
+            panic!("departures are spaced")
+        };
+        next.since(now)
+    }
+
+    #[test]
+    fn the_first_departure_waits_and_the_start_is_slow() {
+        let quota = log();
+        let mut pacer = Pacer::new(quota);
+        let start = Quota::per_second(100).spacing();
+        assert_eq!(pacer.due(at(50)), Due::At(at(50) + start));
+        assert_eq!(pacer.interval(at(1_100)), start);
+        assert_eq!(pacer.interval(at(1_152)), quota.spacing());
+    }
+
+    #[test]
+    fn a_request_may_leave_when_every_limit_has_room_and_all_count_it() {
+        let minute = Quota::new(3, Duration::from_secs(60)).unwrap();
+        let mut pacer = running(
+            log()
+                .and(minute.model(Model::FixedWindow).unwrap())
+                .unwrap(),
+        );
+        let mut now = at(100_000);
+        for _ in 0..3 {
+            if let Due::At(next) = pacer.due(now) {
+                now = next;
+            }
+            let departure = pacer.depart(now);
+            pacer.answer(departure, now, Feedback::Accepted);
+            now = now + Duration::from_secs(20);
+        }
+        assert_eq!(pacer.counted(now), 0, "the first limit has forgotten them");
+        let Due::At(next) = pacer.due(now) else {
+            panic!("the second limit has not")
+        };
+        assert!(next >= at(160_000), "{next:?}");
+    }
+
+    #[test]
+    fn a_cost_takes_its_slots_of_schedule_and_window() {
+        let mut pacer = running(log());
+        let spacing = log().spacing();
+        let late = Duration::from_millis(20);
+        assert_eq!(
+            interval_after(&mut pacer, 7, at(10_000)),
+            spacing * 7 - late
+        );
+        assert_eq!(pacer.counted(at(10_000)), 7);
+    }
+
+    #[test]
+    fn a_cost_that_never_fits_counts_as_the_most_that_does() {
+        let mut pacer = running(log());
+        assert_eq!(pacer.due_for(Cost::of(500), at(10_000)), Due::Now);
+    }
+
+    #[test]
+    fn a_heavy_request_before_an_unknown_server_needs_silence_and_slows_the_rest() {
+        let mut pacer = running(Quota::per_second(100));
+        let light = interval_after(&mut pacer, 1, at(10_000));
+        let Due::At(heavy) = pacer.due_for(Cost::of(50), at(10_000)) else {
+            panic!("it needs silence")
+        };
+        assert!(heavy.since(at(10_000)) > light * 49);
+        let departure = pacer.depart_with(Cost::of(50), heavy);
+        assert_eq!(pacer.in_flight(), 50);
+        pacer.answer(departure, heavy, Feedback::Accepted);
+        let slower = interval_after(&mut pacer, 1, heavy + Duration::from_secs(2));
+        assert!(slower > light, "{slower:?}");
+        let again = interval_after(&mut pacer, 1, heavy + Duration::from_secs(9));
+        assert_eq!(again, light);
+    }
+
+    #[test]
+    fn a_burst_is_there_after_the_start_and_gone_while_refusals_hold_the_rate_down() {
+        let mut pacer = running(Quota::per_second(100).burst(5).unwrap());
+        let leaves = |pacer: &mut Pacer, now| {
+            let mut left = Vec::new();
+            while pacer.due(now) == Due::Now {
+                left.push(pacer.depart(now));
+            }
+            left
+        };
+        assert_eq!(leaves(&mut pacer, at(1_000)).len(), 1);
+        let left = leaves(&mut pacer, at(10_000));
+        assert_eq!(left.len(), 5);
+        pacer.answer(left[0], at(10_001), Feedback::Refused(None));
+        assert_eq!(leaves(&mut pacer, at(20_000)).len(), 1);
+    }
+
+    #[test]
+    fn only_the_latest_departure_is_given_back() {
+        let mut pacer = running(log());
+        let first = pacer.depart(at(10_000));
+        let second = pacer.depart(at(10_010));
+        let next = pacer.due(at(10_010));
+        pacer.refund(first);
+        assert_eq!((pacer.due(at(10_010)), pacer.in_flight()), (next, 1));
+        pacer.refund(second);
+        assert_eq!((pacer.due(at(10_010)), pacer.in_flight()), (Due::Now, 0));
+    }
+
+    #[test]
+    fn a_refusal_closes_the_gate_lowers_the_rate_and_forgets_what_was_learned() {
+        let quota = Quota::per_second(100);
+        let mut pacer = running(quota);
+        for reply in 0..5_000 {
+            let departure = pacer.depart(at(reply * 100));
+            pacer.answer(departure, at(reply * 100 + 5), Feedback::Accepted);
+        }
+        let now = at(500_000);
+        assert_eq!(pacer.assumed_jitter(), Duration::from_millis(2));
+        let learned = pacer.interval(now);
+        assert!(learned < quota.spacing());
+
+        let departure = pacer.depart(now);
+        pacer.answer(departure, now, Feedback::Refused(None));
+        assert_eq!(pacer.assumed_jitter(), Duration::from_millis(100));
+        let pause = quota.counted_window() + Duration::from_millis(100);
+        assert_eq!(pacer.due(now), Due::At(now + pause));
+        assert_eq!(pacer.open_from(), now + pause);
+        assert_eq!(
+            pacer.interval(now).as_nanos(),
+            quota.spacing().as_nanos() * 5 / 4 + 1
+        );
+    }
+
+    #[test]
+    fn a_retry_after_is_obeyed_within_bounds_and_zero_is_none() {
+        fn check(hint: u64, pause: u64) {
+            let quota = Quota::per_second(100).max_retry_after(Duration::from_secs(60));
+            let mut pacer = running(quota);
+            let departure = pacer.depart(at(10_000));
+            let hint = Some(Duration::from_secs(hint));
+            pacer.answer(departure, at(10_000), Feedback::Refused(hint));
+            let paused = pacer.open_from().since(at(10_000));
+            assert_eq!(paused, Duration::from_micros(pause), "{hint:?}");
+        }
+        check(5, 5_000_000);
+        check(3_600, 60_000_000);
+        check(0, 1_101_500);
+    }
+
+    #[test]
+    fn a_later_retry_after_of_the_same_event_postpones_the_climb() {
+        let mut pacer = running(Quota::per_second(100));
+        let (one, other) = (pacer.depart(at(10_000)), pacer.depart(at(10_020)));
+        pacer.answer(one, at(10_030), Feedback::Refused(None));
+        let hint = Some(Duration::from_secs(30));
+        pacer.answer(other, at(10_040), Feedback::Refused(hint));
+        assert_eq!(pacer.open_from(), at(40_040));
+        assert_eq!(pacer.interval(at(40_030)), pacer.interval(at(10_040)));
+    }
+
+    #[test]
+    fn a_penalty_holds_everything_back() {
+        let mut pacer = running(log());
+        pacer.penalize(at(50_000));
+        assert_eq!(pacer.due(at(10_000)), Due::At(at(50_000)));
+        assert_eq!(pacer.due(at(50_000)), Due::Now);
+    }
+
+    #[test]
+    fn another_quota_counts_what_has_left_and_is_spaced_from_it() {
+        let mut pacer = running(log());
+        let departure = pacer.depart(at(10_000));
+        let lost = pacer.depart(at(10_100));
+        pacer.abandon(lost, at(10_200));
+        let four = Quota::new(4, Duration::from_secs(10)).unwrap();
+        pacer.set_quota(four, at(10_300));
+        assert_eq!((pacer.quota(), pacer.in_flight()), (&four, 1));
+        assert_eq!(pacer.counted(at(10_300)), 2);
+        let slot = at(10_100) - Duration::from_millis(20);
+        assert_eq!(pacer.due(at(10_300)), Due::At(slot + four.spacing()));
+        pacer.answer(departure, at(10_300), Feedback::Accepted);
+        // Given up at 10.2 s: it arrives within a second, and is in the new window until 10 s later.
+        assert_eq!(pacer.counted(at(21_200)), 1);
+        assert_eq!(pacer.counted(at(21_210)), 0);
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_a_smaller_quota_gives_back_all_its_slots() {
+        let mut pacer = running(log());
+        let departure = pacer.depart_with(Cost::of(50), at(10_000));
+        pacer.set_quota(Quota::per_second(10), at(10_000));
+        assert_eq!(pacer.due(at(13_000)), Due::OnAnswer);
+        pacer.answer(departure, at(13_000), Feedback::Accepted);
+        assert_eq!(pacer.in_flight(), 0);
     }
 }

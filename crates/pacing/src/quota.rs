@@ -1,29 +1,36 @@
-use std::fmt;
+use std::iter;
 use std::time::Duration;
 
-use crate::moment::{duration, nanos};
+use crate::moment::shorter;
+use crate::policy::{Policy, Slip};
+use crate::unsafe_quota::{Fault, Per};
+use crate::{Cost, Model, TooHeavy, UnsafeQuota};
 
-/// How late after its slot a request may leave without losing the slot: the grain of common timers, twice.
-pub(crate) const LATENESS: Duration = Duration::from_millis(2);
+/// A quota can hold so many limits.
+const MOST_LIMITS: usize = 4;
 
 /// The longest time that any setting may name.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 const DEFAULT_JITTER: Duration = Duration::from_millis(100);
+/// The grain of common timers, twice.
+const DEFAULT_LATENESS: Duration = Duration::from_millis(if cfg!(windows) { 20 } else { 2 });
 const DEFAULT_TRANSIT: Duration = Duration::from_secs(1);
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// What a server allows, and what is assumed of the path to it.
 ///
-/// `limit` requests in any `window`, counted by whatever algorithm: nothing is assumed of it. The assumptions that the
-/// promise "no request is refused" rests on are these:
+/// `limit` requests in any `window`, counted by whatever algorithm unless a [`model`](Self::model) is named. The
+/// [crate](crate) has the table of what each model costs. The assumptions that the promise "no request is refused"
+/// rests on are these:
 ///
 /// - the limit is ours alone, and it is at least what is stated here;
 /// - client and server clocks run within 500 ppm of each other;
 /// - a request that was given up (timed out, canceled, reset) reaches the server's counter within [`max_transit`]
 ///   or never;
-/// - on a server with a sliding counter (previous window weighted, plus the current), the time that requests take to
-///   reach the counter varies by no more than [`jitter_ceiling`]. The other algorithms need no such bound.
+/// - on a server with a sliding counter (previous window weighted, plus the current) or a token bucket that was named,
+///   the time that requests take to reach the counter varies by no more than [`jitter_ceiling`]. The other algorithms
+///   need no such bound.
 ///
 /// [`max_transit`]: Self::max_transit
 /// [`jitter_ceiling`]: Self::jitter_ceiling
@@ -39,11 +46,13 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    limit: u32,
-    window: Duration,
+    first: Policy,
+    others: [Option<Policy>; MOST_LIMITS - 1],
     jitter_ceiling: Duration,
-    max_transit: Duration,
-    max_retry_after: Duration,
+    lateness: Duration,
+    pub(crate) max_transit: Duration,
+    pub(crate) max_retry_after: Duration,
+    pub(crate) counted_on_arrival: bool,
 }
 
 impl Quota {
@@ -64,30 +73,124 @@ impl Quota {
     ///
     /// Fails if `limit` or `window` is zero, or if `window` is longer than 366 days.
     pub const fn new(limit: u32, window: Duration) -> Result<Self, UnsafeQuota> {
-        if limit == 0 || window.is_zero() || window.as_nanos() > LONGEST.as_nanos() {
-            return Err(UnsafeQuota { limit, window });
-        }
-        Ok(Self::of(limit, window))
+        let fault = match limit {
+            0 => Fault::NoLimit(Per { limit, window }),
+            _ if window.is_zero() => Fault::NoWindow { limit },
+            _ if window.as_nanos() > LONGEST.as_nanos() => Fault::LongWindow { window },
+            _ => return Ok(Self::of(limit, window)),
+        };
+        Err(UnsafeQuota(fault))
     }
 
     const fn of(limit: u32, window: Duration) -> Self {
         Self {
-            limit,
-            window,
+            first: Policy::new(limit, window),
+            others: [None; MOST_LIMITS - 1],
             jitter_ceiling: DEFAULT_JITTER,
+            lateness: DEFAULT_LATENESS,
             max_transit: DEFAULT_TRANSIT,
             max_retry_after: DEFAULT_RETRY_AFTER,
+            counted_on_arrival: false,
+        }
+    }
+
+    /// Says how the server counts; of a combined quota, for every limit in it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the model contradicts the limit or a burst that was asked for before.
+    ///
+    /// ```
+    /// use pacing::{Model, Quota};
+    ///
+    /// let gateway = Quota::per_second(100).model(Model::TokenBucket { size: 80, refill: 100 })?;
+    /// assert!(gateway.burst(90).is_err(), "it does not fit into the bucket");
+    /// # Ok::<(), pacing::UnsafeQuota>(())
+    /// ```
+    pub fn model(self, model: Model) -> Result<Self, UnsafeQuota> {
+        self.each(|policy| Policy { model, ..policy })
+    }
+
+    /// Lets up to `burst` requests leave at once after an idle time; of a combined quota, under every limit in it.
+    ///
+    /// An unknown server pays for it for ever: burst + rate x (window + jitter) stays within the limit, so every request
+    /// of burst takes one from the rate. A sliding log and a fixed window do not care, and a token bucket allows its size
+    /// without being asked, less what jitter takes. Just after the start and while refusals have lowered the rate there is
+    /// no burst.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `burst` is zero, if it leaves less than half of the limit as the rate to an unknown server, or if it is
+    /// more than the limit or the bucket.
+    ///
+    /// ```
+    /// use pacing::Quota;
+    ///
+    /// let refused = Quota::per_second(100).burst(80).unwrap_err();
+    /// assert!(refused.to_string().starts_with("a burst of 80 leaves 20/s for ever"));
+    /// ```
+    pub fn burst(self, burst: u32) -> Result<Self, UnsafeQuota> {
+        self.each(|policy| Policy {
+            burst: Some(burst),
+            ..policy
+        })
+    }
+
+    /// Holds the limits of `other` as well: a request leaves when all of them have room for it, and is counted by all.
+    ///
+    /// Of what is assumed of the path, the more careful is taken.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there are more than four limits.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use pacing::Quota;
+    ///
+    /// let hourly = Quota::new(1_000, Duration::from_secs(3_600))?;
+    /// let quota = Quota::per_second(10).and(hourly)?;
+    /// assert_eq!(quota.spacing(), hourly.spacing());
+    /// # Ok::<(), pacing::UnsafeQuota>(())
+    /// ```
+    pub fn and(self, other: Self) -> Result<Self, UnsafeQuota> {
+        let mut others = self.policies().chain(other.policies()).skip(1);
+        let combined = Self {
+            first: self.first,
+            others: [others.next(), others.next(), others.next()],
+            jitter_ceiling: self.jitter_ceiling.max(other.jitter_ceiling),
+            lateness: self.lateness.max(other.lateness),
+            max_transit: self.max_transit.max(other.max_transit),
+            max_retry_after: self.max_retry_after.max(other.max_retry_after),
+            counted_on_arrival: self.counted_on_arrival && other.counted_on_arrival,
+        };
+        match others.count() {
+            0 => Ok(combined),
+            more => Err(UnsafeQuota(Fault::TooMany {
+                limits: MOST_LIMITS + more,
+            })),
         }
     }
 
     /// Assumes that the time a request takes to reach the server's counter varies by at most `spread`.
     ///
     /// The default is 100 ms, at most 366 days are used. It costs throughput, above all in short windows: departures
-    /// are [spaced](Self::spacing) by that much more.
+    /// are [spaced](Self::spacing) by that much more, until 5,000 round trips have shown that less is enough.
     #[must_use]
     pub const fn jitter_ceiling(self, spread: Duration) -> Self {
         Self {
             jitter_ceiling: shorter(spread, LONGEST),
+            ..self
+        }
+    }
+
+    /// Assumes that timers fire up to `time` late: a request that leaves so late keeps its slot.
+    ///
+    /// The default is 2 ms, and 20 ms on Windows; at most 1 s is used.
+    #[must_use]
+    pub const fn lateness(self, time: Duration) -> Self {
+        Self {
+            lateness: shorter(time, Duration::from_secs(1)),
             ..self
         }
     }
@@ -103,6 +206,19 @@ impl Quota {
         }
     }
 
+    /// Assumes that the server counts a request when it arrives, at most [`max_transit`](Self::max_transit) after it left.
+    ///
+    /// Without this, a request may still be counted until it is answered, so slow endpoints cost throughput: limit per
+    /// (window + response time). With it they cost limit per (window + `max_transit`) at most. A server that counts when
+    /// it answers, or a queue in front of its counter, refuses what this lets through.
+    #[must_use]
+    pub const fn counted_on_arrival(self) -> Self {
+        Self {
+            counted_on_arrival: true,
+            ..self
+        }
+    }
+
     /// Obeys a server's `Retry-After` for `time` at most, however long it asks for.
     ///
     /// The default is one hour, at most 366 days are used.
@@ -114,109 +230,71 @@ impl Quota {
         }
     }
 
-    /// Returns how many requests the window allows.
+    /// Says whether a request of such a cost can ever leave.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the cost is more than a limit, or than the size of a token bucket.
+    pub fn fits(&self, cost: Cost) -> Result<(), TooHeavy> {
+        let most = self.policies().map(|policy| policy.most()).min();
+        match most {
+            Some(most) if cost.get() > most => Err(TooHeavy { cost, most }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns how many requests the window allows; of a combined quota, by the limit that was named first.
     #[must_use]
     pub const fn limit(&self) -> u32 {
-        self.limit
+        self.first.limit
     }
 
-    /// Returns the window as it was given.
+    /// Returns the window of that limit as it was given.
     #[must_use]
     pub const fn window(&self) -> Duration {
-        self.window
+        self.first.window
     }
 
-    /// Returns the window as it has to be counted here: clocks may differ by 500 ppm, and the last tick counts.
+    /// Returns that window as it has to be counted here: clocks may differ by 500 ppm, and the last tick counts.
     #[must_use]
     pub fn counted_window(&self) -> Duration {
-        let window = nanos(self.window);
-        Duration::from_nanos(window + window.div_ceil(2_000)) + Duration::from_millis(1)
+        self.first.counted_window()
     }
 
-    /// Returns the time between departures at the full rate, rounded up to a nanosecond: (window + jitter + lateness) /
-    /// (limit - 1), and twice the dividend for a limit of one. Lateness is 2 ms, the grain of common timers twice.
+    /// Returns the time between departures at the full rate before anything is learned, rounded up to a nanosecond.
     #[must_use]
     pub fn spacing(&self) -> Duration {
-        let span = self.counted_window() + self.jitter_ceiling + LATENESS;
-        match self.limit {
-            1 => span * 2,
-            limit => duration(span.as_nanos().div_ceil(u128::from(limit) - 1)),
-        }
+        let slip = self.widest_slip();
+        let intervals = self.policies().map(|policy| policy.pace(slip, 1).interval);
+        intervals.max().unwrap_or_default()
     }
 
-    pub(crate) const fn jitter(&self) -> Duration {
-        self.jitter_ceiling
+    pub(crate) fn policies(&self) -> impl Iterator<Item = Policy> {
+        iter::once(self.first).chain(self.others.into_iter().flatten())
     }
 
-    pub(crate) const fn transit(&self) -> Duration {
-        self.max_transit
+    fn each(self, change: impl Fn(Policy) -> Policy) -> Result<Self, UnsafeQuota> {
+        let changed = Self {
+            first: change(self.first),
+            others: self.others.map(|policy| policy.map(&change)),
+            ..self
+        };
+        let fault = changed.policies().find_map(|policy| policy.fault());
+        fault.map_or(Ok(changed), |fault| Err(UnsafeQuota(fault)))
     }
 
-    pub(crate) const fn longest_retry_after(&self) -> Duration {
-        self.max_retry_after
-    }
-}
-
-const fn shorter(one: Duration, other: Duration) -> Duration {
-    if one.as_nanos() < other.as_nanos() {
-        one
-    } else {
-        other
-    }
-}
-
-/// The error of a quota that cannot hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnsafeQuota {
-    limit: u32,
-    window: Duration,
-}
-
-impl fmt::Display for UnsafeQuota {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { limit, window } = self;
-        match (limit, window) {
-            (0, _) => write!(
-                f,
-                "0 requests per {window:?} let nothing through: give a limit of at least 1"
-            ),
-            (_, &Duration::ZERO) => write!(
-                f,
-                "{limit} requests per 0 s are no limit: give a window longer than zero"
-            ),
-            _ => write!(
-                f,
-                "a window of {window:?} is longer than 366 days: give a shorter one"
-            ),
+    /// What is assumed of path and timers before anything is learned.
+    pub(crate) const fn widest_slip(&self) -> Slip {
+        Slip {
+            jitter: self.jitter_ceiling,
+            lateness: self.lateness,
         }
     }
 }
-
-impl std::error::Error for UnsafeQuota {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_interval_is_rounded_up_and_never_down() {
-        for limit in 2..2_000 {
-            let quota = Quota::per_second(limit);
-            let span = quota.counted_window() + quota.jitter() + LATENESS;
-            let covered = quota.spacing().as_nanos() * u128::from(limit - 1);
-            assert!(covered >= span.as_nanos(), "limit {limit}");
-            assert!(
-                covered < span.as_nanos() + u128::from(limit),
-                "limit {limit}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_limit_of_one_takes_twice_the_window() {
-        let quota = Quota::per_second(1).jitter_ceiling(Duration::ZERO);
-        assert_eq!(quota.spacing(), Duration::from_micros(2 * 1_003_500));
-    }
 
     #[test]
     fn the_counted_window_allows_for_clocks_and_the_last_tick() {
@@ -247,6 +325,128 @@ mod tests {
     }
 
     #[test]
+    fn what_contradicts_itself_is_refused_with_the_arithmetic() {
+        fn check(model: Model, burst: u32, text: &str) {
+            let quota = Quota::per_second(100).model(model);
+            let error = quota.and_then(|quota| quota.burst(burst)).unwrap_err();
+            assert_eq!(error.to_string(), text);
+        }
+        let bucket = |size, refill| Model::TokenBucket { size, refill };
+        check(
+            Model::Unknown,
+            80,
+            "a burst of 80 leaves 20/s for ever, since no window may hold more than burst + rate = 100: ask for a burst \
+             of at most 50, or if the server is a token bucket say so with Model::TokenBucket { size: 80, refill: 100 }",
+        );
+        check(
+            Model::SlidingLog,
+            101,
+            "a burst of 101 is more than the limit of 100/s: ask for at most 100",
+        );
+        check(
+            bucket(80, 100),
+            81,
+            "a burst of 81 does not fit into a bucket of 80: ask for at most 80",
+        );
+        check(
+            Model::FixedWindow,
+            0,
+            "a burst of 0 lets nothing through: ask for at least 1",
+        );
+        check(
+            bucket(0, 100),
+            1,
+            "a bucket of 0 with a refill of 100 lets nothing through: give at least 1 of both",
+        );
+        check(
+            bucket(80, 101),
+            1,
+            "a bucket refilled by 101 lets more through than the limit of 100/s: give a refill of at most 100",
+        );
+    }
+
+    #[test]
+    fn a_burst_may_take_half_of_the_limit_and_the_whole_of_a_bucket() {
+        fn check(limit: u32, model: Model, burst: u32, holds: bool) {
+            let quota = Quota::per_second(limit).model(model).unwrap();
+            assert_eq!(quota.burst(burst).is_ok(), holds, "{model:?} {burst}");
+        }
+        check(100, Model::Unknown, 50, true);
+        check(100, Model::Unknown, 51, false);
+        check(1, Model::Unknown, 1, true);
+        check(2, Model::Unknown, 2, false);
+        check(100, Model::FixedWindow, 100, true);
+        check(
+            100,
+            Model::TokenBucket {
+                size: 80,
+                refill: 1,
+            },
+            80,
+            true,
+        );
+        check(
+            10,
+            Model::TokenBucket {
+                size: 80,
+                refill: 1,
+            },
+            80,
+            true,
+        );
+    }
+
+    #[test]
+    fn a_model_that_contradicts_an_earlier_burst_is_refused() {
+        let quota = Quota::per_second(100).burst(50).unwrap();
+        let model = Model::TokenBucket {
+            size: 49,
+            refill: 100,
+        };
+        assert!(quota.model(model).is_err());
+    }
+
+    #[test]
+    fn a_quota_holds_four_limits_and_the_more_careful_of_the_assumptions() {
+        let second = Quota::per_second(10).jitter_ceiling(Duration::from_secs(1));
+        let minute = Quota::new(100, Duration::from_secs(60)).unwrap();
+        let two = second
+            .and(minute.max_transit(Duration::from_secs(7)))
+            .unwrap();
+        assert_eq!(two.widest_slip().jitter, Duration::from_secs(1));
+        assert_eq!(two.max_transit, Duration::from_secs(7));
+        assert_eq!(two.and(two).unwrap().policies().count(), 4);
+        let text = two.and(two).unwrap().and(minute).unwrap_err().to_string();
+        assert_eq!(
+            text,
+            "5 limits are more than the 4 that one quota can hold: leave out those that never bind"
+        );
+        let arrival = minute.counted_on_arrival();
+        assert!(arrival.and(arrival).unwrap().counted_on_arrival);
+        assert!(!arrival.and(second).unwrap().counted_on_arrival);
+    }
+
+    #[test]
+    fn a_cost_that_never_fits_is_refused() {
+        fn check(quota: Quota, fits: u32) {
+            assert_eq!(quota.fits(Cost::of(fits)), Ok(()));
+            assert!(quota.fits(Cost::of(fits + 1)).is_err());
+        }
+        let ten = Quota::per_second(10);
+        check(ten, 10);
+        check(Quota::per_second(100).and(ten).unwrap(), 10);
+        check(
+            ten.model(Model::TokenBucket { size: 7, refill: 1 })
+                .unwrap(),
+            7,
+        );
+        assert_eq!(
+            ten.fits(Cost::of(11)).unwrap_err().to_string(),
+            "a cost of 11 never fits into a limit of 10: split the request"
+        );
+    }
+
+    #[test]
     fn absurd_settings_are_bounded_and_do_not_overflow() {
         let quota = Quota::new(u32::MAX, LONGEST)
             .unwrap()
@@ -254,7 +454,7 @@ mod tests {
             .max_transit(Duration::MAX)
             .max_retry_after(Duration::MAX);
         assert!(quota.spacing() >= LONGEST * 2 / u32::MAX);
-        assert_eq!(quota.transit(), LONGEST);
-        assert_eq!(quota.longest_retry_after(), LONGEST);
+        assert_eq!(quota.max_transit, LONGEST);
+        assert_eq!(quota.max_retry_after, LONGEST);
     }
 }

@@ -48,7 +48,7 @@ impl Recovery {
         } else {
             AFTER_REFUSAL
         };
-        self.share = (self.share_at(now) * kept / FULL).max(LEAST);
+        self.share = (self.share_at(now).0 * kept / FULL).max(LEAST);
         self.reopened = Some(reopens);
     }
 
@@ -57,27 +57,47 @@ impl Recovery {
         self.reopened = self.reopened.map(|reopened| reopened.max(reopens));
     }
 
-    /// Returns `interval`, the spacing at the full rate, stretched to the rate in force at `now`.
-    #[must_use]
-    pub fn stretch(&self, interval: Duration, now: Moment) -> Duration {
-        match self.share_at(now) {
-            FULL => interval,
-            share => duration((interval.as_nanos() * u128::from(FULL)).div_ceil(u128::from(share))),
-        }
+    /// Climbs by another window from now on.
+    pub fn set_window(&mut self, window: Duration) {
+        self.window = window;
     }
 
-    fn share_at(&self, now: Moment) -> u64 {
+    /// Returns the share in force at `now`.
+    #[must_use]
+    pub fn share_at(&self, now: Moment) -> Share {
         let Some(reopened) = self.reopened else {
-            return FULL;
+            return Share(FULL);
         };
         let step = nanos(self.window.max(SHORTEST_STEP));
         let steps = nanos(now.since(reopened)) / step;
         let slow = steps.min(SLOW_STEPS) * SLOW_STEP;
         let fast = steps.saturating_sub(SLOW_STEPS).saturating_mul(FAST_STEP);
-        self.share
-            .saturating_add(slow)
-            .saturating_add(fast)
-            .min(FULL)
+        let climbed = self.share.saturating_add(slow).saturating_add(fast);
+        Share(climbed.min(FULL))
+    }
+}
+
+/// A share of the configured rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share(u64);
+
+impl Share {
+    /// Says whether it is the whole rate.
+    #[must_use]
+    pub fn is_full(self) -> bool {
+        self.0 == FULL
+    }
+
+    /// Returns `interval`, the spacing at the full rate, stretched to this share.
+    #[must_use]
+    pub fn stretch(self, interval: Duration) -> Duration {
+        duration((interval.as_nanos() * u128::from(FULL)).div_ceil(u128::from(self.0)))
+    }
+
+    /// Returns the share in millionths.
+    #[must_use]
+    pub fn millionths(self) -> u64 {
+        self.0
     }
 }
 
@@ -95,8 +115,8 @@ mod tests {
     fn a_refusal_leaves_four_fifths() {
         let mut recovery = Recovery::full(WINDOW);
         recovery.lower(at(10), at(12));
-        assert_eq!(recovery.share_at(at(12)), 800_000);
-        let stretched = recovery.stretch(Duration::from_millis(8), at(12));
+        assert_eq!(recovery.share_at(at(12)).0, 800_000);
+        let stretched = recovery.share_at(at(12)).stretch(Duration::from_millis(8));
         assert_eq!(stretched, Duration::from_millis(10));
     }
 
@@ -105,9 +125,9 @@ mod tests {
         let mut recovery = Recovery::full(WINDOW);
         recovery.lower(at(10), at(12));
         recovery.lower(at(16), at(18));
-        assert_eq!(recovery.share_at(at(18)), 820_000 * 7 / 10);
+        assert_eq!(recovery.share_at(at(18)).0, 820_000 * 7 / 10);
         recovery.lower(at(23), at(24));
-        assert_eq!(recovery.share_at(at(24)), (574_000 + 25_000) * 8 / 10);
+        assert_eq!(recovery.share_at(at(24)).0, (574_000 + 25_000) * 8 / 10);
     }
 
     #[test]
@@ -115,9 +135,9 @@ mod tests {
         let mut recovery = Recovery::full(WINDOW);
         recovery.share = 200_000;
         recovery.reopened = Some(at(0));
-        let shares = [0, 1, 30, 31, 40].map(|second| recovery.share_at(at(second)));
+        let shares = [0, 1, 30, 31, 40].map(|second| recovery.share_at(at(second)).0);
         assert_eq!(shares, [200_000, 205_000, 350_000, 380_000, 650_000]);
-        assert_eq!(recovery.share_at(at(1_000_000)), FULL);
+        assert_eq!(recovery.share_at(at(1_000_000)).0, FULL);
     }
 
     #[test]
@@ -125,7 +145,7 @@ mod tests {
         let mut recovery = Recovery::full(Duration::MAX);
         recovery.lower(at(0), at(1));
         recovery.lower(at(2), at(3));
-        assert_eq!(recovery.share_at(at(3)), 560_000);
+        assert_eq!(recovery.share_at(at(3)).0, 560_000);
     }
 
     #[test]
@@ -134,7 +154,7 @@ mod tests {
         for second in 0..100 {
             recovery.lower(at(second), at(second));
         }
-        assert_eq!(recovery.share_at(at(99)), LEAST);
+        assert_eq!(recovery.share_at(at(99)).0, LEAST);
     }
 
     #[test]
@@ -142,7 +162,7 @@ mod tests {
         let step_after = |window, seconds| {
             let mut recovery = Recovery::full(window);
             recovery.lower(at(0), at(0));
-            recovery.share_at(at(seconds))
+            recovery.share_at(at(seconds)).0
         };
         assert_eq!(step_after(Duration::from_millis(10), 1), 805_000);
         assert_eq!(step_after(Duration::from_secs(10), 9), 800_000);

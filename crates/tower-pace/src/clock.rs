@@ -1,5 +1,10 @@
+use std::time::{Duration, SystemTime};
+
 use pacing::Moment;
 use tokio::time::Instant;
+
+/// A timer is never set further ahead than this; whoever waits then looks and sets it again.
+pub(crate) const LONGEST_TIMER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Turns tokio's clock into the moments of one shared state.
 ///
@@ -15,11 +20,16 @@ pub(crate) struct Clock {
 /// One look at the clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
-    instant: Instant,
+    pub(crate) instant: Instant,
     pub(crate) moment: Moment,
 }
 
 impl Clock {
+    /// The moment of the last reading.
+    pub(crate) fn last(&self) -> Option<Moment> {
+        self.last.map(|last| last.moment)
+    }
+
     /// Reads the clock. The state's lock must be held: two readings must not overtake each other.
     pub(crate) fn read(&mut self) -> Reading {
         let instant = now();
@@ -35,7 +45,12 @@ impl Clock {
 impl Reading {
     /// The instant of `moment` on the clock that was read.
     pub(crate) fn instant_of(&self, moment: Moment) -> Instant {
-        self.instant + moment.since(self.moment)
+        self.instant_in(moment.since(self.moment))
+    }
+
+    /// The instant after so much time, or in 24 hours if that is sooner: no clock can add every time.
+    pub(crate) fn instant_in(&self, time: Duration) -> Instant {
+        self.instant + time.min(LONGEST_TIMER)
     }
 }
 
@@ -45,4 +60,22 @@ impl Reading {
 )]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// Stands for a time that no clock can show, as tokio does it.
+const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
+
+/// The instant that lies `time` from now. A time too long for the clock counts as thirty years.
+pub(crate) fn after(time: Duration) -> Instant {
+    let now = now();
+    now.checked_add(time).unwrap_or_else(|| now + FAR)
+}
+
+/// The date, for an HTTP date without another one to compare it with.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the clock"
+)]
+pub(crate) fn date() -> SystemTime {
+    SystemTime::now()
 }

@@ -7,7 +7,7 @@
 //! - [`ConcurrencyLayer`] bounds what is in flight, to the end of the response's body.
 //!
 //! Any subset works. Together they belong in this order, from outside: every attempt then pays the limiter, and nothing
-//! is held during a backoff.
+//! is held during a backoff. A fourth, [`DeadlineLayer`], ends a call in time and belongs outside of them all.
 //!
 //! ```
 //! use tower::ServiceBuilder;
@@ -44,15 +44,21 @@
 
 mod clock;
 pub mod concurrency;
-mod line;
+pub mod deadline;
+pub mod line;
+#[cfg(feature = "hyper")]
+mod never_left;
 mod random;
 pub mod rate;
 pub mod retry;
 mod retry_after;
+mod was_refused;
 mod was_sent;
 
 pub use concurrency::{Concurrency, ConcurrencyLayer};
-pub use pacing::{Quota, UnsafeQuota};
-pub use rate::{RateLimit, RateLimitLayer};
-pub use retry::{Attempt, Replay, Retry, RetryLayer, RetryPolicy};
+pub use deadline::{Deadline, DeadlineLayer, Deadlined, TimedOut};
+pub use line::{Bounded, Waited};
+pub use pacing::{Adaptive, Cost, Model, Quota, TooHeavy, UnsafeQuota};
+pub use rate::{Handle, RateLimit, RateLimitLayer};
+pub use retry::{Attempt, Replay, Retried, Retry, RetryLayer, RetryPolicy};
 pub use was_sent::was_sent;

@@ -1,14 +1,44 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, header};
-use pacing::retry::parse_retry_after;
+use pacing::retry::{RetryAfter, parse_http_date};
 
-/// What a response asked for with `Retry-After`: of several fields the longest, since none is to be undercut.
+use crate::clock;
+
+const IN_MILLIS: [&str; 2] = ["retry-after-ms", "x-ms-retry-after-ms"];
+const SHOULD_RETRY: [&str; 2] = ["x-should-retry", "stripe-should-retry"];
+
+/// What a response asked for with `Retry-After`, `retry-after-ms` and `x-ms-retry-after-ms`: of several fields the
+/// longest, since none is to be undercut. A date counts from the response's own `Date`.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let values = headers.get_all(header::RETRY_AFTER).iter();
-    values
-        .filter_map(|value| parse_retry_after(value.as_bytes()))
+    let standard = headers.get_all(header::RETRY_AFTER).iter();
+    let standard = standard.filter_map(|value| RetryAfter::parse(value.as_bytes()));
+    let millis = IN_MILLIS.iter().flat_map(|name| headers.get_all(*name));
+    let millis = millis.filter_map(|value| RetryAfter::parse_millis(value.as_bytes()));
+    standard
+        .chain(millis)
+        .map(|asked| match asked {
+            RetryAfter::Delay(delay) => delay,
+            RetryAfter::Date(_) => asked.after(answered(headers)),
+        })
         .max()
+}
+
+/// What a response says itself of whether to send the request again, in `x-should-retry` or `stripe-should-retry`.
+pub(crate) fn should_retry(headers: &HeaderMap) -> Option<bool> {
+    let mut values = SHOULD_RETRY.iter().filter_map(|name| headers.get(*name));
+    values.find_map(|value| match value.as_bytes().trim_ascii() {
+        value if value.eq_ignore_ascii_case(b"true") => Some(true),
+        value if value.eq_ignore_ascii_case(b"false") => Some(false),
+        _ => None,
+    })
+}
+
+/// When the response was made, by the server's clock; by ours if it does not say.
+fn answered(headers: &HeaderMap) -> SystemTime {
+    let date = headers.get(header::DATE);
+    date.and_then(|date| parse_http_date(date.as_bytes()))
+        .unwrap_or_else(clock::date)
 }
 
 #[cfg(test)]
@@ -17,23 +47,95 @@ mod tests {
 
     use super::*;
 
+    fn headers(fields: &[(&'static str, &'static [u8])]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_bytes(value).unwrap());
+        }
+        headers
+    }
+
+    fn check(fields: &[(&'static str, &'static [u8])], millis: Option<u64>) {
+        assert_eq!(
+            retry_after(&headers(fields)),
+            millis.map(Duration::from_millis),
+            "{fields:?}"
+        );
+    }
+
     #[test]
     fn the_longest_of_several_fields_counts_and_garbage_hides_none() {
-        fn check(values: &[&'static [u8]], seconds: Option<u64>) {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                let value = HeaderValue::from_bytes(value).unwrap();
-                headers.append(header::RETRY_AFTER, value);
-            }
-            assert_eq!(
-                retry_after(&headers),
-                seconds.map(Duration::from_secs),
-                "{values:?}"
-            );
+        check(&[], None);
+        check(
+            &[("retry-after", b"1"), ("retry-after", b"60")],
+            Some(60_000),
+        );
+        check(
+            &[("retry-after", b"soon"), ("retry-after", b"7")],
+            Some(7_000),
+        );
+        check(&[("retry-after", b"5, 10")], None);
+        check(&[("retry-after", b"\xff\xfe")], None);
+        check(&[("retry-after-ms", b"1500")], Some(1_500));
+        check(&[("x-ms-retry-after-ms", b"20")], Some(20));
+        check(
+            &[("retry-after", b"1"), ("retry-after-ms", b"1500")],
+            Some(1_500),
+        );
+        check(
+            &[("retry-after", b"2"), ("retry-after-ms", b"1500")],
+            Some(2_000),
+        );
+    }
+
+    /// The clock of this machine is years away from that of the server, and it does not matter.
+    #[test]
+    fn a_date_counts_from_the_answers_own_date() {
+        const DATE: (&str, &[u8]) = ("date", b"Fri, 29 Sep 2023 16:26:37 GMT");
+        check(
+            &[DATE, ("retry-after", b"Fri, 29 Sep 2023 16:26:57 GMT")],
+            Some(20_000),
+        );
+        check(
+            &[DATE, ("retry-after", b"Friday, 29-Sep-23 16:26:57 GMT")],
+            Some(20_000),
+        );
+        check(
+            &[DATE, ("retry-after", b"Fri Sep 29 16:26:57 2023")],
+            Some(20_000),
+        );
+        check(
+            &[DATE, ("retry-after", b"Fri, 29 Sep 2023 15:26:57 GMT")],
+            Some(0),
+        );
+        check(
+            &[DATE, ("retry-after", b"Fri, 29 Sep 2023 17:26:37 GMT")],
+            Some(3_600_000),
+        );
+    }
+
+    #[test]
+    fn a_date_without_a_date_to_compare_counts_from_our_own() {
+        check(
+            &[("retry-after", b"Fri, 29 Sep 2023 16:26:57 GMT")],
+            Some(0),
+        );
+        let far = headers(&[
+            ("date", b"today"),
+            ("retry-after", b"Fri, 31 Dec 9999 23:59:59 GMT"),
+        ]);
+        assert!(retry_after(&far).is_some_and(|wait| wait > Duration::from_secs(86_400)));
+    }
+
+    #[test]
+    fn the_servers_own_word_is_true_or_false_and_nothing_else() {
+        fn check(fields: &[(&'static str, &'static [u8])], expected: Option<bool>) {
+            assert_eq!(should_retry(&headers(fields)), expected, "{fields:?}");
         }
         check(&[], None);
-        check(&[b"1", b"60"], Some(60));
-        check(&[b"soon", b"7"], Some(7));
-        check(&[b"\xff\xfe"], None);
+        check(&[("x-should-retry", b"true")], Some(true));
+        check(&[("x-should-retry", b"False")], Some(false));
+        check(&[("stripe-should-retry", b"false")], Some(false));
+        check(&[("x-should-retry", b"1")], None);
     }
 }

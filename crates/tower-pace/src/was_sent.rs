@@ -1,11 +1,13 @@
-use std::any::Any;
-use std::error::Error;
+#[cfg(feature = "hyper")]
+use crate::never_left::never_left;
 
 /// Says whether a request that ended in `error` may have left: false only if the error proves that it did not.
 ///
 /// The rate limit gives the slot of a request that never left back, and a retry may send it again whatever it does.
 /// The error is tested as it is or boxed, and not its sources: what an outer client did before it met a source is unknown.
-/// Without the feature `hyper` no error proves anything; with it, a failure to connect of hyper-util's client does.
+/// Without the feature `hyper` no error proves anything. With it these do: a failure to connect of hyper-util's client,
+/// and hyper's cancellation of a request that was queued and never written, as it is or in hyper-util's error. A message
+/// that broke off, a reset and a timeout prove nothing. A [`TimedOut`](crate::TimedOut) around one of these is looked through.
 ///
 /// ```
 /// let error = std::io::Error::other("reset");
@@ -13,22 +15,10 @@ use std::error::Error;
 /// ```
 #[must_use]
 pub fn was_sent<E: 'static>(error: &E) -> bool {
-    let typed: &dyn Any = error;
-    let boxed = typed.downcast_ref::<Box<dyn Error + Send + Sync>>();
-    !never_left(typed, boxed.map(|error| &**error as &(dyn Error + 'static)))
-}
-
-#[cfg(feature = "hyper")]
-fn never_left(typed: &dyn Any, boxed: Option<&(dyn Error + 'static)>) -> bool {
-    use hyper_util::client::legacy::Error as ClientError;
-
-    typed
-        .downcast_ref::<ClientError>()
-        .or_else(|| boxed?.downcast_ref())
-        .is_some_and(ClientError::is_connect)
+    !never_left(error)
 }
 
 #[cfg(not(feature = "hyper"))]
-fn never_left(_: &dyn Any, _: Option<&(dyn Error + 'static)>) -> bool {
+fn never_left<E>(_: &E) -> bool {
     false
 }

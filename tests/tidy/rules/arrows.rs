@@ -15,6 +15,12 @@ struct Arrows {
 
 const ARROWS: &[Arrows] = &[
     Arrows {
+        from: "bench",
+        to: &["pacing", "tower-pace"],
+        to_optional: &[],
+        to_in_tests: &[],
+    },
+    Arrows {
         from: "pacing",
         to: &[],
         to_optional: &[],

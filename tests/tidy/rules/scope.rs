@@ -12,6 +12,7 @@ pub(crate) fn in_src(path: &str) -> bool {
 pub(crate) fn in_library(path: &str) -> bool {
     let program = path.contains("/src/bin/")
         || path.ends_with("/src/main.rs")
+        || path.starts_with("crates/bench/")
         || path.starts_with("crates/customerio-import/");
     in_src(path) && !program
 }

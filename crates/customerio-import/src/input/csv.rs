@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Read};
 
@@ -136,7 +136,7 @@ impl Iterator for CsvRows {
 }
 
 fn columns(header: &ByteRecord) -> Result<Vec<String>> {
-    let mut seen = HashSet::new();
+    let mut seen = HashMap::new();
     for (number, name) in (1..).zip(header) {
         let Ok(name) = str::from_utf8(name) else {
             bail!("line 1, column {number}: the header is not UTF-8; save the file in UTF-8");
@@ -145,10 +145,10 @@ fn columns(header: &ByteRecord) -> Result<Vec<String>> {
             !name.is_empty(),
             "line 1, column {number}: the header has no name here; name the column or remove it"
         );
-        ensure!(
-            seen.insert(name),
-            "line 1, column {number}: the header has {name:?} twice; rename one of the columns"
-        );
+        // The name stays out: where the header is missing, the first line is a person's data.
+        if let Some(first) = seen.insert(name, number) {
+            bail!("line 1, column {number}: has the name of column {first}; rename one of the two");
+        }
     }
     ensure!(
         !seen.is_empty(),
@@ -276,7 +276,7 @@ mod tests {
         );
         check_header(
             b"id,a,id\n",
-            "line 1, column 3: the header has \"id\" twice; rename one of the columns",
+            "line 1, column 3: has the name of column 1; rename one of the two",
         );
         check_header(
             b"id,,b\n",

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use anyhow::{Result, bail};
 use customerio::{Operation, Timestamp};
 use serde::Serialize;
@@ -74,9 +76,20 @@ impl Mapping {
         {
             None => Ok(()),
             Some(column) => bail!(
-                "line 1: the header has no column {column:?}; it has {}",
-                header.join(", ")
+                "line 1: the header has no column {column:?}; {}",
+                instead(column, header)
             ),
+        }
+    }
+
+    /// Refuses a column that is given two meanings: the first would take its value away from the second.
+    pub(crate) fn check_columns(&self) -> Result<()> {
+        let mut seen = HashSet::new();
+        match self.columns().into_iter().find(|name| !seen.insert(*name)) {
+            None => Ok(()),
+            Some(column) => {
+                bail!("column {column:?} is named for two things; name another for one of them")
+            }
         }
     }
 
@@ -108,5 +121,14 @@ impl Mapping {
 
     pub(super) fn canonical(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a mapping is text")
+    }
+}
+
+/// Says what to name instead. It never repeats the header: where that is missing, the first line is a person's data.
+fn instead(column: &str, header: &[String]) -> String {
+    let folded = |name: &str| name.trim().to_lowercase();
+    match header.iter().find(|name| folded(name) == folded(column)) {
+        Some(name) => format!("did you mean {name:?}?"),
+        None => "name another, and let the first line of the file name the columns".into(),
     }
 }

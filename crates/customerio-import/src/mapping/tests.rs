@@ -268,6 +268,6 @@ fn a_header_without_a_column_that_the_mapping_names_is_refused() {
         .to_string();
     assert_eq!(
         error,
-        r#"line 1: the header has no column "when"; it has id, When, what"#
+        r#"line 1: the header has no column "when"; did you mean "When"?"#
     );
 }

@@ -134,14 +134,14 @@ fn what_cannot_be_used_stops_before_the_first_request() {
         b"id,a\n1,x\n",
         "--id-column ID",
         1,
-        r#"the header has no column "ID"; it has id, a"#,
+        r#"line 1: the header has no column "ID"; did you mean "id"?"#,
     );
     check_refused(
         "a.csv",
         b"id,id\n1,x\n",
         "--id-column id",
         1,
-        r#"the header has "id" twice"#,
+        "line 1, column 2: has the name of column 1",
     );
     check_refused("a.csv", b"", "--id-column id", 1, "the header is missing");
     check_refused(
@@ -163,6 +163,94 @@ fn what_cannot_be_used_stops_before_the_first_request() {
     world
         .run("people no-such.csv --id-column id")
         .check(1, "no-such.csv: cannot be opened; check the path");
+}
+
+#[test]
+fn a_file_without_a_header_is_refused_without_showing_its_first_line() {
+    let world = World::new();
+    for (content, said) in [
+        (
+            "1,Ada\n2,Grace\n",
+            "let the first line of the file name the columns",
+        ),
+        ("Ada,Ada\n", "has the name of column 1"),
+    ] {
+        let file = world.file("a.csv", content);
+        let run = world.run(&format!("people {} --id-column id", file.display()));
+        run.check(1, said);
+        assert!(!run.stderr.contains("Ada"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_run_never_writes_over_what_it_reads() {
+    let world = World::new();
+    let content = "id,a\n1,x\n";
+    let file = world.file("a.csv", content);
+    let path = file.display();
+    for flags in [
+        format!("--rejects {path}"),
+        format!("--journal {path}"),
+        format!("--rejects {path}.cio-journal"),
+        format!(
+            "--rejects {}",
+            world.folder.path().join("report.json").display()
+        ),
+    ] {
+        world
+            .run(&format!("people {path} --id-column id {flags}"))
+            .check(1, "name another file for one of them");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), content, "{flags}");
+    }
+    let mut command = bare(&format!(
+        "people {path} --id-column id --rehearse --report {path}"
+    ));
+    command.env_clear();
+    finish(command, b"").check(1, "is both the input and the report");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), content);
+    assert_eq!(world.simulator.books().requests, 0);
+}
+
+#[test]
+fn a_column_means_one_thing() {
+    let world = World::new();
+    let file = world.file("a.csv", "id,t\n1,1999\n");
+    let events = format!("events {} --person-column id", file.display());
+    for flags in [
+        "--name-column id --now",
+        "--name-column t --timestamp-column t --timestamp-format %Y",
+    ] {
+        world
+            .run(&format!("{events} {flags} --yes"))
+            .check(1, "is named for two things");
+    }
+    assert_eq!(world.simulator.books().requests, 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_rejects_file_that_cannot_be_written_does_not_hide_the_counts() {
+    let world = World::new();
+    let file = world.file("a.csv", "id\n1\n.\n");
+    let run = world.run(&format!(
+        "people {} --id-column id --rejects /dev/full",
+        file.display()
+    ));
+    run.check(5, "the rejects file cannot be written; free some space");
+    assert!(
+        run.stdout.contains("1 accepted, 1 rejected"),
+        "{}",
+        run.stdout
+    );
+    world.check_report([2, 1, 1, 0, 0]);
+    world
+        .run(&format!("people {} --id-column id", file.display()))
+        .check(3, "");
+    assert_eq!(
+        world.simulator.books().requests,
+        2,
+        "the first run was not finished"
+    );
 }
 
 #[test]
@@ -189,6 +277,10 @@ fn wrong_usage_is_told_apart() {
         2,
         "write a number from 1 to 1024",
     );
+    // An empty variable of the shell would give all files the same event ids.
+    let mut command = bare("people a.csv --id-column id --rehearse --import-id");
+    command.arg("");
+    finish(command, b"").check(2, "a value is required for '--import-id <ID>'");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod events;
+mod models;
 mod people;
 mod run_again;
 mod secrets;

@@ -4,10 +4,11 @@ use rand::{Rng, RngExt};
 
 use crate::moment::nanos;
 
-/// Exponential backoff with full jitter: retry n waits U(0, min(cap, base * 2^n)), n counting from 0.
+/// Exponential backoff with jitter: how long to wait before a retry, by its number.
 ///
-/// The jitter is drawn over the whole delay in nanoseconds, so that delays in whole seconds are spread like all others.
-/// In the simulation of Amazon's "Exponential backoff and jitter" full jitter needs the fewest calls of all recipes.
+/// By default the jitter is full: retry n waits U(0, min(cap, base * 2^n)), n counting from 0. In the simulation of
+/// Amazon's "Exponential backoff and jitter" that needs the fewest calls of all recipes. The jitter is drawn over the
+/// whole delay in nanoseconds, so that delays in whole seconds are spread like all others.
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,31 +23,68 @@ use crate::moment::nanos;
 pub struct Backoff {
     base: Duration,
     cap: Duration,
+    jitter: Jitter,
+}
+
+/// Over which part of a delay the jitter is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Jitter {
+    /// The whole of it.
+    Full,
+    /// A quarter of it, on top.
+    QuarterAdded,
 }
 
 impl Backoff {
-    /// Returns a backoff whose first delay is at most `base`, and none more than `cap`.
+    /// Returns a backoff with full jitter whose first delay is at most `base`, and none more than `cap`.
     #[must_use]
     pub const fn new(base: Duration, cap: Duration) -> Self {
-        Self { base, cap }
+        Self {
+            base,
+            cap,
+            jitter: Jitter::Full,
+        }
     }
 
-    /// Returns the longest delay before retry `n`.
+    /// Returns the usual recipe of API clients: 1 s, doubled to 60 s, and 0 to 25 % on top.
+    ///
+    /// With it goes [`RetryPolicy::attempts`](super::RetryPolicy::attempts) of 5: four retries.
+    #[must_use]
+    pub const fn classic() -> Self {
+        Self {
+            base: Duration::from_secs(1),
+            cap: Duration::from_secs(60),
+            jitter: Jitter::QuarterAdded,
+        }
+    }
+
+    /// Returns the longest delay before retry `n`, which counts from 0.
     #[must_use]
     pub fn ceiling(&self, n: u32) -> Duration {
-        let factor = 1_u32.checked_shl(n).unwrap_or(u32::MAX);
-        self.base.saturating_mul(factor).min(self.cap)
+        let (floor, spread) = self.range(n);
+        floor.saturating_add(spread)
     }
 
     /// Draws the delay before retry `n`, which counts from 0.
     #[must_use]
     pub fn delay(&self, n: u32, rng: &mut impl Rng) -> Duration {
-        Duration::from_nanos(rng.random_range(0..=nanos(self.ceiling(n))))
+        let (floor, spread) = self.range(n);
+        floor.saturating_add(Duration::from_nanos(rng.random_range(0..=nanos(spread))))
+    }
+
+    /// The shortest delay, and what the jitter may add to it.
+    fn range(&self, n: u32) -> (Duration, Duration) {
+        let factor = 1_u32.checked_shl(n).unwrap_or(u32::MAX);
+        let step = self.base.saturating_mul(factor).min(self.cap);
+        match self.jitter {
+            Jitter::Full => (Duration::ZERO, step),
+            Jitter::QuarterAdded => (step, step / 4),
+        }
     }
 }
 
 impl Default for Backoff {
-    /// From 200 ms to 10 s.
+    /// Full jitter, from 200 ms to 10 s.
     fn default() -> Self {
         Self::new(Duration::from_millis(200), Duration::from_secs(10))
     }
@@ -67,6 +105,23 @@ mod tests {
         assert_eq!(ceilings, [200, 400, 6_400, 10_000, 10_000, 10_000, 10_000]);
         let endless = Backoff::new(Duration::MAX, Duration::MAX);
         assert_eq!(endless.ceiling(u32::MAX), Duration::MAX);
+    }
+
+    #[test]
+    fn the_usual_recipe_doubles_from_one_second_and_adds_a_quarter_at_most() {
+        let mut rng = StdRng::seed_from_u64(1);
+        for (n, seconds) in [(0, 1), (1, 2), (2, 4), (3, 8), (6, 60), (u32::MAX, 60)] {
+            let floor = Duration::from_secs(seconds);
+            let delays: Vec<_> = (0..1_000)
+                .map(|_| Backoff::classic().delay(n, &mut rng))
+                .collect();
+            let (least, most) = (delays.iter().min().unwrap(), delays.iter().max().unwrap());
+            assert!(*least >= floor && *least < floor.mul_f64(1.01), "{least:?}");
+            assert!(
+                *most <= floor.mul_f64(1.25) && *most > floor.mul_f64(1.24),
+                "{most:?}"
+            );
+        }
     }
 
     /// A common backoff draws its jitter for the fraction of a second alone, so that a base of one second has none.

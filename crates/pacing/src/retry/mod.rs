@@ -1,11 +1,21 @@
-//! Says what an answer means, how long to back off, and what `Retry-After` asked for.
+//! Says what an answer means, whether and when to try again, and what `Retry-After` asked for.
+//!
+//! Three small decisions, each of which can be replaced: what happened ([`Verdict`], [`RetryPolicy::classify`]), may it be
+//! sent again ([`is_idempotent`], [`RetryPolicy::replays`]), and how long to wait ([`Backoff`], [`RetryAfter`]).
+//! [`Attempts`] applies them to one request, and an [`Account`] of the [`Budget`] to all.
 
+mod attempts;
 mod backoff;
+mod budget;
+mod date;
 mod policy;
 mod retry_after;
 mod verdict;
 
+pub use attempts::{Attempts, Failure};
 pub use backoff::Backoff;
-pub use policy::{Attempts, Failure, RetryPolicy};
-pub use retry_after::{parse_retry_after, wait_at_least};
-pub use verdict::Verdict;
+pub use budget::{Account, Budget};
+pub use date::parse_http_date;
+pub use policy::RetryPolicy;
+pub use retry_after::{RetryAfter, wait_at_least};
+pub use verdict::{Verdict, is_idempotent};

@@ -1,20 +1,35 @@
 use std::time::Duration;
 
-use rand::Rng;
+use super::{Account, Backoff, Budget, Verdict, is_idempotent};
 
-use super::{Backoff, wait_at_least};
-
-/// How often to try, and how long to wait in between.
+/// Which answers to try again, how often, and how long to wait in between.
 ///
-/// By default a request is sent four times at most, with full jitter from 200 ms to 10 s in between. A 429 that says
-/// when to come back, in more than zero seconds, does not use up one of these attempts, but that may happen 20 times at
-/// most. A server that asks for more than five minutes is not asked again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// By default a request is sent four times at most, with full jitter from 200 ms to 10 s in between, and out of the
+/// default [`Budget`]. A 429 that says when to come back, in more than zero seconds, does not use up one of these
+/// attempts, but that may happen 20 times at most. A server that asks for more than five minutes is not asked again, and
+/// all waits of a request together are ten minutes at most.
+///
+/// ```
+/// use std::time::Duration;
+/// use pacing::retry::{Backoff, RetryPolicy, Verdict};
+///
+/// let policy = RetryPolicy::default()
+///     .attempts(5)
+///     .backoff(Backoff::classic())
+///     .max_wait(Duration::from_secs(30))
+///     .classify(|status| if status == 500 { Verdict::Final } else { Verdict::of(status) });
+/// assert_eq!(policy.verdict(500), Verdict::Final);
+/// ```
+#[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
-    attempts: u32,
-    throttled: u32,
-    backoff: Backoff,
-    max_retry_after: Duration,
+    pub(super) attempts: u32,
+    pub(super) throttled: u32,
+    pub(super) backoff: Backoff,
+    pub(super) max_retry_after: Duration,
+    pub(super) max_wait: Duration,
+    budget: Option<Budget>,
+    classify: fn(u16) -> Verdict,
+    replays: fn(&str) -> bool,
 }
 
 impl RetryPolicy {
@@ -48,6 +63,63 @@ impl RetryPolicy {
             ..self
         }
     }
+
+    /// Gives up where all waits of a request together would be more than `time`: the last answer is returned.
+    #[must_use]
+    pub const fn max_wait(self, time: Duration) -> Self {
+        Self {
+            max_wait: time,
+            ..self
+        }
+    }
+
+    /// Pays for the retries of failures, which a 429 is not, out of `budget`.
+    #[must_use]
+    pub const fn budget(self, budget: Budget) -> Self {
+        Self {
+            budget: Some(budget),
+            ..self
+        }
+    }
+
+    /// Retries however many requests fail: a server in trouble may get as many requests more as there are attempts.
+    #[must_use]
+    pub const fn without_budget(self) -> Self {
+        Self {
+            budget: None,
+            ..self
+        }
+    }
+
+    /// Classifies status codes by `classify` in the place of [`Verdict::of`].
+    #[must_use]
+    pub const fn classify(self, classify: fn(u16) -> Verdict) -> Self {
+        Self { classify, ..self }
+    }
+
+    /// Takes the methods for which `replays` is true as safe to send again, in the place of [`is_idempotent`].
+    #[must_use]
+    pub const fn replays(self, replays: fn(&str) -> bool) -> Self {
+        Self { replays, ..self }
+    }
+
+    /// Returns what a status code means.
+    #[must_use]
+    pub fn verdict(&self, status: u16) -> Verdict {
+        (self.classify)(status)
+    }
+
+    /// Says whether a request of this method may be sent again after an attempt of unknown effect.
+    #[must_use]
+    pub fn may_replay(&self, method: &str) -> bool {
+        (self.replays)(method)
+    }
+
+    /// Returns an account of the budget, if there is one.
+    #[must_use]
+    pub fn account(&self) -> Option<Account> {
+        self.budget.map(Account::new)
+    }
 }
 
 impl Default for RetryPolicy {
@@ -57,167 +129,10 @@ impl Default for RetryPolicy {
             throttled: 20,
             backoff: Backoff::default(),
             max_retry_after: Duration::from_secs(300),
+            max_wait: Duration::from_secs(600),
+            budget: Some(Budget::default()),
+            classify: Verdict::of,
+            replays: is_idempotent,
         }
-    }
-}
-
-/// Why an attempt did not succeed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// The server refused for its limit, and may have said for how long.
-    Throttled(Option<Duration>),
-    /// The server failed for the moment, and may have said for how long; or there was no answer.
-    Transient(Option<Duration>),
-}
-
-/// The attempts of one request.
-#[derive(Clone, Copy, Debug)]
-pub struct Attempts {
-    policy: RetryPolicy,
-    failed: u32,
-    throttled: u32,
-}
-
-impl Attempts {
-    /// Returns the attempts of a request that is sent for the first time.
-    #[must_use]
-    pub const fn first(policy: RetryPolicy) -> Self {
-        Self {
-            policy,
-            failed: 0,
-            throttled: 0,
-        }
-    }
-
-    /// Returns which attempt the current one is, counting from 1.
-    #[must_use]
-    pub const fn number(&self) -> u32 {
-        1_u32
-            .saturating_add(self.failed)
-            .saturating_add(self.throttled)
-    }
-
-    /// Says whether a failure of the current attempt could be followed by another.
-    #[must_use]
-    pub const fn may_continue(&self) -> bool {
-        self.may_fail() || self.throttled < self.policy.throttled
-    }
-
-    /// Returns how long to wait before the next attempt, or `None` to give up. The next attempt is the current one then.
-    pub fn after(&mut self, failure: Failure, rng: &mut impl Rng) -> Option<Duration> {
-        let (Failure::Throttled(hint) | Failure::Transient(hint)) = failure;
-        if hint.is_some_and(|hint| hint > self.policy.max_retry_after) {
-            return None;
-        }
-        match failure {
-            Failure::Throttled(Some(hint)) if !hint.is_zero() => self.after_throttled(hint, rng),
-            Failure::Throttled(_) | Failure::Transient(_) => self.after_failed(hint, rng),
-        }
-    }
-
-    fn after_throttled(&mut self, hint: Duration, rng: &mut impl Rng) -> Option<Duration> {
-        if self.throttled >= self.policy.throttled {
-            return None;
-        }
-        self.throttled += 1;
-        Some(wait_at_least(hint, rng))
-    }
-
-    fn after_failed(&mut self, hint: Option<Duration>, rng: &mut impl Rng) -> Option<Duration> {
-        if !self.may_fail() {
-            return None;
-        }
-        let backoff = self.policy.backoff.delay(self.failed, rng);
-        self.failed += 1;
-        Some(hint.map_or(backoff, |hint| wait_at_least(hint, rng).max(backoff)))
-    }
-
-    const fn may_fail(&self) -> bool {
-        self.failed.saturating_add(1) < self.policy.attempts
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rand::SeedableRng;
-    use rand::rngs::StdRng;
-
-    use super::*;
-
-    fn waits(policy: RetryPolicy, failure: Failure) -> Vec<Duration> {
-        let mut attempts = Attempts::first(policy);
-        let mut rng = StdRng::seed_from_u64(5);
-        std::iter::from_fn(|| attempts.after(failure, &mut rng))
-            .take(100)
-            .collect()
-    }
-
-    fn seconds(seconds: u64) -> Option<Duration> {
-        Some(Duration::from_secs(seconds))
-    }
-
-    #[test]
-    fn a_failing_request_is_sent_four_times() {
-        assert_eq!(
-            waits(RetryPolicy::default(), Failure::Transient(None)).len(),
-            3
-        );
-        assert_eq!(
-            waits(RetryPolicy::default(), Failure::Throttled(None)).len(),
-            3
-        );
-    }
-
-    #[test]
-    fn a_refusal_that_says_when_is_obeyed_twenty_times_without_using_an_attempt() {
-        let waits = waits(RetryPolicy::default(), Failure::Throttled(seconds(2)));
-        assert_eq!(waits.len(), 20);
-        assert!(
-            waits
-                .iter()
-                .all(|wait| (2_000..=2_200).contains(&wait.as_millis()))
-        );
-    }
-
-    #[test]
-    fn a_failure_that_says_when_waits_as_long_and_uses_an_attempt() {
-        let waits = waits(RetryPolicy::default(), Failure::Transient(seconds(30)));
-        assert_eq!(waits.len(), 3);
-        assert!(waits.iter().all(|wait| *wait >= Duration::from_secs(30)));
-    }
-
-    #[test]
-    fn a_refusal_that_says_at_once_is_backed_off_from_and_uses_an_attempt() {
-        let waits = waits(RetryPolicy::default(), Failure::Throttled(seconds(0)));
-        assert_eq!(waits.len(), 3);
-        assert!(waits.iter().all(|wait| !wait.is_zero()));
-    }
-
-    #[test]
-    fn more_than_five_minutes_are_not_waited_for() {
-        assert!(waits(RetryPolicy::default(), Failure::Throttled(seconds(301))).is_empty());
-        assert_eq!(
-            waits(RetryPolicy::default(), Failure::Throttled(seconds(300))).len(),
-            20
-        );
-    }
-
-    #[test]
-    fn one_attempt_is_one_and_none_is_one_too() {
-        for attempts in [0, 1] {
-            let policy = RetryPolicy::default().attempts(attempts).throttled(0);
-            assert!(waits(policy, Failure::Transient(None)).is_empty());
-            assert!(!Attempts::first(policy).may_continue());
-        }
-    }
-
-    #[test]
-    fn attempts_are_numbered_from_one() {
-        let mut attempts = Attempts::first(RetryPolicy::default());
-        let mut rng = StdRng::seed_from_u64(5);
-        assert_eq!(attempts.number(), 1);
-        let _ = attempts.after(Failure::Transient(None), &mut rng);
-        let _ = attempts.after(Failure::Throttled(seconds(1)), &mut rng);
-        assert_eq!(attempts.number(), 3);
     }
 }

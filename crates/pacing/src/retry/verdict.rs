@@ -1,8 +1,11 @@
-/// What a status code means for trying again. It says nothing of whether a replay would be safe.
+/// What an answer means for trying again. It says nothing of whether a replay would be safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The answer stands: success, or a failure that would only repeat itself.
     Final,
+    /// Another attempt at the same request is still at work (409), if the request carries a token by which the server
+    /// knows it again; otherwise the answer stands.
+    Conflict,
     /// The server refused for its limit (429): the request was not processed.
     Throttled,
     /// The server or something before it failed for the moment: 408, 425, 500, 502, 503, 504, 520 to 524.
@@ -21,11 +24,39 @@ impl Verdict {
     #[must_use]
     pub const fn of(status: u16) -> Self {
         match status {
+            409 => Self::Conflict,
             429 => Self::Throttled,
             408 | 425 | 500 | 502 | 503 | 504 | 520..=524 => Self::Transient,
             _ => Self::Final,
         }
     }
+
+    /// Lets the server's own word on an answer of this status overrule the verdict: `false` ends the attempts, `true`
+    /// makes a client error or a server error worth another.
+    #[must_use]
+    pub const fn overruled(self, status: u16, should_retry: bool) -> Self {
+        match self {
+            _ if !should_retry => Self::Final,
+            Self::Final | Self::Conflict if status >= 400 => Self::Transient,
+            verdict => verdict,
+        }
+    }
+}
+
+/// Says whether a request of this method has the same effect however often it arrives (RFC 9110, section 9.2.2).
+///
+/// ```
+/// use pacing::retry::is_idempotent;
+///
+/// assert!(is_idempotent("PUT"));
+/// assert!(!is_idempotent("POST"));
+/// ```
+#[must_use]
+pub fn is_idempotent(method: &str) -> bool {
+    matches!(
+        method,
+        "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
+    )
 }
 
 #[cfg(test)]
@@ -34,16 +65,43 @@ mod tests {
 
     #[test]
     fn exactly_the_documented_codes_are_tried_again() {
-        let transient: Vec<u16> = (100..600)
-            .filter(|&status| Verdict::of(status) == Verdict::Transient)
-            .collect();
-        assert_eq!(
-            transient,
-            [408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524]
+        fn check(verdict: Verdict, codes: &[u16]) {
+            let found: Vec<u16> = (100..600)
+                .filter(|&status| Verdict::of(status) == verdict)
+                .collect();
+            assert_eq!(found, codes);
+        }
+        check(
+            Verdict::Transient,
+            &[408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524],
         );
-        let throttled: Vec<u16> = (100..600)
-            .filter(|&status| Verdict::of(status) == Verdict::Throttled)
-            .collect();
-        assert_eq!(throttled, [429]);
+        check(Verdict::Throttled, &[429]);
+        check(Verdict::Conflict, &[409]);
+    }
+
+    #[test]
+    fn the_server_may_overrule_a_failure_but_not_a_success() {
+        fn check(status: u16, should_retry: bool, expected: Verdict) {
+            let verdict = Verdict::of(status).overruled(status, should_retry);
+            assert_eq!(verdict, expected, "{status} {should_retry}");
+        }
+        check(503, false, Verdict::Final);
+        check(429, false, Verdict::Final);
+        check(409, false, Verdict::Final);
+        check(400, true, Verdict::Transient);
+        check(409, true, Verdict::Transient);
+        check(501, true, Verdict::Transient);
+        check(429, true, Verdict::Throttled);
+        check(503, true, Verdict::Transient);
+        check(399, true, Verdict::Final);
+        check(200, true, Verdict::Final);
+    }
+
+    #[test]
+    fn exactly_the_methods_of_the_standard_are_idempotent() {
+        let idempotent = ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"];
+        assert!(idempotent.into_iter().all(is_idempotent));
+        let others = ["POST", "PATCH", "CONNECT", "QUERY", "get", ""];
+        assert!(!others.into_iter().any(is_idempotent));
     }
 }

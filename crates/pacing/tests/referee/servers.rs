@@ -5,138 +5,107 @@ use std::time::Duration;
 
 use pacing::Quota;
 
-pub(crate) struct Server {
-    limit: f64,
-    window: f64,
-    count: Count,
+/// How a server counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    SlidingLog,
+    FixedWindow,
+    /// The window before, weighted by what of it is still in sight, and this one.
+    SlidingCounter,
+    /// The same, and what it refuses counts.
+    StrictCounter,
+    TokenBucket {
+        size: u32,
+        refill: u32,
+    },
 }
 
-enum Count {
-    SlidingLog(VecDeque<f64>),
-    SlidingCounter {
-        window: i64,
-        current: f64,
-        previous: f64,
-    },
-    FixedWindow {
-        phase: f64,
-        window: i64,
-        current: f64,
-    },
-    TokenBucket {
-        tokens: f64,
-        filled: f64,
-    },
+/// A server that allows the limit of a quota.
+pub(crate) struct Server {
+    kind: Kind,
+    limit: f64,
+    window: f64,
+    /// Where in its window the server is at the origin, from 0 to 1.
+    phase: f64,
+    log: VecDeque<(f64, f64)>,
+    index: f64,
+    current: f64,
+    previous: f64,
+    tokens: f64,
+    filled: f64,
 }
 
 impl Server {
-    fn of(quota: &Quota, count: Count) -> Self {
+    pub(crate) fn new(kind: Kind, quota: &Quota, phase: f64) -> Self {
         Self {
+            kind,
             limit: f64::from(quota.limit()),
             window: quota.window().as_secs_f64(),
-            count,
-        }
-    }
-
-    pub(crate) fn sliding_log(quota: &Quota) -> Self {
-        Self::of(quota, Count::SlidingLog(VecDeque::new()))
-    }
-
-    pub(crate) fn sliding_counter(quota: &Quota) -> Self {
-        let (window, current, previous) = (0, 0.0, 0.0);
-        Self::of(
-            quota,
-            Count::SlidingCounter {
-                window,
-                current,
-                previous,
+            phase,
+            log: VecDeque::new(),
+            index: 0.0,
+            current: 0.0,
+            previous: 0.0,
+            tokens: match kind {
+                Kind::TokenBucket { size, .. } => f64::from(size),
+                _ => 0.0,
             },
-        )
-    }
-
-    pub(crate) fn fixed_window(quota: &Quota, phase: f64) -> Self {
-        let (window, current) = (0, 0.0);
-        Self::of(
-            quota,
-            Count::FixedWindow {
-                phase,
-                window,
-                current,
-            },
-        )
-    }
-
-    pub(crate) fn token_bucket(quota: &Quota) -> Self {
-        let tokens = f64::from(quota.limit());
-        Self::of(
-            quota,
-            Count::TokenBucket {
-                tokens,
-                filled: 0.0,
-            },
-        )
-    }
-
-    pub(crate) fn name(&self) -> &'static str {
-        match self.count {
-            Count::SlidingLog(_) => "sliding log",
-            Count::SlidingCounter { .. } => "sliding counter",
-            Count::FixedWindow { .. } => "fixed window",
-            Count::TokenBucket { .. } => "token bucket",
+            filled: 0.0,
         }
     }
 
     /// Counts an arrival and says whether it is let through.
-    pub(crate) fn admit(&mut self, now: Duration) -> bool {
-        let (now, limit, length) = (now.as_secs_f64(), self.limit, self.window);
-        match &mut self.count {
-            Count::SlidingLog(log) => {
-                while log.front().is_some_and(|&first| first <= now - length) {
-                    log.pop_front();
-                }
-                let admitted = (log.len() as f64) < limit;
-                if admitted {
-                    log.push_back(now);
-                }
-                admitted
-            }
-            Count::SlidingCounter {
-                window,
-                current,
-                previous,
-            } => {
-                let index = (now / length).floor() as i64;
-                (*previous, *current) = match index - *window {
-                    0 => (*previous, *current),
-                    1 => (*current, 0.0),
-                    _ => (0.0, 0.0),
-                };
-                *window = index;
-                let passed = now / length - index as f64;
-                let admitted = *previous * (1.0 - passed) + *current + 1.0 <= limit;
-                *current += f64::from(u8::from(admitted));
-                admitted
-            }
-            Count::FixedWindow {
-                phase,
-                window,
-                current,
-            } => {
-                let index = (now / length + *phase).floor() as i64;
-                if index != *window {
-                    (*window, *current) = (index, 0.0);
-                }
-                let admitted = *current < limit;
-                *current += f64::from(u8::from(admitted));
-                admitted
-            }
-            Count::TokenBucket { tokens, filled } => {
-                *tokens = (*tokens + (now - *filled) * limit / length).min(limit);
-                *filled = now;
-                let admitted = *tokens >= 1.0 - 1e-9;
-                *tokens -= f64::from(u8::from(admitted));
-                admitted
-            }
+    pub(crate) fn admit(&mut self, now: Duration, cost: u32) -> bool {
+        let (now, cost) = (now.as_secs_f64(), f64::from(cost));
+        match self.kind {
+            Kind::SlidingLog => self.admit_by_log(now, cost),
+            Kind::FixedWindow => self.admit_by_counter(now, cost, 0.0, false),
+            Kind::SlidingCounter => self.admit_by_counter(now, cost, 1.0, false),
+            Kind::StrictCounter => self.admit_by_counter(now, cost, 1.0, true),
+            Kind::TokenBucket { size, refill } => self.admit_by_bucket(now, cost, size, refill),
         }
+    }
+
+    fn admit_by_log(&mut self, now: f64, cost: f64) -> bool {
+        while let Some(&(at, cost)) = self.log.front()
+            && at <= now - self.window
+        {
+            self.log.pop_front();
+            self.current -= cost;
+        }
+        let admitted = self.current + cost <= self.limit;
+        if admitted {
+            self.log.push_back((now, cost));
+            self.current += cost;
+        }
+        admitted
+    }
+
+    fn admit_by_counter(&mut self, now: f64, cost: f64, weight: f64, strict: bool) -> bool {
+        let position = now / self.window + self.phase;
+        let index = position.floor();
+        if index != self.index {
+            let follows = index == self.index + 1.0;
+            self.previous = if follows { self.current } else { 0.0 };
+            (self.index, self.current) = (index, 0.0);
+        }
+        let weighted = weight * self.previous * (1.0 - (position - index));
+        let admitted = weighted + self.current + cost <= self.limit;
+        if admitted || strict {
+            self.current += cost;
+        }
+        admitted
+    }
+
+    fn admit_by_bucket(&mut self, now: f64, cost: f64, size: u32, refill: u32) -> bool {
+        let refilled = (now - self.filled) * f64::from(refill) / self.window;
+        self.tokens = (self.tokens + refilled).min(f64::from(size));
+        self.filled = now;
+        // As the sum of many small refills is off by as many small errors.
+        let admitted = self.tokens >= cost - 1e-6;
+        if admitted {
+            self.tokens -= cost;
+        }
+        admitted
     }
 }

@@ -19,8 +19,8 @@ pin_project! {
 }
 
 impl<C: Body> PermitBody<C> {
-    pub(super) fn holding(inner: C, permit: Option<Permit>) -> Self {
-        let permit = permit.filter(|_| !inner.is_end_stream());
+    pub(super) fn holding(inner: C, permit: Permit) -> Self {
+        let permit = Some(permit).filter(|_| !inner.is_end_stream());
         Self { inner, permit }
     }
 

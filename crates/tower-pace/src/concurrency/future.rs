@@ -1,55 +1,138 @@
+use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::{Response, StatusCode};
-use http_body::Body;
+use pacing::Answer;
 use pin_project_lite::pin_project;
 
-use super::PermitBody;
 use super::permit::Permit;
+use super::permits::End;
+use super::{BodyEnd, Until};
+use crate::line::{Patience, Unbounded};
 
 pin_project! {
     /// The response of [`Concurrency`](super::Concurrency). A drop, or the end of the call, gives the permit back, unless
     /// the response has a body that is still to come: then the body holds it.
-    #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<F> {
+    pub struct ResponseFuture<F, U = BodyEnd, W = Unbounded>
+    where
+        W: Patience,
+    {
         #[pin]
-        inner: F,
-        permit: Option<Permit>,
+        state: State<F, W::Refusal>,
+        until: PhantomData<U>,
     }
 }
 
-impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, permit: Permit) -> Self {
-        Self {
-            inner,
+pin_project! {
+    #[project = StateProj]
+    enum State<F, R> {
+        // Sent => the end
+        InFlight { #[pin] response: F, permit: Option<Permit> },
+        // Not sent, since the wait for a permit was refused => the end
+        Refused { refusal: Option<R> },
+    }
+}
+
+impl<F, U, W: Patience> ResponseFuture<F, U, W> {
+    pub(super) fn sent(response: F, permit: Permit) -> Self {
+        Self::of(State::InFlight {
+            response,
             permit: Some(permit),
+        })
+    }
+
+    pub(super) fn refused(refusal: W::Refusal) -> Self {
+        Self::of(State::Refused {
+            refusal: Some(refusal),
+        })
+    }
+
+    fn of(state: State<F, W::Refusal>) -> Self {
+        Self {
+            state,
+            until: PhantomData,
         }
     }
 }
 
-impl<F, C, E> Future for ResponseFuture<F>
+impl<F, C, E, U, W> Future for ResponseFuture<F, U, W>
 where
     F: Future<Output = Result<Response<C>, E>>,
-    C: Body,
+    U: Until<C>,
+    W: Patience,
 {
-    type Output = Result<Response<PermitBody<C>>, E>;
+    type Output = Result<Response<U::Body>, W::Error<E>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let result = ready!(this.inner.poll(cx));
-        // Taken even if the call failed: a future that has completed may live on and must hold nothing.
-        let permit = this.permit.take();
-        Poll::Ready(result.map(|response| hold(response, permit)))
+        match self.project().state.project() {
+            StateProj::InFlight { response, permit } => {
+                let result = ready!(response.poll(cx));
+                // Taken even if the call failed: a future that has completed may live on and must hold nothing.
+                let mut permit = permit.take().expect("a future completes once");
+                let (load, end) = read(&result);
+                permit.answer(load, end);
+                let held = result.map(|response| U::hold(response, permit));
+                Poll::Ready(held.map_err(W::failed))
+            }
+            StateProj::Refused { refusal } => {
+                let refusal = refusal.take().expect("a future completes once");
+                Poll::Ready(Err(W::refused(refusal)))
+            }
+        }
     }
 }
 
-fn hold<C: Body>(response: Response<C>, permit: Option<Permit>) -> Response<PermitBody<C>> {
-    let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    response.map(|body| match upgraded {
-        true => PermitBody::free(body),
-        false => PermitBody::holding(body, permit),
-    })
+/// What a result says of the server's load. A 429 speaks of the rate, and other refusals of the request.
+fn read<C, E>(result: &Result<Response<C>, E>) -> (Answer, End) {
+    let Ok(response) = result else {
+        return (Answer::Overloaded, End::Failed);
+    };
+    let load = match response.status() {
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            Answer::Overloaded
+        }
+        status if status.is_success() || status.is_redirection() => Answer::Served,
+        _ => Answer::Silent,
+    };
+    (load, End::Answered)
+}
+
+impl<F, U, W: Patience> fmt::Debug for ResponseFuture<F, U, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_server_that_has_too_much_to_do_is_overloaded() {
+        fn check(status: u16, expected: Answer) {
+            let response = Response::builder().status(status).body(()).unwrap();
+            assert_eq!(
+                read(&Ok::<_, ()>(response)),
+                (expected, End::Answered),
+                "{status}"
+            );
+        }
+        check(200, Answer::Served);
+        check(304, Answer::Served);
+        check(101, Answer::Silent);
+        check(404, Answer::Silent);
+        check(429, Answer::Silent);
+        check(500, Answer::Silent);
+        check(502, Answer::Overloaded);
+        check(503, Answer::Overloaded);
+        check(504, Answer::Overloaded);
+        assert_eq!(
+            read(&Err::<Response<()>, _>("timed out")),
+            (Answer::Overloaded, End::Failed)
+        );
+    }
 }

@@ -1,10 +1,14 @@
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
+use pacing::Adaptive;
 use tower_layer::Layer;
 
-use super::Concurrency;
-use super::permit::Permits;
-use crate::line::Queue;
+use super::permits::Permits;
+use super::{BodyEnd, Concurrency, Handle, ResponseHead};
+use crate::line::{Bounds, Patience, Queue, Unbounded};
 
 /// Applies [`Concurrency`]: at most so many requests in flight, to the end of the response's body.
 ///
@@ -18,9 +22,10 @@ use crate::line::Queue;
 /// # fn assert_shareable<T: Clone + Send + Sync>(_: &T) {}
 /// assert_shareable(&layer);
 /// ```
-#[derive(Clone, Debug)]
-pub struct ConcurrencyLayer {
+pub struct ConcurrencyLayer<U = BodyEnd, W = Unbounded> {
     queue: Arc<Queue<Permits>>,
+    patience: W,
+    until: PhantomData<U>,
 }
 
 impl ConcurrencyLayer {
@@ -31,17 +36,100 @@ impl ConcurrencyLayer {
     /// Panics if `limit` is zero, which would let nothing through.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        assert!(limit > 0, "a concurrency of 0 lets nothing through");
-        Self {
-            queue: Queue::new(Permits::new(limit)),
-        }
+        Self::of(Queue::new(Permits::fixed(limit)), Unbounded)
+    }
+
+    /// Returns a layer that learns from the answers how many requests the server can take at once.
+    ///
+    /// An error, a 502, a 503 and a 504 are signs of overload, and so is a rising time to the head of the response. A
+    /// 429 is none: it speaks of the rate. [`pacing::AdaptiveLimit`] has the rules.
+    ///
+    /// ```
+    /// use tower_pace::{Adaptive, ConcurrencyLayer};
+    ///
+    /// let layer = ConcurrencyLayer::adaptive(Adaptive::between(1, 64));
+    /// assert_eq!(layer.handle().snapshot().limit, 10);
+    /// ```
+    #[must_use]
+    pub fn adaptive(bounds: Adaptive) -> Self {
+        Self::of(Queue::new(Permits::learned(bounds)), Unbounded)
     }
 }
 
-impl<S> Layer<S> for ConcurrencyLayer {
-    type Service = Concurrency<S>;
+impl<U, W: Patience> ConcurrencyLayer<U, W> {
+    fn of(queue: Arc<Queue<Permits>>, patience: W) -> Self {
+        Self {
+            queue,
+            patience,
+            until: PhantomData,
+        }
+    }
+
+    /// Counts a request until its response's body has ended: the default.
+    #[must_use]
+    pub fn until_body_end(self) -> ConcurrencyLayer<BodyEnd, W> {
+        ConcurrencyLayer::of(self.queue, self.patience)
+    }
+
+    /// Counts a request only until the head of its response has come, and passes the body on as it is.
+    #[must_use]
+    pub fn until_response(self) -> ConcurrencyLayer<ResponseHead, W> {
+        ConcurrencyLayer::of(self.queue, self.patience)
+    }
+
+    /// Refuses a request that would have to wait while `others` stand in the line.
+    #[must_use]
+    pub fn max_queued(self, others: usize) -> ConcurrencyLayer<U, Bounds> {
+        self.bounded(|bounds| bounds.max_queued(others))
+    }
+
+    /// Refuses a request that has waited for `time`. The wait for an inner service that is not ready counts.
+    ///
+    /// The wait is the service's readiness, before there is a request, so a request's [`Deadline`](crate::Deadline) is
+    /// not heeded.
+    #[must_use]
+    pub fn max_wait(self, time: Duration) -> ConcurrencyLayer<U, Bounds> {
+        self.bounded(|bounds| bounds.max_wait(time))
+    }
+
+    /// Refuses a request for which there is no permit now.
+    #[must_use]
+    pub fn fail_fast(self) -> ConcurrencyLayer<U, Bounds> {
+        self.max_wait(Duration::ZERO)
+    }
+
+    /// Returns a handle on the limit that the services of this layer share.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle::new(Arc::clone(&self.queue))
+    }
+
+    fn bounded(self, set: impl FnOnce(Bounds) -> Bounds) -> ConcurrencyLayer<U, Bounds> {
+        let bounds = set(self.patience.bounds());
+        ConcurrencyLayer::of(self.queue, bounds)
+    }
+}
+
+impl<S, U, W: Patience> Layer<S> for ConcurrencyLayer<U, W> {
+    type Service = Concurrency<S, U, W>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Concurrency::new(inner, Arc::clone(&self.queue))
+        Concurrency::new(inner, Arc::clone(&self.queue), self.patience.clone())
+    }
+}
+
+impl<U, W: Patience> Clone for ConcurrencyLayer<U, W> {
+    /// By hand, since what `U` is does not matter.
+    fn clone(&self) -> Self {
+        Self::of(Arc::clone(&self.queue), self.patience.clone())
+    }
+}
+
+impl<U, W: Patience + fmt::Debug> fmt::Debug for ConcurrencyLayer<U, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConcurrencyLayer")
+            .field("patience", &self.patience)
+            .field("state", &self.handle())
+            .finish_non_exhaustive()
     }
 }

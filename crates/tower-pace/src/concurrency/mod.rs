@@ -2,19 +2,28 @@
 //!
 //! [`Concurrency`] takes a permit in `poll_ready`, first come first served. The permit comes back when the response's
 //! body has ended, failed or was dropped, when the call failed, or when the service or future that holds it is dropped.
-//! A body that nobody reads keeps its permit: read bodies, or drop them.
+//! A body that nobody reads keeps its own permit, and no other: read bodies, or drop them, or count requests only
+//! [`until_response`](ConcurrencyLayer::until_response).
 //!
 //! A free permit is not handed to a waiter: the waiter is woken, and if it does not come within 5 ms the next one may take
 //! it. So k parked waiters cost those behind them 5 ms each, and up to 100 ms in all before the first is missed, once. No
 //! permit is held while the inner service is not ready.
+//!
+//! The limit is fixed, or [adapts](ConcurrencyLayer::adaptive) to what the server can take. A [`Handle`] shows it, and
+//! sets it at run time.
 
 mod body;
 mod future;
+mod handle;
 mod layer;
 mod permit;
+mod permits;
 mod service;
+mod until;
 
 pub use body::PermitBody;
 pub use future::ResponseFuture;
+pub use handle::{Handle, Snapshot};
 pub use layer::ConcurrencyLayer;
 pub use service::Concurrency;
+pub use until::{BodyEnd, ResponseHead, Until};

@@ -1,64 +1,65 @@
+use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use pacing::{Due, Moment};
+use pacing::{Answer, Sample};
 
-use crate::line::{Queue, Resource, Wake};
-
-/// How many may be in flight, and how many are.
-#[derive(Debug)]
-pub(crate) struct Permits {
-    limit: usize,
-    in_flight: usize,
-}
-
-impl Permits {
-    pub(super) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            in_flight: 0,
-        }
-    }
-}
-
-impl Resource for Permits {
-    type Claim = ();
-
-    fn due(&mut self, _: Moment) -> Due {
-        if self.in_flight < self.limit {
-            Due::Now
-        } else {
-            Due::OnAnswer
-        }
-    }
-
-    fn claim(&mut self, _: Moment) {
-        self.in_flight += 1;
-    }
-
-    fn interval(&self, _: Moment) -> Duration {
-        Duration::ZERO
-    }
-}
+use super::permits::{End, Permits};
+use crate::line::{Queue, Wake};
 
 /// The right to be in flight. Its drop gives it back.
-#[derive(Debug)]
-pub(super) struct Permit {
+#[expect(
+    unnameable_types,
+    reason = "seals `Until`: how a permit is held may change"
+)]
+pub struct Permit {
     queue: Arc<Queue<Permits>>,
+    /// Whether somebody learns from the answer.
+    learns: bool,
+    /// Of a call that is not answered yet.
+    sample: Option<Sample>,
+    end: End,
 }
 
 impl Permit {
     /// Wraps a permit that was just claimed from `queue`.
-    pub(super) fn claimed(queue: Arc<Queue<Permits>>) -> Self {
-        Self { queue }
+    pub(super) fn claimed(queue: Arc<Queue<Permits>>, learns: bool) -> Self {
+        Self {
+            queue,
+            learns,
+            sample: None,
+            end: End::Unused,
+        }
+    }
+
+    /// The call is made.
+    pub(super) fn depart(&mut self) {
+        self.end = End::Cancelled;
+        if self.learns {
+            self.sample = self.queue.with(|permits, _| permits.depart());
+        }
+    }
+
+    /// The call is complete, though a body may be still to come.
+    pub(super) fn answer(&mut self, answer: Answer, end: End) {
+        self.end = end;
+        if let Some(sample) = self.sample.take() {
+            self.queue.with(|permits, _| permits.answer(sample, answer));
+        }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        let (sample, end) = (self.sample.take(), self.end);
         self.queue.change(|permits, _| {
-            permits.in_flight -= 1;
+            permits.take_back(sample, end);
             Wake::IfAwaited
         });
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").finish_non_exhaustive()
     }
 }

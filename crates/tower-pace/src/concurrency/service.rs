@@ -1,33 +1,40 @@
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
-use http_body::Body;
 use tower_service::Service;
 
-use super::permit::{Permit, Permits};
-use super::{PermitBody, ResponseFuture};
-use crate::line::{Queue, Waiter};
+use super::permit::Permit;
+use super::permits::Permits;
+use super::{BodyEnd, ResponseFuture, Until};
+use crate::line::{Patience, Queue, Unbounded, Waiter};
 
 /// Bounds how many requests are in flight, to the end of the response's body; see the [module](super).
 ///
-/// Clones share the bound, but never a permit or a place in the line. The inner service's error is passed on as it is;
-/// this service has none of its own.
-#[derive(Debug)]
-pub struct Concurrency<S> {
+/// Clones share the bound, but never a permit or a place in the line. The inner service's error is passed on as it is:
+/// this service has none of its own, unless its waits are bounded; then it fails with [`Bounded`](crate::Bounded).
+pub struct Concurrency<S, U = BodyEnd, W: Patience = Unbounded> {
     inner: S,
-    waiter: Waiter<Permits>,
-    /// Taken when the service became ready, spent by the next call.
-    permit: Option<Permit>,
+    waiter: Waiter<Permits, W>,
+    /// What became of the wait for a permit, until the next call spends it.
+    admission: Option<Result<Permit, W::Refusal>>,
+    until: PhantomData<U>,
 }
 
-impl<S> Concurrency<S> {
-    pub(super) fn new(inner: S, queue: Arc<Queue<Permits>>) -> Self {
+impl<S, U, W: Patience> Concurrency<S, U, W> {
+    pub(super) fn new(inner: S, queue: Arc<Queue<Permits>>, patience: W) -> Self {
         let lane = queue.open_lane();
+        Self::waiting(inner, Waiter::new(queue, lane, (), patience))
+    }
+
+    fn waiting(inner: S, waiter: Waiter<Permits, W>) -> Self {
         Self {
             inner,
-            waiter: Waiter::new(queue, lane),
-            permit: None,
+            waiter,
+            admission: None,
+            until: PhantomData,
         }
     }
 
@@ -46,62 +53,93 @@ impl<S> Concurrency<S> {
         self.inner
     }
 
-    fn poll_permit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.permit.is_none() {
-            ready!(self.waiter.poll_turn(cx));
-            self.permit = self.waiter.claim(|queue, ()| Permit::claimed(queue));
+    /// Resolves when a permit was taken, or refused.
+    fn poll_admission(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.admission.is_none() {
+            self.admission = match ready!(self.waiter.poll_turn(cx)) {
+                Ok(()) => self.waiter.claim(Permit::claimed).map(Ok),
+                Err(refusal) => Some(Err(refusal)),
+            };
         }
         Poll::Ready(())
     }
+
+    /// Gives the permit back, but not the place, while the inner service is not ready.
+    fn poll_stuck<E>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
+        match self.waiter.wait_stuck(cx) {
+            Ok(()) => {
+                self.admission = None;
+                Poll::Pending
+            }
+            Err(refusal) => {
+                self.admission = Some(Err(refusal));
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
 }
 
-impl<S, B, C> Service<Request<B>> for Concurrency<S>
+impl<S, B, C, U, W> Service<Request<B>> for Concurrency<S, U, W>
 where
     S: Service<Request<B>, Response = Response<C>>,
-    C: Body,
+    U: Until<C>,
+    W: Patience,
 {
-    type Response = Response<PermitBody<C>>;
-    type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
+    type Response = Response<U::Body>;
+    type Error = W::Error<S::Error>;
+    type Future = ResponseFuture<S::Future, U, W>;
 
     /// Is ready when a permit was taken and the inner service is ready. While the inner service is not, the permit is
-    /// given back, and the place in the line is kept.
+    /// given back, and the place in the line is kept. Is ready, too, when a bounded wait was refused: the call then
+    /// fails with that, and the service is as good as before.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        ready!(self.poll_permit(cx));
+        ready!(self.poll_admission(cx));
+        if let Some(Err(_)) = self.admission {
+            return Poll::Ready(Ok(()));
+        }
         let ready = self.inner.poll_ready(cx);
         match ready {
             Poll::Ready(Ok(())) => self.waiter.leave(),
             Poll::Ready(Err(_)) => {
-                self.permit = None;
+                self.admission = None;
                 self.waiter.leave();
             }
-            Poll::Pending => {
-                self.waiter.wait_stuck(cx);
-                self.permit = None;
-            }
+            Poll::Pending => return self.poll_stuck(cx),
         }
-        ready
+        ready.map_err(W::failed)
     }
 
     /// # Panics
     ///
     /// Panics if the service was not polled ready before, as every service may.
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let permit = self
-            .permit
+        let admission = self
+            .admission
             .take()
             .expect("poll_ready was called and the service is ready");
-        ResponseFuture::new(self.inner.call(request), permit)
+        match admission {
+            Ok(mut permit) => {
+                permit.depart();
+                ResponseFuture::sent(self.inner.call(request), permit)
+            }
+            Err(refusal) => ResponseFuture::refused(refusal),
+        }
     }
 }
 
-impl<S: Clone> Clone for Concurrency<S> {
+impl<S: Clone, U, W: Patience> Clone for Concurrency<S, U, W> {
     /// By hand, since a clone must not hold the permit of its original.
     fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            waiter: self.waiter.clone(),
-            permit: None,
-        }
+        Self::waiting(self.inner.clone(), self.waiter.clone())
+    }
+}
+
+impl<S: fmt::Debug, U, W: Patience + fmt::Debug> fmt::Debug for Concurrency<S, U, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Concurrency")
+            .field("inner", &self.inner)
+            .field("waiter", &self.waiter)
+            .field("is_ready", &self.admission.is_some())
+            .finish_non_exhaustive()
     }
 }

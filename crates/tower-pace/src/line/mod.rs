@@ -1,11 +1,23 @@
-//! The wait-line that the rate limit and the concurrency limit share: how a request gets its turn.
+//! The wait-line that the rate limit and the concurrency limit share: how a request gets its turn, and how long it waits.
 //!
-//! A [`Queue`] is the shared state: a [`Resource`] (what is waited for), the line, and the clock, under one lock. A
-//! [`Waiter`] is one request's way through it. Nothing is handed over: a change wakes who is next, and what was set free
+//! Both wait for as long as it takes unless they are bounded with `max_queued`, `max_wait` or `fail_fast`; a bounded
+//! service fails with [`Bounded`].
+//!
+//! Inside, a `Queue` is the shared state: a `Resource` (what is waited for), the line, and the clock, under one lock. A
+//! `Waiter` is one request's way through it. Nothing is handed over: a change wakes who is next, and what was set free
 //! stays free until somebody polls and takes it.
 
+mod patience;
 mod queue;
+mod refused;
+mod state;
+mod waited;
 mod waiter;
 
-pub(crate) use queue::{Queue, Resource, Wake};
+pub use patience::{Bounds, Patience, Unbounded};
+pub(crate) use queue::{Queue, Wake};
+pub use refused::{Bounded, Refused};
+pub(crate) use state::Resource;
+pub(crate) use waited::Cause;
+pub use waited::Waited;
 pub(crate) use waiter::Waiter;

@@ -1,64 +1,55 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::Duration;
 
-use pacing::{Due, Lane, Line, Moment, Ticket};
+use pacing::{Lane, Moment, Ticket};
 use tokio::time::Instant;
 
-use crate::clock::Clock;
-
-/// How often a waiter looks again while only an answer can bring its turn. The answer wakes who is next; this is for
-/// the case that the one who was woken never comes.
-const RECHECK: Duration = Duration::from_millis(100);
-/// A timer is never set further ahead than this; the waiter then looks and sets it again.
-const LONGEST_TIMER: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// What is waited for.
-pub(crate) trait Resource {
-    /// What a claim returns.
-    type Claim;
-
-    /// Says when the next claim may be made.
-    fn due(&mut self, now: Moment) -> Due;
-
-    /// Takes what is due.
-    fn claim(&mut self, now: Moment) -> Self::Claim;
-
-    /// The time between two claims when many wait.
-    fn interval(&self, now: Moment) -> Duration;
-}
+use super::Patience;
+use super::state::{Resource, State};
+use super::waited::Cause;
 
 /// The state that everyone who waits for one resource shares.
 pub(crate) struct Queue<R> {
     state: Mutex<State<R>>,
 }
 
-struct State<R> {
-    clock: Clock,
-    line: Line<Waker>,
-    resource: R,
-    /// The last who asked was told to wait for an answer, so that every answer must wake who is next.
-    awaited: bool,
+/// A place in the line, and since when its holder waits for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    pub(super) ticket: Ticket,
+    pub(super) since: Moment,
+}
+
+/// Who asks: from which lane, for how much, and for how long.
+#[derive(Clone, Debug)]
+pub(super) struct Caller<D, W> {
+    pub(super) lane: Lane,
+    pub(super) demand: D,
+    pub(super) patience: W,
 }
 
 /// What a waiter is told when it asks for its turn.
-pub(crate) enum Turn {
+pub(super) enum Turn {
     /// It is due and next: whoever claims first has it.
-    Come,
-    /// It stands in the line with this ticket, and should look again at this instant.
-    Wait(Ticket, Instant),
+    Come(Moment),
+    /// It stands in the line.
+    Wait(Wait),
+}
+
+/// How one stands in the line.
+pub(super) struct Wait {
+    pub(super) standing: Standing,
+    pub(super) cause: Cause,
+    pub(super) now: Moment,
+    /// When it should look again.
+    pub(super) until: Instant,
 }
 
 impl<R: Resource> Queue<R> {
     pub(crate) fn new(resource: R) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State {
-                clock: Clock::default(),
-                line: Line::default(),
-                resource,
-                awaited: false,
-            }),
+            state: Mutex::new(State::new(resource)),
         })
     }
 
@@ -66,58 +57,66 @@ impl<R: Resource> Queue<R> {
         self.lock().line.open_lane()
     }
 
-    /// Asks for the turn of the holder of `ticket`, or of a newcomer in `lane`. A newcomer joins only if it must wait.
-    pub(crate) fn turn(&self, lane: Lane, ticket: Option<Ticket>, waker: &Waker) -> Turn {
+    /// Asks for the turn of one who stands in the line, or of a newcomer. A newcomer joins only if it must wait, and if
+    /// its patience allows that.
+    pub(super) fn turn<W: Patience>(
+        &self,
+        caller: &Caller<R::Demand, W>,
+        place: Option<Standing>,
+        waker: &Waker,
+    ) -> Result<Turn, W::Refusal> {
         let mut state = self.lock();
-        let now = state.clock.read();
-        let turn = if state.may_claim(lane, ticket, now.moment) {
-            Turn::Come
-        } else {
-            let ticket = ticket.unwrap_or_else(|| state.line.join(lane));
-            let expected = state.expected(ticket, now.moment);
-            state.line.wait(ticket, expected, waker.clone());
-            Turn::Wait(ticket, now.instant_of(expected))
-        };
+        let now = state.glance();
+        let admitted = state.admit(caller, place);
+        let turn = admitted.and_then(|()| match state.may_claim(caller, place, now) {
+            true => Ok(Turn::Come(now)),
+            false => state.wait(caller, place, waker).map(Turn::Wait),
+        });
         unlock(state, None);
         turn
     }
 
-    /// Claims what is due, if it still is and the holder of `ticket`, or a newcomer, is still next. `guard` wraps the claim
-    /// before anyone is woken: a waker that panics must not lose it.
-    pub(crate) fn claim<G>(
+    /// Claims what is due, if it still is and the holder of `place`, or a newcomer, is still next; then it stands in the
+    /// line no more. `guard` wraps the claim before anyone is woken: a waker that panics must not lose it.
+    pub(super) fn claim<W, G>(
         &self,
-        lane: Lane,
-        ticket: Option<Ticket>,
+        caller: &Caller<R::Demand, W>,
+        place: Option<Standing>,
         guard: impl FnOnce(R::Claim) -> G,
     ) -> Option<G> {
         let mut state = self.lock();
-        let now = state.clock.read().moment;
-        if !state.may_claim(lane, ticket, now) {
+        let now = state.glance();
+        if !state.may_claim(caller, place, now) {
             unlock(state, None);
             return None;
         }
-        let claim = guard(state.resource.claim(now));
-        if let Some(ticket) = ticket {
-            state.line.serve(ticket);
+        let claim = guard(state.resource.claim(caller.demand, now));
+        if let Some(place) = place {
+            state.line.serve(place.ticket);
         }
         let next = state.next(now);
         unlock(state, next);
         Some(claim)
     }
 
-    /// Keeps the place of the holder of `ticket`, or of a newcomer, while its inner service is not ready.
-    pub(crate) fn wait_stuck(&self, lane: Lane, ticket: Option<Ticket>, waker: &Waker) -> Ticket {
+    /// Keeps the place of one who stands in the line, or gives one to a newcomer, while its inner service is not ready.
+    /// Returns when its patience ends, if it does.
+    pub(super) fn wait_stuck<W: Patience>(
+        &self,
+        caller: &Caller<R::Demand, W>,
+        place: Option<Standing>,
+        waker: &Waker,
+    ) -> Result<(Standing, Option<Instant>), W::Refusal> {
         let mut state = self.lock();
-        let now = state.clock.read().moment;
-        let ticket = ticket.unwrap_or_else(|| state.line.join(lane));
-        state.line.wait_stuck(ticket, now, waker.clone());
-        let next = state.next(now);
+        let now = state.clock.read();
+        let kept = state.wait_stuck(caller, place, now, waker);
+        let next = state.next(now.moment);
         unlock(state, next);
-        ticket
+        kept
     }
 
     /// Takes the holder of `ticket` out of the line.
-    pub(crate) fn leave(&self, ticket: Ticket) {
+    pub(super) fn leave(&self, ticket: Ticket) {
         let mut state = self.lock();
         let now = state.clock.read().moment;
         let next = if state.line.leave(ticket) {
@@ -131,10 +130,23 @@ impl<R: Resource> Queue<R> {
     /// Changes the resource by `change`, which says whom that concerns.
     pub(crate) fn change(&self, change: impl FnOnce(&mut R, Moment) -> Wake) {
         let mut state = self.lock();
-        let now = state.clock.read().moment;
+        let now = state.glance();
         let wake = change(&mut state.resource, now);
         let next = state.woken_by(wake, now);
         unlock(state, next);
+    }
+
+    /// Looks at the resource and at how many stand in the line, or notes what concerns nobody who waits.
+    pub(crate) fn with<T>(&self, note: impl FnOnce(&mut R, usize) -> T) -> T {
+        let mut state = self.lock();
+        let queued = state.line.len();
+        note(&mut state.resource, queued)
+    }
+
+    /// Looks at a resource that changes with time.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut R, usize, Moment) -> T) -> T {
+        let now = self.lock().clock.read().moment;
+        self.with(|resource, queued| look(resource, queued, now))
     }
 
     /// Nothing that could panic runs between two halves of a change, so a poisoned lock hides no damage.
@@ -150,50 +162,6 @@ pub(crate) enum Wake {
     IfAwaited,
     /// Whoever is next.
     Always,
-}
-
-impl<R: Resource> State<R> {
-    fn may_claim(&mut self, lane: Lane, ticket: Option<Ticket>, now: Moment) -> bool {
-        let next = match ticket {
-            Some(ticket) => self.line.is_next(ticket, now),
-            None => self.line.admits(lane, now),
-        };
-        next && self.due(now) == Due::Now
-    }
-
-    fn due(&mut self, now: Moment) -> Due {
-        let due = self.resource.due(now);
-        self.awaited = due == Due::OnAnswer;
-        due
-    }
-
-    /// When the holder of `ticket` should look by itself: its departure, and a grace for each that may not come before.
-    fn expected(&mut self, ticket: Ticket, now: Moment) -> Moment {
-        let due = match self.due(now) {
-            Due::Now => now,
-            Due::At(due) => due,
-            Due::OnAnswer => now + RECHECK,
-        };
-        let ahead = u32::try_from(self.line.ahead(ticket)).unwrap_or(u32::MAX);
-        let each = self.resource.interval(now) + Line::<Waker>::GRACE;
-        (due + each.saturating_mul(ahead)).min(now + LONGEST_TIMER)
-    }
-
-    /// Wakes who is next: to claim what is due, or to set its timer for when it will be. Where only an answer brings
-    /// the turn there is nothing to do before it comes.
-    fn next(&mut self, now: Moment) -> Option<Waker> {
-        if self.line.is_empty() || self.due(now) == Due::OnAnswer {
-            return None;
-        }
-        self.line.wake_next(now)
-    }
-
-    fn woken_by(&mut self, wake: Wake, now: Moment) -> Option<Waker> {
-        if wake == Wake::IfAwaited && !self.awaited {
-            return None;
-        }
-        self.line.wake_next(now)
-    }
 }
 
 /// Wakers run foreign code, when they wake and when they are dropped, so the lock must not be held.

@@ -4,105 +4,171 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use pacing::{Lane, Ticket};
+use pacing::Lane;
+use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::queue::{Queue, Resource, Turn};
+use super::queue::{Caller, Queue, Standing, Turn};
+use super::state::Resource;
+use super::waited::Ledger;
+use super::{Patience, Waited};
 
 /// One request's way through a line. It allocates when it first has to wait, and its drop leaves the line.
-pub(crate) struct Waiter<R: Resource> {
+pub(crate) struct Waiter<R: Resource, W> {
     queue: Arc<Queue<R>>,
-    lane: Lane,
-    place: Option<Place<R>>,
+    caller: Caller<R::Demand, W>,
+    place: Option<Pin<Box<Place>>>,
 }
 
-/// A place in the line, which is given up on drop.
-struct Place<R: Resource> {
-    queue: Arc<Queue<R>>,
-    ticket: Ticket,
-    timer: Option<Pin<Box<Sleep>>>,
+pin_project! {
+    /// A place in the line.
+    struct Place {
+        standing: Standing,
+        // Whether the line knows of it: one who was served stands there no more.
+        is_taken: bool,
+        ledger: Ledger,
+        #[pin]
+        timer: Option<Sleep>,
+    }
 }
 
-impl<R: Resource> Waiter<R> {
-    pub(crate) fn new(queue: Arc<Queue<R>>, lane: Lane) -> Self {
+impl<R: Resource, W: Patience> Waiter<R, W> {
+    pub(crate) fn new(queue: Arc<Queue<R>>, lane: Lane, demand: R::Demand, patience: W) -> Self {
         Self {
             queue,
-            lane,
+            caller: Caller {
+                lane,
+                demand,
+                patience,
+            },
             place: None,
         }
     }
 
-    /// Resolves when it is this waiter's turn to claim. Nothing is taken yet.
-    pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Resolves when it is this waiter's turn to claim; nothing is taken yet. Fails, out of the line, when it may wait
+    /// no longer.
+    pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), W::Refusal>> {
         loop {
-            match self.queue.turn(self.lane, self.ticket(), cx.waker()) {
-                Turn::Come => return Poll::Ready(()),
-                Turn::Wait(ticket, until) => ready!(self.place(ticket).poll_until(until, cx)),
+            match self.queue.turn(&self.caller, self.standing(), cx.waker()) {
+                Ok(Turn::Come(now)) => {
+                    if let Some(place) = &mut self.place {
+                        place.as_mut().project().ledger.note(None, now);
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(Turn::Wait(wait)) => {
+                    let mut place = self.take(wait.standing);
+                    let ledger = place.as_mut().project().ledger;
+                    ledger.note(Some(wait.cause), wait.now);
+                    ready!(place.poll_until(wait.until, cx));
+                }
+                Err(refusal) => return Poll::Ready(Err(self.refused(refusal))),
             }
         }
     }
 
-    /// Claims, if it still is this waiter's turn, and wraps the claim with `guard`. The place in the line stays until
+    /// Claims, if it still is this waiter's turn, and wraps the claim with `guard`. The place can be taken again until
     /// [`leave`](Self::leave).
-    pub(crate) fn claim<G>(&self, guard: impl FnOnce(Arc<Queue<R>>, R::Claim) -> G) -> Option<G> {
+    pub(crate) fn claim<G>(
+        &mut self,
+        guard: impl FnOnce(Arc<Queue<R>>, R::Claim) -> G,
+    ) -> Option<G> {
         let guard = |claim| guard(Arc::clone(&self.queue), claim);
-        self.queue.claim(self.lane, self.ticket(), guard)
+        let claim = self.queue.claim(&self.caller, self.standing(), guard)?;
+        if let Some(place) = &mut self.place {
+            *place.as_mut().project().is_taken = false;
+        }
+        Some(claim)
     }
 
-    /// Keeps the place while the inner service, which holds the waker of `cx`, is not ready.
-    pub(crate) fn wait_stuck(&mut self, cx: &Context<'_>) {
-        let ticket = self.queue.wait_stuck(self.lane, self.ticket(), cx.waker());
-        self.place(ticket);
+    /// Keeps the place while the inner service, which holds the waker of `cx`, is not ready. Fails, out of the line,
+    /// when it may wait no longer.
+    pub(crate) fn wait_stuck(&mut self, cx: &mut Context<'_>) -> Result<(), W::Refusal> {
+        loop {
+            let kept = self
+                .queue
+                .wait_stuck(&self.caller, self.standing(), cx.waker());
+            let (standing, until) = kept.map_err(|refusal| self.refused(refusal))?;
+            let place = self.take(standing);
+            if until.is_none_or(|until| place.poll_until(until, cx).is_pending()) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Returns how long it has waited, if it ever had to.
+    pub(crate) fn waited(&self) -> Option<Waited> {
+        self.place.as_ref().map(|place| place.ledger.waited())
     }
 
     /// Gives up the place in the line.
     pub(crate) fn leave(&mut self) {
-        self.place = None;
+        self.give_up();
     }
 
-    fn ticket(&self) -> Option<Ticket> {
-        self.place.as_ref().map(|place| place.ticket)
+    fn take(&mut self, standing: Standing) -> Pin<&mut Place> {
+        let place = self.place.get_or_insert_with(|| {
+            Box::pin(Place {
+                standing,
+                is_taken: true,
+                ledger: Ledger::new(standing.since),
+                timer: None,
+            })
+        });
+        *place.as_mut().project().is_taken = true;
+        place.as_mut()
     }
 
-    fn place(&mut self, ticket: Ticket) -> &mut Place<R> {
-        self.place.get_or_insert_with(|| Place {
-            queue: Arc::clone(&self.queue),
-            ticket,
-            timer: None,
-        })
+    fn refused(&mut self, refusal: W::Refusal) -> W::Refusal {
+        self.leave();
+        refusal
     }
 }
 
-impl<R: Resource> Clone for Waiter<R> {
+impl<R: Resource, W> Waiter<R, W> {
+    fn standing(&self) -> Option<Standing> {
+        self.place.as_ref().map(|place| place.standing)
+    }
+
+    fn give_up(&mut self) {
+        if let Some(place) = self.place.take().filter(|place| place.is_taken) {
+            self.queue.leave(place.standing.ticket);
+        }
+    }
+}
+
+impl<R: Resource, W: Patience> Clone for Waiter<R, W> {
     /// A clone shares the line and has no place in it.
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.queue), self.lane)
+        Self {
+            queue: Arc::clone(&self.queue),
+            caller: self.caller.clone(),
+            place: None,
+        }
     }
 }
 
-impl<R: Resource> Place<R> {
-    fn poll_until(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let timer = match &mut self.timer {
-            // Made anew where it stands: a reset would leave it in the runtime of the last wait, which may be gone.
-            Some(timer) => {
-                timer.as_mut().set(sleep_until(until));
-                timer
-            }
-            none => none.insert(Box::pin(sleep_until(until))),
-        };
-        timer.as_mut().poll(cx)
-    }
-}
-
-impl<R: Resource> Drop for Place<R> {
+impl<R: Resource, W> Drop for Waiter<R, W> {
     fn drop(&mut self) {
-        self.queue.leave(self.ticket);
+        self.give_up();
     }
 }
 
-impl<R: Resource> fmt::Debug for Waiter<R> {
+impl Place {
+    fn poll_until(self: Pin<&mut Self>, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let mut timer = self.project().timer;
+        // Made anew where it stands: a reset would leave it in the runtime of the last wait, which may be gone.
+        timer.set(Some(sleep_until(until)));
+        timer
+            .as_pin_mut()
+            .map_or(Poll::Ready(()), |timer| timer.poll(cx))
+    }
+}
+
+impl<R: Resource, W: fmt::Debug> fmt::Debug for Waiter<R, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waiter")
+            .field("patience", &self.caller.patience)
             .field("waiting", &self.place.is_some())
             .finish_non_exhaustive()
     }

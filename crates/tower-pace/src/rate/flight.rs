@@ -1,37 +1,23 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use pacing::{Departure, Due, Feedback, Moment, Pacer};
+use pacing::fields::LimitFields;
+use pacing::{Departure, Feedback, Moment};
 
-use crate::line::{Queue, Resource, Wake};
+use super::news::News;
+use super::pace::Pace;
+use crate::line::{Queue, Wake};
 use crate::retry_after::retry_after;
-
-impl Resource for Pacer {
-    type Claim = Departure;
-
-    fn due(&mut self, now: Moment) -> Due {
-        self.due(now)
-    }
-
-    fn claim(&mut self, now: Moment) -> Departure {
-        self.depart(now)
-    }
-
-    fn interval(&self, now: Moment) -> Duration {
-        self.interval(now)
-    }
-}
 
 /// A request that has left. Dropped before it is told how the request ended, it counts as abandoned.
 #[derive(Debug)]
 pub(super) struct Flight {
-    queue: Arc<Queue<Pacer>>,
+    queue: Arc<Queue<Pace>>,
     departure: Option<Departure>,
 }
 
 impl Flight {
-    pub(super) fn new(queue: Arc<Queue<Pacer>>, departure: Departure) -> Self {
+    pub(super) fn new(queue: Arc<Queue<Pace>>, departure: Departure) -> Self {
         Self {
             queue,
             departure: Some(departure),
@@ -43,32 +29,37 @@ impl Flight {
         match status {
             // A gateway answers in front of the counter: the request may still be on its way to it.
             StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => self.abandon(),
-            _ => self.end(|pacer, departure, now| {
-                pacer.answer(departure, now, feedback(status, headers));
-                Wake::IfAwaited
-            }),
+            _ => {
+                let said = limit_fields(headers);
+                let mut news = News::default();
+                self.end(|pace, departure, now| {
+                    news = pace.answer(departure, now, feedback(status, headers), &said);
+                    Wake::IfAwaited
+                });
+                news.tell();
+            }
         }
     }
 
     /// Records an end without an answer.
     pub(super) fn abandon(&mut self) {
-        self.end(|pacer, departure, now| {
-            pacer.abandon(departure, now);
+        self.end(|pace, departure, now| {
+            pace.abandon(departure, now);
             Wake::IfAwaited
         });
     }
 
     /// Gives back everything: nothing was sent.
     pub(super) fn refund(&mut self) {
-        self.end(|pacer, departure, _| {
-            pacer.refund(departure);
+        self.end(|pace, departure, _| {
+            pace.refund(departure);
             Wake::Always
         });
     }
 
-    fn end(&mut self, how: impl FnOnce(&mut Pacer, Departure, Moment) -> Wake) {
+    fn end(&mut self, how: impl FnOnce(&mut Pace, Departure, Moment) -> Wake) {
         if let Some(departure) = self.departure.take() {
-            self.queue.change(|pacer, now| how(pacer, departure, now));
+            self.queue.change(|pace, now| how(pace, departure, now));
         }
     }
 }
@@ -79,11 +70,17 @@ impl Drop for Flight {
     }
 }
 
+fn limit_fields(headers: &HeaderMap) -> LimitFields {
+    let fields = headers.iter();
+    LimitFields::read(fields.map(|(name, value)| (name.as_str(), value.as_bytes())))
+}
+
 fn feedback(status: StatusCode, headers: &HeaderMap) -> Feedback {
-    let retry_after = retry_after(headers);
-    match (status, retry_after) {
-        (StatusCode::TOO_MANY_REQUESTS, _) => Feedback::Refused(retry_after),
-        (StatusCode::SERVICE_UNAVAILABLE, Some(_)) => Feedback::Refused(retry_after),
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Feedback::Refused(retry_after(headers)),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            retry_after(headers).map_or(Feedback::Failed, |time| Feedback::Refused(Some(time)))
+        }
         _ if status.is_server_error() => Feedback::Failed,
         _ => Feedback::Accepted,
     }
@@ -91,6 +88,8 @@ fn feedback(status: StatusCode, headers: &HeaderMap) -> Feedback {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::{HeaderValue, header};
 
     use super::*;

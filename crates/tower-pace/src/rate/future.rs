@@ -5,12 +5,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
-use pacing::Pacer;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::flight::Flight;
-use crate::line::Waiter;
+use super::pace::Pace;
+use crate::line::{Patience, Unbounded, Waited, Waiter};
 use crate::was_sent;
 
 pin_project! {
@@ -19,38 +19,47 @@ pin_project! {
     /// Nothing happens before the first poll. A drop gives back the place in the line or, after the request left, counts
     /// it as abandoned.
     #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<S, B>
+    pub struct ResponseFuture<S, B, W = Unbounded>
     where
         S: Service<Request<B>>,
+        W: Patience,
     {
         #[pin]
-        state: State<S, B>,
+        state: State<S, B, W>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<S, B>
+    enum State<S, B, W>
     where
         S: Service<Request<B>>,
+        W: Patience,
     {
         // Waiting for its turn, and then for the inner service => InFlight, or the end
-        Waiting { candidate: Candidate<S>, request: Option<Request<B>> },
+        Waiting { candidate: Candidate<S, W>, request: Option<Request<B>> },
         // Sent => the end
-        InFlight { #[pin] response: S::Future, flight: Flight },
+        InFlight { #[pin] response: S::Future, flight: Flight, waited: Option<Waited> },
     }
 }
 
-impl<S, B> ResponseFuture<S, B>
+impl<S, B, W> ResponseFuture<S, B, W>
 where
     S: Service<Request<B>>,
+    W: Patience,
 {
-    pub(super) fn new(inner: S, request: Request<B>, waiter: Waiter<Pacer>) -> Self {
+    pub(super) fn new(
+        inner: S,
+        waiter: Waiter<Pace, W>,
+        request: Request<B>,
+        explain: bool,
+    ) -> Self {
         Self {
             state: State::Waiting {
                 candidate: Candidate {
                     inner,
                     asked: false,
+                    explain,
                     waiter,
                 },
                 request: Some(request),
@@ -59,12 +68,13 @@ where
     }
 }
 
-impl<S, B, C> Future for ResponseFuture<S, B>
+impl<S, B, C, W> Future for ResponseFuture<S, B, W>
 where
     S: Service<Request<B>, Response = Response<C>> + Clone,
     S::Error: 'static,
+    W: Patience,
 {
-    type Output = Result<S::Response, S::Error>;
+    type Output = Result<S::Response, W::Error<S::Error>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
@@ -73,13 +83,23 @@ where
                 StateProj::Waiting { candidate, request } => {
                     let flight = ready!(candidate.poll_departure(cx))?;
                     let request = request.take().expect("a request departs once");
+                    let waited = candidate.waited();
                     let response = candidate.inner.call(request);
-                    state.set(State::InFlight { response, flight });
+                    state.set(State::InFlight {
+                        response,
+                        flight,
+                        waited,
+                    });
                 }
-                StateProj::InFlight { response, flight } => {
-                    let result = ready!(response.poll(cx));
+                StateProj::InFlight {
+                    response,
+                    flight,
+                    waited,
+                } => {
+                    let mut result = ready!(response.poll(cx));
                     settle(flight, &result);
-                    return Poll::Ready(result);
+                    explain(*waited, &mut result);
+                    return Poll::Ready(result.map_err(W::failed));
                 }
             }
         }
@@ -87,28 +107,34 @@ where
 }
 
 /// A request's inner service and its way to the turn.
-struct Candidate<S> {
+struct Candidate<S, W: Patience> {
     inner: S,
     /// Whether the inner service was asked for readiness, for which it may have reserved something.
     asked: bool,
-    waiter: Waiter<Pacer>,
+    /// Whether the response says how long the request waited even if it did not.
+    explain: bool,
+    waiter: Waiter<Pace, W>,
 }
 
-impl<S> Candidate<S> {
+impl<S, W: Patience> Candidate<S, W> {
     /// Waits for the turn, then for the inner service, and departs if it still is the turn; otherwise starts again.
-    fn poll_departure<B>(&mut self, cx: &mut Context<'_>) -> Poll<Result<Flight, S::Error>>
+    fn poll_departure<B>(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Flight, W::Error<S::Error>>>
     where
         S: Service<Request<B>> + Clone,
     {
         loop {
-            if self.waiter.poll_turn(cx).is_pending() {
-                self.give_back();
-                return Poll::Pending;
+            match self.waiter.poll_turn(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(refusal)) => return Poll::Ready(Err(W::refused(refusal))),
+                Poll::Pending => {
+                    self.give_back();
+                    return Poll::Pending;
+                }
             }
-            if let Err(error) = ready!(self.poll_inner(cx)) {
-                self.waiter.leave();
-                return Poll::Ready(Err(error));
-            }
+            ready!(self.poll_inner(cx))?;
             if let Some(flight) = self.waiter.claim(Flight::new) {
                 return Poll::Ready(Ok(flight));
             }
@@ -116,16 +142,28 @@ impl<S> Candidate<S> {
         }
     }
 
-    fn poll_inner<B>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>>
+    fn poll_inner<B>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), W::Error<S::Error>>>
     where
         S: Service<Request<B>>,
     {
         self.asked = true;
-        let ready = self.inner.poll_ready(cx);
-        if ready.is_pending() {
-            self.waiter.wait_stuck(cx);
+        match self.inner.poll_ready(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) => {
+                self.waiter.leave();
+                Poll::Ready(Err(W::failed(error)))
+            }
+            Poll::Pending => match self.waiter.wait_stuck(cx) {
+                Ok(()) => Poll::Pending,
+                Err(refusal) => Poll::Ready(Err(W::refused(refusal))),
+            },
         }
-        ready
+    }
+
+    fn waited(&self) -> Option<Waited> {
+        self.waiter
+            .waited()
+            .or_else(|| self.explain.then(Waited::default))
     }
 
     /// Lets go of what readiness reserved: nothing is held while the turn is waited for. A clone has reserved nothing.
@@ -147,9 +185,16 @@ fn settle<C, E: 'static>(flight: &mut Flight, result: &Result<Response<C>, E>) {
     }
 }
 
-impl<S, B> fmt::Debug for ResponseFuture<S, B>
+fn explain<C, E>(waited: Option<Waited>, result: &mut Result<Response<C>, E>) {
+    if let (Some(waited), Ok(response)) = (waited, result) {
+        response.extensions_mut().insert(waited);
+    }
+}
+
+impl<S, B, W> fmt::Debug for ResponseFuture<S, B, W>
 where
     S: Service<Request<B>>,
+    W: Patience,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()

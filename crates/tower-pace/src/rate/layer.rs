@@ -1,10 +1,13 @@
-use std::sync::Arc;
+use std::hash::Hash;
+use std::time::Duration;
 
-use pacing::{Pacer, Quota};
+use http::Request;
+use pacing::Quota;
 use tower_layer::Layer;
 
-use super::RateLimit;
-use crate::line::Queue;
+use super::service::Setting;
+use super::{Handle, Keyed, RateLimit, Single};
+use crate::line::{Bounds, Patience, Unbounded};
 
 /// Applies [`RateLimit`]: requests leave so that a server with this [`Quota`] refuses none.
 ///
@@ -18,25 +21,136 @@ use crate::line::Queue;
 /// # fn assert_shareable<T: Clone + Send + Sync>(_: &T) {}
 /// assert_shareable(&layer);
 /// ```
+///
+/// Bounded, a clone still shares the state, and the requests of both stand in one line:
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_pace::{Quota, RateLimitLayer};
+///
+/// let batch = RateLimitLayer::new(Quota::per_second(100));
+/// let interactive = batch.clone().max_wait(Duration::from_millis(250));
+/// # assert!(format!("{interactive:?}").contains("250ms"));
+/// ```
 #[derive(Clone, Debug)]
-pub struct RateLimitLayer {
-    queue: Arc<Queue<Pacer>>,
+pub struct RateLimitLayer<W = Unbounded, K = Single> {
+    setting: Setting<W, K>,
 }
 
 impl RateLimitLayer {
-    /// Returns a layer with a state of its own.
+    /// Returns a layer with a state of its own, whose requests wait for as long as it takes.
     #[must_use]
     pub fn new(quota: Quota) -> Self {
+        Self::with(quota, Single)
+    }
+}
+
+impl<K: Clone + Eq + Hash, F> RateLimitLayer<Unbounded, Keyed<K, F>> {
+    /// Returns a layer that holds `quota` for each key by itself: for each host, tenant or endpoint. Up to 1,024 keys
+    /// have a limit of their own; see [`Keyed`].
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tower_pace::{Quota, RateLimitLayer};
+    ///
+    /// let by_host = |request: &Request<String>| request.uri().host().map(String::from);
+    /// let layer = RateLimitLayer::keyed(Quota::per_second(10), by_host).max_keys(100);
+    /// assert!(layer.handle_of(&Some(String::from("example.com"))).is_none(), "not yet");
+    /// ```
+    #[must_use]
+    pub fn keyed<B>(quota: Quota, key: F) -> Self
+    where
+        F: Fn(&Request<B>) -> K,
+    {
+        Self::with(quota, Keyed::new(quota, key))
+    }
+}
+
+impl<W, K: Clone + Eq + Hash, F> RateLimitLayer<W, Keyed<K, F>> {
+    /// Bounds how many keys have a limit of their own, for all clones.
+    #[must_use]
+    pub fn max_keys(self, keys: usize) -> Self {
+        self.setting.scope.set_most(keys);
+        self
+    }
+
+    /// Returns the handle of a key's limit, if the key has one of its own now.
+    #[must_use]
+    pub fn handle_of(&self, key: &K) -> Option<Handle> {
+        self.setting.scope.known(key)
+    }
+}
+
+impl<W> RateLimitLayer<W> {
+    /// Returns a handle, which looks at the limit and steers it.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.setting.common.clone()
+    }
+}
+
+impl<K> RateLimitLayer<Unbounded, K> {
+    fn with(quota: Quota, scope: K) -> Self {
         Self {
-            queue: Queue::new(Pacer::new(quota)),
+            setting: Setting {
+                common: Handle::of(quota),
+                scope,
+                patience: Unbounded,
+                explain: false,
+            },
         }
     }
 }
 
-impl<S> Layer<S> for RateLimitLayer {
-    type Service = RateLimit<S>;
+impl<W: Patience, K> RateLimitLayer<W, K> {
+    /// Refuses a request that would have to wait while `others` stand in the line.
+    #[must_use]
+    pub fn max_queued(self, others: usize) -> RateLimitLayer<Bounds, K> {
+        self.bounded(|bounds| bounds.max_queued(others))
+    }
+
+    /// Refuses a request at once if its turn is further away than `time` by the forecast, and otherwise when it has
+    /// waited for `time`. The wait for an inner service that is not ready counts.
+    #[must_use]
+    pub fn max_wait(self, time: Duration) -> RateLimitLayer<Bounds, K> {
+        self.bounded(|bounds| bounds.max_wait(time))
+    }
+
+    /// Refuses a request that cannot leave at once. The very first one cannot: a limiter starts with a short wait.
+    #[must_use]
+    pub fn fail_fast(self) -> RateLimitLayer<Bounds, K> {
+        self.max_wait(Duration::ZERO)
+    }
+
+    /// Puts [`Waited`](crate::Waited) into the extensions of every response, not only into those of requests that waited.
+    #[must_use]
+    pub fn explain(mut self) -> Self {
+        self.setting.explain = true;
+        self
+    }
+
+    fn bounded(self, set: impl FnOnce(Bounds) -> Bounds) -> RateLimitLayer<Bounds, K> {
+        let Setting {
+            common,
+            scope,
+            patience,
+            explain,
+        } = self.setting;
+        RateLimitLayer {
+            setting: Setting {
+                common,
+                scope,
+                patience: set(patience.bounds()),
+                explain,
+            },
+        }
+    }
+}
+
+impl<S, W: Patience, K: Clone> Layer<S> for RateLimitLayer<W, K> {
+    type Service = RateLimit<S, W, K>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RateLimit::new(inner, Arc::clone(&self.queue))
+        RateLimit::new(inner, self.setting.clone())
     }
 }

@@ -1,28 +1,42 @@
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use pacing::Pacer;
+use pacing::Lane;
 use tower_service::Service;
 
-use super::ResponseFuture;
-use crate::line::{Queue, Waiter};
+use super::pace::Pace;
+use super::{Handle, ResponseFuture, Scope, Single};
+use crate::line::{Patience, Unbounded, Waiter};
 
 /// Lets requests leave so that the server refuses none; see the [module](super).
 ///
-/// Clones share the limit. The inner service's error is passed on as it is; this service has none of its own.
+/// Clones share the limit. The inner service's error is passed on as it is: this service has none of its own, unless
+/// its waits are bounded; then it fails with [`Bounded`](crate::Bounded).
 #[derive(Clone, Debug)]
-pub struct RateLimit<S> {
+pub struct RateLimit<S, W = Unbounded, K = Single> {
     inner: S,
-    waiter: Waiter<Pacer>,
+    lane: Lane,
+    setting: Setting<W, K>,
 }
 
-impl<S> RateLimit<S> {
-    pub(super) fn new(inner: S, queue: Arc<Queue<Pacer>>) -> Self {
-        let lane = queue.open_lane();
+/// What a layer and its services have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Setting<W, K> {
+    /// The limit that is always there.
+    pub(super) common: Handle,
+    pub(super) scope: K,
+    pub(super) patience: W,
+    /// Whether every response says how long its request waited.
+    pub(super) explain: bool,
+}
+
+impl<S, W, K> RateLimit<S, W, K> {
+    pub(super) fn new(inner: S, setting: Setting<W, K>) -> Self {
         Self {
             inner,
-            waiter: Waiter::new(queue, lane),
+            // The lanes of all keys are the same: one for each service that was made.
+            lane: setting.common.open_lane(),
+            setting,
         }
     }
 
@@ -42,14 +56,29 @@ impl<S> RateLimit<S> {
     }
 }
 
-impl<S, B, C> Service<Request<B>> for RateLimit<S>
+impl<W: Patience, K> Setting<W, K> {
+    fn waiter<B>(&self, lane: Lane, request: &Request<B>) -> Waiter<Pace, W>
+    where
+        K: Scope<B>,
+    {
+        let limit = self.scope.limit(request, &self.common);
+        let extensions = request.extensions();
+        let cost = extensions.get().copied().unwrap_or_default();
+        let patience = self.patience.heed(extensions);
+        Waiter::new(limit.queue(), lane, cost, patience)
+    }
+}
+
+impl<S, B, C, W, K> Service<Request<B>> for RateLimit<S, W, K>
 where
     S: Service<Request<B>, Response = Response<C>> + Clone,
     S::Error: 'static,
+    W: Patience,
+    K: Scope<B>,
 {
     type Response = Response<C>;
-    type Error = S::Error;
-    type Future = ResponseFuture<S, B>;
+    type Error = W::Error<S::Error>;
+    type Future = ResponseFuture<S, B, W>;
 
     /// Is always ready: the request waits in its future, which asks the inner service when its turn has come.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -57,7 +86,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let waiter = self.setting.waiter(self.lane, &request);
         // A clone is enough: the inner service was never asked for readiness, so there is none to keep.
-        ResponseFuture::new(self.inner.clone(), request, self.waiter.clone())
+        ResponseFuture::new(self.inner.clone(), waiter, request, self.setting.explain)
     }
 }

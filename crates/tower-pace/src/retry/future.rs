@@ -1,30 +1,31 @@
 use std::fmt;
 use std::future::Future;
-use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{Request, Response};
-use pacing::retry::{Attempts, Failure, RetryPolicy};
+use http_body::Body;
+use pacing::retry::Attempts;
 use pin_project_lite::pin_project;
-use rand::rngs::SmallRng;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
-use super::Attempt;
-use super::signs::{failure, may_replay};
+use super::drain::{Drain, poll_drained};
+use super::retries::Retries;
+use super::shared::Plan;
+use crate::clock;
 
 pin_project! {
     /// The response of [`Retry`](super::Retry): that of the last attempt. A drop ends the current attempt and the waiting.
     #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<S, B>
+    pub struct ResponseFuture<S, B, C>
     where
         S: Service<Request<B>>,
     {
         #[pin]
-        state: State<S::Future>,
+        state: State<S::Future, C>,
         retries: Retries<S, B>,
         last_error: Option<S::Error>,
     }
@@ -32,61 +33,44 @@ pin_project! {
 
 pin_project! {
     #[project = StateProj]
-    enum State<F> {
-        // An attempt is on its way => Waiting, or the end
+    enum State<F, C> {
+        // An attempt is on its way => Pausing, or the end
         InFlight { #[pin] response: F },
-        // Until it is time for the next attempt => Readying
-        Waiting { timer: Pin<Box<Sleep>> },
-        // Until the inner service is ready for it => InFlight, or the end
+        // Until the rest of an answer that is not returned is read, and then until it is time => Readying
+        Pausing { #[pin] body: Option<C>, left: usize, timer: Pin<Box<Sleep>>, wake: Instant },
+        // Until the inner service is ready for the next attempt => InFlight, or the end
         Readying,
+        // A future that has ended may live on and must hold nothing
+        Ended,
     }
 }
 
-/// What is needed for another attempt.
-struct Retries<S, B> {
-    inner: S,
-    /// Kept for as long as another attempt is possible.
-    request: Option<Request<B>>,
-    may_replay: bool,
-    attempts: Attempts,
-    rng: Arc<Mutex<SmallRng>>,
-}
-
-impl<S, B> ResponseFuture<S, B>
+impl<S, B, C> ResponseFuture<S, B, C>
 where
     S: Service<Request<B>>,
     B: Clone,
 {
-    pub(super) fn new(
-        mut ready: S,
-        request: Request<B>,
-        policy: RetryPolicy,
-        rng: Arc<Mutex<SmallRng>>,
-    ) -> Self {
-        let attempts = Attempts::first(policy);
-        let kept = attempts.may_continue().then(|| request.clone());
-        let may_replay = may_replay(&request);
+    /// Makes the first attempt, with a service that is ready.
+    pub(super) fn new(mut ready: S, request: Request<B>, plan: Arc<Plan>) -> Self {
+        plan.shared.deposit();
+        let may_continue = Attempts::default().may_continue(&plan.policy);
+        let kept = may_continue.then(|| request.clone());
         Self {
             state: State::InFlight {
                 response: ready.call(request),
             },
-            retries: Retries {
-                inner: ready,
-                request: kept,
-                may_replay,
-                attempts,
-                rng,
-            },
+            retries: Retries::new(ready, kept, plan),
             last_error: None,
         }
     }
 }
 
-impl<S, B, C> Future for ResponseFuture<S, B>
+impl<S, B, C> Future for ResponseFuture<S, B, C>
 where
     S: Service<Request<B>, Response = Response<C>>,
     S::Error: 'static,
     B: Clone,
+    C: Body,
 {
     type Output = Result<S::Response, S::Error>;
 
@@ -96,56 +80,83 @@ where
             let next = match this.state.as_mut().project() {
                 StateProj::InFlight { response } => {
                     let result = ready!(response.poll(cx));
-                    let Some(wait) = this.retries.wait_after(&result) else {
-                        return Poll::Ready(result);
+                    let Some(wait) = this.retries.decide(&result) else {
+                        this.state.set(State::Ended);
+                        return Poll::Ready(this.retries.report(result));
                     };
-                    *this.last_error = result.err();
-                    State::Waiting {
-                        timer: Box::pin(sleep(wait)),
-                    }
+                    let (answer, error) = split(result);
+                    *this.last_error = error;
+                    State::pausing(answer.map(Response::into_body), wait, this.retries.drain())
                 }
-                StateProj::Waiting { timer } => {
-                    ready!(timer.as_mut().poll(cx));
+                StateProj::Pausing {
+                    body,
+                    left,
+                    timer,
+                    wake,
+                } => {
+                    ready!(poll_pause(body, left, timer, *wake, cx));
                     State::Readying
                 }
-                StateProj::Readying => match ready!(this.retries.inner.poll_ready(cx)) {
+                StateProj::Readying => match ready!(this.retries.poll_ready(cx)) {
                     Ok(()) => State::InFlight {
-                        response: this.retries.call(),
+                        response: this.retries.call_again(),
                     },
                     // The service is gone for good: what the last attempt said of it tells more.
-                    Err(error) => return Poll::Ready(Err(this.last_error.take().unwrap_or(error))),
+                    Err(error) => {
+                        this.state.set(State::Ended);
+                        return Poll::Ready(Err(this.last_error.take().unwrap_or(error)));
+                    }
                 },
+                StateProj::Ended => panic!("a future is not polled after its end"),
             };
             this.state.set(next);
         }
     }
 }
 
-impl<S, B> Retries<S, B> {
-    /// How long to wait for another attempt, if there is to be one.
-    fn wait_after<C, E: 'static>(&mut self, result: &Result<Response<C>, E>) -> Option<Duration> {
-        self.request.as_ref()?;
-        let failure: Failure = failure(result, self.may_replay)?;
-        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
-        self.attempts.after(failure, &mut *rng)
-    }
-
-    /// Sends the request again. The inner service must be ready.
-    fn call(&mut self) -> S::Future
-    where
-        S: Service<Request<B>>,
-        B: Clone,
-    {
-        let kept = self.attempts.may_continue().then(|| self.request.clone());
-        let last = mem::replace(&mut self.request, kept.flatten());
-        let mut request = last.expect("another attempt is made only while the request is kept");
-        let attempt = Attempt(self.attempts.number());
-        request.extensions_mut().insert(attempt);
-        self.inner.call(request)
+impl<F, C: Body> State<F, C> {
+    fn pausing(body: Option<C>, wait: Duration, drain: Drain) -> Self {
+        let wake = clock::after(wait);
+        let body = body.filter(|body| drain.is_of_use(body));
+        let first = match body {
+            Some(_) => clock::after(drain.time),
+            None => wake,
+        };
+        Self::Pausing {
+            body,
+            left: drain.bytes,
+            timer: Box::pin(sleep_until(first)),
+            wake,
+        }
     }
 }
 
-impl<S, B> fmt::Debug for ResponseFuture<S, B>
+fn split<T, E>(result: Result<T, E>) -> (Option<T>, Option<E>) {
+    match result {
+        Ok(answer) => (Some(answer), None),
+        Err(error) => (None, Some(error)),
+    }
+}
+
+/// Reads the rest of the body while the timer runs, and then waits until it is time to wake.
+fn poll_pause<C: Body>(
+    mut body: Pin<&mut Option<C>>,
+    left: &mut usize,
+    timer: &mut Pin<Box<Sleep>>,
+    wake: Instant,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    if let Some(rest) = body.as_mut().as_pin_mut() {
+        if poll_drained(rest, left, cx).is_pending() {
+            ready!(timer.as_mut().poll(cx));
+        }
+        body.set(None);
+        timer.as_mut().reset(wake);
+    }
+    timer.as_mut().poll(cx)
+}
+
+impl<S, B, C> fmt::Debug for ResponseFuture<S, B, C>
 where
     S: Service<Request<B>>,
 {

@@ -1,13 +1,13 @@
 use std::mem;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use pacing::retry::RetryPolicy;
-use rand::rngs::SmallRng;
+use http_body::Body;
 use tower_service::Service;
 
 use super::ResponseFuture;
+use super::shared::Plan;
 
 /// Sends a request again when that is safe and promising; see the [module](super).
 ///
@@ -16,13 +16,12 @@ use super::ResponseFuture;
 #[derive(Clone, Debug)]
 pub struct Retry<S> {
     inner: S,
-    policy: RetryPolicy,
-    rng: Arc<Mutex<SmallRng>>,
+    plan: Arc<Plan>,
 }
 
 impl<S> Retry<S> {
-    pub(super) fn new(inner: S, policy: RetryPolicy, rng: Arc<Mutex<SmallRng>>) -> Self {
-        Self { inner, policy, rng }
+    pub(super) fn new(inner: S, plan: Arc<Plan>) -> Self {
+        Self { inner, plan }
     }
 
     /// Returns the inner service.
@@ -46,10 +45,11 @@ where
     S: Service<Request<B>, Response = Response<C>> + Clone,
     S::Error: 'static,
     B: Clone,
+    C: Body,
 {
     type Response = Response<C>;
     type Error = S::Error;
-    type Future = ResponseFuture<S, B>;
+    type Future = ResponseFuture<S, B, C>;
 
     /// Is ready when the inner service is. Later attempts wait for its readiness again, in the future.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -60,6 +60,6 @@ where
         // The service that was polled ready must make the first attempt: what it reserved would starve its own clone.
         let fresh = self.inner.clone();
         let ready = mem::replace(&mut self.inner, fresh);
-        ResponseFuture::new(ready, request, self.policy, Arc::clone(&self.rng))
+        ResponseFuture::new(ready, request, Arc::clone(&self.plan))
     }
 }

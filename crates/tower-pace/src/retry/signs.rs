@@ -1,8 +1,12 @@
-use http::{Method, Request, Response};
-use pacing::retry::{Failure, Verdict};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use pacing::retry::{Failure, RetryPolicy, Verdict};
 
-use crate::retry_after::retry_after;
+use crate::retry_after::{retry_after, should_retry};
+use crate::was_refused::was_refused;
 use crate::was_sent;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const RETRY_COUNT: HeaderName = HeaderName::from_static("x-retry-count");
 
 /// Marks a request, in its extensions, as one that has the same effect however often it arrives.
 ///
@@ -26,32 +30,127 @@ pub struct Attempt(
     pub u32,
 );
 
-/// Whether a request has the same effect however often it arrives (RFC 9110, section 9.2.2, or by its mark).
-pub(super) fn may_replay<B>(request: &Request<B>) -> bool {
-    const IDEMPOTENT: [Method; 6] = [
-        Method::GET,
-        Method::HEAD,
-        Method::PUT,
-        Method::DELETE,
-        Method::OPTIONS,
-        Method::TRACE,
-    ];
-    IDEMPOTENT.contains(request.method()) || request.extensions().get::<Replay>().is_some()
+/// Why an attempt at `request` failed, if another one is safe and promising.
+pub(super) fn failure<B, C, E: 'static>(
+    request: &Request<B>,
+    result: &Result<Response<C>, E>,
+    policy: &RetryPolicy,
+) -> Option<Failure> {
+    let answer = match result {
+        Ok(answer) => answer,
+        Err(error) => {
+            let is_safe = may_replay(request, policy) || !was_sent(error);
+            return (is_safe && !was_refused(error)).then_some(Failure::Transient(None));
+        }
+    };
+    match verdict(answer.status(), answer.headers(), policy) {
+        Verdict::Throttled => Some(Failure::Throttled(retry_after(answer.headers()))),
+        Verdict::Conflict if !request.headers().contains_key(IDEMPOTENCY_KEY) => None,
+        Verdict::Conflict | Verdict::Transient if may_replay(request, policy) => {
+            Some(Failure::Transient(retry_after(answer.headers())))
+        }
+        Verdict::Conflict | Verdict::Transient | Verdict::Final => None,
+    }
 }
 
-/// Why the attempt failed, if another one is safe and promising.
-pub(super) fn failure<C, E: 'static>(
-    result: &Result<Response<C>, E>,
-    may_replay: bool,
-) -> Option<Failure> {
-    match result {
-        Ok(response) => match Verdict::of(response.status().as_u16()) {
-            Verdict::Throttled => Some(Failure::Throttled(retry_after(response.headers()))),
-            Verdict::Transient if may_replay => {
-                Some(Failure::Transient(retry_after(response.headers())))
-            }
-            Verdict::Transient | Verdict::Final => None,
-        },
-        Err(error) => (may_replay || !was_sent(error)).then_some(Failure::Transient(None)),
+/// What an answer means, by its status and by what the server says itself. A success says nothing of that.
+fn verdict(status: StatusCode, headers: &HeaderMap, policy: &RetryPolicy) -> Verdict {
+    let status = status.as_u16();
+    let verdict = policy.verdict(status);
+    if verdict == Verdict::Final && status < 400 {
+        return verdict;
+    }
+    match should_retry(headers) {
+        Some(should_retry) => verdict.overruled(status, should_retry),
+        None => verdict,
+    }
+}
+
+/// Whether a request has the same effect however often it arrives, by its method or by its mark.
+fn may_replay<B>(request: &Request<B>, policy: &RetryPolicy) -> bool {
+    policy.may_replay(request.method().as_str()) || request.extensions().get::<Replay>().is_some()
+}
+
+/// Tells the server how often the request was sent before.
+pub(super) fn write_retry_count(headers: &mut HeaderMap, attempt: Attempt) {
+    headers.insert(RETRY_COUNT, HeaderValue::from(attempt.0 - 1));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn post(fields: &[(&'static str, &'static str)]) -> Request<()> {
+        let mut request = Request::post("/").body(()).unwrap();
+        for (name, value) in fields {
+            let value = HeaderValue::from_static(value);
+            request.headers_mut().insert(*name, value);
+        }
+        request
+    }
+
+    fn marked(mut request: Request<()>) -> Request<()> {
+        request.extensions_mut().insert(Replay);
+        request
+    }
+
+    fn check(
+        request: &Request<()>,
+        status: u16,
+        fields: &[(&'static str, &'static str)],
+        expected: Option<Failure>,
+    ) {
+        let mut answer = Response::builder().status(status);
+        for (name, value) in fields {
+            answer = answer.header(*name, *value);
+        }
+        let result: Result<_, std::io::Error> = Ok(answer.body(()).unwrap());
+        let failure = failure(request, &result, &RetryPolicy::default());
+        assert_eq!(failure, expected, "{status} {fields:?}");
+    }
+
+    const FAILED: Option<Failure> = Some(Failure::Transient(None));
+
+    #[test]
+    fn a_conflict_is_tried_again_only_with_a_token() {
+        let token = [("idempotency-key", "\"a\"")];
+        check(&marked(post(&[])), 409, &[], None);
+        check(&post(&token), 409, &[], None);
+        check(&marked(post(&token)), 409, &[], FAILED);
+    }
+
+    #[test]
+    fn the_servers_own_word_counts_but_makes_nothing_safe() {
+        check(
+            &marked(post(&[])),
+            503,
+            &[("x-should-retry", "false")],
+            None,
+        );
+        check(&post(&[]), 429, &[("x-should-retry", "false")], None);
+        check(
+            &marked(post(&[])),
+            400,
+            &[("x-should-retry", "true")],
+            FAILED,
+        );
+        check(&post(&[]), 503, &[("x-should-retry", "true")], None);
+    }
+
+    #[test]
+    fn a_policy_may_see_it_in_another_way() {
+        let strict = RetryPolicy::default()
+            .classify(|_| Verdict::Transient)
+            .replays(|_| false);
+        let result: Result<_, std::io::Error> = Ok(Response::new(()));
+        assert_eq!(failure(&Request::new(()), &result, &strict), None);
+        assert_eq!(failure(&marked(post(&[])), &result, &strict), FAILED);
+    }
+
+    #[test]
+    fn the_count_is_that_of_the_attempts_before() {
+        let mut headers = HeaderMap::new();
+        write_retry_count(&mut headers, Attempt(3));
+        assert_eq!(headers["x-retry-count"], "2");
     }
 }

@@ -1,10 +1,22 @@
 //! The contract of each layer, on paused time.
 
+mod adaptive;
+mod bounded;
 mod concurrency;
+#[cfg(feature = "tracing")]
+mod events;
+mod fields;
+mod handle;
+mod keyed;
 mod line;
+mod load;
 mod mended;
 mod order;
+mod peers;
+mod permits;
 mod rate;
 mod retry;
+mod scale;
 mod server;
 mod shared;
+mod storm;

@@ -1,3 +1,10 @@
+mod budget;
+mod deadline;
+mod drain;
+mod drops;
+mod replay;
+mod report;
+
 use std::time::Duration;
 
 use http::Request;

@@ -1,0 +1,83 @@
+use http::Request;
+use tower::buffer::Buffer;
+use tower::limit::{ConcurrencyLimit, RateLimit};
+use tower::retry::Retry;
+use tower::{Layer, Service};
+use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
+
+use crate::inner::{Body, Inner};
+use crate::measure::Contestant;
+use crate::peers::{self, PERMITS, RATE, Retries};
+
+/// As in each list here, the bare service comes first and ours second.
+pub(crate) fn concurrency() -> Vec<Contestant> {
+    let ours = ConcurrencyLayer::new(PERMITS).layer(Inner::new());
+    let tower = ConcurrencyLimit::new(Inner::new(), PERMITS);
+    let resilience = peers::resilience_bulkhead().layer(Inner::new());
+    vec![
+        Contestant::new("bare", Inner::new()),
+        Contestant::new("tower-pace", ours),
+        Contestant::new("tower", tower),
+        Contestant::new("tower-resilience", resilience),
+    ]
+}
+
+pub(crate) fn rate() -> Vec<Contestant> {
+    let ours = RateLimitLayer::new(Quota::per_second(RATE)).layer(Inner::new());
+    let tower = RateLimit::new(Inner::new(), peers::tower_rate());
+    let resilience = peers::resilience_rate().layer(Inner::new());
+    vec![
+        Contestant::new("bare", Inner::new()),
+        Contestant::new("tower-pace", ours),
+        Contestant::new("tower (not Clone)", tower),
+        Contestant::new("tower-resilience", resilience),
+        Contestant::new("governor", peers::governed(Inner::new())),
+        Contestant::new("leaky-bucket", peers::leaking(Inner::new())),
+    ]
+}
+
+pub(crate) fn retry() -> Vec<Contestant> {
+    let ours = RetryLayer::new(RetryPolicy::default()).layer(Inner::new());
+    let tower = Retry::new(Retries::three(), Inner::new());
+    let resilience = peers::resilience_retry().layer(Inner::new());
+    vec![
+        Contestant::new("bare", Inner::new()),
+        Contestant::new("tower-pace", ours),
+        Contestant::new("tower", tower),
+        Contestant::new("tower-resilience", resilience),
+    ]
+}
+
+pub(crate) fn stack() -> Vec<Contestant> {
+    vec![
+        Contestant::new("bare", Inner::new()),
+        Contestant::new("tower-pace", our_stack()),
+        Contestant::new("tower, no buffer, retry innermost", tower_stack()),
+        Contestant::new("tower, buffer below retry", buffered_tower_stack()),
+        Contestant::new("tower-resilience", resilience_stack()),
+    ]
+}
+
+fn our_stack() -> impl Service<Request<Body>, Error: std::fmt::Debug> {
+    let rate = RateLimitLayer::new(Quota::per_second(RATE));
+    let bounded = ConcurrencyLayer::new(PERMITS).layer(Inner::new());
+    RetryLayer::new(RetryPolicy::default()).layer(rate.layer(bounded))
+}
+
+/// tower's rate limit cannot be cloned, so that without a buffer the retry must be inside it and goes unlimited.
+fn tower_stack() -> impl Service<Request<Body>, Error: std::fmt::Debug> {
+    let bounded = ConcurrencyLimit::new(Inner::new(), PERMITS);
+    RateLimit::new(Retry::new(Retries::three(), bounded), peers::tower_rate())
+}
+
+fn buffered_tower_stack() -> impl Service<Request<Body>, Error: std::fmt::Debug> {
+    let bounded = ConcurrencyLimit::new(Inner::new(), PERMITS);
+    let limited = RateLimit::new(bounded, peers::tower_rate());
+    Retry::new(Retries::three(), Buffer::new(limited, PERMITS))
+}
+
+fn resilience_stack() -> impl Service<Request<Body>, Error: std::fmt::Debug> {
+    let bounded = peers::resilience_bulkhead().layer(Inner::new());
+    let limited = peers::resilience_rate().layer(bounded);
+    peers::resilience_retry().layer(limited)
+}

@@ -1,0 +1,124 @@
+//! The limit holds before every way of counting, in every weather. `cargo test models -- --nocapture` shows the rates.
+
+use std::fmt::Write as _;
+use std::num::NonZeroU32;
+use std::thread;
+use std::time::Duration;
+
+use customerio_sim::{Chance, Limit, Model, Simulator, Stall, Weather};
+
+use crate::world::{World, data, finish};
+
+const PEOPLE: usize = 800;
+const LIMIT: NonZeroU32 = NonZeroU32::new(100).unwrap();
+
+const MODELS: [(&str, Model); 4] = [
+    ("sliding log", Model::SlidingLog),
+    ("sliding counter", Model::SlidingCounter),
+    ("fixed window", Model::FixedWindow),
+    ("token bucket", Model::TokenBucket { size: LIMIT }),
+];
+
+/// What one import saw, and what its server saw.
+struct Cell {
+    model: &'static str,
+    weather: &'static str,
+    code: i32,
+    per_second: f64,
+    throttled: u64,
+    /// Requests in the server's busiest window, by when they reached the counter.
+    busiest: u64,
+    people: u64,
+}
+
+fn weathers() -> [(&'static str, Weather); 3] {
+    let millis = Duration::from_millis;
+    let one_percent = Chance::new(0.01).unwrap();
+    [
+        ("calm", Weather::calm()),
+        (
+            "20 ms + 0-50 ms",
+            Weather::calm().latency(millis(20)).jitter(millis(50)),
+        ),
+        (
+            "1 % stalls of 300 ms",
+            Weather::calm().stall(Stall::new(one_percent, millis(300))),
+        ),
+    ]
+}
+
+fn import(model: (&'static str, Model), weather: (&'static str, Weather), people: &str) -> Cell {
+    let limit = Limit::per_second(LIMIT.get()).model(model.1);
+    let world = World::with(Simulator::builder().limit(limit).weather(weather.1).seed(7));
+    let file = world.file("people.csv", people);
+    let line = format!(
+        "people {} --id-column playerID --no-journal --mode single --limit {LIMIT}/1s --concurrency 64",
+        file.display()
+    );
+    let code = finish(world.command(&line), b"").code;
+    let (report, books) = (world.report(), world.simulator.books());
+    Cell {
+        model: model.0,
+        weather: weather.0,
+        code,
+        per_second: PEOPLE as f64 / report["elapsed_seconds"].as_f64().unwrap(),
+        throttled: books.throttled + report["throttled"].as_u64().unwrap(),
+        busiest: books.busiest_window,
+        people: books.people,
+    }
+}
+
+fn table(cells: &[Cell]) -> String {
+    let mut table =
+        "| model | weather | accepted/s | busiest window | throttled |\n|---|---|--:|--:|--:|\n"
+            .to_owned();
+    for cell in cells {
+        let Cell {
+            model,
+            weather,
+            per_second,
+            throttled,
+            busiest,
+            ..
+        } = cell;
+        writeln!(
+            table,
+            "| {model} | {weather} | {per_second:.1} | {busiest} | {throttled} |"
+        )
+        .unwrap();
+    }
+    table
+}
+
+#[test]
+fn no_model_of_a_server_refuses_a_request_in_any_weather() {
+    let people: String = std::fs::read_to_string(data("people.csv"))
+        .unwrap()
+        .split_inclusive('\n')
+        .take(1 + PEOPLE)
+        .collect();
+    let cells: Vec<Cell> = thread::scope(|scope| {
+        let people = &people;
+        let cases = MODELS
+            .into_iter()
+            .flat_map(|model| weathers().map(|weather| (model, weather)));
+        let runs: Vec<_> = cases
+            .map(|(model, weather)| scope.spawn(move || import(model, weather, people)))
+            .collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    println!("{}", table(&cells));
+    assert_eq!(cells.len(), 12);
+    for Cell {
+        model,
+        weather,
+        code,
+        throttled,
+        people,
+        ..
+    } in cells
+    {
+        let found = (code, throttled, people);
+        assert_eq!(found, (0, 0, PEOPLE as u64), "{model}, {weather}");
+    }
+}

@@ -1,0 +1,145 @@
+//! Prints what the modes cost and what they are worth: `cargo run --release -p pacing --example prices`.
+//!
+//! The figures are measured by a saturated client on virtual time, and are the same in every run.
+
+#[path = "../tests/referee/path.rs"]
+mod path;
+#[path = "../tests/referee/servers.rs"]
+mod servers;
+#[path = "../tests/referee/trials.rs"]
+mod trials;
+#[path = "../tests/referee/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use pacing::{Model, Quota, UnsafeQuota};
+
+use servers::Kind;
+use trials::{
+    PATHS, Price, blocked_runs_refused, price, rate_of_slow_answers, refused_after_restarts,
+    share_with_a_competitor,
+};
+
+const COUNTERS: [Kind; 2] = [Kind::SlidingCounter, Kind::StrictCounter];
+
+fn main() -> Result<(), UnsafeQuota> {
+    print_paths()?;
+    print_limits();
+    print_windows()?;
+    print_slow_answers()?;
+    print_competitors();
+    print_blocks();
+    print_restarts();
+    Ok(())
+}
+
+fn print_paths() -> Result<(), UnsafeQuota> {
+    println!("Used of 100 requests a second: at first -> once jitter is learned\n");
+    println!("| round trip | W/(W + round trip) | `Unknown` | `SlidingLog` | `TokenBucket` |");
+    println!("|---|---|---|---|---|");
+    let quota = Quota::per_second(100);
+    let log = quota.model(Model::SlidingLog)?;
+    let (size, refill) = (100, 100);
+    let bucket = quota.model(Model::TokenBucket { size, refill })?;
+    for (name, weather) in PATHS {
+        let unknown = price(quota, weather, Kind::SlidingLog);
+        let log = price(log, weather, Kind::SlidingLog);
+        let bucket = price(bucket, weather, Kind::TokenBucket { size, refill });
+        let bound = format!("{:.1} %", unknown.bound * 100.0);
+        let [unknown, log, bucket] = [unknown, log, bucket].map(shown);
+        println!("| {name} | {bound} | {unknown} | {log} | {bucket} |");
+    }
+    println!();
+    Ok(())
+}
+
+fn print_limits() {
+    println!("`Unknown` by limit and jitter ceiling, at a round trip of 1 ms\n");
+    println!("| requests a second | 100 ms | 2 ms |");
+    println!("|---|---|---|");
+    for limit in [1, 10, 100, 1_000, 10_000] {
+        let quota = Quota::per_second(limit);
+        let ceilings = [quota, quota.jitter_ceiling(Duration::from_millis(2))];
+        let [wide, narrow] =
+            ceilings.map(|quota| shown(price(quota, PATHS[0].1, Kind::SlidingLog)));
+        println!("| {limit} | {wide} | {narrow} |");
+    }
+    println!();
+}
+
+fn print_windows() -> Result<(), UnsafeQuota> {
+    println!("`Unknown` by window, at a limit of 100 and a round trip of 1 ms\n");
+    println!("| window | used |");
+    println!("|---|---|");
+    for window in [10, 100, 1_000, 10_000, 60_000].map(Duration::from_millis) {
+        let price = price(Quota::new(100, window)?, PATHS[0].1, Kind::SlidingLog);
+        println!("| {window:?} | {} |", shown(price));
+    }
+    println!();
+    Ok(())
+}
+
+fn print_slow_answers() -> Result<(), UnsafeQuota> {
+    println!("Of 100 requests a second, by the time that the server takes to answer\n");
+    println!("| answers after | `SlidingLog` | and `counted_on_arrival` |");
+    println!("|---|---|---|");
+    let log = Quota::per_second(100).model(Model::SlidingLog)?;
+    for thinks in [1, 5, 30].map(Duration::from_secs) {
+        let rates =
+            [log, log.counted_on_arrival()].map(|quota| rate_of_slow_answers(quota, thinks));
+        println!("| {thinks:?} | {:.1}/s | {:.1}/s |", rates[0], rates[1]);
+    }
+    println!();
+    Ok(())
+}
+
+fn print_competitors() {
+    println!("Somebody else takes a share of the limit, for ten minutes\n");
+    println!("| limit | taken | refused a minute | used of what is free |");
+    println!("|---|---|---|---|");
+    for limit in [100, 1_000] {
+        for taken in [0.3, 0.6] {
+            let shared = share_with_a_competitor(limit, taken, 10);
+            let (refused, used) = (shared.refused_a_minute, shared.used * 100.0);
+            println!(
+                "| {limit} | {:.0} % | {refused:.1} | {used:.0} % |",
+                taken * 100.0
+            );
+        }
+    }
+    println!();
+}
+
+fn print_blocks() {
+    println!(
+        "A path blocked for 0.2 to 5 s and then flushed: runs of 200 in which something is refused\n"
+    );
+    for kind in COUNTERS {
+        println!("- {kind:?}: {}", blocked_runs_refused(kind, 200));
+    }
+    println!();
+}
+
+fn print_restarts() {
+    println!("Refused to a process that is restarted every 7 windows, 200 times\n");
+    for kind in COUNTERS
+        .into_iter()
+        .chain([Kind::SlidingLog, Kind::FixedWindow])
+    {
+        let refused = refused_after_restarts(Model::Unknown, kind, 100, 200);
+        println!("- `Unknown` before {kind:?}: {refused}");
+    }
+    for model in [Model::SlidingLog, Model::FixedWindow] {
+        let refused = refused_after_restarts(model, Kind::SlidingLog, 100, 200);
+        println!("- `{model:?}` before SlidingLog: {refused}");
+    }
+}
+
+fn shown(price: Price) -> String {
+    let [at_first, learned] = [price.at_first, price.learned].map(|share| share * 100.0);
+    match price.refused {
+        0 => format!("{at_first:.1} -> {learned:.1} %"),
+        refused => format!("{refused} refused"),
+    }
+}

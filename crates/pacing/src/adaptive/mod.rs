@@ -1,0 +1,8 @@
+//! How many requests may be in flight, learned from their answers.
+
+mod limit;
+mod round;
+mod settings;
+
+pub use limit::{AdaptiveLimit, Answer, Sample};
+pub use settings::Adaptive;

@@ -1,0 +1,94 @@
+use std::time::Duration;
+
+use crate::Moment;
+
+/// The heaviest cost of late: for one to two times the `memory` that it is asked with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heaviest {
+    current: u32,
+    before: u32,
+    since: Moment,
+}
+
+impl Default for Heaviest {
+    fn default() -> Self {
+        Self {
+            current: 1,
+            before: 1,
+            since: Moment::ORIGIN,
+        }
+    }
+}
+
+impl Heaviest {
+    /// Returns the heaviest cost that left within the last `memory` before `now`; at least 1.
+    pub(crate) fn of_late(&self, now: Moment, memory: Duration) -> u32 {
+        if self.current == 1 && self.before == 1 {
+            return 1;
+        }
+        let turned = self.turned(now, memory);
+        turned.current.max(turned.before)
+    }
+
+    /// Records a cost that leaves at `now`.
+    pub(crate) fn depart(&mut self, cost: u32, now: Moment, memory: Duration) {
+        if cost == 1 && self.current == 1 && self.before == 1 {
+            return;
+        }
+        *self = self.turned(now, memory);
+        self.current = self.current.max(cost);
+    }
+
+    fn turned(self, now: Moment, memory: Duration) -> Self {
+        match now.since(self.since) {
+            passed if passed < memory => self,
+            passed => Self {
+                current: 1,
+                before: if passed < memory * 2 { self.current } else { 1 },
+                since: now,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEMORY: Duration = Duration::from_secs(2);
+
+    fn at(millis: u64) -> Moment {
+        Moment::ORIGIN + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_heavy_cost_is_remembered_for_its_time_and_forgotten_after_twice_that() {
+        let mut heaviest = Heaviest::default();
+        heaviest.depart(7, at(10_000), MEMORY);
+        heaviest.depart(3, at(10_001), MEMORY);
+        for (now, expected) in [(10_001, 7), (12_000, 7), (13_999, 7), (14_000, 1)] {
+            assert_eq!(heaviest.of_late(at(now), MEMORY), expected, "{now}");
+        }
+    }
+
+    #[test]
+    fn light_costs_do_not_keep_a_heavy_one_alive() {
+        let mut heaviest = Heaviest::default();
+        heaviest.depart(7, at(10_000), MEMORY);
+        for now in 10_001..14_000 {
+            heaviest.depart(1, at(now), MEMORY);
+            assert_eq!(heaviest.of_late(at(now), MEMORY), 7);
+        }
+        heaviest.depart(1, at(14_000), MEMORY);
+        assert_eq!(heaviest.of_late(at(14_000), MEMORY), 1);
+    }
+
+    #[test]
+    fn of_two_heavy_costs_the_later_one_outlives_the_earlier() {
+        let mut heaviest = Heaviest::default();
+        heaviest.depart(7, at(10_000), MEMORY);
+        heaviest.depart(4, at(12_500), MEMORY);
+        assert_eq!(heaviest.of_late(at(14_499), MEMORY), 7);
+        assert_eq!(heaviest.of_late(at(14_500), MEMORY), 4);
+    }
+}

@@ -1,0 +1,357 @@
+use std::time::Duration;
+
+use crate::Model;
+use crate::moment::nanos;
+use crate::unsafe_quota::{Fault, Per};
+
+/// How late after its slot a request may leave where the acknowledged window alone keeps the promise.
+const GUARDED_LATENESS: Duration = Duration::from_millis(20);
+
+/// One limit of a quota: what the server allows and how it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Policy {
+    pub(crate) limit: u32,
+    pub(crate) window: Duration,
+    pub(crate) model: Model,
+    /// As asked for; otherwise the model's own.
+    pub(crate) burst: Option<u32>,
+}
+
+/// By how much the time between a slot and the arrival at the server may vary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slip {
+    /// What the path adds.
+    pub(crate) jitter: Duration,
+    /// What our own timers add.
+    pub(crate) lateness: Duration,
+}
+
+/// How fast requests may follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// The time that a cost of one takes.
+    pub(crate) interval: Duration,
+    /// How late after its slot a request may leave without losing it.
+    pub(crate) lateness: Duration,
+    /// How many may leave at once after an idle time.
+    pub(crate) burst: u32,
+    /// The heaviest request that the pace has room for.
+    pub(crate) heaviest: u32,
+    /// After this time of silence the server has forgotten everything.
+    pub(crate) memory: Duration,
+}
+
+impl Pace {
+    /// Returns the time that a cost takes.
+    pub(crate) fn charge(&self, cost: u32) -> Duration {
+        match cost {
+            1 => self.interval,
+            _ => self.interval.saturating_mul(cost).min(self.memory),
+        }
+    }
+
+    /// Returns how far a slot may lie back.
+    pub(crate) fn slack(&self) -> Duration {
+        match self.burst {
+            1 => self.lateness,
+            burst => self.lateness + self.interval.saturating_mul(burst - 1),
+        }
+    }
+
+    /// Returns how much may arrive at once when nothing goes wrong.
+    pub(crate) fn lump(&self) -> u32 {
+        self.burst.saturating_add(self.heaviest - 1)
+    }
+
+    /// Returns the same without a burst.
+    pub(crate) fn steady(self) -> Self {
+        Self { burst: 1, ..self }
+    }
+}
+
+impl Policy {
+    pub(crate) const fn new(limit: u32, window: Duration) -> Self {
+        Self {
+            limit,
+            window,
+            model: Model::Unknown,
+            burst: None,
+        }
+    }
+
+    /// Returns the window as it has to be counted here: clocks may differ by 500 ppm, and the last tick counts.
+    pub(crate) fn counted_window(&self) -> Duration {
+        let window = nanos(self.window);
+        Duration::from_nanos(window + window.div_ceil(2_000) + 1_000_000)
+    }
+
+    /// Returns the largest cost that can ever leave.
+    pub(crate) fn most(&self) -> u32 {
+        match self.model {
+            Model::TokenBucket { size, .. } => size,
+            _ => self.limit,
+        }
+    }
+
+    /// Whether the acknowledged window has to hold requests back.
+    pub(crate) fn is_guarded(&self) -> bool {
+        !matches!(self.model, Model::TokenBucket { .. })
+    }
+
+    /// Whether a path that was blocked must not flush a lump: the acknowledged window alone does not keep the promise.
+    pub(crate) fn is_capped(&self) -> bool {
+        !matches!(self.model, Model::SlidingLog | Model::FixedWindow)
+    }
+
+    /// Says what about it cannot hold.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        let per = Per {
+            limit: self.limit,
+            window: self.window,
+        };
+        match (self.model, self.burst) {
+            (_, Some(0)) => Some(Fault::NoBurst),
+            (Model::TokenBucket { size, refill }, _) if size == 0 || refill == 0 => {
+                Some(Fault::EmptyBucket { size, refill })
+            }
+            (Model::TokenBucket { refill, .. }, _) if refill > self.limit => {
+                Some(Fault::FastBucket { refill, per })
+            }
+            (Model::TokenBucket { size, .. }, Some(burst)) if burst > size => {
+                Some(Fault::BurstOverBucket { burst, size })
+            }
+            (Model::Unknown, Some(burst)) if burst > (self.limit / 2).max(1) => {
+                Some(Fault::Burst { burst, per })
+            }
+            (_, Some(burst)) if burst > self.limit && self.is_guarded() => {
+                Some(Fault::BurstOverLimit { burst, per })
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the pace while nothing heavier than `heaviest` was sent of late: a heavy request takes the room of a burst.
+    pub(crate) fn pace(&self, slip: Slip, heaviest: u32) -> Pace {
+        match self.model {
+            Model::Unknown => self.even_pace(slip, heaviest),
+            Model::SlidingLog | Model::FixedWindow => self.guarded_pace(slip, heaviest),
+            Model::TokenBucket { size, refill } => self.bucket_pace(slip, heaviest, size, refill),
+        }
+    }
+
+    /// Returns the pace of the first moments: a process that was just started does not know what it sent before, nor
+    /// whether others start with it.
+    pub(crate) fn starting_pace(&self, slip: Slip, heaviest: u32) -> Pace {
+        let own = self.pace(slip, heaviest).steady();
+        let even = match self.limit {
+            1 => own,
+            _ => self.even_pace(slip, heaviest),
+        };
+        Pace {
+            interval: own.interval.max(even.interval),
+            ..own
+        }
+    }
+
+    /// Returns the silence that a request heavier than all of late needs before it, beside its slot: what left before it
+    /// was spaced for lighter ones. The acknowledged window alone needs none.
+    pub(crate) fn lead(&self, pace: &Pace, cost: u32, heaviest: u32) -> Duration {
+        match self.model {
+            Model::SlidingLog | Model::FixedWindow => Duration::ZERO,
+            _ if cost <= heaviest => Duration::ZERO,
+            _ => pace.charge(cost - heaviest),
+        }
+    }
+
+    /// Any interval of window + jitter + lateness has room for burst + rate: (burst + heaviest - 1) at once, and the rest
+    /// spread evenly.
+    fn even_pace(&self, slip: Slip, heaviest: u32) -> Pace {
+        let span = nanos(self.counted_window() + slip.jitter + slip.lateness);
+        let burst = self.burst.unwrap_or(1);
+        let memory = span.saturating_mul(2);
+        let interval = match self.limit.saturating_sub(burst - 1 + heaviest) {
+            0 => memory,
+            spread => span.div_ceil(u64::from(spread)),
+        };
+        Pace {
+            interval: Duration::from_nanos(interval),
+            lateness: slip.lateness,
+            burst,
+            heaviest,
+            memory: Duration::from_nanos(memory),
+        }
+    }
+
+    fn guarded_pace(&self, slip: Slip, heaviest: u32) -> Pace {
+        let span = self.counted_window();
+        Pace {
+            interval: Duration::from_nanos(nanos(span).div_ceil(u64::from(self.limit))),
+            lateness: slip.lateness.max(GUARDED_LATENESS),
+            burst: self.burst.unwrap_or(1),
+            heaviest,
+            memory: span,
+        }
+    }
+
+    /// Whatever arrives together must fit into the bucket, and one more only when a token came back for it.
+    fn bucket_pace(&self, slip: Slip, heaviest: u32, size: u32, refill: u32) -> Pace {
+        let (window, refill) = (nanos(self.window), u64::from(refill));
+        let jitter = nanos(slip.jitter + slip.lateness);
+        let token = window.div_ceil(refill);
+        let lumped = u64::from(size - heaviest.min(size) + 1);
+        let interval = token.max((token + jitter).div_ceil(lumped));
+        let full = token.saturating_mul(u64::from(size)).saturating_add(jitter);
+        Pace {
+            interval: Duration::from_nanos(with_drift(interval)),
+            lateness: slip.lateness,
+            burst: self.bucket_burst(size, heaviest, jitter.div_ceil(token)),
+            heaviest,
+            memory: Duration::from_nanos(with_drift(full)),
+        }
+    }
+
+    /// The jitter takes its part of the bucket, and so does a heavy request.
+    fn bucket_burst(&self, size: u32, heaviest: u32, jitter: u64) -> u32 {
+        let taken = u32::try_from(jitter).unwrap_or(u32::MAX);
+        let left = size.saturating_sub(taken.saturating_add(heaviest - 1));
+        left.max(1).min(self.burst.unwrap_or(u32::MAX))
+    }
+}
+
+/// The server's clock may be slower by 500 ppm.
+fn with_drift(nanos: u64) -> u64 {
+    nanos.saturating_add(nanos.div_ceil(2_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLIP: Slip = Slip {
+        jitter: Duration::from_millis(100),
+        lateness: Duration::from_millis(2),
+    };
+    const UNKNOWN: Policy = Policy::new(100, Duration::from_secs(1));
+
+    fn bucket(size: u32, refill: u32) -> Policy {
+        Policy {
+            model: Model::TokenBucket { size, refill },
+            ..UNKNOWN
+        }
+    }
+
+    fn log() -> Policy {
+        Policy {
+            model: Model::SlidingLog,
+            ..UNKNOWN
+        }
+    }
+
+    #[test]
+    fn an_unknown_server_is_spaced_by_the_rounded_up_share_of_window_and_slip() {
+        fn check(limit: u32, heaviest: u32, nanos: u64) {
+            let policy = Policy { limit, ..UNKNOWN };
+            let interval = policy.pace(SLIP, heaviest).interval;
+            assert_eq!(
+                interval,
+                Duration::from_nanos(nanos),
+                "{limit} by {heaviest}"
+            );
+        }
+        let span = 1_000_500_000 + 1_000_000 + 102_000_000;
+        check(1, 1, 2 * span);
+        check(2, 1, span);
+        check(4, 1, 367_833_334);
+        check(100, 1, 11_146_465);
+        check(100, 90, span / 10);
+        check(100, 100, 2 * span);
+    }
+
+    #[test]
+    fn a_burst_is_paid_by_the_rate() {
+        let burst = Some(21);
+        let pace = Policy { burst, ..UNKNOWN }.pace(SLIP, 1);
+        assert_eq!(pace.interval, Duration::from_nanos(13_968_355));
+        assert_eq!(pace.slack(), SLIP.lateness + pace.interval * 20);
+        assert_eq!(pace.steady().slack(), SLIP.lateness);
+    }
+
+    #[test]
+    fn a_log_and_a_fixed_window_leave_the_rest_to_the_acknowledged_window() {
+        let interval = Duration::from_nanos(10_015_000);
+        for model in [Model::SlidingLog, Model::FixedWindow] {
+            let pace = Policy { model, ..UNKNOWN }.pace(SLIP, 40);
+            assert_eq!((pace.interval, pace.lateness), (interval, GUARDED_LATENESS));
+        }
+        let coarse = Slip {
+            lateness: Duration::from_millis(30),
+            ..SLIP
+        };
+        assert_eq!(log().pace(coarse, 1).lateness, coarse.lateness);
+    }
+
+    /// As the slip takes 10.2 tokens: a full bucket has room for that and the burst.
+    #[test]
+    fn a_bucket_gives_its_refill_and_what_the_slip_leaves_of_its_size() {
+        fn check(size: u32, heaviest: u32, burst: u32, nanos: u64) {
+            let pace = bucket(size, 100).pace(SLIP, heaviest);
+            assert_eq!(
+                (pace.burst, pace.interval),
+                (burst, Duration::from_nanos(nanos)),
+                "{size} by {heaviest}"
+            );
+        }
+        check(100, 1, 89, 10_005_000);
+        check(12, 1, 1, 10_005_000);
+        check(10, 1, 1, 11_205_600);
+        check(1, 1, 1, 112_056_000);
+        check(100, 80, 10, 10_005_000);
+        check(100, 95, 1, 18_676_001);
+        check(100, 100, 1, 112_056_000);
+    }
+
+    #[test]
+    fn a_start_is_as_slow_as_an_unknown_server_needs_and_has_no_burst() {
+        let unknown = UNKNOWN.pace(SLIP, 1).interval;
+        for policy in [UNKNOWN, log(), bucket(80, 100)] {
+            let pace = policy.starting_pace(SLIP, 1);
+            assert_eq!((pace.interval, pace.burst), (unknown, 1));
+        }
+        let slow = bucket(1, 1).starting_pace(SLIP, 1);
+        assert_eq!(slow.interval, bucket(1, 1).pace(SLIP, 1).interval);
+    }
+
+    #[test]
+    fn a_limit_of_one_starts_as_it_goes_on() {
+        let policy = Policy { limit: 1, ..log() };
+        assert_eq!(policy.starting_pace(SLIP, 1), policy.pace(SLIP, 1));
+    }
+
+    #[test]
+    fn a_heavier_request_needs_silence_before_it_unless_the_window_guards() {
+        fn check(policy: Policy, cost: u32, heaviest: u32, intervals: u32) {
+            let pace = policy.pace(SLIP, cost.max(heaviest));
+            let lead = policy.lead(&pace, cost, heaviest);
+            assert_eq!(lead, pace.interval * intervals, "{policy:?}");
+        }
+        check(UNKNOWN, 1, 1, 0);
+        check(UNKNOWN, 5, 1, 4);
+        check(UNKNOWN, 5, 5, 0);
+        check(bucket(80, 100), 5, 2, 3);
+        check(log(), 5, 1, 0);
+    }
+
+    #[test]
+    fn only_what_needs_it_is_guarded_and_capped() {
+        fn check(policy: Policy, guarded: bool, capped: bool) {
+            assert_eq!(
+                (policy.is_guarded(), policy.is_capped()),
+                (guarded, capped),
+                "{policy:?}"
+            );
+        }
+        check(UNKNOWN, true, true);
+        check(log(), true, false);
+        check(bucket(80, 100), false, true);
+    }
+}

@@ -1,0 +1,107 @@
+//! The way between client and server, and its weather.
+
+use std::time::Duration;
+
+use pacing::Moment;
+use rand::RngExt;
+use rand::rngs::SmallRng;
+
+/// How long requests and answers take, each way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weather {
+    pub(crate) least: Duration,
+    pub(crate) jitter: Duration,
+    /// If not zero, `jitter` is the median of a lognormal delay with this sigma, and otherwise the most of an even one.
+    pub(crate) sigma: f64,
+    /// How often a way takes `stalled` longer.
+    pub(crate) stall: f64,
+    pub(crate) stalled: Duration,
+    /// So often the path is blocked, and then lets go of everything at once.
+    pub(crate) blocks: Option<Blocks>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Blocks {
+    /// From the end of one block to the start of the next, at most; half of it at least.
+    pub(crate) every: Duration,
+    /// The shortest block.
+    pub(crate) least: Duration,
+    /// The longest block.
+    pub(crate) most: Duration,
+}
+
+impl Weather {
+    pub(crate) const CALM: Self = Self {
+        least: Duration::from_millis(5),
+        jitter: Duration::from_millis(5),
+        sigma: 0.0,
+        stall: 0.0,
+        stalled: Duration::ZERO,
+        blocks: None,
+    };
+}
+
+/// A path that draws its delays as it is used.
+pub(crate) struct Path {
+    weather: Weather,
+    /// Blocks, in order, as far as they were drawn.
+    blocked: Vec<(Moment, Moment)>,
+}
+
+impl Path {
+    pub(crate) fn new(weather: Weather) -> Self {
+        Self {
+            weather,
+            blocked: Vec::new(),
+        }
+    }
+
+    /// Returns when what is sent at `sent` comes out at the other end.
+    pub(crate) fn through(&mut self, sent: Moment, rng: &mut SmallRng) -> Moment {
+        let Weather {
+            least,
+            jitter,
+            sigma,
+            stall,
+            stalled,
+            ..
+        } = self.weather;
+        let varied = match sigma {
+            0.0 => fraction(jitter, rng),
+            _ => jitter.mul_f64((sigma * normal(rng)).exp()),
+        };
+        let mut out = sent + least + varied;
+        if stall > 0.0 && rng.random_bool(stall) {
+            out = out + stalled;
+        }
+        self.released(out, rng)
+    }
+
+    fn released(&mut self, at: Moment, rng: &mut SmallRng) -> Moment {
+        let Some(Blocks { every, least, most }) = self.weather.blocks else {
+            return at;
+        };
+        let mut known = self.blocked.last().map_or(Moment::ORIGIN, |last| last.1);
+        while known <= at {
+            let start = known + every / 2 + fraction(every / 2, rng);
+            known = start + least + fraction(most - least, rng);
+            self.blocked.push((start, known));
+        }
+        let before = self.blocked.partition_point(|&(start, _)| start <= at);
+        let block = before.checked_sub(1).map(|last| self.blocked[last]);
+        block.map_or(at, |(_, end)| at.max(end))
+    }
+}
+
+fn fraction(whole: Duration, rng: &mut SmallRng) -> Duration {
+    match u64::try_from(whole.as_nanos()) {
+        Ok(0) | Err(_) => Duration::ZERO,
+        Ok(nanos) => Duration::from_nanos(rng.random_range(0..=nanos)),
+    }
+}
+
+/// Draws from the standard normal distribution, by Box and Muller.
+fn normal(rng: &mut SmallRng) -> f64 {
+    let (radius, angle): (f64, f64) = (rng.random(), rng.random());
+    (-2.0 * (1.0 - radius).ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+}

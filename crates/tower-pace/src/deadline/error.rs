@@ -1,0 +1,69 @@
+use std::error::Error;
+use std::fmt;
+
+/// Why a call with a deadline has failed: the deadline passed, or the inner service failed before it.
+///
+/// What became of a request whose deadline passed is unknown: [`was_sent`](crate::was_sent) is true for it.
+#[derive(Debug)]
+pub struct TimedOut<E> {
+    kind: Kind<E>,
+}
+
+#[derive(Debug)]
+enum Kind<E> {
+    Elapsed,
+    Inner(E),
+}
+
+impl<E> TimedOut<E> {
+    pub(super) fn elapsed() -> Self {
+        Self {
+            kind: Kind::Elapsed,
+        }
+    }
+
+    pub(super) fn inner(error: E) -> Self {
+        Self {
+            kind: Kind::Inner(error),
+        }
+    }
+
+    /// Says whether the deadline has passed.
+    #[must_use]
+    pub fn is_elapsed(&self) -> bool {
+        matches!(self.kind, Kind::Elapsed)
+    }
+
+    /// Returns the inner service's error, if that is what failed the call.
+    #[must_use]
+    pub fn get_ref(&self) -> Option<&E> {
+        match &self.kind {
+            Kind::Elapsed => None,
+            Kind::Inner(error) => Some(error),
+        }
+    }
+
+    /// Returns the inner service's error, if that is what failed the call.
+    #[must_use]
+    pub fn into_inner(self) -> Option<E> {
+        match self.kind {
+            Kind::Elapsed => None,
+            Kind::Inner(error) => Some(error),
+        }
+    }
+}
+
+impl<E> fmt::Display for TimedOut<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Elapsed => f.write_str("the deadline of the call passed before its answer came"),
+            Kind::Inner(_) => f.write_str("the call failed before its deadline"),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for TimedOut<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.get_ref().map(|error| error as &(dyn Error + 'static))
+    }
+}

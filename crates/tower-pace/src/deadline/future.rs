@@ -1,0 +1,61 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{Deadline, TimedOut};
+
+pin_project! {
+    /// The response of [`Deadlined`](super::Deadlined). A drop, or the deadline, drops the inner call.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<F> {
+        // Taken when it has ended: a future that has completed may live on and must hold nothing.
+        #[pin]
+        inner: Option<F>,
+        // Made at the first wait, since a timer needs a runtime.
+        #[pin]
+        timer: Option<Sleep>,
+        deadline: Deadline,
+    }
+}
+
+impl<F> ResponseFuture<F> {
+    pub(super) fn new(inner: F, deadline: Deadline) -> Self {
+        Self {
+            inner: Some(inner),
+            timer: None,
+            deadline,
+        }
+    }
+}
+
+impl<F, T, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    type Output = Result<T, TimedOut<E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let inner = this.inner.as_mut().as_pin_mut();
+        let result = match inner
+            .expect("a future is not polled after its end")
+            .poll(cx)
+        {
+            Poll::Ready(result) => result.map_err(TimedOut::inner),
+            Poll::Pending => {
+                if this.timer.is_none() {
+                    let deadline = Instant::from_std(this.deadline.moment());
+                    this.timer.set(Some(sleep_until(deadline)));
+                }
+                ready!(this.timer.as_pin_mut().expect("it was just set").poll(cx));
+                Err(TimedOut::elapsed())
+            }
+        };
+        this.inner.set(None);
+        Poll::Ready(result)
+    }
+}

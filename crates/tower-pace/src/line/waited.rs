@@ -1,0 +1,98 @@
+use std::time::Duration;
+
+use pacing::Moment;
+
+/// How long a request waited before it left, by what it waited for.
+///
+/// The rate limit puts it into the extensions of the response to a request that had to wait. The time in which the inner
+/// service was not ready is not in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Waited {
+    /// The time behind other requests.
+    pub queued: Duration,
+    /// The time until the departure was due, at the head of the line.
+    pub paced: Duration,
+    /// The time for which everyone was held back: after a refusal, by the server's word, or by a handle.
+    pub gated: Duration,
+    /// The time in which earlier requests had to be answered, or to be forgotten by the server.
+    pub acknowledged: Duration,
+}
+
+impl Waited {
+    /// Returns the whole time.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.queued + self.paced + self.gated + self.acknowledged
+    }
+
+    fn add(&mut self, cause: Cause, time: Duration) {
+        let sum = match cause {
+            Cause::Queued => &mut self.queued,
+            Cause::Paced => &mut self.paced,
+            Cause::Gated => &mut self.gated,
+            Cause::Acknowledged => &mut self.acknowledged,
+        };
+        *sum += time;
+    }
+}
+
+/// What one waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Queued,
+    Paced,
+    Gated,
+    Acknowledged,
+}
+
+/// Adds up what one waits for, look by look.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    waited: Waited,
+    looked: Moment,
+    cause: Option<Cause>,
+}
+
+impl Ledger {
+    pub(super) fn new(now: Moment) -> Self {
+        Self {
+            waited: Waited::default(),
+            looked: now,
+            cause: None,
+        }
+    }
+
+    /// Notes what is waited for from `now` on.
+    pub(super) fn note(&mut self, cause: Option<Cause>, now: Moment) {
+        if let Some(before) = self.cause {
+            self.waited.add(before, now.since(self.looked));
+        }
+        self.looked = now;
+        self.cause = cause;
+    }
+
+    pub(super) fn waited(&self) -> Waited {
+        self.waited
+    }
+}
+
+#[test]
+fn the_time_between_two_looks_is_what_the_first_said() {
+    let at = |millis| Moment::ORIGIN + Duration::from_millis(millis);
+    let mut ledger = Ledger::new(at(0));
+    ledger.note(Some(Cause::Queued), at(0));
+    ledger.note(Some(Cause::Paced), at(30));
+    ledger.note(None, at(40));
+    ledger.note(Some(Cause::Gated), at(1_000));
+    ledger.note(None, at(1_005));
+    let millis = Duration::from_millis;
+    let expected = Waited {
+        queued: millis(30),
+        paced: millis(10),
+        gated: millis(5),
+        acknowledged: Duration::ZERO,
+    };
+    assert_eq!(ledger.waited(), expected);
+    assert_eq!(ledger.waited().total(), millis(45));
+}

@@ -1,0 +1,91 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use pacing::{Lane, Moment, Quota};
+
+use super::Snapshot;
+use super::pace::Pace;
+use crate::line::{Queue, Wake};
+
+/// Looks at a limit and steers it while it is in use.
+///
+/// ```
+/// use tower_pace::{Quota, RateLimitLayer};
+///
+/// let layer = RateLimitLayer::new(Quota::per_second(100));
+/// let handle = layer.handle();
+/// handle.set_quota(Quota::per_second(50));
+/// assert!(handle.snapshot().rate() < 50.0);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Handle {
+    queue: Arc<Queue<Pace>>,
+}
+
+impl Handle {
+    /// Returns the handle of a new limit.
+    pub(super) fn of(quota: Quota) -> Self {
+        Self {
+            queue: Queue::new(Pace::new(quota)),
+        }
+    }
+
+    /// Says whether nobody uses the limit but whoever asks, and there is nothing to remember.
+    pub(super) fn is_idle(&self) -> bool {
+        let is_alone = Arc::strong_count(&self.queue) == 1;
+        is_alone
+            && self
+                .queue
+                .look(|pace, queued, now| queued == 0 && pace.is_idle(now))
+    }
+
+    pub(super) fn open_lane(&self) -> Lane {
+        self.queue.open_lane()
+    }
+
+    pub(super) fn queue(self) -> Arc<Queue<Pace>> {
+        self.queue
+    }
+
+    /// Returns the state at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.queue
+            .look(|pace, queued, now| pace.snapshot(queued, now))
+    }
+
+    /// Holds another quota from now on. What has left is remembered, and counts for the new quota.
+    pub fn set_quota(&self, quota: Quota) {
+        self.change(|pace, now| pace.set_quota(quota, now));
+    }
+
+    /// Holds what a server said of its limit, if that is slower than the configured quota; otherwise the configured one.
+    pub fn learn(&self, quota: Quota) {
+        self.change(|pace, now| {
+            pace.learn(quota, now);
+        });
+    }
+
+    /// Lets nothing leave until [`resume`](Self::resume). What waits keeps its place, and its bounds.
+    pub fn pause(&self) {
+        self.change(|pace, _| pace.pause());
+    }
+
+    /// Ends a pause.
+    pub fn resume(&self) {
+        self.change(|pace, _| pace.resume());
+    }
+
+    /// Lets nothing leave for `time`, as a refusal that names a time does, but without lowering the rate. A gate that is
+    /// closed for longer stays so.
+    pub fn penalize(&self, time: Duration) {
+        self.change(|pace, now| pace.penalize(time, now));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Pace, Moment)) {
+        self.queue.change(|pace, now| {
+            change(pace, now);
+            Wake::Always
+        });
+    }
+}

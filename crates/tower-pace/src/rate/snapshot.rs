@@ -1,0 +1,66 @@
+use std::time::Duration;
+
+use pacing::Quota;
+
+/// The state of a limit at one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The requests that stand in the line, without the absent.
+    pub queued: usize,
+    /// The cost of what has left and has not ended.
+    pub in_flight: u32,
+    /// The cost of what has ended and may still count at the server.
+    pub counted: u64,
+    /// The time between two departures at the rate in force.
+    pub interval: Duration,
+    /// How long nothing may leave: after a refusal, by the server's word, or by a handle. None if the gate is open.
+    pub gate: Option<Duration>,
+    /// What would hold back a request now.
+    pub bound: Bound,
+    /// The quota in force, which is slower than the configured one if the server's word is.
+    pub quota: Quota,
+    /// What happened so far.
+    pub counters: Counters,
+}
+
+impl Snapshot {
+    /// Returns the rate in force, in requests per second.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.interval.as_secs_f64().recip()
+    }
+}
+
+/// What would hold back a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Bound {
+    /// Earlier requests must be answered, or be forgotten by the server. Where slow answers hold the rate down, see
+    /// [`Quota::counted_on_arrival`].
+    Acknowledgements,
+    /// The gate is closed after a refusal, by the server's word, or by a handle.
+    Gate,
+    /// Nothing.
+    Nothing,
+    /// A handle has paused the limit.
+    Pause,
+    /// The last departure was too short a time ago.
+    Schedule,
+}
+
+/// How many requests there were so far, by how they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Requests that have left.
+    pub departed: u64,
+    /// Requests that the server answered without refusing them.
+    pub answered: u64,
+    /// Requests that the server refused for its limit.
+    pub refused: u64,
+    /// Requests that ended without an answer of the server's own.
+    pub abandoned: u64,
+    /// Requests that turned out to have never left.
+    pub unsent: u64,
+}

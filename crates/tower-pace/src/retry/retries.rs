@@ -1,0 +1,127 @@
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response};
+use pacing::retry::Attempts;
+use tower_service::Service;
+
+use super::body::Intact;
+use super::drain::Drain;
+use super::shared::{Payment, Plan};
+use super::signs::{failure, write_retry_count};
+use super::{Attempt, Retried, Retrying};
+use crate::Deadline;
+
+/// The attempts of one request, and what is needed for another.
+pub(super) struct Retries<S, B> {
+    inner: S,
+    /// Kept for as long as another attempt is possible.
+    request: Option<Request<B>>,
+    attempts: Attempts,
+    /// For the retry that is waited for.
+    payment: Option<Payment>,
+    plan: Arc<Plan>,
+}
+
+impl<S, B> Retries<S, B> {
+    /// What is needed after the first attempt, for which a request that is `kept` is left.
+    pub(super) fn new(inner: S, kept: Option<Request<B>>, plan: Arc<Plan>) -> Self {
+        Self {
+            inner,
+            request: kept,
+            attempts: Attempts::default(),
+            payment: None,
+            plan,
+        }
+    }
+
+    fn may_continue(&self) -> bool {
+        self.attempts.may_continue(&self.plan.policy)
+    }
+
+    /// Decides how long to wait for another attempt, if there is to be one.
+    pub(super) fn decide<C, E: 'static>(
+        &mut self,
+        result: &Result<Response<C>, E>,
+    ) -> Option<Duration> {
+        let request = self.request.as_ref()?;
+        let failure = failure(request, result, &self.plan.policy)?;
+        let left = deadline(request).map(Deadline::remaining);
+        let mut attempts = self.attempts;
+        let (wait, payment) = self.plan.decide(&mut attempts, failure, left)?;
+        // Asked last: from here on the body belongs to the next attempt.
+        let is_intact = request.extensions().get().is_none_or(Intact::claim);
+        if !is_intact {
+            return None;
+        }
+        (self.attempts, self.payment) = (attempts, payment);
+        self.tell(wait, result);
+        Some(wait)
+    }
+
+    fn tell<C, E>(&self, wait: Duration, result: &Result<Response<C>, E>) {
+        if let Some(observer) = &self.plan.observer {
+            observer.tell(&Retrying {
+                attempt: self.attempts.number(),
+                wait,
+                status: result.as_ref().ok().map(Response::status),
+            });
+        }
+    }
+
+    /// How much of an answer to read that is not returned: no longer than there is left.
+    pub(super) fn drain(&self) -> Drain {
+        let left = self.request.as_ref().and_then(deadline);
+        let left = left.map_or(Duration::MAX, Deadline::remaining);
+        Drain {
+            time: self.plan.drain.time.min(left),
+            ..self.plan.drain
+        }
+    }
+
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>>
+    where
+        S: Service<Request<B>>,
+    {
+        self.inner.poll_ready(cx)
+    }
+
+    /// Makes another attempt. The inner service must be ready.
+    pub(super) fn call_again(&mut self) -> S::Future
+    where
+        S: Service<Request<B>>,
+        B: Clone,
+    {
+        let kept = self.may_continue().then(|| self.request.clone());
+        let last = mem::replace(&mut self.request, kept.flatten());
+        let mut request = last.expect("another attempt is made only while the request is kept");
+        let attempt = Attempt(self.attempts.number());
+        request.extensions_mut().insert(attempt);
+        if self.plan.counts_retries {
+            write_retry_count(request.headers_mut(), attempt);
+        }
+        if let Some(payment) = self.payment.take() {
+            payment.spend();
+        }
+        self.inner.call(request)
+    }
+
+    /// Says in the last response, if it is not the first, what it took.
+    pub(super) fn report<C, E>(&self, result: Result<Response<C>, E>) -> Result<Response<C>, E> {
+        let (attempts, waited) = (self.attempts.number(), self.attempts.waited());
+        result.map(|mut response| {
+            if attempts > 1 {
+                response
+                    .extensions_mut()
+                    .insert(Retried { attempts, waited });
+            }
+            response
+        })
+    }
+}
+
+fn deadline<B>(request: &Request<B>) -> Option<Deadline> {
+    request.extensions().get().copied()
+}

@@ -1,0 +1,132 @@
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pacing::Moment;
+use pacing::retry::{Account, Attempts, Failure, RetryPolicy};
+use rand::rngs::SmallRng;
+
+use super::drain::Drain;
+use super::report::Observer;
+use crate::clock::Clock;
+
+/// How many requests are counted before the clock is read for them.
+const UNDATED: u32 = 64;
+
+/// What a service does, and what it shares.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) policy: RetryPolicy,
+    pub(super) drain: Drain,
+    pub(super) counts_retries: bool,
+    pub(super) observer: Option<Observer>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What all services of one layer share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    rng: Mutex<SmallRng>,
+    purse: Option<Mutex<Purse>>,
+}
+
+/// An account, and the requests that are not in it yet.
+#[derive(Debug)]
+struct Purse {
+    account: Account,
+    /// Requests of which it is not known when they were: the clock is too slow to be read for each.
+    undated: u32,
+    clock: Clock,
+}
+
+impl Shared {
+    pub(super) fn new(policy: &RetryPolicy, rng: SmallRng) -> Arc<Self> {
+        let purse = policy.account().map(|account| Purse {
+            account,
+            undated: 0,
+            clock: Clock::default(),
+        });
+        Arc::new(Self {
+            rng: Mutex::new(rng),
+            purse: purse.map(Mutex::new),
+        })
+    }
+
+    /// Counts a request for the budget.
+    pub(super) fn deposit(&self) {
+        if let Some(mut purse) = self.purse() {
+            purse.undated += 1;
+            if purse.undated >= UNDATED {
+                purse.settle();
+            }
+        }
+    }
+
+    fn withdraw(&self) -> bool {
+        self.purse().is_none_or(|mut purse| purse.withdraw())
+    }
+
+    fn put_back(&self) {
+        if let Some(mut purse) = self.purse() {
+            purse.account.put_back();
+        }
+    }
+
+    fn purse(&self) -> Option<MutexGuard<'_, Purse>> {
+        self.purse.as_ref().map(lock)
+    }
+}
+
+impl Purse {
+    fn settle(&mut self) -> Moment {
+        let now = self.clock.read().moment;
+        self.account.deposit(mem::take(&mut self.undated), now);
+        now
+    }
+
+    fn withdraw(&mut self) -> bool {
+        let now = self.settle();
+        self.account.withdraw(now)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Plan {
+    /// Decides how long to wait for another attempt, if there is to be one, and pays for it.
+    pub(super) fn decide(
+        &self,
+        attempts: &mut Attempts,
+        failure: Failure,
+        left: Option<Duration>,
+    ) -> Option<(Duration, Option<Payment>)> {
+        let rng = &mut *lock(&self.shared.rng);
+        let wait = attempts.after(&self.policy, failure, left, rng)?;
+        if !failure.costs() {
+            return Some((wait, None));
+        }
+        let payment = || Payment(Some(Arc::clone(&self.shared)));
+        self.shared.withdraw().then(|| (wait, Some(payment())))
+    }
+}
+
+/// A retry that was paid for. Dropped before it was made, it goes back into the budget.
+#[derive(Debug)]
+pub(super) struct Payment(Option<Arc<Shared>>);
+
+impl Payment {
+    /// The retry is made now.
+    pub(super) fn spend(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Payment {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.take() {
+            shared.put_back();
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Waits that are bounded: by how many wait, by how long, and by not waiting at all.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::time::Duration;
+
+use http::{Request, Response};
+use tokio::task::JoinSet;
+use tokio_test::{assert_pending, task};
+use tower::util::MapErr;
+use tower::{Layer, Service, ServiceExt};
+use tower_pace::line::{Bounds, Refused};
+use tower_pace::{Bounded, Deadline, Quota, RateLimit, RateLimitLayer, RetryLayer, RetryPolicy};
+use tower_test::mock;
+
+use crate::server::{Server, get, millis, now, status, status_with_retry_after};
+
+/// Departures of a limit of 100 per second.
+fn interval() -> Duration {
+    Quota::per_second(100).spacing()
+}
+
+fn layer() -> RateLimitLayer {
+    RateLimitLayer::new(Quota::per_second(100))
+}
+
+/// A service that has sent its first request: the second can leave one interval later.
+async fn warm(layer: &RateLimitLayer<Bounds>, server: Server) -> RateLimit<Server, Bounds> {
+    let first = layer.clone().max_wait(Duration::MAX).layer(server.clone());
+    first.oneshot(get()).await.unwrap();
+    layer.layer(server)
+}
+
+fn refusal(result: Result<Response<String>, Bounded<Infallible>>) -> Refused {
+    *result.unwrap_err().refusal().expect("the wait was refused")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_refused_while_too_many_others_wait() {
+    let server = Server::ok();
+    let mut service = layer().max_queued(2).layer(server.clone());
+    let mut waiting: Vec<_> = (0..2).map(|_| task::spawn(service.call(get()))).collect();
+    for request in &mut waiting {
+        assert_pending!(request.poll());
+    }
+    let start = now();
+    let refused = refusal(service.clone().oneshot(get()).await);
+    assert!(refused.is_full() && !refused.is_too_long());
+    assert_eq!((now(), refused.waited()), (start, Duration::ZERO));
+    assert_eq!(refused.forecast(), Some(interval() * 3));
+    drop(waiting);
+    service.oneshot(get()).await.unwrap();
+    assert_eq!(server.calls().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_turn_is_too_far_away_is_refused_at_once() {
+    let service = warm(&layer().max_wait(millis(50)), Server::ok()).await;
+    let mut tasks = JoinSet::new();
+    let start = now();
+    for _ in 0..10 {
+        let call = service.clone().oneshot(get());
+        tasks.spawn(async move { (call.await, now()) });
+    }
+    let results = tasks.join_all().await;
+    let sent = results.iter().filter(|(result, _)| result.is_ok()).count();
+    assert_eq!(sent, 4, "four turns of 11.15 ms come within 50 ms");
+    for (refused, at) in results.into_iter().filter(|(result, _)| result.is_err()) {
+        let refused = refusal(refused);
+        assert!(refused.is_too_long() && refused.forecast() > Some(millis(50)));
+        assert_eq!(at, start);
+    }
+}
+
+/// The only slot is held by a request that is not answered: nothing but an answer can bring the next turn.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_let_wait_is_refused_when_its_time_is_up() {
+    let layer = RateLimitLayer::new(Quota::per_second(1));
+    let silent = Server::new(Duration::from_secs(600), |_| status(200));
+    let unanswered = tokio::spawn(layer.layer(silent).oneshot(get()));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let start = now();
+    let bounded = layer.max_wait(millis(500)).layer(Server::ok());
+    let refused = refusal(bounded.oneshot(get()).await);
+    assert_eq!(
+        (now() - start, refused.waited()),
+        (millis(500), millis(500))
+    );
+    assert_eq!(refused.forecast(), None);
+    unanswered.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_bounds_the_wait_of_its_request_where_waits_are_bounded() {
+    let plain = layer();
+    let service = warm(&plain.clone().max_queued(100), Server::ok()).await;
+    let due_in = |time| {
+        let mut request = get();
+        request.extensions_mut().insert(Deadline::within(time));
+        request
+    };
+    let (start, hasty) = (now(), due_in(millis(5)));
+    assert!(refusal(service.clone().oneshot(hasty).await).is_too_long());
+    assert_eq!(now(), start);
+    service.oneshot(due_in(millis(50))).await.unwrap();
+    let ignored = plain.layer(Server::ok()).oneshot(due_in(millis(5))).await;
+    assert_eq!(ignored.unwrap().status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_wait_is_not_tried_again() {
+    let limited = warm(&layer().fail_fast(), Server::ok()).await;
+    let retry = RetryLayer::new(RetryPolicy::default()).seed(1);
+    let start = now();
+    assert!(refusal(retry.layer(limited.clone()).oneshot(get()).await).is_too_long());
+    let boxed = MapErr::new(limited, Box::<dyn Error + Send + Sync>::from);
+    assert!(retry.layer(boxed).oneshot(get()).await.is_err());
+    assert_eq!(now(), start);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fail_fast_sends_at_once_or_not_at_all() {
+    let server = Server::ok();
+    let service = warm(&layer().fail_fast(), server.clone()).await;
+    assert!(refusal(service.clone().oneshot(get()).await).is_too_long());
+    tokio::time::sleep(interval()).await;
+    service.clone().oneshot(get()).await.unwrap();
+    assert!(service.oneshot(get()).await.is_err());
+    assert_eq!(server.calls().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_an_inner_service_counts() {
+    let (mock, mut handle) = mock::pair::<Request<String>, Response<String>>();
+    handle.allow(0);
+    let service = layer().max_wait(millis(300)).layer(mock);
+    let start = now();
+    let error = service.oneshot(get()).await.unwrap_err();
+    assert!(error.refusal().is_some_and(Refused::is_too_long));
+    assert_eq!(now() - start, millis(300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_inner_services_error_is_kept_as_it_is() {
+    let (mock, mut handle) = mock::pair::<Request<String>, Response<String>>();
+    let call = tokio::spawn(layer().max_queued(1).layer(mock).oneshot(get()));
+    handle.next_request().await.unwrap().1.send_error("reset");
+    let error = call.await.unwrap().unwrap_err();
+    assert!(error.refusal().is_none());
+    assert_eq!(error.to_string(), "the inner service failed");
+    assert_eq!(error.into_inner().unwrap().to_string(), "reset");
+}
+
+/// Who may wait for ever stands in one line with who may not, and a closed gate makes a forecast.
+#[tokio::test(start_paused = true)]
+async fn bounded_and_unbounded_requests_share_one_limit() {
+    let layer = layer();
+    let server = Server::new(millis(0), |_| status_with_retry_after(429, 60));
+    layer.layer(server).oneshot(get()).await.unwrap();
+    let patient = tokio::spawn(layer.layer(Server::ok()).oneshot(get()));
+    tokio::task::yield_now().await;
+    let hasty = layer.max_wait(Duration::from_secs(5)).layer(Server::ok());
+    let start = now();
+    let refused = refusal(hasty.oneshot(get()).await);
+    assert_eq!(now(), start);
+    assert!(refused.forecast() >= Some(Duration::from_secs(60)));
+    assert_eq!(patient.await.unwrap().unwrap().status(), 200);
+}
+
+/// The first request left one tick of the clock after its slot, and kept it.
+#[tokio::test(start_paused = true)]
+async fn the_error_says_what_the_wait_would_have_been() {
+    let service = warm(&layer().fail_fast(), Server::ok()).await;
+    let error = service.oneshot(get()).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "not sent after a wait of 0ns, the turn would have come in 10.29293ms"
+    );
+}

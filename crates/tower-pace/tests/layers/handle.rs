@@ -1,0 +1,179 @@
+//! What a handle sees and does, and what a request says of its wait.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tower::{Layer, ServiceExt};
+use tower_pace::rate::Bound;
+use tower_pace::{Cost, Quota, RateLimitLayer, Waited};
+
+use crate::server::{Server, get, millis, now, status, status_with_retry_after};
+
+fn layer() -> RateLimitLayer {
+    RateLimitLayer::new(Quota::per_second(100))
+}
+
+fn interval() -> Duration {
+    Quota::per_second(100).spacing()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_shows_the_line_and_what_is_in_flight() {
+    let layer = layer();
+    let handle = layer.handle();
+    let service = layer.layer(Server::new(millis(500), |_| status(200)));
+    let mut tasks = JoinSet::new();
+    for _ in 0..10 {
+        tasks.spawn(service.clone().oneshot(get()));
+    }
+    tokio::time::sleep(interval() * 4 + millis(2)).await;
+    let seen = handle.snapshot();
+    assert_eq!((seen.queued, seen.in_flight, seen.counted), (6, 4, 0));
+    assert_eq!((seen.bound, seen.gate), (Bound::Schedule, None));
+    assert_eq!((seen.interval, seen.counters.departed), (interval(), 4));
+    tasks.join_all().await;
+    let seen = handle.snapshot();
+    assert_eq!((seen.queued, seen.in_flight, seen.counted), (0, 0, 10));
+    assert_eq!((seen.bound, seen.counters.answered), (Bound::Nothing, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_says_what_holds_a_request_back() {
+    let layer = RateLimitLayer::new(Quota::per_second(2));
+    let handle = layer.handle();
+    let silent = layer.layer(Server::new(Duration::from_secs(60), |_| status(200)));
+    let _unanswered: Vec<_> = (0..2)
+        .map(|_| tokio::spawn(silent.clone().oneshot(get())))
+        .collect();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(handle.snapshot().bound, Bound::Acknowledgements);
+    handle.pause();
+    assert_eq!(handle.snapshot().bound, Bound::Pause);
+
+    let layer = self::layer();
+    let refusing = layer.layer(Server::new(millis(0), |_| status_with_retry_after(429, 5)));
+    refusing.oneshot(get()).await.unwrap();
+    let seen = layer.handle().snapshot();
+    assert_eq!((seen.bound, seen.counters.refused), (Bound::Gate, 1));
+    assert_eq!(seen.gate, Some(Duration::from_secs(5)));
+    assert!((seen.rate() - 0.8 / interval().as_secs_f64()).abs() < 0.01);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_holds_everyone_and_a_resume_lets_them_go_on() {
+    let (layer, server) = (layer(), Server::ok());
+    let handle = layer.handle();
+    handle.pause();
+    let mut tasks = JoinSet::new();
+    for _ in 0..5 {
+        tasks.spawn(layer.layer(server.clone()).oneshot(get()));
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((server.calls().len(), handle.snapshot().queued), (0, 5));
+    let start = now();
+    handle.resume();
+    tasks.join_all().await;
+    assert!(now() - start <= interval() * 5 + millis(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_penalty_closes_the_gate_without_lowering_the_rate() {
+    let (layer, server) = (layer(), Server::ok());
+    let handle = layer.handle();
+    let start = now();
+    handle.penalize(Duration::from_secs(7));
+    layer.layer(server.clone()).oneshot(get()).await.unwrap();
+    assert!(server.calls()[0] - start >= Duration::from_secs(7));
+    assert_eq!(handle.snapshot().interval, interval());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_quota_holds_at_once_and_what_was_learned_only_slows() {
+    let layer = layer();
+    let handle = layer.handle();
+    layer.layer(Server::ok()).oneshot(get()).await.unwrap();
+    let of = |limit| Quota::per_second(limit);
+    handle.learn(of(50));
+    assert_eq!(handle.snapshot().quota, of(50));
+    handle.learn(of(500));
+    assert_eq!(handle.snapshot().quota, of(100));
+    handle.set_quota(of(500));
+    assert_eq!(handle.snapshot().quota, of(500));
+    handle.learn(of(400));
+    assert_eq!(handle.snapshot().quota, of(400));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waited_says_for_what() {
+    let layer = layer();
+    let service = layer.layer(Server::ok());
+    let first = tokio::spawn(service.clone().oneshot(get()));
+    tokio::task::yield_now().await;
+    let second = tokio::spawn(service.clone().oneshot(get()));
+    let waited = |response: http::Response<String>| *response.extensions().get::<Waited>().unwrap();
+    let first = waited(first.await.unwrap().unwrap());
+    assert_eq!((first.paced, first.total()), (millis(12), millis(12)));
+    let second = waited(second.await.unwrap().unwrap());
+    assert_eq!((second.queued, second.total()), (millis(12), millis(23)));
+
+    layer.handle().penalize(Duration::from_secs(3));
+    let gated = waited(service.clone().oneshot(get()).await.unwrap());
+    assert_eq!(
+        (gated.gated, gated.total()),
+        (Duration::from_secs(3), Duration::from_secs(3))
+    );
+    tokio::time::sleep(interval() + millis(1)).await;
+    let prompt = service.oneshot(get()).await.unwrap();
+    assert!(prompt.extensions().is_empty(), "it did not wait");
+    tokio::time::sleep(interval() + millis(1)).await;
+    let explained = layer.explain().layer(Server::ok()).oneshot(get());
+    assert_eq!(waited(explained.await.unwrap()), Waited::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_answers_is_told_apart() {
+    let layer = RateLimitLayer::new(Quota::per_second(1));
+    let service = layer.layer(Server::new(Duration::from_secs(10), |_| status(200)));
+    let first = tokio::spawn(service.clone().oneshot(get()));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let second = service.oneshot(get()).await.unwrap();
+    first.await.unwrap().unwrap();
+    let waited = second.extensions().get::<Waited>().unwrap();
+    assert!(waited.acknowledged >= Duration::from_secs(5), "{waited:?}");
+    assert_eq!(waited.acknowledged, waited.total());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cost_that_never_fits_is_refused_where_waits_are_bounded() {
+    let heavy = || {
+        let mut request = get();
+        request.extensions_mut().insert(Cost::of(101));
+        request
+    };
+    let bounded = layer().max_queued(10).layer(Server::ok());
+    let error = bounded.oneshot(heavy()).await.unwrap_err();
+    assert!(error.refusal().unwrap().is_too_heavy());
+    assert_eq!(
+        error.to_string(),
+        "not sent: its cost is more than the limit ever allows"
+    );
+    layer().layer(Server::ok()).oneshot(heavy()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_pays_its_cost() {
+    let (layer, server) = (layer(), Server::ok());
+    let service = layer.layer(server.clone());
+    for _ in 0..3 {
+        let mut request = get();
+        request.extensions_mut().insert(Cost::of(10));
+        service.clone().oneshot(request).await.unwrap();
+    }
+    let calls = server.calls();
+    assert!(
+        calls[2] - calls[1] >= millis(100),
+        "{:?}",
+        calls[2] - calls[1]
+    );
+    assert_eq!(layer.handle().snapshot().counted, 30);
+}

@@ -1,0 +1,97 @@
+//! Limits by key, of which there are never too many.
+
+use std::time::Duration;
+
+use http::Request;
+use tokio::task::JoinSet;
+use tower::{Layer, ServiceExt};
+use tower_pace::rate::Keyed;
+use tower_pace::{Quota, RateLimitLayer};
+
+use crate::server::{Server, millis, now, status, status_with_retry_after};
+
+fn by_path(request: &Request<String>) -> String {
+    request.uri().path().into()
+}
+
+type ByPath = fn(&Request<String>) -> String;
+
+fn layer() -> RateLimitLayer<tower_pace::line::Unbounded, Keyed<String, ByPath>> {
+    RateLimitLayer::keyed(Quota::per_second(10), by_path as ByPath)
+}
+
+fn to(path: &str) -> Request<String> {
+    Request::get(path).body(String::new()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_key_has_a_limit_of_its_own_and_clones_share_it() {
+    let layer = layer();
+    let services = [layer.layer(Server::ok()), layer.clone().layer(Server::ok())];
+    let (mut tasks, start) = (JoinSet::new(), now());
+    for path in ["/a", "/b", "/c"] {
+        for n in 0..10 {
+            tasks.spawn(services[n % 2].clone().oneshot(to(path)));
+        }
+    }
+    tasks.join_all().await;
+    let spacing = Quota::per_second(10).spacing();
+    let elapsed = now() - start;
+    assert!(
+        elapsed >= spacing * 9 && elapsed <= spacing * 10,
+        "{elapsed:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_stops_only_its_key() {
+    let layer = layer();
+    let server = Server::new(millis(0), |n| match n {
+        0 => status_with_retry_after(429, 60),
+        _ => status(200),
+    });
+    let service = layer.layer(server);
+    service.clone().oneshot(to("/a")).await.unwrap();
+    let start = now();
+    service.oneshot(to("/b")).await.unwrap();
+    assert!(now() - start < Duration::from_secs(1));
+    let gate = |key: &str| layer.handle_of(&key.into()).unwrap().snapshot().gate;
+    assert!(gate("/a").is_some() && gate("/b").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_least_recently_used_idle_key_is_forgotten() {
+    let layer = layer().max_keys(2);
+    let service = layer.layer(Server::ok());
+    for path in ["/a", "/b", "/a"] {
+        service.clone().oneshot(to(path)).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    service.clone().oneshot(to("/c")).await.unwrap();
+    let known = |key: &str| layer.handle_of(&key.into()).is_some();
+    assert!(known("/a") && known("/c") && !known("/b"));
+}
+
+/// "/a" still holds its window, "/b" a gate.
+#[tokio::test(start_paused = true)]
+async fn while_all_are_busy_further_keys_share_one_limit() {
+    let layer = layer().max_keys(2);
+    let server = Server::new(millis(0), |n| match n {
+        0 => status_with_retry_after(429, 60),
+        _ => status(200),
+    });
+    let service = layer.layer(server.clone());
+    service.clone().oneshot(to("/b")).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    service.clone().oneshot(to("/a")).await.unwrap();
+    let mut tasks = JoinSet::new();
+    for n in 0..5 {
+        tasks.spawn(service.clone().oneshot(to(&format!("/{n}"))));
+    }
+    tasks.join_all().await;
+    let known = |key: &str| layer.handle_of(&key.into()).is_some();
+    assert!(known("/a") && known("/b") && !known("/0"));
+    let calls = server.calls();
+    let spacing = Quota::per_second(10).spacing();
+    assert!(calls[6] - calls[2] >= spacing * 4 - millis(2));
+}

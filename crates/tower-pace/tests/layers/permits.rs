@@ -1,0 +1,344 @@
+//! What a concurrency limit offers beside the limit: until when, how long to wait, and a handle.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use tokio_test::{assert_pending, assert_ready, task};
+use tower::{Layer, Service, ServiceExt};
+use tower_pace::concurrency::{Handle, PermitBody, Snapshot};
+use tower_pace::{Adaptive, Bounded, ConcurrencyLayer, Quota, RateLimitLayer};
+use tower_test::mock;
+
+use crate::server::{Server, get, millis, now, status};
+
+fn in_flight(handle: &Handle) -> usize {
+    handle.snapshot().in_flight
+}
+
+fn slow() -> Server {
+    Server::new(millis(100), |_| {
+        let mut reply = status(200);
+        *reply.body_mut() = String::from("hello");
+        reply
+    })
+}
+
+async fn ready<S: Service<Request<String>>>(service: &mut S) {
+    assert!(service.ready().await.is_ok());
+}
+
+fn is_ready<S: Service<Request<String>>>(service: &mut S) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    service.poll_ready(&mut cx).is_ready()
+}
+
+#[tokio::test(start_paused = true)]
+async fn until_response_the_permit_is_back_with_the_head_and_the_body_is_the_servers_own() {
+    let layer = ConcurrencyLayer::new(1).until_response();
+    let response: Response<String> = layer.layer(slow()).oneshot(get()).await.unwrap();
+    assert_eq!(in_flight(&layer.handle()), 0);
+    assert_eq!(response.into_body(), "hello");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_body_of_one_service_and_the_head_of_another_share_a_limit() {
+    let to_the_end = ConcurrencyLayer::new(2);
+    let handle = to_the_end.handle();
+    let body = to_the_end.layer(slow()).oneshot(get()).await.unwrap();
+    let to_the_head = to_the_end.clone().until_response();
+    let _head = to_the_head.layer(slow()).oneshot(get()).await.unwrap();
+    assert_eq!(in_flight(&handle), 1);
+    let again = to_the_head.until_body_end().layer(slow());
+    let _body = again.oneshot(get()).await.unwrap();
+    assert_eq!(in_flight(&handle), 2);
+    drop(body);
+    assert_eq!(in_flight(&handle), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_body_is_transparent_and_can_be_made_empty() {
+    let layer = ConcurrencyLayer::new(1);
+    let inner = tower::service_fn(|_: Request<String>| async {
+        Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from("hello"))))
+    });
+    let body = layer.layer(inner).oneshot(get()).await.unwrap().into_body();
+    assert_eq!(body.size_hint().exact(), Some(5));
+    assert!(!body.is_end_stream());
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "hello");
+    assert!(PermitBody::<Full<Bytes>>::default().is_end_stream());
+}
+
+/// What a body that nobody reads blocks: its own permit, and so all who wait when there is no other.
+#[tokio::test(start_paused = true)]
+async fn a_parked_reader_of_a_body_blocks_nobody_elses_permit() {
+    let layer = ConcurrencyLayer::new(2);
+    let service = layer.layer(slow());
+    let parked = service.clone().oneshot(get()).await.unwrap();
+    let start = now();
+    for _ in 0..5 {
+        service.clone().oneshot(get()).await.unwrap();
+    }
+    assert_eq!(now() - start, millis(500), "the other permit goes round");
+    let _second = service.clone().oneshot(get()).await.unwrap();
+    let mut waiting = task::spawn(service.clone().oneshot(get()));
+    assert_pending!(waiting.poll());
+    assert_eq!(layer.handle().snapshot().queued, 1);
+    drop(parked);
+    assert!(waiting.is_woken());
+    assert!(waiting.await.is_ok());
+}
+
+/// tower's permit is handed to the idle clone, and all others wait for ever.
+#[tokio::test(start_paused = true)]
+async fn field_item_2_an_idle_clone_that_was_polled_once_is_handed_nothing() {
+    let service = ConcurrencyLayer::new(1).layer(Server::ok());
+    let mut holder = service.clone();
+    ready(&mut holder).await;
+    let mut idle = service.clone();
+    assert!(!is_ready(&mut idle));
+    drop(holder);
+    let mut other = service.clone();
+    let waited = tokio::time::timeout(millis(111), ready(&mut other)).await;
+    assert!(waited.is_ok(), "the idle clone is missed after a grace");
+}
+
+/// tower's completed future holds its permit until it is dropped.
+#[tokio::test(start_paused = true)]
+async fn field_item_3_a_completed_future_that_is_not_dropped_holds_no_permit() {
+    let (mock, mut server) = mock::pair::<Request<String>, Response<String>>();
+    let layer = ConcurrencyLayer::new(1).until_response();
+    let mut service = layer.layer(mock);
+    server.allow(1);
+    ready(&mut service).await;
+    let mut call = task::spawn(service.call(get()));
+    assert_pending!(call.poll());
+    server
+        .next_request()
+        .await
+        .unwrap()
+        .1
+        .send_response(status(200));
+    assert!(assert_ready!(call.poll()).is_ok());
+    assert_eq!(in_flight(&layer.handle()), 0);
+    drop(call);
+    assert_eq!(in_flight(&layer.handle()), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_line_refuses_and_sends_nothing() {
+    let layer = ConcurrencyLayer::new(1).max_queued(1);
+    let server = slow();
+    let service = layer.layer(server.clone());
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let call = service.clone().oneshot(get());
+        tasks.spawn(async { call.await.map(drop) });
+    }
+    let results = tasks.join_all().await;
+    let refused: Vec<_> = results.into_iter().filter_map(Result::err).collect();
+    assert_eq!((refused.len(), server.calls().len()), (1, 2));
+    assert!(refused[0].refusal().unwrap().is_full());
+    assert!(
+        service.oneshot(get()).await.is_ok(),
+        "the service is as good as before"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_at_its_bound() {
+    let service = ConcurrencyLayer::new(1).max_wait(millis(30)).layer(slow());
+    let _held = service.clone().oneshot(get()).await.unwrap();
+    let start = now();
+    let error: Bounded<_> = service.clone().oneshot(get()).await.unwrap_err();
+    assert!(error.refusal().unwrap().is_too_long());
+    assert_eq!(now() - start, millis(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failing_fast_waits_for_nothing() {
+    let layer = ConcurrencyLayer::new(1).fail_fast();
+    let service = layer.layer(slow());
+    let held = service.clone().oneshot(get()).await.unwrap();
+    let start = now();
+    assert!(service.clone().oneshot(get()).await.is_err());
+    assert_eq!(
+        (now() - start, layer.handle().snapshot().queued),
+        (millis(0), 0)
+    );
+    drop(held);
+    assert!(service.oneshot(get()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_an_inner_service_that_is_not_ready_ends_at_its_bound() {
+    let (stuck, mut server) = mock::pair::<Request<String>, Response<String>>();
+    server.allow(0);
+    let layer = ConcurrencyLayer::new(1).max_wait(millis(30));
+    let error = layer.layer(stuck).oneshot(get()).await.unwrap_err();
+    assert!(error.refusal().unwrap().is_too_long());
+    assert_eq!(in_flight(&layer.handle()), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_inner_services_error_keeps_its_type() {
+    let inner = tower::service_fn(|_: Request<String>| async {
+        Err::<Response<String>, _>(std::fmt::Error)
+    });
+    let layer = ConcurrencyLayer::new(1);
+    let error: std::fmt::Error = layer.layer(inner).oneshot(get()).await.unwrap_err();
+    let bounded = layer
+        .fail_fast()
+        .layer(inner)
+        .oneshot(get())
+        .await
+        .unwrap_err();
+    assert_eq!(bounded.get_ref(), Some(&error));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_handle_counts_how_calls_end() {
+    let layer = ConcurrencyLayer::new(4);
+    let (mock, mut server) = mock::pair::<Request<String>, Response<String>>();
+    server.allow(4);
+    let service = layer.layer(mock);
+    let mut unused = service.clone();
+    ready(&mut unused).await;
+    let mut calls: Vec<_> = (0..3)
+        .map(|_| task::spawn(service.clone().oneshot(get())))
+        .collect();
+    for call in &mut calls {
+        assert_pending!(call.poll());
+    }
+    assert_eq!(in_flight(&layer.handle()), 4);
+    server
+        .next_request()
+        .await
+        .unwrap()
+        .1
+        .send_response(status(429));
+    server.next_request().await.unwrap().1.send_error("reset");
+    assert!(assert_ready!(calls[0].poll()).is_ok());
+    assert!(assert_ready!(calls[1].poll()).is_err());
+    drop((calls, unused));
+    let Snapshot {
+        in_flight,
+        answered,
+        failed,
+        cancelled,
+        ..
+    } = layer.handle().snapshot();
+    assert_eq!((in_flight, answered, failed, cancelled), (0, 1, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_raised_limit_lets_those_who_wait_go_at_once() {
+    let layer = ConcurrencyLayer::new(1);
+    let service = layer.layer(slow());
+    let start = now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        tasks.spawn(service.clone().oneshot(get()));
+    }
+    tokio::task::yield_now().await;
+    layer.handle().set_limit(10);
+    tasks.join_all().await;
+    assert_eq!(now() - start, millis(100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lowered_limit_cancels_nothing_and_lets_nobody_go_before_enough_is_back() {
+    let layer = ConcurrencyLayer::new(3);
+    let service = layer.layer(Server::ok());
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut service = service.clone();
+        ready(&mut service).await;
+        held.push(service);
+    }
+    layer.handle().set_limit(1);
+    assert_eq!(
+        (in_flight(&layer.handle()), layer.handle().snapshot().limit),
+        (3, 1)
+    );
+    for _ in 0..2 {
+        held.pop();
+        let mut other = task::spawn(service.clone().oneshot(get()));
+        assert_pending!(other.poll());
+    }
+    held.pop();
+    assert!(service.oneshot(get()).await.is_ok());
+}
+
+#[test]
+#[should_panic(expected = "a concurrency of 0 lets nothing through")]
+fn a_limit_cannot_be_lowered_to_nothing() {
+    ConcurrencyLayer::new(1).handle().set_limit(0);
+}
+
+#[test]
+fn a_limit_that_adapts_keeps_its_bounds() {
+    let handle = ConcurrencyLayer::adaptive(Adaptive::between(2, 20)).handle();
+    for (wanted, got) in [(0, 2), (5, 5), (50, 20)] {
+        handle.set_limit(wanted);
+        assert_eq!(handle.snapshot().limit, got);
+    }
+}
+
+/// Tokens that are granted before the permit is there go stale: freed permits would then flush them as a burst.
+#[tokio::test(start_paused = true)]
+async fn permits_that_are_freed_in_bulk_after_a_stall_make_no_burst() {
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let stalled = Stalling {
+        sent: Arc::clone(&sent),
+        calls: Arc::default(),
+    };
+    let quota = Quota::per_second(10);
+    let client = RateLimitLayer::new(quota).layer(ConcurrencyLayer::new(10).layer(stalled));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        tasks.spawn(client.clone().oneshot(get()));
+    }
+    assert!(tasks.join_all().await.iter().all(Result::is_ok));
+    let sent = sent.lock().unwrap();
+    assert_eq!(sent.len(), 50);
+    let too_close = sent
+        .windows(11)
+        .find(|sends| sends[10] - sends[0] < millis(1000));
+    assert_eq!(too_close, None);
+}
+
+/// A server that answers its first ten requests only 3 s after the last of them, all at once, and any later one soon.
+#[derive(Clone)]
+struct Stalling {
+    sent: Arc<Mutex<Vec<tokio::time::Instant>>>,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Service<Request<String>> for Stalling {
+    type Response = Response<String>;
+    type Error = std::convert::Infallible;
+    type Future =
+        std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<String>) -> Self::Future {
+        let mut sent = self.sent.lock().unwrap();
+        sent.push(now());
+        let answer = match self.calls.fetch_add(1, Ordering::Relaxed) {
+            0..10 => (sent[0] + millis(4_000)).max(now()),
+            _ => now() + millis(5),
+        };
+        Box::pin(async move {
+            tokio::time::sleep_until(answer).await;
+            Ok(status(200))
+        })
+    }
+}

@@ -1,0 +1,139 @@
+//! What becomes of a response that is not returned.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::channel::{Channel, Sender};
+use tower::{Layer, Service, ServiceExt};
+use tower_pace::{ConcurrencyLayer, RetryLayer, RetryPolicy};
+
+use crate::server::{get, millis, now};
+
+/// A server whose answers get their bodies later, from the test. The first is a 503.
+#[derive(Clone, Default)]
+struct Streaming {
+    bodies: Arc<Mutex<Vec<Sender<Bytes>>>>,
+}
+
+impl Streaming {
+    fn calls(&self) -> usize {
+        self.bodies.lock().unwrap().len()
+    }
+
+    fn first_body(&self) -> Sender<Bytes> {
+        let (never_read, _) = Channel::new(1);
+        std::mem::replace(&mut self.bodies.lock().unwrap()[0], never_read)
+    }
+}
+
+impl Service<Request<String>> for Streaming {
+    type Response = Response<Channel<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<String>) -> Self::Future {
+        let (sender, body) = Channel::new(1);
+        let mut bodies = self.bodies.lock().unwrap();
+        bodies.push(sender);
+        let status = if bodies.len() == 1 { 503 } else { 200 };
+        ready(Ok(Response::builder().status(status).body(body).unwrap()))
+    }
+}
+
+fn retry() -> RetryLayer {
+    RetryLayer::new(RetryPolicy::default()).seed(1)
+}
+
+/// Sends a request and returns the rest of the first answer's body, and the call.
+async fn sent(
+    layer: RetryLayer,
+    server: &Streaming,
+) -> (Sender<Bytes>, tokio::task::JoinHandle<u16>) {
+    let service = layer.layer(ConcurrencyLayer::new(1).layer(server.clone()));
+    let call = tokio::spawn(async move { service.oneshot(get()).await.unwrap().status().as_u16() });
+    tokio::task::yield_now().await;
+    (server.first_body(), call)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_comes_late_is_read_to_its_end() {
+    let server = Streaming::default();
+    let (mut body, call) = sent(retry(), &server).await;
+    for _ in 0..5 {
+        tokio::time::sleep(millis(20)).await;
+        assert!(body.send_data(Bytes::from_static(b"late")).await.is_ok());
+    }
+    drop(body);
+    assert_eq!(call.await.unwrap(), 200);
+}
+
+/// The permit belongs to the body: one that never ends must not keep it from the next attempt.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_ends_is_dropped_after_a_while() {
+    let server = Streaming::default();
+    let start = now();
+    let (mut body, call) = sent(retry(), &server).await;
+    tokio::time::sleep(millis(249)).await;
+    assert!(
+        body.send_data(Bytes::from_static(b"still read"))
+            .await
+            .is_ok()
+    );
+    tokio::time::sleep(millis(2)).await;
+    assert!(
+        body.send_data(Bytes::from_static(b"dropped"))
+            .await
+            .is_err()
+    );
+    assert_eq!((call.await.unwrap(), server.calls()), (200, 2));
+    assert!(now() - start <= millis(252), "the wait runs meanwhile");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_longer_than_the_bound_is_dropped() {
+    let server = Streaming::default();
+    let (mut body, call) = sent(retry().drain(100, Duration::from_secs(60)), &server).await;
+    let fifty = Bytes::from(vec![b'x'; 50]);
+    for _ in 0..2 {
+        assert!(body.send_data(fifty.clone()).await.is_ok());
+        tokio::task::yield_now().await;
+    }
+    assert!(body.send(Frame::data(fifty.clone())).await.is_ok());
+    tokio::task::yield_now().await;
+    assert!(body.send_data(fifty).await.is_err());
+    assert_eq!(call.await.unwrap(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_read_where_that_is_not_wanted() {
+    let server = Streaming::default();
+    let (mut body, call) = sent(retry().drain(0, Duration::ZERO), &server).await;
+    assert!(
+        body.send_data(Bytes::from_static(b"dropped"))
+            .await
+            .is_err()
+    );
+    assert_eq!(call.await.unwrap(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_that_is_returned_is_not_touched() {
+    let server = Streaming::default();
+    let layer = RetryLayer::new(RetryPolicy::default().attempts(1).throttled(0));
+    let answer = layer.layer(server.clone()).oneshot(get()).await.unwrap();
+    let mut body = server.first_body();
+    assert!(body.send_data(Bytes::from_static(b"whole")).await.is_ok());
+    drop(body);
+    let whole = http_body_util::BodyExt::collect(answer.into_body()).await;
+    assert_eq!(whole.unwrap().to_bytes(), "whole");
+}

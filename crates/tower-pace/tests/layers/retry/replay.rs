@@ -1,0 +1,318 @@
+//! Bodies that are not `Clone`, sent again.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use proptest::prelude::*;
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_pace::retry::{BufferedRetry, ReplayBody};
+use tower_pace::{Retried, RetryLayer, RetryPolicy};
+
+use crate::server::status;
+
+/// One step of a body, as its sender makes it.
+#[derive(Clone, Debug)]
+enum Step {
+    Data(Vec<u8>),
+    Pause,
+    Break,
+    Trailers,
+}
+
+/// A body that is not `Clone`.
+struct Steps {
+    steps: VecDeque<Step>,
+    knows_its_length: bool,
+}
+
+impl Steps {
+    fn new(steps: &[Step], knows_its_length: bool) -> Self {
+        Self {
+            steps: steps.iter().cloned().collect(),
+            knows_its_length,
+        }
+    }
+
+    fn of(data: &[u8]) -> Self {
+        Self::new(&[Step::Data(data.to_vec())], true)
+    }
+}
+
+impl Body for Steps {
+    type Data = VecDeque<u8>;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<VecDeque<u8>>, io::Error>>> {
+        match self.steps.pop_front() {
+            None => Poll::Ready(None),
+            Some(Step::Data(data)) => Poll::Ready(Some(Ok(Frame::data(data.into())))),
+            Some(Step::Trailers) => Poll::Ready(Some(Ok(Frame::trailers(trailers())))),
+            Some(Step::Break) => Poll::Ready(Some(Err(io::Error::other("broken")))),
+            Some(Step::Pause) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.knows_its_length {
+            true => SizeHint::with_exact(bytes(self.steps.iter()).len() as u64),
+            false => SizeHint::default(),
+        }
+    }
+}
+
+fn trailers() -> HeaderMap {
+    HeaderMap::from_iter([(http::header::ETAG, "end".parse().unwrap())])
+}
+
+fn bytes<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<u8> {
+    let data = steps.filter_map(|step| match step {
+        Step::Data(data) => Some(data.as_slice()),
+        Step::Pause | Step::Break | Step::Trailers => None,
+    });
+    data.collect::<Vec<_>>().concat()
+}
+
+/// What one attempt saw of the body.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    data: Vec<u8>,
+    trailers: Option<HeaderMap>,
+    has_ended: bool,
+    has_failed: bool,
+}
+
+impl Seen {
+    async fn read(&mut self, body: &mut ReplayBody<Steps>, frames: usize) {
+        for _ in 0..frames {
+            let size = body.size_hint();
+            match body.frame().await {
+                None => {
+                    self.has_ended = true;
+                    assert!(body.is_end_stream() && body.size_hint().exact() == Some(0));
+                    return;
+                }
+                Some(Err(_)) => {
+                    self.has_failed = true;
+                    return;
+                }
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => {
+                        if let Some(exact) = size.exact() {
+                            let left = body.size_hint().exact();
+                            assert_eq!(left, Some(exact - data.len() as u64));
+                        }
+                        self.data.extend(data);
+                    }
+                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                },
+            }
+        }
+    }
+}
+
+/// A server that reads so many frames in each attempt and answers 503, and reads everything in the last one. The bodies of
+/// answered attempts are read on by the next attempt, as a connection might.
+#[derive(Clone)]
+struct Server {
+    reads: Arc<Vec<usize>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    early: Arc<Mutex<Vec<ReplayBody<Steps>>>>,
+}
+
+impl Server {
+    fn new(reads: &[usize]) -> Self {
+        Self {
+            reads: Arc::new(reads.to_vec()),
+            seen: Arc::default(),
+            early: Arc::default(),
+        }
+    }
+
+    async fn answer(
+        self,
+        request: Request<ReplayBody<Steps>>,
+    ) -> Result<Response<String>, Infallible> {
+        let attempt = self.seen.lock().unwrap().len();
+        self.seen.lock().unwrap().push(Seen::default());
+        let mut body = request.into_body();
+        let mut seen = Seen::default();
+        if let Some(&frames) = self.reads.get(attempt) {
+            seen.read(&mut body, frames).await;
+            self.seen.lock().unwrap()[attempt] = seen;
+            self.early.lock().unwrap().push(body);
+            return Ok(status(503));
+        }
+        while !seen.has_ended && !seen.has_failed {
+            self.read_early_bodies_on();
+            seen.read(&mut body, 1).await;
+        }
+        let failed = seen.has_failed;
+        self.seen.lock().unwrap()[attempt] = seen;
+        Ok(status(if failed { 400 } else { 200 }))
+    }
+
+    /// A body that was taken over yields no data to those who had it before.
+    fn read_early_bodies_on(&self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        for body in self.early.lock().unwrap().iter_mut() {
+            let frame = Pin::new(body).poll_frame(&mut cx);
+            let Poll::Ready(Some(Err(error))) = frame else {
+                panic!("{frame:?}")
+            };
+            assert!(error.is_superseded());
+        }
+    }
+}
+
+fn buffered(
+    server: &Server,
+    limit: usize,
+) -> impl Service<Request<Steps>, Response = Response<String>, Error = Infallible> + use<> {
+    let server = server.clone();
+    let service = service_fn(move |request| server.clone().answer(request));
+    let policy = RetryPolicy::default().without_budget().attempts(10);
+    let layer = RetryLayer::new(policy).seed(1).buffered(limit);
+    let retry: BufferedRetry<_> = layer.layer(service);
+    retry
+}
+
+fn put(body: Steps) -> Request<Steps> {
+    Request::put("/").body(body).unwrap()
+}
+
+async fn check(data: &[u8], limit: usize, reads: &[usize], attempts: usize) {
+    let server = Server::new(reads);
+    let call = buffered(&server, limit).oneshot(put(Steps::of(data)));
+    let answer = call.await.unwrap();
+    let seen = server.seen.lock().unwrap();
+    assert_eq!(seen.len(), attempts);
+    let last = seen.last().unwrap();
+    assert!(last.data == data || answer.status() == 503);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_up_to_the_limit_is_sent_again() {
+    check(b"hello", 5, &[9], 2).await;
+    check(b"hello", 5, &[0, 1, 9], 4).await;
+    check(b"", 0, &[0], 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_over_the_limit_passes_once() {
+    check(b"hello", 4, &[9], 1).await;
+    check(b"hello", 4, &[0], 1).await;
+}
+
+/// An attempt that waits for more of the body when its answer comes must end, or its connection would wait for ever.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_taken_over_is_woken() {
+    struct Silent;
+    impl Body for Silent {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+    let uploads = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&uploads);
+    let service = service_fn(move |request: Request<ReplayBody<Silent>>| {
+        let mut log = log.lock().unwrap();
+        log.push(tokio::spawn(request.into_body().collect()));
+        let answer = status(if log.len() == 1 { 503 } else { 200 });
+        async {
+            tokio::task::yield_now().await;
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let layer = RetryLayer::new(RetryPolicy::default()).buffered(100);
+    let call = layer
+        .layer(service)
+        .oneshot(Request::put("/").body(Silent).unwrap());
+    assert_eq!(call.await.unwrap().status(), 200);
+    let first = uploads.lock().unwrap().remove(0);
+    assert!(first.await.unwrap().unwrap_err().is_superseded());
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => prop::collection::vec(any::<u8>(), 0..20).prop_map(Step::Data),
+        3 => Just(Step::Pause),
+        1 => Just(Step::Break),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the chunks, failures, early answers and bounds: every attempt sees the body from its start, exactly once,
+    /// and whoever is told that it has ended has seen all of it.
+    #[test]
+    fn every_attempt_sees_the_exact_bytes_or_fails(
+        mut steps in prop::collection::vec(step(), 0..12),
+        ends_in_trailers: bool,
+        knows_its_length: bool,
+        reads in prop::collection::vec(0_usize..14, 0..4),
+        limit in 0_usize..120,
+    ) {
+        if ends_in_trailers {
+            steps.push(Step::Trailers);
+        }
+        let whole = bytes(steps.iter());
+        let breaks = steps.iter().any(|step| matches!(step, Step::Break));
+        let server = Server::new(&reads);
+        let call = buffered(&server, limit).oneshot(put(Steps::new(&steps, knows_its_length)));
+        let answer = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap()
+            .block_on(call)
+            .unwrap();
+        let seen = server.seen.lock().unwrap();
+        for attempt in seen.iter() {
+            prop_assert!(whole.starts_with(&attempt.data), "{attempt:?}");
+            if attempt.has_ended {
+                prop_assert!(!breaks);
+                prop_assert_eq!(&attempt.data, &whole);
+                prop_assert_eq!(attempt.trailers.is_some(), ends_in_trailers);
+            }
+        }
+        let last = seen.last().unwrap();
+        prop_assert_eq!(answer.status() == 200, last.has_ended && seen.len() == reads.len() + 1);
+        let retried = answer.extensions().get::<Retried>().map_or(1, Retried::attempts);
+        prop_assert_eq!(retried as usize, seen.len());
+        // A body within the limit that does not break is sent as often as the server asks for it.
+        if !breaks && steps.len() * 20 + 7 <= limit {
+            prop_assert_eq!(answer.status(), 200);
+        }
+    }
+}
+
+/// Ten thousand, unless `PROPTEST_CASES` says otherwise.
+fn cases() -> u32 {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    asked.and_then(|cases| cases.parse().ok()).unwrap_or(10_000)
+}

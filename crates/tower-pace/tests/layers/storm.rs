@@ -1,0 +1,372 @@
+//! Calls of all fates on one concurrency limit, and any sequence of what can be done to its permits.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame};
+use http_body_util::BodyExt;
+use pacing::Line;
+use proptest::prelude::*;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use tokio_test::task::{self, Spawn};
+use tower::{Layer, Service, ServiceExt};
+use tower_pace::{Adaptive, Concurrency, ConcurrencyLayer};
+
+use crate::server::{Server, get, millis};
+
+/// `cargo test --release -p tower-pace --test layers storm` makes a million.
+const CALLS: u32 = if cfg!(debug_assertions) {
+    100_000
+} else {
+    1_000_000
+};
+
+/// What is at the server: a call until it failed, a body until it ended, and either until it is dropped.
+#[derive(Debug)]
+struct Presence(Arc<AtomicUsize>);
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Answers after 0 to 3 ms: one in eight fails, the others have a body of up to three frames, the last of which may fail.
+#[derive(Clone)]
+struct Fickle {
+    active: Arc<AtomicUsize>,
+    /// The limit of those who call, and how often it was passed.
+    limit: usize,
+    exceeded: Arc<AtomicUsize>,
+    rng: SmallRng,
+}
+
+impl Service<Request<String>> for Fickle {
+    type Response = Response<Frames>;
+    type Error = &'static str;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<String>) -> Self::Future {
+        let active = self.active.fetch_add(1, Ordering::Relaxed) + 1;
+        let exceeded = usize::from(active > self.limit);
+        self.exceeded.fetch_add(exceeded, Ordering::Relaxed);
+        let presence = Presence(Arc::clone(&self.active));
+        let (delay, fate) = (self.rng.random_range(0..4), self.rng.random_range(0..8));
+        Box::pin(async move {
+            if delay > 0 {
+                tokio::time::sleep(millis(delay)).await;
+            }
+            match fate {
+                0 => Err("reset"),
+                _ => Ok(Response::new(Frames {
+                    left: fate % 4,
+                    fails: fate == 7,
+                    presence: Some(presence),
+                })),
+            }
+        })
+    }
+}
+
+struct Frames {
+    left: u32,
+    fails: bool,
+    presence: Option<Presence>,
+}
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = &'static str;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+        if self.left > 0 {
+            self.left -= 1;
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))));
+        }
+        self.presence = None;
+        let failed = std::mem::take(&mut self.fails);
+        Poll::Ready(failed.then_some(Err("reset")))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.presence.is_none()
+    }
+}
+
+/// Lets a future be polled so often, and then drops it.
+struct Fleeting<F> {
+    future: Option<Pin<Box<F>>>,
+    polls: u32,
+}
+
+impl<F: Future> Future for Fleeting<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let left = this.polls.checked_sub(1);
+        let Some((left, future)) = left.zip(this.future.as_mut()) else {
+            return Poll::Ready(None);
+        };
+        this.polls = left;
+        match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if left == 0 => {
+                this.future = None;
+                Poll::Ready(None)
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// One who calls again and again: a third of the calls it gives up at some poll, and bodies it reads whole, in part, or
+/// not at all.
+async fn caller(service: Concurrency<Fickle>, calls: u32, seed: u64) {
+    let mut rng = SmallRng::seed_from_u64(seed);
+    for _ in 0..calls {
+        let polls = match rng.random_range(0..3) {
+            0 => rng.random_range(0..4),
+            _ => u32::MAX,
+        };
+        let future = Some(Box::pin(service.clone().oneshot(get())));
+        let Some(Ok(response)) = (Fleeting { future, polls }).await else {
+            continue;
+        };
+        let mut body = response.into_body();
+        for _ in 0..rng.random_range(0..5) {
+            if !matches!(body.frame().await, Some(Ok(_))) {
+                break;
+            }
+        }
+    }
+}
+
+async fn check_storm(layer: ConcurrencyLayer, limit: usize, calls: u32) {
+    const CALLERS: u32 = 48;
+    let fickle = Fickle {
+        active: Arc::default(),
+        limit,
+        exceeded: Arc::default(),
+        rng: SmallRng::seed_from_u64(1),
+    };
+    let (active, exceeded) = (Arc::clone(&fickle.active), Arc::clone(&fickle.exceeded));
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..CALLERS {
+        let mut fickle = fickle.clone();
+        fickle.rng = SmallRng::seed_from_u64(n.into());
+        // A lane for some, and one for each of the others.
+        let service = layer.layer(fickle);
+        tasks.spawn(caller(service.clone(), calls / CALLERS / 2, n.into()));
+        tasks.spawn(caller(service, calls / CALLERS / 2, (CALLERS + n).into()));
+    }
+    tasks.join_all().await;
+    assert_eq!(exceeded.load(Ordering::Relaxed), 0);
+    assert_eq!(active.load(Ordering::Relaxed), 0);
+    let end = layer.handle().snapshot();
+    assert_eq!((end.in_flight, end.queued), (0, 0));
+    assert!(
+        end.answered > 0 && end.failed > 0 && end.cancelled > 0,
+        "{end:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_of_all_fates_lose_no_permit_and_never_pass_the_limit() {
+    check_storm(ConcurrencyLayer::new(16), 16, CALLS).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_adapts_loses_no_permit_either() {
+    let layer = ConcurrencyLayer::adaptive(Adaptive::between(2, 24));
+    check_storm(layer, 24, CALLS / 10).await;
+}
+
+/// Something that is done to the permits. Numbers name a waiter, a holder or a lane, by the remainder.
+#[derive(Clone, Debug)]
+enum Step {
+    Ask { lane: usize },
+    Poll { waiter: usize },
+    GiveUp { waiter: usize },
+    Call { holder: usize },
+    Release { holder: usize },
+    SetLimit { limit: usize },
+    Pass { millis: u64 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..3_usize).prop_map(|lane| Step::Ask { lane }),
+        4 => (0..9_usize).prop_map(|waiter| Step::Poll { waiter }),
+        2 => (0..9_usize).prop_map(|waiter| Step::GiveUp { waiter }),
+        2 => (0..9_usize).prop_map(|holder| Step::Call { holder }),
+        4 => (0..9_usize).prop_map(|holder| Step::Release { holder }),
+        1 => (1..6_usize).prop_map(|limit| Step::SetLimit { limit }),
+        2 => (0..120_u64).prop_map(|millis| Step::Pass { millis }),
+    ]
+}
+
+type Waiter = Spawn<Readying>;
+
+/// A service on its way to a permit.
+struct Readying(Option<Concurrency<Server>>);
+
+impl Future for Readying {
+    type Output = Concurrency<Server>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let service = self.0.as_mut().expect("it is polled until it is ready");
+        let Ok(()) = std::task::ready!(Service::<Request<String>>::poll_ready(service, cx));
+        Poll::Ready(self.0.take().expect("it was there"))
+    }
+}
+
+/// Whatever holds a permit: a ready service, or a call.
+enum Holder {
+    Ready(Concurrency<Server>),
+    Called { _call: Box<dyn std::any::Any> },
+}
+
+/// The plain model: who waits, who holds, and the limit.
+struct Model {
+    layer: ConcurrencyLayer,
+    lanes: Vec<Concurrency<Server>>,
+    waiting: Vec<Waiter>,
+    holding: Vec<Holder>,
+    limit: usize,
+}
+
+impl Model {
+    fn new() -> Self {
+        let layer = ConcurrencyLayer::new(2);
+        let lanes = (0..3).map(|_| layer.layer(Server::ok())).collect();
+        Self {
+            layer,
+            lanes,
+            waiting: Vec::new(),
+            holding: Vec::new(),
+            limit: 2,
+        }
+    }
+
+    fn apply(&mut self, step: &Step) {
+        match *step {
+            Step::Ask { lane } => {
+                let service = self.lanes[lane].clone();
+                self.poll(task::spawn(Readying(Some(service))));
+            }
+            Step::Poll { waiter } => {
+                if let Some(waiter) = take(&mut self.waiting, waiter) {
+                    self.poll(waiter);
+                }
+            }
+            Step::GiveUp { waiter } => drop(take(&mut self.waiting, waiter)),
+            Step::Call { holder } => {
+                if let Some(holder) = take(&mut self.holding, holder) {
+                    self.holding.push(called(holder));
+                }
+            }
+            Step::Release { holder } => drop(take(&mut self.holding, holder)),
+            Step::SetLimit { limit } => {
+                self.limit = limit;
+                self.layer.handle().set_limit(limit);
+            }
+            Step::Pass { .. } => {}
+        }
+    }
+
+    fn poll(&mut self, mut waiter: Waiter) {
+        let was_free = self.holding.len() < self.limit;
+        match waiter.poll() {
+            Poll::Pending => self.waiting.push(waiter),
+            Poll::Ready(service) => {
+                assert!(was_free, "a permit was granted that was not there");
+                self.holding.push(Holder::Ready(service));
+            }
+        }
+    }
+
+    fn check(&self) {
+        let seen = self.layer.handle().snapshot();
+        assert_eq!(
+            (seen.limit, seen.in_flight),
+            (self.limit, self.holding.len())
+        );
+        assert!(seen.queued <= self.waiting.len());
+    }
+
+    /// Once all permits are back, everyone who comes when woken is served in time, and nothing is left.
+    async fn end(mut self) {
+        self.holding.clear();
+        for _ in 0..=self.waiting.len() {
+            tokio::time::advance(Line::<()>::GRACE * 40).await;
+            let (woken, asleep) = self.waiting.into_iter().partition(Spawn::is_woken);
+            self.waiting = asleep;
+            for waiter in woken {
+                self.poll(waiter);
+                self.holding.clear();
+            }
+        }
+        assert_eq!(
+            self.waiting.len(),
+            0,
+            "a permit is free and nobody was woken"
+        );
+        for _ in 0..self.limit {
+            self.apply(&Step::Ask { lane: 0 });
+        }
+        assert_eq!(self.holding.len(), self.limit);
+        self.check();
+    }
+}
+
+fn take<T>(from: &mut Vec<T>, which: usize) -> Option<T> {
+    (!from.is_empty()).then(|| from.remove(which % from.len()))
+}
+
+fn called(holder: Holder) -> Holder {
+    match holder {
+        Holder::Ready(mut service) => {
+            let call = service.call(get());
+            Holder::Called {
+                _call: Box::new((service, call)),
+            }
+        }
+        called @ Holder::Called { .. } => called,
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_done_to_permits_none_is_lost_and_none_is_made(
+        steps in proptest::collection::vec(step(), 1..60),
+    ) {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let mut model = Model::new();
+            for step in &steps {
+                model.apply(step);
+                if let Step::Pass { millis: time } = *step {
+                    tokio::time::advance(Duration::from_millis(time)).await;
+                }
+                model.check();
+            }
+            model.end().await;
+        });
+    }
+}
