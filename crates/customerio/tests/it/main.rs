@@ -3,6 +3,7 @@
 #[cfg(feature = "client")]
 mod client;
 mod delivery;
+mod fuzzed;
 mod golden;
 mod golden_v1;
 mod golden_v2;
