@@ -14,9 +14,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::task::JoinSet;
 use tower::{ServiceBuilder, ServiceExt};
-use tower_pace::{
-    Concurrency, ConcurrencyLayer, Quota, RateLimit, RateLimitLayer, Retry, RetryLayer, RetryPolicy,
-};
+use tower_pace::{Concurrency, RateLimit, Retry};
+use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
 
 type HyperClient = Client<HttpConnector, Full<Bytes>>;
 type Stack = Retry<RateLimit<Concurrency<HyperClient>>>;

@@ -3,7 +3,7 @@ use tower::buffer::Buffer;
 use tower::limit::{ConcurrencyLimit, RateLimit};
 use tower::retry::Retry;
 use tower::{Layer, Service};
-use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
+use tower_pace::{Adaptive, ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
 
 use crate::inner::{Body, Inner};
 use crate::measure::Contestant;
@@ -11,12 +11,17 @@ use crate::peers::{self, PERMITS, RATE, Retries};
 
 /// As in each list here, the bare service comes first and ours second.
 pub(crate) fn concurrency() -> Vec<Contestant> {
-    let ours = ConcurrencyLayer::new(PERMITS).layer(Inner::new());
+    let ours = ConcurrencyLayer::new(PERMITS);
+    let to_the_head = ours.clone().until_response().layer(Inner::new());
+    let ours = ours.layer(Inner::new());
+    let adaptive = ConcurrencyLayer::adaptive(Adaptive::default()).layer(Inner::new());
     let tower = ConcurrencyLimit::new(Inner::new(), PERMITS);
     let resilience = peers::resilience_bulkhead().layer(Inner::new());
     vec![
         Contestant::new("bare", Inner::new()),
         Contestant::new("tower-pace", ours),
+        Contestant::new("tower-pace, until the response", to_the_head),
+        Contestant::new("tower-pace, adaptive", adaptive),
         Contestant::new("tower", tower),
         Contestant::new("tower-resilience", resilience),
     ]

@@ -8,6 +8,7 @@ mod inner;
 mod measure;
 mod peers;
 mod tables;
+mod waiters;
 
 use std::process::ExitCode;
 

@@ -4,6 +4,7 @@ use tokio::runtime::Builder;
 
 use crate::contestants::{concurrency, rate, retry, stack};
 use crate::measure::{Contestant, Cost, compare};
+use crate::waiters;
 
 /// A comparison, by the name that prints it alone.
 type Table = (&'static str, fn() -> Vec<Contestant>);
@@ -15,16 +16,23 @@ const TABLES: [Table; 4] = [
     ("stack", stack),
 ];
 
+/// Takes two minutes, so it is printed only when it is named.
+const WAITERS: &str = "waiters";
+
 /// Prints the table of that name, or all.
 ///
 /// # Errors
 ///
 /// Fails if there is no table of that name, or no runtime to be had.
 pub(crate) fn print(wanted: Option<&str>) -> io::Result<()> {
+    if wanted == Some(WAITERS) {
+        return waiters::print();
+    }
     let is_wanted = |name| wanted.is_none_or(|wanted| wanted == name);
     if !TABLES.iter().any(|(name, _)| is_wanted(*name)) {
         let names = TABLES.map(|(name, _)| name).join(", ");
-        let problem = format!("there is no such table; name one of {names}, or none for all");
+        let problem =
+            format!("there is no such table; name one of {names}, {WAITERS}, or none for all");
         return Err(io::Error::other(problem));
     }
     let runtime = Builder::new_current_thread().enable_time().build()?;

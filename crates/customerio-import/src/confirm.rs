@@ -18,16 +18,17 @@ pub(crate) fn confirm(plan: &Plan, confirmed: bool) -> Result<()> {
     if !io::stdin().is_terminal() {
         bail!("{recent}; nobody can be asked without a terminal: if that is wanted, add --yes");
     }
-    eprint!("{recent}. Go on? [y/N] ");
-    io::stderr().flush()?;
     ensure!(
-        says_yes(io::stdin().lock())?,
+        ask(io::stderr(), io::stdin().lock())?,
         "not confirmed; nothing was sent"
     );
     Ok(())
 }
 
-fn says_yes(mut answer: impl BufRead) -> io::Result<bool> {
+/// Asks only whether: the plan above has said what may happen.
+fn ask(mut question: impl Write, mut answer: impl BufRead) -> io::Result<bool> {
+    write!(question, "Go on? [y/N] ")?;
+    question.flush()?;
     let mut line = String::new();
     answer.read_line(&mut line)?;
     Ok(matches!(
@@ -41,7 +42,10 @@ mod tests {
     use super::*;
 
     fn check(answer: &str, expected: bool) {
-        assert_eq!(says_yes(answer.as_bytes()).unwrap(), expected, "{answer:?}");
+        let mut asked = Vec::new();
+        let found = ask(&mut asked, answer.as_bytes()).unwrap();
+        assert_eq!(found, expected, "{answer:?}");
+        assert_eq!(String::from_utf8(asked).unwrap(), "Go on? [y/N] ");
     }
 
     #[test]

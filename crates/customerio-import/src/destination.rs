@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 
 use crate::args::CommonArgs;
 use crate::mapping::hex;
+use crate::pace::Pace;
 use crate::rehearse;
 use crate::report::Traffic;
-use crate::settings::Pace;
 
 /// Where records go.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use customerio::Cause;
 use crate::console::{complain, print};
 use crate::exit::Exit;
 use crate::journal::Journal;
-use crate::pipeline::Halt;
+use crate::pipeline::{Halt, MAX_FRUITLESS};
 use crate::problems::{Problems, rejects_failed};
 use crate::report::Report;
 
@@ -43,14 +43,26 @@ pub(crate) fn conclude(
     let written = write_report(&report, report_file);
     print(&report.to_string())?;
     written.and_then(|()| flushed.map_err(rejects_failed))?;
-    if let Some(journal) = journal.filter(|_| halt.is_none() && report.not_sent == 0) {
+    if halt.is_none() && is_in_vain(&report) {
+        complain(
+            "cio-import: the API accepted nothing, so the run does not count as finished; check the base URL and the \
+             reasons that --rejects FILE keeps",
+        );
+    }
+    let is_complete = halt.is_none() && report.not_sent == 0 && !is_in_vain(&report);
+    if let Some(journal) = journal.filter(|_| is_complete) {
         journal.complete(&report)?;
     }
     Ok(match halt {
         None => report.exit(),
         Some(Halt::Credentials) => Exit::Refused,
-        Some(Halt::Failed(_) | Halt::Interrupted | Halt::TurnedAway(_)) => Exit::Stopped,
+        Some(_) => Exit::Stopped,
     })
+}
+
+/// Tells whether something was sent and nothing was accepted, which may lie in the address and not in the records.
+fn is_in_vain(report: &Report) -> bool {
+    report.requests > 0 && report.accepted == 0
 }
 
 /// Tells of a run that came to its end before this one.
@@ -76,9 +88,21 @@ fn told(halt: &Halt) -> String {
             "the API refused the credentials; check CUSTOMERIO_SITE_ID, CUSTOMERIO_TRACK_API_KEY and the region".into()
         }
         Halt::Failed(error) => format!("{error:#}"),
+        Halt::Fruitless(status) => fruitless(*status),
         Halt::Interrupted => "interrupted".into(),
         Halt::TurnedAway(cause) => turned_away(cause),
     }
+}
+
+fn fruitless(status: Option<u16>) -> String {
+    let last = status.map_or_else(
+        || "no answer at last".to_owned(),
+        |status| format!("status {status} at last"),
+    );
+    format!(
+        "{MAX_FRUITLESS} requests in a row without a word about a record, {last}; check the base URL and its path, and \
+         whether the server is up"
+    )
 }
 
 /// Leaves out the server's words, which may repeat people's data.

@@ -1,8 +1,10 @@
-//! Ctrl-C: the first asks to finish what is in flight, the second to stop at once.
+//! Ctrl-C: before the first request it calls the run off; then the first asks to finish what is in flight, the second to
+//! stop at once.
 
 use std::convert::Infallible;
+use std::thread;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// How urgently the user wants the run to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +30,22 @@ impl Interrupt {
     pub(crate) async fn reaches(&mut self, least: Urgency) {
         if self.0.wait_for(|urgency| *urgency >= least).await.is_err() {
             std::future::pending::<()>().await;
+        }
+    }
+
+    /// Does `work` on a thread of its own, where blocking is fine. Returns nothing where Ctrl-C comes first: the thread
+    /// is left to the end of the process.
+    pub(crate) async fn unless_before<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (sender, done) = oneshot::channel();
+        // Nobody listens after Ctrl-C.
+        thread::spawn(move || sender.send(work()).is_ok());
+        tokio::select! {
+            biased;
+            () = self.reaches(Urgency::Drain) => None,
+            done = done => Some(done.expect("the work does not panic")),
         }
     }
 }

@@ -9,6 +9,7 @@ mod args;
 mod clock;
 mod confirm;
 mod console;
+mod counted;
 mod destination;
 mod ending;
 mod exit;
@@ -17,6 +18,7 @@ mod interrupt;
 mod journal;
 mod mapping;
 mod outputs;
+mod pace;
 mod pipeline;
 mod plan;
 mod private;
@@ -47,5 +49,5 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<Exit> {
-    run::run(&Settings::new(args)?)
+    run::run(Settings::new(args)?)
 }

@@ -6,26 +6,25 @@
 //!
 //! Each arrow waits when the next place is full, so memory does not grow with the input.
 
-use std::future::Future;
+mod api;
+mod flights;
 
 use anyhow::Error;
-use customerio::packer::{NotQueued, Packer, Parcel, Ticket};
-use customerio::{Cause, Client, Outcome, Request};
+use customerio::packer::{NotQueued, Packer, Ticket};
+use customerio::{Cause, Outcome};
 use tokio::sync::mpsc::Receiver;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinError;
 
+use self::api::Api;
+use self::flights::{Flights, Line};
 use crate::console::Console;
+use crate::counted;
 use crate::interrupt::{Interrupt, Urgency};
 use crate::mapping::Record;
+use crate::pace::Pace;
 use crate::problems::{Problem, Problems, rejects_failed};
 use crate::reader::Item;
 use crate::report::Totals;
-use crate::settings::Pace;
-
-/// Sends one request and tells the outcome of each of its operations, in order.
-pub(crate) trait Api: Clone + Send + 'static {
-    fn send(&self, request: Request) -> impl Future<Output = Vec<Outcome>> + Send;
-}
 
 /// Why a run ended before its input did.
 #[derive(Debug)]
@@ -34,6 +33,8 @@ pub(crate) enum Halt {
     Credentials,
     /// The input, the rejects file or this program failed.
     Failed(Error),
+    /// Many requests in a row brought no word about a record; the status is that of the last answer, if one came.
+    Fruitless(Option<u16>),
     /// The user asked for it.
     Interrupted,
     /// A request was not taken to the end of its attempts, so that more of them would not be either.
@@ -61,9 +62,9 @@ pub(crate) async fn run<A: Api>(
     let mut pipeline = Pipeline {
         api,
         packer: Packer::new(pace.batch_items),
-        in_flight: JoinSet::new(),
+        flights: Flights::default(),
         concurrency: pace.concurrency,
-        unsettled: 0,
+        fruitless: 0,
         end: End {
             totals: Totals::default(),
             read: 0,
@@ -75,21 +76,22 @@ pub(crate) async fn run<A: Api>(
     let mut abort = interrupt.clone();
     tokio::select! {
         biased;
-        () = abort.reaches(Urgency::Abort) => {}
+        () = abort.reaches(Urgency::Abort) => pipeline.halt(Halt::Interrupted),
         () = pipeline.flow(items, &mut interrupt) => {}
     }
-    pipeline.finish()
+    pipeline.finish().await
 }
 
-type Line = u64;
+/// How many requests in a row may bring no word about a record before the run ends: then it is not the records.
+pub(crate) const MAX_FRUITLESS: u32 = 100;
 
 struct Pipeline<'a, A> {
     api: A,
     packer: Packer<Line>,
-    in_flight: JoinSet<(Ticket<Line>, Vec<Outcome>)>,
+    flights: Flights,
     concurrency: usize,
-    /// Records in flight.
-    unsettled: u64,
+    /// Requests in a row that brought no word about a record.
+    fruitless: u32,
     end: End,
     console: &'a mut Console,
     problems: &'a mut Problems,
@@ -101,17 +103,14 @@ impl<A: Api> Pipeline<'_, A> {
         let mut is_open = true;
         while self.end.halt.is_none() {
             self.dispatch(is_open);
-            let (busy, reading) = (
-                !self.in_flight.is_empty(),
-                is_open && !self.packer.is_full(),
-            );
+            let (busy, reading) = (!self.flights.is_empty(), is_open && !self.packer.is_full());
             if !is_open && !busy {
                 return;
             }
             tokio::select! {
                 biased;
                 () = interrupt.reaches(Urgency::Drain) => self.halt(Halt::Interrupted),
-                Some(done) = self.in_flight.join_next(), if busy => self.settle(done),
+                Some(landed) = self.flights.land(), if busy => self.land(landed),
                 item = items.recv(), if reading => match item {
                     Some(item) => self.take(item),
                     None => is_open = false,
@@ -120,31 +119,30 @@ impl<A: Api> Pipeline<'_, A> {
         }
         // Dropped before draining, so that the reader stops now.
         drop(items);
+        self.flights.turn_back();
         self.announce_drain();
-        while let Some(done) = self.in_flight.join_next().await {
-            self.settle(done);
+        while let Some(landed) = self.flights.land().await {
+            self.land(landed);
         }
     }
 
     fn announce_drain(&self) {
-        match self.in_flight.len() {
+        match self.flights.departed() {
             0 => {}
             busy => self.console.say(&format!(
-                "finishing {busy} requests in flight; Ctrl-C stops at once"
+                "finishing {} in flight; Ctrl-C stops at once",
+                counted::requests(busy as u64)
             )),
         }
     }
 
     /// Fills the places in flight. While the input lasts, only a full packer gives: its batches are full then.
     fn dispatch(&mut self, is_open: bool) {
-        while self.in_flight.len() < self.concurrency && (!is_open || self.packer.is_full()) {
-            let Some(Parcel { request, ticket }) = self.packer.next_parcel() else {
+        while self.flights.len() < self.concurrency && (!is_open || self.packer.is_full()) {
+            let Some(parcel) = self.packer.next_parcel() else {
                 return;
             };
-            self.unsettled += ticket.tags().len() as u64;
-            let api = self.api.clone();
-            self.in_flight
-                .spawn(async move { (ticket, api.send(request).await) });
+            self.flights.launch(self.api.clone(), parcel);
         }
     }
 
@@ -168,22 +166,38 @@ impl<A: Api> Pipeline<'_, A> {
         }
     }
 
-    fn settle(&mut self, done: Result<(Ticket<Line>, Vec<Outcome>), JoinError>) {
-        let (ticket, outcomes) = match done {
-            Ok(done) => done,
-            Err(error) => return self.halt(Halt::Failed(error.into())),
-        };
-        self.unsettled -= outcomes.len() as u64;
+    fn land(&mut self, landed: Result<(Ticket<Line>, Vec<Outcome>), JoinError>) {
+        match landed {
+            Ok((ticket, outcomes)) => self.settle(ticket, outcomes),
+            Err(error) => self.halt(Halt::Failed(error.into())),
+        }
+    }
+
+    fn settle(&mut self, ticket: Ticket<Line>, outcomes: Vec<Outcome>) {
         self.console.detail(2, || {
-            format!("a request of {} records is settled", outcomes.len())
+            let records = counted::records(outcomes.len() as u64);
+            format!("a request of {records} is settled")
         });
         if let Some(halt) = turned_away(&outcomes) {
             self.halt(halt);
         }
+        self.watch_for_words(&outcomes);
         for (line, outcome) in self.packer.settle(ticket, outcomes) {
             self.count(line, &outcome);
         }
         self.console.advance(&self.end.totals);
+    }
+
+    /// Ends the run where one request after the other is answered by something that is not the API, or not at all.
+    fn watch_for_words(&mut self, outcomes: &[Outcome]) {
+        self.fruitless = if outcomes.iter().any(is_about_a_record) {
+            0
+        } else {
+            self.fruitless + 1
+        };
+        if self.fruitless == MAX_FRUITLESS {
+            self.halt(Halt::Fruitless(outcomes.last().and_then(status)));
+        }
     }
 
     fn count(&mut self, line: Line, outcome: &Outcome) {
@@ -214,16 +228,10 @@ impl<A: Api> Pipeline<'_, A> {
         self.end.halt.get_or_insert(halt);
     }
 
-    /// Lets go of what is still in flight, if anything: it may have arrived.
-    fn finish(mut self) -> End {
-        self.end.totals.unknown += self.unsettled;
+    /// Lets go of what is still in flight, if anything: what has left may have arrived.
+    async fn finish(mut self) -> End {
+        self.end.totals.unknown += self.flights.abandon().await;
         self.end
-    }
-}
-
-impl Api for Client {
-    fn send(&self, request: Request) -> impl Future<Output = Vec<Outcome>> + Send {
-        Self::send(self, request)
     }
 }
 
@@ -244,6 +252,26 @@ fn turned_away(outcomes: &[Outcome]) -> Option<Halt> {
         Some(Outcome::NotSent(cause)) => Some(Halt::TurnedAway(cause.clone())),
         _ => None,
     }
+}
+
+/// Tells whether the API has judged a record, unlike a server that has no such page, or one that fails.
+fn is_about_a_record(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Accepted => true,
+        Outcome::Rejected(rejection) => rejection.status().is_some_and(|status| {
+            status.is_success() || matches!(status.as_u16(), 400 | 413 | 422)
+        }),
+        Outcome::Unknown(_) | Outcome::NotSent(_) => false,
+    }
+}
+
+fn status(outcome: &Outcome) -> Option<u16> {
+    let status = match outcome {
+        Outcome::Accepted => None,
+        Outcome::Rejected(rejection) => rejection.status(),
+        Outcome::Unknown(cause) | Outcome::NotSent(cause) => cause.status(),
+    };
+    status.map(|status| status.as_u16())
 }
 
 #[cfg(test)]

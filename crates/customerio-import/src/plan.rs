@@ -3,9 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::counted::{self, counted};
 use crate::mapping::Kind;
+use crate::pace::Pace;
 use crate::scan::Scan;
-use crate::settings::{Pace, Settings};
+use crate::settings::Settings;
 
 /// Events newer than this trigger live campaigns.
 const CAMPAIGN_WINDOW: Duration = Duration::from_secs(72 * 3600);
@@ -70,12 +72,13 @@ impl Plan {
         } = scan;
         writeln!(
             f,
-            "{input}: {records} records of {kind}, of which {rejected} cannot be sent"
+            "{input}: {} of {kind}, of which {rejected} cannot be sent",
+            counted::records(*records)
         )?;
         writeln!(
             f,
-            "requests: about {requests}, of up to {} records",
-            pace.batch_items
+            "requests: about {requests}, of up to {}",
+            counted::records(pace.batch_items as u64)
         )?;
         writeln!(
             f,
@@ -111,10 +114,13 @@ impl fmt::Display for Plan {
 impl fmt::Display for Recent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Events(events) => write!(
-                f,
-                "{events} events lie in the last 72 hours and may trigger live campaigns"
-            ),
+            Self::Events(events) => {
+                let lie = counted(*events, "event lies", "events lie");
+                write!(
+                    f,
+                    "{lie} in the last 72 hours and may trigger live campaigns"
+                )
+            }
             Self::Unknown => f.write_str(
                 "events of the last 72 hours may trigger live campaigns; how many is unknown",
             ),
@@ -136,11 +142,15 @@ impl Pace {
         let Self {
             limit, concurrency, ..
         } = self;
-        let (requests, window) = (limit.limit(), shown(limit.window()));
+        let (requests, window) = (
+            counted::requests(limit.limit().into()),
+            shown(limit.window()),
+        );
+        let places = counted::requests(*concurrency as u64);
         let answer = shown(self.time(*concurrency as u64));
         format!(
-            "bounded by the limit of {requests} requests in {window} while an answer takes less than {answer}, \
-             then by the {concurrency} requests in flight"
+            "bounded by the limit of {requests} in {window} while an answer takes less than {answer}, \
+             then by the {places} in flight"
         )
     }
 }
@@ -202,12 +212,44 @@ mod tests {
         };
         let expected = "\
             a.csv: 20093 records of people, of which 3 cannot be sent\n\
-            requests: about 20090, of up to 1 records\n\
+            requests: about 20090, of up to 1 record\n\
             time: about 3 min 44 s; bounded by the limit of 100 requests in 1 s while an answer takes less than \
             356 ms, then by the 32 requests in flight\n\
             to: https://track.customer.io\n\
             campaigns: 2 events lie in the last 72 hours and may trigger live campaigns";
         assert_eq!(plan.to_string(), expected);
+    }
+
+    #[test]
+    fn one_is_singular() {
+        let scan = Scan {
+            records: 1,
+            rejected: 0,
+            requests: 1,
+            recent: 1,
+        };
+        let plan = Plan {
+            input: "a.csv".into(),
+            kind: "events",
+            destination: "https://track.customer.io".into(),
+            pace: Pace {
+                limit: Quota::new(1, Duration::from_secs(1)).unwrap(),
+                concurrency: 1,
+                batch_items: 2,
+            },
+            scan: Some(scan),
+            recent: Some(Recent::Events(1)),
+        };
+        let said = plan.to_string();
+        for words in [
+            "a.csv: 1 record of events",
+            "about 1, of up to 2 records",
+            "limit of 1 request in 1 s",
+            "by the 1 request in flight",
+            "1 event lies in",
+        ] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
     }
 
     #[test]

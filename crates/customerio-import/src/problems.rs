@@ -9,6 +9,7 @@ use anyhow::{Context, Error, Result};
 use customerio::{Cause, Outcome, Rejection};
 use serde::Serialize;
 
+use crate::counted::counted;
 use crate::private;
 use crate::reject::{Column, Reject};
 
@@ -87,7 +88,8 @@ impl Problems {
                 } else {
                     "--rejects FILE keeps them all"
                 };
-                format!("{}: {more} more such records; {all}", self.input)
+                let more = counted(more, "more such record", "more such records");
+                format!("{}: {more}; {all}", self.input)
             }))
     }
 }

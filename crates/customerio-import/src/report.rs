@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::counted::{self, counted};
 use crate::exit::Exit;
 
 /// Counts records by their outcome. Each record is in exactly one of the four.
@@ -93,7 +94,8 @@ impl fmt::Display for Report {
         } = self;
         writeln!(
             f,
-            "{records} records: {accepted} accepted, {rejected} rejected, {unknown} unknown, {not_sent} not sent"
+            "{}: {accepted} accepted, {rejected} rejected, {unknown} unknown, {not_sent} not sent",
+            counted::records(*records)
         )?;
         let Self {
             requests,
@@ -104,7 +106,9 @@ impl fmt::Display for Report {
         } = self;
         write!(
             f,
-            "{requests} requests in {elapsed_seconds:.1} s: {retries} retries, {throttled} throttled"
+            "{} in {elapsed_seconds:.1} s: {}, {throttled} throttled",
+            counted::requests(*requests),
+            counted(*retries, "retry", "retries")
         )
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -29,25 +30,43 @@ use crate::{clock, private, reader};
 /// # Errors
 ///
 /// Fails where the file, the mapping or the settings cannot be used; nothing was sent then.
-pub(crate) fn run(settings: &Settings) -> Result<Exit> {
-    let rows = open(settings)?;
-    let import = settings.import_id()?;
-    let opened = open_journal(settings, &import)?;
-    let report_file = settings.report.as_deref().map(create).transpose()?;
-    let mut journal = match opened {
-        Some(Opened::Complete(report)) => return finished_before(&report, report_file),
+#[tokio::main]
+pub(crate) async fn run(settings: Settings) -> Result<Exit> {
+    let settings = Arc::new(settings);
+    let (urgency, watched) = watch::channel(Urgency::None);
+    tokio::select! {
+        biased;
+        never = listen(urgency) => match never {},
+        exit = import(&settings, Interrupt::new(watched)) => exit,
+    }
+}
+
+async fn import(settings: &Arc<Settings>, mut interrupt: Interrupt) -> Result<Exit> {
+    let Some(opened) = ahead(&mut interrupt, settings, open).await else {
+        return Ok(interrupted());
+    };
+    let (rows, id) = opened?;
+    let mut journal = match open_journal(settings, &id)? {
+        Some(Opened::Complete(report)) => {
+            return finished_before(&report, create_report(settings)?);
+        }
         Some(Opened::Unfinished(journal)) => Some(journal),
         None => None,
     };
-    let scan = look_ahead(settings, &import)?;
-    let plan = Plan::new(settings, scan);
-    print(&plan.to_string())?;
-    confirm(&plan, settings.confirmed)?;
+    let name = id.clone();
+    let prepared = ahead(&mut interrupt, settings, move |settings| {
+        prepare(settings, &name)
+    });
+    let Some(scan) = prepared.await else {
+        return Ok(interrupted());
+    };
+    let records = scan?.map(|scan| scan.records);
+    // Not before, so that a run that is called off leaves an older report alone.
+    let report_file = create_report(settings)?;
     if let Some(journal) = &mut journal {
         journal.begin()?;
     }
-
-    let sent = send(settings, rows, import, scan.map(|scan| scan.records))?;
+    let sent = send(settings, interrupt, rows, id, records).await?;
     Ok(
         conclude(sent, journal, report_file).unwrap_or_else(|error| {
             complain(&format!("cio-import: {error:#}"));
@@ -56,8 +75,23 @@ pub(crate) fn run(settings: &Settings) -> Result<Exit> {
     )
 }
 
-/// Opens the input for sending, and refuses a header that does not fit.
-fn open(settings: &Settings) -> Result<Rows> {
+/// Does what may take long before the first request. Returns nothing where Ctrl-C came first.
+async fn ahead<T: Send + 'static>(
+    interrupt: &mut Interrupt,
+    settings: &Arc<Settings>,
+    work: impl FnOnce(&Settings) -> T + Send + 'static,
+) -> Option<T> {
+    let settings = Arc::clone(settings);
+    interrupt.unless_before(move || work(&settings)).await
+}
+
+fn interrupted() -> Exit {
+    complain("cio-import: interrupted; nothing was sent");
+    Exit::Stopped
+}
+
+/// Opens the input for sending, refuses a header that does not fit, and names the import.
+fn open(settings: &Settings) -> Result<(Rows, ImportId)> {
     let rows = settings.input.rows()?;
     if let Some(header) = rows.columns() {
         settings
@@ -65,7 +99,20 @@ fn open(settings: &Settings) -> Result<Rows> {
             .check_header(header)
             .with_context(|| settings.input.to_string())?;
     }
-    Ok(rows)
+    Ok((rows, settings.import_id()?))
+}
+
+/// Says what will be sent, and asks where that cannot be undone.
+fn prepare(settings: &Settings, import: &ImportId) -> Result<Option<Scan>> {
+    let scan = look_ahead(settings, import)?;
+    let plan = Plan::new(settings, scan);
+    print(&plan.to_string())?;
+    confirm(&plan, settings.confirmed)?;
+    Ok(scan)
+}
+
+fn create_report(settings: &Settings) -> Result<Option<File>> {
+    settings.report.as_deref().map(create).transpose()
 }
 
 fn create(path: &Path) -> Result<File> {
@@ -107,9 +154,9 @@ fn look_ahead(settings: &Settings, import: &ImportId) -> Result<Option<Scan>> {
         .with_context(|| settings.input.to_string())
 }
 
-#[tokio::main]
 async fn send(
     settings: &Settings,
+    interrupt: Interrupt,
     rows: Rows,
     import: ImportId,
     records: Option<u64>,
@@ -118,15 +165,17 @@ async fn send(
     console.detail(1, || format!("import id: {}", import.as_str()));
     let mut problems = Problems::new(settings.input.to_string(), settings.rejects.as_deref())?;
     let line = settings.destination.connect(&settings.pace).await?;
-    let (urgency, watched) = watch::channel(Urgency::None);
     let started = clock::now();
     let items = reader::spawn(rows, settings.mapping.clone(), import);
-    let interrupt = Interrupt::new(watched);
-    let end = tokio::select! {
-        biased;
-        never = listen(urgency) => match never {},
-        end = pipeline::run(line.client.clone(), items, &settings.pace, interrupt, &mut console, &mut problems) => end,
-    };
+    let end = pipeline::run(
+        line.client.clone(),
+        items,
+        &settings.pace,
+        interrupt,
+        &mut console,
+        &mut problems,
+    )
+    .await;
     console.finish();
     let report = report(&end, records, line.traffic(), clock::now() - started);
     Ok(Sent {

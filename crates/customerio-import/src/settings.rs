@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
-use customerio::client::{Limits, Quota};
 
-use crate::args::{Args, Command, CommonArgs, EventsArgs, Mode, PeopleArgs};
+use crate::args::{Args, Command, CommonArgs, EventsArgs, PeopleArgs};
 use crate::destination::Destination;
 use crate::input::Input;
 use crate::journal::IfComplete;
 use crate::mapping::{self, EventColumns, Identifier, ImportId, Kind, Mapping, PersonColumn};
 use crate::outputs::check_apart;
+use crate::pace::Pace;
 
 /// Everything that a run is told.
 #[derive(Debug)]
@@ -29,17 +29,6 @@ pub(crate) struct Settings {
     pub(crate) confirmed: bool,
     pub(crate) verbosity: u8,
 }
-
-/// How many, and how fast.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    pub(crate) limit: Quota,
-    pub(crate) concurrency: usize,
-    /// The most records in a request: 1 in mode single.
-    pub(crate) batch_items: usize,
-}
-
-// === impl Settings ===
 
 impl Settings {
     /// Resolves the command line and the environment.
@@ -87,7 +76,7 @@ impl Settings {
             Some(id) => Ok(id.clone()),
             // A stream cannot be read twice; whatever needs its id had to name it.
             None if !self.input.is_replayable() => Ok(ImportId::new("stream")),
-            None => Ok(ImportId::derive(&self.input.digest()?, &self.mapping)),
+            None => Ok(self.mapping.import_id(&self.input.digest()?)),
         }
     }
 }
@@ -164,20 +153,4 @@ fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".cio-journal");
     name.into()
-}
-
-// === impl Pace ===
-
-impl Pace {
-    fn new(common: &CommonArgs) -> Self {
-        Self {
-            limit: common.limit.unwrap_or(Limits::DOCUMENTED_INGRESS),
-            concurrency: common.concurrency,
-            batch_items: if common.mode == Mode::Single {
-                1
-            } else {
-                common.batch_items
-            },
-        }
-    }
 }

@@ -85,11 +85,22 @@ impl Credentials {
 
     /// Makes the `Authorization` header, marked sensitive.
     pub(crate) fn authorization(&self) -> HeaderValue {
-        let pair = Zeroizing::new(format!("{}:{}", self.site_id, self.api_key.expose_secret()));
-        let encoded = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+        let encoded = Zeroizing::new(format!("Basic {}", *self.encoded()));
         let mut header = HeaderValue::from_str(&encoded).expect("base64 is visible ASCII");
         header.set_sensitive(true);
         header
+    }
+
+    /// Returns what must not be shown: the pair as HTTP Basic carries it, the key and the site id.
+    #[cfg(feature = "client")]
+    pub(crate) fn secrets(&self) -> [Zeroizing<String>; 3] {
+        let key = Zeroizing::new(self.api_key.expose_secret().to_owned());
+        [self.encoded(), key, Zeroizing::new(self.site_id.clone())]
+    }
+
+    fn encoded(&self) -> Zeroizing<String> {
+        let pair = Zeroizing::new(format!("{}:{}", self.site_id, self.api_key.expose_secret()));
+        Zeroizing::new(STANDARD.encode(pair.as_bytes()))
     }
 }
 

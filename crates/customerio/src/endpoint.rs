@@ -3,6 +3,8 @@ use std::net::IpAddr;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
+#[cfg(feature = "client")]
+use secrecy::zeroize::Zeroizing;
 
 use crate::{Credentials, InvalidInput, Region};
 
@@ -79,6 +81,11 @@ impl Endpoint {
     #[cfg(feature = "client")]
     pub(crate) fn workspace(&self) -> String {
         format!("{self} {}", self.credentials.site_id())
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn secrets(&self) -> [Zeroizing<String>; 3] {
+        self.credentials.secrets()
     }
 
     pub(crate) fn authorization(&self) -> HeaderValue {

@@ -88,6 +88,13 @@ mod tests {
     }
 
     #[test]
+    fn one_fast_reply_moves_the_median_by_two_percent_too() {
+        let mut cap = warm(Duration::from_millis(50));
+        cap.observe(Duration::ZERO);
+        assert_eq!(cap.median, Duration::from_millis(49));
+    }
+
+    #[test]
     fn the_median_follows_a_lasting_change() {
         let mut cap = warm(Duration::from_millis(5));
         for _ in 0..300 {

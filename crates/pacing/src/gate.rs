@@ -123,6 +123,7 @@ mod tests {
         let mut gate = Gate::default();
         gate.refuse(at(0), at(10), None, PAUSE);
         gate.succeed(at(5));
+        gate.succeed(at(10));
         gate.refuse(at(2_000), at(2_000), None, PAUSE);
         assert_eq!(gate.open_from(), at(4_000));
         gate.succeed(at(4_001));

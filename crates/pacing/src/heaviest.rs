@@ -23,18 +23,12 @@ impl Default for Heaviest {
 impl Heaviest {
     /// Returns the heaviest cost that left within the last `memory` before `now`; at least 1.
     pub(crate) fn of_late(&self, now: Moment, memory: Duration) -> u32 {
-        if self.current == 1 && self.before == 1 {
-            return 1;
-        }
         let turned = self.turned(now, memory);
         turned.current.max(turned.before)
     }
 
     /// Records a cost that leaves at `now`.
     pub(crate) fn depart(&mut self, cost: u32, now: Moment, memory: Duration) {
-        if cost == 1 && self.current == 1 && self.before == 1 {
-            return;
-        }
         *self = self.turned(now, memory);
         self.current = self.current.max(cost);
     }

@@ -76,7 +76,7 @@ impl Jitter {
         self.in_current += 1;
         if self.in_current == BLOCK {
             self.close_block();
-        } else if self.assumed < self.ceiling {
+        } else {
             self.assumed = self.assumed.max(self.seen());
         }
     }

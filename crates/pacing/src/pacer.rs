@@ -314,8 +314,10 @@ mod tests {
         let mut pacer = Pacer::new(quota);
         let start = Quota::per_second(100).spacing();
         assert_eq!(pacer.due(at(50)), Due::At(at(50) + start));
-        assert_eq!(pacer.interval(at(1_100)), start);
-        assert_eq!(pacer.interval(at(1_152)), quota.spacing());
+        assert_eq!(pacer.due(at(50) + start), Due::Now);
+        let over = at(50) + quota.counted_window() + Duration::from_millis(100);
+        assert_eq!(pacer.interval(over - Duration::from_nanos(1)), start);
+        assert_eq!(pacer.interval(over), quota.spacing());
     }
 
     #[test]
@@ -396,24 +398,63 @@ mod tests {
 
     #[test]
     fn only_the_latest_departure_is_given_back() {
-        let mut pacer = running(log());
-        let first = pacer.depart(at(10_000));
-        let second = pacer.depart(at(10_010));
-        let next = pacer.due(at(10_010));
+        let mut pacer = running(Quota::per_second(100));
+        let (first, now) = (pacer.depart(at(10_000)), at(10_015));
+        let second = pacer.depart(now);
+        let next = pacer.due(now);
+        assert_ne!(next, Due::Now);
         pacer.refund(first);
-        assert_eq!((pacer.due(at(10_010)), pacer.in_flight()), (next, 1));
+        assert_eq!((pacer.due(now), pacer.in_flight()), (next, 1));
         pacer.refund(second);
-        assert_eq!((pacer.due(at(10_010)), pacer.in_flight()), (Due::Now, 0));
+        assert_eq!((pacer.due(now), pacer.in_flight()), (Due::Now, 0));
     }
 
-    #[test]
-    fn a_refusal_closes_the_gate_lowers_the_rate_and_forgets_what_was_learned() {
-        let quota = Quota::per_second(100);
+    fn learned(quota: Quota) -> Pacer {
         let mut pacer = running(quota);
         for reply in 0..5_000 {
             let departure = pacer.depart(at(reply * 100));
             pacer.answer(departure, at(reply * 100 + 5), Feedback::Accepted);
         }
+        pacer
+    }
+
+    #[test]
+    fn another_quota_keeps_what_was_learned_unless_it_assumes_another_jitter() {
+        fn check(quota: Quota, assumed: u64) {
+            let mut pacer = learned(Quota::per_second(100));
+            pacer.set_quota(quota, at(500_000));
+            assert_eq!(pacer.assumed_jitter(), Duration::from_millis(assumed));
+            let settled = at(510_000);
+            let ceiling = quota.jitter_ceiling(Duration::from_millis(assumed));
+            assert_eq!(pacer.interval(settled), ceiling.spacing());
+        }
+        check(Quota::per_second(50), 2);
+        let ceiling = Duration::from_millis(70);
+        check(Quota::per_second(50).jitter_ceiling(ceiling), 70);
+    }
+
+    #[test]
+    fn a_path_that_no_answer_comes_through_is_not_filled_up() {
+        fn check(model: Model, in_flight: u32, due: Due) {
+            let mut pacer = learned(Quota::per_second(100).model(model).unwrap());
+            let mut now = at(600_000);
+            for _ in 0..in_flight {
+                assert_eq!(pacer.due(now), Due::Now, "{model:?}");
+                let _ = pacer.depart(now);
+                now = now + Duration::from_millis(15);
+            }
+            assert_eq!(pacer.due(now), due, "{model:?}");
+        }
+        // A round trip of 5 ms and a jitter of 2 ms explain less than one request in flight, beside the one more.
+        check(Model::Unknown, 2, Due::OnAnswer);
+        check(Model::SlidingLog, 2, Due::Now);
+        check(Model::SlidingLog, 99, Due::Now);
+    }
+
+    #[test]
+    fn a_refusal_closes_the_gate_lowers_the_rate_and_forgets_what_was_learned() {
+        let quota = Quota::per_second(100);
+        let mut pacer = learned(quota);
         let now = at(500_000);
         assert_eq!(pacer.assumed_jitter(), Duration::from_millis(2));
         let learned = pacer.interval(now);

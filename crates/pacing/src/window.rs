@@ -354,6 +354,16 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_is_in_flight_when_arrivals_begin_to_count_is_held_from_then_on() {
+        let mut known = window(10);
+        known.depart(3, at(0));
+        let mut next = on_arrival();
+        next.remember(&known, at(500));
+        assert_eq!(next.counted(at(2_500)), 3);
+        assert_eq!(next.counted(at(2_510)), 0);
+    }
+
     #[derive(Clone, Copy, Debug)]
     enum Step {
         Depart,

@@ -34,5 +34,6 @@ fn a_path_says_what_a_file_is() {
     check("crates/pacing/tests/referee/main.rs", false, false);
     check("crates/customerio-sim/src/bin/cio-sim/main.rs", true, false);
     check("crates/customerio-import/src/plan.rs", true, false);
+    check("crates/bench/src/tables.rs", true, false);
     check("examples/mock_test.rs", false, false);
 }

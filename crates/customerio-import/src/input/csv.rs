@@ -6,9 +6,8 @@ use anyhow::{Context, Result, bail, ensure};
 use csv::ByteRecord;
 use serde_json::{Map, Value};
 
-use super::Row;
-use super::open::Bytes;
-use super::rows::MAX_RECORD;
+use super::bytes::Bytes;
+use super::row::{MAX_RECORD, Row};
 use crate::reject::{Fault, Reject};
 
 /// Reads RFC 4180 with a header. Every cell is text.

@@ -4,9 +4,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::Row;
-use super::open::Bytes;
-use super::rows::MAX_RECORD;
+use super::bytes::Bytes;
+use super::row::{MAX_RECORD, Row};
 use crate::reject::{Fault, Reject};
 
 /// Reads one JSON object a line. Values keep their types; blank lines are no records.

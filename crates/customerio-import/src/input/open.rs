@@ -8,9 +8,10 @@ use clap::ValueEnum;
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
-use super::Rows;
+use super::bytes::Bytes;
 use super::csv::CsvRows;
 use super::json::JsonRows;
+use super::rows::Rows;
 
 /// How records are written in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -29,9 +30,6 @@ pub(crate) struct Input {
     format: Format,
     gzip: bool,
 }
-
-/// A source of decompressed bytes, read on a thread of its own.
-pub(super) type Bytes = Box<dyn Read + Send>;
 
 // === impl Format ===
 

@@ -5,8 +5,10 @@ use customerio::{Operation, Timestamp};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::import_id::hex;
-use super::{EventColumns, ImportId, Moment, people};
+use super::events::{EventColumns, Moment};
+use super::import_id::{ImportId, hex};
+use super::people;
+use super::person::PersonColumn;
 use crate::input::Row;
 use crate::reject::Reject;
 
@@ -23,20 +25,6 @@ pub(crate) struct Mapping {
 pub(crate) enum Kind {
     People,
     Events(EventColumns),
-}
-
-/// Says which column identifies the person, and by what.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct PersonColumn {
-    pub(crate) column: String,
-    pub(crate) identifier: Identifier,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Identifier {
-    Email,
-    Id,
 }
 
 /// One record, ready to be sent.
@@ -119,7 +107,13 @@ impl Mapping {
         hex(&Sha256::digest(self.canonical()))
     }
 
-    pub(super) fn canonical(&self) -> Vec<u8> {
+    /// Derives the id of the import from the content of the file, the kind, and the mapping; where the file lies does
+    /// not matter.
+    pub(crate) fn import_id(&self, content: &[u8; 32]) -> ImportId {
+        ImportId::derive(content, &self.canonical())
+    }
+
+    fn canonical(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a mapping is text")
     }
 }

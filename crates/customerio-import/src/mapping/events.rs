@@ -3,7 +3,9 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::fields::{attributes, take_person, take_text};
-use super::{ImportId, PersonColumn, TimeFormat};
+use super::import_id::ImportId;
+use super::person::PersonColumn;
+use super::time::TimeFormat;
 use crate::input::Row;
 use crate::reject::Fault;
 
@@ -105,7 +107,7 @@ impl Moment {
             )
         })?;
         let timestamp =
-            Timestamp::new(seconds).map_err(|error| Fault::named(column, error.to_string()))?;
+            Timestamp::new(seconds).map_err(|_| Fault::named(column, format.out_of_range()))?;
         Ok(Some(timestamp))
     }
 }

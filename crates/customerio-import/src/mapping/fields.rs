@@ -1,7 +1,7 @@
 use customerio::{Attributes, Person};
 use serde_json::{Map, Value};
 
-use super::{Identifier, PersonColumn};
+use super::person::{Identifier, PersonColumn};
 use crate::reject::Fault;
 
 type Fields = Map<String, Value>;

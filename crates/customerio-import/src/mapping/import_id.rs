@@ -1,7 +1,5 @@
 use sha2::{Digest, Sha256};
 
-use super::Mapping;
-
 /// Names an import: event ids are made from it and from the place of the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ImportId(String);
@@ -11,11 +9,11 @@ impl ImportId {
         Self(id.into())
     }
 
-    /// Derives the id from the content of the file, the kind, and the mapping; where the file lies does not matter.
-    pub(crate) fn derive(content: &[u8; 32], mapping: &Mapping) -> Self {
+    /// Derives the id from the digest of the content, and from the mapping as bytes.
+    pub(super) fn derive(content: &[u8; 32], mapping: &[u8]) -> Self {
         let digest = Sha256::new()
             .chain_update(content)
-            .chain_update(mapping.canonical())
+            .chain_update(mapping)
             .finalize();
         Self(hex(&digest))
     }

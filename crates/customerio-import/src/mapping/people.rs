@@ -1,7 +1,7 @@
 use customerio::Operation;
 
-use super::PersonColumn;
 use super::fields::{attributes, take_person};
+use super::person::PersonColumn;
 use crate::input::Row;
 use crate::reject::Fault;
 

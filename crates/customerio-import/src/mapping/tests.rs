@@ -174,20 +174,20 @@ fn an_event_id_column_makes_the_id_independent_of_the_file() {
 fn event_ids_and_import_ids_never_change() {
     let fields = json!({"id": "a", "what": "won", "when": "2016"});
     assert_eq!(id_of(&events(), 3, &fields), "01A7X7QQ005A6B1RTHAGTNQ0HW");
-    let import = ImportId::derive(&[7; 32], &events());
+    let import = events().import_id(&[7; 32]);
     let digest = "e34ffbcc7fcc3764407c5104132228e282a9d5b7350ffde44244501de8f63323";
     assert_eq!(import.as_str(), digest);
 }
 
 #[test]
 fn the_import_id_depends_on_content_kind_and_mapping() {
-    let base = ImportId::derive(&[0; 32], &events());
+    let base = events().import_id(&[0; 32]);
     let mut other = events();
     other.person.identifier = Identifier::Email;
-    assert_eq!(base, ImportId::derive(&[0; 32], &events()));
-    assert_ne!(base, ImportId::derive(&[1; 32], &events()));
-    assert_ne!(base, ImportId::derive(&[0; 32], &other));
-    assert_ne!(base, ImportId::derive(&[0; 32], &people()));
+    assert_eq!(base, events().import_id(&[0; 32]));
+    assert_ne!(base, events().import_id(&[1; 32]));
+    assert_ne!(base, other.import_id(&[0; 32]));
+    assert_ne!(base, people().import_id(&[0; 32]));
     assert_ne!(events().digest(), other.digest());
 }
 
@@ -242,10 +242,10 @@ fn moments_that_cannot_be_are_rejected() {
         column: "when".into(),
         format: TimeFormat::Unix,
     };
-    let milliseconds = map(&mapping, 0, &fields("1451606400000")).unwrap_err();
-    assert!(
-        milliseconds.starts_with(r#"2: column "when": timestamp "#),
-        "{milliseconds}"
+    check_rejected(
+        &mapping,
+        &fields("1451606400000"),
+        r#"2: column "when": lies before the year 1 or after 2286; write unix seconds, not milliseconds"#,
     );
 }
 
@@ -269,5 +269,14 @@ fn a_header_without_a_column_that_the_mapping_names_is_refused() {
     assert_eq!(
         error,
         r#"line 1: the header has no column "when"; did you mean "When"?"#
+    );
+}
+
+#[test]
+fn a_date_that_the_api_does_not_take_is_told_as_a_date() {
+    check_rejected(
+        &events(),
+        &json!({"id": "a", "what": "won", "when": "9999"}),
+        r#"2: column "when": lies before the year 1 or after 2286; correct it or leave the record out"#,
     );
 }

@@ -26,6 +26,18 @@ impl TimeFormat {
         }
     }
 
+    /// Says of a moment that the API does not take what to do about it.
+    pub(super) fn out_of_range(&self) -> &'static str {
+        match self {
+            Self::Unix => {
+                "lies before the year 1 or after 2286; write unix seconds, not milliseconds"
+            }
+            Self::Strftime(_) => {
+                "lies before the year 1 or after 2286; correct it or leave the record out"
+            }
+        }
+    }
+
     /// Returns the format as it is given on the command line.
     pub(crate) fn as_str(&self) -> &str {
         match self {

@@ -1,11 +1,11 @@
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::anyhow;
 use customerio::client::Quota;
-use customerio::{Attributes, Operation, Person};
+use customerio::{Attributes, Operation, Person, Request};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
@@ -17,6 +17,7 @@ use crate::reject::Fault;
 #[derive(Clone)]
 struct Fake {
     latency: Duration,
+    waits: bool,
     answer: Arc<dyn Fn(&Request) -> Outcome + Send + Sync>,
     flight: Arc<Mutex<Flight>>,
 }
@@ -33,6 +34,7 @@ impl Fake {
     fn new(answer: impl Fn(&Request) -> Outcome + Send + Sync + 'static) -> Self {
         Self {
             latency: Duration::from_millis(50),
+            waits: false,
             answer: Arc::new(answer),
             flight: Arc::default(),
         }
@@ -40,6 +42,14 @@ impl Fake {
 
     fn accepting() -> Self {
         Self::new(|_| Outcome::Accepted)
+    }
+
+    /// Lets nothing leave, as a limiter does whose next turn is far away.
+    fn waiting(self) -> Self {
+        Self {
+            waits: true,
+            ..self
+        }
     }
 
     fn slow(self) -> Self {
@@ -51,7 +61,11 @@ impl Fake {
 }
 
 impl Api for Fake {
-    async fn send(&self, request: Request) -> Vec<Outcome> {
+    async fn send(&self, request: Request, has_left: Arc<AtomicBool>) -> Vec<Outcome> {
+        if self.waits {
+            std::future::pending::<()>().await;
+        }
+        has_left.store(true, Ordering::Relaxed);
         {
             let mut flight = self.flight.lock().unwrap();
             flight.now += 1;
@@ -237,12 +251,17 @@ async fn a_request_that_is_turned_away_ends_the_run() {
 
 #[tokio::test(start_paused = true)]
 async fn an_input_that_fails_ends_the_run_after_what_is_in_flight() {
-    let items = people(55)
+    let items = people(555)
         .chain([Err(anyhow!("broken"))])
         .chain(people(1000));
-    let end = check(&Fake::accepting(), items, accepted(20)).await;
+    let fake = Fake::accepting();
+    let end = import(&fake, feed(items).0, &watch::Sender::default()).await;
     assert!(matches!(end.halt, Some(Halt::Failed(_))));
-    assert_eq!(end.read, 55);
+    assert_eq!(end.read, 555);
+    let sent = fake.flight.lock().unwrap().operations;
+    assert!(sent >= 400, "{sent}");
+    assert_eq!(end.totals.accepted, sent as u64);
+    assert_eq!(end.totals.unknown, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -277,4 +296,57 @@ async fn the_second_interrupt_waits_for_nothing() {
         }
     );
     assert!(matches!(end.halt, Some(Halt::Interrupted)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_wait_for_their_turn_are_turned_back() {
+    for last in [Urgency::Drain, Urgency::Abort] {
+        let fake = Fake::accepting().waiting();
+        let urgency = watch::Sender::default();
+        let interrupted = async {
+            sleep(Duration::from_secs(1)).await;
+            urgency.send_replace(last);
+        };
+        let (end, ()) = tokio::join!(import(&fake, feed(people(1000)).0, &urgency), interrupted);
+        assert_eq!(end.totals.unknown + end.totals.accepted, 0, "{last:?}");
+        assert!(matches!(end.halt, Some(Halt::Interrupted)), "{last:?}");
+        assert_eq!(fake.flight.lock().unwrap().requests, 0);
+    }
+}
+
+/// Answers with what `answer` says of the request with this number, counted from 1.
+fn fake_by_number(answer: impl Fn(usize) -> Outcome + Send + Sync + 'static) -> Fake {
+    let number = AtomicUsize::new(0);
+    Fake::new(move |_| answer(number.fetch_add(1, Ordering::Relaxed) + 1))
+}
+
+fn lost() -> Outcome {
+    Outcome::Unknown(cause("gone"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_requests_in_a_row_without_a_word_about_a_record_end_the_run() {
+    let fake = fake_by_number(|_| lost());
+    let end = import(&fake, feed(people(10_000)).0, &watch::Sender::default()).await;
+    assert!(
+        matches!(end.halt, Some(Halt::Fruitless(None))),
+        "{:?}",
+        end.halt
+    );
+    let requests = fake.flight.lock().unwrap().requests;
+    assert!(
+        (100..100 + PACE.concurrency).contains(&requests),
+        "{requests}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_word_about_a_record_now_and_then_keeps_the_run_going() {
+    let fake = fake_by_number(|number| match number % 90 {
+        0 => Outcome::Accepted,
+        _ => lost(),
+    });
+    let end = import(&fake, feed(people(5000)).0, &watch::Sender::default()).await;
+    assert!(end.halt.is_none(), "{:?}", end.halt);
+    assert_eq!(end.totals.records(), 5000);
 }

@@ -39,7 +39,7 @@ fn events_that_may_trigger_campaigns_need_a_yes() {
         file.display()
     );
     let run = world.run(&line);
-    run.check(1, "1 events lie in the last 72 hours");
+    run.check(1, "1 event lies in the last 72 hours");
     assert!(run.stderr.contains("add --yes"), "{}", run.stderr);
     assert_eq!(world.simulator.books().requests, 0);
     world.run(&format!("{line} --yes")).check(0, "");
@@ -56,7 +56,7 @@ fn events_that_happen_as_they_arrive_need_a_yes() {
     );
     world
         .run(&line)
-        .check(1, "1 events lie in the last 72 hours");
+        .check(1, "1 event lies in the last 72 hours");
     world.run(&format!("{line} --yes")).check(0, "");
     world.check_report([1, 1, 0, 0, 0]);
 }

@@ -20,10 +20,8 @@ fn a_rehearsal_sends_everyone_without_credentials_and_marks_nothing_as_done() {
         let mut command = bare(&line);
         command.arg("--report").arg(&report);
         let run = finish(command, b"");
-        run.check(
-            0,
-            "20093 of 20093 records: 20093 accepted, 0 rejected, 0 unknown",
-        );
+        // Which batch is settled last, and so whether a line comes at the very end, is open.
+        run.check(0, " of 20093 records: ");
         assert!(
             run.stdout
                 .contains("20093 records: 20093 accepted, 0 rejected, 0 unknown, 0 not sent")

@@ -1,8 +1,12 @@
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use customerio_sim::{Script, Simulator};
 
-use crate::world::{API_KEY, Run, SITE_ID, World};
+use crate::world::{API_KEY, Run, SITE_ID, World, bare, finish};
 
 #[track_caller]
 fn check_silent(run: &Run, world: &World) {
@@ -61,4 +65,48 @@ fn peoples_data_is_in_no_output() {
             run.stderr
         );
     }
+}
+
+/// Answers one request with an error page that repeats its head.
+fn repeat(stream: TcpStream) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let (mut head, mut length) = (String::new(), 0);
+    while !head.ends_with("\r\n\r\n") {
+        let from = head.len();
+        reader.read_line(&mut head)?;
+        if let Some(value) = head[from..].strip_prefix("content-length: ") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    reader.read_exact(&mut vec![0; length])?;
+    let page = format!("{head}{API_KEY} of {SITE_ID}");
+    let length = page.len();
+    write!(
+        reader.get_mut(),
+        "HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{page}"
+    )
+}
+
+#[test]
+fn a_server_that_repeats_the_request_brings_no_secret_into_the_rejects() {
+    let world = World::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || repeat(listener.accept().unwrap().0).unwrap());
+    let file = world.file("a.csv", "id\n1\n");
+    let rejects = world.folder.path().join("rejects");
+    let line = format!(
+        "people {} --id-column id --base-url {url} --rejects {}",
+        file.display(),
+        rejects.display()
+    );
+    let mut command = bare(&line);
+    command
+        .env("CUSTOMERIO_SITE_ID", SITE_ID)
+        .env("CUSTOMERIO_TRACK_API_KEY", API_KEY);
+    let run = finish(command, b"");
+    run.check(3, "");
+    let kept = std::fs::read_to_string(rejects).unwrap();
+    assert!(kept.contains("authorization: Basic [redacted]"), "{kept}");
+    check_silent(&run, &world);
 }

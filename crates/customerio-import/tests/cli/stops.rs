@@ -1,5 +1,5 @@
 use std::io::{BufRead, BufReader, Read};
-use std::process::Command;
+use std::process::{Child, Command};
 
 use customerio_sim::{Script, Simulator};
 
@@ -62,6 +62,35 @@ fn a_server_that_is_not_there_stops_the_run() {
 }
 
 #[test]
+fn a_server_that_has_no_such_page_stops_the_run() {
+    let world = World::with(Simulator::builder().script(Script::new([404; 400])));
+    let ids: String = (1..=300).map(|id| format!("{id}\n")).collect();
+    let file = world.file("a.csv", format!("id\n{ids}"));
+    let line = format!(
+        "people {} --id-column id --mode single --concurrency 1",
+        file.display()
+    );
+    world.run(&line).check(
+        5,
+        "cio-import: 100 requests in a row without a word about a record, status 404 at last; check the base URL",
+    );
+    world.check_report([300, 0, 100, 0, 200]);
+}
+
+#[test]
+fn a_run_in_which_nothing_was_accepted_is_sent_again() {
+    let world = World::with(Simulator::builder().script(Script::new([404])));
+    let file = world.file("a.csv", "id\n1\n2\n");
+    let line = format!("people {} --id-column id", file.display());
+    world
+        .run(&line)
+        .check(3, "cio-import: the API accepted nothing");
+    world.check_report([2, 0, 2, 0, 0]);
+    world.run(&line).check(0, "");
+    world.check_report([2, 2, 0, 0, 0]);
+}
+
+#[test]
 fn an_input_that_breaks_on_the_way_stops_the_run_and_settles_what_was_sent() {
     let world = World::new();
     let command = world.command("people - --format csv --id-column id --batch-items 1");
@@ -73,6 +102,64 @@ fn an_input_that_breaks_on_the_way_stops_the_run_and_settles_what_was_sent() {
         (&2.into(), &0.into())
     );
     assert_eq!(report["accepted"], world.simulator.books().people);
+}
+
+#[cfg(unix)]
+fn interrupt(child: &Child) {
+    let kill = format!("kill -INT {}", child.id());
+    let killed = Command::new("sh").args(["-c", &kill]).status().unwrap();
+    assert!(killed.success());
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_before_the_first_request_leaves_nothing_behind() {
+    let world = World::new();
+    // Long enough to be looked ahead at while the signal is on its way.
+    let file = world.file("a.csv", format!("id\n{}", "1\n".repeat(2_000_000)));
+    let line = format!("people {} --id-column id", file.display());
+    let child = world.command(&line).spawn().unwrap();
+    let journal = world.folder.path().join("a.csv.cio-journal");
+    while !journal.exists() {
+        std::thread::yield_now();
+    }
+    interrupt(&child);
+    let run = ended(child.wait_with_output().unwrap());
+    run.check(5, "cio-import: interrupted; nothing was sent");
+    assert_eq!(run.stdout, "", "no plan was told");
+    let left: Vec<_> = std::fs::read_dir(world.folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["a.csv"]);
+    assert_eq!(world.simulator.books().requests, 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_does_not_wait_for_requests_that_wait_for_their_turn() {
+    let world = World::new();
+    let line = format!(
+        "people {} --id-column playerID --no-journal --mode single --limit 10/10m -vvv",
+        data("people.csv")
+    );
+    let mut child = world.command(&line).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("is settled") {
+        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
+    }
+    interrupt(&child);
+    stderr.read_to_string(&mut said).unwrap();
+    let mut run = ended(child.wait_with_output().unwrap());
+    run.stderr = said;
+    run.check(5, "cio-import: interrupted");
+    let report = world.report();
+    assert_eq!(report["accepted"], world.simulator.books().people);
+    assert_eq!(report["unknown"], 0);
+    // The next turn comes after a minute, the thirty-second one after half an hour.
+    let elapsed = report["elapsed_seconds"].as_f64().unwrap();
+    assert!(elapsed < 60.0, "{elapsed}");
 }
 
 #[cfg(unix)]
@@ -92,14 +179,7 @@ fn ctrl_c_finishes_what_is_in_flight_and_says_what_was_not_sent() {
     while !said.contains("is settled") {
         assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
     }
-    let kill = format!("kill -INT {}", child.id());
-    assert!(
-        Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .unwrap()
-            .success()
-    );
+    interrupt(&child);
     stderr.read_to_string(&mut said).unwrap();
     let mut run = ended(child.wait_with_output().unwrap());
     run.stderr = said;

@@ -18,7 +18,7 @@ use tower_pace::{Attempt, was_sent};
 
 use super::stats::Counters;
 use super::trace;
-use super::trail::Trail;
+use super::trail::{Departure, Trail};
 use crate::response::is_of_the_api;
 use crate::v1::Success;
 
@@ -70,6 +70,9 @@ where
             None => self.counters.count_first(),
         }
         let extensions = request.extensions();
+        if let Some(departure) = extensions.get::<Departure>() {
+            departure.mark();
+        }
         ResponseFuture {
             trail: extensions.get::<Trail>().cloned().unwrap_or_default(),
             success: extensions.get::<Success>().copied().unwrap_or_default(),

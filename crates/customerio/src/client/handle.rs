@@ -1,6 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use http::Response;
@@ -13,9 +14,10 @@ use tower_pace::was_sent;
 use super::disabled;
 use super::exchange::{BoxError, NotOfTheApi};
 use super::ids::FreshIds;
+use super::mask::masked;
 use super::stack::{Layers, Stack};
 use super::trace::Trace;
-use super::trail::Trail;
+use super::trail::{Departure, Trail};
 use super::{BuildError, ClientBuilder, Error, Stats};
 use crate::v1::{self, Account};
 use crate::{Cause, Credentials, Delivery, Endpoint, Event, Failure, Outcome, Region, Request};
@@ -112,10 +114,28 @@ impl Client {
     /// A batch that is refused as a whole is halved until the guilty operation stands alone, and one whose answer says
     /// nothing of its operations is sent one by one. After a part whose fate is unknown, the rest is not sent.
     pub async fn send(&self, request: impl Into<Request>) -> Vec<Outcome> {
-        let mut delivery = Delivery::new(request);
+        self.carry(Delivery::new(request), None).await
+    }
+
+    /// Sends a request as [`send`](Self::send) does, and sets `has_left` in the poll in which its first attempt leaves.
+    ///
+    /// While it is not set, the request waits for its turn, and dropping the future means that it was not sent.
+    pub async fn send_watched(
+        &self,
+        request: impl Into<Request>,
+        has_left: &Arc<AtomicBool>,
+    ) -> Vec<Outcome> {
+        let departure = Departure(Arc::clone(has_left));
+        self.carry(Delivery::new(request), Some(departure)).await
+    }
+
+    async fn carry(&self, mut delivery: Delivery, departure: Option<Departure>) -> Vec<Outcome> {
         while let Some(request) = delivery.request() {
             let trace = Trace::start(request);
-            let request = request.to_http(&self.0.endpoint);
+            let mut request = request.to_http(&self.0.endpoint);
+            if let Some(departure) = &departure {
+                request.extensions_mut().insert(departure.clone());
+            }
             let response = trace.cover(self.exchange(request, &mut delivery)).await;
             trace.end(response.as_ref());
         }
@@ -157,7 +177,7 @@ impl Client {
         }
         match result {
             Ok(response) => {
-                let response = whole(response).await;
+                let response = masked(whole(response).await, &self.0.endpoint);
                 delivery.answer(&response);
                 Some(response)
             }

@@ -47,6 +47,7 @@ mod exchange;
 mod handle;
 mod ids;
 mod limits;
+mod mask;
 mod stack;
 mod stats;
 #[cfg(not(feature = "tracing"))]

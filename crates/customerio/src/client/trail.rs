@@ -8,6 +8,16 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trail(Arc<AtomicBool>);
 
+/// Tells the caller that an attempt at the request was handed to the transport. It travels as the trail does.
+#[derive(Clone, Debug)]
+pub(super) struct Departure(pub(super) Arc<AtomicBool>);
+
+impl Departure {
+    pub(super) fn mark(&self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 impl Trail {
     pub(super) fn mark_may_have_arrived(&self) {
         self.0.store(true, Relaxed);

@@ -3,6 +3,8 @@
 #[cfg(feature = "client")]
 mod client;
 mod delivery;
+#[cfg(feature = "client")]
+mod departure;
 mod fuzzed;
 mod golden;
 mod golden_v1;
@@ -11,6 +13,8 @@ mod golden_v2;
 mod hostile;
 #[cfg(feature = "client")]
 mod hyper_pipe;
+#[cfg(feature = "client")]
+mod mask;
 mod packer;
 mod recorded;
 #[cfg(feature = "client")]

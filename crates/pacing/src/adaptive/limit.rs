@@ -291,6 +291,17 @@ mod tests {
     }
 
     #[test]
+    fn six_fifths_of_the_minimum_are_no_queue_and_more_is_one() {
+        fn check(millis: u64, expected: usize) {
+            let mut rounds = rounds();
+            rounds.answered_after(100);
+            assert_eq!(rounds.answered_after(millis), expected, "{millis}");
+        }
+        check(120, 21);
+        check(121, 15);
+    }
+
+    #[test]
     fn one_round_lowers_it_by_three_tenths_at_most() {
         assert_eq!(settled().answered_after(1_000), 7);
     }

@@ -238,6 +238,15 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_of_exactly_the_bound_is_waited() {
+        let fixed = Backoff::new(Duration::ZERO, Duration::ZERO);
+        let policy = RetryPolicy::default()
+            .backoff(fixed)
+            .max_wait(Duration::ZERO);
+        assert_eq!(waits(policy, Failure::Transient(None)).len(), 3);
+    }
+
+    #[test]
     fn a_wait_of_exactly_what_is_left_is_not_begun() {
         let fixed = Backoff::new(Duration::ZERO, Duration::ZERO);
         let policy = RetryPolicy::default().backoff(fixed);
@@ -260,5 +269,28 @@ mod tests {
     fn only_failures_are_paid_for() {
         assert!(Failure::Transient(seconds(1)).costs());
         assert!(!Failure::Throttled(None).costs());
+    }
+
+    #[test]
+    fn another_attempt_is_possible_while_either_kind_is_left() {
+        fn check(attempts: u32, throttled: u32, failures: &[Failure], possible: bool) {
+            let policy = RetryPolicy::default()
+                .attempts(attempts)
+                .throttled(throttled);
+            let (mut made, mut rng) = (Attempts::default(), StdRng::seed_from_u64(5));
+            for failure in failures {
+                assert!(made.after(&policy, *failure, None, &mut rng).is_some());
+            }
+            assert_eq!(made.may_continue(&policy), possible, "{failures:?}");
+        }
+        let (failed, refused) = (Failure::Transient(None), Failure::Throttled(seconds(1)));
+        check(2, 0, &[], true);
+        check(1, 1, &[], true);
+        check(1, 0, &[], false);
+        check(2, 0, &[failed], false);
+        check(1, 1, &[refused], false);
+        check(2, 1, &[failed], true);
+        check(2, 1, &[refused], true);
+        check(2, 1, &[refused, failed], false);
     }
 }

@@ -230,6 +230,13 @@ mod tests {
     }
 
     #[test]
+    fn requests_can_be_counted_together() {
+        let mut account = Account::new(Budget::new(2, 10));
+        account.deposit(25, at(0));
+        assert_eq!(withdrawals(&mut account, at(0)), 5);
+    }
+
+    #[test]
     fn the_default_is_a_tenth_and_three_a_second() {
         assert_eq!(Budget::default(), Budget::new(1, 10).floor(3));
     }

@@ -39,6 +39,7 @@ impl Case {
             thinks: sometimes(0.2, &mut rng, |rng| millis(rng.random_range(0..5_000)))
                 .unwrap_or(Duration::ZERO),
             unsent: sometimes(0.2, &mut rng, |_| 0.1).unwrap_or(0.0),
+            idle: sometimes(0.3, &mut rng, |_| 0.02).unwrap_or(0.0),
             heaviest: sometimes(0.2, &mut rng, |rng| rng.random_range(1..=most)).unwrap_or(1),
             drift: rng.random_range(-1.0..1.0),
             phase: rng.random(),
@@ -48,7 +49,7 @@ impl Case {
         let steady = scene.weather.stall == 0.0 && scene.weather.blocks.is_none();
         Self {
             scene,
-            is_promised: covered || (steady && scene.weather.jitter <= millis(98)),
+            is_promised: covered || (steady && scene.weather.jitter <= millis(100)),
             requests: requests(&scene),
         }
     }
@@ -72,11 +73,19 @@ fn requests(scene: &Scene) -> u64 {
     }
 }
 
-/// Sometimes there is a second limit, which the server does not hold, and sometimes the server counts on arrival.
+/// Sometimes there is a burst, sometimes a second limit, which the server does not hold, and sometimes the server counts on arrival.
 fn quota(limit: u32, model: Model, rng: &mut SmallRng) -> Quota {
     let window = Duration::from_secs_f64(magnitude(0.01, 60.0, rng));
     let quota = Quota::new(limit, window).expect("neither is zero");
     let quota = quota.model(model).expect("drawn so that it holds");
+    let most = match model {
+        Model::Unknown => (limit / 2).max(1),
+        _ => limit.min(size(model)),
+    };
+    let burst = sometimes(0.2, rng, |rng| rng.random_range(1..=most));
+    let quota = burst
+        .map_or(Ok(quota), |burst| quota.burst(burst))
+        .expect("drawn so that it holds");
     let longer = Quota::new(limit.saturating_mul(4), window * 5).expect("neither is zero");
     match rng.random_range(0..8) {
         0 => quota.and(longer).expect("two limits fit"),
@@ -123,7 +132,7 @@ fn size(model: Model) -> u32 {
 /// From a loopback to a path that stalls for longer than the window.
 fn weather(rng: &mut SmallRng) -> Weather {
     let least = millis(rng.random_range(0..50));
-    let jitter = millis(magnitude(1.0, 98.0, rng) as u64);
+    let jitter = millis(magnitude(1.0, 100.0, rng).ceil() as u64);
     let calm = Weather {
         least,
         jitter,

@@ -25,6 +25,8 @@ pub(crate) struct Scene {
     pub(crate) patience: Duration,
     /// How often a request turns out never to have left.
     pub(crate) unsent: f64,
+    /// How often the client has nothing to send after a request, for up to two windows.
+    pub(crate) idle: f64,
     /// The most that one request costs.
     pub(crate) heaviest: u32,
     /// The share of the limit that somebody else takes.
@@ -61,6 +63,7 @@ impl Scene {
             thinks: Duration::ZERO,
             patience: Duration::MAX,
             unsent: 0.0,
+            idle: 0.0,
             heaviest: 1,
             competitor: 0.0,
             restarts: None,
@@ -122,6 +125,7 @@ pub(crate) struct World {
     now: Moment,
     /// The cost of the next request.
     next: Cost,
+    idle_until: Moment,
     life: u32,
     events: BinaryHeap<Reverse<(Moment, Event)>>,
     calls: Vec<Call>,
@@ -141,6 +145,7 @@ impl World {
             rng: SmallRng::seed_from_u64(scene.seed),
             now: Moment::ORIGIN,
             next: Cost::ONE,
+            idle_until: Moment::ORIGIN,
             life: 0,
             events: BinaryHeap::new(),
             calls: Vec::new(),
@@ -160,6 +165,9 @@ impl World {
 
     /// Sends what is due, or goes on to what happens next.
     pub(crate) fn step(&mut self) {
+        if self.idle_until > self.now {
+            return self.advance(Some(self.idle_until));
+        }
         match self.pacer.due_for(self.next, self.now) {
             Due::Now => self.depart(),
             // A timer fires up to a millisecond late and never early.
@@ -213,6 +221,10 @@ impl World {
         let arrives = end != End::Unsent && arrival <= at + Duration::from_secs(1);
         self.outcome.sent += 1;
         self.next = Cost::of(self.rng.random_range(1..=scene.heaviest));
+        if scene.idle > 0.0 && self.rng.random_bool(scene.idle) {
+            let windows = self.rng.random_range(0.0..2.0);
+            self.idle_until = sent + scene.quota.window().mul_f64(windows);
+        }
         let number = self.calls.len();
         self.calls.push(call);
         if arrives {

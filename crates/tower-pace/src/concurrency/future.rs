@@ -38,22 +38,22 @@ pin_project! {
 }
 
 impl<F, U, W: Patience> ResponseFuture<F, U, W> {
+    #[inline]
     pub(super) fn sent(response: F, permit: Permit) -> Self {
-        Self::of(State::InFlight {
-            response,
-            permit: Some(permit),
-        })
+        Self {
+            state: State::InFlight {
+                response,
+                permit: Some(permit),
+            },
+            until: PhantomData,
+        }
     }
 
     pub(super) fn refused(refusal: W::Refusal) -> Self {
-        Self::of(State::Refused {
-            refusal: Some(refusal),
-        })
-    }
-
-    fn of(state: State<F, W::Refusal>) -> Self {
         Self {
-            state,
+            state: State::Refused {
+                refusal: Some(refusal),
+            },
             until: PhantomData,
         }
     }
@@ -67,6 +67,7 @@ where
 {
     type Output = Result<Response<U::Body>, W::Error<E>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProj::InFlight { response, permit } => {
@@ -75,8 +76,10 @@ where
                 let mut permit = permit.take().expect("a future completes once");
                 let (load, end) = read(&result);
                 permit.answer(load, end);
-                let held = result.map(|response| U::hold(response, permit));
-                Poll::Ready(held.map_err(W::failed))
+                Poll::Ready(match result {
+                    Ok(response) => Ok(U::hold(response, permit)),
+                    Err(error) => Err(W::failed(error)),
+                })
             }
             StateProj::Refused { refusal } => {
                 let refusal = refusal.take().expect("a future completes once");

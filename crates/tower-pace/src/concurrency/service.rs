@@ -53,12 +53,12 @@ impl<S, U, W: Patience> Concurrency<S, U, W> {
         self.inner
     }
 
-    /// Resolves when a permit was taken, or refused.
+    /// Resolves when a permit was taken, or refused. A permit that is there is taken without a question before.
     fn poll_admission(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.admission.is_none() {
-            self.admission = match ready!(self.waiter.poll_turn(cx)) {
-                Ok(()) => self.waiter.claim(Permit::claimed).map(Ok),
-                Err(refusal) => Some(Err(refusal)),
+            self.admission = match self.waiter.claim(Permit::claimed) {
+                Some(permit) => Some(Ok(permit)),
+                None => ready!(self.waiter.poll_turn(cx)).err().map(Err),
             };
         }
         Poll::Ready(())
@@ -92,6 +92,7 @@ where
     /// Is ready when a permit was taken and the inner service is ready. While the inner service is not, the permit is
     /// given back, and the place in the line is kept. Is ready, too, when a bounded wait was refused: the call then
     /// fails with that, and the service is as good as before.
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         ready!(self.poll_admission(cx));
         if let Some(Err(_)) = self.admission {
@@ -112,6 +113,7 @@ where
     /// # Panics
     ///
     /// Panics if the service was not polled ready before, as every service may.
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let admission = self
             .admission

@@ -24,6 +24,7 @@ pub struct BodyEnd;
 impl<C: Body> Until<C> for BodyEnd {
     type Body = PermitBody<C>;
 
+    #[inline]
     fn hold(response: Response<C>, permit: Permit) -> Response<PermitBody<C>> {
         let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         response.map(|body| match is_upgrade {
@@ -41,6 +42,7 @@ pub struct ResponseHead;
 impl<C> Until<C> for ResponseHead {
     type Body = C;
 
+    #[inline]
     fn hold(response: Response<C>, _: Permit) -> Response<C> {
         response
     }

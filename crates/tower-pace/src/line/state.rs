@@ -51,7 +51,7 @@ pub(super) struct State<R> {
     pub(super) clock: Clock,
     pub(super) line: Line<Waker>,
     pub(super) resource: R,
-    /// The last who asked was told to wait for an answer, so that every answer must wake who is next.
+    /// Who is next was told to wait for an answer, so that every answer must wake it.
     awaited: bool,
 }
 
@@ -95,10 +95,11 @@ impl<R: Resource> State<R> {
             Some(place) => self.line.is_next(place.ticket, now),
             None => self.line.admits(caller.lane, now),
         };
-        next && self.due(caller.demand, now) == Due::Now
+        next && self.tell(caller.demand, now) == Due::Now
     }
 
-    fn due(&mut self, demand: R::Demand, now: Moment) -> Due {
+    /// Tells who is next when it may claim. What others are told does not matter: they may ask for less than it does.
+    fn tell(&mut self, demand: R::Demand, now: Moment) -> Due {
         let due = self.resource.due(demand, now);
         self.awaited = due == Due::OnAnswer;
         due
@@ -113,8 +114,11 @@ impl<R: Resource> State<R> {
     ) -> Result<Wait, W::Refusal> {
         let reading = self.clock.read();
         let now = reading.moment;
-        let due = self.due(caller.demand, now);
         let ahead = place.map_or(self.line.len(), |place| self.line.ahead(place.ticket));
+        let due = match ahead {
+            0 => self.tell(caller.demand, now),
+            _ => self.resource.due(caller.demand, now),
+        };
         let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
         let forecast = self.forecast(due, ahead, now);
         let left = caller
@@ -194,9 +198,9 @@ impl<R: Resource> State<R> {
     }
 
     /// Wakes who is next: to claim what is due, or to set its timer for when it will be. Where only an answer brings
-    /// the turn there is nothing to do before it comes.
+    /// the turn, even of the least demand, there is nothing to do before it comes.
     pub(super) fn next(&mut self, now: Moment) -> Option<Waker> {
-        if self.line.is_empty() || self.due(R::Demand::default(), now) == Due::OnAnswer {
+        if self.line.is_empty() || self.tell(R::Demand::default(), now) == Due::OnAnswer {
             return None;
         }
         self.line.wake_next(now)

@@ -25,16 +25,6 @@ impl Waited {
     pub fn total(&self) -> Duration {
         self.queued + self.paced + self.gated + self.acknowledged
     }
-
-    fn add(&mut self, cause: Cause, time: Duration) {
-        let sum = match cause {
-            Cause::Queued => &mut self.queued,
-            Cause::Paced => &mut self.paced,
-            Cause::Gated => &mut self.gated,
-            Cause::Acknowledged => &mut self.acknowledged,
-        };
-        *sum += time;
-    }
 }
 
 /// What one waits for.
@@ -49,7 +39,8 @@ pub(crate) enum Cause {
 /// Adds up what one waits for, look by look.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    waited: Waited,
+    /// The nanoseconds of each cause; four durations would be twice as large, for each who waits.
+    nanos: [u64; 4],
     looked: Moment,
     cause: Option<Cause>,
 }
@@ -57,7 +48,7 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new(now: Moment) -> Self {
         Self {
-            waited: Waited::default(),
+            nanos: [0; 4],
             looked: now,
             cause: None,
         }
@@ -66,14 +57,20 @@ impl Ledger {
     /// Notes what is waited for from `now` on.
     pub(super) fn note(&mut self, cause: Option<Cause>, now: Moment) {
         if let Some(before) = self.cause {
-            self.waited.add(before, now.since(self.looked));
+            self.nanos[before as usize] += now.as_nanos().saturating_sub(self.looked.as_nanos());
         }
         self.looked = now;
         self.cause = cause;
     }
 
     pub(super) fn waited(&self) -> Waited {
-        self.waited
+        let time = |cause| Duration::from_nanos(self.nanos[cause as usize]);
+        Waited {
+            queued: time(Cause::Queued),
+            paced: time(Cause::Paced),
+            gated: time(Cause::Gated),
+            acknowledged: time(Cause::Acknowledged),
+        }
     }
 }
 

@@ -173,3 +173,23 @@ impl<R: Resource, W: fmt::Debug> fmt::Debug for Waiter<R, W> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use pacing::Moment;
+
+    use super::*;
+
+    /// In the line's tree an entry has up to as much room again.
+    #[test]
+    fn a_waiter_takes_at_most_256_bytes_of_the_heap() {
+        let entry = size_of::<(u64, Waker, Moment)>();
+        assert!(
+            size_of::<Place>() + 2 * entry <= 256,
+            "{}",
+            size_of::<Place>()
+        );
+    }
+}

@@ -60,10 +60,9 @@ impl Handle {
     }
 
     /// Holds what a server said of its limit, if that is slower than the configured quota; otherwise the configured one.
+    /// Unlike what header fields state, it holds until something else is said.
     pub fn learn(&self, quota: Quota) {
-        self.change(|pace, now| {
-            pace.learn(quota, now);
-        });
+        self.change(|pace, now| pace.learn(quota, now));
     }
 
     /// Lets nothing leave until [`resume`](Self::resume). What waits keeps its place, and its bounds.

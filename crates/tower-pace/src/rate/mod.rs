@@ -33,7 +33,7 @@
 //! | several limits hold | [`and`](pacing::Quota::and) | one claim for all |
 //! | answers are slow, and counted when they arrive | [`counted_on_arrival`](pacing::Quota::counted_on_arrival) | L per W + `max_transit` instead of L per W + round trip |
 //! | limits are by host, tenant or endpoint | [`keyed`](RateLimitLayer::keyed) | a limit for each |
-//! | a request counts for several | [`Cost`](crate::Cost) in its extensions | it takes as many slots |
+//! | a request counts for several | [`Cost`](crate::Cost) in its extensions | it takes as many slots, and those behind it wait until it has them |
 //!
 //! # What an answer does
 //!
@@ -44,7 +44,8 @@
 //! accordingly longer.
 //!
 //! The `RateLimit` fields of an answer, in all the generations of [`pacing::fields`], are obeyed downward only. A policy
-//! for up to a minute that is slower than the quota replaces it, down to a 20th of its rate. Where more of a limit is used
+//! for up to a minute that is slower than the quota replaces it, down to a 20th of its rate, for a minute after it was last
+//! stated. Where more of a limit is used
 //! than our own requests explain, no more leave than remain until the reset. What a body says goes to [`Handle::learn`].
 //!
 //! A request that had to wait finds in its response's extensions for what: [`Waited`](crate::Waited). A [`Handle`] shows

@@ -7,6 +7,8 @@ use super::news::News;
 use super::snapshot::{Bound, Counters, Snapshot};
 use crate::line::{Cause, Resource};
 
+/// What a server stated of its limit holds for so long after it was last stated.
+const STATED_FOR: Duration = Duration::from_secs(60);
 /// The shortest time between two warnings of the same kind.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
@@ -16,6 +18,8 @@ pub(crate) struct Pace {
     pacer: Pacer,
     /// As it was set by the user: the server's word may be slower, and never faster.
     configured: Quota,
+    /// When the server last stated the slower quota that is in force.
+    stated: Option<Moment>,
     is_paused: bool,
     allowance: Allowance,
     counters: Counters,
@@ -34,6 +38,7 @@ impl Pace {
         Self {
             pacer: Pacer::new(quota),
             configured: quota,
+            stated: None,
             is_paused: false,
             allowance: Allowance::default(),
             counters: Counters::default(),
@@ -81,25 +86,37 @@ impl Pace {
             self.allowance
                 .note(budget, &self.configured, in_flight, counted, now);
         }
-        let slower = said.slower_than(&self.configured);
-        slower.is_some_and(|slower| self.learn(slower, now))
+        match (said.slower_than(&self.configured), self.stated) {
+            (Some(slower), _) => {
+                self.stated = Some(now);
+                self.hold(slower, now)
+            }
+            (None, Some(stated)) if now.since(stated) >= STATED_FOR => {
+                self.stated = None;
+                self.hold(self.configured, now)
+            }
+            (None, _) => false,
+        }
     }
 
     pub(super) fn set_quota(&mut self, quota: Quota, now: Moment) {
         self.configured = quota;
+        self.stated = None;
         self.pacer.set_quota(quota, now);
     }
 
-    /// Holds `quota` if it is slower than the configured one, and the configured one otherwise. Says whether that is
-    /// another one than before.
-    pub(super) fn learn(&mut self, quota: Quota, now: Moment) -> bool {
-        let slower = match quota.spacing() > self.configured.spacing() {
-            true => quota,
-            false => self.configured,
-        };
-        let is_other = slower != *self.pacer.quota();
+    /// Holds `quota` if it is slower than the configured one, and the configured one otherwise.
+    pub(super) fn learn(&mut self, quota: Quota, now: Moment) {
+        let is_slower = quota.spacing() > self.configured.spacing();
+        self.stated = None;
+        self.hold(if is_slower { quota } else { self.configured }, now);
+    }
+
+    /// Says whether that is another quota than before.
+    fn hold(&mut self, quota: Quota, now: Moment) -> bool {
+        let is_other = quota != *self.pacer.quota();
         if is_other {
-            self.pacer.set_quota(slower, now);
+            self.pacer.set_quota(quota, now);
         }
         is_other
     }

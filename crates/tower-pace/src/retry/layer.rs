@@ -53,7 +53,8 @@ impl RetryLayer {
     }
 
     /// Reads up to `bytes` of a response that is not returned, and for `time` at most, so that an HTTP/1.1 connection can
-    /// be used again; by default 256 KiB and 250 ms. What is longer is dropped. Zero for either drops at once.
+    /// be used again; by default 256 KiB and 250 ms. What is longer is dropped. Zero for either drops at once. A permit that
+    /// the body holds is held until then.
     #[must_use]
     pub fn drain(mut self, bytes: usize, time: Duration) -> Self {
         self.plan.drain = Drain { bytes, time };

@@ -62,6 +62,23 @@ impl Retrying {
     }
 }
 
+impl Retrying {
+    /// Tells it as an event of the crate `tracing`, if the feature of that name is on.
+    #[cfg(feature = "tracing")]
+    pub(super) fn trace(&self) {
+        tracing::debug!(
+            attempt = self.attempt,
+            wait = ?self.wait,
+            status = self.status.map(|status| status.as_u16()),
+            "a request is sent again"
+        );
+    }
+
+    #[cfg(not(feature = "tracing"))]
+    #[expect(clippy::unused_self, reason = "the same call as with the feature")]
+    pub(super) const fn trace(&self) {}
+}
+
 /// Is told of every retry.
 #[derive(Clone)]
 pub(super) struct Observer(Arc<dyn Fn(&Retrying) + Send + Sync>);

@@ -62,12 +62,14 @@ impl<S, B> Retries<S, B> {
     }
 
     fn tell<C, E>(&self, wait: Duration, result: &Result<Response<C>, E>) {
+        let retrying = Retrying {
+            attempt: self.attempts.number(),
+            wait,
+            status: result.as_ref().ok().map(Response::status),
+        };
+        retrying.trace();
         if let Some(observer) = &self.plan.observer {
-            observer.tell(&Retrying {
-                attempt: self.attempts.number(),
-                wait,
-                status: result.as_ref().ok().map(Response::status),
-            });
+            observer.tell(&retrying);
         }
     }
 

@@ -10,7 +10,7 @@ use super::drain::Drain;
 use super::report::Observer;
 use crate::clock::Clock;
 
-/// How many requests are counted before the clock is read for them.
+/// How many requests are counted before the clock is read for them: fewer may count as made later than they were.
 const UNDATED: u32 = 64;
 
 /// What a service does, and what it shares.

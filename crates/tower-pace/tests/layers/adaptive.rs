@@ -49,7 +49,7 @@ impl Scenario {
     /// The run of the fixed limit that has the most successes a second, and of those the fewest at the server.
     async fn best_fixed(&self) -> (usize, Run) {
         let mut best: Option<(usize, Run)> = None;
-        for limit in [1, 4, 5, 6, 8, 9, 10, 11, 12, 16, 24, MOST] {
+        for limit in [1, 5, 9, 10, 11, 12, MOST] {
             let run = self.run(ConcurrencyLayer::new(limit)).await;
             let is_better = |best: &Run| run.throughput() > best.throughput() * 1.001;
             if best.as_ref().is_none_or(|(_, best)| is_better(best)) {

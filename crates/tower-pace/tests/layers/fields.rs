@@ -83,3 +83,19 @@ async fn an_absurd_reset_is_bounded() {
     let gate = layer.handle().snapshot().gate;
     assert_eq!(gate, Some(Duration::from_secs(3_600)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_stated_any_more_holds_for_another_minute() {
+    let server = Server::new(millis(1), |n| match n {
+        0 => says(&[("ratelimit-policy", "\"a\";q=50;w=1")]),
+        _ => status(200),
+    });
+    let layer = RateLimitLayer::new(Quota::per_second(100));
+    let service = layer.layer(server);
+    service.clone().oneshot(get()).await.unwrap();
+    for (seconds, limit) in [(1, 50), (58, 50), (2, 100)] {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        service.clone().oneshot(get()).await.unwrap();
+        assert_eq!(layer.handle().snapshot().quota.limit(), limit);
+    }
+}

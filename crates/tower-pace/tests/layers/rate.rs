@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tower::{Layer, Service, ServiceExt};
-use tower_pace::{Quota, RateLimit, RateLimitLayer};
+use tower_pace::{Cost, Quota, RateLimit, RateLimitLayer};
 use tower_test::mock;
 
 use crate::server::{Server, get, millis, now, status, status_with_retry_after};
@@ -241,4 +241,29 @@ async fn a_429_that_says_at_once_closes_the_gate_for_a_window() {
     });
     send_all(&layer().layer(server.clone()), 2).await;
     assert!(gaps(&server)[0] >= millis(1_100));
+}
+
+/// A light request that joins behind could leave at once, but for the heavy one: that must not hide whom an answer wakes.
+#[tokio::test(start_paused = true)]
+async fn an_answer_wakes_a_heavy_request_though_a_light_one_stands_behind_it() {
+    let quota = Quota::new(2, millis(20)).unwrap();
+    let layer = RateLimitLayer::new(quota.jitter_ceiling(millis(1)));
+    let slow = Server::new(Duration::from_secs(10), |_| status(200));
+    let unanswered = tokio::spawn(layer.layer(slow).oneshot(get()));
+    tokio::time::sleep(millis(9_970)).await;
+    let server = Server::ok();
+    let mut heavy = get();
+    heavy.extensions_mut().insert(Cost::of(2));
+    let heavy = tokio::spawn(layer.layer(server.clone()).oneshot(heavy));
+    tokio::time::sleep(millis(5)).await;
+    let light = tokio::spawn(layer.layer(server.clone()).oneshot(get()));
+    unanswered.await.unwrap().unwrap();
+    let answered = now();
+    heavy.await.unwrap().unwrap();
+    assert!(
+        now() - answered <= quota.counted_window() + millis(1),
+        "{:?}",
+        now() - answered
+    );
+    light.await.unwrap().unwrap();
 }

@@ -23,7 +23,7 @@ use crate::server::{Server, get, millis};
 
 /// `cargo test --release -p tower-pace --test layers storm` makes a million.
 const CALLS: u32 = if cfg!(debug_assertions) {
-    100_000
+    50_000
 } else {
     1_000_000
 };

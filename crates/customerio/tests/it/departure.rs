@@ -1,0 +1,37 @@
+//! A caller can tell a request that waits for its turn from one that has left.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use customerio::client::{Limits, Quota};
+use tokio::time::timeout;
+
+use crate::script::{OK, Reply, Script, builder};
+use crate::support::identify;
+
+/// Sends requests through a limit of two a second, and gives the last one `patience`.
+async fn check(before: usize, replies: Vec<Reply>, patience: Duration, expected: bool) {
+    let script = Script::new(replies);
+    let limits = Limits::documented().ingress(Quota::per_second(2));
+    let client = builder().limits(limits).build_with(script.clone()).unwrap();
+    for _ in 0..before {
+        client.send(identify("a")).await;
+    }
+    let has_left = Arc::new(AtomicBool::new(false));
+    let last = client.send_watched(identify("b"), &has_left);
+    assert!(timeout(patience, last).await.is_err());
+    assert_eq!(has_left.load(Relaxed), expected);
+    assert_eq!(script.seen().len(), before + usize::from(expected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_for_its_turn_has_not_left() {
+    check(1, vec![OK, Reply::Hang], Duration::from_millis(100), false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_an_answer_has_left() {
+    check(0, vec![Reply::Hang], Duration::from_millis(100), true).await;
+    check(1, vec![OK, Reply::Hang], Duration::from_secs(5), true).await;
+}
