@@ -15,6 +15,7 @@ use crate::world::{State, World};
 pub struct Builder {
     limit: Option<Limit>,
     weather: Weather,
+    changes: Vec<(Duration, Weather)>,
     script: Script,
     seed: u64,
     credentials: Credentials,
@@ -30,6 +31,7 @@ impl Builder {
         Self {
             limit: None,
             weather: Weather::calm(),
+            changes: Vec::new(),
             script: Script::default(),
             seed: 0,
             credentials: Credentials::any(),
@@ -56,6 +58,12 @@ impl Builder {
     /// Delays requests and lets them fail as `weather` says.
     pub fn weather(mut self, weather: Weather) -> Self {
         self.weather = weather;
+        self
+    }
+
+    /// Changes the weather once the simulator has run for so long.
+    pub fn weather_after(mut self, time: Duration, weather: Weather) -> Self {
+        self.changes.push((time, weather));
         self
     }
 
@@ -111,7 +119,7 @@ impl Builder {
         let mut ledger = Ledger::new(self.dedupe, window);
         self.segments.iter().for_each(|id| ledger.add_segment(*id));
         let state = State {
-            dice: Dice::new(self.weather, self.seed),
+            dice: Dice::new(self.weather, self.seed).changing(self.changes),
             script: self.script,
             limiter: self.limit.as_ref().map(Limiter::new),
             ledger,

@@ -33,6 +33,7 @@ impl World {
     /// Settles what will happen to the next request.
     pub(crate) fn fate(&self) -> Fate {
         let mut state = self.state();
+        state.dice.turn(self.clock.now());
         let drawn = state.dice.draw();
         state.script.play(drawn)
     }

@@ -43,6 +43,8 @@ mod error;
 mod event;
 mod event_id;
 mod finite;
+#[cfg(all(feature = "testing", any(doc, doctest)))]
+pub mod guide;
 mod identify;
 mod metric;
 mod object;

@@ -5,6 +5,8 @@ use http_body_util::Full;
 use crate::v1::{Call, Success};
 use crate::{Batch, Endpoint, Operation};
 
+const BATCH: &str = "/api/v2/batch";
+const ENTITY: &str = "/api/v2/entity";
 const USER_AGENT: &str = concat!("customerio-rust/", env!("CARGO_PKG_VERSION"));
 
 /// Holds one request to the Track API as a value, apart from where it goes and who sends it.
@@ -67,9 +69,21 @@ impl Request {
     #[must_use]
     pub fn path(&self) -> &str {
         match &self.content {
-            Content::Batch(_) => "/api/v2/batch",
-            Content::Entity(_) => "/api/v2/entity",
+            Content::Batch(_) => BATCH,
+            Content::Entity(_) => ENTITY,
             Content::V1(call) => &call.path,
+        }
+    }
+
+    /// Returns the path with names in the place of values, such as `/api/v1/customers/{id}`.
+    ///
+    /// Unlike the path it names nobody, and there are few: it is fit for logs and metrics.
+    #[must_use]
+    pub fn route(&self) -> &'static str {
+        match &self.content {
+            Content::Batch(_) => BATCH,
+            Content::Entity(_) => ENTITY,
+            Content::V1(call) => call.route,
         }
     }
 

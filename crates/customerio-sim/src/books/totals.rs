@@ -30,6 +30,6 @@ pub struct Totals {
     pub gateway: u64,
     /// Connections dropped without an answer.
     pub resets: u64,
-    /// Requests answered by a status from the weather or a script, 429 apart.
+    /// Requests answered by a status or a wrong body from the weather or a script, 429 apart.
     pub errors: u64,
 }

@@ -116,9 +116,10 @@ fn failed(world: &World, instead: Instead) -> Response {
             status: StatusCode::TOO_MANY_REQUESTS,
             ..
         } => books.tally().throttled += 1,
-        Instead::Status { .. } => books.tally().errors += 1,
+        Instead::Garbage | Instead::Status { .. } => books.tally().errors += 1,
     });
     match instead {
+        Instead::Garbage => reply::garbage(),
         Instead::Reset => reply::dropped(),
         Instead::Status {
             status,

@@ -98,6 +98,14 @@ pub(super) fn bad_gateway() -> Response {
     )
 }
 
+pub(super) fn garbage() -> Response {
+    raw(
+        StatusCode::OK,
+        "text/html",
+        "<html><head><title>Welcome to the guest network</title></head></html>\n",
+    )
+}
+
 /// A status from the weather or a script, with an empty JSON object.
 pub(super) fn scripted(status: StatusCode, pause: Option<u32>) -> Response {
     let response = raw(status, JSON, "{}\n");

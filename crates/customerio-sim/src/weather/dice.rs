@@ -12,14 +12,35 @@ use super::forecast::Weather;
 #[derive(Debug)]
 pub(crate) struct Dice {
     weather: Weather,
+    /// What the weather becomes, and when: the next change last.
+    changes: Vec<(Duration, Weather)>,
     generator: Xoshiro256PlusPlus,
+    /// A generator of its own for what was added later, so that a seed means what it meant before.
+    second: Xoshiro256PlusPlus,
 }
 
 impl Dice {
     pub(crate) fn new(weather: Weather, seed: u64) -> Self {
         Self {
             weather,
+            changes: Vec::new(),
             generator: Xoshiro256PlusPlus::seed_from_u64(seed),
+            second: Xoshiro256PlusPlus::seed_from_u64(seed.wrapping_add(1)),
+        }
+    }
+
+    /// Lets the weather change at these moments.
+    pub(crate) fn changing(self, mut changes: Vec<(Duration, Weather)>) -> Self {
+        changes.sort_by_key(|(after, _)| *after);
+        changes.reverse();
+        Self { changes, ..self }
+    }
+
+    /// Turns the weather to what it is at this moment.
+    pub(crate) fn turn(&mut self, now: Duration) {
+        let due = |(after, _): &mut (Duration, Weather)| *after <= now;
+        while let Some((_, weather)) = self.changes.pop_if(due) {
+            self.weather = weather;
         }
     }
 
@@ -48,11 +69,13 @@ impl Dice {
         let error = self.happens(self.weather.error);
         let reset = self.happens(self.weather.reset);
         let (status, when) = (self.error_status(), self.when());
+        let garbage = self.weather.garbage.hits(self.second.random());
         match () {
             () if gateway => Some(Mishap::Gateway),
             () if outage => Some(self.outage()),
             () if error => Some(Mishap::status(when, status, None)),
             () if reset => Some(Mishap::reset(when)),
+            () if garbage => Some(Mishap::garbage(when)),
             () => None,
         }
     }

@@ -29,6 +29,8 @@ pub(crate) struct Failure {
 /// What the client gets in place of the API's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Instead {
+    /// A success whose body is a page in HTML, as a captive portal gives it.
+    Garbage,
     /// Nothing: the connection drops.
     Reset,
     Status {
@@ -42,6 +44,13 @@ impl Mishap {
         Self::Failure(Failure {
             when,
             instead: Instead::Reset,
+        })
+    }
+
+    pub(super) const fn garbage(when: When) -> Self {
+        Self::Failure(Failure {
+            when,
+            instead: Instead::Garbage,
         })
     }
 

@@ -6,7 +6,8 @@ use crate::setting::{InvalidSetting, LONGEST, parse_duration};
 
 /// How requests fare: delays in both directions, and mishaps with their probabilities.
 ///
-/// Each request meets at most one mishap; they are tried in the order gateway, outage, error, reset. The default is
+/// Each request meets at most one mishap; they are tried in the order gateway, outage, error, reset,
+/// garbage. The default is
 /// calm: no delay, no mishap.
 ///
 /// ```
@@ -31,6 +32,7 @@ pub struct Weather {
     pub(super) outage: Outage,
     pub(super) error: Chance,
     pub(super) reset: Chance,
+    pub(super) garbage: Chance,
 }
 
 impl Weather {
@@ -50,6 +52,7 @@ impl Weather {
             },
             error: Chance::NEVER,
             reset: Chance::NEVER,
+            garbage: Chance::NEVER,
         }
     }
 
@@ -74,6 +77,12 @@ impl Weather {
     /// Lets a gateway in front of the counter answer 502 with an HTML page; the API never sees such a request.
     pub fn gateway(mut self, chance: Chance) -> Self {
         self.gateway = chance;
+        self
+    }
+
+    /// Answers 200 with a page in HTML where the API's answer belongs, before the effect or after, evenly.
+    pub fn garbage(mut self, chance: Chance) -> Self {
+        self.garbage = chance;
         self
     }
 

@@ -96,6 +96,11 @@ impl Step {
         Self::with(Mishap::reset(when))
     }
 
+    /// Answers 200 with a page in HTML where the API's answer belongs.
+    pub const fn garbage(when: When) -> Self {
+        Self::with(Mishap::garbage(when))
+    }
+
     /// Answers 502 with an HTML page, in front of the counter.
     pub const fn gateway() -> Self {
         Self::with(Mishap::Gateway)

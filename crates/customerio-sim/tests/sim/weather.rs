@@ -168,3 +168,62 @@ async fn the_same_seed_replays_the_same_storm() {
     assert_eq!(storm(7).await, first);
     assert_ne!(storm(8).await, first);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_scenario_plays_its_script_and_then_changes_its_weather() {
+    let scenario = r#"
+        seed = 7
+        limit = "100/1s"
+        weather = { latency = "20ms" }
+
+        [[change]]
+        after = "10s"
+        weather = { garbage = "100%" }
+
+        [[script]]
+        status = 429
+        retry_after = 2
+
+        [[script]]
+        instead = "garbage"
+        when = "after-effect"
+
+        [[script]]
+        instead = "pass"
+    "#;
+    let simulator = customerio_sim::from_toml(scenario).unwrap().build();
+    let mut client = Client::pipe(&simulator).await;
+    let throttled = client.put("1").await;
+    assert_eq!(
+        (throttled.status.as_u16(), throttled.header("retry-after")),
+        (429, Some("2"))
+    );
+    let garbage = client.put("2").await;
+    assert_eq!(
+        (garbage.status.as_u16(), garbage.header("content-type")),
+        (200, Some("text/html"))
+    );
+    assert!(simulator.person("2").is_some(), "the API has acted");
+    assert_eq!(client.put("3").await.body, "{}\n");
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert!(client.put("4").await.body.starts_with(b"<html>"));
+}
+
+#[test]
+fn a_bad_scenario_is_answered_with_the_line_and_what_to_write() {
+    let check = |text: &str, line: usize, hint: &str| {
+        let error = customerio_sim::from_toml(text).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("scenario, line {line}: ")),
+            "{error}"
+        );
+        assert!(error.contains(hint), "{error}");
+    };
+    check("seed = 1\nlimit = \"100\"", 2, "such as 100/1s");
+    check("[weather]\nlatency = \"20\"", 2, "such as 20ms");
+    check("[weather]\nwind = \"1%\"", 2, "unknown field `wind`");
+    check("[[change]]\nweather = {}", 1, "after");
+    check("seed = ", 1, "");
+    assert!(customerio_sim::from_toml("[[script]]\nstatus = 101").is_err());
+    assert!(customerio_sim::from_toml("[[script]]\ninstead = \"lost\"").is_err());
+}

@@ -39,6 +39,7 @@ pub struct ClientBuilder {
     jitter_seed: Option<u64>,
     concurrency: usize,
     timeout: Duration,
+    connect_timeout: Option<Duration>,
 }
 
 impl ClientBuilder {
@@ -52,6 +53,7 @@ impl ClientBuilder {
             jitter_seed: None,
             concurrency: 64,
             timeout: Duration::from_secs(10),
+            connect_timeout: None,
         }
     }
 
@@ -99,9 +101,17 @@ impl ClientBuilder {
 
     /// Sets how long one attempt may take, from its departure to the last byte of the answer; by default 10 s.
     ///
-    /// Waiting for a turn does not count. Half of it is the timeout for connecting.
+    /// Waiting for a turn does not count.
     pub fn timeout(mut self, attempt: Duration) -> Self {
         self.timeout = attempt;
+        self
+    }
+
+    /// Sets how long connecting may take; by default half of the attempt's timeout.
+    ///
+    /// Shorter than that it tells a host that cannot be reached, to which nothing was sent, from one that does not answer.
+    pub fn connect_timeout(mut self, connecting: Duration) -> Self {
+        self.connect_timeout = Some(connecting);
         self
     }
 
@@ -112,7 +122,7 @@ impl ClientBuilder {
     /// There are no credentials, the base URL is refused by [`Endpoint::new`], the concurrency or the timeout is
     /// zero, or the system offers no certificates for TLS or no randomness.
     pub fn build(self) -> Result<Client, BuildError> {
-        let timeout = self.timeout;
+        let timeout = self.connect_timeout.unwrap_or(self.timeout / 2);
         self.assemble(|endpoint, layers| {
             if !endpoint.is_https() {
                 return Ok(layers.over(hyper_client(http(timeout))));
@@ -157,7 +167,7 @@ impl ClientBuilder {
                 "is 0, which lets nothing through; give at least 1",
             ));
         }
-        if self.timeout.is_zero() {
+        if self.timeout.is_zero() || self.connect_timeout == Some(Duration::ZERO) {
             return Err(InvalidInput::malformed(
                 "timeout",
                 "is 0, which fails every attempt; give some seconds",

@@ -17,6 +17,7 @@ use tower::Service;
 use tower_pace::{Attempt, was_sent};
 
 use super::stats::Counters;
+use super::trace;
 use super::trail::{Departure, Trail};
 use crate::response::is_of_the_api;
 use crate::v1::Success;
@@ -180,6 +181,8 @@ fn record(result: &Result<Response<Bytes>, BoxError>, trail: &Trail, counters: &
         }
         Err(error) => was_sent(error),
     };
+    let status = result.as_ref().map(|response| response.status().as_u16());
+    trace::attempt(status.ok(), may_have_arrived);
     if may_have_arrived {
         trail.mark_may_have_arrived();
     }

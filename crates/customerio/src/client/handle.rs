@@ -16,6 +16,7 @@ use super::exchange::{BoxError, NotOfTheApi};
 use super::ids::FreshIds;
 use super::mask::masked;
 use super::stack::{Layers, Stack};
+use super::trace::Trace;
 use super::trail::{Departure, Trail};
 use super::{BuildError, ClientBuilder, Error, Stats};
 use crate::v1::{self, Account};
@@ -130,11 +131,13 @@ impl Client {
 
     async fn carry(&self, mut delivery: Delivery, departure: Option<Departure>) -> Vec<Outcome> {
         while let Some(request) = delivery.request() {
+            let trace = Trace::start(request);
             let mut request = request.to_http(&self.0.endpoint);
             if let Some(departure) = &departure {
                 request.extensions_mut().insert(departure.clone());
             }
-            self.exchange(request, &mut delivery).await;
+            let response = trace.cover(self.exchange(request, &mut delivery)).await;
+            trace.end(response.as_ref());
         }
         delivery.into_outcomes()
     }

@@ -1,10 +1,10 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tower_pace::{Quota, RateLimitLayer};
+use tower_pace::{Model, Quota, RateLimitLayer};
 
 /// Names what is limited apart from the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,9 +37,11 @@ pub enum Budget {
 /// assert!(first.is_ok() && second.is_ok());
 /// ```
 #[derive(Clone)]
-pub struct Limits {
+pub struct Limits(Arc<Mutex<Shared>>);
+
+struct Shared {
     quotas: Quotas,
-    used: Arc<Mutex<HashMap<(Budget, String), RateLimitLayer>>>,
+    used: HashMap<(Budget, String), RateLimitLayer>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,15 +58,12 @@ impl Limits {
     /// It is not strictly enforced; above it data may be dropped behind a 200.
     pub const DOCUMENTED_INGRESS: Quota = Quota::per_second(1_000);
 
-    /// The documented rate of the App API.
-    pub const DOCUMENTED_APP: Quota = Quota::per_second(10);
-
     /// Returns the documented limits: 1,000 requests a second to the Track API, 10 a second to the App API, and one
     /// trigger in 10 seconds.
     #[must_use]
     pub fn documented() -> Self {
         Self::of(Quotas {
-            app: Self::DOCUMENTED_APP,
+            app: quota(10, Duration::from_secs(1)),
             ingress: Self::DOCUMENTED_INGRESS,
             trigger: quota(1, Duration::from_secs(10)),
         })
@@ -77,37 +76,28 @@ impl Limits {
     }
 
     fn of(quotas: Quotas) -> Self {
-        Self {
+        Self(Arc::new(Mutex::new(Shared {
             quotas,
-            used: Arc::default(),
-        }
+            used: HashMap::new(),
+        })))
     }
 
     /// Sets how many requests may go to the Track API. What was used of the former limits is forgotten.
     #[must_use]
     pub fn ingress(self, quota: Quota) -> Self {
-        Self::of(Quotas {
-            ingress: quota,
-            ..self.quotas
-        })
+        Self::of(self.quotas().with(Budget::Ingress, quota))
     }
 
     /// Sets how many requests may go to the App API. What was used of the former limits is forgotten.
     #[must_use]
     pub fn app(self, quota: Quota) -> Self {
-        Self::of(Quotas {
-            app: quota,
-            ..self.quotas
-        })
+        Self::of(self.quotas().with(Budget::App, quota))
     }
 
     /// Sets how many broadcasts may be triggered. What was used of the former limits is forgotten.
     #[must_use]
     pub fn trigger(self, quota: Quota) -> Self {
-        Self::of(Quotas {
-            trigger: quota,
-            ..self.quotas
-        })
+        Self::of(self.quotas().with(Budget::Trigger, quota))
     }
 
     /// Returns one of `processes` equal parts of each limit, for as many processes that send as one workspace.
@@ -120,7 +110,7 @@ impl Limits {
             app,
             ingress,
             trigger,
-        } = self.quotas;
+        } = self.quotas();
         Self::of(Quotas {
             app: part(app, processes),
             ingress: part(ingress, processes),
@@ -131,11 +121,34 @@ impl Limits {
     /// Returns one of the limits.
     #[must_use]
     pub fn quota(&self, budget: Budget) -> Quota {
-        match budget {
-            Budget::App => self.quotas.app,
-            Budget::Ingress => self.quotas.ingress,
-            Budget::Trigger => self.quotas.trigger,
+        self.quotas().of(budget)
+    }
+
+    /// Changes one of the limits for all who share it, from now on. What has left counts for the new limit.
+    pub fn set(&self, budget: Budget, quota: Quota) {
+        let mut shared = self.shared();
+        shared.quotas = shared.quotas.with(budget, quota);
+        for layer in shared.layers(budget) {
+            layer.handle().set_quota(quota);
         }
+    }
+
+    /// Takes what the API said of one of its limits, which holds where it is slower than the one that was set.
+    ///
+    /// Limiters that are made later begin with the one that was set.
+    pub fn learn(&self, budget: Budget, quota: Quota) {
+        for layer in self.shared().layers(budget) {
+            layer.handle().learn(quota);
+        }
+    }
+
+    fn quotas(&self) -> Quotas {
+        self.shared().quotas
+    }
+
+    /// No step leaves the state half changed, so a panic elsewhere does not spoil it.
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the limiter of one budget for whomever `owner` names: the same one for the same name.
@@ -143,11 +156,36 @@ impl Limits {
     /// The client asks for its own. Put others over requests that you make yourself, such as to the App API.
     #[must_use]
     pub fn layer(&self, budget: Budget, owner: &str) -> RateLimitLayer {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let layer = used.entry((budget, owner.to_owned()));
-        layer
-            .or_insert_with(|| RateLimitLayer::new(self.quota(budget)))
-            .clone()
+        let mut shared = self.shared();
+        let quota = shared.quotas.of(budget);
+        let layer = shared.used.entry((budget, owner.to_owned()));
+        layer.or_insert_with(|| RateLimitLayer::new(quota)).clone()
+    }
+}
+
+impl Shared {
+    fn layers(&self, budget: Budget) -> impl Iterator<Item = &RateLimitLayer> {
+        let used = self.used.iter().filter(move |((of, _), _)| *of == budget);
+        used.map(|(_, layer)| layer)
+    }
+}
+
+impl Quotas {
+    const fn of(self, budget: Budget) -> Quota {
+        match budget {
+            Budget::App => self.app,
+            Budget::Ingress => self.ingress,
+            Budget::Trigger => self.trigger,
+        }
+    }
+
+    const fn with(mut self, budget: Budget, quota: Quota) -> Self {
+        match budget {
+            Budget::App => self.app = quota,
+            Budget::Ingress => self.ingress = quota,
+            Budget::Trigger => self.trigger = quota,
+        }
+        self
     }
 }
 
@@ -168,10 +206,19 @@ fn part(whole: Quota, processes: NonZeroU32) -> Quota {
 /// A year, over which nobody waits for a turn.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// Makes a quota. A spacing that must suit every algorithm would cost much of a small limit, so for one a sliding log
+/// is assumed, which refuses no more than the documentation says.
 fn quota(limit: u32, window: Duration) -> Quota {
-    Quota::new(limit, window)
-        .expect("the limit is not 0, and the window is that of another quota or longer")
+    let quota = Quota::new(limit, window).expect("the limit is not 0, and the window is in bounds");
+    if limit > SMALL {
+        return quota;
+    }
+    let logged = quota.model(Model::SlidingLog);
+    logged.expect("a sliding log contradicts no quota without a burst")
 }
+
+/// Up to which limit the server is taken for a sliding log.
+const SMALL: u32 = 10;
 
 impl Default for Limits {
     /// Returns the documented limits.
@@ -184,7 +231,7 @@ impl Default for Limits {
 impl fmt::Debug for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Limits")
-            .field("quotas", &self.quotas)
+            .field("quotas", &self.quotas())
             .finish_non_exhaustive()
     }
 }

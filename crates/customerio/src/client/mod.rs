@@ -28,6 +28,16 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Tracing
+//!
+//! With feature `tracing` the client tells a subscriber of your choice what it does. Names are kept like those of
+//! functions. No id, attribute, path, body or key is in them.
+//!
+//! | name | kind | level | fields |
+//! |---|---|---|---|
+//! | `customerio.request` | span, from the wait for a turn to the answer | debug | `method`, `route` (such as `/api/v1/customers/{id}`), `operations`, `status` of the last answer |
+//! | `customerio.attempt` | event in it | debug | `status`, if an answer came, `may_have_arrived` |
 
 mod builder;
 mod calls;
@@ -40,6 +50,11 @@ mod limits;
 mod mask;
 mod stack;
 mod stats;
+#[cfg(not(feature = "tracing"))]
+#[path = "no_trace.rs"]
+mod trace;
+#[cfg(feature = "tracing")]
+mod trace;
 mod trail;
 mod transport;
 
@@ -50,4 +65,6 @@ pub use error::{BuildError, Error};
 pub use handle::Client;
 pub use limits::{Budget, Limits};
 pub use stats::Stats;
-pub use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryPolicy, UnsafeQuota};
+pub use tower_pace::{
+    ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy, UnsafeQuota,
+};

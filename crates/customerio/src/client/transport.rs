@@ -25,23 +25,22 @@ where
 }
 
 /// Connects in the clear; the endpoint has checked that this goes to the loopback only.
-pub(super) fn http(attempt_timeout: Duration) -> HttpConnector {
+pub(super) fn http(connect_timeout: Duration) -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_keepalive(Some(TCP_KEEPALIVE));
-    // Shorter than the attempt, so that a host that cannot be reached is known as one that nothing was sent to.
-    connector.set_connect_timeout(Some(attempt_timeout / 2));
+    connector.set_connect_timeout(Some(connect_timeout));
     connector
 }
 
 /// Connects by TLS only, with the provider named instead of installed for the whole process.
-pub(super) fn https(attempt_timeout: Duration) -> io::Result<HttpsConnector<HttpConnector>> {
+pub(super) fn https(connect_timeout: Duration) -> io::Result<HttpsConnector<HttpConnector>> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let connector = HttpsConnectorBuilder::new()
         .with_provider_and_platform_verifier(provider)?
         .https_only()
         .enable_all_versions()
-        .wrap_connector(http(attempt_timeout));
+        .wrap_connector(http(connect_timeout));
     Ok(connector)
 }

@@ -5,6 +5,8 @@ use serde::Deserialize;
 use super::call::{Call, Success};
 use crate::{Region, Request};
 
+const REGION: &str = "/api/v1/accounts/region";
+
 /// Asks for the region of the account, and so whether the credentials are right.
 ///
 /// Either region's host answers. [`Account::from_response`] reads what it says.
@@ -12,7 +14,8 @@ use crate::{Region, Request};
 pub fn region() -> Request {
     let call = Call {
         method: Method::GET,
-        path: "/api/v1/accounts/region".to_owned(),
+        route: REGION,
+        path: REGION.to_owned(),
         body: None,
         may_replay: true,
         success: Success::Object,

@@ -9,6 +9,8 @@ use crate::{AnonymousEvent, Request};
 #[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) method: Method,
+    /// The path with names in the place of values, which may be logged.
+    pub(crate) route: &'static str,
     pub(crate) path: String,
     pub(crate) body: Option<Bytes>,
     pub(crate) may_replay: bool,
@@ -26,9 +28,10 @@ pub(crate) enum Success {
 }
 
 impl Call {
-    pub(super) fn post(path: String, body: Bytes) -> Self {
+    pub(super) fn post(route: &'static str, path: String, body: Bytes) -> Self {
         Self {
             method: Method::POST,
+            route,
             path,
             body: Some(body),
             may_replay: true,
@@ -36,16 +39,17 @@ impl Call {
         }
     }
 
-    pub(super) fn put(path: String, body: Bytes) -> Self {
+    pub(super) fn put(route: &'static str, path: String, body: Bytes) -> Self {
         Self {
             method: Method::PUT,
-            ..Self::post(path, body)
+            ..Self::post(route, path, body)
         }
     }
 
-    pub(super) fn delete(path: String) -> Self {
+    pub(super) fn delete(route: &'static str, path: String) -> Self {
         Self {
             method: Method::DELETE,
+            route,
             path,
             body: None,
             may_replay: true,
@@ -67,6 +71,7 @@ impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
             .field("method", &self.method)
+            .field("route", &self.route)
             .field("may_replay", &self.may_replay)
             .finish_non_exhaustive()
     }

@@ -6,12 +6,15 @@ use crate::operation::{check_delivery_id, to_bytes};
 use crate::person::{check_segment, encode};
 use crate::{InvalidInput, Metric, PushEvent, Request, Timestamp};
 
+const METRICS: &str = "/api/v1/metrics";
+const PUSH_EVENTS: &str = "/api/v1/push/events";
+
 /// Reports what became of a delivery. It is not replayed after an ambiguous failure: whether a repetition counts twice
 /// is not documented.
 #[must_use]
 pub fn metric(metric: &Metric) -> Request {
     let body = to_bytes(metric);
-    Call::post("/api/v1/metrics".to_owned(), body)
+    Call::post(METRICS, METRICS.to_owned(), body)
         .repeats()
         .into()
 }
@@ -35,7 +38,7 @@ pub fn push_event(
         device_id: device_token,
         timestamp: moment,
     };
-    let call = Call::post("/api/v1/push/events".to_owned(), to_bytes(&body));
+    let call = Call::post(PUSH_EVENTS, PUSH_EVENTS.to_owned(), to_bytes(&body));
     Ok(call.repeats().into())
 }
 
@@ -72,7 +75,11 @@ fn subscription(delivery_id: &str, unsubscribe: bool) -> Result<Request, Invalid
     let path = format!("/unsubscribe/{}", encode(delivery_id));
     let call = Call {
         success: Success::ObjectOrNothing,
-        ..Call::post(path, to_bytes(&Subscription { unsubscribe }))
+        ..Call::post(
+            "/unsubscribe/{delivery_id}",
+            path,
+            to_bytes(&Subscription { unsubscribe }),
+        )
     };
     Ok(call.into())
 }

@@ -100,7 +100,7 @@ pub fn submit_form(form_id: &str, form: &Form) -> Result<Request, InvalidInput> 
     let path = format!("/api/v1/forms/{}/submit", encode(form_id));
     let call = Call {
         success: Success::ObjectOrNothing,
-        ..Call::post(path, to_bytes(form))
+        ..Call::post("/api/v1/forms/{form_id}/submit", path, to_bytes(form))
     };
     Ok(call.repeats().into())
 }

@@ -9,6 +9,10 @@ use crate::operation::to_bytes;
 use crate::person::{check_segment, encode};
 use crate::{AnonymousEvent, Attributes, Device, Event, Identify, InvalidInput, Person, Request};
 
+pub(super) const PERSON: &str = "/api/v1/customers/{id}";
+const EVENTS: &str = "/api/v1/events";
+const MERGE: &str = "/api/v1/merge_customers";
+
 /// The body of a request that says all by its path.
 const NOTHING: Bytes = Bytes::from_static(b"{}");
 
@@ -19,7 +23,7 @@ const NOTHING: Bytes = Bytes::from_static(b"{}");
 /// The id has the shape of another kind, there are more than 300 attributes, or a value takes more than 1,000 bytes.
 pub fn identify(person: &Person, attributes: &Attributes) -> Result<Request, InvalidInput> {
     attributes.check_person()?;
-    Ok(Call::put(path(person, "")?, to_bytes(attributes)).into())
+    Ok(Call::put(PERSON, path(person, "")?, to_bytes(attributes)).into())
 }
 
 /// Creates or updates a person as `identify` says. Version 1 carries the moment as the attribute `_timestamp`.
@@ -37,7 +41,7 @@ pub fn identify_with(identify: &Identify) -> Result<Request, InvalidInput> {
         let added = Relationships::added(&identify.relationships);
         body.set("cio_relationships".to_owned(), added.to_value());
     }
-    Ok(Call::put(path(&identify.person, "")?, to_bytes(&body)).into())
+    Ok(Call::put(PERSON, path(&identify.person, "")?, to_bytes(&body)).into())
 }
 
 /// Reports what a person did, or which page or screen they saw. Without an id the event is not replayed after an
@@ -49,7 +53,11 @@ pub fn identify_with(identify: &Identify) -> Result<Request, InvalidInput> {
 pub fn event(person: &Person, event: &Event) -> Result<Request, InvalidInput> {
     event.check_v1()?;
     let body = to_bytes(&EventBody::new(event, None));
-    let call = Call::post(path(person, "/events")?, body);
+    let call = Call::post(
+        "/api/v1/customers/{id}/events",
+        path(person, "/events")?,
+        body,
+    );
     Ok(replayed_by_id(call, event))
 }
 
@@ -61,7 +69,7 @@ pub fn anonymous_event(event: &AnonymousEvent) -> Request {
         event,
     } = event;
     let body = to_bytes(&EventBody::new(event, anonymous_id.as_deref()));
-    replayed_by_id(Call::post("/api/v1/events".to_owned(), body), event)
+    replayed_by_id(Call::post(EVENTS, EVENTS.to_owned(), body), event)
 }
 
 fn replayed_by_id(call: Call, event: &Event) -> Request {
@@ -77,7 +85,12 @@ fn replayed_by_id(call: Call, event: &Event) -> Request {
 ///
 /// The id has the shape of another kind.
 pub fn suppress(person: &Person) -> Result<Request, InvalidInput> {
-    Ok(Call::post(path(person, "/suppress")?, NOTHING).into())
+    Ok(Call::post(
+        "/api/v1/customers/{id}/suppress",
+        path(person, "/suppress")?,
+        NOTHING,
+    )
+    .into())
 }
 
 /// Lifts the block of a person's identifiers. What was deleted does not come back.
@@ -86,7 +99,12 @@ pub fn suppress(person: &Person) -> Result<Request, InvalidInput> {
 ///
 /// The id has the shape of another kind.
 pub fn unsuppress(person: &Person) -> Result<Request, InvalidInput> {
-    Ok(Call::post(path(person, "/unsuppress")?, NOTHING).into())
+    Ok(Call::post(
+        "/api/v1/customers/{id}/unsuppress",
+        path(person, "/unsuppress")?,
+        NOTHING,
+    )
+    .into())
 }
 
 /// Deletes a person. A later operation about them may create them again.
@@ -95,7 +113,7 @@ pub fn unsuppress(person: &Person) -> Result<Request, InvalidInput> {
 ///
 /// The id has the shape of another kind.
 pub fn delete(person: &Person) -> Result<Request, InvalidInput> {
-    Ok(Call::delete(path(person, "")?).into())
+    Ok(Call::delete(PERSON, path(person, "")?).into())
 }
 
 /// Adds a device to a person or updates it.
@@ -107,7 +125,12 @@ pub fn add_device(person: &Person, device: &Device) -> Result<Request, InvalidIn
     let body = DevicePut {
         device: device.named_id(),
     };
-    Ok(Call::put(path(person, "/devices")?, to_bytes(&body)).into())
+    Ok(Call::put(
+        "/api/v1/customers/{id}/devices",
+        path(person, "/devices")?,
+        to_bytes(&body),
+    )
+    .into())
 }
 
 #[derive(Serialize)]
@@ -124,7 +147,11 @@ pub fn delete_device(person: &Person, token: &str) -> Result<Request, InvalidInp
     check_token(token)?;
     check_segment("device token", token)?;
     let device = format!("/devices/{}", encode(token));
-    Ok(Call::delete(path(person, &device)?).into())
+    Ok(Call::delete(
+        "/api/v1/customers/{id}/devices/{device_id}",
+        path(person, &device)?,
+    )
+    .into())
 }
 
 /// Makes one person of two, which cannot be undone; see [`Operation::merge`](crate::Operation::merge).
@@ -135,7 +162,7 @@ pub fn delete_device(person: &Person, token: &str) -> Result<Request, InvalidInp
 pub fn merge(primary: &Person, secondary: &Person) -> Result<Request, InvalidInput> {
     primary.check_merge(secondary)?;
     let body = to_bytes(&Merge { primary, secondary });
-    let call = Call::post("/api/v1/merge_customers".to_owned(), body);
+    let call = Call::post(MERGE, MERGE.to_owned(), body);
     Ok(call.repeats().into())
 }
 

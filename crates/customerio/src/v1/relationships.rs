@@ -2,7 +2,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Call;
-use super::people::path;
+use super::people::{PERSON, path};
 use crate::error::check_some;
 use crate::operation::to_bytes;
 use crate::{InvalidInput, Object, Person, Relationship, Request};
@@ -69,5 +69,5 @@ fn put(
             relationships,
         },
     };
-    Ok(Call::put(path(person, "")?, to_bytes(&body)).into())
+    Ok(Call::put(PERSON, path(person, "")?, to_bytes(&body)).into())
 }

@@ -23,7 +23,11 @@ const MAX_PEOPLE: usize = 1_000;
 /// There are no people or more than 1,000, they are not all named by the same kind of identifier, or they are named by
 /// phone numbers.
 pub fn add_to_segment(segment: u64, people: &[Person]) -> Result<Request, InvalidInput> {
-    change(segment, "add_customers", people)
+    change(
+        "/api/v1/segments/{segment_id}/add_customers",
+        segment,
+        people,
+    )
 }
 
 /// Removes people from a manual segment.
@@ -32,7 +36,11 @@ pub fn add_to_segment(segment: u64, people: &[Person]) -> Result<Request, Invali
 ///
 /// As for [`add_to_segment`].
 pub fn remove_from_segment(segment: u64, people: &[Person]) -> Result<Request, InvalidInput> {
-    change(segment, "remove_customers", people)
+    change(
+        "/api/v1/segments/{segment_id}/remove_customers",
+        segment,
+        people,
+    )
 }
 
 #[derive(Serialize)]
@@ -40,11 +48,12 @@ struct Ids<'a> {
     ids: Vec<&'a str>,
 }
 
-fn change(segment: u64, action: &str, people: &[Person]) -> Result<Request, InvalidInput> {
+fn change(route: &'static str, segment: u64, people: &[Person]) -> Result<Request, InvalidInput> {
     let kind = common_kind(people)?;
-    let path = format!("/api/v1/segments/{segment}/{action}?id_type={kind}");
+    let path = route.replace("{segment_id}", &segment.to_string());
+    let path = format!("{path}?id_type={kind}");
     let ids = people.iter().map(Person::bare).collect();
-    Ok(Call::post(path, to_bytes(&Ids { ids })).into())
+    Ok(Call::post(route, path, to_bytes(&Ids { ids })).into())
 }
 
 /// Returns the one kind of identifier that the request can say.

@@ -5,9 +5,12 @@ mod client;
 mod delivery;
 #[cfg(feature = "client")]
 mod departure;
+mod fuzzed;
 mod golden;
 mod golden_v1;
 mod golden_v2;
+#[cfg(feature = "client")]
+mod hostile;
 #[cfg(feature = "client")]
 mod hyper_pipe;
 #[cfg(feature = "client")]
@@ -23,5 +26,7 @@ mod simulated;
 mod support;
 #[cfg(feature = "testing")]
 mod testing;
+#[cfg(feature = "tracing")]
+mod traced;
 mod traps;
 mod validation;

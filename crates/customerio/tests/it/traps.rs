@@ -414,6 +414,30 @@ mod with_a_client {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn limits_change_while_clients_run() {
+        let limits = Limits::documented().ingress(Quota::per_second(10));
+        let script = Script::new([]);
+        let client = builder()
+            .limits(limits.clone())
+            .build_with(script.clone())
+            .unwrap();
+        let took = async |count: usize| {
+            let first = script.seen().len();
+            for _ in 0..count {
+                client.submit(identify("1")).await.unwrap();
+            }
+            let seen = script.seen();
+            seen[seen.len() - 1].at - seen[first].at
+        };
+        let second = Duration::from_secs(1);
+        assert!(took(41).await >= 4 * second);
+        limits.set(Budget::Ingress, Quota::per_second(100));
+        assert!(took(101).await < 2 * second);
+        limits.learn(Budget::Ingress, Quota::per_second(20));
+        assert!(took(101).await >= 4 * second);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn workspaces_of_one_limits_value_do_not_wait_for_each_other() {
         let limits = Limits::documented().ingress(Quota::per_second(1));
         let script = Script::new([]);

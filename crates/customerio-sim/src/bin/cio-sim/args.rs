@@ -1,10 +1,14 @@
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+use std::{fs, io};
 
 use clap::{Parser, ValueEnum};
 use customerio_sim::{
-    Chance, Dedupe, Limit, Model, Outage, Simulator, Stall, Weather, parse_duration,
+    Builder, Chance, Dedupe, Limit, Model, Outage, Simulator, Stall, Weather, from_toml,
+    parse_duration,
 };
 
 /// A Customer.io on your laptop: it keeps books, enforces a rate limit and misbehaves on request.
@@ -17,6 +21,12 @@ pub(crate) struct Args {
     /// Address and port to listen on; port 0 takes any free one.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
     pub(crate) listen: SocketAddr,
+
+    /// Takes limit, weather, script and seed from a file in TOML instead of from flags.
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "limit", "latency", "jitter", "stall", "reset", "error", "gateway_502", "outage", "seed", "dedupe",
+    ])]
+    scenario: Option<PathBuf>,
 
     /// Refuses what exceeds this many requests in any such window.
     #[arg(long, value_name = "N/WINDOW")]
@@ -84,20 +94,27 @@ enum ModelName {
 }
 
 impl Args {
-    /// The simulator that the flags describe, dating its answers from `epoch` on.
-    pub(crate) fn simulator(self, epoch: SystemTime) -> Simulator {
+    /// The simulator that the flags or the scenario describe, dating its answers from `epoch` on.
+    pub(crate) fn simulator(self, epoch: SystemTime) -> io::Result<Simulator> {
+        let builder = match &self.scenario {
+            Some(path) => scenario(path)?,
+            None => self.builder(),
+        };
+        Ok(builder.epoch(epoch).build())
+    }
+
+    fn builder(&self) -> Builder {
         let mut builder = Simulator::builder()
             .weather(self.weather())
             .seed(self.seed)
-            .dedupe(self.dedupe)
-            .epoch(epoch);
+            .dedupe(self.dedupe);
         if let Some(limit) = self.limit() {
             builder = builder.limit(limit);
         }
         if self.omit_retry_after {
             builder = builder.omit_retry_after();
         }
-        builder.build()
+        builder
     }
 
     fn limit(&self) -> Option<Limit> {
@@ -126,6 +143,13 @@ impl Args {
         }
         weather
     }
+}
+
+fn scenario(path: &Path) -> io::Result<Builder> {
+    let named = |error: &dyn Display| format!("{}: {error}", path.display());
+    let text =
+        fs::read_to_string(path).map_err(|error| io::Error::new(error.kind(), named(&error)))?;
+    from_toml(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, named(&error)))
 }
 
 impl ModelName {
@@ -200,6 +224,21 @@ mod tests {
                 .unwrap()
                 .weather(),
             expected
+        );
+    }
+
+    #[test]
+    fn a_scenario_stands_in_the_place_of_the_flags() {
+        let both = Args::try_parse_from(["cio-sim", "--scenario", "a.toml", "--seed", "7"]);
+        assert!(both.unwrap_err().to_string().contains("--scenario"));
+        let missing = Args::try_parse_from(["cio-sim", "--scenario", "no-such-file.toml"]);
+        let error = missing
+            .unwrap()
+            .simulator(SystemTime::UNIX_EPOCH)
+            .unwrap_err();
+        assert!(
+            error.to_string().starts_with("no-such-file.toml: "),
+            "{error}"
         );
     }
 

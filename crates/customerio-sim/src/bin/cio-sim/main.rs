@@ -26,7 +26,7 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> io::Result<()> {
     let listen = args.listen;
-    let simulator = args.simulator(real_time());
+    let simulator = args.simulator(real_time())?;
     let server = Server::bind(listen, simulator.clone())
         .await
         .map_err(|error| {

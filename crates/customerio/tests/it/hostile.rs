@@ -1,0 +1,106 @@
+//! A peer at its worst: connections that break after the request was read, and answers without an end.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use customerio::client::Limits;
+use customerio::{Channel, Client, Event, Metric, Operation, PushEvent, Request, v1};
+use customerio_sim::{Script, Simulator, Step, Weather, When};
+use http::Response;
+use http_body::{Body, Frame};
+use tower::service_fn;
+
+use crate::script::builder;
+use crate::support::{identify, person};
+
+/// What the server cannot tell from its repetition.
+fn unreplayable(number: u64) -> Request {
+    match number % 5 {
+        0 => Operation::merge(&person("1"), &person("2")).unwrap().into(),
+        1 => v1::merge(&person("1"), &person("2")).unwrap(),
+        2 => Operation::event(&person("1"), &Event::new("e").unwrap())
+            .unwrap()
+            .into(),
+        3 => Operation::delivery_event("d", PushEvent::Opened, "t")
+            .unwrap()
+            .into(),
+        _ => v1::metric(&Metric::new(Channel::Push, "opened", "d").unwrap()),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_replayed_is_sent_once_over_a_connection_that_resets() {
+    let limits = Limits::documented();
+    for seed in 0..1_000 {
+        let weather = Weather::calm()
+            .latency(Duration::from_millis(1))
+            .jitter(Duration::from_millis(20));
+        let when = if seed % 2 == 0 {
+            When::AfterEffect
+        } else {
+            When::BeforeEffect
+        };
+        let simulator = Simulator::builder()
+            .weather(weather)
+            .script(Script::new([Step::reset(when)]))
+            .seed(seed)
+            .build();
+        let client = builder().limits(limits.clone()).jitter_seed(seed);
+        let client = client.build_with(simulator.router()).unwrap();
+        let error = client.submit(unreplayable(seed)).await.unwrap_err();
+        assert!(error.may_have_been_applied(), "seed {seed}: {error:?}");
+        let books = simulator.books();
+        assert_eq!((books.requests, books.resets), (1, 1), "seed {seed}");
+    }
+}
+
+/// A gigabyte in pieces of 64 KiB, counted as they are read.
+struct Gigabyte(Arc<AtomicUsize>);
+
+const PIECE: &[u8] = &[b' '; 64 * 1024];
+
+impl Body for Gigabyte {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let read = self.0.fetch_add(PIECE.len(), Relaxed);
+        let piece = (read < 1 << 30).then(|| Ok(Frame::data(Bytes::from_static(PIECE))));
+        Poll::Ready(piece)
+    }
+}
+
+async fn read_of_a_gigabyte(status: u16) -> (usize, usize) {
+    let read = Arc::new(AtomicUsize::new(0));
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let (counted, tried) = (Arc::clone(&read), Arc::clone(&attempts));
+    let api = service_fn(move |_| {
+        tried.fetch_add(1, Relaxed);
+        let body = Gigabyte(Arc::clone(&counted));
+        let response = Response::builder().status(status).body(body).unwrap();
+        async { Ok::<_, Infallible>(response) }
+    });
+    let client: Client = builder().build_with(api).unwrap();
+    assert!(client.submit(identify("1")).await.is_err());
+    (read.load(Relaxed), attempts.load(Relaxed))
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_answer_of_a_gigabyte_a_mebibyte_is_read() {
+    for status in [200, 400, 503] {
+        let (read, attempts) = read_of_a_gigabyte(status).await;
+        let most = attempts * ((1 << 20) + 2 * PIECE.len());
+        assert!(
+            read <= most,
+            "{status}: {read} bytes in {attempts} attempts"
+        );
+    }
+}
