@@ -14,7 +14,9 @@ use tower::{Layer, Service, ServiceExt};
 use tower_pace::{Concurrency, ConcurrencyLayer, Quota, RateLimitLayer};
 use tower_test::mock;
 
-use crate::server::{Server, get, millis, now, status, status_with_retry_after};
+use crate::server::{
+    Server, get, millis, now, on_a_paused_runtime, status, status_with_retry_after,
+};
 
 const GRACE: Duration = Duration::from_millis(5);
 
@@ -221,13 +223,4 @@ async fn a_waker_that_panics_loses_no_permit() {
                 .is_ok()
         );
     }
-}
-
-fn on_a_paused_runtime(work: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap()
-        .block_on(work);
 }

@@ -110,3 +110,13 @@ pub(crate) fn post() -> Request<String> {
 pub(crate) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
+
+/// A runtime whose time is virtual, and gone when the work is done.
+pub(crate) fn on_a_paused_runtime(work: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(work);
+}

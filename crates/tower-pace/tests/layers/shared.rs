@@ -6,7 +6,7 @@ use std::time::Duration;
 use tower::{Layer, ServiceExt};
 use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer};
 
-use crate::server::{Server, get, now};
+use crate::server::{Server, get, now, on_a_paused_runtime};
 
 static RATE: LazyLock<RateLimitLayer> =
     LazyLock::new(|| RateLimitLayer::new(Quota::per_second(500)));
@@ -26,15 +26,6 @@ async fn use_it(requests: usize) {
     tokio::time::timeout(Duration::from_secs(20), finished)
         .await
         .unwrap();
-}
-
-fn on_a_paused_runtime(work: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap()
-        .block_on(work);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use tower_pace::{
     Concurrency, ConcurrencyLayer, Quota, RateLimit, RateLimitLayer, Retry, RetryLayer, RetryPolicy,
 };
 
-use crate::server::{Server, get, millis, now};
+use crate::server::{Server, get, millis, now, on_a_paused_runtime};
 
 const PERMITS: usize = 2;
 /// What the budget saves up.
@@ -83,15 +83,6 @@ async fn spend(dropped: usize, seed: u64) {
         call.await.unwrap();
     }
     assert_eq!(server.calls().len(), first + 2 * RETRIES);
-}
-
-fn on_a_paused_runtime(work: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap()
-        .block_on(work);
 }
 
 proptest! {
