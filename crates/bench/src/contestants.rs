@@ -7,7 +7,7 @@ use tower_pace::{Adaptive, ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, 
 
 use crate::inner::{Body, Inner};
 use crate::measure::Contestant;
-use crate::peers::{self, PERMITS, RATE, Retries};
+use crate::peers::{self, BudgetedRetries, PERMITS, RATE, Retries};
 
 /// As in each list here, the bare service comes first and ours second.
 pub(crate) fn concurrency() -> Vec<Contestant> {
@@ -41,15 +41,26 @@ pub(crate) fn rate() -> Vec<Contestant> {
     ]
 }
 
+/// tower's policy has no budget, nor has tower-resilience's.
 pub(crate) fn retry() -> Vec<Contestant> {
-    let ours = RetryLayer::new(RetryPolicy::default()).layer(Inner::new());
+    let ours = RetryLayer::new(RetryPolicy::default().without_budget()).layer(Inner::new());
     let tower = Retry::new(Retries::three(), Inner::new());
     let resilience = peers::resilience_retry().layer(Inner::new());
     vec![
         Contestant::new("bare", Inner::new()),
-        Contestant::new("tower-pace", ours),
-        Contestant::new("tower", tower),
+        Contestant::new("tower-pace, no budget", ours),
+        Contestant::new("tower, no budget", tower),
         Contestant::new("tower-resilience", resilience),
+    ]
+}
+
+pub(crate) fn budgeted_retry() -> Vec<Contestant> {
+    let ours = RetryLayer::new(RetryPolicy::default()).layer(Inner::new());
+    let tower = Retry::new(BudgetedRetries::three(), Inner::new());
+    vec![
+        Contestant::new("bare", Inner::new()),
+        Contestant::new("tower-pace, default budget", ours),
+        Contestant::new("tower, TpsBudget", tower),
     ]
 }
 

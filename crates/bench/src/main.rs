@@ -2,7 +2,10 @@
 //!
 //! Every comparison is made in one process, by interleaved runs of which the median counts, so that what else the machine
 //! does hits all alike. The figures of two runs of the program compare only by their ratios.
+//!
+//! The name of a table, or its beginning, prints that one alone. `connections` and `waiters` are printed only by name.
 
+mod connections;
 mod contestants;
 mod inner;
 mod measure;

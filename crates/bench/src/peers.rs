@@ -11,7 +11,9 @@ use http::{Request, Response};
 use leaky_bucket::RateLimiter as LeakyBucket;
 use tower::limit::rate::Rate;
 use tower::retry::Policy;
+use tower::retry::budget::{Budget, TpsBudget};
 use tower::{Service, ServiceExt, service_fn};
+use tower_pace::retry::Verdict;
 use tower_resilience_bulkhead::BulkheadLayer;
 use tower_resilience_ratelimiter::RateLimiterLayer;
 use tower_resilience_retry::RetryLayer;
@@ -22,32 +24,74 @@ use crate::inner::{Body, Inner};
 pub(crate) const RATE: u32 = 1_000_000_000;
 pub(crate) const PERMITS: usize = 32;
 
-/// tower's policy as ours is by default: up to three retries of what a server answers when it is not well.
+/// A policy for tower's retry: so many retries, at once, of the status codes that ours retries.
 #[derive(Clone)]
 pub(crate) struct Retries(u32);
 
 impl Retries {
+    pub(crate) fn up_to(retries: u32) -> Self {
+        Self(retries)
+    }
+
+    /// As many as ours has by default.
     pub(crate) fn three() -> Self {
-        Self(3)
+        Self::up_to(3)
     }
 }
 
-impl<E> Policy<Request<Body>, Response<Body>, E> for Retries {
+impl<C, E> Policy<Request<Body>, Response<C>, E> for Retries {
     type Future = Ready<()>;
 
     fn retry(
         &mut self,
         _: &mut Request<Body>,
-        result: &mut Result<Response<Body>, E>,
+        result: &mut Result<Response<C>, E>,
     ) -> Option<Ready<()>> {
         let failed = match result {
-            Ok(response) => response.status().is_server_error(),
+            Ok(response) => Verdict::of(response.status().as_u16()) != Verdict::Final,
             Err(_) => true,
         };
         (failed && self.0 > 0).then(|| {
             self.0 -= 1;
             ready(())
         })
+    }
+
+    fn clone_request(&mut self, request: &Request<Body>) -> Option<Request<Body>> {
+        Some(request.clone())
+    }
+}
+
+/// The same out of a budget as ours has by default: one retry out of ten requests of the last ten seconds, and three a
+/// second besides.
+#[derive(Clone)]
+pub(crate) struct BudgetedRetries {
+    retries: Retries,
+    budget: Arc<TpsBudget>,
+}
+
+impl BudgetedRetries {
+    pub(crate) fn three() -> Self {
+        Self {
+            retries: Retries::three(),
+            budget: Arc::new(TpsBudget::new(Duration::from_secs(10), 3, 0.1)),
+        }
+    }
+}
+
+impl<C, E> Policy<Request<Body>, Response<C>, E> for BudgetedRetries {
+    type Future = Ready<()>;
+
+    fn retry(
+        &mut self,
+        request: &mut Request<Body>,
+        result: &mut Result<Response<C>, E>,
+    ) -> Option<Ready<()>> {
+        let Some(pause) = self.retries.retry(request, result) else {
+            self.budget.deposit();
+            return None;
+        };
+        self.budget.withdraw().then_some(pause)
     }
 
     fn clone_request(&mut self, request: &Request<Body>) -> Option<Request<Body>> {

@@ -2,41 +2,51 @@ use std::io;
 
 use tokio::runtime::Builder;
 
-use crate::contestants::{concurrency, rate, retry, stack};
+use crate::connections;
+use crate::contestants::{budgeted_retry, concurrency, rate, retry, stack};
 use crate::measure::{Contestant, Cost, compare};
 use crate::waiters;
 
-/// A comparison, by the name that prints it alone.
+/// A comparison, by its name.
 type Table = (&'static str, fn() -> Vec<Contestant>);
 
-const TABLES: [Table; 4] = [
+const TABLES: [Table; 5] = [
     ("concurrency", concurrency),
     ("rate", rate),
     ("retry", retry),
+    ("retry with a budget", budgeted_retry),
     ("stack", stack),
 ];
 
 /// Takes two minutes, so it is printed only when it is named.
 const WAITERS: &str = "waiters";
+/// Counts and does not measure, so it is printed only when it is named.
+const CONNECTIONS: &str = "connections";
 
-/// Prints the table of that name, or all.
+/// Prints the tables whose names begin with `wanted`, or all.
 ///
 /// # Errors
 ///
-/// Fails if there is no table of that name, or no runtime to be had.
+/// Fails if there is no table of such a name, or no runtime or socket to be had.
 pub(crate) fn print(wanted: Option<&str>) -> io::Result<()> {
-    if wanted == Some(WAITERS) {
-        return waiters::print();
+    match wanted {
+        Some(WAITERS) => waiters::print(),
+        Some(CONNECTIONS) => connections::print(),
+        _ => print_measured(wanted.unwrap_or_default()),
     }
-    let is_wanted = |name| wanted.is_none_or(|wanted| wanted == name);
-    if !TABLES.iter().any(|(name, _)| is_wanted(*name)) {
+}
+
+fn print_measured(wanted: &str) -> io::Result<()> {
+    let is_wanted = |name: &str| name.starts_with(wanted);
+    if !TABLES.iter().any(|(name, _)| is_wanted(name)) {
         let names = TABLES.map(|(name, _)| name).join(", ");
-        let problem =
-            format!("there is no such table; name one of {names}, {WAITERS}, or none for all");
+        let problem = format!(
+            "there is no such table; name one of {names}, {WAITERS}, {CONNECTIONS}, or none for all that measure a call"
+        );
         return Err(io::Error::other(problem));
     }
     let runtime = Builder::new_current_thread().enable_time().build()?;
-    for (name, contestants) in TABLES.iter().filter(|(name, _)| is_wanted(*name)) {
+    for (name, contestants) in TABLES.iter().filter(|(name, _)| is_wanted(name)) {
         // Inside the runtime, since a buffer spawns its worker when it is made.
         let contestants = runtime.block_on(async { contestants() });
         print_table(name, &compare(&runtime, contestants));
@@ -46,11 +56,13 @@ pub(crate) fn print(wanted: Option<&str>) -> io::Result<()> {
 
 fn print_table(name: &str, costs: &[Cost]) {
     let [bare, ours, ..] = costs else { return };
-    println!("\n| {name}, ns a call | total | added | ours / it |\n|---|--:|--:|--:|");
-    println!("| {} | {:.0} | | |", bare.name, bare.nanos);
+    println!("\n| {name}, ns a call | total | added | ours / it, total | ours / it, added |");
+    println!("|---|--:|--:|--:|--:|");
+    println!("| {} | {:.0} | | | |", bare.name, bare.nanos);
     for Cost { name, nanos } in &costs[1..] {
         let added = nanos - bare.nanos;
-        let ratio = (ours.nanos - bare.nanos) / added;
-        println!("| {name} | {nanos:.0} | {added:.0} | {ratio:.2} |");
+        let of_total = ours.nanos / nanos;
+        let of_added = (ours.nanos - bare.nanos) / added;
+        println!("| {name} | {nanos:.0} | {added:.0} | {of_total:.2} | {of_added:.2} |");
     }
 }
