@@ -17,7 +17,7 @@ mod support;
 use world::{Scene, World};
 
 /// How many worlds are visited, unless `SEEDS` says otherwise.
-const SEEDS: u64 = 50;
+const SEEDS: u64 = 200;
 
 fn seeds() -> Vec<u64> {
     let number = |name| {

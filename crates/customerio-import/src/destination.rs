@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::{Context, Result};
-use customerio::client::{Client, Limits};
+use customerio::client::{Client, Limits, RetryPolicy};
 use customerio::{Credentials, Endpoint, Region};
 use customerio_sim::Server;
 use sha2::{Digest, Sha256};
@@ -134,6 +134,8 @@ fn client(base_url: &str, credentials: Credentials, pace: &Pace) -> Result<Clien
         .credentials(credentials)
         .base_url(base_url)
         .limits(Limits::documented().ingress(pace.limit))
+        // A request carries hundreds of records: what the server has trouble with is worth all its attempts.
+        .retry(RetryPolicy::default().without_budget())
         .concurrency(pace.concurrency)
         .build()?;
     Ok(client)

@@ -17,6 +17,7 @@ mod account;
 mod call;
 mod deliveries;
 mod form;
+mod path;
 mod people;
 mod relationships;
 mod segments;

@@ -2,6 +2,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::Call;
+use super::path::{PERSON, path};
 use super::relationships::Relationships;
 use crate::device::{DeviceBody, check_token};
 use crate::event::EventBody;
@@ -9,7 +10,6 @@ use crate::operation::to_bytes;
 use crate::person::{check_segment, encode};
 use crate::{AnonymousEvent, Attributes, Device, Event, Identify, InvalidInput, Person, Request};
 
-pub(super) const PERSON: &str = "/api/v1/customers/{id}";
 const EVENTS: &str = "/api/v1/events";
 const MERGE: &str = "/api/v1/merge_customers";
 
@@ -170,12 +170,4 @@ pub fn merge(primary: &Person, secondary: &Person) -> Result<Request, InvalidInp
 struct Merge<'a> {
     primary: &'a Person,
     secondary: &'a Person,
-}
-
-/// Returns the path of something about a person.
-pub(super) fn path(person: &Person, rest: &str) -> Result<String, InvalidInput> {
-    Ok(format!(
-        "/api/v1/customers/{}{rest}",
-        person.path_segment()?
-    ))
 }

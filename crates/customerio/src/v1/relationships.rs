@@ -2,7 +2,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Call;
-use super::people::{PERSON, path};
+use super::path::{PERSON, path};
 use crate::error::check_some;
 use crate::operation::to_bytes;
 use crate::{InvalidInput, Object, Person, Relationship, Request};

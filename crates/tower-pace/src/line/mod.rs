@@ -11,13 +11,15 @@ mod patience;
 mod queue;
 mod refused;
 mod state;
+mod turn;
 mod waited;
 mod waiter;
 
 pub use patience::{Bounds, Patience, Unbounded};
-pub(crate) use queue::{Queue, Wake};
+pub(crate) use queue::Queue;
 pub use refused::{Bounded, Refused};
 pub(crate) use state::Resource;
+pub(crate) use turn::Wake;
 pub(crate) use waited::Cause;
 pub use waited::Waited;
 pub(crate) use waiter::Waiter;

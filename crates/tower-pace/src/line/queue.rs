@@ -7,43 +7,11 @@ use tokio::time::Instant;
 
 use super::Patience;
 use super::state::{Resource, State};
-use super::waited::Cause;
+use super::turn::{Caller, Standing, Turn, Wake};
 
 /// The state that everyone who waits for one resource shares.
 pub(crate) struct Queue<R> {
     state: Mutex<State<R>>,
-}
-
-/// A place in the line, and since when its holder waits for it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Standing {
-    pub(super) ticket: Ticket,
-    pub(super) since: Moment,
-}
-
-/// Who asks: from which lane, for how much, and for how long.
-#[derive(Clone, Debug)]
-pub(super) struct Caller<D, W> {
-    pub(super) lane: Lane,
-    pub(super) demand: D,
-    pub(super) patience: W,
-}
-
-/// What a waiter is told when it asks for its turn.
-pub(super) enum Turn {
-    /// It is due and next: whoever claims first has it.
-    Come(Moment),
-    /// It stands in the line.
-    Wait(Wait),
-}
-
-/// How one stands in the line.
-pub(super) struct Wait {
-    pub(super) standing: Standing,
-    pub(super) cause: Cause,
-    pub(super) now: Moment,
-    /// When it should look again.
-    pub(super) until: Instant,
 }
 
 impl<R: Resource> Queue<R> {
@@ -153,15 +121,6 @@ impl<R: Resource> Queue<R> {
     fn lock(&self) -> MutexGuard<'_, State<R>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whom a change of the resource concerns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wake {
-    /// Whoever is next, if it was told to wait for an answer.
-    IfAwaited,
-    /// Whoever is next.
-    Always,
 }
 
 /// Wakers run foreign code, when they wake and when they are dropped, so the lock must not be held.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Patience;
 use super::patience::Outlook;
-use super::queue::{Caller, Standing, Wait, Wake};
+use super::turn::{Caller, Standing, Wait, Wake};
 use super::waited::Cause;
 use crate::clock::{Clock, LONGEST_TIMER, Reading};
 

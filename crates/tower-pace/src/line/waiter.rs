@@ -8,8 +8,9 @@ use pacing::Lane;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::queue::{Caller, Queue, Standing, Turn};
+use super::queue::Queue;
 use super::state::Resource;
+use super::turn::{Caller, Standing, Turn};
 use super::waited::Ledger;
 use super::{Patience, Waited};
 
