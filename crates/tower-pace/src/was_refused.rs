@@ -40,3 +40,52 @@ fn is_of_a_client(typed: &dyn Any, boxed: Option<&BoxError>) -> bool {
 fn is_of_a_client(_: &dyn Any, _: Option<&BoxError>) -> bool {
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::Refused;
+
+    #[track_caller]
+    fn check<E: 'static>(error: &E, expected: bool) {
+        assert_eq!(was_refused(error), expected);
+    }
+
+    fn boxed(error: impl Error + Send + Sync + 'static) -> BoxError {
+        Box::new(error)
+    }
+
+    fn refused<E>() -> Bounded<E> {
+        Bounded::refused(Refused::too_heavy())
+    }
+
+    #[test]
+    fn a_refusal_is_one_typed_or_boxed() {
+        check(&refused::<BoxError>(), true);
+        check(&refused::<Infallible>(), true);
+        check(&boxed(refused::<Infallible>()), true);
+        check(&refused::<io::Error>(), true);
+        check(&boxed(refused::<io::Error>()), true);
+    }
+
+    #[test]
+    fn what_failed_behind_the_limit_was_not_refused() {
+        let reset = || io::Error::other("reset");
+        check(&reset(), false);
+        check(&boxed(reset()), false);
+        check(&Bounded::failed(reset()), false);
+        check(&boxed(Bounded::failed(reset())), false);
+        check(&Bounded::failed(boxed(reset())), false);
+    }
+
+    #[cfg(feature = "hyper")]
+    #[test]
+    fn the_refusals_before_a_client_of_hyper_are_known() {
+        use hyper_util::client::legacy::Error as ClientError;
+
+        check(&refused::<ClientError>(), true);
+        check(&boxed(refused::<ClientError>()), true);
+        check(&refused::<hyper::Error>(), true);
+        check(&boxed(refused::<hyper::Error>()), true);
+    }
+}

@@ -16,13 +16,13 @@ enum Kind<E> {
 }
 
 impl<E> TimedOut<E> {
-    pub(super) fn elapsed() -> Self {
+    pub(crate) fn elapsed() -> Self {
         Self {
             kind: Kind::Elapsed,
         }
     }
 
-    pub(super) fn inner(error: E) -> Self {
+    pub(crate) fn inner(error: E) -> Self {
         Self {
             kind: Kind::Inner(error),
         }

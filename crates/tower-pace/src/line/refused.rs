@@ -16,13 +16,13 @@ enum Kind<E> {
 }
 
 impl<E> Bounded<E> {
-    pub(super) fn refused(refusal: Refused) -> Self {
+    pub(crate) fn refused(refusal: Refused) -> Self {
         Self {
             kind: Kind::Refused(refusal),
         }
     }
 
-    pub(super) fn failed(error: E) -> Self {
+    pub(crate) fn failed(error: E) -> Self {
         Self {
             kind: Kind::Failed(error),
         }
@@ -95,7 +95,7 @@ impl Refused {
         }
     }
 
-    pub(super) fn too_heavy() -> Self {
+    pub(crate) fn too_heavy() -> Self {
         Self {
             cause: Cause::TooHeavy,
             waited: Duration::ZERO,

@@ -79,6 +79,8 @@ pub(super) fn write_retry_count(headers: &mut HeaderMap, attempt: Attempt) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Bounded;
+    use crate::line::Refused;
 
     fn post(fields: &[(&'static str, &'static str)]) -> Request<()> {
         let mut request = Request::post("/").body(()).unwrap();
@@ -135,6 +137,13 @@ mod tests {
             FAILED,
         );
         check(&post(&[]), 503, &[("x-should-retry", "true")], None);
+        check(
+            &marked(post(&[])),
+            404,
+            &[("x-should-retry", "true")],
+            FAILED,
+        );
+        check(&marked(post(&[])), 200, &[("x-should-retry", "true")], None);
     }
 
     #[test]
@@ -145,6 +154,26 @@ mod tests {
         let result: Result<_, std::io::Error> = Ok(Response::new(()));
         assert_eq!(failure(&Request::new(()), &result, &strict), None);
         assert_eq!(failure(&marked(post(&[])), &result, &strict), FAILED);
+        let ended = Response::builder()
+            .header("x-should-retry", "false")
+            .body(());
+        let result: Result<_, std::io::Error> = Ok(ended.unwrap());
+        assert_eq!(failure(&marked(post(&[])), &result, &strict), None);
+    }
+
+    #[test]
+    fn an_error_is_tried_again_if_it_is_safe_and_no_refusal() {
+        fn check<E: 'static>(request: &Request<()>, error: E, expected: Option<Failure>) {
+            let result: Result<Response<()>, _> = Err(error);
+            assert_eq!(failure(request, &result, &RetryPolicy::default()), expected);
+        }
+        let reset = || std::io::Error::other("reset");
+        let refused = Bounded::<std::io::Error>::refused(Refused::too_heavy());
+        check(&post(&[]), reset(), None);
+        check(&marked(post(&[])), reset(), FAILED);
+        check(&Request::new(()), reset(), FAILED);
+        check(&marked(post(&[])), Bounded::failed(reset()), FAILED);
+        check(&marked(post(&[])), refused, None);
     }
 
     #[test]
