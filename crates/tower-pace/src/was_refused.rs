@@ -3,7 +3,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::io;
 
-use crate::Bounded;
+use crate::{Bounded, TimedOut};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -11,7 +11,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// how long it would take.
 ///
 /// The errors that a bounded limit may wrap have to be named, as in [`was_sent`](crate::was_sent): without the feature
-/// `hyper` they are `Infallible`, `io::Error` and a box.
+/// `hyper` they are `Infallible`, `io::Error` and a box. One deadline, or a second bound, around or within is looked through.
 pub(crate) fn was_refused<E: 'static>(error: &E) -> bool {
     let typed: &dyn Any = error;
     let boxed = typed.downcast_ref::<BoxError>();
@@ -21,9 +21,20 @@ pub(crate) fn was_refused<E: 'static>(error: &E) -> bool {
         || is_of_a_client(typed, boxed)
 }
 
+/// Whether it is a refusal before a service that fails with `E`, of which a deadline or a second bound may be a part.
 fn is_one<E: Error + 'static>(typed: &dyn Any, boxed: Option<&BoxError>) -> bool {
+    let late: Option<&TimedOut<Bounded<E>>> = find(typed, boxed);
+    let twice: Option<&Bounded<Bounded<E>>> = find(typed, boxed);
+    is_refusal::<E>(find(typed, boxed))
+        || is_refusal::<TimedOut<E>>(find(typed, boxed))
+        || is_refusal(late.and_then(TimedOut::get_ref))
+        || is_refusal(twice)
+        || is_refusal(twice.and_then(Bounded::get_ref))
+}
+
+fn find<'a, T: Error + 'static>(typed: &'a dyn Any, boxed: Option<&'a BoxError>) -> Option<&'a T> {
     let unboxed = boxed.and_then(|error| error.downcast_ref());
-    is_refusal::<E>(typed.downcast_ref().or(unboxed))
+    typed.downcast_ref().or(unboxed)
 }
 
 fn is_refusal<E>(error: Option<&Bounded<E>>) -> bool {
@@ -66,6 +77,18 @@ mod tests {
         check(&boxed(refused::<Infallible>()), true);
         check(&refused::<io::Error>(), true);
         check(&boxed(refused::<io::Error>()), true);
+    }
+
+    #[test]
+    fn a_deadline_or_a_second_bound_hides_no_refusal() {
+        check(&refused::<TimedOut<Infallible>>(), true);
+        check(&boxed(refused::<TimedOut<io::Error>>()), true);
+        check(&TimedOut::inner(refused::<io::Error>()), true);
+        check(&boxed(TimedOut::inner(refused::<Infallible>())), true);
+        check(&refused::<Bounded<io::Error>>(), true);
+        check(&Bounded::failed(refused::<Infallible>()), true);
+        check(&TimedOut::<Bounded<io::Error>>::elapsed(), false);
+        check(&Bounded::failed(TimedOut::<io::Error>::elapsed()), false);
     }
 
     #[test]

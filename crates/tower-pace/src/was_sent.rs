@@ -9,6 +9,8 @@ use crate::never_left::never_left;
 /// and hyper's cancellation of a request that was queued and never written, as it is or in hyper-util's error. A message
 /// that broke off, a reset and a timeout prove nothing. A [`TimedOut`](crate::TimedOut) around one of these is looked through.
 ///
+/// It speaks of one attempt: ask it inside of whatever sends again or follows redirects, not outside.
+///
 /// ```
 /// let error = std::io::Error::other("reset");
 /// assert!(tower_pace::was_sent(&error));

@@ -110,8 +110,12 @@ impl Account {
         if age < LIFETIME {
             return;
         }
-        let kept = if age < LIFETIME * 2 { self.fresh } else { 0 };
-        (self.old, self.fresh, self.since) = (kept, 0, now);
+        // The next ten seconds began when the last ones ended, whenever anybody came to notice.
+        let (kept, since) = match age < LIFETIME * 2 {
+            true => (self.fresh, self.since + LIFETIME),
+            false => (0, now),
+        };
+        (self.old, self.fresh, self.since) = (kept, 0, since);
     }
 
     fn withdraw_deposits(&mut self) -> bool {
@@ -192,6 +196,14 @@ mod tests {
                 "{share}"
             );
         }
+    }
+
+    #[test]
+    fn what_comes_in_between_makes_no_deposit_last_longer() {
+        let mut account = Account::new(Budget::new(1, 1));
+        account.deposit(1_000, at(0));
+        account.deposit(1, at(19_999));
+        assert_eq!(withdrawals(&mut account, at(29_998)), 1);
     }
 
     #[test]
