@@ -86,7 +86,11 @@ where
                     };
                     let (answer, error) = split(result);
                     *this.last_error = error;
-                    State::pausing(answer.map(Response::into_body), wait, this.retries.drain())
+                    State::pausing(
+                        answer.map(Response::into_body),
+                        wait,
+                        this.retries.drain(wait),
+                    )
                 }
                 StateProj::Pausing {
                     body,

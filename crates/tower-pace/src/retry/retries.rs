@@ -73,12 +73,13 @@ impl<S, B> Retries<S, B> {
         }
     }
 
-    /// How much of an answer to read that is not returned: no longer than there is left.
-    pub(super) fn drain(&self) -> Drain {
+    /// How much of an answer to read that is not returned: beyond the `wait` for no more than half of the time that is
+    /// left, or reading it would cost the next attempt.
+    pub(super) fn drain(&self, wait: Duration) -> Drain {
         let left = self.request.as_ref().and_then(deadline);
         let left = left.map_or(Duration::MAX, Deadline::remaining);
         Drain {
-            time: self.plan.drain.time.min(left),
+            time: self.plan.drain.time.min(wait.max(left / 2)),
             ..self.plan.drain
         }
     }

@@ -11,6 +11,7 @@ use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::channel::{Channel, Sender};
 use tower::{Layer, Service, ServiceExt};
+use tower_pace::retry::Backoff;
 use tower_pace::{ConcurrencyLayer, RetryLayer, RetryPolicy};
 
 use crate::server::{get, millis, now};
@@ -112,6 +113,19 @@ async fn a_body_longer_than_the_bound_is_dropped() {
     tokio::task::yield_now().await;
     assert!(body.send_data(fifty).await.is_err());
     assert_eq!(call.await.unwrap(), 200);
+}
+
+/// A body that stalls must leave time for the next attempt.
+#[tokio::test(start_paused = true)]
+async fn reading_a_body_uses_up_no_more_than_half_of_what_is_left() {
+    let server = Streaming::default();
+    let backoff = Backoff::new(millis(10), millis(10));
+    let policy = RetryPolicy::default().backoff(backoff);
+    let layer = RetryLayer::new(policy).seed(1).deadline(millis(200));
+    let service = layer.layer(ConcurrencyLayer::new(1).layer(server.clone()));
+    let start = now();
+    assert_eq!(service.oneshot(get()).await.unwrap().status(), 200);
+    assert!(now() - start <= millis(102), "{:?}", now() - start);
 }
 
 #[tokio::test(start_paused = true)]
