@@ -3,7 +3,7 @@ use std::process::{Child, Command};
 
 use customerio_sim::{Script, Simulator};
 
-use crate::world::{World, bare, data, ended, finish};
+use crate::world::{Run, World, bare, data, ended, finish};
 
 #[test]
 fn refused_credentials_stop_the_run() {
@@ -135,15 +135,10 @@ fn ctrl_c_before_the_first_request_leaves_nothing_behind() {
     assert_eq!(world.simulator.books().requests, 0);
 }
 
+/// Runs the program, which must be verbose, and presses Ctrl-C after the first request is settled.
 #[cfg(unix)]
-#[test]
-fn ctrl_c_does_not_wait_for_requests_that_wait_for_their_turn() {
-    let world = World::new();
-    let line = format!(
-        "people {} --id-column playerID --no-journal --mode single --limit 10/10m -vvv",
-        data("people.csv")
-    );
-    let mut child = world.command(&line).spawn().unwrap();
+fn interrupted_once_settled(world: &World, line: &str) -> Run {
+    let mut child = world.command(line).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut said = String::new();
     while !said.contains("is settled") {
@@ -153,6 +148,18 @@ fn ctrl_c_does_not_wait_for_requests_that_wait_for_their_turn() {
     stderr.read_to_string(&mut said).unwrap();
     let mut run = ended(child.wait_with_output().unwrap());
     run.stderr = said;
+    run
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_does_not_wait_for_requests_that_wait_for_their_turn() {
+    let world = World::new();
+    let line = format!(
+        "people {} --id-column playerID --no-journal --mode single --limit 10/10m -vvv",
+        data("people.csv")
+    );
+    let run = interrupted_once_settled(&world, &line);
     run.check(5, "cio-import: interrupted");
     let report = world.report();
     assert_eq!(report["accepted"], world.simulator.books().people);
@@ -170,19 +177,7 @@ fn ctrl_c_finishes_what_is_in_flight_and_says_what_was_not_sent() {
         "people {} --id-column playerID --no-journal",
         data("people.csv")
     );
-    let mut child = world
-        .command(&format!("{line} --mode single --limit 20/1s -vvv"))
-        .spawn()
-        .unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    while !said.contains("is settled") {
-        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
-    }
-    interrupt(&child);
-    stderr.read_to_string(&mut said).unwrap();
-    let mut run = ended(child.wait_with_output().unwrap());
-    run.stderr = said;
+    let run = interrupted_once_settled(&world, &format!("{line} --mode single --limit 20/1s -vvv"));
 
     run.check(5, "cio-import: interrupted");
     let report = world.report();
