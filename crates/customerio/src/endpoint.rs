@@ -6,7 +6,11 @@ use http::{HeaderValue, Uri};
 #[cfg(feature = "client")]
 use secrecy::zeroize::Zeroizing;
 
+use crate::error::check_bytes;
 use crate::{Credentials, InvalidInput, Region};
+
+/// The most that a base URL takes. An `http::Uri` holds 65,534 bytes; the rest is for the path of a request.
+const MAX_BASE: usize = 8_000;
 
 /// Says where requests go, and as whom: a base URL with the credentials that may be sent there.
 #[derive(Clone)]
@@ -29,8 +33,8 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// The URL is no `http` or `https` URL, carries a query or user name, or is `http` to a host
-    /// that is not the loopback (`127.0.0.0/8`, `::1`, `localhost`): the key would be readable on the way.
+    /// The URL is no `http` or `https` URL, is longer than 8,000 bytes, carries a query or user name, or is `http` to a
+    /// host that is not the loopback (`127.0.0.0/8`, `::1`, `localhost`): the key would be readable on the way.
     ///
     /// ```
     /// use customerio::{Credentials, Endpoint};
@@ -40,6 +44,7 @@ impl Endpoint {
     /// # Ok::<(), customerio::InvalidInput>(())
     /// ```
     pub fn new(base_url: &str, credentials: Credentials) -> Result<Self, InvalidInput> {
+        check_bytes("base URL", base_url.len(), MAX_BASE)?;
         let parts = base_url
             .parse::<Uri>()
             .map_err(|_| not_a_url())?
@@ -203,5 +208,6 @@ mod tests {
         check("example.com", None);
         check("/api", None);
         check("https://example.com?a=b", None);
+        check(&format!("https://example.com/{}", "x".repeat(8_000)), None);
     }
 }

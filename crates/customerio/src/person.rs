@@ -10,6 +10,9 @@ use crate::{InvalidInput, Lane, Validation};
 /// The documented limit of an identifier, in bytes.
 const MAX_ID: usize = 150;
 
+/// The most that an encoded identifier takes in a path. An `http::Uri` holds 65,534 bytes; the rest is for the base URL.
+const MAX_SEGMENT: usize = 32_000;
+
 /// Everything but the unreserved characters of RFC 3986, section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -195,7 +198,8 @@ impl Person {
 
     /// Returns the identifier as one path segment of version 1, whose server infers the kind from the shape.
     pub(crate) fn path_segment(&self) -> Result<String, InvalidInput> {
-        let encoded = encode(&self.value);
+        let encoded = encode(&self.value).to_string();
+        check_bytes("person in a path", encoded.len(), MAX_SEGMENT)?;
         match self.kind {
             Kind::Id if self.value.contains('@') => {
                 Err(InvalidInput::new("person id", Problem::LooksLikeEmail))
@@ -205,7 +209,7 @@ impl Person {
             }
             Kind::CioId => Ok(format!("cio_{encoded}")),
             Kind::Phone => self.check_not_phone().map(|()| String::new()),
-            Kind::Email | Kind::Id => Ok(encoded.to_string()),
+            Kind::Email | Kind::Id => Ok(encoded),
         }
     }
 }

@@ -16,7 +16,13 @@ struct Arrows {
 const ARROWS: &[Arrows] = &[
     Arrows {
         from: "bench",
-        to: &["pacing", "tower-pace"],
+        to: &["customerio", "pacing", "tower-pace"],
+        to_optional: &[],
+        to_in_tests: &[],
+    },
+    Arrows {
+        from: "fuzz",
+        to: &["customerio", "pacing"],
         to_optional: &[],
         to_in_tests: &[],
     },
@@ -92,7 +98,7 @@ impl Arrows {
     }
 }
 
-/// Finds versions and lints of a crate's own: both are the workspace's.
+/// Finds versions and lints of a crate's own: both are the workspace's, if it is not one itself.
 pub(crate) fn inheritance(path: &str, manifest: &str) -> Vec<Finding> {
     let own_lints = !manifest.contains("[lints]\nworkspace = true");
     let lints = own_lints.then(|| {
@@ -106,6 +112,9 @@ pub(crate) fn inheritance(path: &str, manifest: &str) -> Vec<Finding> {
                 format!("`{name}` has a version of its own; move it to [workspace.dependencies]");
             Finding::at(path, line, what)
         },
+    if manifest.lines().any(|line| line == "[workspace]") {
+        return Vec::new();
+    }
     );
     lints.into_iter().chain(versions).collect()
 }
@@ -229,3 +238,7 @@ mod tests {
         check(&runtimes("a", "a v1\nhttp v1\ntokio-test v1"), &[]);
     }
 }
+        check(
+            &inheritance("[workspace]\n[dependencies]\nhttp = \"1\""),
+            &[],
+        );

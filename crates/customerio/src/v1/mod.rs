@@ -3,7 +3,8 @@
 //! Version 2 is the better choice where it can: there a [`Person`](crate::Person) says of which kind the identifier is,
 //! while version 1 infers it from the shape of the string. So these functions refuse an id that contains `@` or starts
 //! with `cio_`; name it with [`Person::email`](crate::Person::email) or [`Person::cio_id`](crate::Person::cio_id) if it
-//! is one. Anonymous events, forms, manual segments, metrics and the region exist here only.
+//! is one. Whatever its kind and the [`Validation`](crate::Validation), an identifier of more than 32,000 bytes in the
+//! path is refused, too. Anonymous events, forms, manual segments, metrics and the region exist here only.
 //!
 //! ```
 //! use customerio::{Attributes, Person, v1};

@@ -1,12 +1,12 @@
 //! Whatever a peer answers and whatever a caller names, nothing panics and nothing is lost.
+//!
+//! The modules hold what must be true of any answer and of any name: here it is played with what is near the API's own,
+//! and by the fuzz targets of `crates/fuzz` with what reaches the most code.
 
-use bytes::Bytes;
-use customerio::v1::Account;
-use customerio::{Delivery, Device, EventId, Object, Person, Platform, Region, Request, v1};
-use http::Response;
+mod answer;
+mod identifier;
+
 use proptest::prelude::*;
-
-use crate::support::{batch, identify, person};
 
 /// Bodies near those of the API, and any bytes.
 fn bodies() -> impl Strategy<Value = Vec<u8>> {
@@ -29,49 +29,32 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn requests() -> Vec<Request> {
-    vec![
-        identify("1").into(),
-        batch(&["a", "b", "c"]).into(),
-        v1::delete(&person("1")).unwrap(),
-        v1::region(),
-    ]
+/// Values near those of the fields that are read, and any bytes.
+fn fields() -> impl Strategy<Value = Vec<u8>> {
+    let near = "[0-9]{0,22}|https?://track(-eu)?[.]customer[.]io[/:]?[a-z0-9]{0,5}|[!-~]{0,150}";
+    prop_oneof![near.prop_map(String::into_bytes), any::<Vec<u8>>()]
 }
 
 proptest! {
     #[test]
-    fn every_answer_ends_in_one_outcome_for_each_operation(status in 100..=999_u16, body in bodies()) {
-        let response = Response::builder().status(status).body(Bytes::from(body)).unwrap();
-        for request in requests() {
-            let operations = request.len();
-            let mut delivery = Delivery::new(request);
-            let mut sent = 0;
-            while delivery.request().is_some() {
-                delivery.answer(&response);
-                sent += 1;
-                prop_assert!(sent <= 2 * operations, "it is sent again and again");
-            }
-            prop_assert_eq!(delivery.into_outcomes().len(), operations);
-        }
-        let _account = Account::from_response(&response);
+    fn every_answer_ends_in_one_outcome_for_each_operation(
+        status in 100..=999_u16,
+        field in fields(),
+        body in bodies(),
+    ) {
+        answer::check(status, &field, &body);
     }
 
     #[test]
     fn every_name_is_taken_or_refused(text in any::<String>()) {
-        let people = [Person::id(&text), Person::email(&text), Person::cio_id(&text), Person::phone(&text)];
-        for person in people.into_iter().flatten() {
-            if let Ok(request) = v1::delete(&person) {
-                prop_assert!(request.path().is_ascii());
-                let segment = request.path().strip_prefix("/api/v1/customers/").unwrap();
-                prop_assert!(!segment.contains(['/', '?', '#', '+', ' ']), "{segment}");
-            }
-        }
-        let _refused_or_not = (
-            Object::new(1, &text).is_ok(),
-            Device::new(text.as_str(), Platform::Ios).is_ok(),
-            v1::unsubscribe(&text).is_ok(),
-            text.parse::<EventId>().is_ok(),
-            text.parse::<Region>().is_ok(),
-        );
+        identifier::check(&text);
+    }
+}
+
+#[test]
+fn a_name_that_no_uri_can_hold_is_refused() {
+    for length in [150, 151, 5_000, 10_000, 16_000, 32_000, 70_000] {
+        identifier::check(&"x".repeat(length));
+        identifier::check(&"é".repeat(length));
     }
 }
