@@ -146,7 +146,7 @@ fn versions_and_lints_are_written_once() {
 }
 
 #[test]
-fn customerio_without_features_has_no_runtime() {
+fn customerio_without_features_has_no_runtime_and_no_client() {
     let arguments = "tree -p customerio -e normal --prefix none --locked --offline";
     let output = Command::new(env!("CARGO"))
         .args(arguments.split(' '))

@@ -58,7 +58,19 @@ const ARROWS: &[Arrows] = &[
     },
 ];
 
-const RUNTIMES: &[&str] = &["tokio", "async-std", "smol", "futures-executor"];
+/// What only a feature may bring: runtimes, and the clients and layers that need one.
+const RUNTIMES: &[&str] = &[
+    "async-std",
+    "futures-executor",
+    "hyper",
+    "hyper-util",
+    "smol",
+    "tokio",
+    "tower",
+    "tower-layer",
+    "tower-pace",
+    "tower-service",
+];
 
 /// A line of a manifest that names a dependency.
 #[derive(Debug, PartialEq, Eq)]
@@ -100,6 +112,9 @@ impl Arrows {
 
 /// Finds versions and lints of a crate's own: both are the workspace's, if it is not one itself.
 pub(crate) fn inheritance(path: &str, manifest: &str) -> Vec<Finding> {
+    if manifest.lines().any(|line| line == "[workspace]") {
+        return Vec::new();
+    }
     let own_lints = !manifest.contains("[lints]\nworkspace = true");
     let lints = own_lints.then(|| {
         let what = "does not inherit the lints; add `[lints]` with `workspace = true`";
@@ -112,14 +127,11 @@ pub(crate) fn inheritance(path: &str, manifest: &str) -> Vec<Finding> {
                 format!("`{name}` has a version of its own; move it to [workspace.dependencies]");
             Finding::at(path, line, what)
         },
-    if manifest.lines().any(|line| line == "[workspace]") {
-        return Vec::new();
-    }
     );
     lints.into_iter().chain(versions).collect()
 }
 
-/// Finds async runtimes in what `cargo tree --prefix none` printed.
+/// Finds async runtimes, and what needs one, in what `cargo tree --prefix none` printed.
 pub(crate) fn runtimes(path: &str, tree: &str) -> Vec<Finding> {
     let names = tree.lines().filter_map(|line| line.split(' ').next());
     names
@@ -230,15 +242,16 @@ mod tests {
             &[],
         );
         check(&inheritance("[dependencies]\n"), &[None]);
+        check(
+            &inheritance("[workspace]\n[dependencies]\nhttp = \"1\""),
+            &[],
+        );
     }
 
     #[test]
     fn a_runtime_is_found_in_a_tree() {
         check(&runtimes("a", "a v1\nhttp v1\ntokio v1.54.1"), &[None]);
+        check(&runtimes("a", "a v1\nhyper v1\ntower v1"), &[None, None]);
         check(&runtimes("a", "a v1\nhttp v1\ntokio-test v1"), &[]);
     }
 }
-        check(
-            &inheritance("[workspace]\n[dependencies]\nhttp = \"1\""),
-            &[],
-        );
