@@ -83,6 +83,10 @@ pub(crate) struct Args {
     /// Whether an event whose id was seen before is ignored: on or off.
     #[arg(long, value_name = "ON|OFF", default_value = "on")]
     dedupe: Dedupe,
+
+    /// Makes a manual segment of this number; may be given several times.
+    #[arg(long, value_name = "NUMBER")]
+    segment: Vec<u64>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -100,6 +104,8 @@ impl Args {
             Some(path) => scenario(path)?,
             None => self.builder(),
         };
+        let segments = self.segment.into_iter();
+        let builder = segments.fold(builder, Builder::segment);
         Ok(builder.epoch(epoch).build())
     }
 
@@ -225,6 +231,14 @@ mod tests {
                 .weather(),
             expected
         );
+    }
+
+    #[test]
+    fn segments_are_made_by_their_numbers() {
+        let args = Args::try_parse_from(["cio-sim", "--segment", "7", "--segment", "8"]).unwrap();
+        let simulator = args.simulator(SystemTime::UNIX_EPOCH).unwrap();
+        let known = [7, 8, 9].map(|segment| simulator.segment(segment).is_some());
+        assert_eq!(known, [true, true, false]);
     }
 
     #[test]

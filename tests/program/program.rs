@@ -1,0 +1,82 @@
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use bytes::Bytes;
+use customerio::{Client, Credentials, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+const FLAGS: &str = "--listen 127.0.0.1:0 --segment 7";
+
+/// A running `cio-sim`, our client of it, and somebody who looks into its books.
+pub(crate) struct Program {
+    process: Child,
+    url: String,
+    client: Client,
+    reader: HyperClient<HttpConnector, Full<Bytes>>,
+}
+
+impl Program {
+    /// Builds the program if need be, starts it, and reads its URL off the first line.
+    pub(crate) fn start() -> Self {
+        let mut process = Command::new(env!("CARGO"))
+            .args(["run", "--quiet", "--locked", "--package", "customerio-sim"])
+            .args(["--bin", "cio-sim", "--"])
+            .args(FLAGS.split(' '))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("cargo runs the tests");
+        let mut url = String::new();
+        let out = process.stdout.take().expect("it is piped");
+        BufReader::new(out).read_line(&mut url).unwrap();
+        let url = url.trim().to_owned();
+        let client = Client::builder()
+            .credentials(Credentials::new("site", "key").unwrap())
+            .base_url(&*url);
+        Self {
+            process,
+            client: client.build().unwrap(),
+            reader: HyperClient::builder(TokioExecutor::new()).build_http(),
+            url,
+        }
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Sends a request, which must be accepted.
+    pub(crate) async fn accepts(&self, request: impl Into<Request>) {
+        self.client.submit(request).await.unwrap();
+    }
+
+    /// Sends a request, after which a page of the books must read so; `null` means that there is no such page.
+    pub(crate) async fn shows(&self, request: impl Into<Request>, page: &str, expected: Value) {
+        let request = request.into();
+        let route = request.route();
+        self.accepts(request).await;
+        assert_eq!(self.page(page).await, expected, "{route}");
+    }
+
+    pub(crate) async fn page(&self, page: &str) -> Value {
+        let uri = format!("{}/_sim/{page}", self.url).parse().unwrap();
+        let answer = self.reader.get(uri).await.unwrap();
+        if answer.status() == http::StatusCode::NOT_FOUND {
+            return Value::Null;
+        }
+        let body = answer.into_body().collect().await.unwrap();
+        serde_json::from_slice(&body.to_bytes()).unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself, which the test has noticed then.
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
