@@ -40,6 +40,54 @@
 //!
 //! Waiting needs a tokio runtime with its timer; making a layer or a service needs none.
 //!
+//! # Clients with types of their own
+//!
+//! A client that takes and gives other types than those of [`http`] stands behind two adapters of tower, innermost:
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use http_body_util::BodyExt;
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
+//!
+//! struct Sent(http::Request<String>);
+//! struct Received(http::Response<String>);
+//!
+//! async fn own_client(Sent(request): Sent) -> Result<Received, Infallible> {
+//!     Ok(Received(http::Response::new(request.into_body())))
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let client = ServiceBuilder::new()
+//!     .layer(RetryLayer::new(RetryPolicy::default()))
+//!     .layer(RateLimitLayer::new(Quota::per_second(100)))
+//!     .layer(ConcurrencyLayer::new(32))
+//!     .map_request(Sent)
+//!     .map_response(|Received(response)| response)
+//!     .service_fn(own_client);
+//!
+//! let response = client.oneshot(http::Request::new(String::from("hello"))).await.unwrap();
+//! assert_eq!(response.collect().await.unwrap().to_bytes(), "hello");
+//! # }
+//! ```
+//!
+//! reqwest's client (0.13) is such a one. It follows redirects and sends again what HTTP/2 refused, both of which the
+//! limiter would not see, so both are turned off; and none of its errors proves to [`was_sent`] that nothing was sent:
+//!
+//! ```text
+//!     .map_request(|request: http::Request<Bytes>| {
+//!         reqwest::Request::try_from(request).expect("the URI is absolute")
+//!     })
+//!     .map_response(http::Response::<reqwest::Body>::from)
+//!     .service(
+//!         reqwest::Client::builder()
+//!             .redirect(reqwest::redirect::Policy::none())
+//!             .retry(reqwest::retry::never())
+//!             .build()?,
+//!     );
+//! ```
+//!
 //! [`tower`]: https://docs.rs/tower
 
 mod clock;
