@@ -13,7 +13,7 @@ const CALLS: u32 = 500;
 const SLICES: usize = 100;
 const RUNS: usize = 9;
 
-/// A service to be measured, under the name that the table shows.
+/// A service, or work that is none, to be measured under the name that the table shows.
 pub(crate) struct Contestant {
     name: &'static str,
     run: Box<dyn FnMut(&Runtime) -> Duration>,
@@ -33,6 +33,21 @@ impl Contestant {
         S::Error: Debug,
     {
         let run = move |runtime: &Runtime| runtime.block_on(timed(&mut service));
+        Self {
+            name,
+            run: Box::new(run),
+        }
+    }
+
+    /// Takes work that waits for nothing.
+    pub(crate) fn of_work<T>(name: &'static str, work: impl Fn() -> T + 'static) -> Self {
+        let run = move |_: &Runtime| {
+            let start = now();
+            for _ in 0..CALLS {
+                drop(black_box(work()));
+            }
+            now().duration_since(start)
+        };
         Self {
             name,
             run: Box::new(run),

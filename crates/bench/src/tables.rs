@@ -2,6 +2,7 @@ use std::io;
 
 use tokio::runtime::Builder;
 
+use crate::building::{building, building_from_a_struct};
 use crate::connections;
 use crate::contestants::{budgeted_retry, concurrency, rate, retry, stack};
 use crate::measure::{Contestant, Cost, compare};
@@ -10,12 +11,14 @@ use crate::waiters;
 /// A comparison, by its name.
 type Table = (&'static str, fn() -> Vec<Contestant>);
 
-const TABLES: [Table; 5] = [
+const TABLES: [Table; 7] = [
     ("concurrency", concurrency),
     ("rate", rate),
     ("retry", retry),
     ("retry with a budget", budgeted_retry),
     ("stack", stack),
+    ("building an identify request", building),
+    ("building it from a struct", building_from_a_struct),
 ];
 
 /// Takes two minutes, so it is printed only when it is named.
