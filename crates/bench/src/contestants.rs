@@ -39,8 +39,14 @@ pub(crate) fn rate() -> Vec<Contestant> {
         Contestant::new("tower-resilience", resilience),
         Contestant::new("governor", peers::governed(Inner::new())),
         Contestant::new("leaky-bucket", peers::leaking(Inner::new())),
-        Contestant::new("no limit: a clone in the future", floor::cloned(Inner::new())),
-        Contestant::new("the same, and two looks at the clock", floor::timed(Inner::new())),
+        Contestant::new(
+            "no limit: a clone in the future",
+            floor::cloned(Inner::new()),
+        ),
+        Contestant::new(
+            "the same, and two looks at the clock",
+            floor::timed(Inner::new()),
+        ),
     ]
 }
 
