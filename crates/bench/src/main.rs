@@ -10,6 +10,7 @@
 mod building;
 mod connections;
 mod contestants;
+mod floor;
 mod inner;
 mod measure;
 mod peers;

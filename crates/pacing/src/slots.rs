@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use crate::Moment;
+use crate::moment::Span;
 
 /// Slots that come free in the order in which they were taken.
 #[derive(Clone, Debug)]
@@ -44,6 +44,12 @@ impl Slots {
         self.held = self.held.saturating_sub(taken);
     }
 
+    /// Returns how many are held at `now`.
+    pub(crate) fn held_at(&mut self, now: Moment) -> u64 {
+        self.release(now);
+        self.held.into()
+    }
+
     /// Lets go of what is free at `now`.
     pub(crate) fn release(&mut self, now: Moment) {
         while let Some(&(free, count)) = self.entries.front()
@@ -55,7 +61,7 @@ impl Slots {
     }
 
     /// Holds what `known` holds, and each for so much `longer`.
-    pub(crate) fn copy(&mut self, known: &Self, longer: Duration) {
+    pub(crate) fn copy(&mut self, known: &Self, longer: Span) {
         for &(free, slots) in &known.entries {
             self.hold_until(free + longer, slots);
         }

@@ -68,6 +68,11 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
         }
     }
 
+    /// Returns the queue to one who has just come, and has no place to keep.
+    pub(crate) fn newcomers_queue(&self) -> Option<&Arc<Queue<R>>> {
+        self.place.is_none().then_some(&self.queue)
+    }
+
     /// Claims, if it still is this waiter's turn, and wraps the claim with `guard`. The place can be taken again until
     /// [`leave`](Self::leave).
     pub(crate) fn claim<G>(

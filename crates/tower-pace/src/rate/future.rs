@@ -96,10 +96,12 @@ where
                     flight,
                     waited,
                 } => {
-                    let mut result = ready!(response.poll(cx));
-                    settle(flight, &result);
-                    explain(*waited, &mut result);
-                    return Poll::Ready(result.map_err(W::failed));
+                    let mut polled = response.poll(cx);
+                    if let Poll::Ready(result) = &mut polled {
+                        settle(flight, result);
+                        explain(*waited, result);
+                    }
+                    return polled.map_err(W::failed);
                 }
             }
         }
@@ -125,6 +127,9 @@ impl<S, W: Patience> Candidate<S, W> {
     where
         S: Service<Request<B>> + Clone,
     {
+        if let Some(departed) = self.depart_at_once(cx) {
+            return Poll::Ready(departed);
+        }
         loop {
             match self.waiter.poll_turn(cx) {
                 Poll::Ready(Ok(())) => {}
@@ -140,6 +145,31 @@ impl<S, W: Patience> Candidate<S, W> {
             }
             self.give_back();
         }
+    }
+
+    /// Departs without asking for the turn before, if nobody waits, the departure is due and the inner service is ready.
+    fn depart_at_once<B>(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Option<Result<Flight, W::Error<S::Error>>>
+    where
+        S: Service<Request<B>> + Clone,
+    {
+        let queue = self.waiter.newcomers_queue()?;
+        if queue.front().has_line() {
+            return None;
+        }
+        self.asked = true;
+        match self.inner.poll_ready(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Some(Err(W::failed(error))),
+            Poll::Pending => return None,
+        }
+        let flight = self.waiter.claim(Flight::new);
+        if flight.is_none() {
+            self.give_back();
+        }
+        flight.map(Ok)
     }
 
     fn poll_inner<B>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), W::Error<S::Error>>>
