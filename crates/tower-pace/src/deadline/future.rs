@@ -64,8 +64,7 @@ fn poll_deadline(
     cx: &mut Context<'_>,
 ) -> Poll<()> {
     if timer.is_none() {
-        let moment = clock::after(deadline.remaining());
-        timer.set(Some(sleep_until(moment)));
+        timer.set(Some(sleep_until(deadline.moment().into())));
     }
     let timer = timer.as_pin_mut().expect("it was just set");
     clock::poll_guard(timer, cx)

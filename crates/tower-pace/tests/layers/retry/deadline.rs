@@ -1,13 +1,14 @@
 //! When a call must have ended.
 
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{pending, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
 use tokio_test::{assert_pending, assert_ready, task};
 use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_pace::retry::Backoff;
 use tower_pace::{Deadline, DeadlineLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
 use tower_test::mock;
 
@@ -55,6 +56,20 @@ async fn a_call_that_keeps_its_task_busy_ends_at_its_deadline() {
     tokio::task::yield_now().await;
     assert!(call.is_finished());
     assert!(call.await.unwrap().unwrap_err().is_elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_without_end_and_without_a_wait_leave_others_their_turn() {
+    let failing = service_fn(|_: Request<String>| ready(Ok::<_, Infallible>(status(503))));
+    let policy = RetryPolicy::default()
+        .attempts(u32::MAX)
+        .backoff(Backoff::new(Duration::ZERO, Duration::ZERO))
+        .without_budget();
+    let service = RetryLayer::new(policy).deadline(millis(10)).layer(failing);
+    let call = tokio::spawn(service.oneshot(get()));
+    tokio::task::yield_now().await;
+    tokio::time::advance(millis(10)).await;
+    assert_eq!(call.await.unwrap().unwrap().status(), 503);
 }
 
 #[tokio::test(start_paused = true)]
