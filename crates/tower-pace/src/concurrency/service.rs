@@ -55,6 +55,11 @@ impl<S, U, W: Patience> Concurrency<S, U, W> {
 
     /// Resolves when a permit was taken, or refused. A permit that is there is taken without a question before.
     fn poll_admission(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.admission.is_none()
+            && let Some(queue) = self.waiter.newcomers_queue()
+        {
+            self.admission = Permit::at_once(queue).map(Ok);
+        }
         while self.admission.is_none() {
             self.admission = match self.waiter.claim(Permit::claimed) {
                 Some(permit) => Some(Ok(permit)),
@@ -120,9 +125,9 @@ where
             .take()
             .expect("poll_ready was called and the service is ready");
         match admission {
-            Ok(mut permit) => {
-                permit.depart();
-                ResponseFuture::sent(self.inner.call(request), permit)
+            Ok(permit) => {
+                let call = permit.depart();
+                ResponseFuture::sent(self.inner.call(request), call)
             }
             Err(refusal) => ResponseFuture::refused(refusal),
         }
