@@ -2,21 +2,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use tower_pace::{Model, Quota, RateLimitLayer};
+use tower_pace::{Quota, RateLimitLayer};
 
-/// Names what is limited apart from the rest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Budget {
-    /// Requests to the App API, apart from triggers and sends.
-    App,
-    /// Requests to the Track API, both versions together.
-    Ingress,
-    /// Requests that trigger a broadcast. Each takes one of [`Budget::App`] as well.
-    Trigger,
-}
+use super::Budget;
+use super::quotas::{DOCUMENTED_INGRESS, Quotas};
 
 /// Holds the limits that clients keep, and what was used of them.
 ///
@@ -41,14 +31,9 @@ pub struct Limits(Arc<Mutex<Shared>>);
 
 struct Shared {
     quotas: Quotas,
+    /// What the API said of its limits, for limiters that are made later.
+    learned: HashMap<Budget, Quota>,
     used: HashMap<(Budget, String), RateLimitLayer>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Quotas {
-    app: Quota,
-    ingress: Quota,
-    trigger: Quota,
 }
 
 impl Limits {
@@ -56,28 +41,25 @@ impl Limits {
     /// 1,000 in each.
     ///
     /// It is not strictly enforced; above it data may be dropped behind a 200.
-    pub const DOCUMENTED_INGRESS: Quota = Quota::per_second(1_000);
+    pub const DOCUMENTED_INGRESS: Quota = DOCUMENTED_INGRESS;
 
     /// Returns the documented limits: 1,000 requests a second to the Track API, 10 a second to the App API, and one
     /// trigger in 10 seconds.
     #[must_use]
     pub fn documented() -> Self {
-        Self::of(Quotas {
-            app: quota(10, Duration::from_secs(1)),
-            ingress: Self::DOCUMENTED_INGRESS,
-            trigger: quota(1, Duration::from_secs(10)),
-        })
+        Self::of(Quotas::documented())
     }
 
     /// Returns the numbers of third-party guides, where they are lower: 100 requests a second to the Track API.
     #[must_use]
     pub fn conservative() -> Self {
-        Self::documented().ingress(Quota::per_second(100))
+        Self::of(Quotas::conservative())
     }
 
     fn of(quotas: Quotas) -> Self {
         Self(Arc::new(Mutex::new(Shared {
             quotas,
+            learned: HashMap::new(),
             used: HashMap::new(),
         })))
     }
@@ -106,16 +88,7 @@ impl Limits {
     /// forgotten, and what a quota assumes of the network is back at its default.
     #[must_use]
     pub fn share(self, processes: NonZeroU32) -> Self {
-        let Quotas {
-            app,
-            ingress,
-            trigger,
-        } = self.quotas();
-        Self::of(Quotas {
-            app: part(app, processes),
-            ingress: part(ingress, processes),
-            trigger: part(trigger, processes),
-        })
+        Self::of(self.quotas().share(processes))
     }
 
     /// Returns one of the limits.
@@ -124,10 +97,12 @@ impl Limits {
         self.quotas().of(budget)
     }
 
-    /// Changes one of the limits for all who share it, from now on. What has left counts for the new limit.
+    /// Changes one of the limits for all who share it, from now on. What has left counts for the new limit, and what was
+    /// [learned](Self::learn) of the former one is forgotten.
     pub fn set(&self, budget: Budget, quota: Quota) {
         let mut shared = self.shared();
         shared.quotas = shared.quotas.with(budget, quota);
+        shared.learned.remove(&budget);
         for layer in shared.layers(budget) {
             layer.handle().set_quota(quota);
         }
@@ -135,9 +110,20 @@ impl Limits {
 
     /// Takes what the API said of one of its limits, which holds where it is slower than the one that was set.
     ///
-    /// Limiters that are made later begin with the one that was set.
+    /// It holds for the limiters in use and for those that are made later, until something else is said or set.
+    ///
+    /// ```
+    /// use customerio::client::{Budget, Limits, Quota};
+    ///
+    /// let limits = Limits::documented();
+    /// limits.learn(Budget::App, Quota::per_second(5));
+    /// let later = limits.layer(Budget::App, "app key of workspace 1");
+    /// assert_eq!(later.handle().snapshot().quota.limit(), 5);
+    /// ```
     pub fn learn(&self, budget: Budget, quota: Quota) {
-        for layer in self.shared().layers(budget) {
+        let mut shared = self.shared();
+        shared.learned.insert(budget, quota);
+        for layer in shared.layers(budget) {
             layer.handle().learn(quota);
         }
     }
@@ -157,68 +143,30 @@ impl Limits {
     #[must_use]
     pub fn layer(&self, budget: Budget, owner: &str) -> RateLimitLayer {
         let mut shared = self.shared();
-        let quota = shared.quotas.of(budget);
+        let starting = shared.starting(budget);
         let layer = shared.used.entry((budget, owner.to_owned()));
-        layer.or_insert_with(|| RateLimitLayer::new(quota)).clone()
+        layer.or_insert_with(starting).clone()
     }
 }
 
 impl Shared {
+    /// Returns what makes a limiter that knows what the others were told.
+    fn starting(&self, budget: Budget) -> impl FnOnce() -> RateLimitLayer + use<> {
+        let (quota, learned) = (self.quotas.of(budget), self.learned.get(&budget).copied());
+        move || {
+            let layer = RateLimitLayer::new(quota);
+            if let Some(learned) = learned {
+                layer.handle().learn(learned);
+            }
+            layer
+        }
+    }
+
     fn layers(&self, budget: Budget) -> impl Iterator<Item = &RateLimitLayer> {
         let used = self.used.iter().filter(move |((of, _), _)| *of == budget);
         used.map(|(_, layer)| layer)
     }
 }
-
-impl Quotas {
-    const fn of(self, budget: Budget) -> Quota {
-        match budget {
-            Budget::App => self.app,
-            Budget::Ingress => self.ingress,
-            Budget::Trigger => self.trigger,
-        }
-    }
-
-    const fn with(mut self, budget: Budget, quota: Quota) -> Self {
-        match budget {
-            Budget::App => self.app = quota,
-            Budget::Ingress => self.ingress = quota,
-            Budget::Trigger => self.trigger = quota,
-        }
-        self
-    }
-}
-
-fn part(whole: Quota, processes: NonZeroU32) -> Quota {
-    let (limit, processes) = (whole.limit(), processes.get());
-    if limit >= processes {
-        return quota(limit / processes, whole.window());
-    }
-    quota(
-        1,
-        whole
-            .window()
-            .saturating_mul(processes.div_ceil(limit))
-            .min(LONGEST),
-    )
-}
-
-/// A year, over which nobody waits for a turn.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// Makes a quota. A spacing that must suit every algorithm would cost much of a small limit, so for one a sliding log
-/// is assumed, which refuses no more than the documentation says.
-fn quota(limit: u32, window: Duration) -> Quota {
-    let quota = Quota::new(limit, window).expect("the limit is not 0, and the window is in bounds");
-    if limit > SMALL {
-        return quota;
-    }
-    let logged = quota.model(Model::SlidingLog);
-    logged.expect("a sliding log contradicts no quota without a burst")
-}
-
-/// Up to which limit the server is taken for a sliding log.
-const SMALL: u32 = 10;
 
 impl Default for Limits {
     /// Returns the documented limits.
@@ -240,30 +188,28 @@ impl fmt::Debug for Limits {
 mod tests {
     use super::*;
 
-    fn check(limits: &Limits, budget: Budget, limit: u32, seconds: u64) {
-        let quota = limits.quota(budget);
-        let expected = (limit, Duration::from_secs(seconds));
-        assert_eq!((quota.limit(), quota.window()), expected, "{budget:?}");
+    fn check(limits: &Limits, owner: &str, expected: u32) {
+        let layer = limits.layer(Budget::Ingress, owner);
+        assert_eq!(layer.handle().snapshot().quota.limit(), expected, "{owner}");
     }
 
     #[test]
-    fn presets_are_the_documented_numbers_and_lower_ones() {
-        let documented = Limits::documented();
-        check(&documented, Budget::Ingress, 1_000, 1);
-        check(&documented, Budget::App, 10, 1);
-        check(&documented, Budget::Trigger, 1, 10);
-        let conservative = Limits::conservative();
-        check(&conservative, Budget::Ingress, 100, 1);
-        check(&conservative, Budget::App, 10, 1);
+    fn limiters_that_are_made_later_begin_with_what_was_learned() {
+        let limits = Limits::documented();
+        check(&limits, "first", 1_000);
+        limits.learn(Budget::Ingress, Quota::per_second(200));
+        check(&limits, "first", 200);
+        check(&limits, "later", 200);
+        limits.learn(Budget::Ingress, Quota::per_second(5_000));
+        check(&limits, "first", 1_000);
+        check(&limits, "faster", 1_000);
     }
 
     #[test]
-    fn shares_never_add_up_to_more_than_the_whole() {
-        let share = |processes| Limits::documented().share(NonZeroU32::new(processes).unwrap());
-        check(&share(3), Budget::Ingress, 333, 1);
-        check(&share(3), Budget::Trigger, 1, 30);
-        check(&share(11), Budget::App, 1, 2);
-        check(&share(1), Budget::Trigger, 1, 10);
-        check(&share(u32::MAX), Budget::Trigger, 1, LONGEST.as_secs());
+    fn what_is_set_ends_what_was_learned() {
+        let limits = Limits::documented();
+        limits.learn(Budget::Ingress, Quota::per_second(200));
+        limits.set(Budget::Ingress, Quota::per_second(500));
+        check(&limits, "later", 500);
     }
 }
