@@ -130,13 +130,16 @@ impl Cause {
         self.0.status
     }
 
-    /// Returns the id that the response gave the request (`X-Request-Id`), for the vendor's support: at most 100 bytes.
+    /// Returns the id that the response gave the request (`X-Request-Id`), for the vendor's support.
+    ///
+    /// At most 100 bytes of letters, digits and `-._:+=`. Another form is left out, since it may repeat what was sent.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
-    /// Returns how long after it the last response wants no further request, if it says so in seconds.
+    /// Returns how long after it the last response wants no further request, if it says so in seconds, or by a date
+    /// beside its own.
     ///
     /// A 429 without it may be a daily quota: trying again soon will not help.
     #[must_use]

@@ -6,8 +6,9 @@ use customerio::client::{Error, Limits, Quota};
 use customerio::{
     AnonymousEvent, Attributes, Client, Credentials, Event, Operation, Outcome, Person, Region,
 };
+use tokio::time::Instant;
 
-use crate::script::{NeverReady, OK, Reply, Script, builder, scripted};
+use crate::script::{NeverReady, OK, Reply, Script, builder, now, scripted};
 use crate::support::{KEY, batch, event_id, person, shown};
 
 fn event() -> Event {
@@ -139,6 +140,17 @@ async fn a_429_to_the_end_was_not_sent() {
     assert!(error.is_throttled() && !error.may_have_been_applied());
     assert_eq!(error.status().unwrap(), 429);
     assert_eq!(client.stats().throttled, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_server_asked_for_is_a_moment_of_the_clock() {
+    let (client, _) = scripted([Reply::Throttle(1), Reply::Throttle(1), Reply::Throttle(90)]);
+    let error = identify(&client).await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(90)));
+    let asked = Instant::from_std(error.retry_at().unwrap());
+    assert_eq!(asked - now(), Duration::from_secs(90));
+    let (client, _) = scripted([Reply::Answer(401, "")]);
+    assert_eq!(identify(&client).await.unwrap_err().retry_at(), None);
 }
 
 #[tokio::test(start_paused = true)]

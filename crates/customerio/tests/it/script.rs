@@ -23,6 +23,8 @@ use crate::support::KEY;
 
 pub(crate) enum Reply {
     Answer(u16, &'static str),
+    /// An empty answer to a request of this id.
+    Named(u16, &'static str),
     /// A 429 with so many seconds of `Retry-After`.
     Throttle(u64),
     /// A redirect to this place.
@@ -92,7 +94,7 @@ impl Script {
     clippy::disallowed_methods,
     reason = "a test looks at its own virtual time"
 )]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
@@ -108,6 +110,7 @@ impl Reply {
         };
         Ok(match self {
             Self::Answer(status, body) => answer(status, body.as_bytes()),
+            Self::Named(status, id) => with(answer(status, b""), "x-request-id", id),
             Self::Throttle(seconds) => with(answer(429, b""), "retry-after", &seconds.to_string()),
             Self::Redirect(to) => with(answer(307, b""), "location", to),
             Self::BreakOff => {
