@@ -9,9 +9,10 @@ use http_body_util::Full;
 use tower::Service;
 use tower_pace::{ConcurrencyLayer, RetryLayer, RetryPolicy};
 
+use super::handle::Inner;
 use super::ids::FreshIds;
 use super::stack::{Layers, Stack};
-use super::transport::{http, https, hyper_client};
+use super::transport::Transport;
 use super::{Budget, BuildError, Client, Limits};
 use crate::{Credentials, Endpoint, InvalidInput, Region};
 
@@ -39,7 +40,8 @@ pub struct ClientBuilder {
     jitter_seed: Option<u64>,
     concurrency: usize,
     timeout: Duration,
-    connect_timeout: Option<Duration>,
+    deadline: Option<Duration>,
+    pub(super) transport: Transport,
 }
 
 impl ClientBuilder {
@@ -53,7 +55,8 @@ impl ClientBuilder {
             jitter_seed: None,
             concurrency: 64,
             timeout: Duration::from_secs(10),
-            connect_timeout: None,
+            deadline: None,
+            transport: Transport::default(),
         }
     }
 
@@ -107,11 +110,13 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how long connecting may take; by default half of the attempt's timeout.
+    /// Sets how long a call may take as a whole, waits for turns, retries and all parts of a batch together; by default
+    /// as long as it takes.
     ///
-    /// Shorter than that it tells a host that cannot be reached, to which nothing was sent, from one that does not answer.
-    pub fn connect_timeout(mut self, connecting: Duration) -> Self {
-        self.connect_timeout = Some(connecting);
+    /// A call ends by then, and no wait is begun that could not end before. What waited was not sent; what was in flight
+    /// may have been applied. [`Client::with_deadline`] sets another one for single calls.
+    pub fn deadline(mut self, call: Duration) -> Self {
+        self.deadline = Some(call);
         self
     }
 
@@ -119,17 +124,11 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// There are no credentials, the base URL is refused by [`Endpoint::new`], the concurrency or the timeout is
-    /// zero, or the system offers no certificates for TLS or no randomness.
+    /// There are no credentials, the base URL is refused by [`Endpoint::new`], the concurrency or a time is zero, the
+    /// environment names a proxy that cannot be used, or the system offers no certificates for TLS or no randomness.
     pub fn build(self) -> Result<Client, BuildError> {
-        let timeout = self.connect_timeout.unwrap_or(self.timeout / 2);
-        self.assemble(|endpoint, layers| {
-            if !endpoint.is_https() {
-                return Ok(layers.over(hyper_client(http(timeout))));
-            }
-            let connector = https(timeout).map_err(BuildError::tls)?;
-            Ok(layers.over(hyper_client(connector)))
-        })
+        let transport = self.transport.clone();
+        self.assemble(|endpoint, layers| transport.under(layers, endpoint))
     }
 
     /// Returns a client that sends through `service`, which stands where hyper's client stands otherwise.
@@ -138,7 +137,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// As for [`build`](Self::build), except for TLS.
+    /// As for [`build`](Self::build), except for what concerns connections.
     pub fn build_with<S, B>(self, service: S) -> Result<Client, BuildError>
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -155,9 +154,16 @@ impl ClientBuilder {
     ) -> Result<Client, BuildError> {
         let endpoint = self.endpoint()?;
         let layers = self.layers(&endpoint)?;
+        let deadline = self.deadline;
         let ids = Arc::new(FreshIds::from_system().map_err(BuildError::randomness)?);
         let stack = stack(&endpoint, &layers)?;
-        Ok(Client::new(endpoint, layers, ids, stack))
+        Ok(Client::new(Inner {
+            endpoint,
+            layers,
+            ids,
+            stack,
+            deadline,
+        }))
     }
 
     fn layers(&self, endpoint: &Endpoint) -> Result<Layers, InvalidInput> {
@@ -167,12 +173,9 @@ impl ClientBuilder {
                 "is 0, which lets nothing through; give at least 1",
             ));
         }
-        if self.timeout.is_zero() || self.connect_timeout == Some(Duration::ZERO) {
-            return Err(InvalidInput::malformed(
-                "timeout",
-                "is 0, which fails every attempt; give some seconds",
-            ));
-        }
+        check_time("timeout", Some(self.timeout))?;
+        check_time("connect timeout", self.transport.connect_timeout)?;
+        check_time("deadline", self.deadline)?;
         let retry = RetryLayer::new(self.retry);
         Ok(Layers {
             retry: match self.jitter_seed {
@@ -198,4 +201,14 @@ impl ClientBuilder {
             None => Ok(Endpoint::for_region(self.region, credentials)),
         }
     }
+}
+
+fn check_time(field: &'static str, time: Option<Duration>) -> Result<(), InvalidInput> {
+    if time.is_some_and(|time| time.is_zero()) {
+        return Err(InvalidInput::malformed(
+            field,
+            "is 0, in which nothing can be sent; give some seconds",
+        ));
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 use std::error::Error as StdError;
+use std::fmt;
 use std::time::{Duration, Instant};
-use std::{fmt, io};
 
 use http::StatusCode;
 use rand::rngs::SysError;
@@ -87,6 +87,12 @@ impl Error {
         self.cause().is_some_and(Cause::is_credentials)
     }
 
+    /// Returns whether the [deadline](super::ClientBuilder::deadline) of the call passed first.
+    #[must_use]
+    pub fn is_deadline(&self) -> bool {
+        self.cause().is_some_and(Cause::is_deadline)
+    }
+
     /// Returns the region to set instead, if the API redirected to it.
     #[must_use]
     pub fn region(&self) -> Option<Region> {
@@ -163,7 +169,7 @@ pub struct BuildError(Build);
 enum Build {
     Input(InvalidInput),
     Randomness(SysError),
-    Tls(io::Error),
+    Tls(rustls::Error),
 }
 
 impl BuildError {
@@ -171,7 +177,7 @@ impl BuildError {
         Self(Build::Randomness(error))
     }
 
-    pub(super) fn tls(error: io::Error) -> Self {
+    pub(super) fn tls(error: rustls::Error) -> Self {
         Self(Build::Tls(error))
     }
 

@@ -41,6 +41,8 @@
 
 mod builder;
 mod calls;
+mod carry;
+mod connection;
 mod disabled;
 mod error;
 mod exchange;
@@ -48,6 +50,8 @@ mod handle;
 mod ids;
 mod limits;
 mod mask;
+mod proxy;
+mod roots;
 mod stack;
 mod stats;
 #[cfg(not(feature = "tracing"))]
@@ -64,6 +68,8 @@ pub(crate) use disabled::ANSWER;
 pub use error::{BuildError, Error};
 pub use handle::Client;
 pub use limits::{Budget, Limits};
+pub use proxy::Proxy;
+pub use roots::RootCertificates;
 pub use stats::Stats;
 pub use tower_pace::{
     ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy, UnsafeQuota,

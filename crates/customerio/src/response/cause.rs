@@ -41,6 +41,8 @@ impl Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Credentials,
+    #[cfg(feature = "client")]
+    Deadline,
     Failed,
     FollowsUnknown,
     NotJson,
@@ -109,6 +111,13 @@ impl Cause {
         self.0.kind == Kind::Throttled
     }
 
+    /// Returns whether the deadline of the call passed first.
+    #[cfg(feature = "client")]
+    #[must_use]
+    pub fn is_deadline(&self) -> bool {
+        self.0.kind == Kind::Deadline
+    }
+
     /// Returns whether the API sent the request elsewhere (3xx), which is never followed.
     #[must_use]
     pub fn is_redirect(&self) -> bool {
@@ -152,6 +161,8 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Credentials => "the credentials were refused; check site id, API key and region",
+            #[cfg(feature = "client")]
+            Self::Deadline => "the deadline of the call passed",
             Self::Failed => "the request failed",
             Self::FollowsUnknown => "an earlier operation about the same person ended unknown",
             Self::NotJson => "the answer was not of the API's form; check the base URL and proxies",
@@ -223,6 +234,15 @@ impl Failure {
         Self {
             may_have_left: true,
             cause: Cause::new(error),
+        }
+    }
+
+    /// Says that the deadline of the call passed.
+    #[cfg(feature = "client")]
+    pub(crate) fn late(may_have_left: bool) -> Self {
+        Self {
+            may_have_left,
+            cause: Cause(Arc::new(Inner::of(Kind::Deadline))),
         }
     }
 

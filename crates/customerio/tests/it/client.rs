@@ -322,7 +322,8 @@ fn settings_that_cannot_work_are_refused_by_name() {
     check(Client::builder(), "credentials");
     check(builder().concurrency(0), "concurrency");
     check(builder().timeout(Duration::ZERO), "timeout");
-    check(builder().connect_timeout(Duration::ZERO), "timeout");
+    check(builder().connect_timeout(Duration::ZERO), "connect timeout");
+    check(builder().deadline(Duration::ZERO), "deadline");
     check(builder().base_url("http://example.com"), "base URL");
     check(builder().base_url("example.com"), "base URL");
 }
