@@ -40,7 +40,9 @@ impl Client {
             let response = trace.cover(exchange).await;
             trace.end(response.as_ref());
         }
-        delivery.into_outcomes()
+        let outcomes = delivery.into_outcomes();
+        self.0.layers.counters.count_outcomes(&outcomes);
+        outcomes
     }
 
     /// Sends one request with all its attempts, and tells the delivery how it ended. Returns the answer, if one came.

@@ -10,6 +10,7 @@ use http_body::Body;
 use http_body_util::Full;
 use tower::Service;
 use tower_pace::Deadline;
+use tower_pace::rate::Snapshot;
 
 use super::disabled;
 use super::ids::FreshIds;
@@ -173,6 +174,13 @@ impl Client {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.0.layers.counters.stats()
+    }
+
+    /// Returns the state of the limit that this client keeps, with all who share it: how many wait, at which rate the
+    /// rest leaves, and what holds it back.
+    #[must_use]
+    pub fn limit(&self) -> Snapshot {
+        self.0.layers.limit.handle().snapshot()
     }
 }
 

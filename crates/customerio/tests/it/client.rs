@@ -6,7 +6,7 @@ use customerio::client::{Error, Limits, Quota};
 use customerio::{
     AnonymousEvent, Attributes, Client, Credentials, Event, Operation, Outcome, Person, Region,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::script::{NeverReady, OK, Reply, Script, builder, now, scripted};
 use crate::support::{KEY, batch, event_id, person, shown};
@@ -277,6 +277,37 @@ async fn clients_of_one_limits_value_share_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn outcomes_are_counted_by_operation() {
+    let (client, _) = scripted([
+        Reply::Answer(207, r#"{"errors":[{"batch_index":1,"message":"no"}]}"#),
+        Reply::Answer(401, ""),
+        Reply::Reset,
+    ]);
+    client.send(batch(&["a", "b", "c"])).await;
+    client.send(batch(&["a", "b"])).await;
+    let lost = Operation::merge(&person("1"), &person("2")).unwrap();
+    client.send(lost).await;
+    let stats = client.stats();
+    assert_eq!((stats.accepted, stats.rejected), (2, 1));
+    assert_eq!((stats.unknown, stats.not_sent), (1, 2));
+    assert_eq!(stats.requests, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_shows_who_waits_for_a_turn() {
+    let limits = Limits::documented().ingress(Quota::per_second(1));
+    let client = builder()
+        .limits(limits)
+        .build_with(Script::new([]))
+        .unwrap();
+    identify(&client).await.unwrap();
+    let waiting = identify(&client);
+    assert!(timeout(Duration::from_millis(100), waiting).await.is_err());
+    let state = client.limit();
+    assert_eq!((state.counters.departed, state.quota.limit()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn concurrency_bounds_what_is_in_flight() {
     let second = Duration::from_secs(1);
     let script = Script::new([Reply::After(second), Reply::After(second)]);
@@ -289,7 +320,7 @@ async fn concurrency_bounds_what_is_in_flight() {
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_not_ready_is_given_nothing() {
     let client = builder().build_with(NeverReady).unwrap();
-    let waited = tokio::time::timeout(Duration::from_secs(60), identify(&client)).await;
+    let waited = timeout(Duration::from_secs(60), identify(&client)).await;
     assert!(waited.is_err());
     assert_eq!(client.stats().requests, 0);
 }
