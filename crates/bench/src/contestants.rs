@@ -5,6 +5,7 @@ use tower::retry::Retry;
 use tower::{Layer, Service};
 use tower_pace::{Adaptive, ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
 
+use crate::floor;
 use crate::inner::{Body, Inner};
 use crate::measure::Contestant;
 use crate::peers::{self, BudgetedRetries, PERMITS, RATE, Retries};
@@ -38,6 +39,14 @@ pub(crate) fn rate() -> Vec<Contestant> {
         Contestant::new("tower-resilience", resilience),
         Contestant::new("governor", peers::governed(Inner::new())),
         Contestant::new("leaky-bucket", peers::leaking(Inner::new())),
+        Contestant::new(
+            "no limit: a clone in the future",
+            floor::cloned(Inner::new()),
+        ),
+        Contestant::new(
+            "the same, and two looks at the clock",
+            floor::timed(Inner::new()),
+        ),
     ]
 }
 

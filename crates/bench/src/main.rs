@@ -7,6 +7,7 @@
 
 mod connections;
 mod contestants;
+mod floor;
 mod inner;
 mod measure;
 mod peers;

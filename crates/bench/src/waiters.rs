@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use governor::DefaultDirectRateLimiter;
@@ -12,6 +13,7 @@ use http::Request;
 use leaky_bucket::RateLimiter as LeakyBucket;
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_pace::{Quota, RateLimitLayer};
 
@@ -35,6 +37,7 @@ pub(crate) fn print() -> io::Result<()> {
         print_row(crowd, "tower-pace", &ours)?;
         print_row(crowd, "leaky-bucket", &leaking(Inner::new()))?;
         print_row(crowd, "governor", &governed(Inner::new()))?;
+        print_row(crowd, "no limit: a timer each", &spread(Inner::new()))?;
     }
     Ok(())
 }
@@ -82,6 +85,30 @@ fn governed(
             inner.oneshot(request).await
         }
     })
+}
+
+/// What no limiter can do without: each caller wakes once, at a moment that is known when it comes.
+fn spread(
+    inner: Inner,
+) -> impl Service<Request<Body>, Error: Debug, Future: Send> + Clone + Send + 'static {
+    let start = now();
+    let places = Arc::new(AtomicU32::new(0));
+    service_fn(move |request| {
+        let place = places.fetch_add(1, Ordering::Relaxed);
+        let inner = inner.clone();
+        async move {
+            sleep_until(start + Duration::from_secs(1) * place / PER_SECOND).await;
+            inner.oneshot(request).await
+        }
+    })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is measured here is real time"
+)]
+fn now() -> Instant {
+    Instant::now()
 }
 
 fn leaking(

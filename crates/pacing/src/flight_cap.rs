@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::moment::nanos;
+use crate::moment::Span;
 
 /// Replies that are needed before the cap starts.
 const WARM_UP: u32 = 20;
@@ -11,32 +11,31 @@ const WARM_UP: u32 = 20;
 /// counter refuses.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FlightCap {
-    median: Duration,
+    median: Span,
     replies: u32,
 }
 
 impl FlightCap {
     /// Learns one round trip. The estimate of the median moves by 2 % a reply, so single stalls do not move it.
     pub fn observe(&mut self, round_trip: Duration) {
-        let step = (self.median / 50).max(Duration::from_nanos(1));
+        let round_trip = Span::of(round_trip);
+        let step = Span::from_nanos((self.median.nanos() / 50).max(1));
         self.median = match self.replies {
             0 => round_trip,
-            _ if round_trip > self.median => self.median.saturating_add(step).min(round_trip),
-            _ => self.median.saturating_sub(step).max(round_trip),
+            _ if round_trip > self.median => (self.median + step).min(round_trip),
+            _ => (self.median - step).max(round_trip),
         };
         self.replies = self.replies.saturating_add(1);
     }
 
     /// Says whether one more may leave: not while in flight >= rate x (median + jitter) + lump, where a lump is what may
     /// leave at once: 1 without bursts and heavy requests.
-    #[must_use]
-    pub fn allows(&self, in_flight: u32, interval: Duration, jitter: Duration, lump: u32) -> bool {
+    pub(crate) fn allows(&self, in_flight: u32, interval: Span, jitter: Span, lump: u32) -> bool {
         if self.replies < WARM_UP {
             return true;
         }
-        let beyond = u64::from(in_flight.saturating_sub(lump.saturating_sub(1)));
-        let explained = nanos(self.median.saturating_add(jitter).saturating_add(interval));
-        beyond.saturating_mul(nanos(interval)) < explained
+        let beyond = in_flight.saturating_sub(lump.saturating_sub(1));
+        interval * beyond < self.median + jitter + interval
     }
 }
 
@@ -44,8 +43,8 @@ impl FlightCap {
 mod tests {
     use super::*;
 
-    const INTERVAL: Duration = Duration::from_millis(10);
-    const JITTER: Duration = Duration::from_millis(100);
+    const INTERVAL: Span = Span::of(Duration::from_millis(10));
+    const JITTER: Span = Span::of(Duration::from_millis(100));
 
     fn warm(round_trip: Duration) -> FlightCap {
         let mut cap = FlightCap::default();
@@ -84,14 +83,14 @@ mod tests {
     fn one_stall_moves_the_median_by_two_percent() {
         let mut cap = warm(Duration::from_millis(50));
         cap.observe(Duration::from_secs(30));
-        assert_eq!(cap.median, Duration::from_millis(51));
+        assert_eq!(cap.median.duration(), Duration::from_millis(51));
     }
 
     #[test]
     fn one_fast_reply_moves_the_median_by_two_percent_too() {
         let mut cap = warm(Duration::from_millis(50));
         cap.observe(Duration::ZERO);
-        assert_eq!(cap.median, Duration::from_millis(49));
+        assert_eq!(cap.median.duration(), Duration::from_millis(49));
     }
 
     #[test]
@@ -100,6 +99,6 @@ mod tests {
         for _ in 0..300 {
             cap.observe(Duration::from_secs(1));
         }
-        assert_eq!(cap.median, Duration::from_secs(1));
+        assert_eq!(cap.median.duration(), Duration::from_secs(1));
     }
 }

@@ -1,6 +1,5 @@
-use std::time::Duration;
-
 use crate::Moment;
+use crate::moment::Span;
 
 /// The heaviest cost of late: for one to two times the `memory` that it is asked with.
 #[derive(Clone, Copy, Debug)]
@@ -22,19 +21,19 @@ impl Default for Heaviest {
 
 impl Heaviest {
     /// Returns the heaviest cost that left within the last `memory` before `now`; at least 1.
-    pub(crate) fn of_late(&self, now: Moment, memory: Duration) -> u32 {
+    pub(crate) fn of_late(&self, now: Moment, memory: Span) -> u32 {
         let turned = self.turned(now, memory);
         turned.current.max(turned.before)
     }
 
     /// Records a cost that leaves at `now`.
-    pub(crate) fn depart(&mut self, cost: u32, now: Moment, memory: Duration) {
+    pub(crate) fn depart(&mut self, cost: u32, now: Moment, memory: Span) {
         *self = self.turned(now, memory);
         self.current = self.current.max(cost);
     }
 
-    fn turned(self, now: Moment, memory: Duration) -> Self {
-        match now.since(self.since) {
+    fn turned(self, now: Moment, memory: Span) -> Self {
+        match now.span_since(self.since) {
             passed if passed < memory => self,
             passed => Self {
                 current: 1,
@@ -47,9 +46,11 @@ impl Heaviest {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    const MEMORY: Duration = Duration::from_secs(2);
+    const MEMORY: Span = Span::of(Duration::from_secs(2));
 
     fn at(millis: u64) -> Moment {
         Moment::ORIGIN + Duration::from_millis(millis)

@@ -1,11 +1,13 @@
 use std::time::Duration;
 
+use crate::moment::Span;
+
 /// Round trips that are summed up as one block.
 const BLOCK: u32 = 500;
 /// Blocks that are remembered: 5,000 round trips.
 const BLOCKS: usize = 10;
 /// What the assumption adds to the spread seen so far.
-const MARGIN: Duration = Duration::from_millis(2);
+const MARGIN: Span = Span::of(Duration::from_millis(2));
 
 /// How much the way to the server is assumed to vary: the spread of the last 5,000 round trips and 2 ms, under a ceiling.
 ///
@@ -15,8 +17,8 @@ const MARGIN: Duration = Duration::from_millis(2);
 /// A block of 500 round trips is kept as its least and its most, so the memory is 10 pairs.
 #[derive(Clone, Copy, Debug)]
 pub struct Jitter {
-    ceiling: Duration,
-    assumed: Duration,
+    ceiling: Span,
+    assumed: Span,
     blocks: [Spread; BLOCKS],
     filled: usize,
     /// Of all blocks.
@@ -27,14 +29,14 @@ pub struct Jitter {
 
 #[derive(Clone, Copy, Debug)]
 struct Spread {
-    least: Duration,
-    most: Duration,
+    least: Span,
+    most: Span,
 }
 
 impl Spread {
     const NONE: Self = Self {
-        least: Duration::MAX,
-        most: Duration::ZERO,
+        least: Span::MAX,
+        most: Span::ZERO,
     };
 
     fn with(self, other: Self) -> Self {
@@ -49,6 +51,10 @@ impl Jitter {
     /// Assumes `ceiling` until enough was learned.
     #[must_use]
     pub fn new(ceiling: Duration) -> Self {
+        Self::under(Span::of(ceiling))
+    }
+
+    fn under(ceiling: Span) -> Self {
         Self {
             ceiling,
             assumed: ceiling,
@@ -63,16 +69,20 @@ impl Jitter {
     /// Returns the assumption in force, which is never above the ceiling.
     #[must_use]
     pub fn assumed(&self) -> Duration {
+        self.assumed.duration()
+    }
+
+    pub(crate) fn span(&self) -> Span {
         self.assumed
     }
 
     /// Learns one round trip.
     pub fn observe(&mut self, round_trip: Duration) {
-        let one = Spread {
-            least: round_trip,
-            most: round_trip,
-        };
-        self.current = self.current.with(one);
+        let one = Span::of(round_trip);
+        self.current = self.current.with(Spread {
+            least: one,
+            most: one,
+        });
         self.in_current += 1;
         if self.in_current == BLOCK {
             self.close_block();
@@ -83,7 +93,7 @@ impl Jitter {
 
     /// Forgets everything: a request was refused.
     pub fn distrust(&mut self) {
-        *self = Self::new(self.ceiling);
+        *self = Self::under(self.ceiling);
     }
 
     fn close_block(&mut self) {
@@ -97,10 +107,9 @@ impl Jitter {
         }
     }
 
-    fn seen(&self) -> Duration {
+    fn seen(&self) -> Span {
         let seen = self.known.with(self.current);
-        let spread = seen.most.saturating_sub(seen.least);
-        spread.saturating_add(MARGIN).min(self.ceiling)
+        (seen.most - seen.least + MARGIN).min(self.ceiling)
     }
 }
 

@@ -94,8 +94,8 @@ impl Meter {
         }
         // A burst would be spent when the gate opens, just when the server is close to its limit.
         Pace {
-            interval: conditions.share.stretch(pace.interval),
-            memory: conditions.share.stretch(pace.memory),
+            interval: conditions.share.stretched(pace.interval),
+            memory: conditions.share.stretched(pace.memory),
             ..pace.steady()
         }
     }

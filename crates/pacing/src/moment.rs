@@ -1,4 +1,4 @@
-use std::ops::{Add, Sub};
+use std::ops::{Add, Mul, Sub};
 use std::time::Duration;
 
 /// A point in time, in nanoseconds since an origin that the caller chooses.
@@ -24,9 +24,15 @@ impl Moment {
     }
 
     /// Returns the time from `earlier` to this moment, zero if `earlier` is later.
+    #[inline]
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        self.span_since(earlier).duration()
+    }
+
+    #[inline]
+    pub(crate) const fn span_since(self, earlier: Self) -> Span {
+        Span(self.0.saturating_sub(earlier.0))
     }
 
     /// Returns the first multiple of `grain` nanoseconds that is not before this moment.
@@ -38,22 +44,100 @@ impl Moment {
 impl Add<Duration> for Moment {
     type Output = Self;
 
+    #[inline]
     fn add(self, time: Duration) -> Self {
-        Self(self.0.saturating_add(nanos(time)))
+        self + Span::of(time)
     }
 }
 
 impl Sub<Duration> for Moment {
     type Output = Self;
 
+    #[inline]
     fn sub(self, time: Duration) -> Self {
-        Self(self.0.saturating_sub(nanos(time)))
+        self - Span::of(time)
+    }
+}
+
+impl Add<Span> for Moment {
+    type Output = Self;
+
+    #[inline]
+    fn add(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
+impl Sub<Span> for Moment {
+    type Output = Self;
+
+    #[inline]
+    fn sub(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+}
+
+/// A length of time in nanoseconds: one word, where a [`Duration`] is two numbers and a carry. All arithmetic saturates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span(u64);
+
+impl Span {
+    pub(crate) const ZERO: Self = Self(0);
+    pub(crate) const MAX: Self = Self(u64::MAX);
+
+    /// Returns a duration as a span.
+    #[inline]
+    pub(crate) const fn of(time: Duration) -> Self {
+        let seconds = time.as_secs().saturating_mul(1_000_000_000);
+        Self(seconds.saturating_add(time.subsec_nanos() as u64))
+    }
+
+    #[inline]
+    pub(crate) const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    #[inline]
+    pub(crate) const fn nanos(self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    pub(crate) const fn duration(self) -> Duration {
+        Duration::from_nanos(self.0)
+    }
+}
+
+impl Add for Span {
+    type Output = Self;
+
+    #[inline]
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl Sub for Span {
+    type Output = Self;
+
+    #[inline]
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Mul<u32> for Span {
+    type Output = Self;
+
+    #[inline]
+    fn mul(self, times: u32) -> Self {
+        Self(self.0.saturating_mul(times.into()))
     }
 }
 
 /// The whole duration in nanoseconds, saturating.
-pub(crate) fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+pub(crate) const fn nanos(time: Duration) -> u64 {
+    Span::of(time).nanos()
 }
 
 /// The duration of so many nanoseconds, saturating.

@@ -2,6 +2,7 @@ use std::mem;
 use std::time::Duration;
 
 use crate::meter::{Conditions, Meter};
+use crate::moment::Span;
 use crate::policy::Slip;
 use crate::window::Sent;
 use crate::{Cost, FlightCap, Gate, Jitter, Moment, Quota, Recovery, Refusal, Room};
@@ -71,7 +72,7 @@ impl Pacer {
             quota,
             meters: Vec::with_capacity(quota.policies().count()),
             latest: 0,
-            jitter: Jitter::new(quota.widest_slip().jitter),
+            jitter: Jitter::new(quota.widest_slip().jitter.duration()),
             cap: FlightCap::default(),
             gate: Gate::default(),
             recovery: Recovery::full(shortest_window(&quota)),
@@ -156,7 +157,7 @@ impl Pacer {
     /// A rate that refusals have lowered stays lowered by as much. For a window the pace is that of a new process.
     pub fn set_quota(&mut self, quota: Quota, now: Moment) {
         if quota.widest_slip().jitter != self.quota.widest_slip().jitter {
-            self.jitter = Jitter::new(quota.widest_slip().jitter);
+            self.jitter = Jitter::new(quota.widest_slip().jitter.duration());
         }
         self.recovery.set_window(shortest_window(&quota));
         self.quota = quota;
@@ -187,7 +188,8 @@ impl Pacer {
             .meters
             .iter()
             .map(|meter| meter.pace(1, &conditions).interval);
-        intervals.max().unwrap_or_else(|| self.quota.spacing())
+        let longest = intervals.max();
+        longest.map_or_else(|| self.quota.spacing(), Span::duration)
     }
 
     /// Returns the cost of what has left and has not ended.
@@ -240,16 +242,16 @@ impl Pacer {
 
     /// Changes what is known of the path, and tells the meters if that changes what is assumed of it.
     fn learn(&mut self, change: impl FnOnce(&mut Jitter)) {
-        let before = self.jitter.assumed();
+        let before = self.jitter.span();
         change(&mut self.jitter);
-        if self.jitter.assumed() != before {
+        if self.jitter.span() != before {
             self.assume();
         }
     }
 
     fn assume(&mut self) {
         let slip = Slip {
-            jitter: self.jitter.assumed(),
+            jitter: self.jitter.span(),
             ..self.quota.widest_slip()
         };
         for meter in &mut self.meters {
@@ -274,7 +276,7 @@ impl Pacer {
 /// A refusal does not say which limit it is about. The shortest window is tried first, and the pause doubles from there.
 fn shortest_window(quota: &Quota) -> Duration {
     let windows = quota.policies().map(|policy| policy.counted_window());
-    windows.min().unwrap_or_default()
+    windows.min().unwrap_or_default().duration()
 }
 
 #[cfg(test)]

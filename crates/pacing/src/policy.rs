@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use crate::Model;
-use crate::moment::nanos;
+use crate::moment::{Span, nanos};
 use crate::unsafe_quota::{Fault, Per};
 
 /// How late after its slot a request may leave where the acknowledged window alone keeps the promise.
-const GUARDED_LATENESS: Duration = Duration::from_millis(20);
+const GUARDED_LATENESS: Span = Span::of(Duration::from_millis(20));
 
 /// One limit of a quota: what the server allows and how it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,37 +21,37 @@ pub(crate) struct Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slip {
     /// What the path adds.
-    pub(crate) jitter: Duration,
+    pub(crate) jitter: Span,
     /// What our own timers add.
-    pub(crate) lateness: Duration,
+    pub(crate) lateness: Span,
 }
 
 /// How fast requests may follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pace {
     /// The time that a cost of one takes.
-    pub(crate) interval: Duration,
+    pub(crate) interval: Span,
     /// How late after its slot a request may leave without losing it.
-    pub(crate) lateness: Duration,
+    pub(crate) lateness: Span,
     /// How many may leave at once after an idle time.
     pub(crate) burst: u32,
     /// The heaviest request that the pace has room for.
     pub(crate) heaviest: u32,
     /// After this time of silence the server has forgotten everything.
-    pub(crate) memory: Duration,
+    pub(crate) memory: Span,
 }
 
 impl Pace {
     /// Returns the time that a cost takes.
-    pub(crate) fn charge(&self, cost: u32) -> Duration {
-        self.interval.saturating_mul(cost).min(self.memory)
+    pub(crate) fn charge(&self, cost: u32) -> Span {
+        (self.interval * cost).min(self.memory)
     }
 
     /// Returns how far a slot may lie back.
-    pub(crate) fn slack(&self) -> Duration {
+    pub(crate) fn slack(&self) -> Span {
         match self.burst {
             1 => self.lateness,
-            burst => self.lateness + self.interval.saturating_mul(burst - 1),
+            burst => self.lateness + self.interval * (burst - 1),
         }
     }
 
@@ -77,9 +77,9 @@ impl Policy {
     }
 
     /// Returns the window as it has to be counted here: clocks may differ by 500 ppm, and the last tick counts.
-    pub(crate) fn counted_window(&self) -> Duration {
+    pub(crate) fn counted_window(&self) -> Span {
         let window = nanos(self.window);
-        Duration::from_nanos(window + window.div_ceil(2_000) + 1_000_000)
+        Span::from_nanos(window + window.div_ceil(2_000) + 1_000_000)
     }
 
     /// Returns the largest cost that can ever leave.
@@ -152,10 +152,10 @@ impl Policy {
 
     /// Returns the silence that a request heavier than all of late needs before it, beside its slot: what left before it
     /// was spaced for lighter ones. The acknowledged window alone needs none.
-    pub(crate) fn lead(&self, pace: &Pace, cost: u32, heaviest: u32) -> Duration {
+    pub(crate) fn lead(&self, pace: &Pace, cost: u32, heaviest: u32) -> Span {
         match self.model {
-            Model::SlidingLog | Model::FixedWindow => Duration::ZERO,
-            _ if cost <= heaviest => Duration::ZERO,
+            Model::SlidingLog | Model::FixedWindow => Span::ZERO,
+            _ if cost <= heaviest => Span::ZERO,
             _ => pace.charge(cost - heaviest),
         }
     }
@@ -163,7 +163,7 @@ impl Policy {
     /// Any interval of window + jitter + lateness has room for burst + rate: (burst + heaviest - 1) at once, and the rest
     /// spread evenly.
     fn even_pace(&self, slip: Slip, heaviest: u32) -> Pace {
-        let span = nanos(self.counted_window() + slip.jitter + slip.lateness);
+        let span = (self.counted_window() + slip.jitter + slip.lateness).nanos();
         let burst = self.burst.unwrap_or(1);
         let memory = span.saturating_mul(2);
         let interval = match self.limit.saturating_sub(burst - 1 + heaviest) {
@@ -171,18 +171,18 @@ impl Policy {
             spread => span.div_ceil(u64::from(spread)),
         };
         Pace {
-            interval: Duration::from_nanos(interval),
+            interval: Span::from_nanos(interval),
             lateness: slip.lateness,
             burst,
             heaviest,
-            memory: Duration::from_nanos(memory),
+            memory: Span::from_nanos(memory),
         }
     }
 
     fn guarded_pace(&self, slip: Slip, heaviest: u32) -> Pace {
         let span = self.counted_window();
         Pace {
-            interval: Duration::from_nanos(nanos(span).div_ceil(u64::from(self.limit))),
+            interval: Span::from_nanos(span.nanos().div_ceil(u64::from(self.limit))),
             lateness: slip.lateness.max(GUARDED_LATENESS),
             burst: self.burst.unwrap_or(1),
             heaviest,
@@ -193,17 +193,17 @@ impl Policy {
     /// Whatever arrives together must fit into the bucket, and one more only when a token came back for it.
     fn bucket_pace(&self, slip: Slip, heaviest: u32, size: u32, refill: u32) -> Pace {
         let (window, refill) = (nanos(self.window), u64::from(refill));
-        let jitter = nanos(slip.jitter + slip.lateness);
+        let jitter = (slip.jitter + slip.lateness).nanos();
         let token = window.div_ceil(refill);
         let lumped = u64::from(size - heaviest.min(size) + 1);
         let interval = token.max((token + jitter).div_ceil(lumped));
         let full = token.saturating_mul(u64::from(size)).saturating_add(jitter);
         Pace {
-            interval: Duration::from_nanos(with_drift(interval)),
+            interval: Span::from_nanos(with_drift(interval)),
             lateness: slip.lateness,
             burst: self.bucket_burst(size, heaviest, jitter.div_ceil(token)),
             heaviest,
-            memory: Duration::from_nanos(with_drift(full)),
+            memory: Span::from_nanos(with_drift(full)),
         }
     }
 
@@ -225,8 +225,8 @@ mod tests {
     use super::*;
 
     const SLIP: Slip = Slip {
-        jitter: Duration::from_millis(100),
-        lateness: Duration::from_millis(2),
+        jitter: Span::of(Duration::from_millis(100)),
+        lateness: Span::of(Duration::from_millis(2)),
     };
     const UNKNOWN: Policy = Policy::new(100, Duration::from_secs(1));
 
@@ -249,11 +249,7 @@ mod tests {
         fn check(limit: u32, heaviest: u32, nanos: u64) {
             let policy = Policy { limit, ..UNKNOWN };
             let interval = policy.pace(SLIP, heaviest).interval;
-            assert_eq!(
-                interval,
-                Duration::from_nanos(nanos),
-                "{limit} by {heaviest}"
-            );
+            assert_eq!(interval, Span::from_nanos(nanos), "{limit} by {heaviest}");
         }
         let span = 1_000_500_000 + 1_000_000 + 102_000_000;
         check(1, 1, 2 * span);
@@ -268,7 +264,7 @@ mod tests {
     fn a_burst_is_paid_by_the_rate() {
         let burst = Some(21);
         let pace = Policy { burst, ..UNKNOWN }.pace(SLIP, 1);
-        assert_eq!(pace.interval, Duration::from_nanos(13_968_355));
+        assert_eq!(pace.interval, Span::from_nanos(13_968_355));
         assert_eq!(pace.slack(), SLIP.lateness + pace.interval * 20);
         assert_eq!(pace.steady().slack(), SLIP.lateness);
         assert_eq!((pace.lump(), pace.steady().lump()), (21, 1));
@@ -278,13 +274,13 @@ mod tests {
 
     #[test]
     fn a_log_and_a_fixed_window_leave_the_rest_to_the_acknowledged_window() {
-        let interval = Duration::from_nanos(10_015_000);
+        let interval = Span::from_nanos(10_015_000);
         for model in [Model::SlidingLog, Model::FixedWindow] {
             let pace = Policy { model, ..UNKNOWN }.pace(SLIP, 40);
             assert_eq!((pace.interval, pace.lateness), (interval, GUARDED_LATENESS));
         }
         let coarse = Slip {
-            lateness: Duration::from_millis(30),
+            lateness: Span::of(Duration::from_millis(30)),
             ..SLIP
         };
         assert_eq!(log().pace(coarse, 1).lateness, coarse.lateness);
@@ -297,7 +293,7 @@ mod tests {
             let pace = bucket(size, 100).pace(SLIP, heaviest);
             assert_eq!(
                 (pace.burst, pace.interval),
-                (burst, Duration::from_nanos(nanos)),
+                (burst, Span::from_nanos(nanos)),
                 "{size} by {heaviest}"
             );
         }

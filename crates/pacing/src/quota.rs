@@ -1,7 +1,7 @@
 use std::iter;
 use std::time::Duration;
 
-use crate::moment::shorter;
+use crate::moment::{Span, shorter};
 use crate::policy::{Policy, Slip};
 use crate::unsafe_quota::{Fault, Per};
 use crate::{Cost, Model, TooHeavy, UnsafeQuota};
@@ -258,7 +258,7 @@ impl Quota {
     /// Returns that window as it has to be counted here: clocks may differ by 500 ppm, and the last tick counts.
     #[must_use]
     pub fn counted_window(&self) -> Duration {
-        self.first.counted_window()
+        self.first.counted_window().duration()
     }
 
     /// Returns the time between departures at the full rate before anything is learned, rounded up to a nanosecond.
@@ -266,7 +266,7 @@ impl Quota {
     pub fn spacing(&self) -> Duration {
         let slip = self.widest_slip();
         let intervals = self.policies().map(|policy| policy.pace(slip, 1).interval);
-        intervals.max().unwrap_or_default()
+        intervals.max().unwrap_or_default().duration()
     }
 
     pub(crate) fn policies(&self) -> impl Iterator<Item = Policy> {
@@ -286,8 +286,8 @@ impl Quota {
     /// What is assumed of path and timers before anything is learned.
     pub(crate) const fn widest_slip(&self) -> Slip {
         Slip {
-            jitter: self.jitter_ceiling,
-            lateness: self.lateness,
+            jitter: Span::of(self.jitter_ceiling),
+            lateness: Span::of(self.lateness),
         }
     }
 }
@@ -413,7 +413,7 @@ mod tests {
         let two = second
             .and(minute.max_transit(Duration::from_secs(7)))
             .unwrap();
-        assert_eq!(two.widest_slip().jitter, Duration::from_secs(1));
+        assert_eq!(two.widest_slip().jitter.duration(), Duration::from_secs(1));
         assert_eq!(two.max_transit, Duration::from_secs(7));
         assert_eq!(two.and(two).unwrap().policies().count(), 4);
         let text = two.and(two).unwrap().and(minute).unwrap_err().to_string();

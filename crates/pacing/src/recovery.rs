@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::Moment;
-use crate::moment::{duration, nanos};
+use crate::moment::{Span, duration, nanos};
 
 /// One millionth of the configured rate.
 const FULL: u64 = 1_000_000;
@@ -92,6 +92,10 @@ impl Share {
     #[must_use]
     pub fn stretch(self, interval: Duration) -> Duration {
         duration((interval.as_nanos() * u128::from(FULL)).div_ceil(u128::from(self.0)))
+    }
+
+    pub(crate) fn stretched(self, interval: Span) -> Span {
+        Span::of(self.stretch(interval.duration()))
     }
 
     /// Returns the share in millionths.

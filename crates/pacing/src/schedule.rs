@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use crate::Moment;
+use crate::moment::Span;
 use crate::policy::Pace;
 
 /// The longest wait before the very first departure.
-const LONGEST_START: Duration = Duration::from_millis(100);
+const LONGEST_START: Span = Span::of(Duration::from_millis(100));
 
 /// Evenly spaced departure slots.
 ///
@@ -41,7 +42,7 @@ impl Schedule {
     }
 
     /// Continues `known`: the next slot lies `charge` after its latest one.
-    pub(crate) fn follow(&mut self, known: &Self, charge: Duration) {
+    pub(crate) fn follow(&mut self, known: &Self, charge: Span) {
         if let Some(last) = known.last {
             self.next = last + charge;
             self.last = known.last;
@@ -59,11 +60,11 @@ mod tests {
     use super::*;
 
     const PACE: Pace = Pace {
-        interval: Duration::from_millis(10),
-        lateness: Duration::from_millis(2),
+        interval: Span::of(Duration::from_millis(10)),
+        lateness: Span::of(Duration::from_millis(2)),
         burst: 1,
         heaviest: 1,
-        memory: Duration::from_millis(80),
+        memory: Span::of(Duration::from_millis(80)),
     };
 
     fn at(millis: u64) -> Moment {
@@ -74,7 +75,7 @@ mod tests {
     fn the_first_departure_is_one_interval_away_and_at_most_100_ms() {
         assert_eq!(Schedule::starting(at(5), &PACE).next(), at(15));
         let slow = Pace {
-            interval: Duration::from_secs(20),
+            interval: Span::of(Duration::from_secs(20)),
             ..PACE
         };
         assert_eq!(Schedule::starting(at(5), &slow).next(), at(105));
@@ -119,10 +120,10 @@ mod tests {
     fn another_schedule_goes_on_from_the_latest_slot_if_there_is_one() {
         let mut known = Schedule::starting(at(0), &PACE);
         let mut schedule = Schedule::starting(at(15), &PACE);
-        schedule.follow(&known, Duration::from_secs(1));
+        schedule.follow(&known, Span::of(Duration::from_secs(1)));
         assert_eq!(schedule.next(), at(25));
         known.depart(at(10), &PACE, 1);
-        schedule.follow(&known, Duration::from_secs(1));
+        schedule.follow(&known, Span::of(Duration::from_secs(1)));
         assert_eq!(schedule.next(), at(1_010));
         schedule.undo();
         assert_eq!(schedule.next(), at(10));

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use crate::Moment;
+use crate::moment::Span;
 
 /// Slots that come free in the order in which they were taken.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ impl Slots {
     }
 
     /// Holds what `known` holds, and each for so much `longer`.
-    pub(crate) fn copy(&mut self, known: &Self, longer: Duration) {
+    pub(crate) fn copy(&mut self, known: &Self, longer: Span) {
         for &(free, slots) in &known.entries {
             self.hold_until(free + longer, slots);
         }

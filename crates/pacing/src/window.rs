@@ -1,6 +1,4 @@
-use std::time::Duration;
-
-use crate::moment::nanos;
+use crate::moment::Span;
 use crate::policy::Policy;
 use crate::slots::Slots;
 use crate::{Moment, Quota};
@@ -31,8 +29,8 @@ const BUCKETS: u64 = 256;
 #[derive(Clone, Debug)]
 pub struct Window {
     limit: u32,
-    span: Duration,
-    transit: Duration,
+    span: Span,
+    transit: Span,
     in_flight: u32,
     answered: Slots,
     abandoned: Slots,
@@ -60,8 +58,8 @@ pub(crate) struct Sent {
 
 impl Window {
     pub(crate) fn new(policy: &Policy, quota: &Quota) -> Self {
-        let (span, transit) = (policy.counted_window(), quota.max_transit);
-        let bucket = |held: Duration| nanos(held) / BUCKETS;
+        let (span, transit) = (policy.counted_window(), Span::of(quota.max_transit));
+        let bucket = |held: Span| held.nanos() / BUCKETS;
         let exact_up_to_limit = |held| match policy.limit <= EXACT {
             true => Slots::new(1),
             false => Slots::new(bucket(held)),
@@ -153,8 +151,8 @@ impl Window {
     /// Takes over what another window knows, and holds it for longer if this window is the longer one. What the other
     /// one counted by its departure and this one by its answer is held by both for a while.
     pub(crate) fn remember(&mut self, known: &Self, now: Moment) {
-        let wider = self.span.saturating_sub(known.span);
-        let longer = wider + self.transit.saturating_sub(known.transit);
+        let wider = self.span - known.span;
+        let longer = wider + (self.transit - known.transit);
         self.in_flight = known.in_flight;
         self.abandoned.copy(&known.answered, wider);
         self.abandoned.copy(&known.abandoned, longer);
@@ -193,6 +191,8 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;

@@ -34,7 +34,7 @@ impl Allotment {
         let limit = u32::try_from(self.limit).unwrap_or(u32::MAX);
         let quota = Quota::new(limit, self.window).ok()?;
         let quota = quota
-            .jitter_ceiling(configured.widest_slip().jitter)
+            .jitter_ceiling(configured.widest_slip().jitter.duration())
             .max_transit(configured.max_transit)
             .max_retry_after(configured.max_retry_after);
         let slowest = configured.spacing().saturating_mul(SLOWEST);

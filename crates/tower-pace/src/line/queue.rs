@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -12,17 +13,25 @@ use super::turn::{Caller, Standing, Turn, Wake};
 /// The state that everyone who waits for one resource shares.
 pub(crate) struct Queue<R> {
     state: Mutex<State<R>>,
+    /// Whether anybody stands in the line, kept outside the lock as a hint.
+    has_line: AtomicBool,
 }
 
 impl<R: Resource> Queue<R> {
     pub(crate) fn new(resource: R) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State::new(resource)),
+            has_line: AtomicBool::new(false),
         })
     }
 
     pub(crate) fn open_lane(&self) -> Lane {
         self.lock().line.open_lane()
+    }
+
+    /// Says whether anybody stood in the line a moment ago: who relies on it must ask again under the lock.
+    pub(super) fn had_line(&self) -> bool {
+        self.has_line.load(Ordering::Relaxed)
     }
 
     /// Asks for the turn of one who stands in the line, or of a newcomer. A newcomer joins only if it must wait, and if
@@ -40,13 +49,13 @@ impl<R: Resource> Queue<R> {
             true => Ok(Turn::Come(now)),
             false => state.wait(caller, place, waker).map(Turn::Wait),
         });
-        unlock(state, None);
+        self.unlock(state, None);
         turn
     }
 
     /// Claims what is due, if it still is and the holder of `place`, or a newcomer, is still next; then it stands in the
     /// line no more. `guard` wraps the claim before anyone is woken: a waker that panics must not lose it.
-    pub(super) fn claim<W, G>(
+    pub(super) fn claim<W: Patience, G>(
         &self,
         caller: &Caller<R::Demand, W>,
         place: Option<Standing>,
@@ -54,8 +63,8 @@ impl<R: Resource> Queue<R> {
     ) -> Option<G> {
         let mut state = self.lock();
         let now = state.glance();
-        if !state.may_claim(caller, place, now) {
-            unlock(state, None);
+        if state.admit(caller, place).is_err() || !state.may_claim(caller, place, now) {
+            self.unlock(state, None);
             return None;
         }
         let claim = guard(state.resource.claim(caller.demand, now));
@@ -63,7 +72,7 @@ impl<R: Resource> Queue<R> {
             state.line.serve(place.ticket);
         }
         let next = state.next(now);
-        unlock(state, next);
+        self.unlock(state, next);
         Some(claim)
     }
 
@@ -79,7 +88,7 @@ impl<R: Resource> Queue<R> {
         let now = state.clock.read();
         let kept = state.wait_stuck(caller, place, now, waker);
         let next = state.next(now.moment);
-        unlock(state, next);
+        self.unlock(state, next);
         kept
     }
 
@@ -92,7 +101,7 @@ impl<R: Resource> Queue<R> {
         } else {
             None
         };
-        unlock(state, next);
+        self.unlock(state, next);
     }
 
     /// Changes the resource by `change`, which says whom that concerns.
@@ -101,7 +110,7 @@ impl<R: Resource> Queue<R> {
         let now = state.glance();
         let wake = change(&mut state.resource, now);
         let next = state.woken_by(wake, now);
-        unlock(state, next);
+        self.unlock(state, next);
     }
 
     /// Looks at the resource and at how many stand in the line, or notes what concerns nobody who waits.
@@ -121,15 +130,17 @@ impl<R: Resource> Queue<R> {
     fn lock(&self) -> MutexGuard<'_, State<R>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// Wakers run foreign code, when they wake and when they are dropped, so the lock must not be held.
-fn unlock<R>(mut state: MutexGuard<'_, State<R>>, next: Option<Waker>) {
-    let dropped = state.line.take_dropped();
-    drop(state);
-    drop(dropped);
-    if let Some(waker) = next {
-        waker.wake();
+    /// Wakers run foreign code, when they wake and when they are dropped, so the lock must not be held.
+    fn unlock(&self, mut state: MutexGuard<'_, State<R>>, next: Option<Waker>) {
+        let dropped = state.line.take_dropped();
+        self.has_line
+            .store(!state.line.is_empty(), Ordering::Relaxed);
+        drop(state);
+        drop(dropped);
+        if let Some(waker) = next {
+            waker.wake();
+        }
     }
 }
 

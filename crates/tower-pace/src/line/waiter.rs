@@ -68,6 +68,11 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
         }
     }
 
+    /// Says whether it has just come and nobody seems to stand in the line, so that it may as well claim at once.
+    pub(crate) fn seems_alone(&self) -> bool {
+        self.place.is_none() && !self.queue.had_line()
+    }
+
     /// Claims, if it still is this waiter's turn, and wraps the claim with `guard`. The place can be taken again until
     /// [`leave`](Self::leave).
     pub(crate) fn claim<G>(

@@ -125,6 +125,9 @@ impl<S, W: Patience> Candidate<S, W> {
     where
         S: Service<Request<B>> + Clone,
     {
+        if let Some(departed) = self.depart_at_once(cx) {
+            return Poll::Ready(departed);
+        }
         loop {
             match self.waiter.poll_turn(cx) {
                 Poll::Ready(Ok(())) => {}
@@ -140,6 +143,30 @@ impl<S, W: Patience> Candidate<S, W> {
             }
             self.give_back();
         }
+    }
+
+    /// Departs without asking for the turn before, if nobody waits, the departure is due and the inner service is ready.
+    fn depart_at_once<B>(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Option<Result<Flight, W::Error<S::Error>>>
+    where
+        S: Service<Request<B>> + Clone,
+    {
+        if !self.waiter.seems_alone() {
+            return None;
+        }
+        self.asked = true;
+        match self.inner.poll_ready(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Some(Err(W::failed(error))),
+            Poll::Pending => return None,
+        }
+        let flight = self.waiter.claim(Flight::new);
+        if flight.is_none() {
+            self.give_back();
+        }
+        flight.map(Ok)
     }
 
     fn poll_inner<B>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), W::Error<S::Error>>>

@@ -152,10 +152,11 @@ fn a_service_that_waited_in_one_runtime_waits_in_another() {
 async fn a_future_whose_inner_service_failed_holds_up_nobody() {
     let layer = ten_a_minute();
     let (mock, mut handle) = mock::pair::<Request<String>, Response<String>>();
-    handle.send_error("closed");
+    handle.allow(0);
     let mut failed = Box::pin(layer.layer(mock).call(get()));
     let mut cx = Context::from_waker(Waker::noop());
     assert!(failed.as_mut().poll(&mut cx).is_pending());
+    handle.send_error("closed");
     let behind = tokio::spawn(layer.layer(Server::ok()).oneshot(get()));
     tokio::task::yield_now().await;
     assert!(failed.as_mut().await.is_err());
