@@ -11,6 +11,8 @@ use tokio::time::{Instant, timeout};
 use crate::script::{NeverReady, OK, Reply, Script, builder, now, scripted};
 use crate::support::{KEY, batch, event_id, person, shown};
 
+const SECOND: Duration = Duration::from_secs(1);
+
 fn event() -> Event {
     Event::new("purchase").unwrap()
 }
@@ -274,6 +276,38 @@ async fn clients_of_one_limits_value_share_it() {
     let seen = script.seen();
     let within = |start: usize| seen[start + 10].at - seen[start].at >= Duration::from_secs(1);
     assert!((0..30).all(within), "eleven requests in a second: {seen:?}");
+}
+
+/// Sends batches of so many operations for ten seconds, and returns how many left in the busiest second.
+async fn busiest_second(limits: Limits, size: usize) -> usize {
+    let script = Script::new([]);
+    let client = builder().limits(limits).build_with(script.clone()).unwrap();
+    let started = now();
+    while now() - started < Duration::from_secs(10) {
+        client.send(batch(&vec!["a"; size])).await;
+    }
+    let seen = script.seen();
+    let within = |start: Duration| move |at: Duration| at >= start && at - start < SECOND;
+    let in_second = |start| seen.iter().filter(|seen| within(start)(seen.at)).count();
+    seen.iter().map(|seen| in_second(seen.at)).max().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_and_the_records_in_them_have_limits_on_one_turn() {
+    let limits = || {
+        let limits = Limits::documented().ingress(Quota::per_second(20));
+        limits.records(Quota::per_second(100))
+    };
+    for (size, most, least) in [(1, 20, 16), (5, 20, 16), (20, 5, 3), (50, 2, 1)] {
+        let requests = busiest_second(limits(), size).await;
+        assert!((least..=most).contains(&requests), "{requests} of {size}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_more_than_the_limit_of_records_leaves_all_the_same() {
+    let limits = Limits::documented().records(Quota::per_second(2));
+    assert_eq!(busiest_second(limits, 5).await, 1);
 }
 
 #[tokio::test(start_paused = true)]

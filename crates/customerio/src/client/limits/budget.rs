@@ -6,6 +6,19 @@ pub enum Budget {
     App,
     /// Requests to the Track API, both versions together.
     Ingress,
+    /// Operations to the Track API, of which a request carries one or, as a batch, several. It holds beside
+    /// [`Budget::Ingress`], on the same turn.
+    Records,
     /// Requests that trigger a broadcast. Each takes one of [`Budget::App`] as well.
     Trigger,
+}
+
+impl Budget {
+    /// Returns the budget whose limiter keeps this one.
+    pub(super) const fn limiter(self) -> Self {
+        match self {
+            Self::Ingress | Self::Records => Self::Ingress,
+            Self::App | Self::Trigger => self,
+        }
+    }
 }

@@ -10,6 +10,7 @@ use super::Budget;
 pub(super) struct Quotas {
     app: Quota,
     ingress: Quota,
+    records: Quota,
     trigger: Quota,
 }
 
@@ -18,6 +19,7 @@ impl Quotas {
         Self {
             app: quota(10, Duration::from_secs(1)),
             ingress: DOCUMENTED_INGRESS,
+            records: Quota::per_second(10_000),
             trigger: quota(1, Duration::from_secs(10)),
         }
     }
@@ -33,6 +35,7 @@ impl Quotas {
         match budget {
             Budget::App => self.app,
             Budget::Ingress => self.ingress,
+            Budget::Records => self.records,
             Budget::Trigger => self.trigger,
         }
     }
@@ -41,6 +44,7 @@ impl Quotas {
         match budget {
             Budget::App => self.app = quota,
             Budget::Ingress => self.ingress = quota,
+            Budget::Records => self.records = quota,
             Budget::Trigger => self.trigger = quota,
         }
         self
@@ -51,6 +55,7 @@ impl Quotas {
         Self {
             app: part(self.app, processes),
             ingress: part(self.ingress, processes),
+            records: part(self.records, processes),
             trigger: part(self.trigger, processes),
         }
     }
@@ -98,6 +103,7 @@ mod tests {
     fn presets_are_the_documented_numbers_and_lower_ones() {
         let documented = Quotas::documented();
         check(documented, Budget::Ingress, 1_000, 1);
+        check(documented, Budget::Records, 10_000, 1);
         check(documented, Budget::App, 10, 1);
         check(documented, Budget::Trigger, 1, 10);
         let conservative = Quotas::conservative();

@@ -44,7 +44,7 @@ impl Limits {
     pub const DOCUMENTED_INGRESS: Quota = DOCUMENTED_INGRESS;
 
     /// Returns the documented limits: 1,000 requests a second to the Track API, 10 a second to the App API, and one
-    /// trigger in 10 seconds.
+    /// trigger in 10 seconds. Nothing is documented of how many operations batches may carry: 10,000 a second here.
     #[must_use]
     pub fn documented() -> Self {
         Self::of(Quotas::documented())
@@ -68,6 +68,23 @@ impl Limits {
     #[must_use]
     pub fn ingress(self, quota: Quota) -> Self {
         Self::of(self.quotas().with(Budget::Ingress, quota))
+    }
+
+    /// Sets how many operations may go to the Track API, in batches and alone. What was used of the former limits is
+    /// forgotten.
+    ///
+    /// It holds beside [`ingress`](Self::ingress): a request leaves when both have room. A batch of more operations than
+    /// the limit counts as the limit, and an ingress quota of four limits has no room for this one.
+    ///
+    /// ```
+    /// use customerio::client::{Budget, Limits, Quota};
+    ///
+    /// let limits = Limits::documented().records(Quota::per_second(2_000));
+    /// assert_eq!(limits.quota(Budget::Records).limit(), 2_000);
+    /// ```
+    #[must_use]
+    pub fn records(self, quota: Quota) -> Self {
+        Self::of(self.quotas().with(Budget::Records, quota))
     }
 
     /// Sets how many requests may go to the App API. What was used of the former limits is forgotten.
@@ -100,12 +117,10 @@ impl Limits {
     /// Changes one of the limits for all who share it, from now on. What has left counts for the new limit, and what was
     /// [learned](Self::learn) of the former one is forgotten.
     pub fn set(&self, budget: Budget, quota: Quota) {
-        let mut shared = self.shared();
-        shared.quotas = shared.quotas.with(budget, quota);
-        shared.learned.remove(&budget);
-        for layer in shared.layers(budget) {
-            layer.handle().set_quota(quota);
-        }
+        self.shared().change(budget, |shared| {
+            shared.quotas = shared.quotas.with(budget, quota);
+            shared.learned.remove(&budget);
+        });
     }
 
     /// Takes what the API said of one of its limits, which holds where it is slower than the one that was set.
@@ -121,11 +136,9 @@ impl Limits {
     /// assert_eq!(later.handle().snapshot().quota.limit(), 5);
     /// ```
     pub fn learn(&self, budget: Budget, quota: Quota) {
-        let mut shared = self.shared();
-        shared.learned.insert(budget, quota);
-        for layer in shared.layers(budget) {
-            layer.handle().learn(quota);
-        }
+        self.shared().change(budget, |shared| {
+            shared.learned.insert(budget, quota);
+        });
     }
 
     fn quotas(&self) -> Quotas {
@@ -137,34 +150,56 @@ impl Limits {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the limiter of one budget for whomever `owner` names: the same one for the same name.
+    /// Returns the limiter of one budget for whomever `owner` names: the same one for the same name, and the same one for
+    /// [`Budget::Ingress`] and [`Budget::Records`].
     ///
     /// The client asks for its own. Put others over requests that you make yourself, such as to the App API.
     #[must_use]
     pub fn layer(&self, budget: Budget, owner: &str) -> RateLimitLayer {
         let mut shared = self.shared();
-        let starting = shared.starting(budget);
-        let layer = shared.used.entry((budget, owner.to_owned()));
-        layer.or_insert_with(starting).clone()
+        let quota = shared.in_force(budget);
+        let layer = shared.used.entry((budget.limiter(), owner.to_owned()));
+        layer.or_insert_with(|| RateLimitLayer::new(quota)).clone()
     }
 }
 
 impl Shared {
-    /// Returns what makes a limiter that knows what the others were told.
-    fn starting(&self, budget: Budget) -> impl FnOnce() -> RateLimitLayer + use<> {
-        let (quota, learned) = (self.quotas.of(budget), self.learned.get(&budget).copied());
-        move || {
-            let layer = RateLimitLayer::new(quota);
-            if let Some(learned) = learned {
-                layer.handle().learn(learned);
+    /// Makes a change, and tells the limiters of its budget if another quota is in force then.
+    fn change(&mut self, budget: Budget, change: impl FnOnce(&mut Self)) {
+        let before = self.in_force(budget);
+        change(self);
+        let after = self.in_force(budget);
+        if after != before {
+            for layer in self.limiters(budget) {
+                layer.handle().set_quota(after);
             }
-            layer
         }
     }
 
-    fn layers(&self, budget: Budget) -> impl Iterator<Item = &RateLimitLayer> {
-        let used = self.used.iter().filter(move |((of, _), _)| *of == budget);
-        used.map(|(_, layer)| layer)
+    /// Returns what the limiters of a budget keep: requests and records have one limiter, since they leave together.
+    fn in_force(&self, budget: Budget) -> Quota {
+        match budget {
+            Budget::App | Budget::Trigger => self.slower(budget),
+            Budget::Ingress | Budget::Records => {
+                let requests = self.slower(Budget::Ingress).by_request();
+                let records = self.slower(Budget::Records).assuming(&requests);
+                requests.and(records).unwrap_or(requests)
+            }
+        }
+    }
+
+    /// Returns what was set or what was learned, whichever is slower.
+    fn slower(&self, budget: Budget) -> Quota {
+        let configured = self.quotas.of(budget);
+        let learned = self.learned.get(&budget).copied();
+        let slower = learned.filter(|learned| learned.spacing() > configured.spacing());
+        slower.unwrap_or(configured)
+    }
+
+    fn limiters(&self, budget: Budget) -> impl Iterator<Item = &RateLimitLayer> {
+        let used = self.used.iter();
+        let of_budget = used.filter(move |((of, _), _)| *of == budget.limiter());
+        of_budget.map(|(_, layer)| layer)
     }
 }
 
@@ -203,6 +238,18 @@ mod tests {
         limits.learn(Budget::Ingress, Quota::per_second(5_000));
         check(&limits, "first", 1_000);
         check(&limits, "faster", 1_000);
+    }
+
+    #[test]
+    fn what_was_learned_of_records_holds_and_leaves_requests_alone() {
+        let limits = Limits::documented();
+        let layer = limits.layer(Budget::Ingress, "first");
+        let before = layer.handle().snapshot().quota;
+        limits.learn(Budget::Records, Quota::per_second(500));
+        let after = layer.handle().snapshot().quota;
+        assert!(after != before && after.limit() == 1_000);
+        limits.learn(Budget::Records, Quota::per_second(20_000));
+        assert_eq!(layer.handle().snapshot().quota, before);
     }
 
     #[test]
