@@ -7,11 +7,11 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use tower::Service;
-use tower_pace::{ConcurrencyLayer, RetryLayer, RetryPolicy};
+use tower_pace::{Adaptive, ConcurrencyLayer, RetryLayer, RetryPolicy};
 
 use super::handle::Inner;
 use super::ids::FreshIds;
-use super::stack::{Layers, Stack};
+use super::stack::{Layers, Stack, WaitBounds};
 use super::transport::Transport;
 use super::{Budget, BuildError, Client, Limits};
 use crate::{Credentials, Endpoint, InvalidInput, Region};
@@ -38,10 +38,18 @@ pub struct ClientBuilder {
     limits: Limits,
     retry: RetryPolicy,
     jitter_seed: Option<u64>,
-    concurrency: usize,
+    counts_retries: bool,
+    bounds: WaitBounds,
+    concurrency: Concurrency,
     timeout: Duration,
     deadline: Option<Duration>,
     pub(super) transport: Transport,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Concurrency {
+    Adaptive(Adaptive),
+    Fixed(usize),
 }
 
 impl ClientBuilder {
@@ -53,7 +61,9 @@ impl ClientBuilder {
             limits: Limits::documented(),
             retry: RetryPolicy::default(),
             jitter_seed: None,
-            concurrency: 64,
+            counts_retries: false,
+            bounds: WaitBounds::default(),
+            concurrency: Concurrency::Fixed(64),
             timeout: Duration::from_secs(10),
             deadline: None,
             transport: Transport::default(),
@@ -96,9 +106,41 @@ impl ClientBuilder {
         self
     }
 
+    /// Tells the server with the header `X-Retry-Count` of every attempt but the first which it is; by default it is not
+    /// told.
+    pub fn send_retry_count(mut self) -> Self {
+        self.counts_retries = true;
+        self
+    }
+
+    /// Refuses a request whose turn is further away than `time` by the forecast, or when it has waited for so long; by
+    /// default it waits as long as it takes.
+    ///
+    /// Waiting for one of those in flight to end counts. What is refused was not sent: see [`Error::is_wait_refused`].
+    ///
+    /// [`Error::is_wait_refused`]: super::Error::is_wait_refused
+    pub fn max_wait(mut self, time: Duration) -> Self {
+        self.bounds.time = Some(time);
+        self
+    }
+
+    /// Refuses a request that would have to wait while `others` wait already; by default any number may wait.
+    ///
+    /// Zero refuses whatever cannot leave at once, and so the very first: a limiter starts with a short wait.
+    pub fn max_queued(mut self, others: usize) -> Self {
+        self.bounds.others = Some(others);
+        self
+    }
+
     /// Sets how many requests may be in flight at once; by default 64.
     pub fn concurrency(mut self, limit: usize) -> Self {
-        self.concurrency = limit;
+        self.concurrency = Concurrency::Fixed(limit);
+        self
+    }
+
+    /// Learns from the answers how many requests may be in flight at once, within bounds.
+    pub fn adaptive_concurrency(mut self, bounds: Adaptive) -> Self {
+        self.concurrency = Concurrency::Adaptive(bounds);
         self
     }
 
@@ -113,8 +155,9 @@ impl ClientBuilder {
     /// Sets how long a call may take as a whole, waits for turns, retries and all parts of a batch together; by default
     /// as long as it takes.
     ///
-    /// A call ends by then, and no wait is begun that could not end before. What waited was not sent; what was in flight
-    /// may have been applied. [`Client::with_deadline`] sets another one for single calls.
+    /// A call ends by then, and no retry is begun that could not end before. What waited was not sent; what was in flight
+    /// may have been applied. With [`max_wait`](Self::max_wait) or [`max_queued`](Self::max_queued), a turn beyond the
+    /// deadline is refused at once. [`Client::with_deadline`] sets another deadline for single calls.
     pub fn deadline(mut self, call: Duration) -> Self {
         self.deadline = Some(call);
         self
@@ -167,7 +210,7 @@ impl ClientBuilder {
     }
 
     fn layers(&self, endpoint: &Endpoint) -> Result<Layers, InvalidInput> {
-        if self.concurrency == 0 {
+        if let Concurrency::Fixed(0) = self.concurrency {
             return Err(InvalidInput::malformed(
                 "concurrency",
                 "is 0, which lets nothing through; give at least 1",
@@ -176,17 +219,28 @@ impl ClientBuilder {
         check_time("timeout", Some(self.timeout))?;
         check_time("connect timeout", self.transport.connect_timeout)?;
         check_time("deadline", self.deadline)?;
-        let retry = RetryLayer::new(self.retry);
         Ok(Layers {
-            retry: match self.jitter_seed {
-                Some(seed) => retry.seed(seed),
-                None => retry,
-            },
+            retry: self.retry_layer(),
             limit: self.limits.layer(Budget::Ingress, &endpoint.workspace()),
-            concurrency: ConcurrencyLayer::new(self.concurrency),
+            bounds: self.bounds,
+            concurrency: match self.concurrency {
+                Concurrency::Fixed(limit) => ConcurrencyLayer::new(limit),
+                Concurrency::Adaptive(bounds) => ConcurrencyLayer::adaptive(bounds),
+            },
             timeout: self.timeout,
             counters: Arc::default(),
         })
+    }
+
+    fn retry_layer(&self) -> RetryLayer {
+        let mut retry = RetryLayer::new(self.retry);
+        if let Some(seed) = self.jitter_seed {
+            retry = retry.seed(seed);
+        }
+        match self.counts_retries {
+            true => retry.send_retry_count(),
+            false => retry,
+        }
     }
 
     fn endpoint(&self) -> Result<Endpoint, InvalidInput> {

@@ -6,6 +6,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt};
 use tower_pace::concurrency::PermitBody;
+use tower_pace::line::Refused;
 use tower_pace::{Deadline, DeadlineLayer, was_sent};
 
 use super::Client;
@@ -92,7 +93,10 @@ fn settle_error(error: BoxError, trail: &Trail, delivery: &mut Delivery) {
     match error.downcast::<NotOfTheApi>() {
         Ok(not_of_the_api) => delivery.answer(&not_of_the_api.0),
         Err(error) if error.is::<Late>() => delivery.fail(Failure::late(trail.is_in_flight())),
-        Err(error) => delivery.fail(Failure::boxed(was_sent(&error), error)),
+        Err(error) => match error.downcast::<Refused>() {
+            Ok(refused) => delivery.fail(Failure::wait_refused(*refused)),
+            Err(error) => delivery.fail(Failure::boxed(was_sent(&error), error)),
+        },
     }
 }
 

@@ -93,6 +93,13 @@ impl Error {
         self.cause().is_some_and(Cause::is_deadline)
     }
 
+    /// Returns whether the client gave the request no turn, by [`max_wait`](super::ClientBuilder::max_wait) or
+    /// [`max_queued`](super::ClientBuilder::max_queued).
+    #[must_use]
+    pub fn is_wait_refused(&self) -> bool {
+        self.cause().is_some_and(Cause::is_wait_refused)
+    }
+
     /// Returns the region to set instead, if the API redirected to it.
     #[must_use]
     pub fn region(&self) -> Option<Region> {

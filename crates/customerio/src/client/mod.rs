@@ -76,5 +76,5 @@ pub use roots::RootCertificates;
 pub use stats::Stats;
 pub use tower_pace::rate::Snapshot;
 pub use tower_pace::{
-    ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy, UnsafeQuota,
+    Adaptive, ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy, UnsafeQuota,
 };

@@ -50,6 +50,8 @@ pub(crate) enum Kind {
     Status,
     Stopped,
     Throttled,
+    #[cfg(feature = "client")]
+    WaitRefused,
 }
 
 impl Cause {
@@ -118,6 +120,13 @@ impl Cause {
         self.0.kind == Kind::Deadline
     }
 
+    /// Returns whether the turn was too far away, or too many others waited for theirs.
+    #[cfg(feature = "client")]
+    #[must_use]
+    pub fn is_wait_refused(&self) -> bool {
+        self.0.kind == Kind::WaitRefused
+    }
+
     /// Returns whether the API sent the request elsewhere (3xx), which is never followed.
     #[must_use]
     pub fn is_redirect(&self) -> bool {
@@ -176,6 +185,8 @@ impl fmt::Display for Kind {
             Self::Status => "the server failed",
             Self::Stopped => "sending was stopped",
             Self::Throttled => "the request was throttled to the end",
+            #[cfg(feature = "client")]
+            Self::WaitRefused => "the wait for a turn was refused",
         })
     }
 }
@@ -234,6 +245,18 @@ impl Failure {
         Self {
             may_have_left: true,
             cause: Cause::new(error),
+        }
+    }
+
+    /// Says that the client's own limit gave it no turn.
+    #[cfg(feature = "client")]
+    pub(crate) fn wait_refused(refused: tower_pace::line::Refused) -> Self {
+        Self {
+            may_have_left: false,
+            cause: Cause(Arc::new(Inner {
+                source: Some(Box::new(refused)),
+                ..Inner::of(Kind::WaitRefused)
+            })),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use customerio::client::{Error, Limits, Quota};
+use customerio::client::{Adaptive, ClientBuilder, Error, Limits, Quota};
 use customerio::{
     AnonymousEvent, Attributes, Client, Credentials, Event, Operation, Outcome, Person, Region,
 };
@@ -310,6 +310,62 @@ async fn a_batch_of_more_than_the_limit_of_records_leaves_all_the_same() {
     assert_eq!(busiest_second(limits, 5).await, 1);
 }
 
+/// Sends three at once through a limit of one a second, which takes the second 2.3 s and the third 4.5 s.
+async fn refused_of_three(builder: ClientBuilder) -> Vec<bool> {
+    let limits = Limits::documented().ingress(Quota::per_second(1));
+    let script = Script::new([]);
+    let client = builder.limits(limits).build_with(script.clone()).unwrap();
+    let (first, second, third) =
+        tokio::join!(identify(&client), identify(&client), identify(&client));
+    let results = [first, second, third];
+    let refused = results.iter().filter_map(|sent| sent.as_ref().err());
+    assert!(refused.clone().all(|error| !error.may_have_been_applied()));
+    assert_eq!(script.seen().len() + refused.count(), 3);
+    let refused = |sent: &Result<(), Error>| sent.as_ref().is_err_and(Error::is_wait_refused);
+    results.iter().map(refused).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_are_bounded_by_time_and_by_number() {
+    let check = async |builder: ClientBuilder, expected: [bool; 3]| {
+        assert_eq!(refused_of_three(builder).await, expected);
+    };
+    check(builder(), [false; 3]).await;
+    check(builder().max_wait(SECOND * 60), [false; 3]).await;
+    check(builder().max_wait(SECOND * 3), [false, false, true]).await;
+    check(builder().max_queued(2), [false, false, true]).await;
+    check(builder().max_queued(1), [false, true, true]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_wait_is_not_tried_again_and_a_failure_behind_bounds_is() {
+    let script = Script::new([Reply::Reset]);
+    let client = builder().max_wait(SECOND * 60).build_with(script.clone());
+    identify(&client.unwrap()).await.unwrap();
+    assert_eq!(script.seen().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_are_counted_for_the_server_if_asked() {
+    for (builder, expected) in [
+        (builder().send_retry_count(), [None, Some("1")]),
+        (builder(), [None, None]),
+    ] {
+        let script = Script::new([Reply::Reset]);
+        let client = builder.build_with(script.clone()).unwrap();
+        identify(&client).await.unwrap();
+        let counts = script.seen().into_iter().map(|seen| seen.retry_count);
+        assert!(counts.eq(expected.map(|count| count.map(str::to_owned))));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn concurrency_can_be_learned() {
+    let builder = builder().adaptive_concurrency(Adaptive::between(1, 4));
+    let client = builder.build_with(Script::new([])).unwrap();
+    identify(&client).await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn outcomes_are_counted_by_operation() {
     let (client, _) = scripted([
@@ -380,7 +436,7 @@ fn building_needs_no_runtime() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_by_name() {
-    let check = |builder: customerio::client::ClientBuilder, field| {
+    let check = |builder: ClientBuilder, field| {
         let error = builder.build().unwrap_err();
         assert_eq!(error.invalid_input().unwrap().field(), field, "{error}");
     };

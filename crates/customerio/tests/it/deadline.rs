@@ -70,6 +70,19 @@ async fn single_calls_have_a_deadline_of_their_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_waits_are_bounded_a_turn_beyond_the_deadline_is_refused_at_once() {
+    let script = Script::new([]);
+    let limits = Limits::documented().ingress(Quota::per_second(1));
+    let builder = builder().limits(limits).max_wait(SECOND * 60);
+    let client = builder.build_with(script.clone()).unwrap();
+    client.submit(identify("a")).await.unwrap();
+    let hurried = client.with_deadline(SECOND);
+    let error = late(&hurried, Duration::ZERO).await;
+    assert!(error.is_wait_refused() && !error.may_have_been_applied());
+    assert_eq!(script.seen().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deadline_of_zero_sends_nothing() {
     let (client, script) = client(SECOND, []);
     let error = late(&client.with_deadline(Duration::ZERO), Duration::ZERO).await;

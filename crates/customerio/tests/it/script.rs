@@ -58,6 +58,7 @@ pub(crate) struct Seen {
     pub(crate) at: Duration,
     pub(crate) line: String,
     pub(crate) body: Value,
+    pub(crate) retry_count: Option<String>,
 }
 
 impl Script {
@@ -77,12 +78,19 @@ impl Script {
 
     async fn answer(self, request: Request<Full<Bytes>>) -> io::Result<Response<Parts>> {
         let line = format!("{} {}", request.method(), request.uri().path());
+        let retry_count = request.headers().get("x-retry-count");
+        let retry_count = retry_count.map(|count| count.to_str().unwrap().to_owned());
         let Ok(body) = request.into_body().collect().await;
         let body = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
         let reply = {
             let mut state = self.0.lock().unwrap();
             let at = now() - state.started;
-            state.seen.push(Seen { at, line, body });
+            state.seen.push(Seen {
+                at,
+                line,
+                body,
+                retry_count,
+            });
             state.replies.pop_front().unwrap_or(OK)
         };
         reply.play().await
