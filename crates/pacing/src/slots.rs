@@ -44,6 +44,12 @@ impl Slots {
         self.held = self.held.saturating_sub(taken);
     }
 
+    /// Returns how many are held at `now`.
+    pub(crate) fn held_at(&mut self, now: Moment) -> u64 {
+        self.release(now);
+        self.held.into()
+    }
+
     /// Lets go of what is free at `now`.
     pub(crate) fn release(&mut self, now: Moment) {
         while let Some(&(free, count)) = self.entries.front()

@@ -86,20 +86,11 @@ impl Window {
     /// Returns the cost of what may still count at the server at `now`, what is in flight included.
     #[must_use]
     pub fn counted(&mut self, now: Moment) -> u64 {
-        let slots = [
-            Some(&mut self.answered),
-            Some(&mut self.abandoned),
-            self.departed.as_mut(),
-        ];
-        let held = slots.into_iter().flatten().map(|slots| {
-            slots.release(now);
-            u64::from(slots.held)
-        });
-        let held = held.sum::<u64>();
-        match self.departed {
-            Some(_) => held,
-            None => held + u64::from(self.in_flight),
-        }
+        let in_flight = match &mut self.departed {
+            Some(departed) => departed.held_at(now),
+            None => self.in_flight.into(),
+        };
+        in_flight + self.answered.held_at(now) + self.abandoned.held_at(now)
     }
 
     /// Says when there is room for a request of such a cost.

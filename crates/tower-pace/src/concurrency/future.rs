@@ -2,14 +2,14 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::{Response, StatusCode};
 use pacing::Answer;
 use pin_project_lite::pin_project;
 
 use super::permit::Permit;
-use super::permits::End;
+use super::tally::End;
 use super::{BodyEnd, Until};
 use crate::line::{Patience, Unbounded};
 
@@ -71,15 +71,17 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProj::InFlight { response, permit } => {
-                let result = ready!(response.poll(cx));
+                let polled = response.poll(cx);
+                let Poll::Ready(result) = &polled else {
+                    return Poll::Pending;
+                };
                 // Taken even if the call failed: a future that has completed may live on and must hold nothing.
                 let mut permit = permit.take().expect("a future completes once");
-                let (load, end) = read(&result);
+                let (load, end) = read(result);
                 permit.answer(load, end);
-                Poll::Ready(match result {
-                    Ok(response) => Ok(U::hold(response, permit)),
-                    Err(error) => Err(W::failed(error)),
-                })
+                polled
+                    .map_ok(|response| U::hold(response, permit))
+                    .map_err(W::failed)
             }
             StateProj::Refused { refusal } => {
                 let refusal = refusal.take().expect("a future completes once");

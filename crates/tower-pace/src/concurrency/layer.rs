@@ -36,7 +36,7 @@ impl ConcurrencyLayer {
     /// Panics if `limit` is zero, which would let nothing through.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self::of(Queue::new(Permits::fixed(limit)), Unbounded)
+        Self::of(Permits::fixed(limit), Unbounded)
     }
 
     /// Returns a layer that learns from the answers how many requests the server can take at once.
@@ -52,7 +52,7 @@ impl ConcurrencyLayer {
     /// ```
     #[must_use]
     pub fn adaptive(bounds: Adaptive) -> Self {
-        Self::of(Queue::new(Permits::learned(bounds)), Unbounded)
+        Self::of(Permits::learned(bounds), Unbounded)
     }
 }
 

@@ -17,11 +17,18 @@
 mod body;
 mod future;
 mod handle;
+mod in_flight;
 mod layer;
 mod permit;
 mod permits;
 mod service;
+mod tally;
 mod until;
+
+/// Apart, so that the word can be tested with other atomics that try every interleaving.
+mod atomic {
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering};
+}
 
 pub use body::PermitBody;
 pub use future::ResponseFuture;

@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use pacing::{Answer, Sample};
 
-use super::permits::{End, Permits};
+use super::permits::Permits;
+use super::tally::End;
 use crate::line::{Queue, Wake};
 
 /// The right to be in flight. Its drop gives it back.
@@ -21,6 +22,12 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// Takes a permit without the lock, if there is one and nobody waits.
+    pub(super) fn at_once(queue: &Arc<Queue<Permits>>) -> Option<Self> {
+        let taken = queue.front().in_flight.take();
+        taken.then(|| Self::claimed(Arc::clone(queue), false))
+    }
+
     /// Wraps a permit that was just claimed from `queue`.
     pub(super) fn claimed(queue: Arc<Queue<Permits>>, learns: bool) -> Self {
         Self {
@@ -50,9 +57,14 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let (sample, end) = (self.sample.take(), self.end);
+        let tally = self.queue.front();
+        tally.count(self.end);
+        if tally.in_flight.give_back() {
+            return;
+        }
+        let sample = self.sample.take();
         self.queue.change(|permits, _| {
-            permits.take_back(sample, end);
+            permits.take_back(sample);
             Wake::IfAwaited
         });
     }

@@ -1,17 +1,18 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use pacing::{Adaptive, AdaptiveLimit, Answer, Due, Moment, Sample};
 
 use super::Snapshot;
+use super::tally::Tally;
 use crate::clock::Clock;
-use crate::line::Resource;
+use crate::line::{Queue, Resource};
 
-/// How many may be in flight, how many are, and how those before them ended.
+/// How many may be in flight, and how many are.
 #[derive(Debug)]
 pub(crate) struct Permits {
     limit: Limit,
-    in_flight: usize,
-    ended: Snapshot,
+    tally: Arc<Tally>,
 }
 
 #[derive(Debug)]
@@ -20,40 +21,31 @@ enum Limit {
     Learned { limit: AdaptiveLimit, clock: Clock },
 }
 
-/// How a permit was spent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// No call was made.
-    Unused,
-    /// The call was made, and its future dropped before it was complete.
-    Cancelled,
-    Answered,
-    Failed,
-}
-
 impl Permits {
-    pub(super) fn fixed(limit: usize) -> Self {
-        Self::with(Limit::Fixed(at_least_one(limit)))
+    pub(super) fn fixed(limit: usize) -> Arc<Queue<Self>> {
+        let limit = at_least_one(limit);
+        Self::queue(Limit::Fixed(limit), Tally::fixed(limit))
     }
 
-    pub(super) fn learned(bounds: Adaptive) -> Self {
-        Self::with(Limit::Learned {
+    pub(super) fn learned(bounds: Adaptive) -> Arc<Queue<Self>> {
+        let limit = Limit::Learned {
             limit: AdaptiveLimit::new(bounds),
             clock: Clock::default(),
-        })
+        };
+        Self::queue(limit, Tally::learned())
     }
 
-    fn with(limit: Limit) -> Self {
-        Self {
-            limit,
-            in_flight: 0,
-            ended: Snapshot::default(),
-        }
+    fn queue(limit: Limit, tally: Arc<Tally>) -> Arc<Queue<Self>> {
+        let front = Arc::clone(&tally);
+        Queue::new(Self { limit, tally }, front)
     }
 
     pub(super) fn set_limit(&mut self, limit: usize) {
         match &mut self.limit {
-            Limit::Fixed(fixed) => *fixed = at_least_one(limit),
+            Limit::Fixed(fixed) => {
+                *fixed = at_least_one(limit);
+                self.tally.set_limit(limit);
+            }
             Limit::Learned { limit: learned, .. } => learned.set(limit),
         }
     }
@@ -63,7 +55,8 @@ impl Permits {
         match &mut self.limit {
             Limit::Fixed(_) => None,
             Limit::Learned { limit, clock } => {
-                Some(limit.depart(clock.read().moment, self.in_flight))
+                let in_flight = self.tally.in_flight.taken();
+                Some(limit.depart(clock.read().moment, in_flight as usize))
             }
         }
     }
@@ -75,26 +68,15 @@ impl Permits {
     }
 
     /// Takes a permit back, with the sample of a call that was never answered.
-    pub(super) fn take_back(&mut self, sample: Option<Sample>, end: End) {
-        self.in_flight -= 1;
+    pub(super) fn take_back(&mut self, sample: Option<Sample>) {
+        self.tally.in_flight.give_back_held();
         if let (Limit::Learned { limit, .. }, Some(sample)) = (&mut self.limit, sample) {
             limit.cancel(sample);
-        }
-        match end {
-            End::Unused => {}
-            End::Cancelled => self.ended.cancelled += 1,
-            End::Answered => self.ended.answered += 1,
-            End::Failed => self.ended.failed += 1,
         }
     }
 
     pub(super) fn snapshot(&self, queued: usize) -> Snapshot {
-        Snapshot {
-            limit: self.limit(),
-            in_flight: self.in_flight,
-            queued,
-            ..self.ended
-        }
+        self.tally.snapshot(self.limit(), queued)
     }
 
     fn limit(&self) -> usize {
@@ -113,8 +95,10 @@ impl Resource for Permits {
     /// Whether the limit learns from the answers.
     type Claim = bool;
 
+    type Front = Arc<Tally>;
+
     fn due(&mut self, (): (), _: Moment) -> Due {
-        if self.in_flight < self.limit() {
+        if (self.tally.in_flight.taken() as usize) < self.limit() {
             Due::Now
         } else {
             Due::OnAnswer
@@ -122,7 +106,7 @@ impl Resource for Permits {
     }
 
     fn claim(&mut self, (): (), _: Moment) -> bool {
-        self.in_flight += 1;
+        self.tally.in_flight.take_held();
         matches!(self.limit, Limit::Learned { .. })
     }
 

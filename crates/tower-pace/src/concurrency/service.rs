@@ -55,6 +55,11 @@ impl<S, U, W: Patience> Concurrency<S, U, W> {
 
     /// Resolves when a permit was taken, or refused. A permit that is there is taken without a question before.
     fn poll_admission(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.admission.is_none()
+            && let Some(queue) = self.waiter.newcomers_queue()
+        {
+            self.admission = Permit::at_once(queue).map(Ok);
+        }
         while self.admission.is_none() {
             self.admission = match self.waiter.claim(Permit::claimed) {
                 Some(permit) => Some(Ok(permit)),

@@ -7,6 +7,8 @@
 //! `Waiter` is one request's way through it. Nothing is handed over: a change wakes who is next, and what was set free
 //! stays free until somebody polls and takes it.
 
+mod front;
+mod lock;
 mod patience;
 mod queue;
 mod refused;
@@ -15,6 +17,7 @@ mod turn;
 mod waited;
 mod waiter;
 
+pub(crate) use front::{Front, Hint};
 pub use patience::{Bounds, Patience, Unbounded};
 pub(crate) use queue::Queue;
 pub use refused::{Bounded, Refused};

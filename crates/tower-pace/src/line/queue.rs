@@ -1,37 +1,33 @@
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 
 use pacing::{Lane, Moment, Ticket};
 use tokio::time::Instant;
 
 use super::Patience;
+use super::lock::{Lock, Locked};
 use super::state::{Resource, State};
 use super::turn::{Caller, Standing, Turn, Wake};
 
 /// The state that everyone who waits for one resource shares.
-pub(crate) struct Queue<R> {
-    state: Mutex<State<R>>,
-    /// Whether anybody stands in the line, kept outside the lock as a hint.
-    has_line: AtomicBool,
+pub(crate) struct Queue<R: Resource> {
+    state: Lock<R>,
 }
 
 impl<R: Resource> Queue<R> {
-    pub(crate) fn new(resource: R) -> Arc<Self> {
+    pub(crate) fn new(resource: R, front: R::Front) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State::new(resource)),
-            has_line: AtomicBool::new(false),
+            state: Lock::new(front, State::new(resource)),
         })
     }
 
-    pub(crate) fn open_lane(&self) -> Lane {
-        self.lock().line.open_lane()
+    pub(crate) fn front(&self) -> &R::Front {
+        self.state.front()
     }
 
-    /// Says whether anybody stood in the line a moment ago: who relies on it must ask again under the lock.
-    pub(super) fn had_line(&self) -> bool {
-        self.has_line.load(Ordering::Relaxed)
+    pub(crate) fn open_lane(&self) -> Lane {
+        self.state.lock().line.open_lane()
     }
 
     /// Asks for the turn of one who stands in the line, or of a newcomer. A newcomer joins only if it must wait, and if
@@ -42,14 +38,14 @@ impl<R: Resource> Queue<R> {
         place: Option<Standing>,
         waker: &Waker,
     ) -> Result<Turn, W::Refusal> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let now = state.glance();
         let admitted = state.admit(caller, place);
         let turn = admitted.and_then(|()| match state.may_claim(caller, place, now) {
             true => Ok(Turn::Come(now)),
             false => state.wait(caller, place, waker).map(Turn::Wait),
         });
-        self.unlock(state, None);
+        unlock(state, None);
         turn
     }
 
@@ -61,10 +57,10 @@ impl<R: Resource> Queue<R> {
         place: Option<Standing>,
         guard: impl FnOnce(R::Claim) -> G,
     ) -> Option<G> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let now = state.glance();
         if state.admit(caller, place).is_err() || !state.may_claim(caller, place, now) {
-            self.unlock(state, None);
+            unlock(state, None);
             return None;
         }
         let claim = guard(state.resource.claim(caller.demand, now));
@@ -72,7 +68,7 @@ impl<R: Resource> Queue<R> {
             state.line.serve(place.ticket);
         }
         let next = state.next(now);
-        self.unlock(state, next);
+        unlock(state, next);
         Some(claim)
     }
 
@@ -84,67 +80,60 @@ impl<R: Resource> Queue<R> {
         place: Option<Standing>,
         waker: &Waker,
     ) -> Result<(Standing, Option<Instant>), W::Refusal> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let now = state.clock.read();
         let kept = state.wait_stuck(caller, place, now, waker);
         let next = state.next(now.moment);
-        self.unlock(state, next);
+        unlock(state, next);
         kept
     }
 
     /// Takes the holder of `ticket` out of the line.
     pub(super) fn leave(&self, ticket: Ticket) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let now = state.clock.read().moment;
         let next = if state.line.leave(ticket) {
             state.next(now)
         } else {
             None
         };
-        self.unlock(state, next);
+        unlock(state, next);
     }
 
     /// Changes the resource by `change`, which says whom that concerns.
     pub(crate) fn change(&self, change: impl FnOnce(&mut R, Moment) -> Wake) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let now = state.glance();
         let wake = change(&mut state.resource, now);
         let next = state.woken_by(wake, now);
-        self.unlock(state, next);
+        unlock(state, next);
     }
 
     /// Looks at the resource and at how many stand in the line, or notes what concerns nobody who waits.
     pub(crate) fn with<T>(&self, note: impl FnOnce(&mut R, usize) -> T) -> T {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let queued = state.line.len();
         note(&mut state.resource, queued)
     }
 
     /// Looks at a resource that changes with time.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&mut R, usize, Moment) -> T) -> T {
-        let now = self.lock().clock.read().moment;
+        let now = self.state.lock().clock.read().moment;
         self.with(|resource, queued| look(resource, queued, now))
-    }
-
-    /// Nothing that could panic runs between two halves of a change, so a poisoned lock hides no damage.
-    fn lock(&self) -> MutexGuard<'_, State<R>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Wakers run foreign code, when they wake and when they are dropped, so the lock must not be held.
-    fn unlock(&self, mut state: MutexGuard<'_, State<R>>, next: Option<Waker>) {
-        let dropped = state.line.take_dropped();
-        self.has_line
-            .store(!state.line.is_empty(), Ordering::Relaxed);
-        drop(state);
-        drop(dropped);
-        if let Some(waker) = next {
-            waker.wake();
-        }
     }
 }
 
-impl<R> fmt::Debug for Queue<R> {
+/// Wakers run foreign code, when they wake and when they are dropped, so the lock must not be held.
+fn unlock<R: Resource>(mut state: Locked<'_, R>, next: Option<Waker>) {
+    let dropped = state.line.take_dropped();
+    drop(state);
+    drop(dropped);
+    if let Some(waker) = next {
+        waker.wake();
+    }
+}
+
+impl<R: Resource> fmt::Debug for Queue<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue").finish_non_exhaustive()
     }

@@ -6,6 +6,7 @@ use pacing::{Due, Lane, Line, Moment};
 use tokio::time::Instant;
 
 use super::Patience;
+use super::front::Front;
 use super::patience::Outlook;
 use super::turn::{Caller, Standing, Wait, Wake};
 use super::waited::Cause;
@@ -25,6 +26,9 @@ pub(crate) trait Resource {
 
     /// What a claim returns.
     type Claim;
+
+    /// What stands before the lock.
+    type Front: Front;
 
     /// Says when the next claim may be made.
     fn due(&mut self, demand: Self::Demand, now: Moment) -> Due;

@@ -68,9 +68,9 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
         }
     }
 
-    /// Says whether it has just come and nobody seems to stand in the line, so that it may as well claim at once.
-    pub(crate) fn seems_alone(&self) -> bool {
-        self.place.is_none() && !self.queue.had_line()
+    /// Returns the queue to one who has just come, and has no place to keep.
+    pub(crate) fn newcomers_queue(&self) -> Option<&Arc<Queue<R>>> {
+        self.place.is_none().then_some(&self.queue)
     }
 
     /// Claims, if it still is this waiter's turn, and wraps the claim with `guard`. The place can be taken again until

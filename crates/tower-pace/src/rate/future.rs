@@ -96,10 +96,12 @@ where
                     flight,
                     waited,
                 } => {
-                    let mut result = ready!(response.poll(cx));
-                    settle(flight, &result);
-                    explain(*waited, &mut result);
-                    return Poll::Ready(result.map_err(W::failed));
+                    let mut polled = response.poll(cx);
+                    if let Poll::Ready(result) = &mut polled {
+                        settle(flight, result);
+                        explain(*waited, result);
+                    }
+                    return polled.map_err(W::failed);
                 }
             }
         }
@@ -153,7 +155,8 @@ impl<S, W: Patience> Candidate<S, W> {
     where
         S: Service<Request<B>> + Clone,
     {
-        if !self.waiter.seems_alone() {
+        let queue = self.waiter.newcomers_queue()?;
+        if queue.front().has_line() {
             return None;
         }
         self.asked = true;

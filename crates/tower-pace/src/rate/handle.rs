@@ -5,7 +5,7 @@ use pacing::{Lane, Moment, Quota};
 
 use super::Snapshot;
 use super::pace::Pace;
-use crate::line::{Queue, Wake};
+use crate::line::{Hint, Queue, Wake};
 
 /// Looks at a limit and steers it while it is in use.
 ///
@@ -26,7 +26,7 @@ impl Handle {
     /// Returns the handle of a new limit.
     pub(super) fn of(quota: Quota) -> Self {
         Self {
-            queue: Queue::new(Pace::new(quota)),
+            queue: Queue::new(Pace::new(quota), Hint::default()),
         }
     }
 

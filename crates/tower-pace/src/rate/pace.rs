@@ -5,7 +5,7 @@ use pacing::{Cost, Departure, Due, Feedback, Moment, Pacer, Quota};
 
 use super::news::News;
 use super::snapshot::{Bound, Counters, Snapshot};
-use crate::line::{Cause, Resource};
+use crate::line::{Cause, Hint, Resource};
 
 /// What a server stated of its limit holds for so long after it was last stated.
 const STATED_FOR: Duration = Duration::from_secs(60);
@@ -201,6 +201,8 @@ impl Resource for Pace {
     type Demand = Cost;
 
     type Claim = Departure;
+
+    type Front = Hint;
 
     fn due(&mut self, cost: Cost, now: Moment) -> Due {
         if self.is_paused {

@@ -7,6 +7,7 @@ mod concurrency;
 mod events;
 mod fields;
 mod handle;
+mod interleavings;
 mod keyed;
 mod line;
 mod load;
