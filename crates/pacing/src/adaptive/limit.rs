@@ -49,8 +49,8 @@ struct Cut {
     seen: bool,
 }
 
-/// A request that has departed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A request that has departed. The default is one from the origin of time, for whoever does not learn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use = "tell the limit how the request ended"]
 pub struct Sample {
     departed: Moment,

@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 use pacing::Answer;
 use pin_project_lite::pin_project;
 
-use super::permit::Permit;
+use super::call::Call;
 use super::tally::End;
 use super::{BodyEnd, Until};
 use crate::line::{Patience, Unbounded};
@@ -31,7 +31,7 @@ pin_project! {
     #[project = StateProj]
     enum State<F, R> {
         // Sent => the end
-        InFlight { #[pin] response: F, permit: Option<Permit> },
+        InFlight { #[pin] response: F, call: Call },
         // Not sent, since the wait for a permit was refused => the end
         Refused { refusal: Option<R> },
     }
@@ -39,12 +39,9 @@ pin_project! {
 
 impl<F, U, W: Patience> ResponseFuture<F, U, W> {
     #[inline]
-    pub(super) fn sent(response: F, permit: Permit) -> Self {
+    pub(super) fn sent(response: F, call: Call) -> Self {
         Self {
-            state: State::InFlight {
-                response,
-                permit: Some(permit),
-            },
+            state: State::InFlight { response, call },
             until: PhantomData,
         }
     }
@@ -70,15 +67,14 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProj::InFlight { response, permit } => {
+            StateProj::InFlight { response, call } => {
                 let polled = response.poll(cx);
                 let Poll::Ready(result) = &polled else {
                     return Poll::Pending;
                 };
                 // Taken even if the call failed: a future that has completed may live on and must hold nothing.
-                let mut permit = permit.take().expect("a future completes once");
                 let (load, end) = read(result);
-                permit.answer(load, end);
+                let permit = call.answer(load, end);
                 polled
                     .map_ok(|response| U::hold(response, permit))
                     .map_err(W::failed)

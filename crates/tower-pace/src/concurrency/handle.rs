@@ -29,7 +29,7 @@ pub struct Snapshot {
     pub in_flight: usize,
     /// How many wait for a permit, without those that were woken and did not come.
     pub queued: usize,
-    /// How many calls were answered, of those whose permit is back.
+    /// How many calls were answered. A body may still be to come.
     pub answered: u64,
     /// How many calls failed.
     pub failed: u64,

@@ -15,6 +15,7 @@
 //! the limit, and sets it at run time.
 
 mod body;
+mod call;
 mod future;
 mod handle;
 mod in_flight;

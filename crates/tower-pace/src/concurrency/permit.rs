@@ -1,10 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use pacing::{Answer, Sample};
-
+use super::call::Call;
 use super::permits::Permits;
-use super::tally::End;
 use crate::line::{Queue, Wake};
 
 /// The right to be in flight. Its drop gives it back.
@@ -14,59 +12,41 @@ use crate::line::{Queue, Wake};
 )]
 pub struct Permit {
     queue: Arc<Queue<Permits>>,
-    /// Whether somebody learns from the answer.
-    learns: bool,
-    /// Of a call that is not answered yet.
-    sample: Option<Sample>,
-    end: End,
 }
 
 impl Permit {
     /// Takes a permit without the lock, if there is one and nobody waits.
+    #[inline]
     pub(super) fn at_once(queue: &Arc<Queue<Permits>>) -> Option<Self> {
         let taken = queue.front().in_flight.take();
-        taken.then(|| Self::claimed(Arc::clone(queue), false))
+        taken.then(|| Self::claimed(Arc::clone(queue), ()))
     }
 
     /// Wraps a permit that was just claimed from `queue`.
-    pub(super) fn claimed(queue: Arc<Queue<Permits>>, learns: bool) -> Self {
-        Self {
-            queue,
-            learns,
-            sample: None,
-            end: End::Unused,
-        }
+    pub(super) fn claimed(queue: Arc<Queue<Permits>>, (): ()) -> Self {
+        Self { queue }
     }
 
-    /// The call is made.
-    pub(super) fn depart(&mut self) {
-        self.end = End::Cancelled;
-        if self.learns {
-            self.sample = self.queue.with(|permits, _| permits.depart());
-        }
+    /// Makes a call of it.
+    #[inline]
+    pub(super) fn depart(self) -> Call {
+        Call::new(self)
     }
 
-    /// The call is complete, though a body may be still to come.
-    pub(super) fn answer(&mut self, answer: Answer, end: End) {
-        self.end = end;
-        if let Some(sample) = self.sample.take() {
-            self.queue.with(|permits, _| permits.answer(sample, answer));
-        }
+    pub(super) fn queue(&self) -> &Queue<Permits> {
+        &self.queue
     }
 }
 
 impl Drop for Permit {
+    #[inline]
     fn drop(&mut self) {
-        let tally = self.queue.front();
-        tally.count(self.end);
-        if tally.in_flight.give_back() {
-            return;
+        if !self.queue.front().in_flight.give_back() {
+            self.queue.change(|permits, _| {
+                permits.take_back();
+                Wake::IfAwaited
+            });
         }
-        let sample = self.sample.take();
-        self.queue.change(|permits, _| {
-            permits.take_back(sample);
-            Wake::IfAwaited
-        });
     }
 }
 

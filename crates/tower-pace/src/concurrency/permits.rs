@@ -51,12 +51,12 @@ impl Permits {
     }
 
     /// A call departs with a permit. Only a limit that learns wants to know.
-    pub(super) fn depart(&mut self) -> Option<Sample> {
+    pub(super) fn depart(&mut self) -> Sample {
         match &mut self.limit {
-            Limit::Fixed(_) => None,
+            Limit::Fixed(_) => Sample::default(),
             Limit::Learned { limit, clock } => {
                 let in_flight = self.tally.in_flight.taken();
-                Some(limit.depart(clock.read().moment, in_flight as usize))
+                limit.depart(clock.read().moment, in_flight as usize)
             }
         }
     }
@@ -67,12 +67,15 @@ impl Permits {
         }
     }
 
-    /// Takes a permit back, with the sample of a call that was never answered.
-    pub(super) fn take_back(&mut self, sample: Option<Sample>) {
-        self.tally.in_flight.give_back_held();
-        if let (Limit::Learned { limit, .. }, Some(sample)) = (&mut self.limit, sample) {
+    /// A call was never answered.
+    pub(super) fn cancel(&mut self, sample: Sample) {
+        if let Limit::Learned { limit, .. } = &mut self.limit {
             limit.cancel(sample);
         }
+    }
+
+    pub(super) fn take_back(&mut self) {
+        self.tally.in_flight.give_back_held();
     }
 
     pub(super) fn snapshot(&self, queued: usize) -> Snapshot {
@@ -92,8 +95,7 @@ impl Resource for Permits {
 
     type Demand = ();
 
-    /// Whether the limit learns from the answers.
-    type Claim = bool;
+    type Claim = ();
 
     type Front = Arc<Tally>;
 
@@ -105,9 +107,8 @@ impl Resource for Permits {
         }
     }
 
-    fn claim(&mut self, (): (), _: Moment) -> bool {
+    fn claim(&mut self, (): (), _: Moment) {
         self.tally.in_flight.take_held();
-        matches!(self.limit, Limit::Learned { .. })
     }
 
     fn interval(&self, _: Moment) -> Duration {

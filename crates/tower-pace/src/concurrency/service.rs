@@ -125,9 +125,9 @@ where
             .take()
             .expect("poll_ready was called and the service is ready");
         match admission {
-            Ok(mut permit) => {
-                permit.depart();
-                ResponseFuture::sent(self.inner.call(request), permit)
+            Ok(permit) => {
+                let call = permit.depart();
+                ResponseFuture::sent(self.inner.call(request), call)
             }
             Err(refusal) => ResponseFuture::refused(refusal),
         }

@@ -16,12 +16,10 @@ pub(crate) struct Tally {
     cancelled: AtomicU64,
 }
 
-/// How a permit was spent.
+/// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// No call was made.
-    Unused,
-    /// The call was made, and its future dropped before it was complete.
+    /// Its future was dropped before it was complete.
     Cancelled,
     Answered,
     Failed,
@@ -54,10 +52,15 @@ impl Tally {
         self.in_flight.set_limit(counted(limit));
     }
 
-    /// Counts how a permit was spent.
+    #[inline]
+    pub(super) fn learns(&self) -> bool {
+        self.learns
+    }
+
+    /// Counts how a call ended.
+    #[inline]
     pub(super) fn count(&self, end: End) {
         let counter = match end {
-            End::Unused => return,
             End::Cancelled => &self.cancelled,
             End::Answered => &self.answered,
             End::Failed => &self.failed,
