@@ -4,10 +4,10 @@ use std::fmt::Debug;
 use std::hint::black_box;
 
 use http::Request;
-use tokio::time::Instant;
 use tower::{Service, ServiceExt, service_fn};
 
 use crate::inner::{Body, Inner};
+use crate::measure::now;
 
 /// A request that waits in its future takes a service along.
 pub(crate) fn cloned(inner: Inner) -> impl Service<Request<Body>, Error: Debug> {
@@ -25,12 +25,4 @@ pub(crate) fn timed(inner: Inner) -> impl Service<Request<Body>, Error: Debug> {
             response
         }
     })
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what is measured here is real time"
-)]
-fn now() -> Instant {
-    Instant::now()
 }

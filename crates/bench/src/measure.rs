@@ -91,7 +91,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     clippy::disallowed_methods,
     reason = "what is measured here is real time"
 )]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 

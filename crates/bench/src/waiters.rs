@@ -18,11 +18,10 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_pace::{Quota, RateLimitLayer};
 
 use crate::inner::{Body, Inner, request};
+use crate::measure::now;
 
 const PER_SECOND: u32 = 5_000;
 const CROWDS: [usize; 3] = [1_000, 10_000, 100_000];
-/// The unit of the times in `/proc`.
-const TICK: Duration = Duration::from_millis(10);
 
 /// Prints the time on the processor, in all and for a call.
 ///
@@ -62,14 +61,12 @@ where
     Ok(())
 }
 
-/// The time that this process has spent on a processor, in user mode and in the kernel.
+/// The time that this thread, which runs everything, has spent on a processor, in user mode and in the kernel.
 fn on_the_processor() -> io::Result<Duration> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    // The name of the program comes in brackets before, and may hold spaces.
-    let fields = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    let ticks = ticks.filter_map(|ticks| ticks.parse::<u32>().ok());
-    Ok(TICK * ticks.sum::<u32>())
+    let nanos = fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanos = nanos.split(' ').next().and_then(|nanos| nanos.parse().ok());
+    let nanos = nanos.ok_or_else(|| io::Error::other("the kernel tells no time on the processor"));
+    nanos.map(Duration::from_nanos)
 }
 
 fn governed(
@@ -91,7 +88,7 @@ fn governed(
 fn spread(
     inner: Inner,
 ) -> impl Service<Request<Body>, Error: Debug, Future: Send> + Clone + Send + 'static {
-    let start = now();
+    let start = Instant::from_std(now());
     let places = Arc::new(AtomicU32::new(0));
     service_fn(move |request| {
         let place = places.fetch_add(1, Ordering::Relaxed);
@@ -101,14 +98,6 @@ fn spread(
             inner.oneshot(request).await
         }
     })
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what is measured here is real time"
-)]
-fn now() -> Instant {
-    Instant::now()
 }
 
 fn leaking(

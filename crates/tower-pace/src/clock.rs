@@ -1,9 +1,12 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use pacing::Moment;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
-/// A timer is never set further ahead than this; whoever waits then looks and sets it again.
+/// No timer of a line is set further ahead than this; whoever waits in it then looks and sets it again.
 pub(crate) const LONGEST_TIMER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Turns tokio's clock into the moments of one shared state.
@@ -65,10 +68,21 @@ pub(crate) fn now() -> Instant {
 /// Stands for a time that no clock can show, as tokio does it.
 const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 
-/// The instant that lies `time` from now. A time too long for the clock counts as thirty years.
+/// The instant that lies `time` from now. More than thirty years count as thirty.
 pub(crate) fn after(time: Duration) -> Instant {
-    let now = now();
-    now.checked_add(time).unwrap_or_else(|| now + FAR)
+    now() + time.min(FAR)
+}
+
+/// Resolves when the time of a timer has come that guards a future, which is pending.
+///
+/// The clock is asked first: for a task that has used up its budget tokio's timers are pending, whatever the time, and what
+/// is guarded may use it up at each poll. Where nothing is guarded the timer is polled as it is, so that no loop escapes
+/// the budget.
+pub(crate) fn poll_guard(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
+    match timer.deadline() <= now() {
+        true => Poll::Ready(()),
+        false => timer.poll(cx),
+    }
 }
 
 /// The date, for an HTTP date without another one to compare it with.

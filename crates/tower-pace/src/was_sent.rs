@@ -9,6 +9,9 @@ use crate::never_left::never_left;
 /// and hyper's cancellation of a request that was queued and never written, as it is or in hyper-util's error. A message
 /// that broke off, a reset and a timeout prove nothing. A [`TimedOut`](crate::TimedOut) around one of these is looked through.
 ///
+/// hyper's error of an upgrade that never came (`hyper::upgrade::on`) is a cancellation too, though its request was
+/// answered: a service must wrap it in an error of its own.
+///
 /// It speaks of one attempt: ask it inside of whatever sends again or follows redirects, not outside.
 ///
 /// ```

@@ -12,9 +12,9 @@ use http_body::Body;
 use http_body_util::combinators::Collect;
 use http_body_util::{BodyExt, Full, Limited};
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep_until};
 use tower::Service;
-use tower_pace::{Attempt, was_sent};
+use tower_pace::{Attempt, Deadline, was_sent};
 
 use super::stats::Counters;
 use super::trace;
@@ -75,11 +75,13 @@ where
         }
         let trail = extensions.get::<Trail>().cloned().unwrap_or_default();
         trail.depart();
+        let deadline = Deadline::within(self.timeout);
         ResponseFuture {
             trail,
             success: extensions.get::<Success>().copied().unwrap_or_default(),
             counters: Arc::clone(&self.counters),
-            timer: sleep(self.timeout),
+            deadline,
+            timer: sleep_until(deadline.moment().into()),
             state: State::Sending {
                 response: self.inner.call(request),
             },
@@ -92,6 +94,7 @@ pin_project! {
     pub(super) struct ResponseFuture<F, C> {
         #[pin]
         state: State<F, C>,
+        deadline: Deadline,
         #[pin]
         timer: Sleep,
         trail: Trail,
@@ -155,7 +158,10 @@ where
         let result = match this.state.poll_whole(cx) {
             Poll::Ready(result) => result.and_then(|response| of_the_api(response, *this.success)),
             Poll::Pending => {
-                ready!(this.timer.poll(cx));
+                // Asked first: a timer is pending while the exchange uses up the task's budget at each poll.
+                if !this.deadline.remaining().is_zero() {
+                    ready!(this.timer.poll(cx));
+                }
                 Err(TimedOut.into())
             }
         };

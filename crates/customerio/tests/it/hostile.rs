@@ -13,6 +13,7 @@ use customerio::{Channel, Client, Event, Metric, Operation, PushEvent, Request, 
 use customerio_sim::{Script, Simulator, Step, Weather, When};
 use http::Response;
 use http_body::{Body, Frame};
+use http_body_util::Full;
 use tower::service_fn;
 
 use crate::script::builder;
@@ -103,4 +104,25 @@ async fn of_an_answer_of_a_gigabyte_a_mebibyte_is_read() {
             "{status}: {read} bytes in {attempts} attempts"
         );
     }
+}
+
+/// A transport that uses up the budget of its task at each poll: every timer of tokio is then pending.
+async fn busy(_: http::Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+    loop {
+        tokio::task::coop::consume_budget().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_keeps_its_task_busy_ends_in_time() {
+    let client = builder().timeout(Duration::from_secs(10));
+    let client = client.build_with(service_fn(busy)).unwrap();
+    let call = tokio::spawn(async move { client.submit(unreplayable(0)).await });
+    for second in 0..=11 {
+        tokio::task::yield_now().await;
+        assert!(second > 9 || !call.is_finished());
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert!(call.is_finished());
+    assert!(call.await.unwrap().unwrap_err().may_have_been_applied());
 }

@@ -94,14 +94,29 @@ impl Account {
         self.fresh = self.fresh.saturating_add(deposit);
     }
 
+    /// Records so many requests, of which the last was made now and the others since `earliest`.
+    ///
+    /// If that is longer ago than a deposit lasts for sure, they count as made then: rather too few retries than too many.
+    pub fn deposit_since(&mut self, requests: u32, earliest: Moment, now: Moment) {
+        let made = if now.since(earliest) < LIFETIME {
+            now
+        } else {
+            earliest
+        };
+        let earlier = requests.saturating_sub(1);
+        self.deposit(earlier, made);
+        self.deposit(requests - earlier, now);
+    }
+
     /// Pays for a retry, out of what is lost first. False if nothing is left, and nothing is taken then.
     pub fn withdraw(&mut self, now: Moment) -> bool {
         self.expire(now);
         self.withdraw_deposits() || self.withdraw_saved(now)
     }
 
-    /// Takes back a retry that was paid for and not made.
-    pub fn put_back(&mut self) {
+    /// Takes back a retry that was paid for and not made. It counts as deposited now.
+    pub fn put_back(&mut self, now: Moment) {
+        self.expire(now);
         self.fresh = self.fresh.saturating_add(u64::from(self.budget.requests));
     }
 
@@ -237,8 +252,41 @@ mod tests {
     #[test]
     fn what_was_put_back_can_be_taken_again() {
         let mut account = Account::new(Budget::new(1, 10));
-        account.put_back();
+        account.put_back(at(0));
         assert_eq!(withdrawals(&mut account, at(0)), 1);
+    }
+
+    #[test]
+    fn what_was_put_back_late_lasts_as_long_as_a_deposit() {
+        let mut account = Account::new(Budget::new(1, 1));
+        account.deposit(1, at(0));
+        assert!(account.withdraw(at(0)));
+        account.put_back(at(29_000));
+        assert_eq!(withdrawals(&mut account, at(38_999)), 1);
+    }
+
+    #[test]
+    fn requests_of_unknown_dates_last_no_longer_than_they_may() {
+        fn check(earliest: u64, now: u64, withdrawn: u64, paid: u64) {
+            let mut account = Account::new(Budget::new(1, 1));
+            account.deposit_since(64, at(earliest), at(now));
+            let found = withdrawals(&mut account, at(withdrawn));
+            assert_eq!(found, paid, "{earliest} {now} {withdrawn}");
+        }
+        check(0, 9_999, 9_999, 64);
+        check(0, 9_999, 20_000, 0);
+        check(0, 10_000, 10_000, 64);
+        check(0, 19_999, 19_999, 64);
+        check(0, 20_000, 20_000, 1);
+        check(0, 3_600_000, 3_600_000, 1);
+        check(3_600_000, 3_600_000, 3_600_000, 64);
+    }
+
+    #[test]
+    fn no_request_of_an_unknown_date_is_no_deposit() {
+        let mut account = Account::new(Budget::new(1, 1));
+        account.deposit_since(0, at(0), at(1));
+        assert_eq!(withdrawals(&mut account, at(1)), 0);
     }
 
     #[test]

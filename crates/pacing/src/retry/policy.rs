@@ -49,7 +49,8 @@ impl RetryPolicy {
         }
     }
 
-    /// Waits by `backoff` where the server does not say how long.
+    /// Waits by `backoff` where the server does not say how long, and after a failure no less than that where it does. After a
+    /// 429 that says how long, in more than zero seconds, only that counts.
     #[must_use]
     pub const fn backoff(self, backoff: Backoff) -> Self {
         Self { backoff, ..self }
@@ -92,6 +93,9 @@ impl RetryPolicy {
     }
 
     /// Classifies status codes by `classify` in the place of [`Verdict::of`].
+    ///
+    /// [`Verdict::Throttled`] says that the request was not processed: it is sent again whatever its method, without the mark
+    /// of a safe replay and at no cost to the budget. Return it only for a status that proves as much.
     #[must_use]
     pub const fn classify(self, classify: fn(u16) -> Verdict) -> Self {
         Self { classify, ..self }

@@ -3,16 +3,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until};
 
 use super::{Deadline, TimedOut};
+use crate::clock;
 
 pin_project! {
     /// The response of [`Deadlined`](super::Deadlined). A drop, or the deadline, drops the inner call.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
-        // Taken when it has ended: a future that has completed may live on and must hold nothing.
+        // Both are taken when it has ended: a future that has completed may live on and must hold nothing.
         #[pin]
         inner: Option<F>,
         // Made at the first wait, since a timer needs a runtime.
@@ -47,15 +48,24 @@ where
         {
             Poll::Ready(result) => result.map_err(TimedOut::inner),
             Poll::Pending => {
-                if this.timer.is_none() {
-                    let deadline = Instant::from_std(this.deadline.moment());
-                    this.timer.set(Some(sleep_until(deadline)));
-                }
-                ready!(this.timer.as_pin_mut().expect("it was just set").poll(cx));
+                ready!(poll_deadline(this.timer.as_mut(), *this.deadline, cx));
                 Err(TimedOut::elapsed())
             }
         };
         this.inner.set(None);
+        this.timer.set(None);
         Poll::Ready(result)
     }
+}
+
+fn poll_deadline(
+    mut timer: Pin<&mut Option<Sleep>>,
+    deadline: Deadline,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    if timer.is_none() {
+        timer.set(Some(sleep_until(deadline.moment().into())));
+    }
+    let timer = timer.as_pin_mut().expect("it was just set");
+    clock::poll_guard(timer, cx)
 }

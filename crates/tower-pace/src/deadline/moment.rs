@@ -19,7 +19,7 @@ use crate::clock;
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// Returns the deadline that lies `time` from now. A time too long for the clock counts as thirty years.
+    /// Returns the deadline that lies `time` from now. More than thirty years count as thirty.
     #[must_use]
     pub fn within(time: Duration) -> Self {
         Self(clock::after(time).into_std())

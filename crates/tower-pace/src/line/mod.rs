@@ -5,7 +5,7 @@
 //!
 //! Inside, a `Queue` is the shared state: a `Resource` (what is waited for), the line, and the clock, under one lock. A
 //! `Waiter` is one request's way through it. Nothing is handed over: a change wakes who is next, and what was set free
-//! stays free until somebody polls and takes it.
+//! stays free until somebody polls and takes it. Before the lock stands a `Front`, for those who come while nobody waits.
 
 mod front;
 mod lock;

@@ -5,6 +5,9 @@ use std::time::Duration;
 use bytes::Buf;
 use http_body::Body;
 
+/// How many frames are read before others get their turn.
+const FRAMES_AT_ONCE: usize = 32;
+
 /// How much of a response that is not returned is read, so that its connection can be used again.
 ///
 /// HTTP/1.1 has to read an answer to its end before the next request, or to close the connection.
@@ -29,31 +32,39 @@ impl Drain {
 }
 
 /// Reads `body` until it has ended or failed, or `left` bytes are used up. An empty frame uses up one, lest there be no end.
+///
+/// A body that is always ready is left after a while, for whoever looks at the clock, and read on in the next poll.
 pub(super) fn poll_drained<C: Body>(
     mut body: Pin<&mut C>,
     left: &mut usize,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
-    while let Some(Ok(frame)) = ready!(body.as_mut().poll_frame(cx)) {
+    for _ in 0..FRAMES_AT_ONCE {
+        let Some(Ok(frame)) = ready!(body.as_mut().poll_frame(cx)) else {
+            return Poll::Ready(());
+        };
         let bytes = frame.data_ref().map_or(0, Buf::remaining);
         match left.checked_sub(bytes.max(1)) {
             Some(rest) => *left = rest,
-            None => break,
+            None => return Poll::Ready(()),
         }
         if body.is_end_stream() {
-            break;
+            return Poll::Ready(());
         }
     }
-    Poll::Ready(())
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
 
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::future::poll_fn;
     use std::task::Waker;
 
     use bytes::Bytes;
     use http_body::Frame;
+    use tokio_test::{assert_pending, task};
 
     use super::*;
 
@@ -78,14 +89,24 @@ mod tests {
         fn check(size: usize, mut left: usize, frames: usize) {
             let mut body = Endless(size, 0);
             let mut cx = Context::from_waker(Waker::noop());
-            let drained = poll_drained(Pin::new(&mut body), &mut left, &mut cx);
-            assert!(drained.is_ready());
+            while poll_drained(Pin::new(&mut body), &mut left, &mut cx).is_pending() {}
             assert_eq!(body.1, frames, "{size} bytes a frame");
         }
         check(10, 100, 11);
         check(10, 99, 10);
         check(0, 100, 101);
         check(1_000, 0, 1);
+    }
+
+    #[test]
+    fn a_body_that_is_always_ready_is_left_after_a_while() {
+        let (mut body, mut left) = (Endless(1, 0), usize::MAX);
+        let drain = poll_fn(|cx| poll_drained(Pin::new(&mut body), &mut left, cx));
+        let mut drained = task::spawn(drain);
+        assert_pending!(drained.poll());
+        assert!(drained.is_woken());
+        drop(drained);
+        assert_eq!(body.1, FRAMES_AT_ONCE);
     }
 
     #[test]

@@ -24,6 +24,17 @@ pin_project! {
     where
         S: Service<Request<B>>,
     {
+        // Taken when it has ended: a future that has completed may live on and must hold nothing.
+        #[pin]
+        call: Option<Call<S, B, C>>,
+    }
+}
+
+pin_project! {
+    struct Call<S, B, C>
+    where
+        S: Service<Request<B>>,
+    {
         #[pin]
         state: State<S::Future, C>,
         retries: Retries<S, B>,
@@ -40,8 +51,6 @@ pin_project! {
         Pausing { #[pin] body: Option<C>, left: usize, timer: Pin<Box<Sleep>>, wake: Instant },
         // Until the inner service is ready for the next attempt => InFlight, or the end
         Readying,
-        // A future that has ended may live on and must hold nothing
-        Ended,
     }
 }
 
@@ -55,13 +64,14 @@ where
         plan.shared.deposit();
         let may_continue = Attempts::default().may_continue(&plan.policy);
         let kept = may_continue.then(|| request.clone());
-        Self {
+        let call = Call {
             state: State::InFlight {
                 response: ready.call(request),
             },
             retries: Retries::new(ready, kept, plan),
             last_error: None,
-        }
+        };
+        Self { call: Some(call) }
     }
 }
 
@@ -75,13 +85,33 @@ where
     type Output = Result<S::Response, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut call = self.project().call;
+        let current = call.as_mut().as_pin_mut();
+        let current = current.expect("a future is not polled after its end");
+        let result = ready!(current.poll_last(cx));
+        call.set(None);
+        Poll::Ready(result)
+    }
+}
+
+impl<S, B, C> Call<S, B, C>
+where
+    S: Service<Request<B>, Response = Response<C>>,
+    S::Error: 'static,
+    B: Clone,
+    C: Body,
+{
+    /// Resolves to the result of the last attempt.
+    fn poll_last(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Response, S::Error>> {
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::InFlight { response } => {
                     let result = ready!(response.poll(cx));
                     let Some(wait) = this.retries.decide(&result) else {
-                        this.state.set(State::Ended);
                         return Poll::Ready(this.retries.report(result));
                     };
                     let (answer, error) = split(result);
@@ -107,11 +137,9 @@ where
                     },
                     // The service is gone for good: what the last attempt said of it tells more.
                     Err(error) => {
-                        this.state.set(State::Ended);
                         return Poll::Ready(Err(this.last_error.take().unwrap_or(error)));
                     }
                 },
-                StateProj::Ended => panic!("a future is not polled after its end"),
             };
             this.state.set(next);
         }
@@ -152,7 +180,7 @@ fn poll_pause<C: Body>(
 ) -> Poll<()> {
     if let Some(rest) = body.as_mut().as_pin_mut() {
         if poll_drained(rest, left, cx).is_pending() {
-            ready!(timer.as_mut().poll(cx));
+            ready!(clock::poll_guard(timer.as_mut(), cx));
         }
         body.set(None);
         timer.as_mut().reset(wake);

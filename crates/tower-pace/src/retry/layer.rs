@@ -76,6 +76,10 @@ impl RetryLayer {
     }
 
     /// Replays bodies that are not `Clone`, up to `limit` bytes each.
+    ///
+    /// It counts the content, a frame of data for one byte at least, and names and values of trailers. The memory that is
+    /// held may be a multiple of that: each frame takes some 100 bytes besides, and keeps all of the buffer that it is a part of.
+    /// It is held until the call ends, or the body is longer.
     #[must_use]
     pub fn buffered(self, limit: usize) -> BufferedRetryLayer {
         BufferedRetryLayer::new(self, limit)

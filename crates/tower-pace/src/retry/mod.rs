@@ -17,8 +17,8 @@
 //!
 //! # What it costs
 //!
-//! A request is cloned before each attempt that another may follow, with its body and all its extensions, whether or not
-//! it may be replayed: any request may be refused with a 429. Bodies that are not `Clone` are kept while they are sent by
+//! A request is cloned before each attempt but an only one, with its body and all its extensions, whether or not it may be
+//! replayed: any request may be refused with a 429. Bodies that are not `Clone` are kept while they are sent by
 //! [`RetryLayer::buffered`]. A response that is not returned is read to its end before the wait, within bounds, so that its
 //! connection can be used again.
 //!

@@ -26,7 +26,8 @@ impl Retried {
         self.attempts
     }
 
-    /// Returns how long was waited between the attempts, all waits together.
+    /// Returns how long was to be waited between the attempts, all waits together, as an observer saw them. An answer that
+    /// was read to its end for longer, and what the inner service took to be ready, are not in it.
     #[must_use]
     pub const fn waited(&self) -> Duration {
         self.waited

@@ -1,4 +1,3 @@
-use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -48,15 +47,19 @@ impl<S, B> Retries<S, B> {
     ) -> Option<Duration> {
         let request = self.request.as_ref()?;
         let failure = failure(request, result, &self.plan.policy)?;
-        let left = deadline(request).map(Deadline::remaining);
-        let mut attempts = self.attempts;
-        let (wait, payment) = self.plan.decide(&mut attempts, failure, left)?;
-        // Asked last: from here on the body belongs to the next attempt.
-        let is_intact = request.extensions().get().is_none_or(Intact::claim);
-        if !is_intact {
+        let body: Option<&Intact> = request.extensions().get();
+        if !body.is_none_or(Intact::is_kept) {
             return None;
         }
-        (self.attempts, self.payment) = (attempts, payment);
+        let mut attempts = self.attempts;
+        let left = deadline(request).map(Deadline::remaining);
+        let wait = self.plan.wait(&mut attempts, failure, left)?;
+        let payment = self.plan.pay(failure)?;
+        // Asked last: from here on the body belongs to the next attempt. More of it may have been read meanwhile.
+        if !body.is_none_or(Intact::claim) {
+            return None;
+        }
+        (self.attempts, self.payment) = (attempts, Some(payment));
         self.tell(wait, result);
         Some(wait)
     }
@@ -97,9 +100,14 @@ impl<S, B> Retries<S, B> {
         S: Service<Request<B>>,
         B: Clone,
     {
-        let kept = self.may_continue().then(|| self.request.clone());
-        let last = mem::replace(&mut self.request, kept.flatten());
-        let mut request = last.expect("another attempt is made only while the request is kept");
+        // A clone, even if it is the last: its body belongs to this attempt, whatever was cloned before it.
+        let request = self.request.as_ref();
+        let mut request = request
+            .expect("another attempt is made only while the request is kept")
+            .clone();
+        if !self.may_continue() {
+            self.request = None;
+        }
         let attempt = Attempt(self.attempts.number());
         request.extensions_mut().insert(attempt);
         if self.plan.counts_retries {

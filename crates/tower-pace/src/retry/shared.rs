@@ -10,7 +10,8 @@ use super::drain::Drain;
 use super::report::Observer;
 use crate::clock::Clock;
 
-/// How many requests are counted before the clock is read for them: fewer may count as made later than they were.
+/// How many requests are counted before the clock is read for them. What is seldom enough to be undated for ten seconds
+/// counts as made before it was: a server in trouble gets rather too few retries than too many.
 const UNDATED: u32 = 64;
 
 /// What a service does, and what it shares.
@@ -55,10 +56,7 @@ impl Shared {
     /// Counts a request for the budget.
     pub(super) fn deposit(&self) {
         if let Some(mut purse) = self.purse() {
-            purse.undated += 1;
-            if purse.undated >= UNDATED {
-                purse.settle();
-            }
+            purse.deposit();
         }
     }
 
@@ -68,7 +66,7 @@ impl Shared {
 
     fn put_back(&self) {
         if let Some(mut purse) = self.purse() {
-            purse.account.put_back();
+            purse.put_back();
         }
     }
 
@@ -78,15 +76,30 @@ impl Shared {
 }
 
 impl Purse {
+    fn deposit(&mut self) {
+        self.undated += 1;
+        if self.undated >= UNDATED || self.clock.last().is_none() {
+            self.settle();
+        }
+    }
+
     fn settle(&mut self) -> Moment {
+        let last = self.clock.last();
         let now = self.clock.read().moment;
-        self.account.deposit(mem::take(&mut self.undated), now);
+        let undated = mem::take(&mut self.undated);
+        self.account
+            .deposit_since(undated, last.unwrap_or(now), now);
         now
     }
 
     fn withdraw(&mut self) -> bool {
         let now = self.settle();
         self.account.withdraw(now)
+    }
+
+    fn put_back(&mut self) {
+        let now = self.settle();
+        self.account.put_back(now);
     }
 }
 
@@ -95,24 +108,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Plan {
-    /// Decides how long to wait for another attempt, if there is to be one, and pays for it.
-    pub(super) fn decide(
+    /// Decides how long to wait for another attempt, if there is to be one.
+    pub(super) fn wait(
         &self,
         attempts: &mut Attempts,
         failure: Failure,
         left: Option<Duration>,
-    ) -> Option<(Duration, Option<Payment>)> {
-        let rng = &mut *lock(&self.shared.rng);
-        let wait = attempts.after(&self.policy, failure, left, rng)?;
+    ) -> Option<Duration> {
+        attempts.after(&self.policy, failure, left, &mut *lock(&self.shared.rng))
+    }
+
+    /// Pays for another attempt, if there is enough for it.
+    pub(super) fn pay(&self, failure: Failure) -> Option<Payment> {
         if !failure.costs() {
-            return Some((wait, None));
+            return Some(Payment(None));
         }
         let payment = || Payment(Some(Arc::clone(&self.shared)));
-        self.shared.withdraw().then(|| (wait, Some(payment())))
+        self.shared.withdraw().then(payment)
     }
 }
 
-/// A retry that was paid for. Dropped before it was made, it goes back into the budget.
+/// A retry that was paid for, if it costs anything. Dropped before it was made, it goes back into the budget.
 #[derive(Debug)]
 pub(super) struct Payment(Option<Arc<Shared>>);
 

@@ -31,7 +31,8 @@ impl ReplayError {
         Self { kind: Kind::Lost }
     }
 
-    /// Says whether a later attempt has taken the body over: this one was answered before it had read all of it.
+    /// Says whether a later attempt, or a later clone, has taken the body over: this one was answered before it had read all
+    /// of it.
     #[must_use]
     pub const fn is_superseded(&self) -> bool {
         matches!(self.kind, Kind::Superseded)

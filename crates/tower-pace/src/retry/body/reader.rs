@@ -1,15 +1,15 @@
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::Request;
 use http_body::{Body, Frame, SizeHint};
 
 use super::ReplayError;
-use super::source::{Intact, Progress, Source};
+use super::source::{Intact, Progress, Source, lock};
 
 /// A request's body that can be sent again, since what is read of it is kept.
 ///
@@ -19,7 +19,7 @@ use super::source::{Intact, Progress, Source};
 pub struct ReplayBody<B> {
     source: Arc<Mutex<Source<B>>>,
     /// Which of the body's readers this is.
-    number: u32,
+    number: u64,
     progress: Progress,
 }
 
@@ -37,18 +37,12 @@ impl<B: Body + Send + 'static> ReplayBody<B> {
     }
 }
 
-impl<B> ReplayBody<B> {
-    fn lock(&self) -> MutexGuard<'_, Source<B>> {
-        self.source.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl<B: Body> Clone for ReplayBody<B> {
-    /// Returns the same body for a later attempt, from its start.
+    /// Returns the same body, from its start. Once the clone is read, its original breaks off.
     fn clone(&self) -> Self {
         Self {
             source: Arc::clone(&self.source),
-            number: self.lock().add_reader(),
+            number: lock(&self.source).add_reader(),
             progress: Progress::default(),
         }
     }
@@ -67,17 +61,21 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ReplayError>>> {
         let (number, mut progress) = (self.number, self.progress);
-        let frame = self.lock().poll_after(number, &mut progress, cx);
+        let mut source = lock(&self.source);
+        let superseded = source.hand_over(number);
+        let frame = source.poll_after(number, &mut progress, cx);
+        drop(source);
+        superseded.into_iter().for_each(Waker::wake);
         self.progress = progress;
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.lock().has_ended_after(self.progress)
+        lock(&self.source).has_ended_after(self.progress)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.lock().size_after(self.progress)
+        lock(&self.source).size_after(self.progress)
     }
 }
 

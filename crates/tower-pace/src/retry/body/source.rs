@@ -1,6 +1,6 @@
 use std::error::Error;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes};
@@ -11,7 +11,8 @@ use super::ReplayError;
 
 /// The body of a request, and what was read of it.
 ///
-/// Its readers, one for each attempt, are numbered in the order of the attempts. Only the latest may read.
+/// Its readers are numbered in the order in which they were cloned. Once one of them has begun, none before it may read; once
+/// the body was claimed for another attempt, only those that were cloned since.
 pub(super) struct Source<B> {
     /// What is still to be read; `None` after its end.
     rest: Option<Pin<Box<B>>>,
@@ -20,9 +21,9 @@ pub(super) struct Source<B> {
     room: Option<usize>,
     /// How much was read of the body.
     pub(super) read: Progress,
-    readers: u32,
+    readers: u64,
     /// The earliest reader that may still read.
-    current: u32,
+    current: u64,
     /// The task of the reader that waits for more.
     waiting: Option<Waker>,
 }
@@ -70,10 +71,20 @@ impl<B: Body> Source<B> {
         }
     }
 
-    /// What follows `progress`, for the reader of this number.
+    /// Lets nobody read any more who comes before the reader of this number. Returns who waited meanwhile, to be woken
+    /// without the lock: it finds that it reads no further.
+    pub(super) fn hand_over(&mut self, reader: u64) -> Option<Waker> {
+        if reader <= self.current {
+            return None;
+        }
+        self.current = reader;
+        self.waiting.take()
+    }
+
+    /// What follows `progress`, for the reader of this number, to whom it was [handed over](Self::hand_over).
     pub(super) fn poll_after(
         &mut self,
-        reader: u32,
+        reader: u64,
         progress: &mut Progress,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ReplayError>>>
@@ -83,13 +94,12 @@ impl<B: Body> Source<B> {
         if reader < self.current {
             return Poll::Ready(Some(Err(ReplayError::superseded())));
         }
-        self.current = reader;
         if let Some(kept) = self.kept.get(progress.frames) {
             let frame = kept.frame();
             progress.past(&frame);
             return Poll::Ready(Some(Ok(frame)));
         }
-        if *progress != self.read {
+        if self.is_lost(*progress) {
             return Poll::Ready(Some(Err(ReplayError::lost())));
         }
         let frame = ready!(self.poll_rest(cx));
@@ -113,8 +123,7 @@ impl<B: Body> Source<B> {
             None => self.rest = None,
             Some(Ok(frame)) => return Poll::Ready(Some(Ok(self.keep(frame)))),
             Some(Err(error)) => {
-                self.rest = None;
-                self.forget();
+                self.fail();
                 return Poll::Ready(Some(Err(ReplayError::body(error))));
             }
         }
@@ -143,8 +152,22 @@ impl<B: Body> Source<B> {
         self.kept = Vec::new();
     }
 
-    /// How much there is after `progress`.
+    /// Counts a frame that nobody got: whoever has not seen the failure must not take what is left for the whole.
+    fn fail(&mut self) {
+        self.forget();
+        self.read.frames += 1;
+    }
+
+    /// Whether what follows `progress` was read and is not kept, or failed.
+    fn is_lost(&self, progress: Progress) -> bool {
+        progress != self.read && progress.frames >= self.kept.len()
+    }
+
+    /// How much there is after `progress`. For one to whom it is lost that is unknown: it must not announce that nothing is.
     pub(super) fn size_after(&self, progress: Progress) -> SizeHint {
+        if self.is_lost(progress) {
+            return SizeHint::default();
+        }
         let kept = self.read.bytes - progress.bytes;
         let rest = self.rest.as_ref().map(|rest| rest.size_hint());
         let rest = rest.unwrap_or_else(|| SizeHint::with_exact(0));
@@ -161,7 +184,7 @@ impl<B: Body> Source<B> {
         has_ended && progress == self.read
     }
 
-    pub(super) fn add_reader(&mut self) -> u32 {
+    pub(super) fn add_reader(&mut self) -> u64 {
         self.readers += 1;
         self.readers - 1
     }
@@ -183,27 +206,46 @@ impl Intact {
         Self(source)
     }
 
-    /// Takes the body over for the next attempt, if all of it that was read is kept. Earlier attempts read no further.
+    /// Says whether all of the body that was read is kept.
+    pub(in crate::retry) fn is_kept(&self) -> bool {
+        self.0.is_kept()
+    }
+
+    /// Takes the body over for the next attempt, if all of it that was read is kept. Only clones that are made from here on
+    /// may read it.
     pub(in crate::retry) fn claim(&self) -> bool {
         self.0.claim()
     }
 }
 
 trait Claim: Send + Sync {
+    fn is_kept(&self) -> bool;
     fn claim(&self) -> bool;
 }
 
 impl<B: Body + Send> Claim for Mutex<Source<B>> {
+    fn is_kept(&self) -> bool {
+        lock(self).room.is_some()
+    }
+
     fn claim(&self) -> bool {
-        let mut source = self.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut source = lock(self);
         if source.room.is_none() {
             return false;
         }
-        source.current = source.readers - 1;
-        let superseded = source.waiting.take();
-        // Woken without the lock: whoever it is finds that it reads no further.
+        let next = source.readers;
+        let superseded = source.hand_over(next);
         drop(source);
         superseded.into_iter().for_each(Waker::wake);
         true
     }
+}
+
+/// A body that panicked has failed: nobody knows what is missing of it.
+pub(super) fn lock<B: Body>(source: &Mutex<Source<B>>) -> MutexGuard<'_, Source<B>> {
+    source.lock().unwrap_or_else(|poisoned| {
+        let mut source = poisoned.into_inner();
+        source.fail();
+        source
+    })
 }

@@ -1,5 +1,6 @@
 //! How many retries there are for a server in trouble.
 
+use std::slice;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -86,6 +87,15 @@ async fn what_may_not_be_replayed_takes_nothing_from_the_budget() {
         service.oneshot(post()).await.unwrap();
     }
     assert_eq!(sent(&[layer], failing(503), 3).await, 12);
+}
+
+/// The clock is read for every 64th request, and for whoever asks for a retry.
+#[tokio::test(start_paused = true)]
+async fn requests_of_long_ago_pay_for_nothing() {
+    let layer = budgeted(Budget::new(1, 1));
+    assert_eq!(sent(slice::from_ref(&layer), Server::ok(), 63).await, 63);
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(sent(&[layer], failing(503), 1).await, 2, "its own pays");
 }
 
 /// Ten retries are saved up. Ten calls that are dropped in their backoff must leave them to others.

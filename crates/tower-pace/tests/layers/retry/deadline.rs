@@ -1,12 +1,14 @@
 //! When a call must have ended.
 
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{pending, ready};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
-use tokio_test::task;
+use tokio_test::{assert_pending, assert_ready, task};
 use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_pace::retry::Backoff;
 use tower_pace::{Deadline, DeadlineLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
 use tower_test::mock;
 
@@ -33,6 +35,41 @@ async fn a_call_ends_at_its_deadline() {
     let error = service.oneshot(get()).await.unwrap_err();
     assert!(error.is_elapsed() && tower_pace::was_sent(&error));
     assert_eq!(now() - start, millis(5_000));
+}
+
+/// Uses up the budget of its task at each poll, as a busy connection does: every timer of tokio is then pending.
+async fn busy(_: Request<String>) -> Result<Response<String>, Infallible> {
+    loop {
+        tokio::task::coop::consume_budget().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_keeps_its_task_busy_ends_at_its_deadline() {
+    let service = DeadlineLayer::new(millis(5_000)).layer(service_fn(busy));
+    let call = tokio::spawn(service.oneshot(get()));
+    tokio::task::yield_now().await;
+    tokio::time::advance(millis(4_999)).await;
+    tokio::task::yield_now().await;
+    assert!(!call.is_finished());
+    tokio::time::advance(millis(1)).await;
+    tokio::task::yield_now().await;
+    assert!(call.is_finished());
+    assert!(call.await.unwrap().unwrap_err().is_elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_without_end_and_without_a_wait_leave_others_their_turn() {
+    let failing = service_fn(|_: Request<String>| ready(Ok::<_, Infallible>(status(503))));
+    let policy = RetryPolicy::default()
+        .attempts(u32::MAX)
+        .backoff(Backoff::new(Duration::ZERO, Duration::ZERO))
+        .without_budget();
+    let service = RetryLayer::new(policy).deadline(millis(10)).layer(failing);
+    let call = tokio::spawn(service.oneshot(get()));
+    tokio::task::yield_now().await;
+    tokio::time::advance(millis(10)).await;
+    assert_eq!(call.await.unwrap().unwrap().status(), 503);
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,6 +150,26 @@ async fn the_inner_error_is_kept() {
 async fn a_time_that_no_clock_shows_is_no_deadline() {
     let bounded = retry().deadline(Duration::MAX).layer(Server::ok());
     assert_eq!(bounded.oneshot(get()).await.unwrap().status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_has_ended_holds_nothing() {
+    let token = Arc::new(());
+    let held = Arc::clone(&token);
+    let never = service_fn(move |_: Request<String>| {
+        let held = Arc::clone(&held);
+        async move {
+            let _held = held;
+            pending::<Result<Response<String>, Infallible>>().await
+        }
+    });
+    let mut service = DeadlineLayer::new(millis(10)).layer(never);
+    let mut call = task::spawn(service.call(get()));
+    drop(service);
+    assert_pending!(call.poll());
+    tokio::time::sleep(millis(10)).await;
+    assert_ready!(call.poll()).unwrap_err();
+    assert_eq!(Arc::strong_count(&token), 1);
 }
 
 #[test]

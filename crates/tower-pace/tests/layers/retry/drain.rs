@@ -1,16 +1,19 @@
 //! What becomes of a response that is not returned.
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
+use std::future::{Future, Ready, ready};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Frame;
+use http_body::{Body, Frame};
 use http_body_util::channel::{Channel, Sender};
-use tower::{Layer, Service, ServiceExt};
+use tokio::task::coop::consume_budget;
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_pace::retry::Backoff;
 use tower_pace::{ConcurrencyLayer, RetryLayer, RetryPolicy};
 
@@ -150,4 +153,60 @@ async fn the_answer_that_is_returned_is_not_touched() {
     drop(body);
     let whole = http_body_util::BodyExt::collect(answer.into_body()).await;
     assert_eq!(whole.unwrap().to_bytes(), "whole");
+}
+
+/// A body without end. It is ready at once, or uses up the budget of its task at each poll, as a busy connection does.
+struct Endless {
+    reads: Arc<AtomicUsize>,
+    is_busy: bool,
+}
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let reads = self.reads.fetch_add(1, Ordering::Relaxed);
+        assert!(reads < 100_000, "nobody looks at the clock");
+        if !self.is_busy {
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))));
+        }
+        while pin!(consume_budget()).poll(cx).is_ready() {}
+        Poll::Pending
+    }
+}
+
+async fn check_endless(is_busy: bool) {
+    let (reads, calls) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let read = Arc::clone(&reads);
+    let server = service_fn(move |_: Request<String>| {
+        let reads = Arc::clone(&read);
+        let status = match calls.fetch_add(1, Ordering::Relaxed) {
+            0 => 503,
+            _ => 200,
+        };
+        let answer = Response::builder().status(status);
+        ready(answer.body(Endless { reads, is_busy }))
+    });
+    let layer = retry().drain(usize::MAX, millis(250));
+    let call = tokio::spawn(layer.layer(server).oneshot(get()));
+    tokio::task::yield_now().await;
+    tokio::time::advance(millis(249)).await;
+    tokio::task::yield_now().await;
+    assert!(!call.is_finished() && reads.load(Ordering::Relaxed) > 0);
+    tokio::time::advance(millis(1)).await;
+    assert_eq!(call.await.unwrap().unwrap().status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_always_ready_is_dropped_in_time() {
+    check_endless(false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_keeps_its_task_busy_is_dropped_in_time() {
+    check_endless(true).await;
 }

@@ -1,17 +1,21 @@
 //! A future that is dropped, in whatever state, leaves nothing behind.
 
+use std::collections::VecDeque;
+use std::future::{Ready, ready};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Response;
+use http::{Request, Response};
 use proptest::prelude::*;
 use tokio::time::{sleep, timeout};
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 use tower_pace::retry::{Backoff, Budget};
 use tower_pace::{
     Concurrency, ConcurrencyLayer, Quota, RateLimit, RateLimitLayer, Retry, RetryLayer, RetryPolicy,
 };
 
-use crate::server::{Server, get, millis, now, on_a_paused_runtime};
+use crate::server::{Server, get, millis, now, on_a_paused_runtime, status};
 
 const PERMITS: usize = 2;
 /// What the budget saves up.
@@ -83,6 +87,71 @@ async fn spend(dropped: usize, seed: u64) {
         call.await.unwrap();
     }
     assert_eq!(server.calls().len(), first + 2 * RETRIES);
+}
+
+/// Counts what still holds it: the inner service, the bodies of requests and answers, and errors.
+type Token = Arc<()>;
+
+/// A service that fails by a script, and then is gone for good.
+#[derive(Clone)]
+struct Failing {
+    token: Token,
+    results: Arc<Mutex<VecDeque<Result<u16, Token>>>>,
+}
+
+impl Service<Request<Token>> for Failing {
+    type Response = Response<String>;
+    type Error = Token;
+    type Future = Ready<Result<Response<String>, Token>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Token>> {
+        match self.results.lock().unwrap().is_empty() {
+            true => Poll::Ready(Err(Arc::clone(&self.token))),
+            false => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, _: Request<Token>) -> Self::Future {
+        let next = self.results.lock().unwrap().pop_front();
+        ready(next.unwrap().map(status))
+    }
+}
+
+/// A call that is not dropped, though it has ended, holds nothing: neither a token nor a retry.
+async fn check_ended(results: &[Result<u16, ()>]) {
+    let token = Token::default();
+    let results = results
+        .iter()
+        .map(|result| result.map_err(|()| Arc::clone(&token)));
+    let failing = Failing {
+        token: Arc::clone(&token),
+        results: Arc::new(Mutex::new(results.collect())),
+    };
+    let policy = RetryPolicy::default()
+        .attempts(2)
+        .backoff(Backoff::new(Duration::ZERO, Duration::ZERO))
+        .budget(Budget::new(0, 1).floor(1));
+    let layer = RetryLayer::new(policy);
+    let request = Request::get("/").body(Arc::clone(&token)).unwrap();
+    let mut ended = Box::pin(layer.layer(failing).call(request));
+    let made = ended
+        .as_mut()
+        .await
+        .is_ok_and(|answer| answer.status() == 200);
+    assert_eq!(Arc::strong_count(&token), 1);
+    let server = Server::new(Duration::ZERO, |_| failure(""));
+    for _ in 0..RETRIES {
+        layer.layer(server.clone()).oneshot(get()).await.unwrap();
+    }
+    assert_eq!(server.calls().len(), 2 * RETRIES - usize::from(made));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_has_ended_holds_nothing() {
+    check_ended(&[Err(()), Ok(200)]).await;
+    check_ended(&[Ok(503), Ok(200)]).await;
+    check_ended(&[Err(())]).await;
+    check_ended(&[Ok(503)]).await;
 }
 
 proptest! {

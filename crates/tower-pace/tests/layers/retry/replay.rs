@@ -12,6 +12,7 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use proptest::prelude::*;
+use tokio_test::{assert_pending, assert_ready, task};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_pace::retry::{BufferedRetry, ReplayBody};
 use tower_pace::{Retried, RetryLayer, RetryPolicy};
@@ -24,6 +25,7 @@ enum Step {
     Data(Vec<u8>),
     Pause,
     Break,
+    Panic,
     Trailers,
 }
 
@@ -58,6 +60,7 @@ impl Body for Steps {
             None => Poll::Ready(None),
             Some(Step::Data(data)) => Poll::Ready(Some(Ok(Frame::data(data.into())))),
             Some(Step::Trailers) => Poll::Ready(Some(Ok(Frame::trailers(trailers())))),
+            Some(Step::Panic) => panic!("a body that panics"),
             Some(Step::Break) => Poll::Ready(Some(Err(io::Error::other("broken")))),
             Some(Step::Pause) => {
                 cx.waker().wake_by_ref();
@@ -85,7 +88,7 @@ fn trailers() -> HeaderMap {
 fn bytes<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<u8> {
     let data = steps.filter_map(|step| match step {
         Step::Data(data) => Some(data.as_slice()),
-        Step::Pause | Step::Break | Step::Trailers => None,
+        Step::Pause | Step::Break | Step::Panic | Step::Trailers => None,
     });
     data.collect::<Vec<_>>().concat()
 }
@@ -221,21 +224,127 @@ async fn a_body_over_the_limit_passes_once() {
     check(b"hello", 4, &[0], 1).await;
 }
 
+/// An inner layer may clone the request and send the clone, as another retry does.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_an_inner_layer_clones_is_sent_again() {
+    async fn check(reads: &[usize]) {
+        let server = Server::new(reads);
+        let inner = server.clone();
+        let service = service_fn(move |request: Request<ReplayBody<Steps>>| {
+            let sent = request.clone();
+            let answer = inner.clone().answer(sent);
+            async move {
+                let answer = answer.await;
+                drop(request);
+                answer
+            }
+        });
+        let layer = RetryLayer::new(RetryPolicy::default()).seed(1);
+        let call = layer.buffered(5).layer(service);
+        let answer = call.oneshot(put(Steps::of(b"hello"))).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(server.seen.lock().unwrap().len(), reads.len() + 1);
+    }
+    check(&[9]).await;
+    check(&[0, 1, 9]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_within_a_retry_sends_the_body_again_too() {
+    let server = Server::new(&[1, 0, 9, 9, 1]);
+    let inner = server.clone();
+    let service = service_fn(move |request| inner.clone().answer(request));
+    let policy = RetryPolicy::default().attempts(2);
+    let layer = RetryLayer::new(policy.attempts(3)).buffered(5);
+    let call = layer.layer(RetryLayer::new(policy).layer(service));
+    let answer = call.oneshot(put(Steps::of(b"hello"))).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(server.seen.lock().unwrap().len(), 6);
+}
+
+/// A body that neither ends nor fails.
+struct Silent;
+
+impl Body for Silent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+/// Two readers of one attempt, as in a hedge: the earlier one must end, or its connection would wait for ever.
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_another_one_passes_is_woken() {
+    let service = service_fn(|request: Request<ReplayBody<Silent>>| async move {
+        let mut first = request.into_body();
+        let mut second = first.clone();
+        let mut reading = task::spawn(first.frame());
+        assert_pending!(reading.poll());
+        assert_pending!(task::spawn(second.frame()).poll());
+        assert!(reading.is_woken());
+        let error = assert_ready!(reading.poll()).unwrap().unwrap_err();
+        assert!(error.is_superseded());
+        Ok::<_, Infallible>(status(200))
+    });
+    let layer = RetryLayer::new(RetryPolicy::default()).buffered(9);
+    let request = Request::put("/").body(Silent).unwrap();
+    layer.layer(service).oneshot(request).await.unwrap();
+}
+
+/// A clone that has not seen the error must not take what is left for a whole body, nor announce it.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_failed_ends_for_nobody() {
+    async fn check(steps: &'static [Step]) {
+        let service = service_fn(move |request: Request<ReplayBody<Steps>>| async move {
+            let mut first = request.into_body();
+            let mut clone = first.clone();
+            let mut seen = Seen::default();
+            seen.read(&mut first, 9).await;
+            assert!(seen.has_failed);
+            assert!(first.frame().await.is_none(), "as the body itself");
+            assert_eq!(clone.size_hint().exact(), None);
+            assert!(!clone.is_end_stream());
+            let mut seen = Seen::default();
+            seen.read(&mut clone, 9).await;
+            assert!(seen.has_failed && seen.data.is_empty());
+            Ok::<_, Infallible>(status(200))
+        });
+        let layer = RetryLayer::new(RetryPolicy::default()).buffered(9);
+        let request = put(Steps::new(steps, true));
+        layer.layer(service).oneshot(request).await.unwrap();
+    }
+    check(&[Step::Break]).await;
+    check(&[Step::Trailers, Step::Break]).await;
+}
+
+/// A connection's task may die of it, while its request is answered with an error that is tried again.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_panicked_is_not_sent_again() {
+    let calls = Arc::new(Mutex::new(0));
+    let log = Arc::clone(&calls);
+    let service = service_fn(move |request: Request<ReplayBody<Steps>>| {
+        *log.lock().unwrap() += 1;
+        let read = tokio::spawn(request.into_body().collect());
+        async {
+            let has_ended = read.await.is_ok_and(|body| body.is_ok());
+            Ok::<_, Infallible>(status(if has_ended { 200 } else { 503 }))
+        }
+    });
+    let layer = RetryLayer::new(RetryPolicy::default()).buffered(100);
+    let steps = [Step::Data(b"hello".to_vec()), Step::Panic];
+    let call = layer.layer(service).oneshot(put(Steps::new(&steps, false)));
+    assert_eq!(call.await.unwrap().status(), 503);
+    assert_eq!(*calls.lock().unwrap(), 1);
+}
+
 /// An attempt that waits for more of the body when its answer comes must end, or its connection would wait for ever.
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_is_taken_over_is_woken() {
-    struct Silent;
-    impl Body for Silent {
-        type Data = Bytes;
-        type Error = Infallible;
-
-        fn poll_frame(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-            Poll::Pending
-        }
-    }
     let uploads = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&uploads);
     let service = service_fn(move |request: Request<ReplayBody<Silent>>| {
