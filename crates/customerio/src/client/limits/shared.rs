@@ -74,7 +74,7 @@ impl Limits {
     /// forgotten.
     ///
     /// It holds beside [`ingress`](Self::ingress): a request leaves when both have room. A batch of more operations than
-    /// the limit counts as the limit, and is refused where [waits are bounded](super::ClientBuilder::max_wait). An
+    /// the limit counts as the limit, and is refused where [waits are bounded](crate::client::ClientBuilder::max_wait). An
     /// ingress quota of four limits has no room for this one.
     ///
     /// ```
