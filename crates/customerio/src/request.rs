@@ -29,7 +29,8 @@ impl Request {
     /// Returns the HTTP request for `endpoint`, with the whole body in memory.
     ///
     /// The `Authorization` header is marked sensitive. With feature `client`, a request that
-    /// [may be replayed](Self::may_replay) carries the mark by which `tower-pace` knows it.
+    /// [may be replayed](Self::may_replay) carries the mark by which `tower-pace` knows it, and a batch the number of its
+    /// operations as its cost.
     #[must_use]
     pub fn to_http(&self, endpoint: &Endpoint) -> http::Request<Full<Bytes>> {
         let body = self.body();
@@ -48,6 +49,12 @@ impl Request {
         #[cfg(feature = "client")]
         if self.may_replay() {
             request.extensions_mut().insert(tower_pace::Replay);
+        }
+        #[cfg(feature = "client")]
+        if self.len() > 1 {
+            let records = u32::try_from(self.len()).unwrap_or(u32::MAX);
+            let cost = tower_pace::Cost::of(records);
+            request.extensions_mut().insert(cost);
         }
         #[cfg(feature = "client")]
         if self.success() != Success::default() {

@@ -81,6 +81,7 @@ mod recovery;
 pub mod retry;
 mod schedule;
 mod slots;
+mod unit;
 mod unsafe_quota;
 mod window;
 

@@ -47,7 +47,7 @@ impl Meter {
 
     /// Says when a request of such a cost has room.
     pub(crate) fn room(&mut self, cost: Cost, conditions: Conditions) -> Room {
-        let cost = cost.get().min(self.policy.most());
+        let cost = self.units(cost).min(self.policy.most());
         let heaviest = self.heaviest_at(&conditions);
         let pace = self.pace(heaviest.max(cost), &conditions);
         let slot = self.schedule.next() + self.policy.lead(&pace, cost, heaviest);
@@ -66,7 +66,7 @@ impl Meter {
     /// Records a departure.
     pub(crate) fn depart(&mut self, cost: Cost, conditions: Conditions) {
         // The window counts what the server counts, even if a lower limit came in between.
-        let units = cost.get();
+        let units = self.units(cost);
         let cost = units.min(self.policy.most());
         let pace = self.pace(self.heaviest_at(&conditions).max(cost), &conditions);
         self.schedule.depart(conditions.now, &pace, cost);
@@ -100,13 +100,23 @@ impl Meter {
         }
     }
 
-    /// Takes over what has left under other limits, of which the one with the longest window remembers most.
-    pub(crate) fn remember(&mut self, known: &[Self], conditions: Conditions) {
-        let longest = known
-            .iter()
-            .max_by_key(|meter| meter.policy.counted_window());
-        if let Some(known) = longest {
-            self.window.remember(&known.window, conditions.now);
+    /// Returns what a request of such a cost takes of this limit.
+    fn units(&self, cost: Cost) -> u32 {
+        self.policy.unit.of(cost).get()
+    }
+
+    /// Takes over what has left under other limits, of which one that counts the same knows it best, and of these the one
+    /// with the longest window remembers most.
+    ///
+    /// So much is `in_flight` as this limit counts.
+    pub(crate) fn remember(&mut self, known: &[Self], in_flight: u32, conditions: Conditions) {
+        let best = known.iter().max_by_key(|meter| {
+            let counts_the_same = meter.policy.unit == self.policy.unit;
+            (counts_the_same, meter.policy.counted_window())
+        });
+        if let Some(known) = best {
+            self.window
+                .remember(&known.window, in_flight, conditions.now);
             self.heaviest = known.heaviest;
             let heaviest = known.heaviest_at(&conditions);
             let charge = self.pace(heaviest, &conditions).charge(heaviest);

@@ -4,6 +4,7 @@ use std::time::Duration;
 use crate::meter::{Conditions, Meter};
 use crate::moment::Span;
 use crate::policy::Slip;
+use crate::unit::{Flights, Unit};
 use crate::window::Sent;
 use crate::{Cost, FlightCap, Gate, Jitter, Moment, Quota, Recovery, Refusal, Room};
 
@@ -16,6 +17,7 @@ pub struct Pacer {
     quota: Quota,
     /// One for each limit, from the first question on.
     meters: Vec<Meter>,
+    flights: Flights,
     /// The number of the latest departure; it wraps.
     latest: u32,
     jitter: Jitter,
@@ -45,10 +47,11 @@ pub struct Departure {
 }
 
 impl Departure {
-    fn sent(self) -> Sent {
+    /// Returns what left, as a limit counts it.
+    fn counted(self, unit: Unit) -> Sent {
         Sent {
             at: self.sent,
-            cost: self.cost.get(),
+            cost: unit.of(self.cost).get(),
         }
     }
 }
@@ -71,6 +74,7 @@ impl Pacer {
         Self {
             quota,
             meters: Vec::with_capacity(quota.policies().count()),
+            flights: Flights::default(),
             latest: 0,
             jitter: Jitter::new(quota.widest_slip().jitter.duration()),
             cap: FlightCap::default(),
@@ -110,6 +114,7 @@ impl Pacer {
         for meter in meters {
             meter.depart(cost, conditions);
         }
+        self.flights.depart(cost);
         self.latest = self.latest.wrapping_add(1);
         Departure {
             sent: now,
@@ -120,8 +125,11 @@ impl Pacer {
 
     /// Records that the server answered at `now`.
     pub fn answer(&mut self, departure: Departure, now: Moment, feedback: Feedback) {
+        self.flights.end(departure.cost);
         for meter in &mut self.meters {
-            meter.window.answer(departure.sent(), now);
+            meter
+                .window
+                .answer(departure.counted(meter.policy.unit), now);
         }
         let round_trip = now.since(departure.sent);
         self.cap.observe(round_trip);
@@ -135,17 +143,21 @@ impl Pacer {
 
     /// Records that a request ended at `now` without an answer of the server's own: it may still be on its way.
     pub fn abandon(&mut self, departure: Departure, now: Moment) {
+        self.flights.end(departure.cost);
         for meter in &mut self.meters {
-            meter.window.abandon(departure.sent(), now);
+            meter
+                .window
+                .abandon(departure.counted(meter.policy.unit), now);
         }
     }
 
     /// Records that a request provably never left: it gives back its slot in the window, and its departure if that was
     /// the latest one. After a later departure an earlier one could not be spaced.
     pub fn refund(&mut self, departure: Departure) {
+        self.flights.end(departure.cost);
         let is_latest = departure.number == self.latest;
         for meter in &mut self.meters {
-            meter.window.refund(departure.sent());
+            meter.window.refund(departure.counted(meter.policy.unit));
             if is_latest {
                 meter.undo();
             }
@@ -161,10 +173,11 @@ impl Pacer {
         }
         self.recovery.set_window(shortest_window(&quota));
         self.quota = quota;
-        let known = mem::take(&mut self.meters);
+        let (known, flights) = (mem::take(&mut self.meters), self.flights);
         let (conditions, meters) = self.at(now);
         for meter in meters {
-            meter.remember(&known, conditions);
+            let in_flight = flights.counted(meter.policy.unit);
+            meter.remember(&known, in_flight, conditions);
         }
         self.assume();
     }
@@ -192,7 +205,7 @@ impl Pacer {
         longest.map_or_else(|| self.quota.spacing(), Span::duration)
     }
 
-    /// Returns the cost of what has left and has not ended.
+    /// Returns the cost of what has left and has not ended, by the limit that was named first.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.meters
@@ -344,6 +357,59 @@ mod tests {
             panic!("the second limit has not")
         };
         assert!(next >= at(160_000), "{next:?}");
+    }
+
+    /// Ten requests and 100 records in a second, both in a log.
+    fn of_requests_and_records() -> Quota {
+        let requests = Quota::per_second(10).by_request();
+        let both = requests.and(Quota::per_second(100)).unwrap();
+        both.model(Model::SlidingLog).unwrap()
+    }
+
+    /// Lets requests of such a cost leave, one as soon as it may after the other, until one would have to wait for longer.
+    fn leave(pacer: &mut Pacer, cost: u32, until: Moment) -> u32 {
+        let (mut now, mut left) = (at(10_000), 0);
+        while let Due::Now | Due::At(_) = pacer.due_for(Cost::of(cost), now) {
+            if let Due::At(next) = pacer.due_for(Cost::of(cost), now) {
+                now = next;
+                continue;
+            }
+            if now >= until {
+                break;
+            }
+            let departure = pacer.depart_with(Cost::of(cost), now);
+            pacer.answer(departure, now, Feedback::Accepted);
+            left += 1;
+        }
+        left
+    }
+
+    #[test]
+    fn a_limit_of_requests_and_one_of_what_they_carry_are_both_kept() {
+        for (cost, expected) in [(1, 10), (10, 10), (20, 5), (50, 2), (100, 1)] {
+            let mut pacer = running(of_requests_and_records());
+            let left = leave(&mut pacer, cost, at(11_000));
+            assert_eq!(left, expected, "of a cost of {cost}");
+        }
+    }
+
+    #[test]
+    fn limits_that_count_otherwise_know_what_is_in_flight() {
+        let mut pacer = running(of_requests_and_records());
+        let departure = pacer.depart_with(Cost::of(50), at(10_000));
+        assert_eq!((pacer.in_flight(), pacer.counted(at(10_000))), (1, 1));
+        for (quota, expected) in [
+            (log(), 50),
+            (of_requests_and_records(), 1),
+            (log().by_request(), 1),
+        ] {
+            pacer.set_quota(quota, at(10_001));
+            assert_eq!(pacer.in_flight(), expected);
+        }
+        pacer.answer(departure, at(10_002), Feedback::Accepted);
+        assert_eq!(pacer.in_flight(), 0);
+        pacer.set_quota(log(), at(10_003));
+        assert_eq!(pacer.in_flight(), 0);
     }
 
     #[test]

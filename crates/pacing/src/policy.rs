@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use crate::Model;
 use crate::moment::{Span, nanos};
+use crate::unit::Unit;
 use crate::unsafe_quota::{Fault, Per};
 
 /// How late after its slot a request may leave where the acknowledged window alone keeps the promise.
@@ -15,6 +16,7 @@ pub(crate) struct Policy {
     pub(crate) model: Model,
     /// As asked for; otherwise the model's own.
     pub(crate) burst: Option<u32>,
+    pub(crate) unit: Unit,
 }
 
 /// By how much the time between a slot and the arrival at the server may vary.
@@ -73,6 +75,7 @@ impl Policy {
             window,
             model: Model::Unknown,
             burst: None,
+            unit: Unit::Cost,
         }
     }
 

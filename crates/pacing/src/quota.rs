@@ -4,7 +4,7 @@ use std::time::Duration;
 use crate::moment::{Span, shorter};
 use crate::policy::{Policy, Slip};
 use crate::unsafe_quota::{Fault, Per};
-use crate::{Cost, Model, TooHeavy, UnsafeQuota};
+use crate::{Model, UnsafeQuota};
 
 /// A quota can hold so many limits.
 const MOST_LIMITS: usize = 4;
@@ -46,8 +46,8 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    first: Policy,
-    others: [Option<Policy>; MOST_LIMITS - 1],
+    pub(crate) first: Policy,
+    pub(crate) others: [Option<Policy>; MOST_LIMITS - 1],
     jitter_ceiling: Duration,
     lateness: Duration,
     pub(crate) max_transit: Duration,
@@ -172,6 +172,17 @@ impl Quota {
         }
     }
 
+    /// Assumes of the path to the server what `other` assumes: jitter, lateness, transit, the longest `Retry-After`, and
+    /// whether requests count on arrival.
+    #[must_use]
+    pub const fn assuming(self, other: &Self) -> Self {
+        Self {
+            first: self.first,
+            others: self.others,
+            ..*other
+        }
+    }
+
     /// Assumes that the time a request takes to reach the server's counter varies by at most `spread`.
     ///
     /// The default is 100 ms, at most 366 days are used. It costs throughput, above all in short windows: departures
@@ -230,19 +241,6 @@ impl Quota {
         }
     }
 
-    /// Says whether a request of such a cost can ever leave.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the cost is more than a limit, or than the size of a token bucket.
-    pub fn fits(&self, cost: Cost) -> Result<(), TooHeavy> {
-        let most = self.policies().map(|policy| policy.most()).min();
-        match most {
-            Some(most) if cost.get() > most => Err(TooHeavy { cost, most }),
-            _ => Ok(()),
-        }
-    }
-
     /// Returns how many requests the window allows; of a combined quota, by the limit that was named first.
     #[must_use]
     pub const fn limit(&self) -> u32 {
@@ -295,6 +293,7 @@ impl Quota {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Cost;
 
     #[test]
     fn the_counted_window_allows_for_clocks_and_the_last_tick() {

@@ -140,17 +140,18 @@ impl Window {
     }
 
     /// Takes over what another window knows, and holds it for longer if this window is the longer one. What the other
-    /// one counted by its departure and this one by its answer is held by both for a while.
-    pub(crate) fn remember(&mut self, known: &Self, now: Moment) {
+    /// one counted by its departure and this one by its answer is held by both for a while. The other one may count
+    /// otherwise, so what is in flight is said apart.
+    pub(crate) fn remember(&mut self, known: &Self, in_flight: u32, now: Moment) {
         let wider = self.span - known.span;
         let longer = wider + (self.transit - known.transit);
-        self.in_flight = known.in_flight;
+        self.in_flight = in_flight;
         self.abandoned.copy(&known.answered, wider);
         self.abandoned.copy(&known.abandoned, longer);
         match (&mut self.departed, &known.departed) {
             (Some(departed), Some(known)) => departed.copy(known, longer),
             (Some(departed), None) => {
-                departed.hold_until(now + self.transit + self.span, known.in_flight);
+                departed.hold_until(now + self.transit + self.span, in_flight);
             }
             (None, Some(known)) => self.abandoned.copy(known, longer),
             (None, None) => {}
@@ -324,7 +325,7 @@ mod tests {
             known.depart(1, at(0));
             known.answer(sent(0), at(0));
             let mut next = of(next);
-            next.remember(&known, at(0));
+            next.remember(&known, known.in_flight(), at(0));
             assert_eq!(next.in_flight(), 2);
             next.answer(Sent { at: at(0), cost: 2 }, at(0));
             assert!(next.counted(at(until - 10)) > 0, "{until}");
@@ -350,7 +351,7 @@ mod tests {
         let mut known = window(10);
         known.depart(3, at(0));
         let mut next = on_arrival();
-        next.remember(&known, at(500));
+        next.remember(&known, known.in_flight(), at(500));
         assert_eq!(next.counted(at(2_500)), 3);
         assert_eq!(next.counted(at(2_510)), 0);
     }

@@ -7,11 +7,12 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use tower::Service;
-use tower_pace::{ConcurrencyLayer, RetryLayer, RetryPolicy};
+use tower_pace::{Adaptive, ConcurrencyLayer, RetryLayer, RetryPolicy};
 
+use super::handle::Inner;
 use super::ids::FreshIds;
-use super::stack::{Layers, Stack};
-use super::transport::{http, https, hyper_client};
+use super::stack::{Layers, Stack, WaitBounds};
+use super::transport::Transport;
 use super::{Budget, BuildError, Client, Limits};
 use crate::{Credentials, Endpoint, InvalidInput, Region};
 
@@ -37,9 +38,18 @@ pub struct ClientBuilder {
     limits: Limits,
     retry: RetryPolicy,
     jitter_seed: Option<u64>,
-    concurrency: usize,
+    counts_retries: bool,
+    bounds: WaitBounds,
+    concurrency: Concurrency,
     timeout: Duration,
-    connect_timeout: Option<Duration>,
+    deadline: Option<Duration>,
+    pub(super) transport: Transport,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Concurrency {
+    Adaptive(Adaptive),
+    Fixed(usize),
 }
 
 impl ClientBuilder {
@@ -51,9 +61,12 @@ impl ClientBuilder {
             limits: Limits::documented(),
             retry: RetryPolicy::default(),
             jitter_seed: None,
-            concurrency: 64,
+            counts_retries: false,
+            bounds: WaitBounds::default(),
+            concurrency: Concurrency::Fixed(64),
             timeout: Duration::from_secs(10),
-            connect_timeout: None,
+            deadline: None,
+            transport: Transport::default(),
         }
     }
 
@@ -93,9 +106,41 @@ impl ClientBuilder {
         self
     }
 
+    /// Tells the server with the header `X-Retry-Count` of every attempt but the first which it is; by default it is not
+    /// told.
+    pub fn send_retry_count(mut self) -> Self {
+        self.counts_retries = true;
+        self
+    }
+
+    /// Refuses a request whose turn is further away than `time` by the forecast, or when it has waited for so long; by
+    /// default it waits as long as it takes.
+    ///
+    /// Waiting for one of those in flight to end counts. What is refused was not sent: see [`Error::is_wait_refused`].
+    ///
+    /// [`Error::is_wait_refused`]: super::Error::is_wait_refused
+    pub fn max_wait(mut self, time: Duration) -> Self {
+        self.bounds.time = Some(time);
+        self
+    }
+
+    /// Refuses a request that would have to wait while `others` wait already; by default any number may wait.
+    ///
+    /// Zero refuses whatever cannot leave at once, and so the very first: a limiter starts with a short wait.
+    pub fn max_queued(mut self, others: usize) -> Self {
+        self.bounds.others = Some(others);
+        self
+    }
+
     /// Sets how many requests may be in flight at once; by default 64.
     pub fn concurrency(mut self, limit: usize) -> Self {
-        self.concurrency = limit;
+        self.concurrency = Concurrency::Fixed(limit);
+        self
+    }
+
+    /// Learns from the answers how many requests may be in flight at once, within bounds.
+    pub fn adaptive_concurrency(mut self, bounds: Adaptive) -> Self {
+        self.concurrency = Concurrency::Adaptive(bounds);
         self
     }
 
@@ -107,11 +152,14 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how long connecting may take; by default half of the attempt's timeout.
+    /// Sets how long a call may take as a whole, waits for turns, retries and all parts of a batch together; by default
+    /// as long as it takes.
     ///
-    /// Shorter than that it tells a host that cannot be reached, to which nothing was sent, from one that does not answer.
-    pub fn connect_timeout(mut self, connecting: Duration) -> Self {
-        self.connect_timeout = Some(connecting);
+    /// A call ends by then, and no retry is begun that could not end before. What waited was not sent; what was in flight
+    /// may have been applied. With [`max_wait`](Self::max_wait) or [`max_queued`](Self::max_queued), a turn beyond the
+    /// deadline is refused at once. [`Client::with_deadline`] sets another deadline for single calls.
+    pub fn deadline(mut self, call: Duration) -> Self {
+        self.deadline = Some(call);
         self
     }
 
@@ -119,17 +167,11 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// There are no credentials, the base URL is refused by [`Endpoint::new`], the concurrency or the timeout is
-    /// zero, or the system offers no certificates for TLS or no randomness.
+    /// There are no credentials, the base URL is refused by [`Endpoint::new`], the concurrency or a time is zero, the
+    /// environment names a proxy that cannot be used, or the system offers no certificates for TLS or no randomness.
     pub fn build(self) -> Result<Client, BuildError> {
-        let timeout = self.connect_timeout.unwrap_or(self.timeout / 2);
-        self.assemble(|endpoint, layers| {
-            if !endpoint.is_https() {
-                return Ok(layers.over(hyper_client(http(timeout))));
-            }
-            let connector = https(timeout).map_err(BuildError::tls)?;
-            Ok(layers.over(hyper_client(connector)))
-        })
+        let transport = self.transport.clone();
+        self.assemble(|endpoint, layers| transport.under(layers, endpoint))
     }
 
     /// Returns a client that sends through `service`, which stands where hyper's client stands otherwise.
@@ -138,7 +180,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// As for [`build`](Self::build), except for TLS.
+    /// As for [`build`](Self::build), except for what concerns connections.
     pub fn build_with<S, B>(self, service: S) -> Result<Client, BuildError>
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -155,35 +197,50 @@ impl ClientBuilder {
     ) -> Result<Client, BuildError> {
         let endpoint = self.endpoint()?;
         let layers = self.layers(&endpoint)?;
+        let deadline = self.deadline;
         let ids = Arc::new(FreshIds::from_system().map_err(BuildError::randomness)?);
         let stack = stack(&endpoint, &layers)?;
-        Ok(Client::new(endpoint, layers, ids, stack))
+        Ok(Client::new(Inner {
+            endpoint,
+            layers,
+            ids,
+            stack,
+            deadline,
+        }))
     }
 
     fn layers(&self, endpoint: &Endpoint) -> Result<Layers, InvalidInput> {
-        if self.concurrency == 0 {
+        if let Concurrency::Fixed(0) = self.concurrency {
             return Err(InvalidInput::malformed(
                 "concurrency",
                 "is 0, which lets nothing through; give at least 1",
             ));
         }
-        if self.timeout.is_zero() || self.connect_timeout == Some(Duration::ZERO) {
-            return Err(InvalidInput::malformed(
-                "timeout",
-                "is 0, which fails every attempt; give some seconds",
-            ));
-        }
-        let retry = RetryLayer::new(self.retry);
+        check_time("timeout", Some(self.timeout))?;
+        check_time("connect timeout", self.transport.connect_timeout)?;
+        check_time("deadline", self.deadline)?;
         Ok(Layers {
-            retry: match self.jitter_seed {
-                Some(seed) => retry.seed(seed),
-                None => retry,
-            },
+            retry: self.retry_layer(),
             limit: self.limits.layer(Budget::Ingress, &endpoint.workspace()),
-            concurrency: ConcurrencyLayer::new(self.concurrency),
+            bounds: self.bounds,
+            concurrency: match self.concurrency {
+                Concurrency::Fixed(limit) => ConcurrencyLayer::new(limit),
+                Concurrency::Adaptive(bounds) => ConcurrencyLayer::adaptive(bounds),
+            },
             timeout: self.timeout,
             counters: Arc::default(),
         })
+    }
+
+    fn retry_layer(&self) -> RetryLayer {
+        let mut retry = RetryLayer::new(self.retry);
+        if let Some(seed) = self.jitter_seed {
+            retry = retry.seed(seed);
+        }
+        match self.counts_retries {
+            true => retry.send_retry_count(),
+            false => retry,
+        }
     }
 
     fn endpoint(&self) -> Result<Endpoint, InvalidInput> {
@@ -198,4 +255,14 @@ impl ClientBuilder {
             None => Ok(Endpoint::for_region(self.region, credentials)),
         }
     }
+}
+
+fn check_time(field: &'static str, time: Option<Duration>) -> Result<(), InvalidInput> {
+    if time.is_some_and(|time| time.is_zero()) {
+        return Err(InvalidInput::malformed(
+            field,
+            "is 0, in which nothing can be sent; give some seconds",
+        ));
+    }
+    Ok(())
 }

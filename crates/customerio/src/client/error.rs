@@ -1,9 +1,10 @@
 use std::error::Error as StdError;
-use std::time::Duration;
-use std::{fmt, io};
+use std::fmt;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use rand::rngs::SysError;
+use tower_pace::Deadline;
 
 use crate::{Cause, InvalidInput, Outcome, Region, Rejection};
 
@@ -11,7 +12,10 @@ use crate::{Cause, InvalidInput, Outcome, Region, Rejection};
 ///
 /// You must not depend on the exact words; ask the predicates.
 #[derive(Clone, Debug)]
-pub struct Error(Kind);
+pub struct Error {
+    kind: Kind,
+    retry_at: Option<Instant>,
+}
 
 #[derive(Clone, Debug)]
 enum Kind {
@@ -20,26 +24,40 @@ enum Kind {
     Unknown(Cause),
 }
 
+impl Kind {
+    fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::NotSent(cause) | Self::Unknown(cause) => Some(cause),
+            Self::Rejected(_) => None,
+        }
+    }
+}
+
 impl Error {
-    pub(super) fn not_sent(cause: Cause) -> Self {
-        Self(Kind::NotSent(cause))
+    fn of(kind: Kind) -> Self {
+        let asked = kind.cause().and_then(Cause::retry_after);
+        Self {
+            retry_at: asked.map(|time| Deadline::within(time).moment()),
+            kind,
+        }
     }
 
-    /// Turns the outcome of one operation into a result.
+    pub(super) fn not_sent(cause: Cause) -> Self {
+        Self::of(Kind::NotSent(cause))
+    }
+
+    /// Turns the outcome of one operation into a result. The answer has just come: what it asked for counts from now.
     pub(super) fn check(outcome: Outcome) -> Result<(), Self> {
         match outcome {
             Outcome::Accepted => Ok(()),
-            Outcome::NotSent(cause) => Err(Self(Kind::NotSent(cause))),
-            Outcome::Rejected(rejection) => Err(Self(Kind::Rejected(rejection))),
-            Outcome::Unknown(cause) => Err(Self(Kind::Unknown(cause))),
+            Outcome::NotSent(cause) => Err(Self::of(Kind::NotSent(cause))),
+            Outcome::Rejected(rejection) => Err(Self::of(Kind::Rejected(rejection))),
+            Outcome::Unknown(cause) => Err(Self::of(Kind::Unknown(cause))),
         }
     }
 
     fn cause(&self) -> Option<&Cause> {
-        match &self.0 {
-            Kind::NotSent(cause) | Kind::Unknown(cause) => Some(cause),
-            Kind::Rejected(_) => None,
-        }
+        self.kind.cause()
     }
 
     /// Returns whether the operation was refused, by this crate's checks or by the API, and will be refused again.
@@ -51,7 +69,7 @@ impl Error {
     /// Returns why the operation was refused, if it was.
     #[must_use]
     pub fn rejection(&self) -> Option<&Rejection> {
-        match &self.0 {
+        match &self.kind {
             Kind::Rejected(rejection) => Some(rejection),
             Kind::NotSent(_) | Kind::Unknown(_) => None,
         }
@@ -69,6 +87,19 @@ impl Error {
         self.cause().is_some_and(Cause::is_credentials)
     }
 
+    /// Returns whether the [deadline](super::ClientBuilder::deadline) of the call passed first.
+    #[must_use]
+    pub fn is_deadline(&self) -> bool {
+        self.cause().is_some_and(Cause::is_deadline)
+    }
+
+    /// Returns whether the client gave the request no turn, by [`max_wait`](super::ClientBuilder::max_wait) or
+    /// [`max_queued`](super::ClientBuilder::max_queued).
+    #[must_use]
+    pub fn is_wait_refused(&self) -> bool {
+        self.cause().is_some_and(Cause::is_wait_refused)
+    }
+
     /// Returns the region to set instead, if the API redirected to it.
     #[must_use]
     pub fn region(&self) -> Option<Region> {
@@ -78,28 +109,37 @@ impl Error {
     /// Returns whether the operation may have had an effect in spite of the error.
     #[must_use]
     pub fn may_have_been_applied(&self) -> bool {
-        matches!(self.0, Kind::Unknown(_))
+        matches!(self.kind, Kind::Unknown(_))
     }
 
     /// Returns the id that the last response gave the request, for the vendor's support.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        match &self.0 {
+        match &self.kind {
             Kind::NotSent(cause) | Kind::Unknown(cause) => cause.request_id(),
             Kind::Rejected(rejection) => rejection.request_id(),
         }
     }
 
-    /// Returns how long after it the last response wanted no further request, if it said so in seconds.
+    /// Returns how long after it the last response wanted no further request, as [`Cause::retry_after`] does.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.cause().and_then(Cause::retry_after)
     }
 
+    /// Returns from when on the last response wants further requests, if it said so.
+    ///
+    /// It is a moment of tokio's clock, so that a paused test sees it come, counted from the end of the call. At most
+    /// thirty years lie between. A 429 that names no time may be a daily quota: trying again soon will not help.
+    #[must_use]
+    pub fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
     /// Returns the status of the last response, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
-        match &self.0 {
+        match &self.kind {
             Kind::NotSent(cause) | Kind::Unknown(cause) => cause.status(),
             Kind::Rejected(rejection) => rejection.status(),
         }
@@ -108,13 +148,13 @@ impl Error {
 
 impl From<InvalidInput> for Error {
     fn from(input: InvalidInput) -> Self {
-        Self(Kind::Rejected(input.into()))
+        Self::of(Kind::Rejected(input.into()))
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.kind {
             Kind::NotSent(_) => f.write_str("the operation was not sent"),
             Kind::Rejected(rejection) => rejection.fmt(f),
             Kind::Unknown(_) => f.write_str("it is not known whether the operation arrived"),
@@ -136,7 +176,7 @@ pub struct BuildError(Build);
 enum Build {
     Input(InvalidInput),
     Randomness(SysError),
-    Tls(io::Error),
+    Tls(rustls::Error),
 }
 
 impl BuildError {
@@ -144,7 +184,7 @@ impl BuildError {
         Self(Build::Randomness(error))
     }
 
-    pub(super) fn tls(error: io::Error) -> Self {
+    pub(super) fn tls(error: rustls::Error) -> Self {
         Self(Build::Tls(error))
     }
 

@@ -73,9 +73,11 @@ where
         if let Some(departure) = extensions.get::<Departure>() {
             departure.mark();
         }
+        let trail = extensions.get::<Trail>().cloned().unwrap_or_default();
+        trail.depart();
         let deadline = Deadline::within(self.timeout);
         ResponseFuture {
-            trail: extensions.get::<Trail>().cloned().unwrap_or_default(),
+            trail,
             success: extensions.get::<Success>().copied().unwrap_or_default(),
             counters: Arc::clone(&self.counters),
             deadline,
@@ -189,6 +191,7 @@ fn record(result: &Result<Response<Bytes>, BoxError>, trail: &Trail, counters: &
     };
     let status = result.as_ref().map(|response| response.status().as_u16());
     trace::attempt(status.ok(), may_have_arrived);
+    trail.end();
     if may_have_arrived {
         trail.mark_may_have_arrived();
     }

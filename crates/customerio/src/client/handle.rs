@@ -2,38 +2,38 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
 use http_body::Body;
-use http_body_util::{BodyExt, Full};
-use tower::{Service, ServiceExt};
-use tower_pace::concurrency::PermitBody;
-use tower_pace::was_sent;
+use http_body_util::Full;
+use tower::Service;
+use tower_pace::Deadline;
+use tower_pace::rate::Snapshot;
 
 use super::disabled;
-use super::exchange::{BoxError, NotOfTheApi};
 use super::ids::FreshIds;
-use super::mask::masked;
 use super::stack::{Layers, Stack};
-use super::trace::Trace;
-use super::trail::{Departure, Trail};
+use super::trail::Departure;
 use super::{BuildError, ClientBuilder, Error, Stats};
 use crate::v1::{self, Account};
-use crate::{Cause, Credentials, Delivery, Endpoint, Event, Failure, Outcome, Region, Request};
+use crate::{Cause, Credentials, Delivery, Endpoint, Event, Outcome, Region, Request};
 
 /// Sends operations to Customer.io.
 ///
 /// A clone is cheap, and shares everything: limits, connections, statistics. The methods need a tokio runtime with I/O
 /// and time. Dropping a future stops its work and gives its turn back; a request that has left may still be applied.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(pub(super) Arc<Inner>);
 
-struct Inner {
-    endpoint: Endpoint,
-    layers: Layers,
-    ids: Arc<FreshIds>,
-    stack: Stack,
+#[derive(Clone)]
+pub(super) struct Inner {
+    pub(super) endpoint: Endpoint,
+    pub(super) layers: Layers,
+    pub(super) ids: Arc<FreshIds>,
+    pub(super) stack: Stack,
+    pub(super) deadline: Option<Duration>,
 }
 
 impl Client {
@@ -44,6 +44,8 @@ impl Client {
 
     /// Returns a client for `CUSTOMERIO_SITE_ID`, `CUSTOMERIO_TRACK_API_KEY` and, if it is set, `CUSTOMERIO_REGION`.
     ///
+    /// It goes through the proxy that [`HTTPS_PROXY`](ClientBuilder::proxy_from_env) names, if it is set.
+    ///
     /// # Errors
     ///
     /// A variable is missing or wrong, or [`ClientBuilder::build`] fails.
@@ -52,6 +54,7 @@ impl Client {
         Self::builder()
             .credentials(credentials)
             .region(region)
+            .proxy_from_env()
             .build()
     }
 
@@ -61,23 +64,17 @@ impl Client {
     #[must_use]
     pub fn disabled() -> Self {
         let layers = Layers::disabled();
-        let stack = layers.over_nothing();
-        let ids = Arc::new(FreshIds::fixed());
-        Self::new(disabled::endpoint(), layers, ids, stack)
+        Self::new(Inner {
+            endpoint: disabled::endpoint(),
+            stack: layers.over_nothing(),
+            layers,
+            ids: Arc::new(FreshIds::fixed()),
+            deadline: None,
+        })
     }
 
-    pub(super) fn new(
-        endpoint: Endpoint,
-        layers: Layers,
-        ids: Arc<FreshIds>,
-        stack: Stack,
-    ) -> Self {
-        Self(Arc::new(Inner {
-            endpoint,
-            layers,
-            ids,
-            stack,
-        }))
+    pub(super) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
     }
 
     /// Returns a client with the same settings, limits and statistics that sends through `service`.
@@ -95,18 +92,36 @@ impl Client {
         S::Error: Into<Box<dyn StdError + Send + Sync>>,
         B: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static,
     {
-        let Inner {
-            endpoint,
-            layers,
-            ids,
-            ..
-        } = &*self.0;
-        Self::new(
-            endpoint.clone(),
-            layers.clone(),
-            Arc::clone(ids),
-            layers.over(service),
-        )
+        Self::new(Inner {
+            stack: self.0.layers.over(service),
+            ..(*self.0).clone()
+        })
+    }
+
+    /// Returns a client that shares everything, and whose calls end within another time than this one's.
+    ///
+    /// See [`ClientBuilder::deadline`]. Zero or too little sends nothing.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use customerio::{Attributes, Client, Person};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::disabled().with_service(tower::service_fn(|_| {
+    ///     std::future::pending::<std::io::Result<http::Response<String>>>()
+    /// }));
+    /// let hurried = client.with_deadline(Duration::from_secs(2));
+    /// let error = hurried.identify(&Person::id("u1")?, &Attributes::new()).await.unwrap_err();
+    /// assert!(error.is_deadline() && error.may_have_been_applied());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_deadline(&self, call: Duration) -> Self {
+        Self::new(Inner {
+            deadline: Some(call),
+            ..(*self.0).clone()
+        })
     }
 
     /// Sends a request and returns one outcome for each of its operations, in their order.
@@ -129,19 +144,6 @@ impl Client {
         self.carry(Delivery::new(request), Some(departure)).await
     }
 
-    async fn carry(&self, mut delivery: Delivery, departure: Option<Departure>) -> Vec<Outcome> {
-        while let Some(request) = delivery.request() {
-            let trace = Trace::start(request);
-            let mut request = request.to_http(&self.0.endpoint);
-            if let Some(departure) = &departure {
-                request.extensions_mut().insert(departure.clone());
-            }
-            let response = trace.cover(self.exchange(request, &mut delivery)).await;
-            trace.end(response.as_ref());
-        }
-        delivery.into_outcomes()
-    }
-
     /// Asks for the account's region, and so whether the credentials and the region are right.
     ///
     /// # Errors
@@ -150,7 +152,8 @@ impl Client {
     pub async fn check(&self) -> Result<Account, Error> {
         let mut delivery = Delivery::new(v1::region());
         let request = v1::region().to_http(&self.0.endpoint);
-        let response = self.exchange(request, &mut delivery).await;
+        let deadline = self.0.deadline.map(Deadline::within);
+        let response = self.exchange(request, &mut delivery, deadline).await;
         let mut outcomes = delivery.into_outcomes();
         Error::check(outcomes.pop().expect("one request has one outcome"))?;
         let account = response.as_ref().and_then(Account::from_response);
@@ -163,31 +166,6 @@ impl Client {
         }
     }
 
-    /// Sends one request with all its attempts, and tells the delivery how it ended. Returns the answer, if one came.
-    async fn exchange(
-        &self,
-        mut request: http::Request<Full<Bytes>>,
-        delivery: &mut Delivery,
-    ) -> Option<Response<Bytes>> {
-        let trail = Trail::default();
-        request.extensions_mut().insert(trail.clone());
-        let result = self.0.stack.clone().oneshot(request).await;
-        if trail.may_have_arrived() {
-            delivery.attempt_may_have_arrived();
-        }
-        match result {
-            Ok(response) => {
-                let response = masked(whole(response).await, &self.0.endpoint);
-                delivery.answer(&response);
-                Some(response)
-            }
-            Err(error) => {
-                settle_error(error, delivery);
-                None
-            }
-        }
-    }
-
     pub(super) fn with_id(&self, event: &Event) -> Event {
         event.clone().id(self.0.ids.fresh(event.timestamp))
     }
@@ -197,19 +175,12 @@ impl Client {
     pub fn stats(&self) -> Stats {
         self.0.layers.counters.stats()
     }
-}
 
-/// Takes the body, which was read before already, and so gives the permit back.
-async fn whole(response: Response<PermitBody<Full<Bytes>>>) -> Response<Bytes> {
-    let (head, body) = response.into_parts();
-    let Ok(body) = body.collect().await;
-    Response::from_parts(head, body.to_bytes())
-}
-
-fn settle_error(error: BoxError, delivery: &mut Delivery) {
-    match error.downcast::<NotOfTheApi>() {
-        Ok(not_of_the_api) => delivery.answer(&not_of_the_api.0),
-        Err(error) => delivery.fail(Failure::boxed(was_sent(&error), error)),
+    /// Returns the state of the limit that this client keeps, with all who share it: how many wait, at which rate the
+    /// rest leaves, and what holds it back.
+    #[must_use]
+    pub fn limit(&self) -> Snapshot {
+        self.0.layers.limit.handle().snapshot()
     }
 }
 

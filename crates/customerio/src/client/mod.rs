@@ -29,18 +29,23 @@
 //! # }
 //! ```
 //!
-//! # Tracing
+//! # Watching it
 //!
-//! With feature `tracing` the client tells a subscriber of your choice what it does. Names are kept like those of
+//! [`Client::stats`] counts attempts and outcomes, and [`Client::limit`] shows the line; the example `prometheus` exports
+//! both. With feature `tracing` the client tells a subscriber of your choice what it does. Names are kept like those of
 //! functions. No id, attribute, path, body or key is in them.
 //!
 //! | name | kind | level | fields |
 //! |---|---|---|---|
 //! | `customerio.request` | span, from the wait for a turn to the answer | debug | `method`, `route` (such as `/api/v1/customers/{id}`), `operations`, `status` of the last answer |
 //! | `customerio.attempt` | event in it | debug | `status`, if an answer came, `may_have_arrived` |
+//!
+//! Beside them are those of `tower_pace`, of waits for a retry, closed gates and slower limits.
 
 mod builder;
 mod calls;
+mod carry;
+mod connection;
 mod disabled;
 mod error;
 mod exchange;
@@ -48,6 +53,8 @@ mod handle;
 mod ids;
 mod limits;
 mod mask;
+mod proxy;
+mod roots;
 mod stack;
 mod stats;
 #[cfg(not(feature = "tracing"))]
@@ -64,7 +71,10 @@ pub(crate) use disabled::ANSWER;
 pub use error::{BuildError, Error};
 pub use handle::Client;
 pub use limits::{Budget, Limits};
+pub use proxy::Proxy;
+pub use roots::RootCertificates;
 pub use stats::Stats;
+pub use tower_pace::rate::Snapshot;
 pub use tower_pace::{
-    ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy, UnsafeQuota,
+    Adaptive, ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy, UnsafeQuota,
 };

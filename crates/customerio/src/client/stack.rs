@@ -6,9 +6,10 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use tower::util::BoxCloneSyncService;
-use tower::{Service, ServiceBuilder};
+use tower::{Layer, Service, ServiceBuilder};
 use tower_pace::concurrency::PermitBody;
-use tower_pace::{ConcurrencyLayer, RateLimitLayer, RetryLayer, RetryPolicy};
+use tower_pace::line::Bounds;
+use tower_pace::{Bounded, ConcurrencyLayer, RateLimitLayer, RetryLayer, RetryPolicy};
 
 use super::disabled::Nothing;
 use super::exchange::{BoxError, Exchange};
@@ -24,9 +25,31 @@ pub(super) type Stack =
 pub(super) struct Layers {
     pub(super) retry: RetryLayer,
     pub(super) limit: RateLimitLayer,
+    pub(super) bounds: WaitBounds,
     pub(super) concurrency: ConcurrencyLayer,
     pub(super) timeout: Duration,
     pub(super) counters: Arc<Counters>,
+}
+
+/// How long a request may wait for its turn, and behind how many others. Without either nothing is refused.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct WaitBounds {
+    pub(super) time: Option<Duration>,
+    pub(super) others: Option<usize>,
+}
+
+impl WaitBounds {
+    fn is_none(self) -> bool {
+        self.time.is_none() && self.others.is_none()
+    }
+
+    fn over(self, limit: RateLimitLayer) -> RateLimitLayer<Bounds> {
+        let limit = limit.max_queued(self.others.unwrap_or(usize::MAX));
+        match self.time {
+            Some(time) => limit.max_wait(time),
+            None => limit,
+        }
+    }
 }
 
 impl Layers {
@@ -35,6 +58,7 @@ impl Layers {
         Self {
             retry: RetryLayer::new(RetryPolicy::default()),
             limit: Limits::documented().layer(Budget::Ingress, ""),
+            bounds: WaitBounds::default(),
             concurrency: ConcurrencyLayer::new(1_000_000),
             timeout: Duration::from_secs(10),
             counters: Arc::default(),
@@ -59,11 +83,26 @@ impl Layers {
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
         let counters = Arc::clone(&self.counters);
-        let stack = ServiceBuilder::new()
+        let bounded = self
+            .concurrency
+            .layer(Exchange::new(service, self.timeout, counters));
+        if self.bounds.is_none() {
+            let layers = ServiceBuilder::new()
+                .layer(self.retry.clone())
+                .layer(self.limit.clone());
+            return BoxCloneSyncService::new(layers.service(bounded));
+        }
+        let layers = ServiceBuilder::new()
+            .map_err(refusal_or_failure)
             .layer(self.retry.clone())
-            .layer(self.limit.clone())
-            .layer(self.concurrency.clone())
-            .service(Exchange::new(service, self.timeout, counters));
-        BoxCloneSyncService::new(stack)
+            .layer(self.bounds.over(self.limit.clone()));
+        BoxCloneSyncService::new(layers.service(bounded))
+    }
+}
+
+fn refusal_or_failure(error: Bounded<BoxError>) -> BoxError {
+    match error.refusal() {
+        Some(refused) => (*refused).into(),
+        None => error.into_inner().expect("it is a refusal or a failure"),
     }
 }

@@ -1,46 +1,155 @@
-use std::io;
-use std::sync::Arc;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Uri;
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::crypto::aws_lc_rs;
+use tokio::time::timeout;
+use tower::Service;
+
+use super::BuildError;
+use super::exchange::BoxError;
+use super::proxy::Route;
+use super::roots::Roots;
+use super::stack::{Layers, Stack};
+use crate::Endpoint;
 
 /// Keeps idle connections alive through machines that forget them.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// Returns a client over `connector`. It needs a runtime when it is used, not before.
-pub(super) fn hyper_client<C>(connector: C) -> Client<C, Full<Bytes>>
+/// How connections are made.
+#[derive(Clone, Debug)]
+pub(super) struct Transport {
+    /// Half of the attempt's timeout if it is not set.
+    pub(super) connect_timeout: Option<Duration>,
+    pub(super) keepalive: Option<Duration>,
+    pub(super) route: Route,
+    pub(super) roots: Roots,
+}
+
+impl Default for Transport {
+    fn default() -> Self {
+        Self {
+            connect_timeout: None,
+            keepalive: Some(TCP_KEEPALIVE),
+            route: Route::default(),
+            roots: Roots::default(),
+        }
+    }
+}
+
+impl Transport {
+    /// Puts the layers over hyper's client. It needs a runtime when it is used, not before.
+    pub(super) fn under(&self, layers: &Layers, to: &Endpoint) -> Result<Stack, BuildError> {
+        let time = self.connect_timeout.unwrap_or(layers.timeout / 2);
+        let tcp = self.tcp(time);
+        if !to.is_https() {
+            return Ok(layers.over(hyper_client(tcp, time)));
+        }
+        let proxy = self.route.proxy(&to.uri("/"))?;
+        Ok(match proxy {
+            None => layers.over(hyper_client(self.tls(tcp)?, time)),
+            Some(proxy) => layers.over(hyper_client(self.tls(proxy.tunnel(tcp))?, time)),
+        })
+    }
+
+    fn tcp(&self, time: Duration) -> HttpConnector {
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_keepalive(self.keepalive);
+        connector.set_connect_timeout(Some(time));
+        connector
+    }
+
+    fn tls<C>(&self, connector: C) -> Result<HttpsConnector<C>, BuildError> {
+        let config = self.roots.tls().map_err(BuildError::tls)?;
+        let builder = HttpsConnectorBuilder::new().with_tls_config(config);
+        let builder = builder.https_only().enable_all_versions();
+        Ok(builder.wrap_connector(connector))
+    }
+}
+
+fn hyper_client<C>(connector: C, time: Duration) -> Client<Within<C>, Full<Bytes>>
 where
-    C: Connect + Clone,
+    Within<C>: Connect + Clone,
 {
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
-        .build(connector)
+        .build(Within {
+            inner: connector,
+            time,
+        })
 }
 
-/// Connects in the clear; the endpoint has checked that this goes to the loopback only.
-pub(super) fn http(connect_timeout: Duration) -> HttpConnector {
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    connector.set_nodelay(true);
-    connector.set_keepalive(Some(TCP_KEEPALIVE));
-    connector.set_connect_timeout(Some(connect_timeout));
-    connector
+/// Bounds all of connecting: TCP, a proxy's answer and the handshake of TLS.
+///
+/// Without it the last two would end with the attempt's timeout, which leaves open whether the request had left.
+#[derive(Clone, Debug)]
+struct Within<C> {
+    inner: C,
+    time: Duration,
 }
 
-/// Connects by TLS only, with the provider named instead of installed for the whole process.
-pub(super) fn https(connect_timeout: Duration) -> io::Result<HttpsConnector<HttpConnector>> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let connector = HttpsConnectorBuilder::new()
-        .with_provider_and_platform_verifier(provider)?
-        .https_only()
-        .enable_all_versions()
-        .wrap_connector(http(connect_timeout));
-    Ok(connector)
+impl<C> Service<Uri> for Within<C>
+where
+    C: Service<Uri, Error: Into<BoxError>>,
+    C::Future: Send + 'static,
+{
+    type Response = C::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        let connecting = timeout(self.time, self.inner.call(to));
+        Box::pin(async move {
+            let connected = connecting.await.map_err(|_| NotConnected)?;
+            connected.map_err(Into::into)
+        })
+    }
+}
+
+#[derive(Debug)]
+struct NotConnected;
+
+impl fmt::Display for NotConnected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("connecting took too long")
+    }
+}
+
+impl Error for NotConnected {}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use hyper_util::rt::TokioIo;
+    use tokio::net::TcpStream;
+    use tower::service_fn;
+    use tower_pace::was_sent;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_that_does_not_end_proves_that_nothing_was_sent() {
+        let stuck = service_fn(|_: Uri| std::future::pending::<io::Result<TokioIo<TcpStream>>>());
+        let client = hyper_client(stuck, Duration::from_secs(5));
+        let request = http::Request::get("http://localhost/").body(Full::default());
+        let error = client.request(request.unwrap()).await.unwrap_err();
+        assert!(error.is_connect() && !was_sent(&error), "{error:?}");
+    }
 }

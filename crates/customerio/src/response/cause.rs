@@ -41,6 +41,8 @@ impl Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Credentials,
+    #[cfg(feature = "client")]
+    Deadline,
     Failed,
     FollowsUnknown,
     NotJson,
@@ -48,6 +50,8 @@ pub(crate) enum Kind {
     Status,
     Stopped,
     Throttled,
+    #[cfg(feature = "client")]
+    WaitRefused,
 }
 
 impl Cause {
@@ -109,6 +113,20 @@ impl Cause {
         self.0.kind == Kind::Throttled
     }
 
+    /// Returns whether the deadline of the call passed first.
+    #[cfg(feature = "client")]
+    #[must_use]
+    pub fn is_deadline(&self) -> bool {
+        self.0.kind == Kind::Deadline
+    }
+
+    /// Returns whether the turn was too far away, or too many others waited for theirs.
+    #[cfg(feature = "client")]
+    #[must_use]
+    pub fn is_wait_refused(&self) -> bool {
+        self.0.kind == Kind::WaitRefused
+    }
+
     /// Returns whether the API sent the request elsewhere (3xx), which is never followed.
     #[must_use]
     pub fn is_redirect(&self) -> bool {
@@ -130,13 +148,16 @@ impl Cause {
         self.0.status
     }
 
-    /// Returns the id that the response gave the request (`X-Request-Id`), for the vendor's support: at most 100 bytes.
+    /// Returns the id that the response gave the request (`X-Request-Id`), for the vendor's support.
+    ///
+    /// At most 100 bytes of letters, digits and `-._:+=`. Another form is left out, since it may repeat what was sent.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
-    /// Returns how long after it the last response wants no further request, if it says so in seconds.
+    /// Returns how long after it the last response wants no further request, if it says so in seconds, or by a date
+    /// beside its own.
     ///
     /// A 429 without it may be a daily quota: trying again soon will not help.
     #[must_use]
@@ -149,6 +170,8 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Credentials => "the credentials were refused; check site id, API key and region",
+            #[cfg(feature = "client")]
+            Self::Deadline => "the deadline of the call passed",
             Self::Failed => "the request failed",
             Self::FollowsUnknown => "an earlier operation about the same person ended unknown",
             Self::NotJson => "the answer was not of the API's form; check the base URL and proxies",
@@ -162,6 +185,8 @@ impl fmt::Display for Kind {
             Self::Status => "the server failed",
             Self::Stopped => "sending was stopped",
             Self::Throttled => "the request was throttled to the end",
+            #[cfg(feature = "client")]
+            Self::WaitRefused => "the wait for a turn was refused",
         })
     }
 }
@@ -220,6 +245,27 @@ impl Failure {
         Self {
             may_have_left: true,
             cause: Cause::new(error),
+        }
+    }
+
+    /// Says that the client's own limit gave it no turn.
+    #[cfg(feature = "client")]
+    pub(crate) fn wait_refused(refused: tower_pace::line::Refused) -> Self {
+        Self {
+            may_have_left: false,
+            cause: Cause(Arc::new(Inner {
+                source: Some(Box::new(refused)),
+                ..Inner::of(Kind::WaitRefused)
+            })),
+        }
+    }
+
+    /// Says that the deadline of the call passed.
+    #[cfg(feature = "client")]
+    pub(crate) fn late(may_have_left: bool) -> Self {
+        Self {
+            may_have_left,
+            cause: Cause(Arc::new(Inner::of(Kind::Deadline))),
         }
     }
 

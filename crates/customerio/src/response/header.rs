@@ -1,18 +1,91 @@
 use std::time::Duration;
 
 use http::{HeaderMap, header};
+use httpdate::parse_http_date;
+
+/// Where an answer names its request.
+pub(crate) const REQUEST_ID: &str = "x-request-id";
 
 /// How much of a request id is kept; those of the gateways in use are shorter.
 const MAX_ID: usize = 100;
 
-/// Returns the id by which the vendor's support finds a request, if the answer names one in visible ASCII.
+/// Returns the id by which the vendor's support finds a request, if the answer names one.
+///
+/// What has another form than the ids of gateways is left out: it may repeat a path, an email or a header.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
-    let id = headers.get("x-request-id")?.to_str().ok()?;
-    Some(id.get(..MAX_ID).unwrap_or(id).into())
+    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let is_id = !id.is_empty() && id.bytes().all(is_of_ids);
+    is_id.then(|| id[..id.len().min(MAX_ID)].into())
 }
 
-/// Returns how long the answer asks to wait, if it says so in seconds.
+fn is_of_ids(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._:+=".contains(&byte)
+}
+
+/// Returns how long the answer asks to wait. A date counts from the answer's own `Date`, and says nothing without it.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    seconds.trim().parse().ok().map(Duration::from_secs)
+    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
+    let asked = text(header::RETRY_AFTER)?;
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = parse_http_date(asked).ok()?;
+    let answered = parse_http_date(text(header::DATE)?).ok()?;
+    Some(until.duration_since(answered).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: &str = "Wed, 25 Nov 2026 00:00:30 GMT";
+
+    fn headers(name: &'static str, value: &str, date: Option<&str>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value.parse().unwrap());
+        if let Some(date) = date {
+            headers.insert(header::DATE, date.parse().unwrap());
+        }
+        headers
+    }
+
+    fn check_id(value: &str, expected: Option<&str>) {
+        let headers = headers(REQUEST_ID, value, None);
+        assert_eq!(request_id(&headers).as_deref(), expected, "{value}");
+    }
+
+    #[test]
+    fn ids_of_gateways_are_kept() {
+        check_id(
+            "01HB4HBDKTFWYZCK01DMRSWRFD",
+            Some("01HB4HBDKTFWYZCK01DMRSWRFD"),
+        );
+        check_id("Root=1-67891233-abcdef", Some("Root=1-67891233-abcdef"));
+        check_id(&"a".repeat(500), Some(&"a".repeat(100)));
+    }
+
+    #[test]
+    fn what_may_repeat_the_request_is_no_id() {
+        check_id("jane@example.com", None);
+        check_id("/api/v1/customers/jane", None);
+        check_id("jane%40example.com", None);
+        check_id("Basic c2l0ZTprZXk=", None);
+        check_id("", None);
+    }
+
+    fn check_wait(value: &str, date: Option<&str>, expected: Option<u64>) {
+        let headers = headers("retry-after", value, date);
+        let wait = retry_after(&headers).map(|wait| wait.as_secs());
+        assert_eq!(wait, expected, "{value} at {date:?}");
+    }
+
+    #[test]
+    fn a_wait_is_in_seconds_or_to_a_date_by_the_servers_clock() {
+        check_wait("7", None, Some(7));
+        check_wait("soon", Some(AT), None);
+        check_wait("-1", None, None);
+        check_wait("Wed, 25 Nov 2026 00:01:00 GMT", Some(AT), Some(30));
+        check_wait("Wed, 25 Nov 2026 00:00:00 GMT", Some(AT), Some(0));
+        check_wait("Wed, 25 Nov 2026 00:01:00 GMT", None, None);
+    }
 }

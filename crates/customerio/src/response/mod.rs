@@ -8,6 +8,8 @@ mod reading;
 
 pub(crate) use body::{first_error, item_errors};
 pub use cause::{Cause, Failure};
+#[cfg(feature = "client")]
+pub(crate) use header::REQUEST_ID;
 pub use outcome::{Outcome, Rejection};
 #[cfg(feature = "client")]
 pub(crate) use reading::is_of_the_api;

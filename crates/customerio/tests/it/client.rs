@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use customerio::client::{Error, Limits, Quota};
+use customerio::client::{Adaptive, ClientBuilder, Error, Limits, Quota};
 use customerio::{
     AnonymousEvent, Attributes, Client, Credentials, Event, Operation, Outcome, Person, Region,
 };
+use tokio::time::{Instant, timeout};
 
-use crate::script::{NeverReady, OK, Reply, Script, builder, scripted};
+use crate::script::{NeverReady, OK, Reply, Script, builder, now, scripted};
 use crate::support::{KEY, batch, event_id, person, shown};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 fn event() -> Event {
     Event::new("purchase").unwrap()
@@ -142,6 +145,17 @@ async fn a_429_to_the_end_was_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_server_asked_for_is_a_moment_of_the_clock() {
+    let (client, _) = scripted([Reply::Throttle(1), Reply::Throttle(1), Reply::Throttle(90)]);
+    let error = identify(&client).await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(90)));
+    let asked = Instant::from_std(error.retry_at().unwrap());
+    assert_eq!(asked - now(), Duration::from_secs(90));
+    let (client, _) = scripted([Reply::Answer(401, "")]);
+    assert_eq!(identify(&client).await.unwrap_err().retry_at(), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_429_after_a_timeout_may_have_been_applied() {
     let throttle = || Reply::Throttle(1);
     let (client, _) = scripted([Reply::Hang, throttle(), throttle(), throttle()]);
@@ -264,6 +278,125 @@ async fn clients_of_one_limits_value_share_it() {
     assert!((0..30).all(within), "eleven requests in a second: {seen:?}");
 }
 
+/// Sends batches of so many operations for ten seconds, and returns how many left in the busiest second.
+async fn busiest_second(limits: Limits, size: usize) -> usize {
+    let script = Script::new([]);
+    let client = builder().limits(limits).build_with(script.clone()).unwrap();
+    let started = now();
+    while now() - started < Duration::from_secs(10) {
+        client.send(batch(&vec!["a"; size])).await;
+    }
+    let seen = script.seen();
+    let within = |start: Duration| move |at: Duration| at >= start && at - start < SECOND;
+    let in_second = |start| seen.iter().filter(|seen| within(start)(seen.at)).count();
+    seen.iter().map(|seen| in_second(seen.at)).max().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_and_the_records_in_them_have_limits_on_one_turn() {
+    let limits = || {
+        let limits = Limits::documented().ingress(Quota::per_second(20));
+        limits.records(Quota::per_second(100))
+    };
+    for (size, most, least) in [(1, 20, 16), (5, 20, 16), (20, 5, 3), (50, 2, 1)] {
+        let requests = busiest_second(limits(), size).await;
+        assert!((least..=most).contains(&requests), "{requests} of {size}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_more_than_the_limit_of_records_leaves_all_the_same() {
+    let limits = Limits::documented().records(Quota::per_second(2));
+    assert_eq!(busiest_second(limits, 5).await, 1);
+}
+
+/// Sends three at once through a limit of one a second, which takes the second 2.3 s and the third 4.5 s.
+async fn refused_of_three(builder: ClientBuilder) -> Vec<bool> {
+    let limits = Limits::documented().ingress(Quota::per_second(1));
+    let script = Script::new([]);
+    let client = builder.limits(limits).build_with(script.clone()).unwrap();
+    let (first, second, third) =
+        tokio::join!(identify(&client), identify(&client), identify(&client));
+    let results = [first, second, third];
+    let refused = results.iter().filter_map(|sent| sent.as_ref().err());
+    assert!(refused.clone().all(|error| !error.may_have_been_applied()));
+    assert_eq!(script.seen().len() + refused.count(), 3);
+    let refused = |sent: &Result<(), Error>| sent.as_ref().is_err_and(Error::is_wait_refused);
+    results.iter().map(refused).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_are_bounded_by_time_and_by_number() {
+    let check = async |builder: ClientBuilder, expected: [bool; 3]| {
+        assert_eq!(refused_of_three(builder).await, expected);
+    };
+    check(builder(), [false; 3]).await;
+    check(builder().max_wait(SECOND * 60), [false; 3]).await;
+    check(builder().max_wait(SECOND * 3), [false, false, true]).await;
+    check(builder().max_queued(2), [false, false, true]).await;
+    check(builder().max_queued(1), [false, true, true]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_wait_is_not_tried_again_and_a_failure_behind_bounds_is() {
+    let script = Script::new([Reply::Reset]);
+    let client = builder().max_wait(SECOND * 60).build_with(script.clone());
+    identify(&client.unwrap()).await.unwrap();
+    assert_eq!(script.seen().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_are_counted_for_the_server_if_asked() {
+    for (builder, expected) in [
+        (builder().send_retry_count(), [None, Some("1")]),
+        (builder(), [None, None]),
+    ] {
+        let script = Script::new([Reply::Reset]);
+        let client = builder.build_with(script.clone()).unwrap();
+        identify(&client).await.unwrap();
+        let counts = script.seen().into_iter().map(|seen| seen.retry_count);
+        assert!(counts.eq(expected.map(|count| count.map(str::to_owned))));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn concurrency_can_be_learned() {
+    let builder = builder().adaptive_concurrency(Adaptive::between(1, 4));
+    let client = builder.build_with(Script::new([])).unwrap();
+    identify(&client).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn outcomes_are_counted_by_operation() {
+    let (client, _) = scripted([
+        Reply::Answer(207, r#"{"errors":[{"batch_index":1,"message":"no"}]}"#),
+        Reply::Answer(401, ""),
+        Reply::Reset,
+    ]);
+    client.send(batch(&["a", "b", "c"])).await;
+    client.send(batch(&["a", "b"])).await;
+    let lost = Operation::merge(&person("1"), &person("2")).unwrap();
+    client.send(lost).await;
+    let stats = client.stats();
+    assert_eq!((stats.accepted, stats.rejected), (2, 1));
+    assert_eq!((stats.unknown, stats.not_sent), (1, 2));
+    assert_eq!(stats.requests, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_shows_who_waits_for_a_turn() {
+    let limits = Limits::documented().ingress(Quota::per_second(1));
+    let client = builder()
+        .limits(limits)
+        .build_with(Script::new([]))
+        .unwrap();
+    identify(&client).await.unwrap();
+    let waiting = identify(&client);
+    assert!(timeout(Duration::from_millis(100), waiting).await.is_err());
+    let state = client.limit();
+    assert_eq!((state.counters.departed, state.quota.limit()), (1, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn concurrency_bounds_what_is_in_flight() {
     let second = Duration::from_secs(1);
@@ -277,7 +410,7 @@ async fn concurrency_bounds_what_is_in_flight() {
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_not_ready_is_given_nothing() {
     let client = builder().build_with(NeverReady).unwrap();
-    let waited = tokio::time::timeout(Duration::from_secs(60), identify(&client)).await;
+    let waited = timeout(Duration::from_secs(60), identify(&client)).await;
     assert!(waited.is_err());
     assert_eq!(client.stats().requests, 0);
 }
@@ -303,14 +436,15 @@ fn building_needs_no_runtime() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_by_name() {
-    let check = |builder: customerio::client::ClientBuilder, field| {
+    let check = |builder: ClientBuilder, field| {
         let error = builder.build().unwrap_err();
         assert_eq!(error.invalid_input().unwrap().field(), field, "{error}");
     };
     check(Client::builder(), "credentials");
     check(builder().concurrency(0), "concurrency");
     check(builder().timeout(Duration::ZERO), "timeout");
-    check(builder().connect_timeout(Duration::ZERO), "timeout");
+    check(builder().connect_timeout(Duration::ZERO), "connect timeout");
+    check(builder().deadline(Duration::ZERO), "deadline");
     check(builder().base_url("http://example.com"), "base URL");
     check(builder().base_url("example.com"), "base URL");
 }

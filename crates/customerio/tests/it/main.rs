@@ -2,6 +2,10 @@
 
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "client")]
+mod connections;
+#[cfg(feature = "client")]
+mod deadline;
 mod delivery;
 #[cfg(feature = "client")]
 mod departure;

@@ -68,3 +68,15 @@ async fn no_half_of_a_secret_stays_where_the_words_end() {
     let body: &'static str = format!("{filler}top-secret").leak();
     check(404, body, &format!("rejected({filler}[reda)")).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_repeats_the_credentials_is_left_out() {
+    async fn check(id: &'static str, expected: Option<&str>) {
+        let (client, _) = scripted([Reply::Named(400, id)]);
+        let error = client.submit(identify("a")).await.unwrap_err();
+        assert_eq!(error.request_id(), expected, "{id}");
+    }
+    check("req-1", Some("req-1")).await;
+    check("top-secret", None).await;
+    check("basic-c2l0ZTp0b3Atc2VjcmV0", None).await;
+}

@@ -23,6 +23,8 @@ use crate::support::KEY;
 
 pub(crate) enum Reply {
     Answer(u16, &'static str),
+    /// An empty answer to a request of this id.
+    Named(u16, &'static str),
     /// A 429 with so many seconds of `Retry-After`.
     Throttle(u64),
     /// A redirect to this place.
@@ -56,6 +58,7 @@ pub(crate) struct Seen {
     pub(crate) at: Duration,
     pub(crate) line: String,
     pub(crate) body: Value,
+    pub(crate) retry_count: Option<String>,
 }
 
 impl Script {
@@ -75,12 +78,19 @@ impl Script {
 
     async fn answer(self, request: Request<Full<Bytes>>) -> io::Result<Response<Parts>> {
         let line = format!("{} {}", request.method(), request.uri().path());
+        let retry_count = request.headers().get("x-retry-count");
+        let retry_count = retry_count.map(|count| count.to_str().unwrap().to_owned());
         let Ok(body) = request.into_body().collect().await;
         let body = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
         let reply = {
             let mut state = self.0.lock().unwrap();
             let at = now() - state.started;
-            state.seen.push(Seen { at, line, body });
+            state.seen.push(Seen {
+                at,
+                line,
+                body,
+                retry_count,
+            });
             state.replies.pop_front().unwrap_or(OK)
         };
         reply.play().await
@@ -92,7 +102,7 @@ impl Script {
     clippy::disallowed_methods,
     reason = "a test looks at its own virtual time"
 )]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
@@ -108,6 +118,7 @@ impl Reply {
         };
         Ok(match self {
             Self::Answer(status, body) => answer(status, body.as_bytes()),
+            Self::Named(status, id) => with(answer(status, b""), "x-request-id", id),
             Self::Throttle(seconds) => with(answer(429, b""), "retry-after", &seconds.to_string()),
             Self::Redirect(to) => with(answer(307, b""), "location", to),
             Self::BreakOff => {

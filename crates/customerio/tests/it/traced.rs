@@ -1,8 +1,10 @@
 //! What a subscriber is told: routes and statuses, and nobody's data.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::{Debug, Write};
+use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 
 use customerio::{Attributes, Event, Person, v1};
 use tracing::field::{Field, Visit};
@@ -14,20 +16,54 @@ use crate::support::KEY;
 
 const DATA: &str = "jane-doe";
 
-/// Writes down all that it is told, at every level, by every crate.
-#[derive(Clone, Default)]
-struct Log {
-    text: Arc<Mutex<String>>,
-    spans: Arc<AtomicU64>,
+/// Where the names are documented.
+const DOCS: &str = include_str!("../../src/client/mod.rs");
+
+thread_local! {
+    /// What the test of this thread was told.
+    static LOG: RefCell<Log> = RefCell::default();
 }
 
-impl Log {
-    fn write(&self, what: &str, record: impl FnOnce(&mut dyn Visit)) {
-        let mut line = Line(what.to_owned());
-        record(&mut line);
-        let mut text = self.text.lock().unwrap();
-        writeln!(text, "{}", line.0).unwrap();
-    }
+#[derive(Default)]
+struct Log {
+    text: String,
+    names: BTreeSet<Named>,
+}
+
+/// Name, kind, level and fields.
+type Named = (String, String, String, BTreeSet<String>);
+
+/// Writes down all that it is told, at every level, by every crate, for the thread that tells it.
+///
+/// It is that of all threads: what one thread listens to, another may have been asked about before, and said no.
+struct ToThread(AtomicU64);
+
+fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing::subscriber::set_global_default(ToThread(AtomicU64::new(1))).unwrap();
+        tracing::callsite::rebuild_interest_cache();
+    });
+}
+
+fn write(what: &str, record: impl FnOnce(&mut dyn Visit)) {
+    let mut line = Line(what.to_owned());
+    record(&mut line);
+    LOG.with_borrow_mut(|log| writeln!(log.text, "{}", line.0).unwrap());
+}
+
+fn note(metadata: &Metadata<'_>, kind: &str) {
+    let fields = metadata
+        .fields()
+        .iter()
+        .map(|field| field.name().to_owned());
+    let named = (
+        metadata.name().to_owned(),
+        kind.to_owned(),
+        metadata.level().to_string().to_lowercase(),
+        fields.filter(|field| field != "message").collect(),
+    );
+    LOG.with_borrow_mut(|log| log.names.insert(named));
 }
 
 struct Line(String);
@@ -38,24 +74,26 @@ impl Visit for Line {
     }
 }
 
-impl Subscriber for Log {
+impl Subscriber for ToThread {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
 
     fn new_span(&self, span: &SpanAttributes<'_>) -> Id {
-        self.write(span.metadata().name(), |line| span.record(line));
-        Id::from_u64(self.spans.fetch_add(1, Relaxed) + 1)
+        note(span.metadata(), "span");
+        write(span.metadata().name(), |line| span.record(line));
+        Id::from_u64(self.0.fetch_add(1, Relaxed))
     }
 
     fn record(&self, _: &Id, values: &Record<'_>) {
-        self.write("record", |line| values.record(line));
+        write("record", |line| values.record(line));
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &tracing::Event<'_>) {
-        self.write(event.metadata().name(), |line| event.record(line));
+        note(event.metadata(), "event");
+        write(event.metadata().name(), |line| event.record(line));
     }
 
     fn enter(&self, _: &Id) {}
@@ -63,9 +101,9 @@ impl Subscriber for Log {
     fn exit(&self, _: &Id) {}
 }
 
-async fn logged(replies: impl IntoIterator<Item = Reply>) -> String {
-    let log = Log::default();
-    let guard = tracing::subscriber::set_default(log.clone());
+async fn logged(replies: impl IntoIterator<Item = Reply>) -> Log {
+    listen();
+    LOG.take();
     let client = builder().build_with(Script::new(replies)).unwrap();
     let person = Person::id(DATA).unwrap();
     let mut attributes = Attributes::new();
@@ -78,29 +116,29 @@ async fn logged(replies: impl IntoIterator<Item = Reply>) -> String {
         client.submit(v1::unsubscribe(DATA).unwrap()).await,
     ] {
         let error = sent.map_or_else(|error| format!("{error:?} {error}"), |()| String::new());
-        log.write(&error, |_| ());
+        write(&error, |_| ());
     }
-    drop(guard);
-    let text = log.text.lock().unwrap().clone();
+    let log = LOG.take();
     for hidden in [DATA, KEY, "c2l0ZTp0b3Atc2VjcmV0", "dG9wLXNlY3JldA"] {
-        assert!(!text.contains(hidden), "{hidden} is in {text}");
+        assert!(!log.text.contains(hidden), "{hidden} is in {}", log.text);
     }
-    text
+    log
 }
 
 #[tokio::test(start_paused = true)]
-async fn spans_and_events_have_the_documented_names_and_fields() {
-    let text = logged([Reply::Answer(503, "")]).await;
-    let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
+async fn spans_and_events_hold_what_they_promise() {
+    let text = logged([Reply::Answer(503, "")]).await.text;
+    let ours = |line: &&str| line.starts_with("customerio.") || line.starts_with("record");
+    let lines: Vec<_> = text.lines().filter(ours).collect();
     let entity = r#"customerio.request method="POST" route="/api/v2/entity" operations=1"#;
     assert_eq!(lines[0], entity);
-    assert!(lines[1].starts_with("customerio.attempt") && lines[1].contains("status=503"));
-    assert!(lines[1].contains("may_have_arrived=true"), "{}", lines[1]);
-    assert!(
-        lines[2].contains("status=200 may_have_arrived=false"),
-        "{}",
-        lines[2]
-    );
+    for (line, expected) in [
+        (lines[1], "status=503 may_have_arrived=true"),
+        (lines[2], "status=200 may_have_arrived=false"),
+    ] {
+        assert!(line.starts_with("customerio.attempt"), "{line}");
+        assert!(line.contains(expected), "{expected} is not in {line}");
+    }
     assert_eq!(lines[3], "record status=200");
     for route in [
         "DELETE\" route=\"/api/v1/customers/{id}\"",
@@ -108,6 +146,35 @@ async fn spans_and_events_have_the_documented_names_and_fields() {
     ] {
         assert!(text.contains(route), "{route} is not in {text}");
     }
+}
+
+/// Reads the table: of a kind the first word, of the fields what is code and has the form of a name.
+fn documented() -> BTreeSet<Named> {
+    let rows = DOCS.lines().filter(|line| line.starts_with("//! | `"));
+    rows.map(|row| {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let [_, name, kind, level, fields, _] = cells[..] else {
+            panic!("{row}")
+        };
+        let is_name = |code: &&str| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let fields = fields.split('`').skip(1).step_by(2).filter(is_name);
+        (
+            name.trim_matches('`').to_owned(),
+            kind.split([' ', ',']).next().unwrap().to_owned(),
+            level.to_owned(),
+            fields.map(str::to_owned).collect(),
+        )
+    })
+    .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_documented_table_is_what_is_told() {
+    let mut told = logged([Reply::Answer(503, ""), Reply::Throttle(2)])
+        .await
+        .names;
+    told.retain(|(name, ..)| name.starts_with("customerio."));
+    assert_eq!(told, documented());
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,5 +185,6 @@ async fn nobodys_data_is_told_when_all_goes_wrong() {
         2 => Reply::BreakOff,
         _ => Reply::Answer(200, "<html>jane</html>"),
     });
-    assert!(logged(replies).await.contains("may_have_arrived=true"));
+    let text = logged(replies).await.text;
+    assert!(text.contains("may_have_arrived=true"), "{text}");
 }

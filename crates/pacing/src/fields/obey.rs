@@ -36,7 +36,8 @@ impl Allotment {
         let quota = quota
             .jitter_ceiling(configured.widest_slip().jitter.duration())
             .max_transit(configured.max_transit)
-            .max_retry_after(configured.max_retry_after);
+            .max_retry_after(configured.max_retry_after)
+            .counting_as(configured);
         let slowest = configured.spacing().saturating_mul(SLOWEST);
         (self.window <= longest && quota.spacing() <= slowest).then_some(quota)
     }
@@ -149,6 +150,22 @@ mod tests {
         assert_eq!(slower(0, 1), None);
         assert_eq!(slower(50, 0), None);
         assert_eq!(slower(500_000, 86_400), None);
+    }
+
+    #[test]
+    fn a_stated_limit_counts_what_the_configured_one_counts() {
+        let stated = LimitFields {
+            allotments: vec![Allotment {
+                limit: 50,
+                window: Duration::from_secs(1),
+            }],
+            ..LimitFields::default()
+        };
+        let configured = Quota::per_second(100);
+        for (configured, fits) in [(configured, false), (configured.by_request(), true)] {
+            let quota = stated.slower_than(&configured).unwrap();
+            assert_eq!(quota.fits(Cost::of(51)).is_ok(), fits);
+        }
     }
 
     #[test]

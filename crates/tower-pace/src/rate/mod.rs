@@ -34,6 +34,7 @@
 //! | answers are slow, and counted when they arrive | [`counted_on_arrival`](pacing::Quota::counted_on_arrival) | L per W + `max_transit` instead of L per W + round trip |
 //! | limits are by host, tenant or endpoint | [`keyed`](RateLimitLayer::keyed) | a limit for each |
 //! | a request counts for several | [`Cost`](crate::Cost) in its extensions | it takes as many slots, and those behind it wait until it has them |
+//! | and a limit of requests holds beside that | [`by_request`](pacing::Quota::by_request), then [`and`](pacing::Quota::and) | of the first it takes one slot |
 //!
 //! # What an answer does
 //!

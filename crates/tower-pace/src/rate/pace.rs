@@ -218,7 +218,7 @@ impl Resource for Pace {
 
     fn claim(&mut self, cost: Cost, now: Moment) -> Departure {
         self.counters.departed += 1;
-        self.allowance.spend(cost);
+        self.allowance.spend(self.configured.units(cost));
         self.pacer.depart_with(cost, now)
     }
 

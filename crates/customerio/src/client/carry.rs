@@ -1,0 +1,113 @@
+use std::error::Error;
+use std::fmt;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use tower::{Layer, ServiceExt};
+use tower_pace::concurrency::PermitBody;
+use tower_pace::line::Refused;
+use tower_pace::{Deadline, DeadlineLayer, was_sent};
+
+use super::Client;
+use super::exchange::{BoxError, NotOfTheApi};
+use super::mask::masked;
+use super::stack::Stack;
+use super::trace::Trace;
+use super::trail::{Departure, Trail};
+use crate::{Delivery, Failure, Outcome};
+
+type Answer = Result<Response<PermitBody<Full<Bytes>>>, BoxError>;
+
+impl Client {
+    /// Carries a delivery to its end, or to the deadline of the call.
+    pub(super) async fn carry(
+        &self,
+        mut delivery: Delivery,
+        departure: Option<Departure>,
+    ) -> Vec<Outcome> {
+        let deadline = self.0.deadline.map(Deadline::within);
+        while let Some(request) = delivery.request() {
+            if deadline.is_some_and(|deadline| deadline.remaining().is_zero()) {
+                delivery.fail(Failure::late(false));
+                continue;
+            }
+            let trace = Trace::start(request);
+            let mut request = request.to_http(&self.0.endpoint);
+            if let Some(departure) = &departure {
+                request.extensions_mut().insert(departure.clone());
+            }
+            let exchange = self.exchange(request, &mut delivery, deadline);
+            let response = trace.cover(exchange).await;
+            trace.end(response.as_ref());
+        }
+        let outcomes = delivery.into_outcomes();
+        self.0.layers.counters.count_outcomes(&outcomes);
+        outcomes
+    }
+
+    /// Sends one request with all its attempts, and tells the delivery how it ended. Returns the answer, if one came.
+    pub(super) async fn exchange(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        delivery: &mut Delivery,
+        deadline: Option<Deadline>,
+    ) -> Option<Response<Bytes>> {
+        let trail = Trail::default();
+        request.extensions_mut().insert(trail.clone());
+        let result = answer(self.0.stack.clone(), request, deadline).await;
+        if trail.may_have_arrived() {
+            delivery.attempt_may_have_arrived();
+        }
+        match result {
+            Ok(response) => {
+                let response = masked(whole(response).await, &self.0.endpoint);
+                delivery.answer(&response);
+                Some(response)
+            }
+            Err(error) => {
+                settle_error(error, &trail, delivery);
+                None
+            }
+        }
+    }
+}
+
+async fn answer(stack: Stack, request: Request<Full<Bytes>>, deadline: Option<Deadline>) -> Answer {
+    let Some(deadline) = deadline else {
+        return stack.oneshot(request).await;
+    };
+    let stack = DeadlineLayer::new(deadline.remaining()).layer(stack);
+    let result = stack.oneshot(request).await;
+    result.map_err(|error| error.into_inner().unwrap_or_else(|| Late.into()))
+}
+
+/// Takes the body, which was read before already, and so gives the permit back.
+async fn whole(response: Response<PermitBody<Full<Bytes>>>) -> Response<Bytes> {
+    let (head, body) = response.into_parts();
+    let Ok(body) = body.collect().await;
+    Response::from_parts(head, body.to_bytes())
+}
+
+fn settle_error(error: BoxError, trail: &Trail, delivery: &mut Delivery) {
+    match error.downcast::<NotOfTheApi>() {
+        Ok(not_of_the_api) => delivery.answer(&not_of_the_api.0),
+        Err(error) if error.is::<Late>() => delivery.fail(Failure::late(trail.is_in_flight())),
+        Err(error) => match error.downcast::<Refused>() {
+            Ok(refused) => delivery.fail(Failure::wait_refused(*refused)),
+            Err(error) => delivery.fail(Failure::boxed(was_sent(&error), error)),
+        },
+    }
+}
+
+/// The deadline of the call passed. Whether an attempt was in flight then, the trail knows.
+#[derive(Debug)]
+struct Late;
+
+impl fmt::Display for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the deadline passed")
+    }
+}
+
+impl Error for Late {}

@@ -1,0 +1,123 @@
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use tower_pace::{Model, Quota};
+
+use super::Budget;
+
+/// One quota for each budget.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quotas {
+    app: Quota,
+    ingress: Quota,
+    records: Quota,
+    trigger: Quota,
+}
+
+impl Quotas {
+    pub(super) fn documented() -> Self {
+        Self {
+            app: quota(10, Duration::from_secs(1)),
+            ingress: DOCUMENTED_INGRESS,
+            records: Quota::per_second(10_000),
+            trigger: quota(1, Duration::from_secs(10)),
+        }
+    }
+
+    pub(super) fn conservative() -> Self {
+        Self {
+            ingress: Quota::per_second(100),
+            ..Self::documented()
+        }
+    }
+
+    pub(super) const fn of(self, budget: Budget) -> Quota {
+        match budget {
+            Budget::App => self.app,
+            Budget::Ingress => self.ingress,
+            Budget::Records => self.records,
+            Budget::Trigger => self.trigger,
+        }
+    }
+
+    pub(super) const fn with(mut self, budget: Budget, quota: Quota) -> Self {
+        match budget {
+            Budget::App => self.app = quota,
+            Budget::Ingress => self.ingress = quota,
+            Budget::Records => self.records = quota,
+            Budget::Trigger => self.trigger = quota,
+        }
+        self
+    }
+
+    /// Returns one of so many equal parts of each.
+    pub(super) fn share(self, processes: NonZeroU32) -> Self {
+        Self {
+            app: part(self.app, processes),
+            ingress: part(self.ingress, processes),
+            records: part(self.records, processes),
+            trigger: part(self.trigger, processes),
+        }
+    }
+}
+
+pub(super) const DOCUMENTED_INGRESS: Quota = Quota::per_second(1_000);
+
+fn part(whole: Quota, processes: NonZeroU32) -> Quota {
+    let (limit, processes) = (whole.limit(), processes.get());
+    if limit >= processes {
+        return quota(limit / processes, whole.window());
+    }
+    let window = whole.window().saturating_mul(processes.div_ceil(limit));
+    quota(1, window.min(LONGEST))
+}
+
+/// A year, over which nobody waits for a turn.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Makes a quota. A spacing that must suit every algorithm would cost much of a small limit, so for one a sliding log
+/// is assumed, which refuses no more than the documentation says.
+fn quota(limit: u32, window: Duration) -> Quota {
+    let quota = Quota::new(limit, window).expect("the limit is not 0, and the window is in bounds");
+    if limit > SMALL {
+        return quota;
+    }
+    let logged = quota.model(Model::SlidingLog);
+    logged.expect("a sliding log contradicts no quota without a burst")
+}
+
+/// Up to which limit the server is taken for a sliding log.
+const SMALL: u32 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(quotas: Quotas, budget: Budget, limit: u32, seconds: u64) {
+        let quota = quotas.of(budget);
+        let expected = (limit, Duration::from_secs(seconds));
+        assert_eq!((quota.limit(), quota.window()), expected, "{budget:?}");
+    }
+
+    #[test]
+    fn presets_are_the_documented_numbers_and_lower_ones() {
+        let documented = Quotas::documented();
+        check(documented, Budget::Ingress, 1_000, 1);
+        check(documented, Budget::Records, 10_000, 1);
+        check(documented, Budget::App, 10, 1);
+        check(documented, Budget::Trigger, 1, 10);
+        let conservative = Quotas::conservative();
+        check(conservative, Budget::Ingress, 100, 1);
+        check(conservative, Budget::App, 10, 1);
+    }
+
+    #[test]
+    fn shares_never_add_up_to_more_than_the_whole() {
+        let share = |processes| Quotas::documented().share(NonZeroU32::new(processes).unwrap());
+        check(share(3), Budget::Ingress, 333, 1);
+        check(share(3), Budget::Trigger, 1, 30);
+        check(share(11), Budget::App, 1, 2);
+        check(share(1), Budget::Trigger, 1, 10);
+        check(share(u32::MAX), Budget::Trigger, 1, LONGEST.as_secs());
+    }
+}

@@ -1,0 +1,170 @@
+//! Real connections on the loopback: TLS by a root of the tests, straight and through a proxy.
+
+use std::error::Error as _;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use customerio::client::{ClientBuilder, Error, Proxy, RetryPolicy, RootCertificates};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::script::builder;
+use crate::support::{KEY, identify};
+
+const ROOT: &[u8] = include_bytes!("data/tls/root.pem");
+const CERTIFICATE: &[u8] = include_bytes!("data/tls/server.pem");
+const PRIVATE_KEY: &[u8] = include_bytes!("data/tls/server.key");
+
+fn tls() -> Arc<ServerConfig> {
+    let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(PRIVATE_KEY).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let config = config.with_no_client_auth();
+    Arc::new(config.with_single_cert(vec![certificate], key).unwrap())
+}
+
+/// Gives the one connection that it accepts to `speak`, in a thread of its own.
+fn listen<T: Send + 'static>(
+    speak: impl FnOnce(TcpStream) -> T + Send + 'static,
+) -> (SocketAddr, JoinHandle<T>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (
+        address,
+        thread::spawn(move || speak(listener.accept().unwrap().0)),
+    )
+}
+
+/// Reads up to the end of a head.
+fn head(stream: &mut impl Read) -> std::io::Result<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    Ok(String::from_utf8(head).unwrap())
+}
+
+/// Answers one request over TLS, and returns its head.
+fn answer(stream: TcpStream) -> std::io::Result<String> {
+    let mut stream = StreamOwned::new(ServerConnection::new(tls()).unwrap(), stream);
+    let head = head(&mut stream)?;
+    let length = head.split("content-length: ").nth(1).unwrap();
+    let length = length.split("\r\n").next().unwrap().parse().unwrap();
+    stream.read_exact(&mut vec![0; length])?;
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")?;
+    stream.conn.send_close_notify();
+    stream.flush()?;
+    Ok(head)
+}
+
+fn once() -> ClientBuilder {
+    builder().retry(RetryPolicy::default().attempts(1))
+}
+
+fn roots() -> RootCertificates {
+    RootCertificates::from_pem(ROOT).unwrap()
+}
+
+async fn send(builder: ClientBuilder) -> Result<(), Error> {
+    builder.build().unwrap().submit(identify("u1")).await
+}
+
+fn printed(error: &Error) -> String {
+    let mut printed = format!("{error} {error:?}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        printed += &format!(": {cause} {cause:?}");
+        source = cause.source();
+    }
+    printed
+}
+
+#[tokio::test]
+async fn roots_of_the_caller_are_trusted_beside_or_in_place_of_the_platforms() {
+    type Trust = fn(ClientBuilder, RootCertificates) -> ClientBuilder;
+    for trust in [
+        ClientBuilder::only_roots as Trust,
+        ClientBuilder::extra_roots,
+    ] {
+        let (server, heard) = listen(answer);
+        let builder = once().base_url(format!("https://localhost:{}", server.port()));
+        send(trust(builder, roots())).await.unwrap();
+        let head = heard.join().unwrap().unwrap();
+        assert!(
+            head.starts_with("POST /api/v2/entity HTTP/1.1\r\n"),
+            "{head}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_an_unknown_root_is_sent_nothing() {
+    let (server, heard) = listen(answer);
+    let builder = once().base_url(format!("https://localhost:{}", server.port()));
+    let error = send(builder).await.unwrap_err();
+    assert!(!error.may_have_been_applied(), "{error:?}");
+    assert!(printed(&error).contains("UnknownIssuer"), "{error:?}");
+    assert!(heard.join().unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_proxy_sees_the_host_and_neither_key_nor_path() {
+    let (proxy, heard) = listen(|mut stream| {
+        let tunnel = head(&mut stream).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        (tunnel, answer(stream).unwrap())
+    });
+    let proxy = Proxy::new(&format!("http://user:pass@{proxy}")).unwrap();
+    send(once().only_roots(roots()).proxy(proxy)).await.unwrap();
+    let (tunnel, request) = heard.join().unwrap();
+    let expected = "CONNECT track.customer.io:443 HTTP/1.1\r\nHost: track.customer.io:443\r\n\
+                    Proxy-Authorization: Basic dXNlcjpwYXNz\r\n\r\n";
+    assert_eq!(tunnel, expected);
+    assert!(request.contains("host: track.customer.io\r\n"), "{request}");
+    assert!(request.contains("\r\nauthorization: Basic "), "{request}");
+    assert!(!request.contains("proxy-authorization"), "{request}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_is_named_and_nothing_was_sent() {
+    let (proxy, heard) = listen(|mut stream| {
+        head(&mut stream).unwrap();
+        stream.write_all(b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n")
+    });
+    let proxy = Proxy::new(&format!("http://user:pass-word@{proxy}")).unwrap();
+    let error = send(once().proxy(proxy)).await.unwrap_err();
+    heard.join().unwrap().unwrap();
+    assert!(!error.may_have_been_applied(), "{error:?}");
+    let printed = printed(&error);
+    assert!(
+        printed.contains("proxy authorization required"),
+        "{printed}"
+    );
+    for hidden in [KEY, "pass-word", "dXNlcjpwYXNz"] {
+        assert!(!printed.contains(hidden), "{hidden} is in {printed}");
+    }
+}
+
+#[tokio::test]
+async fn the_loopback_is_reached_without_a_proxy() {
+    let (server, heard) = listen(|mut stream| {
+        let head = head(&mut stream).unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+            .unwrap();
+        head
+    });
+    let proxy = Proxy::new("http://192.0.2.1:3128").unwrap();
+    send(once().base_url(format!("http://{server}")).proxy(proxy))
+        .await
+        .unwrap();
+    assert!(heard.join().unwrap().starts_with("POST /api/v2/entity"));
+}

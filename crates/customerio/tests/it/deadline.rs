@@ -1,0 +1,91 @@
+//! A call ends by its deadline, and its error says whether anything may have arrived.
+
+use std::time::Duration;
+
+use customerio::client::{Error, Limits, Quota};
+use customerio::{Client, Outcome};
+
+use crate::script::{OK, Reply, Script, builder, now};
+use crate::support::{batch, identify, shown};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn client(deadline: Duration, replies: impl IntoIterator<Item = Reply>) -> (Client, Script) {
+    let script = Script::new(replies);
+    let limits = Limits::documented().ingress(Quota::per_second(1));
+    let builder = builder().limits(limits).deadline(deadline);
+    (builder.build_with(script.clone()).unwrap(), script)
+}
+
+async fn late(client: &Client, deadline: Duration) -> Error {
+    let started = now();
+    let error = client.submit(identify("a")).await.unwrap_err();
+    assert!(now() - started <= deadline, "{:?}", now() - started);
+    error
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_in_flight_at_the_deadline_may_have_been_applied() {
+    let (client, script) = client(SECOND * 3, [Reply::Hang]);
+    let error = late(&client, SECOND * 3).await;
+    assert!(error.is_deadline() && error.may_have_been_applied());
+    assert_eq!(script.seen().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_for_its_turn_was_not_sent() {
+    let (client, script) = client(SECOND, [OK]);
+    client.submit(identify("a")).await.unwrap();
+    let error = late(&client, SECOND).await;
+    assert!(error.is_deadline() && !error.may_have_been_applied());
+    assert_eq!(script.seen().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_attempt_before_the_deadline_is_remembered() {
+    let (client, script) = client(SECOND * 2, [Reply::Answer(503, "")]);
+    let error = late(&client, SECOND * 2).await;
+    assert!(error.may_have_been_applied(), "{error:?}");
+    assert_eq!(script.seen().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_parts_of_a_batch_have_one_deadline() {
+    let refused = Reply::Answer(400, "no");
+    let (client, script) = client(SECOND * 4, [refused, OK]);
+    let outcomes = client.send(batch(&["a", "b"])).await;
+    assert_eq!(shown(&outcomes), "accepted not_sent");
+    assert!(matches!(&outcomes[1], Outcome::NotSent(cause) if cause.is_deadline()));
+    assert_eq!(script.seen().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn single_calls_have_a_deadline_of_their_own() {
+    let (client, script) = client(SECOND, [Reply::After(SECOND * 3), Reply::Hang]);
+    let patient = client.with_deadline(SECOND * 60);
+    patient.submit(identify("a")).await.unwrap();
+    assert!(late(&client, SECOND).await.is_deadline());
+    assert_eq!(script.seen().len(), 1);
+    assert_eq!(client.stats(), patient.stats());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_waits_are_bounded_a_turn_beyond_the_deadline_is_refused_at_once() {
+    let script = Script::new([]);
+    let limits = Limits::documented().ingress(Quota::per_second(1));
+    let builder = builder().limits(limits).max_wait(SECOND * 60);
+    let client = builder.build_with(script.clone()).unwrap();
+    client.submit(identify("a")).await.unwrap();
+    let hurried = client.with_deadline(SECOND);
+    let error = late(&hurried, Duration::ZERO).await;
+    assert!(error.is_wait_refused() && !error.may_have_been_applied());
+    assert_eq!(script.seen().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_of_zero_sends_nothing() {
+    let (client, script) = client(SECOND, []);
+    let error = late(&client.with_deadline(Duration::ZERO), Duration::ZERO).await;
+    assert!(error.is_deadline() && !error.may_have_been_applied());
+    assert!(script.seen().is_empty());
+}

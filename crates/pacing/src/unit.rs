@@ -1,0 +1,101 @@
+use std::iter;
+
+use crate::{Cost, Quota, TooHeavy};
+
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// What the requests cost.
+    Cost,
+    /// The requests, whatever they cost.
+    Request,
+}
+
+impl Unit {
+    /// Returns what a request of such a cost takes.
+    pub(crate) const fn of(self, cost: Cost) -> Cost {
+        match self {
+            Self::Cost => cost,
+            Self::Request => Cost::ONE,
+        }
+    }
+}
+
+impl Quota {
+    /// Counts every request as one, whatever its [`Cost`]; of a combined quota, by every limit in it. By default the cost
+    /// counts.
+    ///
+    /// So a limit in requests holds beside one in what they carry:
+    ///
+    /// ```
+    /// use pacing::{Cost, Quota};
+    ///
+    /// let records = Quota::per_second(10_000);
+    /// let quota = Quota::per_second(100).by_request().and(records)?;
+    /// assert!(quota.fits(Cost::of(500)).is_ok(), "500 records are one request");
+    /// # Ok::<(), pacing::UnsafeQuota>(())
+    /// ```
+    #[must_use]
+    pub fn by_request(self) -> Self {
+        self.counting(Unit::Request)
+    }
+
+    fn counting(mut self, unit: Unit) -> Self {
+        let others = self.others.iter_mut().flatten();
+        for policy in iter::once(&mut self.first).chain(others) {
+            policy.unit = unit;
+        }
+        self
+    }
+
+    /// Counts what the first limit of `other` counts.
+    pub(crate) fn counting_as(self, other: &Self) -> Self {
+        self.counting(other.first.unit)
+    }
+
+    /// Returns what a request of such a cost takes of the limit that was named first.
+    #[must_use]
+    pub const fn units(&self, cost: Cost) -> Cost {
+        self.first.unit.of(cost)
+    }
+
+    /// Says whether a request of such a cost can ever leave.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the cost is more than a limit, or than the size of a token bucket.
+    pub fn fits(&self, cost: Cost) -> Result<(), TooHeavy> {
+        let by_cost = self.policies().filter(|policy| policy.unit == Unit::Cost);
+        let most = by_cost.map(|policy| policy.most()).min();
+        match most {
+            Some(most) if cost.get() > most => Err(TooHeavy { cost, most }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What has left and has not ended. Limits that come later may count otherwise than those that were there before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Flights {
+    requests: u32,
+    cost: u32,
+}
+
+impl Flights {
+    pub(crate) fn depart(&mut self, cost: Cost) {
+        self.requests = self.requests.saturating_add(1);
+        self.cost = self.cost.saturating_add(cost.get());
+    }
+
+    pub(crate) fn end(&mut self, cost: Cost) {
+        self.requests = self.requests.saturating_sub(1);
+        self.cost = self.cost.saturating_sub(cost.get());
+    }
+
+    pub(crate) fn counted(self, unit: Unit) -> u32 {
+        match unit {
+            Unit::Cost => self.cost,
+            Unit::Request => self.requests,
+        }
+    }
+}
