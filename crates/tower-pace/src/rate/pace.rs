@@ -55,17 +55,19 @@ impl Pace {
         feedback: Feedback,
         said: &LimitFields,
     ) -> News {
-        let opened = self.pacer.open_from();
+        let (opened, allowed) = (self.pacer.open_from(), self.allowance.open_from());
         match feedback {
             Feedback::Refused(_) => self.counters.refused += 1,
             Feedback::Accepted | Feedback::Failed => self.counters.answered += 1,
         }
         self.pacer.answer(departure, now, feedback);
         let opens = self.pacer.open_from();
+        let is_other = self.heed(said, now);
         News {
             closed: (opens > opened).then(|| opens.since(now)),
-            learned: self.heed(said, now).then(|| self.pacer.interval(now)),
+            learned: is_other.then(|| self.pacer.interval(now)),
             starved: self.starvation.is_news(now),
+            hastened: is_other || self.allowance.open_from() < allowed,
         }
     }
 
