@@ -211,9 +211,11 @@ impl<R: Resource> State<R> {
     }
 
     pub(super) fn woken_by(&mut self, wake: Wake, now: Moment) -> Option<Waker> {
-        if wake == Wake::IfAwaited && !self.awaited {
-            return None;
-        }
-        self.line.wake_next(now)
+        let is_heard = match wake {
+            Wake::Nobody => false,
+            Wake::IfAwaited => self.awaited,
+            Wake::Always => true,
+        };
+        is_heard.then(|| self.line.wake_next(now)).flatten()
     }
 }
