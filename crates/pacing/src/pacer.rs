@@ -608,6 +608,21 @@ mod tests {
         assert_eq!(pacer.counted(at(21_210)), 0);
     }
 
+    /// What has left within a minute does not count for a second, though the limit of the minute remembers it.
+    #[test]
+    fn each_limit_of_another_quota_counts_its_own_window() {
+        let minute = Quota::new(1_000, Duration::from_secs(60)).unwrap();
+        let both = log()
+            .and(minute.model(Model::SlidingLog).unwrap())
+            .unwrap();
+        let mut pacer = running(both);
+        assert_eq!(leave(&mut pacer, 1, at(15_000)), 84);
+        pacer.set_quota(both.max_transit(Duration::from_secs(2)), at(17_000));
+        assert_eq!(pacer.counted(at(17_000)), 0);
+        assert_eq!(pacer.due(at(17_000)), Due::Now);
+        assert_eq!(pacer.meters[1].window.counted(at(17_000)), 84);
+    }
+
     #[test]
     fn an_answer_that_comes_after_a_smaller_quota_gives_back_all_its_slots() {
         let mut pacer = running(log());

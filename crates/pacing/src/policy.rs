@@ -169,7 +169,7 @@ impl Policy {
         let span = (self.counted_window() + slip.jitter + slip.lateness).nanos();
         let burst = self.burst.unwrap_or(1);
         let memory = span.saturating_mul(2);
-        let interval = match self.limit.saturating_sub(burst - 1 + heaviest) {
+        let interval = match self.limit.saturating_sub((burst - 1).saturating_add(heaviest)) {
             0 => memory,
             spread => span.div_ceil(u64::from(spread)),
         };
@@ -231,6 +231,29 @@ mod tests {
         jitter: Span::of(Duration::from_millis(100)),
         lateness: Span::of(Duration::from_millis(2)),
     };
+    #[test]
+    fn the_largest_numbers_leave_a_pace() {
+        let most = u32::MAX;
+        let models = [
+            Model::Unknown,
+            Model::SlidingLog,
+            Model::TokenBucket {
+                size: most,
+                refill: most,
+            },
+        ];
+        for (model, burst) in models.map(|model| (model, most / 2)) {
+            let policy = Policy {
+                model,
+                burst: Some(burst),
+                ..Policy::new(most, Duration::from_secs(366 * 24 * 60 * 60))
+            };
+            let pace = policy.starting_pace(SLIP, most);
+            assert!(pace.interval > Span::ZERO && pace.charge(most) <= pace.memory);
+            assert!(pace.lump() >= most - 1 && pace.slack() >= pace.lateness);
+        }
+    }
+
     const UNKNOWN: Policy = Policy::new(100, Duration::from_secs(1));
 
     fn bucket(size: u32, refill: u32) -> Policy {
