@@ -612,9 +612,7 @@ mod tests {
     #[test]
     fn each_limit_of_another_quota_counts_its_own_window() {
         let minute = Quota::new(1_000, Duration::from_secs(60)).unwrap();
-        let both = log()
-            .and(minute.model(Model::SlidingLog).unwrap())
-            .unwrap();
+        let both = log().and(minute.model(Model::SlidingLog).unwrap()).unwrap();
         let mut pacer = running(both);
         assert_eq!(leave(&mut pacer, 1, at(15_000)), 84);
         pacer.set_quota(both.max_transit(Duration::from_secs(2)), at(17_000));

@@ -169,7 +169,10 @@ impl Policy {
         let span = (self.counted_window() + slip.jitter + slip.lateness).nanos();
         let burst = self.burst.unwrap_or(1);
         let memory = span.saturating_mul(2);
-        let interval = match self.limit.saturating_sub((burst - 1).saturating_add(heaviest)) {
+        let interval = match self
+            .limit
+            .saturating_sub((burst - 1).saturating_add(heaviest))
+        {
             0 => memory,
             spread => span.div_ceil(u64::from(spread)),
         };
