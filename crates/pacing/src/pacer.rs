@@ -166,7 +166,9 @@ impl Pacer {
 
     /// Holds another quota from now on. What has left is remembered, and counted by the new windows.
     ///
-    /// A rate that refusals have lowered stays lowered by as much. For a window the pace is that of a new process.
+    /// A rate that refusals have lowered stays lowered by as much. For a window the pace is that of a new process. A limit
+    /// in [`Cost`] after limits in requests alone knows what is in flight, but of what has ended only how many there were:
+    /// there let a window pass before the change.
     pub fn set_quota(&mut self, quota: Quota, now: Moment) {
         if quota.widest_slip().jitter != self.quota.widest_slip().jitter {
             self.jitter = Jitter::new(quota.widest_slip().jitter.duration());

@@ -54,7 +54,8 @@ impl Handle {
             .look(|pace, queued, now| pace.snapshot(queued, now))
     }
 
-    /// Holds another quota from now on. What has left is remembered, and counts for the new quota.
+    /// Holds another quota from now on. What has left is remembered, and counts for the new quota; see
+    /// [`Pacer::set_quota`](pacing::Pacer::set_quota).
     pub fn set_quota(&self, quota: Quota) {
         self.change(|pace, now| pace.set_quota(quota, now));
     }

@@ -241,3 +241,24 @@ async fn a_limit_that_grows_lets_in_who_waits_at_once() {
     assert_eq!(layer.handle().snapshot().in_flight, unread.len());
     assert!(server.calls()[10] - start <= millis(12));
 }
+
+/// A semaphore hands a permit to whoever stands in its line, and a future that has failed may live on.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_refused_waits_for_nothing_any_more() {
+    let limit = ConcurrencyLimit::new(Server::ok(), 1);
+    let mut holder = limit.clone();
+    ServiceExt::<Request<String>>::ready(&mut holder)
+        .await
+        .unwrap();
+    let layer = RateLimitLayer::new(Quota::per_second(100)).max_wait(millis(300));
+    let mut call = task::spawn(layer.layer(limit.clone()).call(get()));
+    assert_pending!(call.poll());
+    for wait in [20, 280] {
+        tokio::time::sleep(millis(wait)).await;
+        let polled = call.poll();
+        assert_eq!(polled.is_ready(), wait == 280);
+    }
+    drop(holder);
+    let other = timeout(millis(1), limit.oneshot(get())).await;
+    other.expect("the permit is free").unwrap();
+}
