@@ -211,11 +211,10 @@ impl<R: Resource> State<R> {
     }
 
     pub(super) fn woken_by(&mut self, wake: Wake, now: Moment) -> Option<Waker> {
-        let is_heard = match wake {
-            Wake::Nobody => false,
-            Wake::IfAwaited => self.awaited,
-            Wake::Always => true,
-        };
-        is_heard.then(|| self.line.wake_next(now)).flatten()
+        match wake {
+            Wake::Nobody => None,
+            Wake::IfAwaited if !self.awaited => None,
+            Wake::IfAwaited | Wake::Always => self.line.wake_next(now),
+        }
     }
 }
