@@ -81,7 +81,7 @@ where
         let mut limits = self.lock();
         let quota = &self.registry.quota;
         let forgotten = limits.make_room_for(&key, quota);
-        let limit = limits.of(key, *quota);
+        let limit = limits.of(&key, *quota);
         drop(limits);
         // The drop of a key may run foreign code, so the lock must not be held.
         drop(forgotten);
@@ -91,16 +91,13 @@ where
 
 impl<K: Clone + Eq + Hash> Limits<K> {
     /// Returns the limit of a key, a new one if there is room.
-    fn of(&mut self, key: K, quota: Quota) -> Option<Handle> {
+    fn of(&mut self, key: &K, quota: Quota) -> Option<Handle> {
         self.uses += 1;
-        let has_room = self.by_key.len() < self.most;
-        if !has_room && !self.by_key.contains_key(&key) {
-            return None;
+        if self.by_key.len() < self.most && !self.by_key.contains_key(key) {
+            let (handle, used) = (Handle::of(quota), self.uses);
+            self.by_key.insert(key.clone(), Limit { handle, used });
         }
-        let limit = self.by_key.entry(key).or_insert_with(|| Limit {
-            handle: Handle::of(quota),
-            used: 0,
-        });
+        let limit = self.by_key.get_mut(key)?;
         limit.used = self.uses;
         Some(limit.handle.clone())
     }
