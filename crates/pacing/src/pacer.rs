@@ -479,6 +479,17 @@ mod tests {
         assert_eq!((pacer.due(now), pacer.in_flight()), (Due::Now, 0));
     }
 
+    #[test]
+    fn a_burst_of_the_whole_limit_does_not_hold_the_second_request_back() {
+        let hourly = Quota::per_hour(1_000).model(Model::SlidingLog).unwrap();
+        let mut pacer = running(hourly.burst(1_000).unwrap());
+        let _first = pacer.depart(at(100));
+        let Due::At(second) = pacer.due(at(100)) else {
+            panic!("a start has no burst")
+        };
+        assert!(second < at(8_000), "{second:?}");
+    }
+
     fn learned(quota: Quota) -> Pacer {
         let mut pacer = running(quota);
         for reply in 0..5_000 {

@@ -145,7 +145,11 @@ impl Policy {
         let own = self.pace(slip, heaviest).steady();
         let even = match self.limit {
             1 => own,
-            _ => self.even_pace(slip, heaviest),
+            limit => {
+                // A burst of more, which only a log and the like allow, would leave nothing for a start.
+                let burst = self.burst.map(|burst| burst.min((limit / 2).max(1)));
+                Self { burst, ..*self }.even_pace(slip, heaviest)
+            }
         };
         Pace {
             interval: own.interval.max(even.interval),
@@ -344,6 +348,20 @@ mod tests {
         }
         let slow = bucket(1, 1).starting_pace(SLIP, 1);
         assert_eq!(slow.interval, bucket(1, 1).pace(SLIP, 1).interval);
+    }
+
+    #[test]
+    fn a_start_has_half_of_the_limit_however_large_the_burst_is() {
+        fn check(burst: u32, interval: u64) {
+            let burst = Some(burst);
+            let pace = Policy { burst, ..log() }.starting_pace(SLIP, 1);
+            assert_eq!(pace.interval, Span::from_nanos(interval), "{burst:?}");
+        }
+        let span = 1_000_500_000 + 1_000_000 + 102_000_000;
+        check(1, 11_146_465);
+        check(50, span / 50);
+        check(51, span / 50);
+        check(100, span / 50);
     }
 
     #[test]
