@@ -96,11 +96,11 @@ pub mod deadline;
 pub mod line;
 #[cfg(feature = "hyper")]
 mod never_left;
+mod proof;
 mod random;
 pub mod rate;
 pub mod retry;
 mod retry_after;
-mod was_refused;
 mod was_sent;
 
 pub use concurrency::{Concurrency, ConcurrencyLayer};
