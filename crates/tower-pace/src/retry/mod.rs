@@ -13,7 +13,8 @@
 //!
 //! The last answer, or the last error, is returned when the attempts are used up, when the [`Budget`] is, when the server
 //! asks for more time than the policy allows, or when the wait would not end before the request's
-//! [`Deadline`](crate::Deadline). A response that is not the first one carries a [`Retried`] in its extensions.
+//! [`Deadline`](crate::Deadline). So is the refusal of a bounded limit below ([`Bounded`](crate::Bounded)), which has said how
+//! long the turn would take, before the errors that [`was_sent`](crate::was_sent) knows. A response that is not the first one carries a [`Retried`] in its extensions.
 //!
 //! # What it costs
 //!
