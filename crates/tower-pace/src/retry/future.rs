@@ -62,16 +62,23 @@ where
     /// Makes the first attempt, with a service that is ready.
     pub(super) fn new(mut ready: S, request: Request<B>, plan: Arc<Plan>) -> Self {
         plan.shared.deposit();
-        let may_continue = Attempts::default().may_continue(&plan.policy);
-        let kept = may_continue.then(|| request.clone());
-        let response = ready.call(request);
-        Self {
-            call: Some(Call {
-                state: State::InFlight { response },
-                retries: Retries::new(ready, kept, plan),
-                last_error: None,
-            }),
+        // The clone is sent and the original kept, since that moves neither more often than it must.
+        match Attempts::default().may_continue(&plan.policy) {
+            true => Self::started(
+                ready.call(request.clone()),
+                Retries::new(ready, Some(request), plan),
+            ),
+            false => Self::started(ready.call(request), Retries::new(ready, None, plan)),
         }
+    }
+
+    fn started(response: S::Future, retries: Retries<S, B>) -> Self {
+        let call = Call {
+            state: State::InFlight { response },
+            retries,
+            last_error: None,
+        };
+        Self { call: Some(call) }
     }
 }
 
