@@ -24,7 +24,7 @@
 //! connection can be used again.
 //!
 //! Put this layer outside of the rate limit and of the concurrency limit: every attempt then pays both, and nothing is
-//! held during a backoff. A timeout for one attempt goes inside of the rate limit. hyper-util's client sends a request
+//! held during a backoff once the answer is read. A timeout for one attempt goes inside of the rate limit. hyper-util's client sends a request
 //! again by itself if it never left over a connection that was closed meanwhile; that is no attempt here. Nothing else
 //! below may send a request again or follow redirects: an error of its last attempt says nothing of the first.
 //!
