@@ -347,6 +347,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_given_up_is_held_for_the_longer_window_and_the_longer_transit() {
+        let mut known = window(10);
+        known.depart(1, at(0));
+        known.abandon(sent(0), at(0));
+        let ten = Quota::new(10, Duration::from_secs(10)).unwrap();
+        let mut next = of(&ten.max_transit(Duration::from_secs(3)));
+        next.remember(&known, 0, at(0));
+        assert_eq!(next.counted(at(13_005)), 1);
+        assert_eq!(next.counted(at(13_007)), 0);
+    }
+
+    #[test]
     fn what_is_in_flight_when_arrivals_begin_to_count_is_held_from_then_on() {
         let mut known = window(10);
         known.depart(3, at(0));

@@ -12,6 +12,7 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// The call departs with a permit.
     #[inline]
     pub(super) fn new(permit: Permit) -> Self {
         let sample = match permit.queue().front().learns() {
