@@ -31,22 +31,24 @@ mod tests {
     use std::future::{Future, ready};
     use std::io;
     use std::pin::Pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Mutex};
     use std::task::{Context, Poll, Waker};
 
     use bytes::Bytes;
-    use http::{Request, Uri, Version};
+    use http::{Request, Response, Uri, Version};
     use http_body_util::Empty;
     use hyper::client::conn::http1;
     use hyper::rt::{Executor, Read, ReadBufCursor, Write};
     use hyper_util::client::legacy::Client;
     use hyper_util::client::legacy::connect::{Connected, Connection};
     use tokio_test::{assert_pending, task};
+    use tower::{Layer, ServiceExt};
 
     use super::*;
     use crate::line::Refused;
     use crate::proof::BoxError;
-    use crate::{Bounded, TimedOut, was_sent};
+    use crate::{Bounded, Retried, RetryLayer, RetryPolicy, TimedOut, was_sent};
 
     /// A connection on which nothing ever happens.
     struct Idle;
@@ -209,11 +211,30 @@ mod tests {
         check(&Bounded::failed(boxed(closed().await)), false);
     }
 
+    fn behind_limits<E>(error: E) -> Bounded<Bounded<TimedOut<E>>> {
+        Bounded::failed(Bounded::failed(TimedOut::inner(error)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_post_that_never_left_is_sent_again_behind_every_limit() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let service = tower::service_fn(move |_: Request<String>| {
+            let attempt = calls.fetch_add(1, Ordering::Relaxed);
+            async move {
+                match attempt {
+                    0 => Err(behind_limits(canceled().await)),
+                    _ => Ok(Response::new(String::new())),
+                }
+            }
+        });
+        let layer = RetryLayer::new(RetryPolicy::default());
+        let post = Request::post("/").body(String::new()).unwrap();
+        let answer = layer.layer(service).oneshot(post).await.unwrap();
+        assert_eq!(answer.extensions().get().map(Retried::attempts), Some(2));
+    }
+
     #[tokio::test]
     async fn a_stack_that_is_bounded_everywhere_hides_no_proof() {
-        fn behind_limits<E>(error: E) -> Bounded<Bounded<TimedOut<E>>> {
-            Bounded::failed(Bounded::failed(TimedOut::inner(error)))
-        }
         check(&behind_limits(unconnected().await), true);
         check(&behind_limits(boxed(given_back().await)), true);
         check(&boxed(behind_limits(canceled().await)), true);
