@@ -2,6 +2,9 @@ use std::num::NonZeroU32;
 
 /// How many requests of a limit one request takes: a bulk call that the server counts as ten has a cost of 10.
 ///
+/// What costs more than a limit can never be paid: a bounded layer refuses it, and an unbounded one, which has no error,
+/// sends it as if it cost the whole limit, and the server may refuse it. [`Quota::fits`](crate::Quota::fits) tells before.
+///
 /// ```
 /// use pacing::Cost;
 ///

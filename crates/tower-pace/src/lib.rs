@@ -35,10 +35,33 @@
 //! # What they share
 //!
 //! A clone shares the state of its original: of a layer, a service, or a stack of them. Two layers made by two calls of
-//! `new` share nothing. Inner services must be `Clone`, as a hyper client is. Dropping a future stops its work and gives
-//! back its place and its permit; a request that has left keeps counting for the limit.
+//! `new` share nothing. Dropping a future stops its work and gives back its place and its permit; a request that has left
+//! keeps counting for the limit.
 //!
 //! Waiting needs a tokio runtime with its timer; making a layer or a service needs none.
+//!
+//! # What they ask for
+//!
+//! Where the compiler says that `call` or `oneshot` exists and its bounds do not hold, look here:
+//!
+//! - The inner service is `Clone` (rate limit, retry), as a hyper client and a boxed clone service are, and its error
+//!   `'static`.
+//! - The request's body is `Clone` (retry). A stream or a boxed body takes [`RetryLayer::buffered`].
+//! - The response's body is an [`http_body::Body`] (concurrency limit, retry). The concurrency limit makes a
+//!   [`PermitBody`](concurrency::PermitBody) of it, unless it counts only
+//!   [`until_response`](ConcurrencyLayer::until_response).
+//!
+//! A stack has a name, and futures that are `Send` if those of the inner service are:
+//!
+//! ```
+//! use tower_pace::{Concurrency, Deadlined, RateLimit, Retry, line::Bounds};
+//!
+//! type Stack<S> = Retry<RateLimit<Concurrency<S>>>;
+//! type BoundedStack<S> = Deadlined<Retry<RateLimit<Concurrency<S>, Bounds>>>;
+//! # fn assert_shareable<T: Clone + Send + Sync>() {}
+//! assert_shareable::<Stack<String>>();
+//! assert_shareable::<BoundedStack<String>>();
+//! ```
 //!
 //! # Clients with types of their own
 //!
@@ -106,7 +129,7 @@ mod was_sent;
 
 pub use concurrency::{Concurrency, ConcurrencyLayer};
 pub use deadline::{Deadline, DeadlineLayer, Deadlined, TimedOut};
-pub use line::{Bounded, Waited};
+pub use line::{Bounded, Refused, Waited};
 pub use pacing::{Adaptive, Cost, Model, Quota, TooHeavy, UnsafeQuota};
 pub use rate::{Handle, RateLimit, RateLimitLayer};
 pub use retry::{Attempt, Replay, Retried, Retry, RetryLayer, RetryPolicy};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::permits::Permits;
 use crate::line::{Queue, Wake};
 
-/// Shows and sets the limit that a layer's services share.
+/// Shows and sets the limit that a layer's services share. The rate limit's handle is [another](crate::Handle).
 ///
 /// ```
 /// use tower_pace::ConcurrencyLayer;

@@ -9,6 +9,8 @@
 //! it. So k parked waiters cost those behind them 5 ms each, and up to 100 ms in all before the first is missed, once. No
 //! permit is held while the inner service is not ready.
 //!
+//! On paused time a test that waits for a permit which nobody gives back never ends: put a `tokio::time::timeout` around it.
+//!
 //! The limit is fixed, or [adapts](ConcurrencyLayer::adaptive) to what the server can take: in the tests, beside the best
 //! fixed limit for the same server, to at least 94 % of its throughput at most 1.25 times its latency. Where a server
 //! drops what is above its capacity in silence, up to one request in six is lost in finding that out. A [`Handle`] shows

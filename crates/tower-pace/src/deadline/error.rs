@@ -28,7 +28,8 @@ impl<E> TimedOut<E> {
         }
     }
 
-    /// Says whether the deadline has passed.
+    /// Says whether the deadline has passed. A bounded limit that refused the wait because it would have passed is an
+    /// inner service that failed: see [`Bounded::refusal`](crate::Bounded::refusal).
     #[must_use]
     pub fn is_elapsed(&self) -> bool {
         matches!(self.kind, Kind::Elapsed)
@@ -56,14 +57,29 @@ impl<E> TimedOut<E> {
 impl<E> fmt::Display for TimedOut<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Elapsed => f.write_str("the deadline of the call passed before its answer came"),
-            Kind::Inner(_) => f.write_str("the call failed before its deadline"),
+            Kind::Elapsed => f.write_str("the call was ended at its deadline"),
+            Kind::Inner(_) => f.write_str("the inner service failed"),
         }
     }
 }
 
 impl<E: Error + 'static> Error for TimedOut<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.get_ref().map(|error| error as &(dyn Error + 'static))
+        match &self.kind {
+            Kind::Elapsed => Some(&Elapsed),
+            Kind::Inner(error) => Some(error),
+        }
     }
 }
+
+/// The deadline of a call passed before its answer came. It is the source of a [`TimedOut`] that says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Elapsed;
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the answer did not come in time")
+    }
+}
+
+impl Error for Elapsed {}

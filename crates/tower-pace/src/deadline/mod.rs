@@ -1,9 +1,14 @@
 //! Ends a call at its deadline, and tells everyone below how long there is left.
 //!
-//! A [`Deadline`] in the extensions of a request is obeyed by a retry and by a limit whose wait is bounded: neither begins a
-//! wait that could not end before it. A limit that waits for as long as it takes ignores it. It is a hint, and ends nothing that
-//! has begun. [`DeadlineLayer`] makes it a promise: the call has ended by then, with a [`TimedOut`] if nothing else. Put that layer outside; waiting for a turn and for a retry count. The timeout
-//! of one attempt belongs inside of the rate limit, where waiting does not count.
+//! A [`Deadline`] in the extensions of a request is obeyed by a retry and by a bounded rate limit (`max_wait`,
+//! `max_queued`): neither begins a wait that could not end before it. An unbounded rate limit ignores it, and so does every
+//! concurrency limit, which waits before there is a request. It is a hint, and ends nothing that has begun.
+//!
+//! [`DeadlineLayer`] makes it a promise: the call has ended by then, with a [`TimedOut`] if nothing else. Put that layer
+//! outside; waiting for a turn and for a retry count. The time is that from `call` on, not that in which the stack becomes
+//! ready. A rate limit is always ready, so with one in the stack that is no time; a concurrency limit without one outside of
+//! it makes callers wait in `poll_ready`, so give it a `max_wait`. The timeout of one attempt belongs inside of the rate
+//! limit, where waiting does not count.
 
 mod error;
 mod future;
@@ -11,7 +16,7 @@ mod layer;
 mod moment;
 mod service;
 
-pub use error::TimedOut;
+pub use error::{Elapsed, TimedOut};
 pub use future::ResponseFuture;
 pub use layer::DeadlineLayer;
 pub use moment::Deadline;

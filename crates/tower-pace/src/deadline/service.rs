@@ -45,7 +45,8 @@ where
     type Error = TimedOut<S::Error>;
     type Future = ResponseFuture<S::Future>;
 
-    /// Is ready when the inner service is. Waiting for that counts for no call.
+    /// Is ready when the inner service is. Waiting for that counts for no call: inside of a rate limit, an attempt that has
+    /// left must not have to wait for a permit.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx).map_err(TimedOut::inner)
     }

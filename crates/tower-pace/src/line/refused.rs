@@ -56,7 +56,7 @@ impl<E> Bounded<E> {
 impl<E> fmt::Display for Bounded<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Refused(refusal) => refusal.fmt(f),
+            Kind::Refused(_) => f.write_str("the wait for a turn was refused"),
             Kind::Failed(_) => f.write_str("the inner service failed"),
         }
     }
@@ -65,13 +65,40 @@ impl<E> fmt::Display for Bounded<E> {
 impl<E: Error + 'static> Error for Bounded<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.kind {
-            Kind::Refused(_) => None,
+            Kind::Refused(refusal) => Some(refusal),
             Kind::Failed(error) => Some(error),
         }
     }
 }
 
 /// A wait that was refused. Nothing was sent.
+///
+/// It is the source of its [`Bounded`], so it is found in a box, too, whatever else is around it:
+///
+/// ```
+/// use std::error::Error;
+/// use tower::{BoxError, Layer, ServiceExt, service_fn};
+/// use tower_pace::{Quota, RateLimitLayer, Refused};
+/// # use std::convert::Infallible;
+/// # async fn answer(_: http::Request<String>) -> Result<http::Response<String>, Infallible> {
+/// #     Ok(http::Response::default())
+/// # }
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+///
+/// fn refusal(error: &BoxError) -> Option<&Refused> {
+///     let first: &(dyn Error + 'static) = &**error;
+///     let mut causes = std::iter::successors(Some(first), |error| error.source());
+///     causes.find_map(|error| error.downcast_ref())
+/// }
+///
+/// let layer = RateLimitLayer::new(Quota::per_second(100)).fail_fast();
+/// let service = layer.layer(service_fn(answer)).map_err(BoxError::from);
+/// let error = service.oneshot(http::Request::default()).await.unwrap_err();
+/// let refused = refusal(&error).expect("the first request of a limit has to wait");
+/// assert!(refused.is_too_long() && refused.forecast().is_some());
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
     cause: Cause,

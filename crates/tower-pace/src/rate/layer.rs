@@ -53,9 +53,10 @@ impl<K: Clone + Eq + Hash, F> RateLimitLayer<Unbounded, Keyed<K, F>> {
     /// use http::Request;
     /// use tower_pace::{Quota, RateLimitLayer};
     ///
-    /// let by_host = |request: &Request<String>| request.uri().host().map(String::from);
-    /// let layer = RateLimitLayer::keyed(Quota::per_second(10), by_host).max_keys(100);
-    /// assert!(layer.handle_of(&Some(String::from("example.com"))).is_none(), "not yet");
+    /// let by_server = |request: &Request<String>| request.uri().authority().cloned();
+    /// let layer = RateLimitLayer::keyed(Quota::per_second(10), by_server).max_keys(100);
+    /// let server = "example.com:8080".parse().ok();
+    /// assert!(layer.handle_of(&server).is_none(), "not yet");
     /// ```
     #[must_use]
     pub fn keyed<B>(quota: Quota, key: F) -> Self
@@ -103,7 +104,8 @@ impl<K> RateLimitLayer<Unbounded, K> {
 }
 
 impl<W: Patience, K> RateLimitLayer<W, K> {
-    /// Refuses a request that would have to wait while `others` stand in the line.
+    /// Refuses a request that would have to wait while `others` stand in the line. With zero that is
+    /// [`fail_fast`](Self::fail_fast), which says what it means for the first request.
     #[must_use]
     pub fn max_queued(self, others: usize) -> RateLimitLayer<Bounds, K> {
         self.bounded(|bounds| bounds.max_queued(others))
@@ -116,7 +118,11 @@ impl<W: Patience, K> RateLimitLayer<W, K> {
         self.bounded(|bounds| bounds.max_wait(time))
     }
 
-    /// Refuses a request that cannot leave at once. The very first one cannot: a limiter starts with a short wait.
+    /// Refuses a request that cannot leave at once.
+    ///
+    /// The first request of a limit cannot, nor that of a new key: a limit starts with a wait of 100 ms at most, from its
+    /// first request or snapshot on and not from `new`. A snapshot that is taken so long before warms it, and
+    /// `max_wait(Duration::from_millis(100))` lets it through.
     #[must_use]
     pub fn fail_fast(self) -> RateLimitLayer<Bounds, K> {
         self.max_wait(Duration::ZERO)

@@ -31,6 +31,7 @@
 //! | the server keeps a log, or counts by the minute | [`model`](pacing::Quota::model) `SlidingLog`, `FixedWindow` | 99 % at a short round trip, from the start |
 //! | the server is a bucket or a GCRA | `TokenBucket { size, refill }` | its whole refill, whatever the round trip |
 //! | and the path to a log blocks as a whole, for seconds | [`burst`](pacing::Quota::burst) of the whole limit | after a block nothing waits for its slot |
+//! | an idle client should answer at once, as a program for the command line before an hourly limit | [`burst`](pacing::Quota::burst) | so many leave at once, from the second window on |
 //! | several limits hold | [`and`](pacing::Quota::and) | one claim for all |
 //! | answers are slow, and counted when they arrive | [`counted_on_arrival`](pacing::Quota::counted_on_arrival) | L per W + `max_transit` instead of L per W + round trip |
 //! | limits are by host, tenant or endpoint | [`keyed`](RateLimitLayer::keyed) | a limit for each |

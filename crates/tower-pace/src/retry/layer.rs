@@ -86,6 +86,7 @@ impl RetryLayer {
     }
 
     /// Ends every call within a time, waits and all attempts together; the error is then [`TimedOut`](crate::TimedOut).
+    /// The time in which the stack becomes ready does not count; see [`deadline`](crate::deadline).
     #[must_use]
     pub fn deadline(self, within: Duration) -> DeadlineLayer<Self> {
         DeadlineLayer::over(self, within)
@@ -93,6 +94,13 @@ impl RetryLayer {
 
     pub(super) fn service<S>(&self, inner: S) -> Retry<S> {
         Retry::new(inner, Arc::new(self.plan.clone()))
+    }
+}
+
+impl Default for RetryLayer {
+    /// Retries by the default policy.
+    fn default() -> Self {
+        Self::new(RetryPolicy::default())
     }
 }
 

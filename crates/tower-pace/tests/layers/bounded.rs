@@ -223,8 +223,9 @@ async fn bounded_and_unbounded_requests_share_one_limit() {
 async fn the_error_says_what_the_wait_would_have_been() {
     let service = warm(&layer().fail_fast(), Server::ok()).await;
     let error = service.oneshot(get()).await.unwrap_err();
+    assert_eq!(error.to_string(), "the wait for a turn was refused");
     assert_eq!(
-        error.to_string(),
+        error.source().unwrap().to_string(),
         "not sent after a wait of 0ns, the turn would have come in 10.29293ms"
     );
 }

@@ -154,7 +154,7 @@ async fn a_cost_that_never_fits_is_refused_where_waits_are_bounded() {
     let error = bounded.oneshot(heavy()).await.unwrap_err();
     assert!(error.refusal().unwrap().is_too_heavy());
     assert_eq!(
-        error.to_string(),
+        error.refusal().unwrap().to_string(),
         "not sent: its cost is more than the limit ever allows"
     );
     layer().layer(Server::ok()).oneshot(heavy()).await.unwrap();
