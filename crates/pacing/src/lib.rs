@@ -28,7 +28,8 @@
 //!
 //! The first departure comes one interval after the start, and never at once; for the first W + J all models go at the
 //! pace of `Unknown` and without a burst. So a restarted process, which has forgotten its window, is refused nothing
-//! either, unless the limit is 1: nobody waits longer than 100 ms for the first departure.
+//! either, unless the limit is 1, since nobody waits longer than 100 ms for the first departure, or unless more than half
+//! of the limit had just left as a burst.
 //!
 //! What a saturated client uses of 100 requests a second, at first and once jitter is learned:
 //!
@@ -68,6 +69,7 @@
 //! ```
 
 mod adaptive;
+mod assumptions;
 mod cost;
 pub mod fields;
 mod flight_cap;

@@ -1,8 +1,7 @@
 use std::iter;
 use std::time::Duration;
 
-use crate::moment::{Span, shorter};
-use crate::policy::{Policy, Slip};
+use crate::policy::Policy;
 use crate::unsafe_quota::{Fault, Per};
 use crate::{Model, UnsafeQuota};
 
@@ -10,7 +9,7 @@ use crate::{Model, UnsafeQuota};
 const MOST_LIMITS: usize = 4;
 
 /// The longest time that any setting may name.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 const DEFAULT_JITTER: Duration = Duration::from_millis(100);
 /// The grain of common timers, twice.
@@ -48,8 +47,8 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 pub struct Quota {
     pub(crate) first: Policy,
     pub(crate) others: [Option<Policy>; MOST_LIMITS - 1],
-    jitter_ceiling: Duration,
-    lateness: Duration,
+    pub(crate) jitter_ceiling: Duration,
+    pub(crate) lateness: Duration,
     pub(crate) max_transit: Duration,
     pub(crate) max_retry_after: Duration,
     pub(crate) counted_on_arrival: bool,
@@ -65,6 +64,28 @@ impl Quota {
     pub const fn per_second(limit: u32) -> Self {
         assert!(limit > 0, "a limit of 0 requests lets nothing through");
         Self::of(limit, Duration::from_secs(1))
+    }
+
+    /// Allows `limit` requests in any minute.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `limit` is zero. In a `const` that is a compile error. [`Quota::new`] returns an error instead.
+    #[must_use]
+    pub const fn per_minute(limit: u32) -> Self {
+        assert!(limit > 0, "a limit of 0 requests lets nothing through");
+        Self::of(limit, Duration::from_secs(60))
+    }
+
+    /// Allows `limit` requests in any hour.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `limit` is zero. In a `const` that is a compile error. [`Quota::new`] returns an error instead.
+    #[must_use]
+    pub const fn per_hour(limit: u32) -> Self {
+        assert!(limit > 0, "a limit of 0 requests lets nothing through");
+        Self::of(limit, Duration::from_secs(60 * 60))
     }
 
     /// Allows `limit` requests in any `window`.
@@ -115,8 +136,9 @@ impl Quota {
     ///
     /// An unknown server pays for it for ever: burst + rate x (window + jitter) stays within the limit, so every request
     /// of burst takes one from the rate. A sliding log and a fixed window do not care, and a token bucket allows its size
-    /// without being asked, less what jitter takes. Just after the start and while refusals have lowered the rate there is
-    /// no burst.
+    /// without being asked, less what jitter takes. While refusals have lowered the rate there is no burst, nor in the first
+    /// window after the start, which spaces what leaves by window / (limit - burst), or by two of the limit's shares if
+    /// that is less.
     ///
     /// # Errors
     ///
@@ -172,75 +194,6 @@ impl Quota {
         }
     }
 
-    /// Assumes of the path to the server what `other` assumes: jitter, lateness, transit, the longest `Retry-After`, and
-    /// whether requests count on arrival.
-    #[must_use]
-    pub const fn assuming(self, other: &Self) -> Self {
-        Self {
-            first: self.first,
-            others: self.others,
-            ..*other
-        }
-    }
-
-    /// Assumes that the time a request takes to reach the server's counter varies by at most `spread`.
-    ///
-    /// The default is 100 ms, at most 366 days are used. It costs throughput, above all in short windows: departures
-    /// are [spaced](Self::spacing) by that much more, until 5,000 round trips have shown that less is enough.
-    #[must_use]
-    pub const fn jitter_ceiling(self, spread: Duration) -> Self {
-        Self {
-            jitter_ceiling: shorter(spread, LONGEST),
-            ..self
-        }
-    }
-
-    /// Assumes that timers fire up to `time` late: a request that leaves so late keeps its slot.
-    ///
-    /// The default is 2 ms, and 20 ms on Windows; at most 1 s is used.
-    #[must_use]
-    pub const fn lateness(self, time: Duration) -> Self {
-        Self {
-            lateness: shorter(time, Duration::from_secs(1)),
-            ..self
-        }
-    }
-
-    /// Assumes that a request which was given up can still reach the server's counter for `time`, and not longer.
-    ///
-    /// The default is 1 s, at most 366 days are used.
-    #[must_use]
-    pub const fn max_transit(self, time: Duration) -> Self {
-        Self {
-            max_transit: shorter(time, LONGEST),
-            ..self
-        }
-    }
-
-    /// Assumes that the server counts a request when it arrives, at most [`max_transit`](Self::max_transit) after it left.
-    ///
-    /// Without this, a request may still be counted until it is answered, so slow endpoints cost throughput: limit per
-    /// (window + response time). With it they cost limit per (window + `max_transit`) at most. A server that counts when
-    /// it answers, or a queue in front of its counter, refuses what this lets through.
-    #[must_use]
-    pub const fn counted_on_arrival(self) -> Self {
-        Self {
-            counted_on_arrival: true,
-            ..self
-        }
-    }
-
-    /// Obeys a server's `Retry-After` for `time` at most, however long it asks for.
-    ///
-    /// The default is one hour, at most 366 days are used.
-    #[must_use]
-    pub const fn max_retry_after(self, time: Duration) -> Self {
-        Self {
-            max_retry_after: shorter(time, LONGEST),
-            ..self
-        }
-    }
-
     /// Returns how many requests the window allows; of a combined quota, by the limit that was named first.
     #[must_use]
     pub const fn limit(&self) -> u32 {
@@ -280,14 +233,6 @@ impl Quota {
         let fault = changed.policies().find_map(|policy| policy.fault());
         fault.map_or(Ok(changed), |fault| Err(UnsafeQuota(fault)))
     }
-
-    /// What is assumed of path and timers before anything is learned.
-    pub(crate) const fn widest_slip(&self) -> Slip {
-        Slip {
-            jitter: Span::of(self.jitter_ceiling),
-            lateness: Span::of(self.lateness),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -299,6 +244,14 @@ mod tests {
     fn the_counted_window_allows_for_clocks_and_the_last_tick() {
         let quota = Quota::new(1_000, Duration::from_secs(60)).unwrap();
         assert_eq!(quota.counted_window(), Duration::from_millis(60_031));
+    }
+
+    #[test]
+    fn a_minute_and_an_hour_have_names() {
+        let of = |seconds| Quota::new(10, Duration::from_secs(seconds)).unwrap();
+        assert_eq!(Quota::per_second(10), of(1));
+        assert_eq!(Quota::per_minute(10), of(60));
+        assert_eq!(Quota::per_hour(10), of(3_600));
     }
 
     #[test]

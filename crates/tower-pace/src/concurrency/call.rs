@@ -34,7 +34,7 @@ impl Call {
         if tally.learns() {
             permit
                 .queue()
-                .with(|permits, _| permits.answer(self.sample, answer));
+                .change(|permits, _| permits.answer(self.sample, answer));
         }
         permit
     }
