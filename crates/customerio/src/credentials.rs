@@ -33,7 +33,8 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// Either is empty, or the site id contains `:`, which HTTP Basic cannot carry (RFC 7617, section 2).
+    /// Either is empty or contains a control character, or the site id contains `:`, which HTTP Basic cannot carry (RFC
+    /// 7617, section 2).
     pub fn new(
         site_id: impl Into<String>,
         api_key: impl Into<SecretString>,
@@ -51,6 +52,8 @@ impl Credentials {
                 "is empty; copy it from the workspace's API credentials",
             ));
         }
+        check_printable("site id", &site_id)?;
+        check_printable("Track API key", api_key.expose_secret())?;
         Ok(Self { site_id, api_key })
     }
 
@@ -92,16 +95,30 @@ impl Credentials {
     }
 
     /// Returns what must not be shown: the pair as HTTP Basic carries it, the key and the site id.
+    ///
+    /// The pair is without its padding, which a page may escape.
     #[cfg(feature = "client")]
     pub(crate) fn secrets(&self) -> [Zeroizing<String>; 3] {
+        let pair = Zeroizing::new(self.encoded().trim_end_matches('=').to_owned());
         let key = Zeroizing::new(self.api_key.expose_secret().to_owned());
-        [self.encoded(), key, Zeroizing::new(self.site_id.clone())]
+        [pair, key, Zeroizing::new(self.site_id.clone())]
     }
 
     fn encoded(&self) -> Zeroizing<String> {
         let pair = Zeroizing::new(format!("{}:{}", self.site_id, self.api_key.expose_secret()));
         Zeroizing::new(STANDARD.encode(pair.as_bytes()))
     }
+}
+
+/// Refuses the line end of a file that a secret was read from: the API would only say that the credentials are wrong.
+fn check_printable(field: &'static str, text: &str) -> Result<(), InvalidInput> {
+    if text.contains(char::is_control) {
+        return Err(InvalidInput::malformed(
+            field,
+            "contains a control character, such as the line end of a file; cut it off",
+        ));
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Credentials {
@@ -132,7 +149,13 @@ mod tests {
 
     #[test]
     fn credentials_that_basic_cannot_carry_are_refused() {
-        for (site, key) in [("", "k"), ("a:b", "k"), ("s", "")] {
+        for (site, key) in [
+            ("", "k"),
+            ("a:b", "k"),
+            ("s", ""),
+            ("s\r\n", "k"),
+            ("s", "k\n"),
+        ] {
             assert!(Credentials::new(site, key).is_err(), "{site:?} {key:?}");
         }
     }

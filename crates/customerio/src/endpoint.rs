@@ -53,6 +53,9 @@ impl Endpoint {
             return Err(not_a_url());
         };
         check_transport(&scheme, &authority)?;
+        if !is_host(&authority) {
+            return Err(not_a_url());
+        }
         let prefix = prefix(parts.path_and_query.as_ref())?;
         Ok(Self {
             scheme,
@@ -82,10 +85,18 @@ impl Endpoint {
         Region::of_host(self.authority.host())
     }
 
-    /// Returns what tells workspaces apart: where they are, and their site ids.
+    /// Returns what tells workspaces apart: where they are, however it is written, and their site ids.
     #[cfg(feature = "client")]
     pub(crate) fn workspace(&self) -> String {
-        format!("{self} {}", self.credentials.site_id())
+        let host = self.authority.host().to_ascii_lowercase();
+        let usual = if self.is_https() { 443 } else { 80 };
+        let port = self.authority.port_u16().unwrap_or(usual);
+        format!(
+            "{}://{host}:{port}{} {}",
+            self.scheme,
+            self.prefix,
+            self.credentials.site_id()
+        )
     }
 
     #[cfg(feature = "client")]
@@ -119,6 +130,15 @@ fn check_transport(scheme: &Scheme, authority: &Authority) -> Result<(), Invalid
         "base URL",
         "is not https and its host is not the loopback, so the API key could be read on the way; use https",
     ))
+}
+
+/// Returns whether it is a host, perhaps with a port, and no more. `http` takes a port that is none for the scheme's own.
+pub(crate) fn is_host(authority: &Authority) -> bool {
+    let host = authority.host();
+    let port = authority.as_str().strip_prefix(host);
+    !host.is_empty()
+        && (port == Some("") || authority.port_u16().is_some_and(|port| port > 0))
+        && !authority.as_str().contains('@')
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -202,12 +222,39 @@ mod tests {
         check("ftp://127.0.0.1", None);
     }
 
+    #[cfg(feature = "client")]
+    #[test]
+    fn a_workspace_is_the_same_however_its_url_is_written() {
+        let workspace = |base| {
+            let endpoint = Endpoint::new(base, Credentials::new("s", "k").unwrap());
+            endpoint.unwrap().workspace()
+        };
+        let plain = workspace("https://example.com");
+        for same in ["https://EXAMPLE.com/", "https://example.com:443"] {
+            assert_eq!(workspace(same), plain, "{same}");
+        }
+        for other in ["https://example.com:444", "https://example.com/a"] {
+            assert_ne!(workspace(other), plain, "{other}");
+        }
+        assert_ne!(
+            workspace("http://localhost:443"),
+            workspace("https://localhost")
+        );
+        assert_eq!(
+            workspace("http://localhost:80"),
+            workspace("http://localhost")
+        );
+    }
+
     #[test]
     fn what_is_no_base_url_is_refused() {
         check("", None);
         check("example.com", None);
         check("/api", None);
         check("https://example.com?a=b", None);
+        check("https://example.com:99999", None);
+        check("https://example.com:", None);
+        check("https://:443", None);
         check(&format!("https://example.com/{}", "x".repeat(8_000)), None);
     }
 }

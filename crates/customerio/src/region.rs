@@ -51,9 +51,10 @@ impl Region {
 
     /// Returns the region whose Track API answers at `host`.
     pub(crate) fn of_host(host: &str) -> Option<Self> {
-        [Self::Eu, Self::Us]
-            .into_iter()
-            .find(|region| region.track_url().strip_prefix("https://") == Some(host))
+        [Self::Eu, Self::Us].into_iter().find(|region| {
+            let own = region.track_url().strip_prefix("https://");
+            own.is_some_and(|own| own.eq_ignore_ascii_case(host))
+        })
     }
 }
 
@@ -103,6 +104,7 @@ mod tests {
         let check = |host, expected| assert_eq!(Region::of_host(host), expected, "{host}");
         check("track.customer.io", Some(Region::Us));
         check("track-eu.customer.io", Some(Region::Eu));
+        check("Track-EU.customer.io", Some(Region::Eu));
         check("track-eu.customer.io.example.com", None);
     }
 }

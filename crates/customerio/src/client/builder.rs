@@ -167,8 +167,8 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// There are no credentials, the base URL is refused by [`Endpoint::new`], the concurrency or a time is zero, the
-    /// environment names a proxy that cannot be used, or the system offers no certificates for TLS or no randomness.
+    /// There are no credentials, the base URL is refused by [`Endpoint::new`], the concurrency or a time is zero, the TCP
+    /// keep-alive is not of 1 s to 32,767 s, the environment names a proxy that cannot be used, or the system offers no certificates for TLS or no randomness.
     pub fn build(self) -> Result<Client, BuildError> {
         let transport = self.transport.clone();
         self.assemble(|endpoint, layers| transport.under(layers, endpoint))
@@ -219,6 +219,7 @@ impl ClientBuilder {
         check_time("timeout", Some(self.timeout))?;
         check_time("connect timeout", self.transport.connect_timeout)?;
         check_time("deadline", self.deadline)?;
+        check_keepalive(self.transport.keepalive)?;
         Ok(Layers {
             retry: self.retry_layer(),
             limit: self.limits.layer(Budget::Ingress, &endpoint.workspace()),
@@ -255,6 +256,17 @@ impl ClientBuilder {
             None => Ok(Endpoint::for_region(self.region, credentials)),
         }
     }
+}
+
+/// Refuses what no system takes: it would be passed over, and connections stay without.
+fn check_keepalive(idle: Option<Duration>) -> Result<(), InvalidInput> {
+    if idle.is_some_and(|idle| !(1..=32_767).contains(&idle.as_secs())) {
+        return Err(InvalidInput::malformed(
+            "TCP keep-alive",
+            "is under 1 s or over 32,767 s, which systems do not take; give a minute, or `None`",
+        ));
+    }
+    Ok(())
 }
 
 fn check_time(field: &'static str, time: Option<Duration>) -> Result<(), InvalidInput> {

@@ -37,9 +37,7 @@ impl Client {
             if let Some(departure) = &departure {
                 request.extensions_mut().insert(departure.clone());
             }
-            let exchange = self.exchange(request, &mut delivery, deadline);
-            let response = trace.cover(exchange).await;
-            trace.end(response.as_ref());
+            self.traced(trace, request, &mut delivery, deadline).await;
         }
         let outcomes = delivery.into_outcomes();
         self.0.layers.counters.count_outcomes(&outcomes);
@@ -47,7 +45,20 @@ impl Client {
     }
 
     /// Sends one request with all its attempts, and tells the delivery how it ended. Returns the answer, if one came.
-    pub(super) async fn exchange(
+    pub(super) async fn traced(
+        &self,
+        trace: Trace,
+        request: Request<Full<Bytes>>,
+        delivery: &mut Delivery,
+        deadline: Option<Deadline>,
+    ) -> Option<Response<Bytes>> {
+        let exchange = self.exchange(request, delivery, deadline);
+        let response = trace.cover(exchange).await;
+        trace.end(response.as_ref());
+        response
+    }
+
+    async fn exchange(
         &self,
         mut request: Request<Full<Bytes>>,
         delivery: &mut Delivery,
@@ -66,9 +77,20 @@ impl Client {
                 Some(response)
             }
             Err(error) => {
-                settle_error(error, &trail, delivery);
+                self.settle_error(error, &trail, delivery);
                 None
             }
+        }
+    }
+
+    fn settle_error(&self, error: BoxError, trail: &Trail, delivery: &mut Delivery) {
+        match error.downcast::<NotOfTheApi>() {
+            Ok(answer) => delivery.answer(&masked(answer.0, &self.0.endpoint)),
+            Err(error) if error.is::<Late>() => delivery.fail(Failure::late(trail.is_in_flight())),
+            Err(error) => match error.downcast::<Refused>() {
+                Ok(refused) => delivery.fail(Failure::wait_refused(*refused)),
+                Err(error) => delivery.fail(Failure::boxed(was_sent(&error), error)),
+            },
         }
     }
 }
@@ -87,17 +109,6 @@ async fn whole(response: Response<PermitBody<Full<Bytes>>>) -> Response<Bytes> {
     let (head, body) = response.into_parts();
     let Ok(body) = body.collect().await;
     Response::from_parts(head, body.to_bytes())
-}
-
-fn settle_error(error: BoxError, trail: &Trail, delivery: &mut Delivery) {
-    match error.downcast::<NotOfTheApi>() {
-        Ok(not_of_the_api) => delivery.answer(&not_of_the_api.0),
-        Err(error) if error.is::<Late>() => delivery.fail(Failure::late(trail.is_in_flight())),
-        Err(error) => match error.downcast::<Refused>() {
-            Ok(refused) => delivery.fail(Failure::wait_refused(*refused)),
-            Err(error) => delivery.fail(Failure::boxed(was_sent(&error), error)),
-        },
-    }
 }
 
 /// The deadline of the call passed. Whether an attempt was in flight then, the trail knows.

@@ -17,7 +17,7 @@ impl ClientBuilder {
 
     /// Sets after how long without traffic TCP asks whether the other side is still there; by default 60 s.
     ///
-    /// The system rounds it to seconds. `None` asks never: a machine between that forgets idle connections then costs an
+    /// The system rounds it down to seconds, of which it takes 1 to 32,767. `None` asks never: a machine between that forgets idle connections then costs an
     /// attempt whose fate is unknown.
     pub fn tcp_keepalive(mut self, idle: impl Into<Option<Duration>>) -> Self {
         self.transport.keepalive = idle.into();
@@ -26,7 +26,7 @@ impl ClientBuilder {
 
     /// Sends through an HTTP proxy; by default connections go straight to the API.
     ///
-    /// The loopback is reached without it: over plain HTTP the proxy would read the key.
+    /// Plain HTTP, which goes to the loopback only, is spoken without it: the proxy would read the key.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.transport.route = Route::Through(proxy);
         self

@@ -15,6 +15,7 @@ use tower_pace::rate::Snapshot;
 use super::disabled;
 use super::ids::FreshIds;
 use super::stack::{Layers, Stack};
+use super::trace::Trace;
 use super::trail::Departure;
 use super::{BuildError, ClientBuilder, Error, Stats};
 use crate::v1::{self, Account};
@@ -150,10 +151,11 @@ impl Client {
     ///
     /// The credentials were refused, the account is held in another region (see [`Error::region`]), or no answer came.
     pub async fn check(&self) -> Result<Account, Error> {
-        let mut delivery = Delivery::new(v1::region());
-        let request = v1::region().to_http(&self.0.endpoint);
+        let request = v1::region();
+        let (trace, http) = (Trace::start(&request), request.to_http(&self.0.endpoint));
+        let mut delivery = Delivery::new(request);
         let deadline = self.0.deadline.map(Deadline::within);
-        let response = self.exchange(request, &mut delivery, deadline).await;
+        let response = self.traced(trace, http, &mut delivery, deadline).await;
         let mut outcomes = delivery.into_outcomes();
         Error::check(outcomes.pop().expect("one request has one outcome"))?;
         let account = response.as_ref().and_then(Account::from_response);

@@ -7,6 +7,7 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::Matcher;
 
 use crate::InvalidInput;
+use crate::endpoint::is_host;
 
 /// As curl has it, but without `http_proxy`: nothing is sent over plain HTTP off the loopback.
 const PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
@@ -37,7 +38,8 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// The URL is none, or its scheme is not `http`. Proxies over TLS and SOCKS are not spoken.
+    /// The URL is none, its scheme is not `http`, or user or password hold an `@` that is not percent-encoded. Proxies over
+    /// TLS and SOCKS are not spoken.
     pub fn new(url: &str) -> Result<Self, InvalidInput> {
         Self::named("proxy", url)
     }
@@ -45,11 +47,12 @@ impl Proxy {
     fn named(field: &'static str, url: &str) -> Result<Self, InvalidInput> {
         let somewhere = Uri::from_static("https://example.com");
         let found = Matcher::builder().https(url).build().intercept(&somewhere);
-        let found = found.filter(|found| found.uri().scheme() == Some(&Scheme::HTTP));
+        let found = found.filter(|found| is_usable(found.uri()));
         let found = found.ok_or_else(|| {
             InvalidInput::malformed(
                 field,
-                "is no proxy that can be used; give a URL like http://proxy.example.com:3128",
+                "is no proxy that can be used; give a URL like http://proxy.example.com:3128, and percent-encode user \
+                 and password",
             )
         })?;
         Ok(Self {
@@ -85,6 +88,11 @@ impl Proxy {
             None => tunnel,
         }
     }
+}
+
+/// An `@` that is left is one that a password holds unencoded: what stands before it would be shown, and not be used.
+fn is_usable(proxy: &Uri) -> bool {
+    proxy.scheme() == Some(&Scheme::HTTP) && proxy.authority().is_some_and(is_host)
 }
 
 impl fmt::Debug for Proxy {
@@ -166,6 +174,23 @@ mod tests {
         );
         check(&[("all_proxy", "https://proxy:443")], Err("all_proxy"));
         check(&[("HTTPS_PROXY", "http://")], Err("HTTPS_PROXY"));
+        check(&[("HTTPS_PROXY", "http://:3128")], Err("HTTPS_PROXY"));
+        check(&[("HTTPS_PROXY", "http://proxy:")], Err("HTTPS_PROXY"));
+        check(&[("HTTPS_PROXY", "http://proxy:99999")], Err("HTTPS_PROXY"));
+    }
+
+    #[test]
+    fn a_password_that_is_not_encoded_is_refused_and_not_shown() {
+        for url in [
+            "http://user:pass@top-secret@proxy:3128",
+            "user@top-secret@proxy",
+        ] {
+            let shown = format!("{:?}", Proxy::new(url));
+            assert!(
+                shown.starts_with("Err") && !shown.contains("secret"),
+                "{shown}"
+            );
+        }
     }
 
     #[test]

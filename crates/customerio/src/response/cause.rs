@@ -157,7 +157,7 @@ impl Cause {
     }
 
     /// Returns how long after it the last response wants no further request, if it says so in seconds, or by a date
-    /// beside its own.
+    /// beside its own; at most thirty years.
     ///
     /// A 429 without it may be a daily quota: trying again soon will not help.
     #[must_use]

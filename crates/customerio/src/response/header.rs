@@ -6,6 +6,9 @@ use httpdate::parse_http_date;
 /// Where an answer names its request.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
 
+/// More than anyone waits; a longer time overflows where it is added to a moment.
+const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
 /// How much of a request id is kept; those of the gateways in use are shorter.
 const MAX_ID: usize = 100;
 
@@ -27,11 +30,16 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let asked = text(header::RETRY_AFTER)?;
     if let Ok(seconds) = asked.parse() {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds).min(LONGEST));
     }
     let until = parse_http_date(asked).ok()?;
     let answered = parse_http_date(text(header::DATE)?).ok()?;
-    Some(until.duration_since(answered).unwrap_or_default())
+    Some(
+        until
+            .duration_since(answered)
+            .unwrap_or_default()
+            .min(LONGEST),
+    )
 }
 
 #[cfg(test)]
@@ -82,6 +90,12 @@ mod tests {
     #[test]
     fn a_wait_is_in_seconds_or_to_a_date_by_the_servers_clock() {
         check_wait("7", None, Some(7));
+        check_wait("18446744073709551615", None, Some(LONGEST.as_secs()));
+        check_wait(
+            "Fri, 31 Dec 9999 23:59:59 GMT",
+            Some(AT),
+            Some(LONGEST.as_secs()),
+        );
         check_wait("soon", Some(AT), None);
         check_wait("-1", None, None);
         check_wait("Wed, 25 Nov 2026 00:01:00 GMT", Some(AT), Some(30));

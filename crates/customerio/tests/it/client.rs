@@ -445,8 +445,35 @@ fn settings_that_cannot_work_are_refused_by_name() {
     check(builder().timeout(Duration::ZERO), "timeout");
     check(builder().connect_timeout(Duration::ZERO), "connect timeout");
     check(builder().deadline(Duration::ZERO), "deadline");
+    for idle in [0, 999, 32_768_000] {
+        check(
+            builder().tcp_keepalive(Duration::from_millis(idle)),
+            "TCP keep-alive",
+        );
+    }
     check(builder().base_url("http://example.com"), "base URL");
     check(builder().base_url("example.com"), "base URL");
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_without_measure_are_taken() {
+    let longest = || builder().timeout(Duration::MAX).deadline(Duration::MAX);
+    let longest = || {
+        longest()
+            .max_wait(Duration::MAX)
+            .max_queued(usize::MAX)
+            .concurrency(usize::MAX)
+    };
+    let client = longest().build_with(Script::new([])).unwrap();
+    identify(&client).await.unwrap();
+    identify(&client.with_deadline(Duration::MAX))
+        .await
+        .unwrap();
+    let connecting = longest()
+        .connect_timeout(Duration::MAX)
+        .base_url("http://127.0.0.1:1");
+    let error = identify(&connecting.build().unwrap()).await.unwrap_err();
+    assert!(!error.may_have_been_applied(), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]

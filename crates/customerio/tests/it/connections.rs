@@ -2,9 +2,10 @@
 
 use std::error::Error as _;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use customerio::client::{ClientBuilder, Error, Proxy, RetryPolicy, RootCertificates};
 use rustls::crypto::aws_lc_rs;
@@ -151,6 +152,43 @@ async fn a_proxy_that_refuses_is_named_and_nothing_was_sent() {
     for hidden in [KEY, "pass-word", "dXNlcjpwYXNz"] {
         assert!(!printed.contains(hidden), "{hidden} is in {printed}");
     }
+}
+
+#[tokio::test]
+async fn a_proxy_that_makes_no_tunnel_was_sent_nothing() {
+    async fn check(answer: &'static [u8]) {
+        let (proxy, heard) = listen(move |mut stream| {
+            head(&mut stream).unwrap();
+            stream
+                .write_all(answer)
+                .and_then(|()| stream.shutdown(Shutdown::Write))?;
+            stream.read_to_end(&mut Vec::new())
+        });
+        let proxy = Proxy::new(&format!("http://{proxy}")).unwrap();
+        let error = send(once().proxy(proxy)).await.unwrap_err();
+        drop(heard.join().unwrap());
+        let printed = printed(&error);
+        assert!(!error.may_have_been_applied(), "{printed}");
+        assert!(printed.len() < 1_000, "{printed}");
+    }
+    check(b"").await;
+    check(b"\0\xff garbage").await;
+    check(b"HTTP/1.1 200").await;
+    check(b"HTTP/1.1 302 Found\r\nlocation: https://example.com\r\n\r\n").await;
+    check(&[b'x'; 20_000]).await;
+    check(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n{}").await;
+    check(b"HTTP/1.1 200 OK\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_says_nothing_was_sent_nothing() {
+    let (proxy, heard) = listen(|mut stream| stream.read_to_end(&mut Vec::new()));
+    let proxy = Proxy::new(&format!("http://{proxy}")).unwrap();
+    let hurried = once().connect_timeout(Duration::from_millis(50));
+    let error = send(hurried.proxy(proxy)).await.unwrap_err();
+    assert!(!error.may_have_been_applied(), "{error:?}");
+    assert!(printed(&error).contains("connecting took too long"));
+    heard.join().unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! What a server says never repeats the credentials.
 
-use customerio::Outcome;
+use customerio::{Credentials, Outcome};
 
-use crate::script::{Reply, scripted};
+use crate::script::{Reply, Script, builder, scripted};
 use crate::support::{identify, shown};
 
 async fn check(status: u16, body: &'static str, expected: &str) {
@@ -36,6 +36,28 @@ async fn credentials_are_hidden_in_a_rejection() {
         "rejected(no [redacted])",
     )
     .await;
+}
+
+/// A page that escapes `=` for HTML shows the rest of the pair as it is.
+#[tokio::test(start_paused = true)]
+async fn the_pair_is_hidden_without_its_padding() {
+    let page = "<pre>Basic c2l0ZTpwYXNzLXdvcmQ&#x3D;</pre>";
+    let credentials = Credentials::new("site", "pass-word").unwrap();
+    let script = Script::new([
+        Reply::Answer(404, page),
+        Reply::Answer(404, "c2l0ZTpwYXNzLXdvcmQ="),
+    ]);
+    let client = builder()
+        .credentials(credentials)
+        .build_with(script)
+        .unwrap();
+    let outcomes = client.send(identify("a")).await;
+    assert_eq!(
+        shown(&outcomes),
+        "rejected(<pre>Basic [redacted]&#x3D;</pre>)"
+    );
+    let outcomes = client.send(identify("a")).await;
+    assert_eq!(shown(&outcomes), "rejected([redacted]=)");
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,5 +100,11 @@ async fn an_id_that_repeats_the_credentials_is_left_out() {
     }
     check("req-1", Some("req-1")).await;
     check("top-secret", None).await;
+    let (client, _) = scripted((0..9).map(|_| Reply::Named(200, "top-secret")));
+    let error = client.submit(identify("a")).await.unwrap_err();
+    assert!(
+        error.may_have_been_applied() && error.request_id().is_none(),
+        "{error:?}"
+    );
     check("basic-c2l0ZTp0b3Atc2VjcmV0", None).await;
 }

@@ -114,6 +114,7 @@ async fn logged(replies: impl IntoIterator<Item = Reply>) -> Log {
         client.track(&person, &event).await,
         client.submit(v1::delete(&person).unwrap()).await,
         client.submit(v1::unsubscribe(DATA).unwrap()).await,
+        client.check().await.map(drop),
     ] {
         let error = sent.map_or_else(|error| format!("{error:?} {error}"), |()| String::new());
         write(&error, |_| ());
@@ -143,6 +144,7 @@ async fn spans_and_events_hold_what_they_promise() {
     for route in [
         "DELETE\" route=\"/api/v1/customers/{id}\"",
         "route=\"/unsubscribe/{delivery_id}\"",
+        "route=\"/api/v1/accounts/region\"",
     ] {
         assert!(text.contains(route), "{route} is not in {text}");
     }

@@ -9,7 +9,7 @@ pub enum Budget {
     /// Operations to the Track API, of which a request carries one or, as a batch, several. It holds beside
     /// [`Budget::Ingress`], on the same turn.
     Records,
-    /// Requests that trigger a broadcast. Each takes one of [`Budget::App`] as well.
+    /// Requests that trigger a broadcast. Each takes one of [`Budget::App`] as well: put the layers of both over them.
     Trigger,
 }
 

@@ -64,7 +64,20 @@ impl Quotas {
 pub(super) const DOCUMENTED_INGRESS: Quota = Quota::per_second(1_000);
 
 fn part(whole: Quota, processes: NonZeroU32) -> Quota {
-    let (limit, processes) = (whole.limit(), processes.get());
+    let first = part_of_first(whole, processes.get());
+    let alone = quota(whole.limit(), whole.window()).assuming(&whole);
+    if whole.spacing() <= alone.spacing() {
+        return first.assuming(&whole);
+    }
+    // Another limit of a combined quota is slower than its first, and so is a quota for all of it.
+    let window = whole.spacing().saturating_mul(processes.get());
+    let window = window.saturating_mul(first.limit()).min(LONGEST);
+    let all = first.and(quota(first.limit(), window));
+    all.expect("two limits are not too many").assuming(&whole)
+}
+
+fn part_of_first(whole: Quota, processes: u32) -> Quota {
+    let limit = whole.limit();
     if limit >= processes {
         return quota(limit / processes, whole.window());
     }
@@ -109,6 +122,16 @@ mod tests {
         let conservative = Quotas::conservative();
         check(conservative, Budget::Ingress, 100, 1);
         check(conservative, Budget::App, 10, 1);
+    }
+
+    #[test]
+    fn a_share_is_one_of_every_limit_and_keeps_what_is_known_of_the_network() {
+        let hourly = Quota::new(1_000, Duration::from_secs(3_600)).unwrap();
+        let app = Quota::per_second(10).and(hourly).unwrap();
+        let whole = Quotas::documented().with(Budget::App, app.max_transit(LONGEST));
+        let share = whole.share(NonZeroU32::new(2).unwrap()).of(Budget::App);
+        assert!(share.spacing() >= app.spacing() * 2, "{share:?}");
+        assert_eq!(share, share.max_transit(LONGEST));
     }
 
     #[test]

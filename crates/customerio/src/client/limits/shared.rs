@@ -103,7 +103,7 @@ impl Limits {
     /// Returns one of `processes` equal parts of each limit, for as many processes that send as one workspace.
     ///
     /// Where a limit has fewer requests than there are processes, the window becomes longer instead. What was used is
-    /// forgotten, and what a quota assumes of the network is back at its default.
+    /// forgotten, and so are a quota's burst and its model of the server; what it assumes of the network is kept.
     #[must_use]
     pub fn share(self, processes: NonZeroU32) -> Self {
         Self::of(self.quotas().share(processes))
