@@ -19,6 +19,13 @@ pub struct Endpoint {
     authority: Authority,
     /// What stands before `/api/..`: empty, or a path without a slash at its end.
     prefix: String,
+    #[cfg_attr(
+        not(feature = "client"),
+        expect(
+            dead_code,
+            reason = "only the client tells workspaces apart and hides secrets"
+        )
+    )]
     credentials: Credentials,
     /// What every request carries of the credentials. Like a request, it is not wiped from memory.
     authorization: HeaderValue,
