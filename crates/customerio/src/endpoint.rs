@@ -94,6 +94,12 @@ impl Endpoint {
         Uri::from_parts(parts).expect("it has all that an absolute URI needs")
     }
 
+    /// Returns whether requests stay on this machine: the host is in `127.0.0.0/8`, `::1` or `localhost`.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(self.authority.host())
+    }
+
     #[cfg(feature = "client")]
     pub(crate) fn is_https(&self) -> bool {
         self.scheme == Scheme::HTTPS
