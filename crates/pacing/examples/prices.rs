@@ -18,7 +18,7 @@ use pacing::{Model, Quota, UnsafeQuota};
 use servers::Kind;
 use trials::{
     PATHS, Price, blocked_runs_refused, price, rate_of_slow_answers, refused_after_restarts,
-    share_with_a_competitor,
+    share_between_blocks, share_with_a_competitor,
 };
 
 const COUNTERS: [Kind; 2] = [Kind::SlidingCounter, Kind::StrictCounter];
@@ -30,6 +30,7 @@ fn main() -> Result<(), UnsafeQuota> {
     print_slow_answers()?;
     print_competitors();
     print_blocks();
+    print_between_blocks()?;
     print_restarts();
     Ok(())
 }
@@ -119,6 +120,20 @@ fn print_blocks() {
         println!("- {kind:?}: {}", blocked_runs_refused(kind, 200));
     }
     println!();
+}
+
+fn print_between_blocks() -> Result<(), UnsafeQuota> {
+    println!("`SlidingLog` on such a path for an hour: used of L W/(W + mean round trip)\n");
+    println!("| limit | window | as it is | with a burst of the whole limit |");
+    println!("|---|---|---|---|");
+    for (limit, window) in [(100, 1), (1_000, 1), (100, 5), (1_000, 5)] {
+        let spaced = Quota::new(limit, Duration::from_secs(window))?.model(Model::SlidingLog)?;
+        let [spaced, burst] =
+            [spaced, spaced.burst(limit)?].map(|q| share_between_blocks(q) * 100.0);
+        println!("| {limit} | {window} s | {spaced:.1} % | {burst:.1} % |");
+    }
+    println!();
+    Ok(())
 }
 
 fn print_restarts() {

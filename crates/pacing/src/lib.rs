@@ -28,7 +28,8 @@
 //!
 //! The first departure comes one interval after the start, and never at once; for the first W + J all models go at the
 //! pace of `Unknown` and without a burst. So a restarted process, which has forgotten its window, is refused nothing
-//! either, unless the limit is 1: nobody waits longer than 100 ms for the first departure.
+//! either, unless the limit is 1, since nobody waits longer than 100 ms for the first departure, or unless more than half
+//! of the limit had just left as a burst.
 //!
 //! What a saturated client uses of 100 requests a second, at first and once jitter is learned:
 //!
@@ -39,6 +40,10 @@
 //! | 100 ms | 90.9 % | 89.7 -> 90.7 % | 90.7 -> 90.7 % | 99.9 -> 99.9 % |
 //! | 200 ms | 83.3 % | 83.2 -> 83.2 % | 83.2 -> 83.3 % | 99.9 -> 99.9 % |
 //! | 20 ms, 80 ms at p99 | 97.7 % | 89.7 -> 89.9 % | 97.2 -> 97.2 % | 99.9 -> 99.9 % |
+//!
+//! A path that blocks as a whole, for 0.2 to 5 s at a time, lets go of everything at once, and what then comes free at once
+//! leaves spaced: before a log that costs 3 % of L W/(W + mean round trip) at a window of 1 s, and 10 % at one of 5 s. With a
+//! [`burst`](Quota::burst) of the whole limit, which a log does not mind, it costs 0.2 %.
 //!
 //! `Unknown` uses less of small limits (10 a second: 81 -> 89 %, 1 a second: 45 -> 50 %) and of short windows (100 in
 //! 100 ms: 49 -> 92 %): name the model there, or a lower [`jitter_ceiling`](Quota::jitter_ceiling). Where answers take

@@ -298,6 +298,13 @@ mod tests {
     }
 
     #[test]
+    fn no_two_lanes_are_the_same() {
+        let mut line = Line::<()>::default();
+        let lanes = [line.open_lane(), line.open_lane(), line.open_lane()];
+        assert!(lanes[0] < lanes[1] && lanes[1] < lanes[2]);
+    }
+
+    #[test]
     fn the_oldest_is_next_across_lanes() {
         let (mut line, [first, second, third]) = line([1, 2, 1]);
         assert!(line.is_next(first, at(0)));
@@ -504,7 +511,8 @@ mod tests {
                 for (n, &ticket) in tickets.iter().enumerate() {
                     prop_assert_eq!(line.is_next(ticket, now), model.is_next(n));
                 }
-                prop_assert_eq!(line.len(), model.waiters.iter().filter(|waiter| waiter.1.is_some()).count());
+                let standing = model.waiters.iter().filter(|waiter| waiter.1.is_some()).count();
+                prop_assert_eq!((line.len(), line.is_empty()), (standing, standing == 0));
             }
         }
     }

@@ -1,3 +1,5 @@
+use std::cmp::Reverse;
+
 use crate::heaviest::Heaviest;
 use crate::policy::{Pace, Policy, Slip};
 use crate::recovery::Share;
@@ -105,14 +107,15 @@ impl Meter {
         self.policy.unit.of(cost).get()
     }
 
-    /// Takes over what has left under other limits, of which one that counts the same knows it best, and of these the one
-    /// with the longest window remembers most.
+    /// Takes over what has left under other limits, of which one that counts the same knows it best, of these one whose
+    /// window is as long as this one's or longer remembers all, and of these the shortest does so most exactly.
     ///
     /// So much is `in_flight` as this limit counts.
     pub(crate) fn remember(&mut self, known: &[Self], in_flight: u32, conditions: Conditions) {
         let best = known.iter().max_by_key(|meter| {
             let counts_the_same = meter.policy.unit == self.policy.unit;
-            (counts_the_same, meter.policy.counted_window())
+            let (known, own) = (meter.policy.counted_window(), self.policy.counted_window());
+            (counts_the_same, known.min(own), Reverse(known))
         });
         if let Some(known) = best {
             self.window

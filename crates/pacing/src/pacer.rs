@@ -166,7 +166,9 @@ impl Pacer {
 
     /// Holds another quota from now on. What has left is remembered, and counted by the new windows.
     ///
-    /// A rate that refusals have lowered stays lowered by as much. For a window the pace is that of a new process.
+    /// A rate that refusals have lowered stays lowered by as much. For a window the pace is that of a new process. A limit
+    /// in [`Cost`] after limits in requests alone knows what is in flight, but of what has ended only how many there were:
+    /// there let a window pass before the change.
     pub fn set_quota(&mut self, quota: Quota, now: Moment) {
         if quota.widest_slip().jitter != self.quota.widest_slip().jitter {
             self.jitter = Jitter::new(quota.widest_slip().jitter.duration());
@@ -477,6 +479,17 @@ mod tests {
         assert_eq!((pacer.due(now), pacer.in_flight()), (Due::Now, 0));
     }
 
+    #[test]
+    fn a_burst_of_the_whole_limit_does_not_hold_the_second_request_back() {
+        let hourly = Quota::per_hour(1_000).model(Model::SlidingLog).unwrap();
+        let mut pacer = running(hourly.burst(1_000).unwrap());
+        let _first = pacer.depart(at(100));
+        let Due::At(second) = pacer.due(at(100)) else {
+            panic!("a start has no burst")
+        };
+        assert!(second < at(8_000), "{second:?}");
+    }
+
     fn learned(quota: Quota) -> Pacer {
         let mut pacer = running(quota);
         for reply in 0..5_000 {
@@ -606,6 +619,19 @@ mod tests {
         // Given up at 10.2 s: it arrives within a second, and is in the new window until 10 s later.
         assert_eq!(pacer.counted(at(21_200)), 1);
         assert_eq!(pacer.counted(at(21_210)), 0);
+    }
+
+    /// What has left within a minute does not count for a second, though the limit of the minute remembers it.
+    #[test]
+    fn each_limit_of_another_quota_counts_its_own_window() {
+        let minute = Quota::new(1_000, Duration::from_secs(60)).unwrap();
+        let both = log().and(minute.model(Model::SlidingLog).unwrap()).unwrap();
+        let mut pacer = running(both);
+        assert_eq!(leave(&mut pacer, 1, at(15_000)), 84);
+        pacer.set_quota(both.max_transit(Duration::from_secs(2)), at(17_000));
+        assert_eq!(pacer.counted(at(17_000)), 0);
+        assert_eq!(pacer.due(at(17_000)), Due::Now);
+        assert_eq!(pacer.meters[1].window.counted(at(17_000)), 84);
     }
 
     #[test]

@@ -145,7 +145,11 @@ impl Policy {
         let own = self.pace(slip, heaviest).steady();
         let even = match self.limit {
             1 => own,
-            _ => self.even_pace(slip, heaviest),
+            limit => {
+                // A burst of more, which only a log and the like allow, would leave nothing for a start.
+                let burst = self.burst.map(|burst| burst.min((limit / 2).max(1)));
+                Self { burst, ..*self }.even_pace(slip, heaviest)
+            }
         };
         Pace {
             interval: own.interval.max(even.interval),
@@ -169,7 +173,10 @@ impl Policy {
         let span = (self.counted_window() + slip.jitter + slip.lateness).nanos();
         let burst = self.burst.unwrap_or(1);
         let memory = span.saturating_mul(2);
-        let interval = match self.limit.saturating_sub(burst - 1 + heaviest) {
+        let interval = match self
+            .limit
+            .saturating_sub((burst - 1).saturating_add(heaviest))
+        {
             0 => memory,
             spread => span.div_ceil(u64::from(spread)),
         };
@@ -231,6 +238,29 @@ mod tests {
         jitter: Span::of(Duration::from_millis(100)),
         lateness: Span::of(Duration::from_millis(2)),
     };
+    #[test]
+    fn the_largest_numbers_leave_a_pace() {
+        let most = u32::MAX;
+        let models = [
+            Model::Unknown,
+            Model::SlidingLog,
+            Model::TokenBucket {
+                size: most,
+                refill: most,
+            },
+        ];
+        for (model, burst) in models.map(|model| (model, most / 2)) {
+            let policy = Policy {
+                model,
+                burst: Some(burst),
+                ..Policy::new(most, Duration::from_secs(366 * 24 * 60 * 60))
+            };
+            let pace = policy.starting_pace(SLIP, most);
+            assert!(pace.interval > Span::ZERO && pace.charge(most) <= pace.memory);
+            assert!(pace.lump() >= most - 1 && pace.slack() >= pace.lateness);
+        }
+    }
+
     const UNKNOWN: Policy = Policy::new(100, Duration::from_secs(1));
 
     fn bucket(size: u32, refill: u32) -> Policy {
@@ -318,6 +348,20 @@ mod tests {
         }
         let slow = bucket(1, 1).starting_pace(SLIP, 1);
         assert_eq!(slow.interval, bucket(1, 1).pace(SLIP, 1).interval);
+    }
+
+    #[test]
+    fn a_start_has_half_of_the_limit_however_large_the_burst_is() {
+        fn check(burst: u32, interval: u64) {
+            let burst = Some(burst);
+            let pace = Policy { burst, ..log() }.starting_pace(SLIP, 1);
+            assert_eq!(pace.interval, Span::from_nanos(interval), "{burst:?}");
+        }
+        let span = 1_000_500_000 + 1_000_000 + 102_000_000;
+        check(1, 11_146_465);
+        check(50, span / 50);
+        check(51, span / 50);
+        check(100, span / 50);
     }
 
     #[test]

@@ -67,6 +67,28 @@ impl Quota {
         Self::of(limit, Duration::from_secs(1))
     }
 
+    /// Allows `limit` requests in any minute.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `limit` is zero. In a `const` that is a compile error. [`Quota::new`] returns an error instead.
+    #[must_use]
+    pub const fn per_minute(limit: u32) -> Self {
+        assert!(limit > 0, "a limit of 0 requests lets nothing through");
+        Self::of(limit, Duration::from_secs(60))
+    }
+
+    /// Allows `limit` requests in any hour.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `limit` is zero. In a `const` that is a compile error. [`Quota::new`] returns an error instead.
+    #[must_use]
+    pub const fn per_hour(limit: u32) -> Self {
+        assert!(limit > 0, "a limit of 0 requests lets nothing through");
+        Self::of(limit, Duration::from_secs(60 * 60))
+    }
+
     /// Allows `limit` requests in any `window`.
     ///
     /// # Errors
@@ -115,8 +137,9 @@ impl Quota {
     ///
     /// An unknown server pays for it for ever: burst + rate x (window + jitter) stays within the limit, so every request
     /// of burst takes one from the rate. A sliding log and a fixed window do not care, and a token bucket allows its size
-    /// without being asked, less what jitter takes. Just after the start and while refusals have lowered the rate there is
-    /// no burst.
+    /// without being asked, less what jitter takes. While refusals have lowered the rate there is no burst, nor in the first
+    /// window after the start, which spaces what leaves by window / (limit - burst), or by two of the limit's shares if
+    /// that is less.
     ///
     /// # Errors
     ///
@@ -299,6 +322,14 @@ mod tests {
     fn the_counted_window_allows_for_clocks_and_the_last_tick() {
         let quota = Quota::new(1_000, Duration::from_secs(60)).unwrap();
         assert_eq!(quota.counted_window(), Duration::from_millis(60_031));
+    }
+
+    #[test]
+    fn a_minute_and_an_hour_have_names() {
+        let of = |seconds| Quota::new(10, Duration::from_secs(seconds)).unwrap();
+        assert_eq!(Quota::per_second(10), of(1));
+        assert_eq!(Quota::per_minute(10), of(60));
+        assert_eq!(Quota::per_hour(10), of(3_600));
     }
 
     #[test]

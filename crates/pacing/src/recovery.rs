@@ -97,12 +97,6 @@ impl Share {
     pub(crate) fn stretched(self, interval: Span) -> Span {
         Span::of(self.stretch(interval.duration()))
     }
-
-    /// Returns the share in millionths.
-    #[must_use]
-    pub fn millionths(self) -> u64 {
-        self.0
-    }
 }
 
 #[cfg(test)]
@@ -150,6 +144,15 @@ mod tests {
         recovery.lower(at(0), at(1));
         recovery.lower(at(2), at(3));
         assert_eq!(recovery.share_at(at(3)).0, 560_000);
+    }
+
+    #[test]
+    fn another_window_changes_the_length_of_a_step() {
+        let mut recovery = Recovery::full(WINDOW);
+        recovery.lower(at(0), at(0));
+        recovery.set_window(Duration::from_secs(10));
+        let shares = [9, 10].map(|second| recovery.share_at(at(second)).0);
+        assert_eq!(shares, [800_000, 805_000]);
     }
 
     #[test]

@@ -60,10 +60,10 @@ impl Slots {
         }
     }
 
-    /// Holds what `known` holds, and each for so much `longer`.
-    pub(crate) fn copy(&mut self, known: &Self, longer: Span) {
+    /// Holds what `known` holds, each as if it had been held for `to` in place of `from`.
+    pub(crate) fn copy(&mut self, known: &Self, from: Span, to: Span) {
         for &(free, slots) in &known.entries {
-            self.hold_until(free + longer, slots);
+            self.hold_until(free + to - from, slots);
         }
     }
 

@@ -48,9 +48,14 @@ impl Quota {
         self
     }
 
-    /// Counts what the first limit of `other` counts.
-    pub(crate) fn counting_as(self, other: &Self) -> Self {
-        self.counting(other.first.unit)
+    /// Puts this one limit in the place of those limits of `other` that count what its first one does. A limit that
+    /// counts something else stays: no pace of this one keeps it.
+    pub(crate) fn in_place_of(self, other: &Self) -> Self {
+        let unit = other.first.unit;
+        let mut kept = other.policies().filter(|policy| policy.unit != unit);
+        let mut quota = self.counting(unit).assuming(other);
+        quota.others = [kept.next(), kept.next(), kept.next()];
+        quota
     }
 
     /// Returns what a request of such a cost takes of the limit that was named first.

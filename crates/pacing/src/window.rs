@@ -139,21 +139,18 @@ impl Window {
         self.take_departed(sent);
     }
 
-    /// Takes over what another window knows, and holds it for longer if this window is the longer one. What the other
-    /// one counted by its departure and this one by its answer is held by both for a while. The other one may count
-    /// otherwise, so what is in flight is said apart.
+    /// Takes over what another window knows, and holds it for the time of this one. What the other one counted by its
+    /// departure and this one by its answer is held by both for a while. The other one may count otherwise, so what is in
+    /// flight is said apart.
     pub(crate) fn remember(&mut self, known: &Self, in_flight: u32, now: Moment) {
-        let wider = self.span - known.span;
-        let longer = wider + (self.transit - known.transit);
+        let (from, to) = (known.span + known.transit, self.span + self.transit);
         self.in_flight = in_flight;
-        self.abandoned.copy(&known.answered, wider);
-        self.abandoned.copy(&known.abandoned, longer);
+        self.abandoned.copy(&known.answered, known.span, self.span);
+        self.abandoned.copy(&known.abandoned, from, to);
         match (&mut self.departed, &known.departed) {
-            (Some(departed), Some(known)) => departed.copy(known, longer),
-            (Some(departed), None) => {
-                departed.hold_until(now + self.transit + self.span, in_flight);
-            }
-            (None, Some(known)) => self.abandoned.copy(known, longer),
+            (Some(departed), Some(known)) => departed.copy(known, from, to),
+            (Some(departed), None) => departed.hold_until(now + to, in_flight),
+            (None, Some(known)) => self.abandoned.copy(known, from, to),
             (None, None) => {}
         }
     }
@@ -335,7 +332,7 @@ mod tests {
         let ten = Quota::new(10, Duration::from_secs(10)).unwrap();
         check(&second, &second, 1_002);
         check(&second, &ten, 10_006);
-        check(&ten, &second, 10_006);
+        check(&ten, &second, 1_002);
         check(&second, &second.max_transit(Duration::from_secs(3)), 1_002);
         check(&second, &second.counted_on_arrival(), 1_002);
         check(&second.counted_on_arrival(), &second, 2_005);
@@ -344,6 +341,18 @@ mod tests {
             &second.counted_on_arrival(),
             1_002,
         );
+    }
+
+    #[test]
+    fn what_was_given_up_is_held_for_the_longer_window_and_the_longer_transit() {
+        let mut known = window(10);
+        known.depart(1, at(0));
+        known.abandon(sent(0), at(0));
+        let ten = Quota::new(10, Duration::from_secs(10)).unwrap();
+        let mut next = of(&ten.max_transit(Duration::from_secs(3)));
+        next.remember(&known, 0, at(0));
+        assert_eq!(next.counted(at(13_005)), 1);
+        assert_eq!(next.counted(at(13_007)), 0);
     }
 
     #[test]

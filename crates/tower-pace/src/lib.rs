@@ -100,6 +100,7 @@ mod random;
 pub mod rate;
 pub mod retry;
 mod retry_after;
+mod sync;
 mod was_refused;
 mod was_sent;
 

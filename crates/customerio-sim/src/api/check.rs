@@ -3,7 +3,6 @@ use std::io;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::operation::Tracked;
 use super::refusal::Refusal;
 
 pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
@@ -62,32 +61,6 @@ fn attribute(name: &str, value: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Checks and takes an event whose payload is at `payload`: `data` in v1, `attributes` in v2.
-pub(super) fn event(mut from: Map<String, Value>, payload: &str) -> Result<Tracked, Refusal> {
-    let name = optional_string(&from, "name")?
-        .unwrap_or_default()
-        .trim()
-        .to_owned();
-    if name.is_empty() {
-        return Err(Refusal::required("name", "event name must not be blank"));
-    }
-    if name.len() > MAX_EVENT_NAME_BYTES {
-        let message = format!("event name cannot be longer than {MAX_EVENT_NAME_BYTES} bytes");
-        return Err(Refusal::invalid("name", message));
-    }
-    let attributes = optional_object(&mut from, payload, "event data")?;
-    if size(&attributes) > MAX_EVENT_BYTES {
-        let message = format!("event data cannot be longer than {MAX_EVENT_BYTES} bytes");
-        return Err(Refusal::invalid(payload, message));
-    }
-    Ok(Tracked {
-        id: optional_string(&from, "id")?.filter(|id| !id.is_empty()),
-        name,
-        timestamp: optional_integer(&from, "timestamp")?,
-        attributes,
-    })
-}
-
 /// Takes a string that must be one of `known`.
 pub(super) fn one_of(
     from: &Map<String, Value>,
@@ -128,7 +101,7 @@ fn value_size(value: &Value) -> usize {
     value.as_str().map_or_else(|| size(value), str::len)
 }
 
-fn size(value: &impl Serialize) -> usize {
+pub(super) fn size(value: &impl Serialize) -> usize {
     let mut count = Count(0);
     serde_json::to_writer(&mut count, value)
         .expect("a JSON value serializes, and counting cannot fail");
@@ -153,5 +126,3 @@ const STRUCTURED: [&str; 2] = ["cio_relationships", "cio_subscription_preference
 const MAX_ATTRIBUTES: usize = 300;
 const MAX_NAME_BYTES: usize = 150;
 const MAX_VALUE_BYTES: usize = 1_000;
-const MAX_EVENT_NAME_BYTES: usize = 100;
-const MAX_EVENT_BYTES: usize = 100_000;

@@ -1,5 +1,6 @@
 use serde_json::{Map, Value};
 
+use super::event::Tracked;
 use super::identifier::Identifier;
 use super::link::{Link, Party};
 use super::object::ObjectName;
@@ -91,13 +92,4 @@ pub(crate) enum Subscription {
 pub(crate) enum Membership {
     Added,
     Removed,
-}
-
-/// The event of an operation.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Tracked {
-    pub(crate) id: Option<String>,
-    pub(crate) name: String,
-    pub(crate) timestamp: Option<i64>,
-    pub(crate) attributes: Map<String, Value>,
 }

@@ -7,7 +7,7 @@ use super::link::{self, Link};
 use super::object::ObjectName;
 use super::operation::Operation;
 use super::refusal::Refusal;
-use super::{check, device};
+use super::{check, device, event};
 
 pub(crate) fn identify(person: &str, body: &[u8]) -> Result<Operation, Refusal> {
     let person = Identifier::in_path(person)?;
@@ -115,7 +115,7 @@ fn any_event(person: Option<Identifier>, body: &[u8]) -> Result<Operation, Refus
             "type must be one of event, page, screen",
         ));
     }
-    let event = check::event(body, "data")?;
+    let event = event::tracked(body, "data")?;
     Ok(Operation::Event { person, event })
 }
 

@@ -8,7 +8,7 @@ use super::identifier::Identifier;
 use super::object::ObjectName;
 use super::operation::{ObjectChange, Operation};
 use super::refusal::Refusal;
-use super::{check, delivery, device, link};
+use super::{check, delivery, device, event, link};
 
 /// The most bytes of one operation. The API says 32 KB; this is the stricter reading.
 pub(crate) const MAX_OPERATION_BYTES: usize = 32_000;
@@ -79,7 +79,7 @@ fn person(action: &str, entity: Map<String, Value>) -> Result<Operation, Refusal
         "identify" => identify(person, entity),
         "delete" => Ok(Operation::Delete(person)),
         "event" | "page" | "screen" => {
-            let event = check::event(entity, "attributes")?;
+            let event = event::tracked(entity, "attributes")?;
             Ok(Operation::Event {
                 person: Some(person),
                 event,

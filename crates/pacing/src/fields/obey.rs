@@ -32,12 +32,7 @@ impl Allotment {
     fn quota(&self, configured: &Quota) -> Option<Quota> {
         let longest = configured.window().max(LONGEST_SPREAD);
         let limit = u32::try_from(self.limit).unwrap_or(u32::MAX);
-        let quota = Quota::new(limit, self.window).ok()?;
-        let quota = quota
-            .jitter_ceiling(configured.widest_slip().jitter.duration())
-            .max_transit(configured.max_transit)
-            .max_retry_after(configured.max_retry_after)
-            .counting_as(configured);
+        let quota = Quota::new(limit, self.window).ok()?.in_place_of(configured);
         let slowest = configured.spacing().saturating_mul(SLOWEST);
         (self.window <= longest && quota.spacing() <= slowest).then_some(quota)
     }
@@ -136,6 +131,22 @@ mod tests {
         };
         let quota = stated.slower_than(&Quota::per_second(100))?;
         Some((quota.limit(), quota.window()))
+    }
+
+    #[test]
+    fn a_stated_limit_of_requests_leaves_that_of_what_they_carry_in_force() {
+        let records = Quota::per_second(10_000);
+        let configured = Quota::per_second(100).by_request().and(records).unwrap();
+        let stated = LimitFields {
+            allotments: vec![Allotment {
+                limit: 50,
+                window: Duration::from_secs(1),
+            }],
+            ..LimitFields::default()
+        };
+        let quota = stated.slower_than(&configured).unwrap();
+        assert_eq!((quota.limit(), quota.units(Cost::of(500))), (50, Cost::ONE));
+        assert!(quota.fits(Cost::of(10_000)).is_ok() && quota.fits(Cost::of(10_001)).is_err());
     }
 
     #[test]

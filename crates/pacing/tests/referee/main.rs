@@ -19,7 +19,7 @@ use scenes::Case;
 use servers::Kind;
 use trials::{
     PATHS, blocked_runs_refused, price, rate_of_slow_answers, refused_after_restarts,
-    share_with_a_competitor,
+    share_between_blocks, share_with_a_competitor,
 };
 use world::{Outcome, Scene};
 
@@ -114,8 +114,7 @@ fn random_quiet_networks_use_97_percent_once_jitter_is_learned() {
     }
 }
 
-/// Delays that a request meets by itself. A path that is blocked as a whole costs more: what it lets go of at once comes
-/// free at once, and leaves spaced.
+/// Delays that a request meets by itself.
 #[test]
 fn a_known_log_costs_no_more_than_3_percent_under_any_delays() {
     let weathers = (0..80).map(|seed| (seed, Case::random(seed).scene.weather));
@@ -127,6 +126,23 @@ fn a_known_log_costs_no_more_than_3_percent_under_any_delays() {
         assert!(price.at_first >= least, "{quota:?} {weather:?}: {price:?}");
         assert!(price.learned >= least, "{quota:?} {weather:?}: {price:?}");
     }
+}
+
+/// What a blocked path lets go of at once comes free at once, and leaves spaced unless it may leave at once, too.
+#[test]
+fn a_known_log_may_use_all_that_a_path_leaves_which_blocks_as_a_whole() {
+    fn check(window: u64, burst: u32, least: f64) {
+        let quota = Quota::new(100, Duration::from_secs(window)).and_then(|quota| {
+            let log = quota.model(Model::SlidingLog)?;
+            log.burst(burst)
+        });
+        let share = share_between_blocks(quota.expect("it holds"));
+        assert!(share >= least, "{window} s, {burst}: {share}");
+    }
+    check(1, 1, 0.97);
+    check(1, 100, 0.99);
+    check(5, 1, 0.9);
+    check(5, 100, 0.99);
 }
 
 #[test]

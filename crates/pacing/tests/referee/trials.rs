@@ -91,6 +91,28 @@ pub(crate) fn share_with_a_competitor(limit: u32, competitor: f64, minutes: u32)
     }
 }
 
+/// The share of L W/(W + mean round trip) that an hour before a sliding log uses, on a path that is blocked for 0.2 to 5 s
+/// at a time, 10 to 20 s after the last, and then lets go of everything at once.
+pub(crate) fn share_between_blocks(quota: Quota) -> f64 {
+    let blocks = Blocks {
+        every: Duration::from_secs(20),
+        least: millis(200),
+        most: Duration::from_secs(5),
+    };
+    let scene = Scene {
+        weather: Weather {
+            blocks: Some(blocks),
+            ..Weather::CALM
+        },
+        ..Scene::new(quota, Kind::SlidingLog)
+    };
+    let outcome = scene.play(Duration::from_secs(60), Duration::from_secs(3_600));
+    assert_eq!(outcome.refused, 0, "{quota:?}");
+    let (window, round_trip) = (quota.window(), outcome.round_trip);
+    let most = f64::from(quota.limit()) / (window + round_trip).as_secs_f64();
+    outcome.rate / most
+}
+
 /// Counts the runs in which a sliding counter refuses something while the path is blocked and then flushed, twice at least.
 pub(crate) fn blocked_runs_refused(kind: Kind, runs: u64) -> usize {
     (0..runs)

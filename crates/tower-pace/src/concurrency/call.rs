@@ -12,6 +12,7 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// The call departs with a permit.
     #[inline]
     pub(super) fn new(permit: Permit) -> Self {
         let sample = match permit.queue().front().learns() {
@@ -33,7 +34,7 @@ impl Call {
         if tally.learns() {
             permit
                 .queue()
-                .with(|permits, _| permits.answer(self.sample, answer));
+                .change(|permits, _| permits.answer(self.sample, answer));
         }
         permit
     }

@@ -1,4 +1,4 @@
-use super::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// Somebody holds the lock or stands in the line.
 const HELD: u64 = 1 << 31;

@@ -26,11 +26,6 @@ mod service;
 mod tally;
 mod until;
 
-/// Apart, so that the word can be tested with other atomics that try every interleaving.
-mod atomic {
-    pub(super) use std::sync::atomic::{AtomicU64, Ordering};
-}
-
 pub use body::PermitBody;
 pub use future::ResponseFuture;
 pub use handle::{Handle, Snapshot};

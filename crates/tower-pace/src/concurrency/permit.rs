@@ -1,7 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::call::Call;
 use super::permits::Permits;
 use crate::line::{Queue, Wake};
 
@@ -25,12 +24,6 @@ impl Permit {
     /// Wraps a permit that was just claimed from `queue`.
     pub(super) fn claimed(queue: Arc<Queue<Permits>>, (): ()) -> Self {
         Self { queue }
-    }
-
-    /// Makes a call of it.
-    #[inline]
-    pub(super) fn depart(self) -> Call {
-        Call::new(self)
     }
 
     pub(super) fn queue(&self) -> &Queue<Permits> {

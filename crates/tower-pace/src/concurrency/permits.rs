@@ -6,7 +6,7 @@ use pacing::{Adaptive, AdaptiveLimit, Answer, Due, Moment, Sample};
 use super::Snapshot;
 use super::tally::Tally;
 use crate::clock::Clock;
-use crate::line::{Queue, Resource};
+use crate::line::{Queue, Resource, Wake};
 
 /// How many may be in flight, and how many are.
 #[derive(Debug)]
@@ -61,9 +61,15 @@ impl Permits {
         }
     }
 
-    pub(super) fn answer(&mut self, sample: Sample, answer: Answer) {
+    /// A call was answered. A limit that grows has room for who waits, though no permit came back yet.
+    pub(super) fn answer(&mut self, sample: Sample, answer: Answer) -> Wake {
+        let before = self.limit();
         if let Limit::Learned { limit, clock } = &mut self.limit {
             limit.answer(sample, clock.read().moment, answer);
+        }
+        match self.limit() > before {
+            true => Wake::IfAwaited,
+            false => Wake::Nobody,
         }
     }
 

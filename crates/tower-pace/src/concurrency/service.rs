@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use http::{Request, Response};
 use tower_service::Service;
 
+use super::call::Call;
 use super::permit::Permit;
 use super::permits::Permits;
 use super::{BodyEnd, ResponseFuture, Until};
@@ -126,7 +127,7 @@ where
             .expect("poll_ready was called and the service is ready");
         match admission {
             Ok(permit) => {
-                let call = permit.depart();
+                let call = Call::new(permit);
                 ResponseFuture::sent(self.inner.call(request), call)
             }
             Err(refusal) => ResponseFuture::refused(refusal),

@@ -1,8 +1,9 @@
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use super::front::Front;
 use super::state::{Resource, State};
+use crate::sync::{Mutex, MutexGuard};
 
 /// The state of a queue behind its lock, and what stands before that.
 pub(super) struct Lock<R: Resource> {

@@ -211,9 +211,10 @@ impl<R: Resource> State<R> {
     }
 
     pub(super) fn woken_by(&mut self, wake: Wake, now: Moment) -> Option<Waker> {
-        if wake == Wake::IfAwaited && !self.awaited {
-            return None;
+        match wake {
+            Wake::Nobody => None,
+            Wake::IfAwaited if !self.awaited => None,
+            Wake::IfAwaited | Wake::Always => self.line.wake_next(now),
         }
-        self.line.wake_next(now)
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Wait {
 /// Whom a change of the resource concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
+    /// Nobody: it lets in no more than before.
+    Nobody,
     /// Whoever is next, if it was told to wait for an answer.
     IfAwaited,
     /// Whoever is next.

@@ -34,7 +34,7 @@ impl Flight {
                 let mut news = News::default();
                 self.end(|pace, departure, now| {
                     news = pace.answer(departure, now, feedback(status, headers), &said);
-                    Wake::IfAwaited
+                    news.wake()
                 });
                 news.tell();
             }

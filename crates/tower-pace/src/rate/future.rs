@@ -174,7 +174,7 @@ impl<S, W: Patience> Candidate<S, W> {
 
     fn poll_inner<B>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), W::Error<S::Error>>>
     where
-        S: Service<Request<B>>,
+        S: Service<Request<B>> + Clone,
     {
         self.asked = true;
         match self.inner.poll_ready(cx) {
@@ -185,7 +185,11 @@ impl<S, W: Patience> Candidate<S, W> {
             }
             Poll::Pending => match self.waiter.wait_stuck(cx) {
                 Ok(()) => Poll::Pending,
-                Err(refusal) => Poll::Ready(Err(W::refused(refusal))),
+                Err(refusal) => {
+                    // A future that has completed may live on, and must not wait in the line of an inner service.
+                    self.give_back();
+                    Poll::Ready(Err(W::refused(refusal)))
+                }
             },
         }
     }

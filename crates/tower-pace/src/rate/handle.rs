@@ -30,13 +30,13 @@ impl Handle {
         }
     }
 
-    /// Says whether nobody uses the limit but whoever asks, and there is nothing to remember.
-    pub(super) fn is_idle(&self) -> bool {
+    /// Says whether nobody uses the limit but whoever asks, and a new one of `quota` has nothing less to remember.
+    pub(super) fn is_idle(&self, quota: &Quota) -> bool {
         let is_alone = Arc::strong_count(&self.queue) == 1;
         is_alone
             && self
                 .queue
-                .look(|pace, queued, now| queued == 0 && pace.is_idle(now))
+                .look(|pace, queued, now| queued == 0 && pace.is_idle(quota, now))
     }
 
     pub(super) fn open_lane(&self) -> Lane {
@@ -54,7 +54,8 @@ impl Handle {
             .look(|pace, queued, now| pace.snapshot(queued, now))
     }
 
-    /// Holds another quota from now on. What has left is remembered, and counts for the new quota.
+    /// Holds another quota from now on. What has left is remembered, and counts for the new quota; see
+    /// [`Pacer::set_quota`](pacing::Pacer::set_quota).
     pub fn set_quota(&self, quota: Quota) {
         self.change(|pace, now| pace.set_quota(quota, now));
     }

@@ -14,8 +14,8 @@ const MOST_KEYS: usize = 1_024;
 /// Requests of the same key fall under the same limit.
 ///
 /// The number of limits is bounded. When a key is new and there are as many already, the least recently used of the idle
-/// ones is forgotten: one that nobody waits for, and that has nothing to remember, no request that may still count at the
-/// server and no gate. If all are busy, the new key shares the common limit with all that found no place.
+/// ones is forgotten: one that nobody waits for or has a handle on, and that has nothing to remember, no request that may
+/// still count at the server, no gate, and no quota that a handle set or the server stated. If all are busy, the new key shares the common limit with all that found no place.
 pub struct Keyed<K, F> {
     registry: Arc<Registry<K, F>>,
 }
@@ -79,8 +79,9 @@ where
     fn limit(&self, request: &Request<B>, common: &Handle) -> Handle {
         let key = (self.registry.key)(request);
         let mut limits = self.lock();
-        let forgotten = limits.make_room_for(&key);
-        let limit = limits.of(key, self.registry.quota);
+        let quota = &self.registry.quota;
+        let forgotten = limits.make_room_for(&key, quota);
+        let limit = limits.of(&key, *quota);
         drop(limits);
         // The drop of a key may run foreign code, so the lock must not be held.
         drop(forgotten);
@@ -90,29 +91,26 @@ where
 
 impl<K: Clone + Eq + Hash> Limits<K> {
     /// Returns the limit of a key, a new one if there is room.
-    fn of(&mut self, key: K, quota: Quota) -> Option<Handle> {
+    fn of(&mut self, key: &K, quota: Quota) -> Option<Handle> {
         self.uses += 1;
-        let has_room = self.by_key.len() < self.most;
-        if !has_room && !self.by_key.contains_key(&key) {
-            return None;
+        if self.by_key.len() < self.most && !self.by_key.contains_key(key) {
+            let (handle, used) = (Handle::of(quota), self.uses);
+            self.by_key.insert(key.clone(), Limit { handle, used });
         }
-        let limit = self.by_key.entry(key).or_insert_with(|| Limit {
-            handle: Handle::of(quota),
-            used: 0,
-        });
+        let limit = self.by_key.get_mut(key)?;
         limit.used = self.uses;
         Some(limit.handle.clone())
     }
 
     /// Forgets the least recently used of the idle limits, if that is what a key needs.
-    fn make_room_for(&mut self, key: &K) -> Option<(K, Limit)> {
+    fn make_room_for(&mut self, key: &K, quota: &Quota) -> Option<(K, Limit)> {
         if self.by_key.len() < self.most || self.by_key.contains_key(key) {
             return None;
         }
         let idle = self
             .by_key
             .iter()
-            .filter(|(_, limit)| limit.handle.is_idle());
+            .filter(|(_, limit)| limit.handle.is_idle(quota));
         let (oldest, _) = idle.min_by_key(|(_, limit)| limit.used)?;
         let oldest = oldest.clone();
         self.by_key.remove_entry(&oldest)

@@ -30,6 +30,7 @@
 //! | nothing | `Quota::new(limit, window)` | 90 % of the limit at first, 98 % once jitter is learned |
 //! | the server keeps a log, or counts by the minute | [`model`](pacing::Quota::model) `SlidingLog`, `FixedWindow` | 99 % at a short round trip, from the start |
 //! | the server is a bucket or a GCRA | `TokenBucket { size, refill }` | its whole refill, whatever the round trip |
+//! | and the path to a log blocks as a whole, for seconds | [`burst`](pacing::Quota::burst) of the whole limit | after a block nothing waits for its slot |
 //! | several limits hold | [`and`](pacing::Quota::and) | one claim for all |
 //! | answers are slow, and counted when they arrive | [`counted_on_arrival`](pacing::Quota::counted_on_arrival) | L per W + `max_transit` instead of L per W + round trip |
 //! | limits are by host, tenant or endpoint | [`keyed`](RateLimitLayer::keyed) | a limit for each |
@@ -57,7 +58,8 @@
 //! `cargo test -p tower-pace --test layers peers` shows, on paused time, that a burst where two windows meet (19 calls of
 //! 10/s within 20 ms), a permit that a parked clone keeps for ever, a wait that stops all others, a token that is lost
 //! with a dropped clone and a permit that is held while a token is waited for do not occur here. `cargo run --release -p
-//! bench rate` prints what a call costs beside the peers.
+//! bench rate` prints what a call costs beside the peers, and what no limiter can do without whose requests wait in their
+//! futures and know their round trips.
 
 mod flight;
 mod future;

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::line::Wake;
+
 /// What happened to a limit. It is told once the lock is released, since whoever listens runs foreign code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct News {
@@ -9,9 +11,19 @@ pub(crate) struct News {
     pub(super) learned: Option<Duration>,
     /// Requests without an answer take the whole limit.
     pub(super) starved: bool,
+    /// Who waits may leave earlier than it was told, for all that is known.
+    pub(super) hastened: bool,
 }
 
 impl News {
+    /// Says whom it concerns: whoever set a timer for its departure may be too late with it.
+    pub(super) fn wake(self) -> Wake {
+        match self.hastened {
+            true => Wake::Always,
+            false => Wake::IfAwaited,
+        }
+    }
+
     /// Tells it as events of the crate `tracing`, if the feature of that name is on.
     #[cfg(feature = "tracing")]
     pub(super) fn tell(self) {

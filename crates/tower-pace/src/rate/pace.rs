@@ -55,17 +55,19 @@ impl Pace {
         feedback: Feedback,
         said: &LimitFields,
     ) -> News {
-        let opened = self.pacer.open_from();
+        let (opened, allowed) = (self.pacer.open_from(), self.allowance.open_from());
         match feedback {
             Feedback::Refused(_) => self.counters.refused += 1,
             Feedback::Accepted | Feedback::Failed => self.counters.answered += 1,
         }
         self.pacer.answer(departure, now, feedback);
         let opens = self.pacer.open_from();
+        let is_other = self.heed(said, now);
         News {
             closed: (opens > opened).then(|| opens.since(now)),
-            learned: self.heed(said, now).then(|| self.pacer.interval(now)),
+            learned: is_other.then(|| self.pacer.interval(now)),
             starved: self.starvation.is_news(now),
+            hastened: is_other || self.allowance.open_from() < allowed,
         }
     }
 
@@ -91,7 +93,7 @@ impl Pace {
                 self.stated = Some(now);
                 self.hold(slower, now)
             }
-            (None, Some(stated)) if now.since(stated) >= STATED_FOR => {
+            (None, Some(stated)) if is_old(stated, now) => {
                 self.stated = None;
                 self.hold(self.configured, now)
             }
@@ -148,12 +150,19 @@ impl Pace {
         }
     }
 
-    /// Says whether there is nothing to remember, so that a new state would do no worse.
-    pub(super) fn is_idle(&mut self, now: Moment) -> bool {
+    /// Says whether there is nothing to remember, so that a new state of `quota` would do no worse.
+    pub(super) fn is_idle(&mut self, quota: &Quota, now: Moment) -> bool {
+        let is_as_new = self.configured == *quota && self.returns_to_configured(now);
         let counts_nothing = self.pacer.in_flight() == 0 && self.pacer.counted(now) == 0;
         let has_recovered = self.pacer.interval(now) <= self.pacer.quota().spacing();
         let holds_nothing = self.closed_for(now).is_none() && !self.allowance.holds(now);
-        counts_nothing && has_recovered && holds_nothing && !self.is_paused
+        is_as_new && counts_nothing && has_recovered && holds_nothing && !self.is_paused
+    }
+
+    /// Says whether the configured quota is in force, or would be with the next answer.
+    fn returns_to_configured(&self, now: Moment) -> bool {
+        let was_stated_long_ago = self.stated.is_some_and(|stated| is_old(stated, now));
+        *self.pacer.quota() == self.configured || was_stated_long_ago
     }
 
     fn bound(&mut self, due: Due, now: Moment) -> Bound {
@@ -180,6 +189,11 @@ impl Pace {
         let left = self.open_from().since(now);
         Some(left).filter(|left| !left.is_zero())
     }
+}
+
+/// Says whether what was stated then holds no more.
+fn is_old(stated: Moment, now: Moment) -> bool {
+    now.since(stated) >= STATED_FOR
 }
 
 impl Starvation {

@@ -2,15 +2,21 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::{Future, Ready};
+use std::pin::pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
 use tokio::task::JoinSet;
+use tokio::task::coop::consume_budget;
 use tokio_test::{assert_pending, task};
 use tower::util::MapErr;
 use tower::{Layer, Service, ServiceExt};
 use tower_pace::line::{Bounds, Refused};
-use tower_pace::{Bounded, Deadline, Quota, RateLimit, RateLimitLayer, RetryLayer, RetryPolicy};
+use tower_pace::{
+    Bounded, ConcurrencyLayer, Deadline, Quota, RateLimit, RateLimitLayer, RetryLayer, RetryPolicy,
+};
 use tower_test::mock;
 
 use crate::server::{Server, get, millis, now, status, status_with_retry_after};
@@ -31,8 +37,9 @@ async fn warm(layer: &RateLimitLayer<Bounds>, server: Server) -> RateLimit<Serve
     layer.layer(server)
 }
 
-fn refusal(result: Result<Response<String>, Bounded<Infallible>>) -> Refused {
-    *result.unwrap_err().refusal().expect("the wait was refused")
+fn refusal<C>(result: Result<Response<C>, Bounded<Infallible>>) -> Refused {
+    let error = result.err().expect("the wait was refused");
+    *error.refusal().expect("the wait was refused")
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,6 +145,50 @@ async fn the_wait_for_an_inner_service_counts() {
     let error = service.oneshot(get()).await.unwrap_err();
     assert!(error.refusal().is_some_and(Refused::is_too_long));
     assert_eq!(now() - start, millis(300));
+}
+
+/// Is never ready, and uses up the budget of its task at each poll: every timer of tokio is then pending.
+#[derive(Clone)]
+struct Busy;
+
+impl Service<Request<String>> for Busy {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<String>, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        while pin!(consume_budget()).poll(cx).is_ready() {}
+        Poll::Pending
+    }
+
+    fn call(&mut self, _: Request<String>) -> Self::Future {
+        unreachable!("it is never ready")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_an_inner_service_that_keeps_its_task_busy_ends() {
+    async fn check<C: Send + 'static>(
+        service: impl Service<
+            Request<String>,
+            Response = Response<C>,
+            Error = Bounded<Infallible>,
+            Future: Send,
+        > + Send
+        + 'static,
+    ) {
+        let call = tokio::spawn(service.oneshot(get()));
+        tokio::task::yield_now().await;
+        tokio::time::advance(millis(299)).await;
+        tokio::task::yield_now().await;
+        assert!(!call.is_finished());
+        tokio::time::advance(millis(1)).await;
+        tokio::task::yield_now().await;
+        assert!(call.is_finished());
+        assert!(refusal(call.await.unwrap()).is_too_long());
+    }
+    check(layer().max_wait(millis(300)).layer(Busy)).await;
+    check(ConcurrencyLayer::new(1).max_wait(millis(300)).layer(Busy)).await;
 }
 
 #[tokio::test(start_paused = true)]

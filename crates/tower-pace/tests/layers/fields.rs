@@ -1,9 +1,11 @@
 //! What the server says of its limit in header fields slows us down, and never speeds us up.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
-use http::Response;
-use tower::{Layer, ServiceExt};
+use http::{Request, Response};
+use tokio::task::JoinSet;
+use tower::{Layer, ServiceExt, service_fn};
 use tower_pace::{Quota, RateLimitLayer};
 
 use crate::server::{Server, get, millis, now, status};
@@ -98,4 +100,51 @@ async fn what_is_not_stated_any_more_holds_for_another_minute() {
         service.clone().oneshot(get()).await.unwrap();
         assert_eq!(layer.handle().snapshot().quota.limit(), limit);
     }
+}
+
+/// Sends five requests at once, of which the n-th is answered after the n-th time, and returns when each of them left.
+async fn departures(
+    quota: Quota,
+    answers: [(u64, &'static [(&'static str, &'static str)]); 3],
+) -> Vec<Duration> {
+    let server = Server::new(Duration::ZERO, |_| status(200));
+    let start = now();
+    let calls = server.clone();
+    let answering = service_fn(move |request: Request<String>| {
+        let server = server.clone();
+        async move {
+            let n = server.calls().len();
+            server.oneshot(request).await?;
+            let (millis, fields) = answers[n.min(2)];
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            Ok::<_, Infallible>(says(fields))
+        }
+    });
+    let service = RateLimitLayer::new(quota).layer(answering);
+    let mut tasks = JoinSet::new();
+    for _ in 0..5 {
+        tasks.spawn(service.clone().oneshot(get()));
+        tokio::task::yield_now().await;
+    }
+    tasks.join_all().await;
+    calls.calls().iter().map(|&call| call - start).collect()
+}
+
+/// The third waits for its departure by the slow limit when the answer to the second ends that.
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_told_when_a_slower_limit_holds_no_more() {
+    let quota = Quota::new(60, Duration::from_secs(60)).unwrap();
+    let slow: &[_] = &[("ratelimit-policy", "\"a\";q=4;w=60")];
+    let left = departures(quota, [(1, slow), (45_000, &[]), (600_000, &[])]).await;
+    assert!(left[3] > Duration::from_secs(60), "{left:?}");
+    assert!(left[4] < Duration::from_secs(68), "{left:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_told_when_another_window_has_begun() {
+    let none_left: &[_] = &[("ratelimit", "limit=100, remaining=0, reset=30")];
+    let half_left: &[_] = &[("ratelimit", "limit=100, remaining=50, reset=40")];
+    let answers = [(15, none_left), (1_000, half_left), (1, &[] as &[_])];
+    let left = departures(Quota::per_second(100), answers).await;
+    assert!(left[1] < millis(30) && left[4] < millis(1_200), "{left:?}");
 }

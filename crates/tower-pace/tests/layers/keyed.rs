@@ -6,7 +6,7 @@ use http::Request;
 use tokio::task::JoinSet;
 use tower::{Layer, ServiceExt};
 use tower_pace::rate::Keyed;
-use tower_pace::{Quota, RateLimitLayer};
+use tower_pace::{Handle, Quota, RateLimitLayer};
 
 use crate::server::{Server, millis, now, status, status_with_retry_after};
 
@@ -70,6 +70,43 @@ async fn the_least_recently_used_idle_key_is_forgotten() {
     service.clone().oneshot(to("/c")).await.unwrap();
     let known = |key: &str| layer.handle_of(&key.into()).is_some();
     assert!(known("/a") && known("/c") && !known("/b"));
+}
+
+/// A handle made its limit another one: a new limit in its place would not know.
+#[tokio::test(start_paused = true)]
+async fn a_key_with_a_quota_of_its_own_is_not_forgotten() {
+    let quota = Quota::per_second(2);
+    let set: [fn(&Handle, Quota); 2] = [Handle::learn, Handle::set_quota];
+    for set in set {
+        let layer = layer().max_keys(1);
+        let service = layer.layer(Server::ok());
+        service.clone().oneshot(to("/a")).await.unwrap();
+        let handle = layer.handle_of(&"/a".into()).unwrap();
+        set(&handle, quota);
+        drop(handle);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        service.clone().oneshot(to("/b")).await.unwrap();
+        let handle = layer.handle_of(&"/a".into()).expect("it is still known");
+        assert_eq!(handle.snapshot().quota, quota);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_server_stated_of_a_key_is_kept_for_a_minute() {
+    let layer = layer().max_keys(1);
+    let server = Server::new(millis(0), |_| {
+        let mut response = status(200);
+        let policy = "\"a\";q=5;w=1".parse().unwrap();
+        response.headers_mut().insert("ratelimit-policy", policy);
+        response
+    });
+    let service = layer.layer(server);
+    service.clone().oneshot(to("/a")).await.unwrap();
+    for (seconds, is_known) in [(10, true), (51, false)] {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        service.clone().oneshot(to("/b")).await.unwrap();
+        assert_eq!(layer.handle_of(&"/a".into()).is_some(), is_known);
+    }
 }
 
 /// "/a" still holds its window, "/b" a gate.

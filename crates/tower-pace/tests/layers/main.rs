@@ -7,7 +7,6 @@ mod concurrency;
 mod events;
 mod fields;
 mod handle;
-mod interleavings;
 mod keyed;
 mod line;
 mod load;

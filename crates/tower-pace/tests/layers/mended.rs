@@ -7,11 +7,12 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use http::{Request, Response};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_test::{assert_pending, task};
 use tower::limit::ConcurrencyLimit;
 use tower::{Layer, Service, ServiceExt};
-use tower_pace::{Concurrency, ConcurrencyLayer, Quota, RateLimitLayer};
+use tower_pace::{Adaptive, Concurrency, ConcurrencyLayer, Quota, RateLimitLayer};
 use tower_test::mock;
 
 use crate::server::{
@@ -224,4 +225,40 @@ async fn a_waker_that_panics_loses_no_permit() {
                 .is_ok()
         );
     }
+}
+
+/// The bodies are still to come, so that no permit is given back: it is the limit that has grown.
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_grows_lets_in_who_waits_at_once() {
+    let server = Server::new(millis(10), |_| Response::new(String::from("to be read")));
+    let layer = ConcurrencyLayer::adaptive(Adaptive::between(1, 64));
+    let service = layer.layer(server.clone());
+    let (mut tasks, start) = (JoinSet::new(), now());
+    for _ in 0..15 {
+        tasks.spawn(service.clone().oneshot(get()));
+    }
+    let unread = tasks.join_all().await;
+    assert_eq!(layer.handle().snapshot().in_flight, unread.len());
+    assert!(server.calls()[10] - start <= millis(12));
+}
+
+/// A semaphore hands a permit to whoever stands in its line, and a future that has failed may live on.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_refused_waits_for_nothing_any_more() {
+    let limit = ConcurrencyLimit::new(Server::ok(), 1);
+    let mut holder = limit.clone();
+    ServiceExt::<Request<String>>::ready(&mut holder)
+        .await
+        .unwrap();
+    let layer = RateLimitLayer::new(Quota::per_second(100)).max_wait(millis(300));
+    let mut call = task::spawn(layer.layer(limit.clone()).call(get()));
+    assert_pending!(call.poll());
+    for wait in [20, 280] {
+        tokio::time::sleep(millis(wait)).await;
+        let polled = call.poll();
+        assert_eq!(polled.is_ready(), wait == 280);
+    }
+    drop(holder);
+    let other = timeout(millis(1), limit.oneshot(get())).await;
+    other.expect("the permit is free").unwrap();
 }
