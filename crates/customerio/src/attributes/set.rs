@@ -237,7 +237,7 @@ impl TryFrom<Map<String, Value>> for Attributes {
     }
 }
 
-/// Attributes are equal if their values are, in whatever order a list of names inside a value stands.
+/// Attributes are equal if their values are; the order of the names inside a value does not count.
 impl PartialEq for Attributes {
     fn eq(&self, other: &Self) -> bool {
         self.validation == other.validation
