@@ -4,6 +4,7 @@ mod axum;
 mod hyper;
 mod keep_alive;
 mod tower_http;
+mod upload;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -69,6 +69,7 @@
 //! ```
 
 mod adaptive;
+mod assumptions;
 mod cost;
 pub mod fields;
 mod flight_cap;

@@ -1,8 +1,7 @@
 use std::iter;
 use std::time::Duration;
 
-use crate::moment::{Span, shorter};
-use crate::policy::{Policy, Slip};
+use crate::policy::Policy;
 use crate::unsafe_quota::{Fault, Per};
 use crate::{Model, UnsafeQuota};
 
@@ -10,7 +9,7 @@ use crate::{Model, UnsafeQuota};
 const MOST_LIMITS: usize = 4;
 
 /// The longest time that any setting may name.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 const DEFAULT_JITTER: Duration = Duration::from_millis(100);
 /// The grain of common timers, twice.
@@ -48,8 +47,8 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 pub struct Quota {
     pub(crate) first: Policy,
     pub(crate) others: [Option<Policy>; MOST_LIMITS - 1],
-    jitter_ceiling: Duration,
-    lateness: Duration,
+    pub(crate) jitter_ceiling: Duration,
+    pub(crate) lateness: Duration,
     pub(crate) max_transit: Duration,
     pub(crate) max_retry_after: Duration,
     pub(crate) counted_on_arrival: bool,
@@ -195,75 +194,6 @@ impl Quota {
         }
     }
 
-    /// Assumes of the path to the server what `other` assumes: jitter, lateness, transit, the longest `Retry-After`, and
-    /// whether requests count on arrival.
-    #[must_use]
-    pub const fn assuming(self, other: &Self) -> Self {
-        Self {
-            first: self.first,
-            others: self.others,
-            ..*other
-        }
-    }
-
-    /// Assumes that the time a request takes to reach the server's counter varies by at most `spread`.
-    ///
-    /// The default is 100 ms, at most 366 days are used. It costs throughput, above all in short windows: departures
-    /// are [spaced](Self::spacing) by that much more, until 5,000 round trips have shown that less is enough.
-    #[must_use]
-    pub const fn jitter_ceiling(self, spread: Duration) -> Self {
-        Self {
-            jitter_ceiling: shorter(spread, LONGEST),
-            ..self
-        }
-    }
-
-    /// Assumes that timers fire up to `time` late: a request that leaves so late keeps its slot.
-    ///
-    /// The default is 2 ms, and 20 ms on Windows; at most 1 s is used.
-    #[must_use]
-    pub const fn lateness(self, time: Duration) -> Self {
-        Self {
-            lateness: shorter(time, Duration::from_secs(1)),
-            ..self
-        }
-    }
-
-    /// Assumes that a request which was given up can still reach the server's counter for `time`, and not longer.
-    ///
-    /// The default is 1 s, at most 366 days are used.
-    #[must_use]
-    pub const fn max_transit(self, time: Duration) -> Self {
-        Self {
-            max_transit: shorter(time, LONGEST),
-            ..self
-        }
-    }
-
-    /// Assumes that the server counts a request when it arrives, at most [`max_transit`](Self::max_transit) after it left.
-    ///
-    /// Without this, a request may still be counted until it is answered, so slow endpoints cost throughput: limit per
-    /// (window + response time). With it they cost limit per (window + `max_transit`) at most. A server that counts when
-    /// it answers, or a queue in front of its counter, refuses what this lets through.
-    #[must_use]
-    pub const fn counted_on_arrival(self) -> Self {
-        Self {
-            counted_on_arrival: true,
-            ..self
-        }
-    }
-
-    /// Obeys a server's `Retry-After` for `time` at most, however long it asks for.
-    ///
-    /// The default is one hour, at most 366 days are used.
-    #[must_use]
-    pub const fn max_retry_after(self, time: Duration) -> Self {
-        Self {
-            max_retry_after: shorter(time, LONGEST),
-            ..self
-        }
-    }
-
     /// Returns how many requests the window allows; of a combined quota, by the limit that was named first.
     #[must_use]
     pub const fn limit(&self) -> u32 {
@@ -302,14 +232,6 @@ impl Quota {
         };
         let fault = changed.policies().find_map(|policy| policy.fault());
         fault.map_or(Ok(changed), |fault| Err(UnsafeQuota(fault)))
-    }
-
-    /// What is assumed of path and timers before anything is learned.
-    pub(crate) const fn widest_slip(&self) -> Slip {
-        Slip {
-            jitter: Span::of(self.jitter_ceiling),
-            lateness: Span::of(self.lateness),
-        }
     }
 }
 

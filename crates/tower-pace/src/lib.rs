@@ -96,12 +96,12 @@ pub mod deadline;
 pub mod line;
 #[cfg(feature = "hyper")]
 mod never_left;
+mod proof;
 mod random;
 pub mod rate;
 pub mod retry;
 mod retry_after;
 mod sync;
-mod was_refused;
 mod was_sent;
 
 pub use concurrency::{Concurrency, ConcurrencyLayer};

@@ -1,68 +1,29 @@
-use std::any::Any;
 use std::error::Error;
 
 use hyper_util::client::legacy::Error as ClientError;
 
-use crate::{Bounded, TimedOut};
+use crate::proof::{Known, Proof};
 
-type BoxError = Box<dyn Error + Send + Sync>;
-
-/// Whether an error of hyper or hyper-util, typed or boxed or in a wrapper of ours, proves that the request was not written.
-pub(crate) fn never_left<E: 'static>(error: &E) -> bool {
-    let typed: &dyn Any = error;
-    let boxed = typed.downcast_ref::<BoxError>();
-    Seen {
-        typed,
-        boxed: boxed.map(|error| &**error as _),
-    }
-    .never_left()
-}
-
-/// An error as it is and, if it is boxed, the error in the box.
-struct Seen<'a> {
-    typed: &'a dyn Any,
-    boxed: Option<&'a (dyn Error + 'static)>,
-}
-
-impl Seen<'_> {
-    fn never_left(&self) -> bool {
-        self.find().is_some_and(client_never_left)
-            || self.find().is_some_and(hyper::Error::is_canceled)
-            || self.inner_never_left()
-    }
-
-    fn find<E: Error + 'static>(&self) -> Option<&E> {
-        let typed = self.typed.downcast_ref();
-        typed.or_else(|| self.boxed?.downcast_ref())
-    }
-
-    /// Looks through a [`TimedOut`] and a [`Bounded`]. What they may wrap has to be named: an error tells its own type and
-    /// not the kind of it.
-    fn inner_never_left(&self) -> bool {
-        let client: Option<&TimedOut<ClientError>> = self.find();
-        let hyper: Option<&TimedOut<hyper::Error>> = self.find();
-        let boxed: Option<&TimedOut<BoxError>> = self.typed.downcast_ref();
-        client.and_then(TimedOut::get_ref).is_some_and(never_left)
-            || hyper.and_then(TimedOut::get_ref).is_some_and(never_left)
-            || boxed.and_then(TimedOut::get_ref).is_some_and(never_left)
-            || self.bounded_never_left()
-    }
-
-    fn bounded_never_left(&self) -> bool {
-        let client: Option<&Bounded<ClientError>> = self.find();
-        let hyper: Option<&Bounded<hyper::Error>> = self.find();
-        let boxed: Option<&Bounded<BoxError>> = self.typed.downcast_ref();
-        client.is_some_and(|error| error.get_ref().is_none_or(never_left))
-            || hyper.is_some_and(|error| error.get_ref().is_none_or(never_left))
-            || boxed.is_some_and(|error| error.get_ref().is_none_or(never_left))
+/// hyper-util's client could not connect, or got the request back from hyper unwritten: exactly then hyper's error is a
+/// cancellation, and hyper-util has no predicate of its own for that.
+impl Known for ClientError {
+    fn proof(&self) -> Proof {
+        let source = self.source().and_then(<dyn Error>::downcast_ref);
+        never_left(self.is_connect() || source.is_some_and(hyper::Error::is_canceled))
     }
 }
 
-/// Whether hyper-util's client could not connect, or got the request back from hyper unwritten: exactly then hyper's error
-/// is a cancellation, and hyper-util has no predicate of its own for that.
-fn client_never_left(error: &ClientError) -> bool {
-    let source = error.source().and_then(<dyn Error>::downcast_ref);
-    error.is_connect() || source.is_some_and(hyper::Error::is_canceled)
+impl Known for hyper::Error {
+    fn proof(&self) -> Proof {
+        never_left(self.is_canceled())
+    }
+}
+
+const fn never_left(is_proven: bool) -> Proof {
+    match is_proven {
+        true => Proof::NeverLeft,
+        false => Proof::None,
+    }
 }
 
 #[cfg(test)]
@@ -70,21 +31,24 @@ mod tests {
     use std::future::{Future, ready};
     use std::io;
     use std::pin::Pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Mutex};
     use std::task::{Context, Poll, Waker};
 
     use bytes::Bytes;
-    use http::{Request, Uri, Version};
+    use http::{Request, Response, Uri, Version};
     use http_body_util::Empty;
     use hyper::client::conn::http1;
     use hyper::rt::{Executor, Read, ReadBufCursor, Write};
     use hyper_util::client::legacy::Client;
     use hyper_util::client::legacy::connect::{Connected, Connection};
     use tokio_test::{assert_pending, task};
+    use tower::{Layer, ServiceExt};
 
     use super::*;
     use crate::line::Refused;
-    use crate::was_sent;
+    use crate::proof::BoxError;
+    use crate::{Bounded, Retried, RetryLayer, RetryPolicy, TimedOut, was_sent};
 
     /// A connection on which nothing ever happens.
     struct Idle;
@@ -245,5 +209,36 @@ mod tests {
         check(&Bounded::failed(of_no_known_version().await), false);
         check(&Bounded::failed(closed().await), false);
         check(&Bounded::failed(boxed(closed().await)), false);
+    }
+
+    fn behind_limits<E>(error: E) -> Bounded<Bounded<TimedOut<E>>> {
+        Bounded::failed(Bounded::failed(TimedOut::inner(error)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_post_that_never_left_is_sent_again_behind_every_limit() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let service = tower::service_fn(move |_: Request<String>| {
+            let attempt = calls.fetch_add(1, Ordering::Relaxed);
+            async move {
+                match attempt {
+                    0 => Err(behind_limits(canceled().await)),
+                    _ => Ok(Response::new(String::new())),
+                }
+            }
+        });
+        let layer = RetryLayer::new(RetryPolicy::default());
+        let post = Request::post("/").body(String::new()).unwrap();
+        let answer = layer.layer(service).oneshot(post).await.unwrap();
+        assert_eq!(answer.extensions().get().map(Retried::attempts), Some(2));
+    }
+
+    #[tokio::test]
+    async fn a_stack_that_is_bounded_everywhere_hides_no_proof() {
+        check(&behind_limits(unconnected().await), true);
+        check(&behind_limits(boxed(given_back().await)), true);
+        check(&boxed(behind_limits(canceled().await)), true);
+        check(&behind_limits(closed().await), false);
+        check(&boxed(behind_limits(of_no_known_version().await)), false);
     }
 }

@@ -1,13 +1,14 @@
-#[cfg(feature = "hyper")]
-use crate::never_left::never_left;
+use crate::proof::{Proof, proof};
 
 /// Says whether a request that ended in `error` may have left: false only if the error proves that it did not.
 ///
 /// The rate limit gives the slot of a request that never left back, and a retry may send it again whatever it does.
 /// The error is tested as it is or boxed, and not its sources: what an outer client did before it met a source is unknown.
-/// Without the feature `hyper` no error proves anything. With it these do: a failure to connect of hyper-util's client,
-/// and hyper's cancellation of a request that was queued and never written, as it is or in hyper-util's error. A message
-/// that broke off, a reset and a timeout prove nothing. A [`TimedOut`](crate::TimedOut) around one of these is looked through.
+/// The refusal of a bounded wait proves it, before a service that fails with one of the errors named here, an `io::Error`,
+/// an `Infallible` or a box. With the feature `hyper` these do as well: a failure to connect of hyper-util's client, and
+/// hyper's cancellation of a request that was queued and never written, as it is or in hyper-util's error. A message that
+/// broke off, a reset and a timeout prove nothing. Up to three wrappers around one of these are looked through, each a
+/// [`TimedOut`](crate::TimedOut) or a [`Bounded`](crate::Bounded).
 ///
 /// hyper's error of an upgrade that never came (`hyper::upgrade::on`) is a cancellation too, though its request was
 /// answered: a service must wrap it in an error of its own.
@@ -20,10 +21,5 @@ use crate::never_left::never_left;
 /// ```
 #[must_use]
 pub fn was_sent<E: 'static>(error: &E) -> bool {
-    !never_left(error)
-}
-
-#[cfg(not(feature = "hyper"))]
-fn never_left<E>(_: &E) -> bool {
-    false
+    proof(error) == Proof::None
 }

@@ -74,8 +74,10 @@ impl Backoff {
 
     /// The shortest delay, and what the jitter may add to it.
     fn range(&self, n: u32) -> (Duration, Duration) {
-        let factor = 1_u32.checked_shl(n).unwrap_or(u32::MAX);
-        let step = self.base.saturating_mul(factor).min(self.cap);
+        // Two factors, since one is too small for a base of nanoseconds: both together make 146 years of one.
+        let (first, second) = (1 << n.min(31), 1 << n.saturating_sub(31).min(31));
+        let doubled = self.base.saturating_mul(first).saturating_mul(second);
+        let step = doubled.min(self.cap);
         match self.jitter {
             Jitter::Full => (Duration::ZERO, step),
             Jitter::QuarterAdded => (step, step / 4),
@@ -103,6 +105,13 @@ mod tests {
         let backoff = Backoff::default();
         let ceilings = [0, 1, 5, 6, 31, 32, u32::MAX].map(|n| backoff.ceiling(n).as_millis());
         assert_eq!(ceilings, [200, 400, 6_400, 10_000, 10_000, 10_000, 10_000]);
+        let tiny = Backoff::new(Duration::from_nanos(1), Duration::from_secs(1 << 20));
+        let ceilings = [30, 31, 32, 40, 49, 50, u32::MAX].map(|n| tiny.ceiling(n).as_nanos());
+        let most = (1 << 20) * 1_000_000_000;
+        assert_eq!(
+            ceilings,
+            [1 << 30, 1 << 31, 1 << 32, 1 << 40, 1 << 49, most, most]
+        );
         let endless = Backoff::new(Duration::MAX, Duration::MAX);
         assert_eq!(endless.ceiling(u32::MAX), Duration::MAX);
     }

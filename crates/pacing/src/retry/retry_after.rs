@@ -100,6 +100,7 @@ mod tests {
             let asked = RetryAfter::parse(value.as_bytes()).map(|asked| asked.after(at(NOW)));
             assert_eq!(asked, seconds.map(Duration::from_secs), "{value:?}");
         }
+        check("5", Some(5));
         check("20", Some(20));
         check("60", Some(60));
         // Beyond 60 or 120 s some fall back to their backoff, which is earlier than told. The policy has the bound.
@@ -137,13 +138,25 @@ mod tests {
         check("Fri, 29 Sep 100000 16:26:57 GMT", None);
     }
 
+    /// At midnight of the year 2021.
+    #[test]
+    fn a_date_in_another_year_is_ten_seconds_away() {
+        fn check(value: &str, seconds: u64) {
+            let asked = RetryAfter::parse(value.as_bytes()).unwrap();
+            assert_eq!(asked.after(at(1_609_459_200)), Duration::from_secs(seconds));
+        }
+        check("Fri, 01 Jan 2021 00:00:10 GMT", 10);
+        check("Thu, 31 Dec 2020 23:59:50 GMT", 0);
+    }
+
+    /// Others take it for a moment of Unix time, and wait until then or, if that is past, not at all.
     #[test]
     fn a_number_is_never_an_epoch() {
-        let asked = RetryAfter::parse(b"1000000007").unwrap();
-        assert_eq!(
-            asked.after(at(1_000_000_000)),
-            Duration::from_secs(1_000_000_007)
-        );
+        for seconds in [999_999_999, 1_000_000_000, 1_000_000_007] {
+            let asked = RetryAfter::parse(seconds.to_string().as_bytes()).unwrap();
+            let wait = asked.after(at(1_000_000_000));
+            assert_eq!(wait, Duration::from_secs(seconds));
+        }
     }
 
     #[test]

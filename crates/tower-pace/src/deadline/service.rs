@@ -8,7 +8,8 @@ use super::{Deadline, ResponseFuture, TimedOut};
 
 /// Ends every call at its deadline; see the [module](super).
 ///
-/// The inner service sees the deadline in the extensions of the request. What is in flight at the deadline is dropped.
+/// The inner service sees the deadline in the extensions of the request. What is in flight at the deadline is dropped. A call
+/// ends with the head of its response: how long the body takes is not bounded.
 #[derive(Clone, Debug)]
 pub struct Deadlined<S> {
     inner: S,

@@ -62,13 +62,20 @@ where
     /// Makes the first attempt, with a service that is ready.
     pub(super) fn new(mut ready: S, request: Request<B>, plan: Arc<Plan>) -> Self {
         plan.shared.deposit();
-        let may_continue = Attempts::default().may_continue(&plan.policy);
-        let kept = may_continue.then(|| request.clone());
+        // The clone is sent and the original kept, since that moves neither more often than it must.
+        match Attempts::default().may_continue(&plan.policy) {
+            true => Self::started(
+                ready.call(request.clone()),
+                Retries::new(ready, Some(request), plan),
+            ),
+            false => Self::started(ready.call(request), Retries::new(ready, None, plan)),
+        }
+    }
+
+    fn started(response: S::Future, retries: Retries<S, B>) -> Self {
         let call = Call {
-            state: State::InFlight {
-                response: ready.call(request),
-            },
-            retries: Retries::new(ready, kept, plan),
+            state: State::InFlight { response },
+            retries,
             last_error: None,
         };
         Self { call: Some(call) }
@@ -88,9 +95,11 @@ where
         let mut call = self.project().call;
         let current = call.as_mut().as_pin_mut();
         let current = current.expect("a future is not polled after its end");
-        let result = ready!(current.poll_last(cx));
-        call.set(None);
-        Poll::Ready(result)
+        let result = current.poll_last(cx);
+        if result.is_ready() {
+            call.set(None);
+        }
+        result
     }
 }
 
@@ -110,11 +119,16 @@ where
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::InFlight { response } => {
-                    let result = ready!(response.poll(cx));
-                    let Some(wait) = this.retries.decide(&result) else {
-                        return Poll::Ready(this.retries.report(result));
+                    // Looked at where it is: an answer is large, and each move of it shows in the time of a call.
+                    let mut polled = response.poll(cx);
+                    let Poll::Ready(result) = &mut polled else {
+                        return Poll::Pending;
                     };
-                    let (answer, error) = split(result);
+                    let Some(wait) = this.retries.decide(result) else {
+                        this.retries.report(result);
+                        return polled;
+                    };
+                    let (answer, error) = split(ready!(polled));
                     *this.last_error = error;
                     State::pausing(
                         answer.map(Response::into_body),

@@ -120,16 +120,12 @@ impl<S, B> Retries<S, B> {
     }
 
     /// Says in the last response, if it is not the first, what it took.
-    pub(super) fn report<C, E>(&self, result: Result<Response<C>, E>) -> Result<Response<C>, E> {
+    pub(super) fn report<C, E>(&self, result: &mut Result<Response<C>, E>) {
         let (attempts, waited) = (self.attempts.number(), self.attempts.waited());
-        result.map(|mut response| {
-            if attempts > 1 {
-                response
-                    .extensions_mut()
-                    .insert(Retried { attempts, waited });
-            }
-            response
-        })
+        if let (Ok(response), true) = (result, attempts > 1) {
+            let retried = Retried { attempts, waited };
+            response.extensions_mut().insert(retried);
+        }
     }
 }
 

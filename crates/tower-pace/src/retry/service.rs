@@ -11,8 +11,8 @@ use super::shared::Plan;
 
 /// Sends a request again when that is safe and promising; see the [module](super).
 ///
-/// The result is always that of the last attempt. The inner service's error is passed on as it is; this service has none
-/// of its own.
+/// The result is that of the last attempt. Only if the inner service fails to become ready for another one, and the last
+/// attempt was answered, the result is the error of that. Errors are the inner service's, as they are; this one has none of its own.
 #[derive(Clone, Debug)]
 pub struct Retry<S> {
     inner: S,

@@ -10,9 +10,10 @@ use super::drain::Drain;
 use super::report::Observer;
 use crate::clock::Clock;
 
-/// How many requests are counted before the clock is read for them. What is seldom enough to be undated for ten seconds
-/// counts as made before it was: a server in trouble gets rather too few retries than too many.
-const UNDATED: u32 = 64;
+/// How many requests at most are counted before the clock is read for them.
+const MOST_UNDATED: u32 = 64;
+/// How far apart requests are at most that are worth to be counted together: so many of them come within seven seconds.
+const FAST: Duration = Duration::from_millis(100);
 
 /// What a service does, and what it shares.
 #[derive(Clone, Debug)]
@@ -36,7 +37,12 @@ pub(super) struct Shared {
 struct Purse {
     account: Account,
     /// Requests of which it is not known when they were: the clock is too slow to be read for each.
+    ///
+    /// If their pace breaks off and they stay so for ten seconds, they count as made before they were: a server in trouble
+    /// gets rather too few retries than too many.
     undated: u32,
+    /// How many to count together: twice as many as last time while they come fast, else each by itself.
+    batch: u32,
     clock: Clock,
 }
 
@@ -45,6 +51,7 @@ impl Shared {
         let purse = policy.account().map(|account| Purse {
             account,
             undated: 0,
+            batch: 1,
             clock: Clock::default(),
         });
         Arc::new(Self {
@@ -78,7 +85,7 @@ impl Shared {
 impl Purse {
     fn deposit(&mut self) {
         self.undated += 1;
-        if self.undated >= UNDATED || self.clock.last().is_none() {
+        if self.undated >= self.batch {
             self.settle();
         }
     }
@@ -86,9 +93,12 @@ impl Purse {
     fn settle(&mut self) -> Moment {
         let last = self.clock.last();
         let now = self.clock.read().moment;
-        let undated = mem::take(&mut self.undated);
-        self.account
-            .deposit_since(undated, last.unwrap_or(now), now);
+        let (undated, last) = (mem::take(&mut self.undated), last.unwrap_or(now));
+        self.batch = match now.since(last) < FAST * undated {
+            true => (self.batch * 2).min(MOST_UNDATED),
+            false => 1,
+        };
+        self.account.deposit_since(undated, last, now);
         now
     }
 

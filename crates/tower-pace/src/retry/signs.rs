@@ -1,9 +1,8 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use pacing::retry::{Failure, RetryPolicy, Verdict};
 
+use crate::proof::{Proof, proof};
 use crate::retry_after::{retry_after, should_retry};
-use crate::was_refused::was_refused;
-use crate::was_sent;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const RETRY_COUNT: HeaderName = HeaderName::from_static("x-retry-count");
@@ -39,8 +38,12 @@ pub(super) fn failure<B, C, E: 'static>(
     let answer = match result {
         Ok(answer) => answer,
         Err(error) => {
-            let is_safe = may_replay(request, policy) || !was_sent(error);
-            return (is_safe && !was_refused(error)).then_some(Failure::Transient(None));
+            let is_of_use = match proof(error) {
+                Proof::Refused => false,
+                Proof::NeverLeft => true,
+                Proof::None => may_replay(request, policy),
+            };
+            return is_of_use.then_some(Failure::Transient(None));
         }
     };
     match verdict(answer.status(), answer.headers(), policy) {

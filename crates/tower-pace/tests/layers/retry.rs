@@ -5,11 +5,14 @@ mod drops;
 mod replay;
 mod report;
 
+use std::io;
 use std::time::Duration;
 
 use http::Request;
-use tower::{Layer, ServiceExt};
-use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, Replay, Retry, RetryLayer, RetryPolicy};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_pace::{
+    ConcurrencyLayer, DeadlineLayer, Quota, RateLimitLayer, Replay, Retry, RetryLayer, RetryPolicy,
+};
 use tower_test::mock;
 
 use crate::server::{Server, get, millis, now, post, status, status_with_retry_after};
@@ -172,6 +175,23 @@ async fn one_permit_and_a_503_first_is_no_deadlock() {
     let call = tokio::time::timeout(Duration::from_secs(5), stack.oneshot(get()));
     assert_eq!(call.await.unwrap().unwrap().status(), 200);
     assert_eq!(server.calls().len(), 2);
+}
+
+/// The whole stack, bounded wherever it can be: the retry knows a refusal behind all of it.
+#[tokio::test(start_paused = true)]
+async fn a_refused_wait_is_not_tried_again_whatever_stands_between() {
+    async fn broken(_: Request<String>) -> Result<http::Response<String>, io::Error> {
+        Err(io::Error::other("reset"))
+    }
+    let attempt = DeadlineLayer::new(millis(100)).layer(service_fn(broken));
+    let bound = ConcurrencyLayer::new(1).fail_fast().layer(attempt);
+    // Even the first request has to wait for a turn, so the limit refuses it.
+    let limit = RateLimitLayer::new(Quota::per_second(1)).fail_fast();
+    let retry = RetryLayer::new(RetryPolicy::default())
+        .on_retry(|retrying| panic!("{retrying:?}"))
+        .layer(limit.layer(bound));
+    let error = retry.oneshot(get()).await.unwrap_err();
+    assert!(error.refusal().is_some());
 }
 
 #[tokio::test(start_paused = true)]

@@ -89,13 +89,24 @@ async fn what_may_not_be_replayed_takes_nothing_from_the_budget() {
     assert_eq!(sent(&[layer], failing(503), 3).await, 12);
 }
 
-/// The clock is read for every 64th request, and for whoever asks for a retry.
+/// Requests that come fast are counted together: of these some are dated only by the last one, an hour later.
 #[tokio::test(start_paused = true)]
 async fn requests_of_long_ago_pay_for_nothing() {
     let layer = budgeted(Budget::new(1, 1));
-    assert_eq!(sent(slice::from_ref(&layer), Server::ok(), 63).await, 63);
+    assert_eq!(sent(slice::from_ref(&layer), Server::ok(), 100).await, 100);
     tokio::time::sleep(Duration::from_secs(3_600)).await;
     assert_eq!(sent(&[layer], failing(503), 1).await, 2, "its own pays");
+}
+
+/// Of fifty requests, one a second, the last ten are not too long ago.
+#[tokio::test(start_paused = true)]
+async fn requests_that_come_seldom_pay_as_long_as_others() {
+    let layer = budgeted(Budget::new(1, 10));
+    for _ in 0..50 {
+        assert_eq!(sent(slice::from_ref(&layer), Server::ok(), 1).await, 1);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(sent(&[layer], failing(503), 1).await, 2);
 }
 
 /// Ten retries are saved up. Ten calls that are dropped in their backoff must leave them to others.

@@ -296,6 +296,23 @@ async fn a_reader_that_another_one_passes_is_woken() {
     layer.layer(service).oneshot(request).await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_clone_of_a_body_that_is_being_read_begins_at_the_start() {
+    let service = service_fn(|request: Request<ReplayBody<Steps>>| async move {
+        let mut first = request.into_body();
+        Seen::default().read(&mut first, 1).await;
+        let (mut clone, mut seen) = (first.clone(), Seen::default());
+        seen.read(&mut clone, 9).await;
+        assert!(seen.has_ended);
+        assert_eq!(seen.data, b"hello");
+        Ok::<_, Infallible>(status(200))
+    });
+    let layer = RetryLayer::new(RetryPolicy::default()).buffered(9);
+    let steps = [b"he".to_vec(), b"llo".to_vec()].map(Step::Data);
+    let call = layer.layer(service).oneshot(put(Steps::new(&steps, true)));
+    call.await.unwrap();
+}
+
 /// A clone that has not seen the error must not take what is left for a whole body, nor announce it.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_failed_ends_for_nobody() {
