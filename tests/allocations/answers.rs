@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use customerio::{Attributes, Client, Credentials, Operation, Person};
+use customerio::{Attributes, Batch, Client, Credentials, Operation, Person, Request};
 use http::Response;
 use http_body::{Body, Frame};
 use tower::service_fn;
@@ -66,7 +66,7 @@ fn peak(status: u16, body: &Repeated) -> u64 {
     let credentials = Credentials::new("site", "key").unwrap();
     let client = Client::builder().credentials(credentials);
     let client = client.build_with(api).unwrap();
-    let identify = Operation::identify(&Person::id("1").unwrap(), &Attributes::new()).unwrap();
+    let identify = identify();
     let runtime = runtime();
     let answered = counted(|| {
         runtime
@@ -98,4 +98,55 @@ fn an_answer_of_a_gigabyte_takes_little_more_than_the_mebibyte_that_is_read_of_i
 fn an_answer_of_a_mebibyte_of_the_densest_json_takes_32_mebibytes_at_most() {
     let body = Repeated::new("{\"errors\":[", "0,", (1 << 20) - PIECE);
     check("dense JSON", &body, MEBIBYTE, 32 * MEBIBYTE);
+}
+
+fn identify() -> Operation {
+    Operation::identify(&Person::id("1").unwrap(), &Attributes::new()).unwrap()
+}
+
+fn batch() -> Request {
+    let mut batch = Batch::new();
+    for _ in 0..1_000 {
+        batch.push(identify()).unwrap();
+    }
+    batch.into()
+}
+
+/// Settles requests by an answer of a mebibyte that repeats `item`, and compares what that takes beside the answer itself.
+#[track_caller]
+fn check_settling(item: &str, at_most: u64) {
+    let items = item.repeat((1 << 20) / item.len());
+    let body = Bytes::from(format!("{{\"errors\":[{}]}}", items.trim_end_matches(',')));
+    for request in [identify().into(), batch()] {
+        for status in [200, 207, 400, 503] {
+            let response = Response::builder()
+                .status(status)
+                .body(body.clone())
+                .unwrap();
+            let settled = counted(|| request.clone().settle(&response));
+            println!(
+                "| settling {item}, status {status} | {} bytes |",
+                settled.bytes_max
+            );
+            assert!(
+                settled.bytes_max < at_most,
+                "{status}: {} bytes",
+                settled.bytes_max
+            );
+        }
+    }
+}
+
+#[test]
+fn settling_by_a_mebibyte_of_json_takes_no_more_than_another_mebibyte() {
+    for item in [
+        "0,",
+        "[],",
+        "{},",
+        "\"\",",
+        "\"\\u0000\",",
+        "{\"batch_index\":1},",
+    ] {
+        check_settling(item, MEBIBYTE);
+    }
 }

@@ -51,44 +51,34 @@ struct Identifiers<'a> {
     id: &'a str,
 }
 
-/// From attributes that are JSON already, as those of a file or another service.
+/// From JSON values, as those of a file or another service.
 pub(crate) fn building() -> Vec<Contestant> {
-    let map = map();
-    let attributes = Attributes::try_from(map.clone()).expect("they are within the limits");
-    contestants(map, move |endpoint| of_values(&attributes, endpoint))
+    contestants(map())
 }
 
 /// From a struct of the program's own.
 pub(crate) fn building_from_a_struct() -> Vec<Contestant> {
-    contestants(CUSTOMER, |endpoint| {
-        let attributes = Attributes::from_serialize(&CUSTOMER);
-        of_values(&attributes.expect("they are within the limits"), endpoint)
-    })
+    contestants(CUSTOMER)
 }
 
-fn contestants<A>(
-    attributes: A,
-    ours: impl Fn(&Endpoint) -> Request<Body> + 'static,
-) -> Vec<Contestant>
-where
-    A: Serialize + Clone + 'static,
-{
+fn contestants(attributes: impl Serialize + Clone + 'static) -> Vec<Contestant> {
     let credentials = Credentials::new("site", "key").expect("they are valid");
     let endpoint = Endpoint::for_region(Region::Us, credentials);
     let authorization = HeaderValue::from_static("Basic c2l0ZTprZXk=");
-    let same = attributes.clone();
+    let [ours, alone] = [attributes.clone(), attributes.clone()];
     vec![
-        Contestant::of_work("serde_json alone", move || body(&same)),
-        Contestant::of_work("customerio", move || ours(&endpoint)),
+        Contestant::of_work("serde_json alone", move || body(&alone)),
+        Contestant::of_work("customerio", move || by_values(&ours, &endpoint)),
         Contestant::of_work("serde_json and http::Request", move || {
             by_hand(&attributes, &authorization)
         }),
     ]
 }
 
-fn of_values(attributes: &Attributes, endpoint: &Endpoint) -> Request<Body> {
+fn by_values(attributes: &impl Serialize, endpoint: &Endpoint) -> Request<Body> {
     let person = Person::id(ID).expect("it is valid");
-    let operation = Operation::identify(&person, attributes);
+    let attributes = Attributes::from_serialize(attributes).expect("they are within the limits");
+    let operation = Operation::identify(&person, &attributes);
     customerio::Request::from(operation.expect("it is within the limits")).to_http(endpoint)
 }
 

@@ -122,9 +122,15 @@ pub(crate) struct CommonArgs {
     /// The most requests in a window of time; the default is 1000/1s
     #[arg(long, value_name = "N/TIME", value_parser = quota)]
     pub(crate) limit: Option<Quota>,
+    /// The most records in a window of time, whatever number of requests carries them; the default is 10000/1s
+    #[arg(long, value_name = "N/TIME", value_parser = quota)]
+    pub(crate) record_limit: Option<Quota>,
     /// The most requests in flight
     #[arg(long, value_name = "N", default_value = "32", value_parser = up_to::<1024>)]
     pub(crate) concurrency: usize,
+    /// Goes on where the API rejects the first 100 records for the same reason
+    #[arg(long)]
+    pub(crate) keep_going: bool,
     /// Writes the report, a JSON object, to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
@@ -167,12 +173,12 @@ fn up_to<const MOST: usize>(text: &str) -> Result<usize> {
     Ok(number)
 }
 
-/// Reads a number of requests in a window of time, as `100/1s`.
+/// Reads a number of requests or records in a window of time, as `100/1s`.
 fn quota(text: &str) -> Result<Quota> {
-    let usage = "write a number of requests and a window, like 100/1s or 3000/500ms";
-    let (requests, window) = text.split_once('/').context(usage)?;
+    let usage = "write a number and a window of time, like 100/1s or 3000/500ms";
+    let (number, window) = text.split_once('/').context(usage)?;
     Ok(Quota::new(
-        requests.parse().context(usage)?,
+        number.parse().context(usage)?,
         duration(window).context(usage)?,
     )?)
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::{Context, Result};
-use customerio::client::{Client, Limits, RetryPolicy};
+use customerio::client::{Client, ClientBuilder, Limits, RetryPolicy};
 use customerio::{Credentials, Endpoint, Region};
 use customerio_sim::Server;
 use sha2::{Digest, Sha256};
@@ -65,21 +65,20 @@ impl Destination {
     pub(crate) async fn connect(&self, pace: &Pace) -> Result<Connection> {
         match self {
             Self::Live(live) => {
-                let client = client(&live.base_url(), live.credentials.clone(), pace)?;
+                let mut builder = builder(&live.base_url(), live.credentials.clone(), pace);
+                if !live.endpoint.is_loopback() {
+                    builder = builder.proxy_from_env();
+                }
                 Ok(Connection {
-                    client,
+                    client: builder.build()?,
                     _simulator: None,
                 })
             }
             Self::Rehearsal => {
                 let simulator = rehearse::start(pace.limit).await?;
-                let client = client(
-                    &simulator.url(),
-                    Credentials::new("rehearsal", "rehearsal")?,
-                    pace,
-                )?;
+                let credentials = Credentials::new("rehearsal", "rehearsal")?;
                 Ok(Connection {
-                    client,
+                    client: builder(&simulator.url(), credentials, pace).build()?,
                     _simulator: Some(simulator),
                 })
             }
@@ -129,14 +128,15 @@ impl Connection {
     }
 }
 
-fn client(base_url: &str, credentials: Credentials, pace: &Pace) -> Result<Client> {
-    let client = Client::builder()
+fn builder(base_url: &str, credentials: Credentials, pace: &Pace) -> ClientBuilder {
+    let limits = Limits::documented()
+        .ingress(pace.limit)
+        .records(pace.record_limit);
+    Client::builder()
         .credentials(credentials)
         .base_url(base_url)
-        .limits(Limits::documented().ingress(pace.limit))
+        .limits(limits)
         // A request carries hundreds of records: what the server has trouble with is worth all its attempts.
         .retry(RetryPolicy::default().without_budget())
         .concurrency(pace.concurrency)
-        .build()?;
-    Ok(client)
 }

@@ -9,7 +9,7 @@ use customerio::Cause;
 use crate::console::{complain, print};
 use crate::exit::Exit;
 use crate::journal::Journal;
-use crate::pipeline::{Halt, MAX_FRUITLESS};
+use crate::pipeline::{Halt, MAX_ALIKE, MAX_FRUITLESS};
 use crate::problems::{Problems, rejects_failed};
 use crate::report::Report;
 
@@ -84,6 +84,7 @@ fn write_report(report: &Report, file: Option<File>) -> Result<()> {
 
 fn told(halt: &Halt) -> String {
     match halt {
+        Halt::Alike(status) => alike(*status),
         Halt::Credentials => {
             "the API refused the credentials; check CUSTOMERIO_SITE_ID, CUSTOMERIO_TRACK_API_KEY and the region".into()
         }
@@ -92,6 +93,14 @@ fn told(halt: &Halt) -> String {
         Halt::Interrupted => "interrupted".into(),
         Halt::TurnedAway(cause) => turned_away(cause),
     }
+}
+
+fn alike(status: Option<u16>) -> String {
+    let status = status.map_or_else(String::new, |status| format!(", with status {status}"));
+    format!(
+        "the API rejected the first {MAX_ALIKE} records{status}, all for the same reason, which --rejects FILE keeps; check \
+         the base URL and what the columns mean, or add --keep-going"
+    )
 }
 
 fn fruitless(status: Option<u16>) -> String {

@@ -6,6 +6,7 @@
 //!
 //! Each arrow waits when the next place is full, so memory does not grow with the input.
 
+mod alike;
 mod api;
 mod flights;
 
@@ -15,6 +16,9 @@ use customerio::{Cause, Outcome};
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinError;
 
+pub(crate) use self::alike::MAX_ALIKE;
+
+use self::alike::Alike;
 use self::api::Api;
 use self::flights::{Flights, Line};
 use crate::console::Console;
@@ -29,6 +33,8 @@ use crate::report::Totals;
 /// Why a run ended before its input did.
 #[derive(Debug)]
 pub(crate) enum Halt {
+    /// The API rejected the first records, all for the same reason; the status is that of its answers.
+    Alike(Option<u16>),
     /// The API refused the credentials.
     Credentials,
     /// The input, the rejects file or this program failed.
@@ -64,6 +70,7 @@ pub(crate) async fn run<A: Api>(
         packer: Packer::new(pace.batch_items),
         flights: Flights::default(),
         concurrency: pace.concurrency,
+        alike: Alike::new(!pace.keeps_going),
         fruitless: 0,
         end: End {
             totals: Totals::default(),
@@ -90,6 +97,7 @@ struct Pipeline<'a, A> {
     packer: Packer<Line>,
     flights: Flights,
     concurrency: usize,
+    alike: Alike,
     /// Requests in a row that brought no word about a record.
     fruitless: u32,
     end: End,
@@ -138,11 +146,20 @@ impl<A: Api> Pipeline<'_, A> {
 
     /// Fills the places in flight. While the input lasts, only a full packer gives: its batches are full then.
     fn dispatch(&mut self, is_open: bool) {
-        while self.flights.len() < self.concurrency && (!is_open || self.packer.is_full()) {
+        while self.flights.len() < self.places() && (!is_open || self.packer.is_full()) {
             let Some(parcel) = self.packer.next_parcel() else {
                 return;
             };
             self.flights.launch(self.api.clone(), parcel);
+        }
+    }
+
+    /// Returns how many requests may be in flight: one alone, as long as the API may reject them all.
+    fn places(&self) -> usize {
+        if self.alike.is_open() {
+            1
+        } else {
+            self.concurrency
         }
     }
 
@@ -182,6 +199,9 @@ impl<A: Api> Pipeline<'_, A> {
             self.halt(halt);
         }
         self.watch_for_words(&outcomes);
+        if let Some(last) = outcomes.iter().find(|outcome| self.alike.see(outcome)) {
+            self.halt(Halt::Alike(status(last)));
+        }
         for (line, outcome) in self.packer.settle(ticket, outcomes) {
             self.count(line, &outcome);
         }

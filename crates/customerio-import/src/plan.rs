@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use customerio::client::Quota;
+
 use crate::counted::{self, counted};
 use crate::mapping::Kind;
 use crate::pace::Pace;
@@ -83,7 +85,7 @@ impl Plan {
         writeln!(
             f,
             "time: about {}; {}",
-            shown(pace.time(*requests)),
+            shown(pace.time(*requests, records - rejected)),
             pace.bound()
         )
     }
@@ -131,26 +133,31 @@ impl fmt::Display for Recent {
 // === impl Pace ===
 
 impl Pace {
-    /// Returns how long so many requests take; what no duration can hold is the longest one.
-    fn time(&self, requests: u64) -> Duration {
-        let seconds = self.limit.spacing().as_secs_f64() * requests as f64;
-        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    /// Returns how long so many requests with so many records take; what no duration can hold is the longest one.
+    fn time(&self, requests: u64, records: u64) -> Duration {
+        let seconds = |quota: Quota, count: u64| quota.spacing().as_secs_f64() * count as f64;
+        let longest = seconds(self.limit, requests).max(seconds(self.record_limit, records));
+        Duration::try_from_secs_f64(longest).unwrap_or(Duration::MAX)
     }
 
-    /// Says which limit bounds the run: the rate, until answers take so long that all places are taken.
+    /// Says which limit bounds the run: a rate, until answers take so long that all places are taken.
     fn bound(&self) -> String {
-        let Self {
-            limit, concurrency, ..
-        } = self;
-        let (requests, window) = (
-            counted::requests(limit.limit().into()),
-            shown(limit.window()),
+        let places = self.concurrency as u64;
+        let (by_requests, answer) = (
+            self.time(places, 0),
+            self.time(places, places.saturating_mul(self.batch_items as u64)),
         );
-        let places = counted::requests(*concurrency as u64);
-        let answer = shown(self.time(*concurrency as u64));
+        let (limit, counted) = if answer > by_requests {
+            let limit = self.record_limit;
+            (limit, counted::records(limit.limit().into()))
+        } else {
+            (self.limit, counted::requests(self.limit.limit().into()))
+        };
         format!(
-            "bounded by the limit of {requests} in {window} while an answer takes less than {answer}, \
-             then by the {places} in flight"
+            "bounded by the limit of {counted} in {} while an answer takes less than {}, then by the {} in flight",
+            shown(limit.window()),
+            shown(answer),
+            counted::requests(places)
         )
     }
 }
@@ -169,8 +176,6 @@ fn shown(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use customerio::client::Quota;
-
     use super::*;
     use crate::mapping::{EventColumns, Moment};
 
@@ -204,8 +209,10 @@ mod tests {
             destination: "https://track.customer.io".into(),
             pace: Pace {
                 limit: Quota::per_second(100),
+                record_limit: Quota::per_second(10_000),
                 concurrency: 32,
                 batch_items: 1,
+                keeps_going: false,
             },
             scan: Some(scan),
             recent: Some(Recent::Events(2)),
@@ -218,6 +225,26 @@ mod tests {
             to: https://track.customer.io\n\
             campaigns: 2 events lie in the last 72 hours and may trigger live campaigns";
         assert_eq!(plan.to_string(), expected);
+    }
+
+    #[test]
+    fn the_slower_of_two_limits_bounds() {
+        let check = |requests, records, batch_items, time: &str, bound: &str| {
+            let pace = Pace {
+                limit: Quota::per_second(requests),
+                record_limit: Quota::per_second(records),
+                concurrency: 32,
+                batch_items,
+                keeps_going: false,
+            };
+            let found = (shown(pace.time(41, 20_093)), pace.bound());
+            assert_eq!(found.0, time);
+            assert!(found.1.contains(bound), "{}", found.1);
+        };
+        let by_records = "limit of 10000 records in 1 s while an answer takes less than 1.8 s,";
+        check(1_000, 10_000, 500, "2.2 s", by_records);
+        let by_requests = "limit of 10 requests in 1 s while an answer takes less than 3.9 s,";
+        check(10, 10_000, 500, "5 s", by_requests);
     }
 
     #[test]
@@ -234,8 +261,10 @@ mod tests {
             destination: "https://track.customer.io".into(),
             pace: Pace {
                 limit: Quota::new(1, Duration::from_secs(1)).unwrap(),
+                record_limit: Quota::per_second(10_000),
                 concurrency: 1,
                 batch_items: 2,
+                keeps_going: false,
             },
             scan: Some(scan),
             recent: Some(Recent::Events(1)),

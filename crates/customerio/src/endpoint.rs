@@ -1,7 +1,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
 #[cfg(feature = "client")]
 use secrecy::zeroize::Zeroizing;
@@ -19,7 +19,16 @@ pub struct Endpoint {
     authority: Authority,
     /// What stands before `/api/..`: empty, or a path without a slash at its end.
     prefix: String,
+    #[cfg_attr(
+        not(feature = "client"),
+        expect(
+            dead_code,
+            reason = "only the client tells workspaces apart and hides secrets"
+        )
+    )]
     credentials: Credentials,
+    /// What every request carries of the credentials. Like a request, it is not wiped from memory.
+    authorization: HeaderValue,
 }
 
 impl Endpoint {
@@ -61,17 +70,37 @@ impl Endpoint {
             scheme,
             authority,
             prefix,
+            authorization: credentials.authorization(),
             credentials,
         })
     }
 
     pub(crate) fn uri(&self, path: &str) -> Uri {
-        Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone())
-            .path_and_query(format!("{}{path}", self.prefix))
-            .build()
-            .expect("a checked prefix and an encoded path make a URI")
+        let path = format!("{}{path}", self.prefix).try_into();
+        self.absolute(path.expect("a prefix is checked and a path encoded"))
+    }
+
+    /// Returns the URI of a path that is the same for all requests, which need not be copied for each.
+    pub(crate) fn fixed_uri(&self, path: &'static str) -> Uri {
+        if self.prefix.is_empty() {
+            self.absolute(PathAndQuery::from_static(path))
+        } else {
+            self.uri(path)
+        }
+    }
+
+    fn absolute(&self, path: PathAndQuery) -> Uri {
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path);
+        Uri::from_parts(parts).expect("it has all that an absolute URI needs")
+    }
+
+    /// Returns whether requests stay on this machine: the host is in `127.0.0.0/8`, `::1` or `localhost`.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(self.authority.host())
     }
 
     #[cfg(feature = "client")]
@@ -105,7 +134,7 @@ impl Endpoint {
     }
 
     pub(crate) fn authorization(&self) -> HeaderValue {
-        self.credentials.authorization()
+        self.authorization.clone()
     }
 }
 
@@ -183,7 +212,7 @@ mod tests {
         let endpoint = Endpoint::new(base, Credentials::new("s", "k").unwrap());
         let uri = endpoint
             .ok()
-            .map(|endpoint| endpoint.uri("/api/v2/entity").to_string());
+            .map(|endpoint| endpoint.fixed_uri("/api/v2/entity").to_string());
         assert_eq!(uri.as_deref(), expected, "{base}");
     }
 

@@ -74,10 +74,19 @@ pub(crate) fn check_length(
     text: &str,
     limit: usize,
 ) -> Result<(), InvalidInput> {
-    if text.is_empty() {
+    check_size(field, text.len(), limit)
+}
+
+/// Refuses no bytes at all, and more than `limit`.
+pub(crate) fn check_size(
+    field: &'static str,
+    bytes: usize,
+    limit: usize,
+) -> Result<(), InvalidInput> {
+    if bytes == 0 {
         return Err(InvalidInput::new(field, Problem::Empty));
     }
-    check_bytes(field, text.len(), limit)
+    check_bytes(field, bytes, limit)
 }
 
 /// Refuses an empty list where the API wants something in it.

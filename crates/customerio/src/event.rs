@@ -1,12 +1,17 @@
 use std::fmt;
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use crate::error::check_bytes;
+use crate::json::JsonObject;
 use crate::{Attributes, EventId, InvalidInput, Timestamp, Validation};
 
 /// The documented limit of an event's data in version 1, in bytes.
 const MAX_DATA: usize = 100_000;
+
+/// What an event of version 1 takes beside its data, most of the time.
+const HEAD: usize = 160;
 
 /// The documented limit of an event's name, in bytes.
 const MAX_NAME: usize = 100;
@@ -216,6 +221,7 @@ pub(crate) struct EventBody<'a> {
     timestamp: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     anonymous_id: Option<&'a str>,
+    #[serde(skip)]
     data: &'a Attributes,
 }
 
@@ -229,6 +235,13 @@ impl<'a> EventBody<'a> {
             anonymous_id,
             data: &event.attributes,
         }
+    }
+
+    pub(crate) fn to_json(&self) -> Bytes {
+        let mut json = Vec::with_capacity(HEAD + self.data.size());
+        let object = JsonObject::open(&mut json, self);
+        object.member("data", |json| self.data.write(json)).close();
+        json.into()
     }
 }
 

@@ -1,7 +1,5 @@
 use std::fmt;
 
-use serde_json::Value;
-
 use crate::{Attributes, Object, Person, Relationship, Timestamp};
 
 /// Collects what one identify says beyond attributes: order, subscriptions, relationships, and whether it may create.
@@ -61,12 +59,12 @@ impl Identify {
 
     /// Subscribes the person to one topic, and leaves the others as they are.
     pub fn subscribe_topic(self, topic: u32) -> Self {
-        self.with(topic_name(topic), true)
+        self.with(&topic_name(topic), true)
     }
 
     /// Unsubscribes the person from one topic, and leaves the others as they are.
     pub fn unsubscribe_topic(self, topic: u32) -> Self {
-        self.with(topic_name(topic), false)
+        self.with(&topic_name(topic), false)
     }
 
     /// Relates the person to one more object.
@@ -75,8 +73,8 @@ impl Identify {
         self
     }
 
-    fn with(mut self, name: impl Into<String>, value: bool) -> Self {
-        self.attributes.set(name.into(), Value::Bool(value));
+    fn with(mut self, name: &str, value: bool) -> Self {
+        self.attributes.set(name, &value);
         self
     }
 }

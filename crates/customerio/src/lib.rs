@@ -42,10 +42,10 @@ mod endpoint;
 mod error;
 mod event;
 mod event_id;
-mod finite;
 #[cfg(all(feature = "testing", any(doc, doctest)))]
 pub mod guide;
 mod identify;
+mod json;
 mod metric;
 mod object;
 mod operation;

@@ -1,6 +1,7 @@
 use serde::Serialize;
 
 use crate::error::check_length;
+use crate::json::{JsonObject, list};
 use crate::{Attributes, InvalidInput};
 
 /// The documented limit of a person's id, in bytes, which is taken for anonymous ones as well.
@@ -41,6 +42,31 @@ impl<T> Relationship<T> {
         self.attributes = attributes;
         self
     }
+}
+
+impl<T: Serialize> Relationship<T> {
+    /// Writes a list of relationships as JSON behind what is in `json`.
+    pub(crate) fn write_all(relationships: &[Self], json: &mut Vec<u8>) {
+        list(json, relationships, Self::write);
+    }
+
+    fn write(&self, json: &mut Vec<u8>) {
+        let head = Head {
+            identifiers: &self.with,
+        };
+        let mut object = JsonObject::open(json, &head);
+        if !self.attributes.is_empty() {
+            object = object.member("relationship_attributes", |json| {
+                self.attributes.write(json);
+            });
+        }
+        object.close();
+    }
+}
+
+#[derive(Serialize)]
+struct Head<'a, T> {
+    identifiers: &'a T,
 }
 
 /// Names somebody who is not identified yet.

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, Method, Uri, header};
 use http_body_util::Full;
 
 use crate::v1::{Call, Success};
@@ -36,8 +36,9 @@ impl Request {
         let body = self.body();
         let mut request = http::Request::new(Full::new(body.clone().unwrap_or_default()));
         *request.method_mut() = self.method();
-        *request.uri_mut() = endpoint.uri(self.path());
+        *request.uri_mut() = self.uri(endpoint);
         let headers = request.headers_mut();
+        headers.reserve(3);
         headers.insert(header::AUTHORIZATION, endpoint.authorization());
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         if body.is_some() {
@@ -61,6 +62,15 @@ impl Request {
             request.extensions_mut().insert(self.success());
         }
         request
+    }
+
+    fn uri(&self, endpoint: &Endpoint) -> Uri {
+        let (path, route) = (self.path(), self.route());
+        if path == route {
+            endpoint.fixed_uri(route)
+        } else {
+            endpoint.uri(path)
+        }
     }
 
     /// Returns the HTTP method.

@@ -1,9 +1,8 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use serde_json::{Map, Value};
 
 use crate::request::Content;
-use crate::response::{Reading, first_error, item_errors, read};
+use crate::response::{Answer, Errors, Reading, read};
 use crate::{Batch, Failure, Outcome, Rejection, Request};
 
 /// Says what follows from a response: the outcomes, or what to send instead.
@@ -37,10 +36,10 @@ impl Request {
         let len = self.len();
         let all = |outcome| Settlement::Settled(vec![outcome; len]);
         match (read(response, self.success()), self.content) {
-            (Reading::Answered(body), Content::Batch(batch)) => {
-                settle_items(batch, response, &body)
+            (Reading::Answered(answer), Content::Batch(batch)) => {
+                settle_items(batch, response, answer)
             }
-            (Reading::Answered(body), _) => all(single(response, &body)),
+            (Reading::Answered(answer), _) => all(single(response, answer)),
             (Reading::Rejected(_), Content::Batch(batch)) if is_divisible(&batch, status) => {
                 Settlement::Resend(batch.halves().map(Self::from).into())
             }
@@ -77,13 +76,14 @@ fn is_divisible(batch: &Batch, status: StatusCode) -> bool {
     refused_as_a_whole && batch.len() > 1
 }
 
-fn single(response: &Response<Bytes>, body: &Map<String, Value>) -> Outcome {
-    outcome(response, body.get("errors").and_then(first_error))
+fn single(response: &Response<Bytes>, answer: Answer) -> Outcome {
+    let first = answer.into_errors().and_then(Errors::into_first);
+    outcome(response, first)
 }
 
-fn settle_items(batch: Batch, response: &Response<Bytes>, body: &Map<String, Value>) -> Settlement {
-    let errors = match body.get("errors") {
-        Some(errors) => item_errors(errors, batch.len()),
+fn settle_items(batch: Batch, response: &Response<Bytes>, answer: Answer) -> Settlement {
+    let errors = match answer.into_errors() {
+        Some(errors) => errors.by_position(batch.len()),
         // A 207 says that there is an error; any other success without a list has none.
         None if response.status() == StatusCode::MULTI_STATUS => None,
         None => Some(vec![None; batch.len()]),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use customerio::client::Quota;
-use customerio::{Attributes, Operation, Person, Request};
+use customerio::{Attributes, Operation, Person, Request, Settlement};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
@@ -115,18 +115,35 @@ fn feed(items: impl Iterator<Item = Item> + Send + 'static) -> (Receiver<Item>, 
 
 const PACE: Pace = Pace {
     limit: Quota::per_second(100),
+    record_limit: Quota::per_second(1_000),
     concurrency: 4,
     batch_items: 10,
+    keeps_going: true,
+};
+
+/// As an import is made that nobody told to keep going.
+const CAUTIOUS: Pace = Pace {
+    keeps_going: false,
+    ..PACE
 };
 
 async fn import(fake: &Fake, items: Receiver<Item>, urgency: &watch::Sender<Urgency>) -> End {
+    import_at(&PACE, fake, items, urgency).await
+}
+
+async fn import_at(
+    pace: &Pace,
+    fake: &Fake,
+    items: Receiver<Item>,
+    urgency: &watch::Sender<Urgency>,
+) -> End {
     let interrupt = Interrupt::new(urgency.subscribe());
     let mut console = Console::silent();
     let mut problems = Problems::new("a.csv".into(), None).unwrap();
     run(
         fake.clone(),
         items,
-        &PACE,
+        pace,
         interrupt,
         &mut console,
         &mut problems,
@@ -349,4 +366,60 @@ async fn a_word_about_a_record_now_and_then_keeps_the_run_going() {
     let end = import(&fake, feed(people(5000)).0, &watch::Sender::default()).await;
     assert!(end.halt.is_none(), "{:?}", end.halt);
     assert_eq!(end.totals.records(), 5000);
+}
+
+fn rejected(status: u16, reason: &str) -> Outcome {
+    let person = Person::id("a").unwrap();
+    let operation = Operation::identify(&person, &Attributes::new()).unwrap();
+    let response = http::Response::builder().status(status);
+    let response = response.body(reason.to_owned().into()).unwrap();
+    match Request::from(operation).settle(&response) {
+        Settlement::Settled(outcomes) => outcomes.into_iter().next().unwrap(),
+        Settlement::Resend(requests) => panic!("{requests:?}"),
+    }
+}
+
+async fn import_cautiously(fake: &Fake) -> End {
+    let items = feed(people(1_000)).0;
+    import_at(&CAUTIOUS, fake, items, &watch::Sender::default()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_records_that_are_rejected_alike_from_the_first_on_end_the_run() {
+    let fake = Fake::new(|_| rejected(400, "no"));
+    let end = import_cautiously(&fake).await;
+    assert!(
+        matches!(end.halt, Some(Halt::Alike(Some(400)))),
+        "{:?}",
+        end.halt
+    );
+    assert_eq!(end.totals.rejected, u64::from(MAX_ALIKE));
+    let flight = fake.flight.lock().unwrap();
+    assert_eq!((flight.requests, flight.most), (10, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_told_to_keep_going_does() {
+    let fake = Fake::new(|_| rejected(400, "no"));
+    let end = import(&fake, feed(people(1_000)).0, &watch::Sender::default()).await;
+    assert!(end.halt.is_none(), "{:?}", end.halt);
+    assert_eq!(end.totals.rejected, 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_record_that_ends_otherwise_opens_all_places() {
+    for other in [
+        || Outcome::Accepted,
+        || rejected(400, "another"),
+        || rejected(422, "no"),
+        lost,
+    ] {
+        let fake = fake_by_number(move |number| match number {
+            9 => other(),
+            _ => rejected(400, "no"),
+        });
+        let end = import_cautiously(&fake).await;
+        assert!(end.halt.is_none(), "{:?}", end.halt);
+        assert_eq!(fake.flight.lock().unwrap().most, CAUTIOUS.concurrency);
+    }
 }

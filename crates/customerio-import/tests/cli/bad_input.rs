@@ -264,7 +264,7 @@ fn wrong_usage_is_told_apart() {
         b"id\n1\n",
         "--id-column id --limit 100",
         2,
-        "write a number of requests and a window",
+        "write a number and a window of time",
     );
     check_refused(
         "a.csv",

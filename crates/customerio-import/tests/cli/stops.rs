@@ -62,6 +62,27 @@ fn a_server_that_is_not_there_stops_the_run() {
 }
 
 #[test]
+fn a_proxy_of_the_environment_is_used_unless_the_way_is_the_loopback() {
+    let world = World::new();
+    let file = world.file("a.csv", "id\n1\n");
+    let check = |base_url: &str, code, said| {
+        let line = format!("people {} --id-column id --no-journal", file.display());
+        let mut command = bare(&format!("{line} --base-url {base_url}"));
+        command.env("HTTPS_PROXY", "socks5://127.0.0.1:9");
+        command.env("CUSTOMERIO_SITE_ID", "s");
+        command.env("CUSTOMERIO_TRACK_API_KEY", "k");
+        finish(command, b"").check(code, said);
+    };
+    check(
+        "https://track.example.com",
+        1,
+        "HTTPS_PROXY is no proxy that can be used",
+    );
+    check("https://localhost:9", 5, "no request gets through");
+    check(&world.url(), 0, "");
+}
+
+#[test]
 fn a_server_that_has_no_such_page_stops_the_run() {
     let world = World::with(Simulator::builder().script(Script::new([404; 400])));
     let ids: String = (1..=300).map(|id| format!("{id}\n")).collect();
@@ -88,6 +109,44 @@ fn a_run_in_which_nothing_was_accepted_is_sent_again() {
     world.check_report([2, 0, 2, 0, 0]);
     world.run(&line).check(0, "");
     world.check_report([2, 2, 0, 0, 0]);
+}
+
+/// Answers 400 to everything, as to the key of another product.
+fn refusing() -> (World, String) {
+    let world = World::with(Simulator::builder().script(Script::new([400; 400])));
+    let ids: String = (1..=300).map(|id| format!("{id}\n")).collect();
+    let file = world.file("a.csv", format!("id\n{ids}"));
+    let line = format!("people {} --id-column id", file.display());
+    (world, line)
+}
+
+#[test]
+fn a_server_that_rejects_everything_stops_the_run_early_and_the_next_one_sends_all() {
+    let (world, line) = refusing();
+    let line = format!("{line} --mode single");
+    world.run(&line).check(
+        5,
+        "cio-import: the API rejected the first 100 records, with status 400, all for the same reason",
+    );
+    world.check_report([300, 0, 100, 0, 200]);
+    // Until the server is itself again.
+    world
+        .run(&format!("{line} --keep-going"))
+        .check(3, "accepted nothing");
+    world.check_report([300, 0, 300, 0, 0]);
+    world.run(&line).check(0, "");
+    world.check_report([300, 300, 0, 0, 0]);
+    assert_eq!(world.simulator.books().people, 300);
+}
+
+#[test]
+fn a_batch_that_is_refused_to_its_last_record_stops_the_run() {
+    let (world, line) = refusing();
+    world
+        .run(&format!("{line} --batch-items 100"))
+        .check(5, "the API rejected the first 100 records");
+    world.check_report([300, 0, 100, 0, 200]);
+    assert_eq!(world.report()["requests"], 199);
 }
 
 #[test]

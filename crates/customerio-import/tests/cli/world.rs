@@ -123,6 +123,10 @@ pub(crate) fn bare(line: &str) -> Command {
         "CUSTOMERIO_SITE_ID",
         "CUSTOMERIO_TRACK_API_KEY",
         "CUSTOMERIO_REGION",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
     ] {
         command.env_remove(variable);
     }

@@ -2,7 +2,11 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::device::DeviceBody;
+use crate::json::JsonObject;
 use crate::{Attributes, EventId, Object, Person, Relationship, Timestamp};
+
+/// What an operation takes beside its attributes, most of the time.
+const HEAD: usize = 160;
 
 /// What is sent about one person. An action leaves out what it does not use.
 #[derive(Serialize)]
@@ -17,10 +21,10 @@ pub(super) struct About<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) timestamp: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) attributes: Option<&'a Attributes>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) device: Option<DeviceBody<'a>>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(skip)]
+    pub(super) attributes: Option<&'a Attributes>,
+    #[serde(skip)]
     pub(super) cio_relationships: &'a [Relationship<Object>],
 }
 
@@ -33,8 +37,8 @@ impl<'a> About<'a> {
             name: None,
             id: None,
             timestamp: None,
-            attributes: None,
             device: None,
+            attributes: None,
             cio_relationships: &[],
         }
     }
@@ -42,9 +46,13 @@ impl<'a> About<'a> {
     /// Sets the attributes, if there are any.
     pub(super) fn attributes(self, attributes: &'a Attributes) -> Self {
         Self {
-            attributes: Some(attributes).filter(|attributes| !attributes.is_empty()),
+            attributes: Some(attributes),
             ..self
         }
+    }
+
+    pub(super) fn to_json(&self) -> Bytes {
+        written(self, self.attributes, self.cio_relationships)
     }
 }
 
@@ -54,10 +62,16 @@ pub(super) struct AboutObject<'a, R> {
     pub(super) r#type: &'static str,
     pub(super) action: &'static str,
     pub(super) identifiers: &'a Object,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip)]
     pub(super) attributes: Option<&'a Attributes>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub(super) cio_relationships: &'a [R],
+    #[serde(skip)]
+    pub(super) cio_relationships: &'a [Relationship<R>],
+}
+
+impl<R: Serialize> AboutObject<'_, R> {
+    pub(super) fn to_json(&self) -> Bytes {
+        written(self, self.attributes, self.cio_relationships)
+    }
 }
 
 /// What makes one person of two. It alone has no `identifiers`.
@@ -89,9 +103,22 @@ pub(super) struct DeviceToken<'a> {
     pub(super) device_token: &'a str,
 }
 
-/// Serializes what this crate builds, which cannot fail.
-pub(crate) fn to_bytes(body: &impl Serialize) -> Bytes {
-    serde_json::to_vec(body)
-        .expect("keys are strings and every value was checked")
-        .into()
+/// Writes a body with its attributes and relationships, of which it leaves out what is empty.
+fn written<R: Serialize>(
+    head: &impl Serialize,
+    attributes: Option<&Attributes>,
+    relationships: &[Relationship<R>],
+) -> Bytes {
+    let mut json = Vec::with_capacity(HEAD + attributes.map_or(0, Attributes::size));
+    let mut object = JsonObject::open(&mut json, head);
+    if let Some(attributes) = attributes.filter(|attributes| !attributes.is_empty()) {
+        object = object.member("attributes", |json| attributes.write(json));
+    }
+    if !relationships.is_empty() {
+        object = object.member("cio_relationships", |json| {
+            Relationship::write_all(relationships, json);
+        });
+    }
+    object.close();
+    json.into()
 }

@@ -3,6 +3,7 @@ use super::body::{AboutDelivery, DeliveryId, DeviceToken};
 use super::value::{Company, Replay};
 use crate::device::check_token;
 use crate::error::check_length;
+use crate::json::to_bytes;
 use crate::{InvalidInput, Lane, PushEvent};
 
 /// No limit is documented; the identifiers of Customer.io are far shorter.
@@ -32,7 +33,7 @@ impl Operation {
             attributes: DeviceToken { device_token },
         };
         let lane = Lane::of(&("delivery", delivery_id));
-        Self::new(&body, lane, Replay::Repeats, Company::Alone)
+        Self::new(to_bytes(&body), lane, Replay::Repeats, Company::Alone)
     }
 }
 

@@ -8,6 +8,5 @@ mod people;
 mod tests;
 mod value;
 
-pub(crate) use body::to_bytes;
 pub(crate) use deliveries::check_delivery_id;
 pub use value::{Lane, Operation};

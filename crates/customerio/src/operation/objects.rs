@@ -54,7 +54,12 @@ impl Operation {
             attributes: None,
             cio_relationships: &[],
         };
-        Self::new(&body, object.lane(), Replay::Harmless, Company::Alone)
+        Self::new(
+            body.to_json(),
+            object.lane(),
+            Replay::Harmless,
+            Company::Alone,
+        )
     }
 
     /// Relates people to an object.
@@ -99,15 +104,20 @@ impl Operation {
         action: &'static str,
         object: &Object,
         attributes: Option<&Attributes>,
-        related: &[R],
+        related: &[Relationship<R>],
     ) -> Result<Self, InvalidInput> {
         let body = AboutObject {
             r#type: "object",
             action,
             identifiers: object,
-            attributes: attributes.filter(|attributes| !attributes.is_empty()),
+            attributes,
             cio_relationships: related,
         };
-        Self::new(&body, object.lane(), Replay::Harmless, Company::Batch)
+        Self::new(
+            body.to_json(),
+            object.lane(),
+            Replay::Harmless,
+            Company::Batch,
+        )
     }
 }

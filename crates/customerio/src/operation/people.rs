@@ -3,6 +3,7 @@ use super::body::{About, Merge};
 use super::value::{Company, Replay};
 use crate::device::{DeviceBody, check_token};
 use crate::error::check_some;
+use crate::json::to_bytes;
 use crate::{Attributes, Device, Event, Identify, InvalidInput, Object, Person, Relationship};
 
 impl Operation {
@@ -52,7 +53,12 @@ impl Operation {
         };
         match event.id {
             Some(_) => Self::harmless(&body, person),
-            None => Self::new(&body, person.lane(), Replay::Repeats, Company::Alone),
+            None => Self::new(
+                body.to_json(),
+                person.lane(),
+                Replay::Repeats,
+                Company::Alone,
+            ),
         }
     }
 
@@ -150,7 +156,12 @@ impl Operation {
             primary,
             secondary,
         };
-        let merge = Self::new(&body, primary.lane(), Replay::Repeats, Company::Alone)?;
+        let merge = Self::new(
+            to_bytes(&body),
+            primary.lane(),
+            Replay::Repeats,
+            Company::Alone,
+        )?;
         Ok(merge.and_lane(secondary.lane()))
     }
 
@@ -168,10 +179,20 @@ impl Operation {
     }
 
     fn harmless(body: &About<'_>, person: &Person) -> Result<Self, InvalidInput> {
-        Self::new(body, person.lane(), Replay::Harmless, Company::Batch)
+        Self::new(
+            body.to_json(),
+            person.lane(),
+            Replay::Harmless,
+            Company::Batch,
+        )
     }
 
     fn alone(body: &About<'_>, person: &Person) -> Result<Self, InvalidInput> {
-        Self::new(body, person.lane(), Replay::Harmless, Company::Alone)
+        Self::new(
+            body.to_json(),
+            person.lane(),
+            Replay::Harmless,
+            Company::Alone,
+        )
     }
 }

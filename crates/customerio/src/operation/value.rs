@@ -2,9 +2,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
-use serde::Serialize;
 
-use super::body::to_bytes;
 use crate::InvalidInput;
 use crate::error::check_bytes;
 
@@ -65,12 +63,11 @@ impl Lane {
 
 impl Operation {
     pub(super) fn new(
-        json: &impl Serialize,
+        json: Bytes,
         lane: Lane,
         replay: Replay,
         company: Company,
     ) -> Result<Self, InvalidInput> {
-        let json = to_bytes(json);
         check_bytes("operation", json.len(), MAX_OPERATION)?;
         Ok(Self {
             json,

@@ -1,12 +1,14 @@
 //! Reads what came back: from a response to what may be said of an operation.
 
+mod answer;
 mod body;
 mod cause;
 mod header;
 mod outcome;
 mod reading;
+mod take;
 
-pub(crate) use body::{first_error, item_errors};
+pub(crate) use answer::{Answer, Errors};
 pub use cause::{Cause, Failure};
 #[cfg(feature = "client")]
 pub(crate) use header::REQUEST_ID;

@@ -1,8 +1,8 @@
 use bytes::Bytes;
 use http::{Response, Uri, header};
-use serde_json::{Map, Value};
 
-use super::body::{object, words};
+use super::answer::Answer;
+use super::body::words;
 use super::cause::Kind;
 use super::{Cause, Rejection};
 use crate::Region;
@@ -12,7 +12,7 @@ use crate::v1::Success;
 #[derive(Debug)]
 pub(crate) enum Reading {
     /// The API took the request; the body may name single operations that it did not take.
-    Answered(Map<String, Value>),
+    Answered(Answer),
     Rejected(Rejection),
     Unknown(Cause),
     NotSent(Cause),
@@ -45,12 +45,12 @@ pub(crate) fn is_of_the_api(response: &Response<Bytes>, success: Success) -> boo
 }
 
 /// Returns what a success says, or nothing if it is not of the form that the API gives it.
-fn answer(body: &[u8], success: Success) -> Option<Map<String, Value>> {
+fn answer(body: &[u8], success: Success) -> Option<Answer> {
     let may_be_empty = success == Success::ObjectOrNothing;
     if may_be_empty && body.trim_ascii().is_empty() {
-        return Some(Map::new());
+        return Some(Answer::default());
     }
-    object(body)
+    Answer::read(body)
 }
 
 /// Leaves out the body: a login page says nothing to the reader, and may name who logs in.

@@ -2,7 +2,8 @@ use serde::Serialize;
 
 use super::call::{Call, Success};
 use crate::device::check_token;
-use crate::operation::{check_delivery_id, to_bytes};
+use crate::json::to_bytes;
+use crate::operation::check_delivery_id;
 use crate::person::{check_segment, encode};
 use crate::{InvalidInput, Metric, PushEvent, Request, Timestamp};
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::call::{Call, Success};
 use crate::error::check_length;
-use crate::operation::to_bytes;
+use crate::json::to_bytes;
 use crate::person::{check_segment, encode};
 use crate::{InvalidInput, Person, Request};
 

@@ -6,7 +6,7 @@ use super::path::{PERSON, path};
 use super::relationships::Relationships;
 use crate::device::{DeviceBody, check_token};
 use crate::event::EventBody;
-use crate::operation::to_bytes;
+use crate::json::to_bytes;
 use crate::person::{check_segment, encode};
 use crate::{AnonymousEvent, Attributes, Device, Event, Identify, InvalidInput, Person, Request};
 
@@ -23,7 +23,7 @@ const NOTHING: Bytes = Bytes::from_static(b"{}");
 /// The id has the shape of another kind, there are more than 300 attributes, or a value takes more than 1,000 bytes.
 pub fn identify(person: &Person, attributes: &Attributes) -> Result<Request, InvalidInput> {
     attributes.check_person()?;
-    Ok(Call::put(PERSON, path(person, "")?, to_bytes(attributes)).into())
+    Ok(Call::put(PERSON, path(person, "")?, attributes.to_json()).into())
 }
 
 /// Creates or updates a person as `identify` says. Version 1 carries the moment as the attribute `_timestamp`.
@@ -35,13 +35,13 @@ pub fn identify_with(identify: &Identify) -> Result<Request, InvalidInput> {
     identify.attributes.check_person()?;
     let mut body = identify.attributes.clone();
     if let Some(moment) = identify.timestamp {
-        body.set("_timestamp".to_owned(), moment.seconds().into());
+        body.set("_timestamp", &moment.seconds());
     }
     if !identify.relationships.is_empty() {
         let added = Relationships::added(&identify.relationships);
-        body.set("cio_relationships".to_owned(), added.to_value());
+        body.set_json("cio_relationships", |json| added.write(json));
     }
-    Ok(Call::put(PERSON, path(&identify.person, "")?, to_bytes(&body)).into())
+    Ok(Call::put(PERSON, path(&identify.person, "")?, body.to_json()).into())
 }
 
 /// Reports what a person did, or which page or screen they saw. Without an id the event is not replayed after an
@@ -52,7 +52,7 @@ pub fn identify_with(identify: &Identify) -> Result<Request, InvalidInput> {
 /// The id has the shape of another kind, or the event's data takes more than 100,000 bytes.
 pub fn event(person: &Person, event: &Event) -> Result<Request, InvalidInput> {
     event.check_v1()?;
-    let body = to_bytes(&EventBody::new(event, None));
+    let body = EventBody::new(event, None).to_json();
     let call = Call::post(
         "/api/v1/customers/{id}/events",
         path(person, "/events")?,
@@ -68,7 +68,7 @@ pub fn anonymous_event(event: &AnonymousEvent) -> Request {
         anonymous_id,
         event,
     } = event;
-    let body = to_bytes(&EventBody::new(event, anonymous_id.as_deref()));
+    let body = EventBody::new(event, anonymous_id.as_deref()).to_json();
     replayed_by_id(Call::post(EVENTS, EVENTS.to_owned(), body), event)
 }
 

@@ -1,11 +1,10 @@
 use serde::Serialize;
-use serde_json::Value;
 
 use super::Call;
 use super::path::{PERSON, path};
 use crate::error::check_some;
-use crate::operation::to_bytes;
-use crate::{InvalidInput, Object, Person, Relationship, Request};
+use crate::json::JsonObject;
+use crate::{Attributes, InvalidInput, Object, Person, Relationship, Request};
 
 /// Relates a person to objects.
 ///
@@ -35,6 +34,7 @@ pub fn delete_relationships(
 #[derive(Serialize)]
 pub(super) struct Relationships<'a> {
     action: &'static str,
+    #[serde(skip)]
     relationships: &'a [Relationship<Object>],
 }
 
@@ -47,14 +47,11 @@ impl<'a> Relationships<'a> {
         }
     }
 
-    pub(super) fn to_value(&self) -> Value {
-        serde_json::to_value(self).expect("keys are strings and every value was checked")
+    pub(super) fn write(&self, json: &mut Vec<u8>) {
+        let object = JsonObject::open(json, self);
+        let all = |json: &mut Vec<u8>| Relationship::write_all(self.relationships, json);
+        object.member("relationships", all).close();
     }
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    cio_relationships: Relationships<'a>,
 }
 
 fn put(
@@ -63,11 +60,11 @@ fn put(
     relationships: &[Relationship<Object>],
 ) -> Result<Request, InvalidInput> {
     check_some("relationships", relationships.len())?;
-    let body = Body {
-        cio_relationships: Relationships {
-            action,
-            relationships,
-        },
+    let changed = Relationships {
+        action,
+        relationships,
     };
-    Ok(Call::put(PERSON, path(person, "")?, to_bytes(&body)).into())
+    let mut body = Attributes::new();
+    body.set_json("cio_relationships", |json| changed.write(json));
+    Ok(Call::put(PERSON, path(person, "")?, body.to_json()).into())
 }

@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use super::Call;
 use crate::error::{check_count, check_some};
-use crate::operation::to_bytes;
+use crate::json::to_bytes;
 use crate::{InvalidInput, Person, Request};
 
 /// The documented number of people in one request.

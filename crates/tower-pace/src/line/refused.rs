@@ -88,7 +88,7 @@ impl<E: Error + 'static> Error for Bounded<E> {
 ///
 /// fn refusal(error: &BoxError) -> Option<&Refused> {
 ///     let first: &(dyn Error + 'static) = &**error;
-///     let mut causes = std::iter::successors(Some(first), |error| error.source());
+///     let mut causes = std::iter::successors(Some(first), |&error| error.source());
 ///     causes.find_map(|error| error.downcast_ref())
 /// }
 ///

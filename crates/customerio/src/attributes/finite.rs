@@ -1,4 +1,4 @@
-//! Refuses NaN and infinities, which `serde_json` would turn into `null` without a word.
+//! Refuses numbers that `serde_json` would turn into `null` without a word, and those that its readers lose digits of.
 
 use std::fmt;
 
@@ -8,11 +8,17 @@ use serde::ser::{
 };
 use serde::{Serialize, Serializer};
 
-/// Returns whether every number in `value` is finite.
+use crate::error::Problem;
+
+/// Checks that every number in `value` is finite, and every integer fits 64 bits.
 ///
-/// A value that cannot be serialized counts as finite: whoever serializes it gets the better error.
-pub(crate) fn is_finite<T: Serialize + ?Sized>(value: &T) -> bool {
-    !matches!(value.serialize(Probe), Err(Found::NotFinite))
+/// A value that cannot be serialized passes: whoever serializes it gets the error.
+pub(super) fn check_numbers<T: Serialize + ?Sized>(value: &T) -> Result<(), Problem> {
+    match value.serialize(Probe) {
+        Err(Found::NotFinite) => Err(Problem::NotFinite),
+        Err(Found::TooWide) => Err(Problem::NotSerializable),
+        Err(Found::Unserializable) | Ok(()) => Ok(()),
+    }
 }
 
 /// Walks a value and keeps nothing of it.
@@ -22,6 +28,7 @@ struct Probe;
 #[derive(Debug)]
 enum Found {
     NotFinite,
+    TooWide,
     Unserializable,
 }
 
@@ -35,7 +42,7 @@ impl std::error::Error for Found {}
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a finite number")
+        f.write_str("not a number of JSON")
     }
 }
 
@@ -111,13 +118,11 @@ impl Serializer for Probe {
         serialize_bool(bool)
         serialize_bytes(&[u8])
         serialize_char(char)
-        serialize_i128(i128)
         serialize_i16(i16)
         serialize_i32(i32)
         serialize_i64(i64)
         serialize_i8(i8)
         serialize_str(&str)
-        serialize_u128(u128)
         serialize_u16(u16)
         serialize_u32(u32)
         serialize_u64(u64)
@@ -135,6 +140,14 @@ impl Serializer for Probe {
         } else {
             Err(Found::NotFinite)
         }
+    }
+
+    fn serialize_i128(self, number: i128) -> Result<(), Found> {
+        i64::try_from(number).map_or(Err(Found::TooWide), |_| Ok(()))
+    }
+
+    fn serialize_u128(self, number: u128) -> Result<(), Found> {
+        u64::try_from(number).map_or(Err(Found::TooWide), |_| Ok(()))
     }
 
     fn serialize_none(self) -> Result<(), Found> {
@@ -234,31 +247,37 @@ mod tests {
     #[test]
     fn a_number_that_is_not_finite_is_found_in_every_place() {
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            assert!(!is_finite(&bad));
-            assert!(!is_finite(&(bad as f32)));
-            assert!(!is_finite(&[1.0, bad]));
-            assert!(!is_finite(&(1, "a", bad)));
-            assert!(!is_finite(&Named { inner: Some(bad) }));
-            assert!(!is_finite(&BTreeMap::from([("a", vec![Some(bad)])])));
-            assert!(!is_finite(&Shape::New(bad)));
-            assert!(!is_finite(&Shape::Struct { x: bad }));
-            assert!(!is_finite(&Shape::Tuple(0, bad)));
+            let is_refused = |refused| assert_eq!(refused, Err(Problem::NotFinite));
+            is_refused(check_numbers(&bad));
+            is_refused(check_numbers(&(bad as f32)));
+            is_refused(check_numbers(&[1.0, bad]));
+            is_refused(check_numbers(&(1, "a", bad)));
+            is_refused(check_numbers(&Named { inner: Some(bad) }));
+            is_refused(check_numbers(&BTreeMap::from([("a", vec![Some(bad)])])));
+            is_refused(check_numbers(&Shape::New(bad)));
+            is_refused(check_numbers(&Shape::Struct { x: bad }));
+            is_refused(check_numbers(&Shape::Tuple(0, bad)));
         }
     }
 
     #[test]
-    fn everything_else_is_finite() {
-        assert!(is_finite(&(
-            1.5,
-            'a',
-            true,
-            None::<f64>,
-            (),
-            f64::MAX,
-            u128::MAX
-        )));
-        assert!(is_finite(&Named {
-            inner: Some(Shape::Unit)
-        }));
+    fn an_integer_of_more_than_64_bits_is_refused() {
+        let check = |number: u128, expected| {
+            assert_eq!(check_numbers(&[number]), expected, "{number}");
+        };
+        check(u64::MAX.into(), Ok(()));
+        check(u128::from(u64::MAX) + 1, Err(Problem::NotSerializable));
+        assert_eq!(check_numbers(&i128::MIN), Err(Problem::NotSerializable));
+        assert_eq!(check_numbers(&i128::from(i64::MIN)), Ok(()));
+    }
+
+    #[test]
+    fn everything_else_passes() {
+        let all = (1.5, 'a', true, None::<f64>, (), f64::MAX);
+        assert_eq!(check_numbers(&all), Ok(()));
+        let unit = Named {
+            inner: Some(Shape::Unit),
+        };
+        assert_eq!(check_numbers(&unit), Ok(()));
     }
 }

@@ -1,0 +1,50 @@
+use bytes::Bytes;
+use serde::Serialize;
+
+/// One JSON object in the making: first what serde knows of it, then members that are JSON already.
+pub(crate) struct JsonObject<'a>(&'a mut Vec<u8>);
+
+impl<'a> JsonObject<'a> {
+    /// Begins behind what is in `json` with the members of `head`, which is a struct.
+    pub(crate) fn open(json: &'a mut Vec<u8>, head: &impl Serialize) -> Self {
+        serde_json::to_writer(&mut *json, head).expect(INFALLIBLE);
+        json.pop();
+        Self(json)
+    }
+
+    /// Adds a member whose value `write` appends.
+    pub(crate) fn member(self, name: &'static str, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let Self(json) = self;
+        if !json.ends_with(b"{") {
+            json.push(b',');
+        }
+        json.push(b'"');
+        json.extend_from_slice(name.as_bytes());
+        json.extend_from_slice(b"\":");
+        write(json);
+        Self(json)
+    }
+
+    pub(crate) fn close(self) {
+        self.0.push(b'}');
+    }
+}
+
+/// Writes a list whose items `write` appends.
+pub(crate) fn list<T>(json: &mut Vec<u8>, items: &[T], write: impl Fn(&T, &mut Vec<u8>)) {
+    json.push(b'[');
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            json.push(b',');
+        }
+        write(item, json);
+    }
+    json.push(b']');
+}
+
+/// Serializes what this crate builds, which cannot fail.
+pub(crate) fn to_bytes(body: &impl Serialize) -> Bytes {
+    serde_json::to_vec(body).expect(INFALLIBLE).into()
+}
+
+const INFALLIBLE: &str = "keys are strings and every value was checked";
