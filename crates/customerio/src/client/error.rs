@@ -10,7 +10,27 @@ use crate::{Cause, InvalidInput, Outcome, Region, Rejection};
 
 /// Says why one operation was not accepted.
 ///
-/// You must not depend on the exact words; ask the predicates.
+/// You must not depend on the exact words; ask the predicates. Printed alone it says what became of the operation; why,
+/// and what to do, is in its [sources](StdError::source):
+///
+/// ```
+/// # use customerio::Client;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
+/// #     http::Response::builder().status(401).body(String::new())
+/// # }));
+/// let error = client.check().await.unwrap_err();
+/// let mut said = error.to_string();
+/// let mut source = std::error::Error::source(&error);
+/// while let Some(cause) = source {
+///     said += &format!(": {cause}");
+///     source = cause.source();
+/// }
+/// let advice = "the credentials were refused; check site id, API key and region (status 401)";
+/// assert_eq!(said, format!("the operation was not sent: {advice}"));
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Error {
     kind: Kind,
