@@ -95,6 +95,19 @@ impl Error {
         }
     }
 
+    /// Returns which input this crate's own checks refused, if they did: nothing was sent then.
+    ///
+    /// ```
+    /// use customerio::{InvalidInput, Person, client::Error};
+    ///
+    /// let error = Error::from(Person::id(&"x".repeat(151)).unwrap_err());
+    /// assert!(error.invalid_input().is_some_and(InvalidInput::is_too_large));
+    /// ```
+    #[must_use]
+    pub fn invalid_input(&self) -> Option<&InvalidInput> {
+        self.rejection().and_then(Rejection::invalid_input)
+    }
+
     /// Returns whether the API turned the last attempt away because there were too many requests.
     #[must_use]
     pub fn is_throttled(&self) -> bool {
@@ -118,6 +131,13 @@ impl Error {
     #[must_use]
     pub fn is_wait_refused(&self) -> bool {
         self.cause().is_some_and(Cause::is_wait_refused)
+    }
+
+    /// Returns whether the API sent the request elsewhere, which is never followed: the [region](Self::region) or the base
+    /// URL is wrong.
+    #[must_use]
+    pub fn is_redirect(&self) -> bool {
+        self.cause().is_some_and(Cause::is_redirect)
     }
 
     /// Returns the region to set instead, if the API redirected to it.

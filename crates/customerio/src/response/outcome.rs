@@ -55,6 +55,7 @@ pub struct Rejection {
     status: Option<StatusCode>,
     request_id: Option<Arc<str>>,
     reason: Arc<str>,
+    input: Option<Arc<InvalidInput>>,
 }
 
 impl Rejection {
@@ -63,6 +64,7 @@ impl Rejection {
             status: Some(response.status()),
             request_id: request_id(response.headers()).map(Arc::from),
             reason: reason.into(),
+            input: None,
         }
     }
 
@@ -70,6 +72,12 @@ impl Rejection {
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
+    }
+
+    /// Returns which input this crate's own checks refused, if they did.
+    #[must_use]
+    pub fn invalid_input(&self) -> Option<&InvalidInput> {
+        self.input.as_deref()
     }
 
     /// Returns the status of the response, or nothing if this crate's own checks refused.
@@ -91,6 +99,7 @@ impl From<InvalidInput> for Rejection {
             status: None,
             request_id: None,
             reason: input.to_string().into(),
+            input: Some(Arc::new(input)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The client over a scripted service, on virtual time.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use customerio::client::{Adaptive, ClientBuilder, Error, Limits, Quota};
@@ -195,6 +196,7 @@ async fn a_rejection_keeps_the_servers_words() {
     let (client, script) = scripted([Reply::Answer(400, r#"{"errors":[{"message":"no\nname"}]}"#)]);
     let error = identify(&client).await.unwrap_err();
     assert_eq!(error.rejection().unwrap().reason(), r"no\nname");
+    assert_eq!(error.invalid_input(), None);
     assert!(error.is_rejected() && !error.may_have_been_applied());
     assert_eq!(error.to_string(), r"rejected with status 400: no\nname");
     assert_eq!(script.seen().len(), 1);
@@ -210,6 +212,11 @@ async fn an_invalid_operation_is_rejected_unsent() {
         .await
         .unwrap_err();
     assert!(error.is_rejected() && error.status().is_none());
+    let input = error.invalid_input().unwrap();
+    assert_eq!(
+        (input.field(), input.is_too_large()),
+        ("attribute `a`", true)
+    );
     assert!(script.seen().is_empty());
 }
 
@@ -218,11 +225,17 @@ async fn refused_credentials_and_redirects_were_not_sent() {
     let (client, _) = scripted([Reply::Answer(401, "")]);
     let error = identify(&client).await.unwrap_err();
     assert!(error.is_credentials() && !error.may_have_been_applied());
+    assert!(!error.is_redirect());
     let (client, script) = scripted([Reply::Redirect(
         "https://track-eu.customer.io/api/v2/entity",
     )]);
     let error = identify(&client).await.unwrap_err();
-    assert_eq!(error.region(), Some(Region::Eu));
+    assert_eq!(
+        (error.is_redirect(), error.region()),
+        (true, Some(Region::Eu))
+    );
+    let advice = error.source().unwrap().to_string();
+    assert!(advice.contains("set the region to `eu`"), "{advice}");
     assert_eq!(script.seen().len(), 1, "redirects are not followed");
 }
 
