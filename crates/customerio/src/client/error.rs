@@ -133,14 +133,14 @@ impl Error {
         self.cause().is_some_and(Cause::is_wait_refused)
     }
 
-    /// Returns whether the API sent the request elsewhere, which is never followed: the [region](Self::region) or the base
-    /// URL is wrong.
+    /// Returns whether the API sent the request elsewhere, which is never followed, or said that the account is held
+    /// elsewhere: the [region](Self::region) or the base URL is wrong.
     #[must_use]
     pub fn is_redirect(&self) -> bool {
         self.cause().is_some_and(Cause::is_redirect)
     }
 
-    /// Returns the region to set instead, if the API redirected to it.
+    /// Returns the region to set instead, if the API named one.
     #[must_use]
     pub fn region(&self) -> Option<Region> {
         self.cause().and_then(Cause::region)

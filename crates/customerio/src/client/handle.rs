@@ -18,6 +18,7 @@ use super::stack::{Layers, Stack};
 use super::trace::Trace;
 use super::trail::Departure;
 use super::{BuildError, ClientBuilder, Error, Stats};
+use crate::response::not_json;
 use crate::v1::{self, Account};
 use crate::{Cause, Credentials, Delivery, Endpoint, Event, Outcome, Region, Request};
 
@@ -158,11 +159,16 @@ impl Client {
         let response = self.traced(trace, http, &mut delivery, deadline).await;
         let mut outcomes = delivery.into_outcomes();
         Error::check(outcomes.pop().expect("one request has one outcome"))?;
-        let account = response.as_ref().and_then(Account::from_response);
-        let account = account.ok_or_else(|| Error::not_sent(Cause::no_account()))?;
+        let response = response.expect("what was accepted was answered");
+        self.account(&response).map_err(Error::not_sent)
+    }
+
+    /// Reads the account that an answer tells of, if it is held where this client sends.
+    fn account(&self, response: &Response<Bytes>) -> Result<Account, Cause> {
+        let account = Account::from_response(response).ok_or_else(|| not_json(response))?;
         match self.0.endpoint.region() {
             Some(region) if region != account.region => {
-                Err(Error::not_sent(Cause::other_region(account.region)))
+                Err(Cause::other_region(response, account.region))
             }
             Some(_) | None => Ok(account),
         }

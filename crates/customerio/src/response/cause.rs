@@ -79,16 +79,10 @@ impl Cause {
         Self(Arc::new(Inner::of(Kind::Stopped)))
     }
 
-    /// Says that the answer to a question about the account does not tell.
+    /// Says that the answer tells that the account is held elsewhere than the request went to.
     #[cfg(feature = "client")]
-    pub(crate) fn no_account() -> Self {
-        Self(Arc::new(Inner::of(Kind::NotJson)))
-    }
-
-    /// Says that the account is held elsewhere than the request went to.
-    #[cfg(feature = "client")]
-    pub(crate) fn other_region(region: Region) -> Self {
-        Self(Arc::new(Inner::of(Kind::Redirected(Some(region)))))
+    pub(crate) fn other_region(response: &Response<Bytes>, region: Region) -> Self {
+        Self::answered(Kind::Redirected(Some(region)), response, String::new())
     }
 
     pub(crate) fn answered(kind: Kind, response: &Response<Bytes>, words: String) -> Self {
@@ -127,13 +121,14 @@ impl Cause {
         self.0.kind == Kind::WaitRefused
     }
 
-    /// Returns whether the API sent the request elsewhere (3xx), which is never followed.
+    /// Returns whether the API sent the request elsewhere (3xx), which is never followed, or said that the account is held
+    /// elsewhere.
     #[must_use]
     pub fn is_redirect(&self) -> bool {
         matches!(self.0.kind, Kind::Redirected(_))
     }
 
-    /// Returns the region to set instead, if a redirect named one.
+    /// Returns the region to set instead, if the API named one.
     #[must_use]
     pub fn region(&self) -> Option<Region> {
         match self.0.kind {

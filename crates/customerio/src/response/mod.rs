@@ -13,6 +13,6 @@ pub use cause::{Cause, Failure};
 #[cfg(feature = "client")]
 pub(crate) use header::REQUEST_ID;
 pub use outcome::{Outcome, Rejection};
-#[cfg(feature = "client")]
-pub(crate) use reading::is_of_the_api;
 pub(crate) use reading::{Reading, read};
+#[cfg(feature = "client")]
+pub(crate) use reading::{is_of_the_api, not_json};

@@ -1,13 +1,16 @@
 //! The client over a scripted service, on virtual time.
 
 use std::error::Error as _;
+use std::future::ready;
 use std::time::Duration;
 
 use customerio::client::{Adaptive, ClientBuilder, Error, Limits, Quota};
 use customerio::{
     AnonymousEvent, Attributes, Client, Credentials, Event, Operation, Outcome, Person, Region,
 };
+use http::StatusCode;
 use tokio::time::{Instant, timeout};
+use tower::service_fn;
 
 use crate::script::{NeverReady, OK, Reply, Script, builder, now, scripted};
 use crate::support::{KEY, batch, event_id, person, shown};
@@ -237,6 +240,25 @@ async fn refused_credentials_and_redirects_were_not_sent() {
     let advice = error.source().unwrap().to_string();
     assert!(advice.contains("set the region to `eu`"), "{advice}");
     assert_eq!(script.seen().len(), 1, "redirects are not followed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_finds_no_account_here_says_which_answer_told() {
+    async fn check(body: &str, region: Option<Region>) {
+        let body = body.to_owned();
+        let client = builder().build_with(service_fn(move |_| {
+            let answer = http::Response::builder().header("x-request-id", "r1");
+            ready(answer.body(body.clone()))
+        }));
+        let error = client.unwrap().check().await.unwrap_err();
+        assert_eq!(error.region(), region, "{error:?}");
+        assert_eq!(error.is_redirect(), region.is_some(), "{error:?}");
+        assert_eq!(error.status(), Some(StatusCode::OK), "{error:?}");
+        assert_eq!(error.request_id(), Some("r1"), "{error:?}");
+    }
+    check("{}", None).await;
+    check(r#"{"region":"moon"}"#, None).await;
+    check(r#"{"region":"eu"}"#, Some(Region::Eu)).await;
 }
 
 #[tokio::test(start_paused = true)]
