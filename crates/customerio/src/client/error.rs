@@ -31,6 +31,8 @@ use crate::{Cause, InvalidInput, Outcome, Region, Rejection};
 /// assert_eq!(said, format!("the operation was not sent: {advice}"));
 /// # }
 /// ```
+///
+/// The words of a server may be among it, with what they quote of a person: see [`Cause`] and [`Rejection`].
 #[derive(Clone, Debug)]
 pub struct Error {
     kind: Kind,

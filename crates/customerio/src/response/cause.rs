@@ -12,6 +12,10 @@ use crate::Region;
 /// Says why an operation was not sent, or why its fate is unknown.
 ///
 /// Cloning is cheap. You must not depend on the exact words; ask the predicates.
+///
+/// `Display` and `Debug` show at most 1,000 bytes of what the server said, with control characters escaped and, where a
+/// client sent the request, without the credentials. They may quote a person's id or value. There is no code for the reason,
+/// so let logs hold the predicates, the status and the [request id](Self::request_id) instead of the text.
 #[derive(Clone)]
 pub struct Cause(Arc<Inner>);
 

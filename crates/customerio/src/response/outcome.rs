@@ -50,6 +50,11 @@ impl From<InvalidInput> for Outcome {
 }
 
 /// Says why an operation was refused, in this crate's or in the server's own words.
+///
+/// This crate's words name fields and sizes only. Of the server's, at most 1,000 bytes are kept, with control characters
+/// escaped and, where a client sent the request, without the credentials. They may quote a person's id or value. There is
+/// no code for the reason, so let logs hold the status and the [request id](Self::request_id) instead of the text, which
+/// `Display` and `Debug` show.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rejection {
     status: Option<StatusCode>,
