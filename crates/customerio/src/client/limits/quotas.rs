@@ -17,10 +17,10 @@ pub(super) struct Quotas {
 impl Quotas {
     pub(super) fn documented() -> Self {
         Self {
-            app: quota(10, Duration::from_secs(1)),
+            app: documented(10, Duration::from_secs(1)),
             ingress: DOCUMENTED_INGRESS,
             records: Quota::per_second(10_000),
-            trigger: quota(1, Duration::from_secs(10)),
+            trigger: documented(1, Duration::from_secs(10)),
         }
     }
 
@@ -64,25 +64,36 @@ impl Quotas {
 pub(super) const DOCUMENTED_INGRESS: Quota = Quota::per_second(1_000);
 
 fn part(whole: Quota, processes: NonZeroU32) -> Quota {
-    let first = part_of_first(whole, processes.get());
-    let alone = quota(whole.limit(), whole.window()).assuming(&whole);
+    let model = model(&whole);
+    let like_whole = |limit, window| counted(limit, window, model).assuming(&whole);
+    let (limit, window) = part_of_first(whole, processes.get());
+    let first = like_whole(limit, window);
+    let alone = like_whole(whole.limit(), whole.window());
     if whole.spacing() <= alone.spacing() {
-        return first.assuming(&whole);
+        return first;
     }
     // Another limit of a combined quota is slower than its first, and so is a quota for all of it.
     let window = whole.spacing().saturating_mul(processes.get());
-    let window = window.saturating_mul(first.limit()).min(LONGEST);
-    let all = first.and(quota(first.limit(), window));
-    all.expect("two limits are not too many").assuming(&whole)
+    let window = window.saturating_mul(limit).min(LONGEST);
+    let all = first.and(like_whole(limit, window));
+    all.expect("two limits are not too many")
 }
 
-fn part_of_first(whole: Quota, processes: u32) -> Quota {
+fn part_of_first(whole: Quota, processes: u32) -> (u32, Duration) {
     let limit = whole.limit();
     if limit >= processes {
-        return quota(limit / processes, whole.window());
+        return (limit / processes, whole.window());
     }
     let window = whole.window().saturating_mul(processes.div_ceil(limit));
-    quota(1, window.min(LONGEST))
+    (1, window.min(LONGEST))
+}
+
+/// Returns how the server counts all of a quota's limits. Of a token bucket there are no parts, nor of several models:
+/// nothing is known of one then, which costs most and suits each.
+fn model(whole: &Quota) -> Model {
+    let countable = [Model::SlidingLog, Model::FixedWindow].into_iter();
+    let mut named = countable.filter(|model| whole.model(*model).is_ok_and(|same| same == *whole));
+    named.next().unwrap_or_default()
 }
 
 /// A year, over which nobody waits for a turn.
@@ -90,13 +101,18 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Makes a quota. A spacing that must suit every algorithm would cost much of a small limit, so for one a sliding log
 /// is assumed, which refuses no more than the documentation says.
-fn quota(limit: u32, window: Duration) -> Quota {
+fn documented(limit: u32, window: Duration) -> Quota {
+    let model = match limit <= SMALL {
+        true => Model::SlidingLog,
+        false => Model::Unknown,
+    };
+    counted(limit, window, model)
+}
+
+fn counted(limit: u32, window: Duration, model: Model) -> Quota {
     let quota = Quota::new(limit, window).expect("the limit is not 0, and the window is in bounds");
-    if limit > SMALL {
-        return quota;
-    }
-    let logged = quota.model(Model::SlidingLog);
-    logged.expect("a sliding log contradicts no quota without a burst")
+    let quota = quota.model(model);
+    quota.expect("only a token bucket contradicts a quota without a burst")
 }
 
 /// Up to which limit the server is taken for a sliding log.
@@ -132,6 +148,34 @@ mod tests {
         let share = whole.share(NonZeroU32::new(2).unwrap()).of(Budget::App);
         assert!(share.spacing() >= app.spacing() * 2, "{share:?}");
         assert_eq!(share, share.max_transit(LONGEST));
+    }
+
+    #[test]
+    fn a_share_keeps_the_model_of_the_whole() {
+        fn check(whole: Quota, expected: Model) {
+            let share = Quotas::documented().with(Budget::App, whole);
+            let share = share.share(NonZeroU32::new(2).unwrap()).of(Budget::App);
+            let half = Quota::per_second(whole.limit() / 2).model(expected);
+            assert_eq!(share, half.unwrap(), "{whole:?}");
+        }
+        let counted = |limit, model| Quota::per_second(limit).model(model).unwrap();
+        check(Quota::per_second(8), Model::Unknown);
+        check(Quota::per_second(20), Model::Unknown);
+        check(counted(20, Model::SlidingLog), Model::SlidingLog);
+        check(counted(1_000, Model::SlidingLog), Model::SlidingLog);
+        check(counted(20, Model::FixedWindow), Model::FixedWindow);
+        let logged = counted(8, Model::SlidingLog);
+        check(logged.burst(4).unwrap(), Model::SlidingLog);
+        check(Quotas::documented().of(Budget::App), Model::SlidingLog);
+        let other = Quota::new(8_000, Duration::from_secs(1)).unwrap();
+        check(logged.and(other).unwrap(), Model::Unknown);
+    }
+
+    #[test]
+    fn conservative_limits_let_single_operations_have_all_requests() {
+        let conservative = Quotas::conservative();
+        let spacing = |budget| conservative.of(budget).spacing();
+        assert!(spacing(Budget::Records) <= spacing(Budget::Ingress));
     }
 
     #[test]

@@ -51,6 +51,18 @@ impl Limits {
     }
 
     /// Returns the numbers of third-party guides, where they are lower: 100 requests a second to the Track API.
+    ///
+    /// The same guides advise 50 records a second for imports. That is not among them: it would hold the single operations
+    /// of a live program, each of which is a record, to half of their 100 requests. Set it for an import, whose batches then
+    /// hold 50 at most:
+    ///
+    /// ```
+    /// use customerio::client::{Budget, Limits, Quota};
+    ///
+    /// let import = Limits::conservative().records(Quota::per_second(50));
+    /// assert_eq!(import.quota(Budget::Records).limit(), 50);
+    /// assert_eq!(import.quota(Budget::Ingress).limit(), 100);
+    /// ```
     #[must_use]
     pub fn conservative() -> Self {
         Self::of(Quotas::conservative())
@@ -102,8 +114,10 @@ impl Limits {
 
     /// Returns one of `processes` equal parts of each limit, for as many processes that send as one workspace.
     ///
-    /// Where a limit has fewer requests than there are processes, the window becomes longer instead. What was used is
-    /// forgotten, and so are a quota's burst and its model of the server; what it assumes of the network is kept.
+    /// Where a limit has fewer requests than there are processes, the window becomes longer instead: together they keep the
+    /// rate then, and not each window. What was used is forgotten, and so is a quota's burst. What it assumes of the network
+    /// is kept, and so is its model of the server, but for a token bucket, of which there are no parts: of its parts nothing
+    /// is assumed.
     #[must_use]
     pub fn share(self, processes: NonZeroU32) -> Self {
         Self::of(self.quotas().share(processes))
