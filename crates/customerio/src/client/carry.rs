@@ -9,12 +9,12 @@ use tower_pace::concurrency::PermitBody;
 use tower_pace::line::Refused;
 use tower_pace::{Deadline, DeadlineLayer, was_sent};
 
-use super::Client;
 use super::exchange::{BoxError, NotOfTheApi};
 use super::mask::masked;
 use super::stack::Stack;
 use super::trace::Trace;
 use super::trail::{Departure, Trail};
+use super::{Client, diagnosis};
 use crate::{Delivery, Failure, Outcome};
 
 type Answer = Result<Response<PermitBody<Full<Bytes>>>, BoxError>;
@@ -89,7 +89,7 @@ impl Client {
             Err(error) if error.is::<Late>() => delivery.fail(Failure::late(trail.is_in_flight())),
             Err(error) => match error.downcast::<Refused>() {
                 Ok(refused) => delivery.fail(Failure::wait_refused(*refused)),
-                Err(error) => delivery.fail(Failure::boxed(was_sent(&error), error)),
+                Err(error) => delivery.fail(failure(error)),
             },
         }
     }
@@ -102,6 +102,11 @@ async fn answer(stack: Stack, request: Request<Full<Bytes>>, deadline: Option<De
     let stack = DeadlineLayer::new(deadline.remaining()).layer(stack);
     let result = stack.oneshot(request).await;
     result.map_err(|error| error.into_inner().unwrap_or_else(|| Late.into()))
+}
+
+fn failure(error: BoxError) -> Failure {
+    let kind = diagnosis::kind(&*error);
+    Failure::boxed(was_sent(&error), kind, error)
 }
 
 /// Takes the body, which was read before already, and so gives the permit back.

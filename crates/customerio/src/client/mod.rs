@@ -46,6 +46,7 @@ mod builder;
 mod calls;
 mod carry;
 mod connection;
+mod diagnosis;
 mod disabled;
 mod error;
 mod exchange;

@@ -49,11 +49,17 @@ pub(crate) enum Kind {
     Deadline,
     Failed,
     FollowsUnknown,
+    #[cfg(feature = "client")]
+    NoTunnel,
     NotJson,
+    #[cfg(feature = "client")]
+    ProxyCredentials,
     Redirected(Option<Region>),
     Status,
     Stopped,
     Throttled,
+    #[cfg(feature = "client")]
+    Untrusted,
     #[cfg(feature = "client")]
     WaitRefused,
 }
@@ -61,26 +67,30 @@ pub(crate) enum Kind {
 impl Cause {
     /// Wraps your own reason; it becomes the [`source`](Error::source).
     pub fn new(reason: impl Error + Send + Sync + 'static) -> Self {
-        Self::boxed(Box::new(reason))
+        Self::boxed(Kind::Failed, Box::new(reason))
     }
 
-    fn boxed(reason: Box<dyn Error + Send + Sync>) -> Self {
+    pub(super) fn boxed(kind: Kind, reason: Box<dyn Error + Send + Sync>) -> Self {
         Self(Arc::new(Inner {
             source: Some(reason),
-            ..Inner::of(Kind::Failed)
+            ..Inner::of(kind)
         }))
+    }
+
+    pub(super) fn of(kind: Kind) -> Self {
+        Self(Arc::new(Inner::of(kind)))
     }
 
     /// Says that an earlier operation of the same lane ended unknown, so this one must not overtake it.
     #[must_use]
     pub fn follows_unknown() -> Self {
-        Self(Arc::new(Inner::of(Kind::FollowsUnknown)))
+        Self::of(Kind::FollowsUnknown)
     }
 
     /// Says that the caller stopped before the operation had its outcome.
     #[must_use]
     pub fn stopped() -> Self {
-        Self(Arc::new(Inner::of(Kind::Stopped)))
+        Self::of(Kind::Stopped)
     }
 
     /// Says that the answer tells that the account is held elsewhere than the request went to.
@@ -173,7 +183,15 @@ impl fmt::Display for Kind {
             Self::Deadline => "the deadline of the call passed",
             Self::Failed => "the request failed",
             Self::FollowsUnknown => "an earlier operation about the same person ended unknown",
+            #[cfg(feature = "client")]
+            Self::NoTunnel => {
+                "the proxy opened no tunnel; check its URL, and whether it lets `CONNECT` pass to the API's host"
+            }
             Self::NotJson => "the answer was not of the API's form; check the base URL and proxies",
+            #[cfg(feature = "client")]
+            Self::ProxyCredentials => {
+                "the proxy wants credentials, or others; put user and password into its URL"
+            }
             Self::Redirected(Some(Region::Eu)) => {
                 "the account is in another region; set the region to `eu`"
             }
@@ -184,6 +202,11 @@ impl fmt::Display for Kind {
             Self::Status => "the server failed",
             Self::Stopped => "sending was stopped",
             Self::Throttled => "the request was throttled to the end",
+            #[cfg(feature = "client")]
+            Self::Untrusted => {
+                "the server's certificate is of an unknown authority; if it is yours, add it with `extra_roots` or to the \
+                 system's"
+            }
             #[cfg(feature = "client")]
             Self::WaitRefused => "the wait for a turn was refused",
         })
@@ -220,59 +243,5 @@ impl Error for Cause {
             .source
             .as_deref()
             .map(|source| source as &(dyn Error + 'static))
-    }
-}
-
-/// Says that no response came, and whether the request may have left.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    pub(crate) may_have_left: bool,
-    pub(crate) cause: Cause,
-}
-
-impl Failure {
-    /// Says that the request provably never left, as when connecting failed.
-    pub fn before_sending(error: impl Error + Send + Sync + 'static) -> Self {
-        Self {
-            may_have_left: false,
-            cause: Cause::new(error),
-        }
-    }
-
-    /// Says that the request may have arrived, as after a timeout or a reset connection.
-    pub fn after_sending(error: impl Error + Send + Sync + 'static) -> Self {
-        Self {
-            may_have_left: true,
-            cause: Cause::new(error),
-        }
-    }
-
-    /// Says that the client's own limit gave it no turn.
-    #[cfg(feature = "client")]
-    pub(crate) fn wait_refused(refused: tower_pace::line::Refused) -> Self {
-        Self {
-            may_have_left: false,
-            cause: Cause(Arc::new(Inner {
-                source: Some(Box::new(refused)),
-                ..Inner::of(Kind::WaitRefused)
-            })),
-        }
-    }
-
-    /// Says that the deadline of the call passed.
-    #[cfg(feature = "client")]
-    pub(crate) fn late(may_have_left: bool) -> Self {
-        Self {
-            may_have_left,
-            cause: Cause(Arc::new(Inner::of(Kind::Deadline))),
-        }
-    }
-
-    #[cfg(feature = "client")]
-    pub(crate) fn boxed(may_have_left: bool, error: Box<dyn Error + Send + Sync>) -> Self {
-        Self {
-            may_have_left,
-            cause: Cause::boxed(error),
-        }
     }
 }

@@ -3,13 +3,17 @@
 mod answer;
 mod body;
 mod cause;
+mod failure;
 mod header;
 mod outcome;
 mod reading;
 mod take;
 
 pub(crate) use answer::{Answer, Errors};
-pub use cause::{Cause, Failure};
+pub use cause::Cause;
+#[cfg(feature = "client")]
+pub(crate) use cause::Kind;
+pub use failure::Failure;
 #[cfg(feature = "client")]
 pub(crate) use header::REQUEST_ID;
 pub use outcome::{Outcome, Rejection};

@@ -112,7 +112,9 @@ async fn a_server_of_an_unknown_root_is_sent_nothing() {
     let builder = once().base_url(format!("https://localhost:{}", server.port()));
     let error = send(builder).await.unwrap_err();
     assert!(!error.may_have_been_applied(), "{error:?}");
-    assert!(printed(&error).contains("UnknownIssuer"), "{error:?}");
+    let printed = printed(&error);
+    assert!(printed.contains("UnknownIssuer"), "{printed}");
+    assert!(printed.contains("add it with `extra_roots`"), "{printed}");
     assert!(heard.join().unwrap().is_err());
 }
 
@@ -146,6 +148,10 @@ async fn a_proxy_that_refuses_is_named_and_nothing_was_sent() {
     assert!(!error.may_have_been_applied(), "{error:?}");
     let printed = printed(&error);
     assert!(
+        printed.contains("put user and password into its URL"),
+        "{printed}"
+    );
+    assert!(
         printed.contains("proxy authorization required"),
         "{printed}"
     );
@@ -156,7 +162,7 @@ async fn a_proxy_that_refuses_is_named_and_nothing_was_sent() {
 
 #[tokio::test]
 async fn a_proxy_that_makes_no_tunnel_was_sent_nothing() {
-    async fn check(answer: &'static [u8]) {
+    async fn check(answer: &'static [u8]) -> String {
         let (proxy, heard) = listen(move |mut stream| {
             head(&mut stream).unwrap();
             stream
@@ -170,11 +176,13 @@ async fn a_proxy_that_makes_no_tunnel_was_sent_nothing() {
         let printed = printed(&error);
         assert!(!error.may_have_been_applied(), "{printed}");
         assert!(printed.len() < 1_000, "{printed}");
+        printed
     }
     check(b"").await;
     check(b"\0\xff garbage").await;
     check(b"HTTP/1.1 200").await;
-    check(b"HTTP/1.1 302 Found\r\nlocation: https://example.com\r\n\r\n").await;
+    let refused = check(b"HTTP/1.1 302 Found\r\nlocation: https://example.com\r\n\r\n").await;
+    assert!(refused.contains("opened no tunnel"), "{refused}");
     check(&[b'x'; 20_000]).await;
     check(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n{}").await;
     check(b"HTTP/1.1 200 OK\r\n\r\n").await;
