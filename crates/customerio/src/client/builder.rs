@@ -155,8 +155,8 @@ impl ClientBuilder {
     /// Sets how long a call may take as a whole, waits for turns, retries and all parts of a batch together; by default
     /// as long as it takes.
     ///
-    /// A call ends by then, and no retry is begun that could not end before. What waited was not sent; what was in flight
-    /// may have been applied. With [`max_wait`](Self::max_wait) or [`max_queued`](Self::max_queued), a turn beyond the
+    /// A call ends by then, and no retry is begun that could not end before. What waited, or had no connection yet, was not
+    /// sent; what was in flight may have been applied. With [`max_wait`](Self::max_wait) or [`max_queued`](Self::max_queued), a turn beyond the
     /// deadline is refused at once. [`Client::with_deadline`] sets another deadline for single calls.
     pub fn deadline(mut self, call: Duration) -> Self {
         self.deadline = Some(call);

@@ -1,5 +1,7 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hyper_util::client::legacy::connect::CaptureConnection;
 
 /// Remembers, across the attempts at one request, whether any of them may have arrived, and whether one is in flight.
 ///
@@ -12,6 +14,8 @@ pub(super) struct Trail(Arc<Steps>);
 struct Steps {
     may_have_arrived: AtomicBool,
     is_in_flight: AtomicBool,
+    /// Tells whether the attempt has a connection, where the transport can.
+    connection: Mutex<Option<CaptureConnection>>,
 }
 
 /// Tells the caller that an attempt at the request was handed to the transport. It travels as the trail does.
@@ -27,14 +31,39 @@ impl Departure {
 impl Trail {
     pub(super) fn depart(&self) {
         self.0.is_in_flight.store(true, Relaxed);
+        self.connection(|connection| *connection = None);
+    }
+
+    /// Takes from the transport what tells whether the attempt that departed has a connection.
+    pub(super) fn watch(&self, attempt: CaptureConnection) {
+        self.connection(|connection| *connection = Some(attempt));
     }
 
     pub(super) fn end(&self) {
         self.0.is_in_flight.store(false, Relaxed);
     }
 
+    /// Returns whether an attempt is with the transport, and not known to be without a connection.
     pub(super) fn is_in_flight(&self) -> bool {
-        self.0.is_in_flight.load(Relaxed)
+        self.0.is_in_flight.load(Relaxed) && !self.is_connecting()
+    }
+
+    fn is_connecting(&self) -> bool {
+        self.connection(|connection| {
+            let connection = connection.as_ref();
+            connection.is_some_and(|watched| watched.connection_metadata().is_none())
+        })
+    }
+
+    /// No step leaves it half changed, so a panic elsewhere does not spoil it.
+    fn connection<T>(&self, step: impl FnOnce(&mut Option<CaptureConnection>) -> T) -> T {
+        step(
+            &mut self
+                .0
+                .connection
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     pub(super) fn mark_may_have_arrived(&self) {

@@ -6,11 +6,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Uri;
+use http::{Request, Uri};
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{Connect, HttpConnector};
+use hyper_util::client::legacy::connect::{Connect, HttpConnector, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 use tower::Service;
@@ -20,6 +20,7 @@ use super::exchange::BoxError;
 use super::proxy::Route;
 use super::roots::Roots;
 use super::stack::{Layers, Stack};
+use super::trail::Trail;
 use crate::Endpoint;
 
 /// Keeps idle connections alive through machines that forget them.
@@ -78,17 +79,41 @@ impl Transport {
     }
 }
 
-fn hyper_client<C>(connector: C, time: Duration) -> Client<Within<C>, Full<Bytes>>
+fn hyper_client<C>(connector: C, time: Duration) -> Watched<Client<Within<C>, Full<Bytes>>>
 where
     Within<C>: Connect + Clone,
 {
-    Client::builder(TokioExecutor::new())
+    let client = Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .build(Within {
             inner: connector,
             time,
-        })
+        });
+    Watched(client)
+}
+
+/// Lets the trail of a request know whether hyper's client has a connection for it, new or pooled. Before, it has handed
+/// the request to none.
+#[derive(Clone, Debug)]
+struct Watched<S>(S);
+
+impl<S: Service<Request<Full<Bytes>>>> Service<Request<Full<Bytes>>> for Watched<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Full<Bytes>>) -> S::Future {
+        let connection = capture_connection(&mut request);
+        if let Some(trail) = request.extensions().get::<Trail>() {
+            trail.watch(connection);
+        }
+        self.0.call(request)
+    }
 }
 
 /// Bounds all of connecting: TCP, a proxy's answer and the handshake of TLS.
@@ -149,7 +174,7 @@ mod tests {
         let stuck = service_fn(|_: Uri| std::future::pending::<io::Result<TokioIo<TcpStream>>>());
         let client = hyper_client(stuck, Duration::from_secs(5));
         let request = http::Request::get("http://localhost/").body(Full::default());
-        let error = client.request(request.unwrap()).await.unwrap_err();
+        let error = client.0.request(request.unwrap()).await.unwrap_err();
         assert!(error.is_connect() && !was_sent(&error), "{error:?}");
     }
 }

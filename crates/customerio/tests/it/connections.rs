@@ -53,13 +53,17 @@ fn head(stream: &mut impl Read) -> std::io::Result<String> {
     Ok(String::from_utf8(head).unwrap())
 }
 
+/// Returns how long the body is that a head tells of.
+fn length(head: &str) -> usize {
+    let length = head.split("content-length: ").nth(1).unwrap();
+    length.split("\r\n").next().unwrap().parse().unwrap()
+}
+
 /// Answers one request over TLS, and returns its head.
 fn answer(stream: TcpStream) -> std::io::Result<String> {
     let mut stream = StreamOwned::new(ServerConnection::new(tls()).unwrap(), stream);
     let head = head(&mut stream)?;
-    let length = head.split("content-length: ").nth(1).unwrap();
-    let length = length.split("\r\n").next().unwrap().parse().unwrap();
-    stream.read_exact(&mut vec![0; length])?;
+    stream.read_exact(&mut vec![0; length(&head)])?;
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")?;
     stream.conn.send_close_notify();
     stream.flush()?;
@@ -213,4 +217,71 @@ async fn the_loopback_is_reached_without_a_proxy() {
         .await
         .unwrap();
     assert!(heard.join().unwrap().starts_with("POST /api/v2/entity"));
+}
+
+/// Returns how a call ended whose deadline passed as soon as the other side had heard what it waits for.
+async fn late<T: Send + 'static>(builder: ClientBuilder, heard: JoinHandle<T>) -> Error {
+    let [deadline, connecting, attempt] = [30, 60, 120].map(Duration::from_secs);
+    let builder = builder.deadline(deadline).connect_timeout(connecting);
+    let client = builder.timeout(attempt).build().unwrap();
+    let call = tokio::spawn(async move {
+        client.submit(identify("u1")).await?;
+        client.submit(identify("u2")).await
+    });
+    let open = tokio::task::spawn_blocking(move || heard.join().unwrap());
+    let open = open.await.unwrap();
+    tokio::time::pause();
+    let error = call.await.unwrap().unwrap_err();
+    drop(open);
+    assert!(error.is_deadline(), "{error:?}");
+    error
+}
+
+#[tokio::test]
+async fn a_deadline_before_the_handshake_of_tls_is_over_sent_nothing() {
+    let (server, heard) = listen(|mut stream| {
+        stream.read_exact(&mut [0]).unwrap();
+        stream
+    });
+    let builder = once().base_url(format!("https://localhost:{}", server.port()));
+    let error = late(builder, heard).await;
+    assert!(!error.may_have_been_applied(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_deadline_before_the_proxy_answers_sent_nothing() {
+    let (proxy, heard) = listen(|mut stream| {
+        head(&mut stream).unwrap();
+        stream
+    });
+    let proxy = Proxy::new(&format!("http://{proxy}")).unwrap();
+    let error = late(once().proxy(proxy), heard).await;
+    assert!(!error.may_have_been_applied(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_deadline_after_the_request_was_heard_leaves_its_fate_open() {
+    let (server, heard) = listen(|stream| {
+        let mut stream = StreamOwned::new(ServerConnection::new(tls()).unwrap(), stream);
+        head(&mut stream).unwrap();
+        stream
+    });
+    let builder = once().base_url(format!("https://localhost:{}", server.port()));
+    let error = late(builder.only_roots(roots()), heard).await;
+    assert!(error.may_have_been_applied(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_deadline_on_a_connection_that_was_kept_leaves_the_fate_open() {
+    let (server, heard) = listen(|mut stream| {
+        let first = head(&mut stream).unwrap();
+        stream.read_exact(&mut vec![0; length(&first)]).unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+            .unwrap();
+        head(&mut stream).unwrap();
+        stream
+    });
+    let error = late(once().base_url(format!("http://{server}")), heard).await;
+    assert!(error.may_have_been_applied(), "{error:?}");
 }
