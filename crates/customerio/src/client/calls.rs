@@ -95,7 +95,10 @@ impl Client {
         self.submit(Operation::delete(person)?).await
     }
 
-    /// Sends any operation of version 2 or request of version 1.
+    /// Sends any operation of version 2 or request of version 1, as it was made.
+    ///
+    /// An event that was made one without an id stays without: after a failure that leaves open whether it arrived, it is
+    /// not sent again. [`track`](Self::track) and [`track_anonymous`](Self::track_anonymous) give it an id before.
     ///
     /// # Errors
     ///

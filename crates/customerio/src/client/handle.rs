@@ -129,7 +129,8 @@ impl Client {
     /// Sends a request and returns one outcome for each of its operations, in their order.
     ///
     /// A batch that is refused as a whole is halved until the guilty operation stands alone, and one whose answer says
-    /// nothing of its operations is sent one by one. After a part whose fate is unknown, the rest is not sent.
+    /// nothing of its operations is sent one by one. After a part whose fate is unknown, the rest is not sent. An event
+    /// without an id is sent as [`submit`](Self::submit) does.
     pub async fn send(&self, request: impl Into<Request>) -> Vec<Outcome> {
         self.carry(Delivery::new(request), None).await
     }

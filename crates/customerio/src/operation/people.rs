@@ -39,7 +39,8 @@ impl Operation {
     /// Reports what a person did, or which page or screen they saw.
     ///
     /// Without an id the event cannot be told from its repetition: it then goes alone, and is not
-    /// replayed after a failure that leaves open whether it arrived.
+    /// replayed after a failure that leaves open whether it arrived. `Client::track` gives it one; nothing does later,
+    /// since an operation is serialized once.
     ///
     /// # Errors
     ///

@@ -243,6 +243,24 @@ async fn refused_credentials_and_redirects_were_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_without_an_id_gets_one_where_it_is_tracked_and_is_sent_once_where_it_is_submitted()
+ {
+    let ids = |script: &Script| -> Vec<_> {
+        let seen = script.seen().into_iter();
+        seen.map(|seen| seen.body["id"].clone()).collect()
+    };
+    let (client, script) = scripted([Reply::Reset, OK]);
+    client.track(&person("u1"), &event()).await.unwrap();
+    let sent = ids(&script);
+    assert!(sent.len() == 2 && sent[0].is_string() && sent[0] == sent[1]);
+    let (client, script) = scripted([Reply::Reset, OK]);
+    let operation = Operation::event(&person("u1"), &event()).unwrap();
+    let error = client.submit(operation).await.unwrap_err();
+    assert!(error.may_have_been_applied());
+    assert_eq!(ids(&script), [serde_json::Value::Null]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_check_that_finds_no_account_here_says_which_answer_told() {
     async fn check(body: &str, region: Option<Region>) {
         let body = body.to_owned();
