@@ -1,7 +1,8 @@
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use secrecy::zeroize::Zeroizing;
-use serde_json::Value;
+use serde::de::IgnoredAny;
+use serde_json::{Deserializer, Value};
 
 use crate::Endpoint;
 use crate::response::REQUEST_ID;
@@ -33,29 +34,34 @@ fn in_body(body: Bytes, secrets: &[Zeroizing<String>]) -> Bytes {
     if body.len() < SHORTEST {
         return body;
     }
-    match serde_json::from_slice::<Value>(&body) {
-        Ok(value) => match in_value(value.clone(), secrets) {
-            hidden if hidden == value => body,
-            hidden => hidden.to_string().into(),
-        },
+    match serde_json::from_slice::<IgnoredAny>(&body) {
+        Ok(_) => in_strings(&body, secrets).into(),
         Err(_) => in_text(&String::from_utf8_lossy(&body), secrets).into(),
     }
 }
 
-/// Looks into strings after they are parsed, since `/` may be written as `\/`, and leaves the structure as it is.
-fn in_value(value: Value, secrets: &[Zeroizing<String>]) -> Value {
-    match value {
-        Value::String(text) => in_text(&text, secrets).into(),
-        Value::Array(items) => items
-            .into_iter()
-            .map(|item| in_value(item, secrets))
-            .collect(),
-        Value::Object(fields) => fields
-            .into_iter()
-            .map(|(name, value)| (in_text(&name, secrets), in_value(value, secrets)))
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value,
+/// Looks into the strings of JSON after they are parsed, since `/` may be written as `\/`, and copies the rest as it is.
+fn in_strings(json: &[u8], secrets: &[Zeroizing<String>]) -> Vec<u8> {
+    let mut hidden = Vec::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(start) = rest.iter().position(|byte| *byte == b'"') {
+        let mut strings = Deserializer::from_slice(&rest[start..]).into_iter::<String>();
+        let Some(Ok(text)) = strings.next() else {
+            // Half of a surrogate pair is JSON, and no text: what follows is looked at as it is.
+            break;
+        };
+        let end = start + strings.byte_offset();
+        let masked = in_text(&text, secrets);
+        if masked == text {
+            hidden.extend_from_slice(&rest[..end]);
+        } else {
+            hidden.extend_from_slice(&rest[..start]);
+            hidden.extend_from_slice(Value::from(masked).to_string().as_bytes());
+        }
+        rest = &rest[end..];
     }
+    hidden.extend_from_slice(in_text(&String::from_utf8_lossy(rest), secrets).as_bytes());
+    hidden
 }
 
 fn in_text(text: &str, secrets: &[Zeroizing<String>]) -> String {

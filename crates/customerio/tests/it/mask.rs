@@ -61,6 +61,17 @@ async fn the_pair_is_hidden_without_its_padding() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn credentials_are_hidden_behind_a_string_that_is_no_text() {
+    let body = r#"{"first":"\ud800","errors":["no top-secret"]}"#;
+    let (client, _) = scripted([Reply::Answer(400, body)]);
+    let said = shown(&client.send(identify("a")).await);
+    assert!(
+        said.contains("no [redacted]") && !said.contains("top-secret"),
+        "{said}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn short_credentials_are_words_like_others() {
     check(
         400,
