@@ -173,7 +173,7 @@ mod tests {
     async fn a_handshake_that_does_not_end_proves_that_nothing_was_sent() {
         let stuck = service_fn(|_: Uri| std::future::pending::<io::Result<TokioIo<TcpStream>>>());
         let client = hyper_client(stuck, Duration::from_secs(5));
-        let request = http::Request::get("http://localhost/").body(Full::default());
+        let request = Request::get("http://localhost/").body(Full::default());
         let error = client.0.request(request.unwrap()).await.unwrap_err();
         assert!(error.is_connect() && !was_sent(&error), "{error:?}");
     }
