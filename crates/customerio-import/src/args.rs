@@ -13,7 +13,7 @@ use customerio::client::Quota;
 use crate::input::Format;
 use crate::mapping::TimeFormat;
 
-/// Sends files of people and events to Customer.io: politely, resumably, with progress.
+/// Sends files of people and events to Customer.io: politely, repeatably, with progress.
 ///
 /// Credentials are read from CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY.
 ///

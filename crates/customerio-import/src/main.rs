@@ -1,4 +1,4 @@
-//! Sends files of people and events to Customer.io: politely, resumably, with progress.
+//! Sends files of people and events to Customer.io: politely, repeatably, with progress.
 //!
 //! ```text
 //! args ─► settings ─► scan ─► plan ─► confirm ─► pipeline ─► report
