@@ -80,6 +80,10 @@ pub(crate) fn stack() -> Vec<Contestant> {
         Contestant::new("tower, no buffer, retry innermost", tower_stack()),
         Contestant::new("tower, buffer below retry", buffered_tower_stack()),
         Contestant::new("tower-resilience", resilience_stack()),
+        Contestant::new(
+            "no limit: tower's retry, a clone, two looks",
+            unlimited_stack(),
+        ),
     ]
 }
 
@@ -99,6 +103,11 @@ fn buffered_tower_stack() -> impl Service<Request<Body>, Error: std::fmt::Debug>
     let bounded = ConcurrencyLimit::new(Inner::new(), PERMITS);
     let limited = RateLimit::new(bounded, peers::tower_rate());
     Retry::new(Retries::three(), Buffer::new(limited, PERMITS))
+}
+
+/// What no stack can do without that retries, and waits in a future that knows its round trip.
+fn unlimited_stack() -> impl Service<Request<Body>, Error: std::fmt::Debug> {
+    Retry::new(Retries::three(), floor::timed(Inner::new()))
 }
 
 fn resilience_stack() -> impl Service<Request<Body>, Error: std::fmt::Debug> {

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::hint::black_box;
 
-use http::Request;
+use http::{Request, Response};
 use tower::{Service, ServiceExt, service_fn};
 
 use crate::inner::{Body, Inner};
@@ -15,7 +15,9 @@ pub(crate) fn cloned(inner: Inner) -> impl Service<Request<Body>, Error: Debug> 
 }
 
 /// A round trip is known from the moments of the departure and of the answer.
-pub(crate) fn timed(inner: Inner) -> impl Service<Request<Body>, Error: Debug> {
+pub(crate) fn timed(
+    inner: Inner,
+) -> impl Service<Request<Body>, Response = Response<Body>, Error: Debug> + Clone {
     service_fn(move |request| {
         let inner = inner.clone();
         async move {
