@@ -118,8 +118,9 @@ impl<R: Resource> Queue<R> {
 
     /// Looks at a resource that changes with time.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&mut R, usize, Moment) -> T) -> T {
-        let now = self.state.lock().clock.read().moment;
-        self.with(|resource, queued| look(resource, queued, now))
+        let mut state = self.state.lock();
+        let (now, queued) = (state.clock.read().moment, state.line.len());
+        look(&mut state.resource, queued, now)
     }
 }
 

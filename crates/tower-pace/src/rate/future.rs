@@ -133,7 +133,7 @@ impl<S, W: Patience> Candidate<S, W> {
         loop {
             match self.waiter.poll_turn(cx) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(refusal)) => return Poll::Ready(Err(W::refused(refusal))),
+                Poll::Ready(Err(refusal)) => return Poll::Ready(Err(self.refused(refusal))),
                 Poll::Pending => {
                     self.give_back();
                     return Poll::Pending;
@@ -185,11 +185,7 @@ impl<S, W: Patience> Candidate<S, W> {
             }
             Poll::Pending => match self.waiter.wait_stuck(cx) {
                 Ok(()) => Poll::Pending,
-                Err(refusal) => {
-                    // A future that has completed may live on, and must not wait in the line of an inner service.
-                    self.give_back();
-                    Poll::Ready(Err(W::refused(refusal)))
-                }
+                Err(refusal) => Poll::Ready(Err(self.refused(refusal))),
             },
         }
     }
@@ -198,6 +194,15 @@ impl<S, W: Patience> Candidate<S, W> {
         self.waiter
             .waited()
             .or_else(|| self.explain.then(Waited::default))
+    }
+
+    /// Ends without a departure. A future that has completed may live on, and must not wait in the line of an inner service.
+    fn refused<E>(&mut self, refusal: W::Refusal) -> W::Error<E>
+    where
+        S: Clone,
+    {
+        self.give_back();
+        W::refused(refusal)
     }
 
     /// Lets go of what readiness reserved: nothing is held while the turn is waited for. A clone has reserved nothing.

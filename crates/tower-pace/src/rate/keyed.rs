@@ -15,7 +15,8 @@ const MOST_KEYS: usize = 1_024;
 ///
 /// The number of limits is bounded. When a key is new and there are as many already, the least recently used of the idle
 /// ones is forgotten: one that nobody waits for or has a handle on, and that has nothing to remember, no request that may
-/// still count at the server, no gate, and no quota that a handle set or the server stated. If all are busy, the new key shares the common limit with all that found no place.
+/// still count at the server, no gate, and no quota that a handle set or the server stated. If all are busy, the new key
+/// shares the common limit with all that found no place.
 pub struct Keyed<K, F> {
     registry: Arc<Registry<K, F>>,
 }

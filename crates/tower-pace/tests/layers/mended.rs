@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_test::{assert_pending, task};
+use tokio_test::{assert_pending, assert_ready, task};
 use tower::limit::ConcurrencyLimit;
 use tower::{Layer, Service, ServiceExt};
 use tower_pace::{Adaptive, Concurrency, ConcurrencyLayer, Quota, RateLimitLayer};
@@ -258,6 +258,21 @@ async fn a_request_that_was_refused_waits_for_nothing_any_more() {
         let polled = call.poll();
         assert_eq!(polled.is_ready(), wait == 280);
     }
+    drop(holder);
+    let other = timeout(millis(1), limit.oneshot(get())).await;
+    other.expect("the permit is free").unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_refused_at_once_waits_for_nothing_either() {
+    let limit = ConcurrencyLimit::new(Server::ok(), 1);
+    let mut holder = limit.clone();
+    ServiceExt::<Request<String>>::ready(&mut holder)
+        .await
+        .unwrap();
+    let layer = RateLimitLayer::new(Quota::per_second(100)).fail_fast();
+    let mut call = task::spawn(layer.layer(limit.clone()).call(get()));
+    assert_ready!(call.poll()).unwrap_err();
     drop(holder);
     let other = timeout(millis(1), limit.oneshot(get())).await;
     other.expect("the permit is free").unwrap();
