@@ -1,0 +1,347 @@
+use super::*;
+use crate::Model;
+
+fn at(millis: u64) -> Moment {
+    Moment::ORIGIN + Duration::from_millis(millis)
+}
+
+/// A log of 100 a second: departures 10.015 ms apart once the start is over.
+fn log() -> Quota {
+    Quota::per_second(100).model(Model::SlidingLog).unwrap()
+}
+
+/// A pacer whose start is over.
+fn running(quota: Quota) -> Pacer {
+    let mut pacer = Pacer::new(quota);
+    assert_ne!(pacer.due(Moment::ORIGIN), Due::Now);
+    pacer
+}
+
+fn interval_after(pacer: &mut Pacer, cost: u32, now: Moment) -> Duration {
+    assert_eq!(pacer.due_for(Cost::of(cost), now), Due::Now);
+    let departure = pacer.depart_with(Cost::of(cost), now);
+    pacer.answer(departure, now, Feedback::Failed);
+    let Due::At(next) = pacer.due(now) else {
+        panic!("departures are spaced")
+    };
+    next.since(now)
+}
+
+#[test]
+fn the_first_departure_waits_and_the_start_is_slow() {
+    let quota = log();
+    let mut pacer = Pacer::new(quota);
+    let start = Quota::per_second(100).spacing();
+    assert_eq!(pacer.due(at(50)), Due::At(at(50) + start));
+    assert_eq!(pacer.due(at(50) + start), Due::Now);
+    let over = at(50) + quota.counted_window() + Duration::from_millis(100);
+    assert_eq!(pacer.interval(over - Duration::from_nanos(1)), start);
+    assert_eq!(pacer.interval(over), quota.spacing());
+}
+
+#[test]
+fn a_request_may_leave_when_every_limit_has_room_and_all_count_it() {
+    let minute = Quota::new(3, Duration::from_secs(60)).unwrap();
+    let mut pacer = running(
+        log()
+            .and(minute.model(Model::FixedWindow).unwrap())
+            .unwrap(),
+    );
+    let mut now = at(100_000);
+    for _ in 0..3 {
+        if let Due::At(next) = pacer.due(now) {
+            now = next;
+        }
+        let departure = pacer.depart(now);
+        pacer.answer(departure, now, Feedback::Accepted);
+        now = now + Duration::from_secs(20);
+    }
+    assert_eq!(pacer.counted(now), 0, "the first limit has forgotten them");
+    let Due::At(next) = pacer.due(now) else {
+        panic!("the second limit has not")
+    };
+    assert!(next >= at(160_000), "{next:?}");
+}
+
+/// Ten requests and 100 records in a second, both in a log.
+fn of_requests_and_records() -> Quota {
+    let requests = Quota::per_second(10).by_request();
+    let both = requests.and(Quota::per_second(100)).unwrap();
+    both.model(Model::SlidingLog).unwrap()
+}
+
+/// Lets requests of such a cost leave, one as soon as it may after the other, until one would have to wait for longer.
+fn leave(pacer: &mut Pacer, cost: u32, until: Moment) -> u32 {
+    let (mut now, mut left) = (at(10_000), 0);
+    while let Due::Now | Due::At(_) = pacer.due_for(Cost::of(cost), now) {
+        if let Due::At(next) = pacer.due_for(Cost::of(cost), now) {
+            now = next;
+            continue;
+        }
+        if now >= until {
+            break;
+        }
+        let departure = pacer.depart_with(Cost::of(cost), now);
+        pacer.answer(departure, now, Feedback::Accepted);
+        left += 1;
+    }
+    left
+}
+
+#[test]
+fn a_limit_of_requests_and_one_of_what_they_carry_are_both_kept() {
+    for (cost, expected) in [(1, 10), (10, 10), (20, 5), (50, 2), (100, 1)] {
+        let mut pacer = running(of_requests_and_records());
+        let left = leave(&mut pacer, cost, at(11_000));
+        assert_eq!(left, expected, "of a cost of {cost}");
+    }
+}
+
+#[test]
+fn limits_that_count_otherwise_know_what_is_in_flight() {
+    let mut pacer = running(of_requests_and_records());
+    let departure = pacer.depart_with(Cost::of(50), at(10_000));
+    assert_eq!((pacer.in_flight(), pacer.counted(at(10_000))), (1, 1));
+    for (quota, expected) in [
+        (log(), 50),
+        (of_requests_and_records(), 1),
+        (log().by_request(), 1),
+    ] {
+        pacer.set_quota(quota, at(10_001));
+        assert_eq!(pacer.in_flight(), expected);
+    }
+    pacer.answer(departure, at(10_002), Feedback::Accepted);
+    assert_eq!(pacer.in_flight(), 0);
+    pacer.set_quota(log(), at(10_003));
+    assert_eq!(pacer.in_flight(), 0);
+}
+
+#[test]
+fn a_cost_takes_its_slots_of_schedule_and_window() {
+    let mut pacer = running(log());
+    let spacing = log().spacing();
+    let late = Duration::from_millis(20);
+    assert_eq!(
+        interval_after(&mut pacer, 7, at(10_000)),
+        spacing * 7 - late
+    );
+    assert_eq!(pacer.counted(at(10_000)), 7);
+}
+
+#[test]
+fn a_cost_that_never_fits_counts_as_the_most_that_does() {
+    let mut pacer = running(log());
+    assert_eq!(pacer.due_for(Cost::of(500), at(10_000)), Due::Now);
+}
+
+#[test]
+fn a_heavy_request_before_an_unknown_server_needs_silence_and_slows_the_rest() {
+    let mut pacer = running(Quota::per_second(100));
+    let light = interval_after(&mut pacer, 1, at(10_000));
+    let Due::At(heavy) = pacer.due_for(Cost::of(50), at(10_000)) else {
+        panic!("it needs silence")
+    };
+    assert!(heavy.since(at(10_000)) > light * 49);
+    let departure = pacer.depart_with(Cost::of(50), heavy);
+    assert_eq!(pacer.in_flight(), 50);
+    pacer.answer(departure, heavy, Feedback::Accepted);
+    let slower = interval_after(&mut pacer, 1, heavy + Duration::from_secs(2));
+    assert!(slower > light, "{slower:?}");
+    let again = interval_after(&mut pacer, 1, heavy + Duration::from_secs(9));
+    assert_eq!(again, light);
+}
+
+#[test]
+fn a_burst_is_there_after_the_start_and_gone_while_refusals_hold_the_rate_down() {
+    let mut pacer = running(Quota::per_second(100).burst(5).unwrap());
+    let leaves = |pacer: &mut Pacer, now| {
+        let mut left = Vec::new();
+        while pacer.due(now) == Due::Now {
+            left.push(pacer.depart(now));
+        }
+        left
+    };
+    assert_eq!(leaves(&mut pacer, at(1_000)).len(), 1);
+    let left = leaves(&mut pacer, at(10_000));
+    assert_eq!(left.len(), 5);
+    pacer.answer(left[0], at(10_001), Feedback::Refused(None));
+    assert_eq!(leaves(&mut pacer, at(20_000)).len(), 1);
+}
+
+#[test]
+fn only_the_latest_departure_is_given_back() {
+    let mut pacer = running(Quota::per_second(100));
+    let (first, now) = (pacer.depart(at(10_000)), at(10_015));
+    let second = pacer.depart(now);
+    let next = pacer.due(now);
+    assert_ne!(next, Due::Now);
+    pacer.refund(first);
+    assert_eq!((pacer.due(now), pacer.in_flight()), (next, 1));
+    pacer.refund(second);
+    assert_eq!((pacer.due(now), pacer.in_flight()), (Due::Now, 0));
+}
+
+#[test]
+fn a_burst_of_the_whole_limit_does_not_hold_the_second_request_back() {
+    let hourly = Quota::per_hour(1_000).model(Model::SlidingLog).unwrap();
+    let mut pacer = running(hourly.burst(1_000).unwrap());
+    let _first = pacer.depart(at(100));
+    let Due::At(second) = pacer.due(at(100)) else {
+        panic!("a start has no burst")
+    };
+    assert!(second < at(8_000), "{second:?}");
+}
+
+fn learned(quota: Quota) -> Pacer {
+    let mut pacer = running(quota);
+    for reply in 0..5_000 {
+        let departure = pacer.depart(at(reply * 100));
+        pacer.answer(departure, at(reply * 100 + 5), Feedback::Accepted);
+    }
+    pacer
+}
+
+#[test]
+fn another_quota_keeps_what_was_learned_unless_it_assumes_another_jitter() {
+    fn check(quota: Quota, assumed: u64) {
+        let mut pacer = learned(Quota::per_second(100));
+        pacer.set_quota(quota, at(500_000));
+        assert_eq!(pacer.assumed_jitter(), Duration::from_millis(assumed));
+        let settled = at(510_000);
+        let ceiling = quota.jitter_ceiling(Duration::from_millis(assumed));
+        assert_eq!(pacer.interval(settled), ceiling.spacing());
+    }
+    check(Quota::per_second(50), 2);
+    let ceiling = Duration::from_millis(70);
+    check(Quota::per_second(50).jitter_ceiling(ceiling), 70);
+}
+
+#[test]
+fn a_path_that_no_answer_comes_through_is_not_filled_up() {
+    fn check(model: Model, in_flight: u32, due: Due) {
+        let mut pacer = learned(Quota::per_second(100).model(model).unwrap());
+        let mut now = at(600_000);
+        for _ in 0..in_flight {
+            assert_eq!(pacer.due(now), Due::Now, "{model:?}");
+            let _ = pacer.depart(now);
+            now = now + Duration::from_millis(15);
+        }
+        assert_eq!(pacer.due(now), due, "{model:?}");
+    }
+    // A round trip of 5 ms and a jitter of 2 ms explain less than one request in flight, beside the one more.
+    check(Model::Unknown, 2, Due::OnAnswer);
+    check(Model::SlidingLog, 2, Due::Now);
+    check(Model::SlidingLog, 99, Due::Now);
+}
+
+#[test]
+fn a_refusal_closes_the_gate_lowers_the_rate_and_forgets_what_was_learned() {
+    let quota = Quota::per_second(100);
+    let mut pacer = learned(quota);
+    let now = at(500_000);
+    assert_eq!(pacer.assumed_jitter(), Duration::from_millis(2));
+    let learned = pacer.interval(now);
+    assert!(learned < quota.spacing());
+
+    let departure = pacer.depart(now);
+    pacer.answer(departure, now, Feedback::Refused(None));
+    assert_eq!(pacer.assumed_jitter(), Duration::from_millis(100));
+    let pause = quota.counted_window() + Duration::from_millis(100);
+    assert_eq!(pacer.due(now), Due::At(now + pause));
+    assert_eq!(pacer.open_from(), now + pause);
+    assert_eq!(
+        pacer.interval(now).as_nanos(),
+        quota.spacing().as_nanos() * 5 / 4 + 1
+    );
+}
+
+#[test]
+fn a_lowered_rate_spaces_a_limit_of_one_and_heavy_requests_too() {
+    fn check(quota: Quota, cost: u32) {
+        let mut pacer = running(quota);
+        let usual = interval_after(&mut pacer, cost, at(100_000));
+        let departure = pacer.depart(at(200_000));
+        pacer.answer(departure, at(200_000), Feedback::Refused(None));
+        let now = at(220_000);
+        assert!(pacer.interval(now) > quota.spacing());
+        assert!(interval_after(&mut pacer, cost, now) > usual);
+    }
+    check(Quota::per_second(1), 1);
+    check(Quota::per_second(100).model(Model::SlidingLog).unwrap(), 90);
+}
+
+#[test]
+fn a_retry_after_is_obeyed_within_bounds_and_zero_is_none() {
+    fn check(hint: u64, pause: u64) {
+        let quota = Quota::per_second(100).max_retry_after(Duration::from_secs(60));
+        let mut pacer = running(quota);
+        let departure = pacer.depart(at(10_000));
+        let hint = Some(Duration::from_secs(hint));
+        pacer.answer(departure, at(10_000), Feedback::Refused(hint));
+        let paused = pacer.open_from().since(at(10_000));
+        assert_eq!(paused, Duration::from_micros(pause), "{hint:?}");
+    }
+    check(5, 5_000_000);
+    check(3_600, 60_000_000);
+    check(0, 1_101_500);
+}
+
+#[test]
+fn a_later_retry_after_of_the_same_event_postpones_the_climb() {
+    let mut pacer = running(Quota::per_second(100));
+    let (one, other) = (pacer.depart(at(10_000)), pacer.depart(at(10_020)));
+    pacer.answer(one, at(10_030), Feedback::Refused(None));
+    let hint = Some(Duration::from_secs(30));
+    pacer.answer(other, at(10_040), Feedback::Refused(hint));
+    assert_eq!(pacer.open_from(), at(40_040));
+    assert_eq!(pacer.interval(at(40_030)), pacer.interval(at(10_040)));
+}
+
+#[test]
+fn a_penalty_holds_everything_back() {
+    let mut pacer = running(log());
+    pacer.penalize(at(50_000));
+    assert_eq!(pacer.due(at(10_000)), Due::At(at(50_000)));
+    assert_eq!(pacer.due(at(50_000)), Due::Now);
+}
+
+#[test]
+fn another_quota_counts_what_has_left_and_is_spaced_from_it() {
+    let mut pacer = running(log());
+    let departure = pacer.depart(at(10_000));
+    let lost = pacer.depart(at(10_100));
+    pacer.abandon(lost, at(10_200));
+    let four = Quota::new(4, Duration::from_secs(10)).unwrap();
+    pacer.set_quota(four, at(10_300));
+    assert_eq!((pacer.quota(), pacer.in_flight()), (&four, 1));
+    assert_eq!(pacer.counted(at(10_300)), 2);
+    let slot = at(10_100) - Duration::from_millis(20);
+    assert_eq!(pacer.due(at(10_300)), Due::At(slot + four.spacing()));
+    pacer.answer(departure, at(10_300), Feedback::Accepted);
+    // Given up at 10.2 s: it arrives within a second, and is in the new window until 10 s later.
+    assert_eq!(pacer.counted(at(21_200)), 1);
+    assert_eq!(pacer.counted(at(21_210)), 0);
+}
+
+/// What has left within a minute does not count for a second, though the limit of the minute remembers it.
+#[test]
+fn each_limit_of_another_quota_counts_its_own_window() {
+    let minute = Quota::new(1_000, Duration::from_secs(60)).unwrap();
+    let both = log().and(minute.model(Model::SlidingLog).unwrap()).unwrap();
+    let mut pacer = running(both);
+    assert_eq!(leave(&mut pacer, 1, at(15_000)), 84);
+    pacer.set_quota(both.max_transit(Duration::from_secs(2)), at(17_000));
+    assert_eq!(pacer.counted(at(17_000)), 0);
+    assert_eq!(pacer.due(at(17_000)), Due::Now);
+    assert_eq!(pacer.meters[1].window.counted(at(17_000)), 84);
+}
+
+#[test]
+fn an_answer_that_comes_after_a_smaller_quota_gives_back_all_its_slots() {
+    let mut pacer = running(log());
+    let departure = pacer.depart_with(Cost::of(50), at(10_000));
+    pacer.set_quota(Quota::per_second(10), at(10_000));
+    assert_eq!(pacer.due(at(13_000)), Due::OnAnswer);
+    pacer.answer(departure, at(13_000), Feedback::Accepted);
+    assert_eq!(pacer.in_flight(), 0);
+}
