@@ -61,9 +61,7 @@ impl Retrying {
     pub const fn status(&self) -> Option<StatusCode> {
         self.status
     }
-}
 
-impl Retrying {
     /// Tells it as an event of the crate `tracing`, if the feature of that name is on.
     #[cfg(feature = "tracing")]
     pub(super) fn trace(&self) {

@@ -2,8 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -45,7 +45,8 @@ struct Fickle {
     /// The limit of those who call, and how often it was passed.
     limit: usize,
     exceeded: Arc<AtomicUsize>,
-    rng: SmallRng,
+    /// Shared, or each clone would draw what its original draws.
+    rng: Arc<Mutex<SmallRng>>,
 }
 
 impl Service<Request<String>> for Fickle {
@@ -62,7 +63,10 @@ impl Service<Request<String>> for Fickle {
         let exceeded = usize::from(active > self.limit);
         self.exceeded.fetch_add(exceeded, Ordering::Relaxed);
         let presence = Presence(Arc::clone(&self.active));
-        let (delay, fate) = (self.rng.random_range(0..4), self.rng.random_range(0..8));
+        let (delay, fate) = {
+            let mut rng = self.rng.lock().unwrap();
+            (rng.random_range(0..4), rng.random_range(0..8))
+        };
         Box::pin(async move {
             if delay > 0 {
                 tokio::time::sleep(millis(delay)).await;
@@ -162,15 +166,13 @@ async fn check_storm(layer: ConcurrencyLayer, limit: usize, calls: u32) {
         active: Arc::default(),
         limit,
         exceeded: Arc::default(),
-        rng: SmallRng::seed_from_u64(1),
+        rng: Arc::new(Mutex::new(SmallRng::seed_from_u64(1))),
     };
     let (active, exceeded) = (Arc::clone(&fickle.active), Arc::clone(&fickle.exceeded));
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..CALLERS {
-        let mut fickle = fickle.clone();
-        fickle.rng = SmallRng::seed_from_u64(n.into());
         // A lane for some, and one for each of the others.
-        let service = layer.layer(fickle);
+        let service = layer.layer(fickle.clone());
         tasks.spawn(caller(service.clone(), calls / CALLERS / 2, n.into()));
         tasks.spawn(caller(service, calls / CALLERS / 2, (CALLERS + n).into()));
     }

@@ -61,11 +61,10 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ReplayError>>> {
         let (number, mut progress) = (self.number, self.progress);
-        let mut source = lock(&self.source);
-        let superseded = source.hand_over(number);
-        let frame = source.poll_after(number, &mut progress, cx);
-        drop(source);
+        // Woken before the body is polled: one that panics must not keep an earlier reader waiting.
+        let superseded = lock(&self.source).hand_over(number);
         superseded.into_iter().for_each(Waker::wake);
+        let frame = lock(&self.source).poll_after(number, &mut progress, cx);
         self.progress = progress;
         frame
     }
