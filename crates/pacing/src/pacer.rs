@@ -76,7 +76,7 @@ impl Pacer {
             meters: Vec::with_capacity(quota.policies().count()),
             flights: Flights::default(),
             latest: 0,
-            jitter: Jitter::new(quota.widest_slip().jitter.duration()),
+            jitter: Jitter::new(quota.jitter_ceiling),
             cap: FlightCap::default(),
             gate: Gate::default(),
             recovery: Recovery::full(shortest_window(&quota)),
@@ -170,8 +170,8 @@ impl Pacer {
     /// in [`Cost`] after limits in requests alone knows what is in flight, but of what has ended only how many there were:
     /// there let a window pass before the change.
     pub fn set_quota(&mut self, quota: Quota, now: Moment) {
-        if quota.widest_slip().jitter != self.quota.widest_slip().jitter {
-            self.jitter = Jitter::new(quota.widest_slip().jitter.duration());
+        if quota.jitter_ceiling != self.quota.jitter_ceiling {
+            self.jitter = Jitter::new(quota.jitter_ceiling);
         }
         self.recovery.set_window(shortest_window(&quota));
         self.quota = quota;

@@ -62,7 +62,6 @@ impl Quota {
     /// Panics if `limit` is zero. In a `const` that is a compile error. [`Quota::new`] returns an error instead.
     #[must_use]
     pub const fn per_second(limit: u32) -> Self {
-        assert!(limit > 0, "a limit of 0 requests lets nothing through");
         Self::of(limit, Duration::from_secs(1))
     }
 
@@ -73,7 +72,6 @@ impl Quota {
     /// Panics if `limit` is zero. In a `const` that is a compile error. [`Quota::new`] returns an error instead.
     #[must_use]
     pub const fn per_minute(limit: u32) -> Self {
-        assert!(limit > 0, "a limit of 0 requests lets nothing through");
         Self::of(limit, Duration::from_secs(60))
     }
 
@@ -84,7 +82,6 @@ impl Quota {
     /// Panics if `limit` is zero. In a `const` that is a compile error. [`Quota::new`] returns an error instead.
     #[must_use]
     pub const fn per_hour(limit: u32) -> Self {
-        assert!(limit > 0, "a limit of 0 requests lets nothing through");
         Self::of(limit, Duration::from_secs(60 * 60))
     }
 
@@ -104,6 +101,7 @@ impl Quota {
     }
 
     const fn of(limit: u32, window: Duration) -> Self {
+        assert!(limit > 0, "a limit of 0 requests lets nothing through");
         Self {
             first: Policy::new(limit, window),
             others: [None; MOST_LIMITS - 1],

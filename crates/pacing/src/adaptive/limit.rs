@@ -197,7 +197,7 @@ mod tests {
 
     use super::*;
 
-    /// A limit, the time, and how many rounds of full use it has gone through.
+    /// A limit, and the time.
     struct Rounds {
         limit: AdaptiveLimit,
         now: Moment,

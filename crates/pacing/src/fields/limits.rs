@@ -49,8 +49,9 @@ pub struct Budget {
 impl LimitFields {
     /// Reads the fields of an answer, whose names are in lower case.
     ///
-    /// A reset that is a date is compared with the answer's own `Date`, and says nothing without one. A cached answer (`Age` over zero) says nothing. Beside a `Retry-After`, which has precedence, budgets count for
-    /// nothing. Policies that count anything but requests are passed over.
+    /// A reset that is a date is compared with the answer's own `Date`, and says nothing without one. A cached answer
+    /// (`Age` over zero) says nothing. Beside a `Retry-After`, which has precedence, budgets count for nothing. Policies
+    /// that count anything but requests are passed over. Of a field that comes twice, the last line counts.
     #[must_use]
     pub fn read<'a, F>(fields: F) -> Self
     where

@@ -1,3 +1,4 @@
+use crate::retry::parse_http_date;
 use std::time::{Duration, SystemTime};
 
 use super::member::number;
@@ -35,7 +36,7 @@ fn whole_number(text: &str) -> Option<u64> {
 }
 
 fn since(date: SystemTime, answered: &[u8]) -> Option<Duration> {
-    let answered = httpdate::parse_http_date(std::str::from_utf8(answered).ok()?).ok()?;
+    let answered = parse_http_date(answered)?;
     Some(date.duration_since(answered).unwrap_or_default())
 }
 
@@ -44,9 +45,7 @@ fn epoch(time: Duration) -> Option<SystemTime> {
 }
 
 fn date(text: &str) -> Option<SystemTime> {
-    httpdate::parse_http_date(text)
-        .ok()
-        .or_else(|| rfc_3339(text))
+    parse_http_date(text.as_bytes()).or_else(|| rfc_3339(text))
 }
 
 /// Reads `1985-04-12T23:20:50.52Z`; a fraction is dropped.

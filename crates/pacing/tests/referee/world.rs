@@ -287,8 +287,9 @@ impl World {
             true => Feedback::Refused(None),
             false => Feedback::Accepted,
         };
+        let was_open = self.pacer.open_from() <= call.sent;
         self.pacer.answer(call.departure, self.now, feedback);
-        if call.refused && self.pacer.open_from() <= call.sent {
+        if call.refused && was_open && self.pacer.open_from() <= self.now {
             self.outcome.ungated += 1;
         }
     }
