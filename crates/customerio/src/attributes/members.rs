@@ -151,6 +151,9 @@ impl Members {
         append(&mut self.json, value)?;
         if removal == Removal::Keep || !is_removal(&self.json[self.colon + 1..]) {
             self.keep();
+        } else {
+            // The name is spent: another value has to come behind a name of its own.
+            self.json.truncate(self.kept);
         }
         Ok(())
     }

@@ -27,25 +27,36 @@ impl Client {
         departure: Option<Departure>,
     ) -> Vec<Outcome> {
         let deadline = self.0.deadline.map(Deadline::within);
-        while let Some(request) = delivery.request() {
-            if deadline.is_some_and(|deadline| deadline.remaining().is_zero()) {
-                delivery.fail(Failure::late(false));
-                continue;
-            }
-            let trace = Trace::start(request);
-            let mut request = request.to_http(&self.0.endpoint);
-            if let Some(departure) = &departure {
-                request.extensions_mut().insert(departure.clone());
-            }
-            self.traced(trace, request, &mut delivery, deadline).await;
+        while delivery.request().is_some() {
+            self.part(&mut delivery, departure.as_ref(), deadline).await;
         }
         let outcomes = delivery.into_outcomes();
         self.0.layers.counters.count_outcomes(&outcomes);
         outcomes
     }
 
+    /// Sends the next request of a delivery, unless the deadline of the call has passed. Returns the answer, if one came.
+    pub(super) async fn part(
+        &self,
+        delivery: &mut Delivery,
+        departure: Option<&Departure>,
+        deadline: Option<Deadline>,
+    ) -> Option<Response<Bytes>> {
+        let request = delivery.request()?;
+        if deadline.is_some_and(|deadline| deadline.remaining().is_zero()) {
+            delivery.fail(Failure::late(false));
+            return None;
+        }
+        let trace = Trace::start(request);
+        let mut request = request.to_http(&self.0.endpoint);
+        if let Some(departure) = departure {
+            request.extensions_mut().insert(departure.clone());
+        }
+        self.traced(trace, request, delivery, deadline).await
+    }
+
     /// Sends one request with all its attempts, and tells the delivery how it ended. Returns the answer, if one came.
-    pub(super) async fn traced(
+    async fn traced(
         &self,
         trace: Trace,
         request: Request<Full<Bytes>>,

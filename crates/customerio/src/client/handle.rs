@@ -15,7 +15,6 @@ use tower_pace::rate::Snapshot;
 use super::disabled;
 use super::ids::FreshIds;
 use super::stack::{Layers, Stack};
-use super::trace::Trace;
 use super::trail::Departure;
 use super::{BuildError, ClientBuilder, Error, Stats};
 use crate::response::not_json;
@@ -153,11 +152,9 @@ impl Client {
     ///
     /// The credentials were refused, the account is held in another region (see [`Error::region`]), or no answer came.
     pub async fn check(&self) -> Result<Account, Error> {
-        let request = v1::region();
-        let (trace, http) = (Trace::start(&request), request.to_http(&self.0.endpoint));
-        let mut delivery = Delivery::new(request);
+        let mut delivery = Delivery::new(v1::region());
         let deadline = self.0.deadline.map(Deadline::within);
-        let response = self.traced(trace, http, &mut delivery, deadline).await;
+        let response = self.part(&mut delivery, None, deadline).await;
         let mut outcomes = delivery.into_outcomes();
         Error::check(outcomes.pop().expect("one request has one outcome"))?;
         let response = response.expect("what was accepted was answered");

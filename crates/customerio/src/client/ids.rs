@@ -22,7 +22,7 @@ impl FreshIds {
         })
     }
 
-    /// Returns ids for events that are never sent.
+    /// Returns ids that are the same in every process, for a client that reaches no API.
     pub(super) fn fixed() -> Self {
         Self {
             namespace: [0; 32],

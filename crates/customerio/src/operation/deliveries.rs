@@ -17,7 +17,7 @@ impl Operation {
     ///
     /// # Errors
     ///
-    /// The delivery id or the token is empty or takes more than 1,000 bytes.
+    /// The delivery id is empty or takes more than 1,000 bytes, or the token is empty or takes more than 4,000.
     pub fn delivery_event(
         delivery_id: &str,
         event: PushEvent,

@@ -29,7 +29,8 @@ fn is_of_ids(byte: u8) -> bool {
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let asked = text(header::RETRY_AFTER)?;
-    if let Ok(seconds) = asked.parse() {
+    if !asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_digit()) {
+        let seconds = asked.parse().unwrap_or(u64::MAX);
         return Some(Duration::from_secs(seconds).min(LONGEST));
     }
     let until = parse_http_date(asked).ok()?;
@@ -91,6 +92,8 @@ mod tests {
     fn a_wait_is_in_seconds_or_to_a_date_by_the_servers_clock() {
         check_wait("7", None, Some(7));
         check_wait("18446744073709551615", None, Some(LONGEST.as_secs()));
+        check_wait("18446744073709551616", None, Some(LONGEST.as_secs()));
+        check_wait("+5", None, None);
         check_wait(
             "Fri, 31 Dec 9999 23:59:59 GMT",
             Some(AT),

@@ -7,8 +7,7 @@ use serde_json::Value;
 
 /// One request that a client sent, retries included.
 ///
-/// `Debug` shows the method and the route's version, and neither path nor body: both may hold what is confidential
-/// even in a test.
+/// `Debug` shows the method, and neither path nor body: both may hold what is confidential even in a test.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Call {
     pub(super) method: Method,

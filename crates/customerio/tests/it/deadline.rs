@@ -89,3 +89,15 @@ async fn a_deadline_of_zero_sends_nothing() {
     assert!(error.is_deadline() && !error.may_have_been_applied());
     assert!(script.seen().is_empty());
 }
+
+/// The turn is due, so only the deadline keeps the requests from leaving.
+#[tokio::test(start_paused = true)]
+async fn a_deadline_of_zero_sends_nothing_where_nothing_has_to_wait() {
+    let (client, script) = client(SECOND * 60, [OK]);
+    client.send(identify("a")).await;
+    tokio::time::sleep(SECOND * 10).await;
+    let late_client = client.with_deadline(Duration::ZERO);
+    assert!(late(&late_client, Duration::ZERO).await.is_deadline());
+    assert!(late_client.check().await.unwrap_err().is_deadline());
+    assert_eq!(script.seen().len(), 1);
+}
