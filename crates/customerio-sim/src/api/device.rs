@@ -9,13 +9,7 @@ pub(super) fn added(
     token: &str,
 ) -> Result<(String, Value), Refusal> {
     let (token, device) = named(entity, token)?;
-    let platform = check::required_string(&device, "platform")?;
-    if !PLATFORMS.contains(&platform.as_str()) {
-        return Err(Refusal::invalid(
-            "platform",
-            "platform must be one of ios, android",
-        ));
-    }
+    check::one_of(&device, "platform", &PLATFORMS)?;
     check::optional_integer(&device, "last_used")?;
     attributes(device.get("attributes"))?;
     Ok((token, device.into()))
