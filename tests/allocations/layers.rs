@@ -1,64 +1,19 @@
 //! A call that has to wait for nothing: what the layers allocate beyond what the bare service does.
 
-use std::convert::Infallible;
 use std::fmt::Debug;
-use std::future::{Ready, ready};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http::Request;
 use tokio::time::advance;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_pace::{Adaptive, ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
 
+use crate::inner::{Body, Inner, request};
 use crate::{counted, runtime};
-
-type Body = Full<Bytes>;
 
 const CALLS: u64 = 200;
 /// A second has room for 100 calls, of which 50 are made: the next is always due, and the window has something to forget.
 const BETWEEN: Duration = Duration::from_millis(20);
-
-/// Answers at once, and is as dear to clone as a hyper client, since it clones one.
-#[derive(Clone)]
-struct Inner {
-    #[expect(dead_code, reason = "it is here to be cloned")]
-    client: Client<HttpConnector, Body>,
-}
-
-impl Inner {
-    fn new() -> Self {
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { client }
-    }
-}
-
-impl Service<Request<Body>> for Inner {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<Body>) -> Self::Future {
-        ready(Ok(Response::new(Full::from("ok"))))
-    }
-}
-
-fn request() -> Request<Body> {
-    Request::post("http://api.example.com/v1/things")
-        .header("authorization", "Bearer 0123456789abcdef")
-        .header("content-type", "application/json")
-        .body(Full::from("{\"name\":\"a thing\"}"))
-        .unwrap()
-}
 
 /// How many allocations the calls make, after as many that let every buffer grow to what it needs.
 fn allocations<S>(mut service: S) -> u64

@@ -3,6 +3,8 @@
 //! `cargo test --test allocations -- --nocapture` prints the counts.
 
 mod answers;
+#[path = "../../crates/bench/src/inner.rs"]
+mod inner;
 mod layers;
 mod requests;
 

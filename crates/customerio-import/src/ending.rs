@@ -43,13 +43,14 @@ pub(crate) fn conclude(
     let written = write_report(&report, report_file);
     print(&report.to_string())?;
     written.and_then(|()| flushed.map_err(rejects_failed))?;
-    if halt.is_none() && is_in_vain(&report) {
+    let in_vain = halt.is_none() && is_in_vain(&report);
+    if in_vain {
         complain(
             "cio-import: the API accepted nothing, so the run does not count as finished; check the base URL and the \
              reasons that --rejects FILE keeps",
         );
     }
-    let is_complete = halt.is_none() && report.not_sent == 0 && !is_in_vain(&report);
+    let is_complete = halt.is_none() && report.not_sent == 0 && !in_vain;
     if let Some(journal) = journal.filter(|_| is_complete) {
         journal.complete(&report)?;
     }

@@ -16,7 +16,7 @@ struct Arrows {
 const ARROWS: &[Arrows] = &[
     Arrows {
         from: "bench",
-        to: &["customerio", "pacing", "tower-pace"],
+        to: &["customerio", "tower-pace"],
         to_optional: &[],
         to_in_tests: &[],
     },
