@@ -435,6 +435,25 @@ mod tests {
         );
     }
 
+    /// Gives a name, a value that is left out, and another value.
+    struct TwoValues;
+
+    impl Serialize for TwoValues {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            use serde::ser::SerializeMap;
+            let mut map = serializer.serialize_map(None)?;
+            map.serialize_key("a")?;
+            map.serialize_value(&None::<u8>)?;
+            map.serialize_value(&5)?;
+            map.end()
+        }
+    }
+
+    #[test]
+    fn a_second_value_of_a_name_is_refused() {
+        assert!(Attributes::from_serialize(&TwoValues).is_err());
+    }
+
     #[test]
     fn equality_is_of_values() {
         let of = |value: &Value| Attributes::from_serialize(value).unwrap();
