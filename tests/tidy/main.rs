@@ -39,11 +39,6 @@ fn in_each_manifest(rule: impl Fn(&str, &str, &str) -> Vec<Finding>) -> Vec<Find
 }
 
 #[test]
-fn files_are_short() {
-    assert_none(in_each_source(sizes::file));
-}
-
-#[test]
 fn a_module_opens_with_its_promise_and_its_names() {
     assert_none(in_each_source(sizes::fronts));
 }

@@ -17,17 +17,18 @@ use pacing::{Model, Quota, UnsafeQuota};
 
 use servers::Kind;
 use trials::{
-    PATHS, Price, blocked_runs_refused, price, rate_of_slow_answers, refused_after_restarts,
-    share_between_blocks, share_with_a_competitor,
+    PATHS, Price, blocked_runs_refused, price, rate_of_costs, refused_after_restarts,
+    share_between_blocks, share_of_slow_answers, share_with_a_competitor,
 };
 
 const COUNTERS: [Kind; 2] = [Kind::SlidingCounter, Kind::StrictCounter];
 
 fn main() -> Result<(), UnsafeQuota> {
     print_paths()?;
-    print_limits();
+    print_limits()?;
     print_windows()?;
     print_slow_answers()?;
+    print_costs()?;
     print_competitors();
     print_blocks();
     print_between_blocks()?;
@@ -55,18 +56,22 @@ fn print_paths() -> Result<(), UnsafeQuota> {
     Ok(())
 }
 
-fn print_limits() {
-    println!("`Unknown` by limit and jitter ceiling, at a round trip of 1 ms\n");
-    println!("| requests a second | 100 ms | 2 ms |");
-    println!("|---|---|---|");
+fn print_limits() -> Result<(), UnsafeQuota> {
+    println!("Used by limit, at a round trip of 1 ms\n");
+    println!("| requests a second | `Unknown`, jitter 100 ms | 2 ms | `SlidingLog` |");
+    println!("|---|---|---|---|");
     for limit in [1, 10, 100, 1_000, 10_000] {
         let quota = Quota::per_second(limit);
-        let ceilings = [quota, quota.jitter_ceiling(Duration::from_millis(2))];
-        let [wide, narrow] =
-            ceilings.map(|quota| shown(price(quota, PATHS[0].1, Kind::SlidingLog)));
-        println!("| {limit} | {wide} | {narrow} |");
+        let quotas = [
+            quota,
+            quota.jitter_ceiling(Duration::from_millis(2)),
+            quota.model(Model::SlidingLog)?,
+        ];
+        let used = quotas.map(|quota| shown(price(quota, PATHS[0].1, Kind::SlidingLog)));
+        println!("| {limit} | {} |", used.join(" | "));
     }
     println!();
+    Ok(())
 }
 
 fn print_windows() -> Result<(), UnsafeQuota> {
@@ -82,14 +87,84 @@ fn print_windows() -> Result<(), UnsafeQuota> {
 }
 
 fn print_slow_answers() -> Result<(), UnsafeQuota> {
-    println!("Of 100 requests a second, by the time that the server takes to answer\n");
-    println!("| answers after | `SlidingLog` | and `counted_on_arrival` |");
-    println!("|---|---|---|");
-    let log = Quota::per_second(100).model(Model::SlidingLog)?;
-    for thinks in [1, 5, 30].map(Duration::from_secs) {
+    println!("Used of 100 requests a second, by the time that the server takes to answer\n");
+    println!(
+        "| answers after | {} |",
+        SLOW.map(|slow| slow.0).join(" | ")
+    );
+    println!("|---|{}", "---|".repeat(SLOW.len()));
+    let second = Quota::per_second(100);
+    let minute = Quota::per_minute(6_000);
+    let (size, refill) = (100, 100);
+    let rows = [
+        ("`Unknown`", second),
+        (
+            "and `max_transit` of 250 ms",
+            second.max_transit(Duration::from_millis(250)),
+        ),
+        ("`SlidingLog`", second.model(Model::SlidingLog)?),
+        (
+            "`TokenBucket`",
+            second.model(Model::TokenBucket { size, refill })?,
+        ),
+        ("`Unknown`, 6,000 a minute", minute),
+        (
+            "`Unknown`, `counted_until_answered`",
+            second.counted_until_answered(),
+        ),
+    ];
+    for (name, quota) in rows {
+        let shares = SLOW.map(|(_, share, seconds)| {
+            let slow_for = Duration::from_secs(seconds);
+            let used = share_of_slow_answers(quota, Duration::ZERO, share, slow_for);
+            format!("{:.0} %", used * 100.0)
+        });
+        println!("| {name} | {} |", shares.join(" | "));
+    }
+    println!();
+    Ok(())
+}
+
+/// Which share of the answers comes after so many seconds.
+const SLOW: [(&str, f64, u64); 5] = [
+    ("10 to 20 ms", 0.0, 0),
+    ("2 s", 1.0, 2),
+    ("20 s", 1.0, 20),
+    ("60 s", 1.0, 60),
+    ("20 ms, 5 % of them 30 s", 0.05, 30),
+];
+
+fn print_costs() -> Result<(), UnsafeQuota> {
+    println!("Cost a second of a limit of 100, by the mix of costs\n");
+    println!("| mix | `Unknown`, jitter 100 ms | 2 ms | `SlidingLog` | `TokenBucket` of 100 |");
+    println!("|---|---|---|---|---|");
+    let second = Quota::per_second(100);
+    let (size, refill) = (100, 100);
+    let models = [
+        (second, Kind::SlidingLog),
+        (
+            second.jitter_ceiling(Duration::from_millis(2)),
+            Kind::SlidingLog,
+        ),
+        (second.model(Model::SlidingLog)?, Kind::SlidingLog),
+        (
+            second.model(Model::TokenBucket { size, refill })?,
+            Kind::TokenBucket { size, refill },
+        ),
+    ];
+    let mixes = [1, 20, 50, 100].map(|cost| [(cost, 0.01), (cost, 0.1), (cost, 1.0)]);
+    for (cost, heavy) in mixes.into_iter().flatten() {
         let rates =
-            [log, log.counted_on_arrival()].map(|quota| rate_of_slow_answers(quota, thinks));
-        println!("| {thinks:?} | {:.1}/s | {:.1}/s |", rates[0], rates[1]);
+            models.map(|(quota, kind)| format!("{:.0}", rate_of_costs(quota, kind, cost, heavy)));
+        match cost {
+            1 if heavy < 1.0 => {}
+            1 => println!("| all 1 | {} |", rates.join(" | ")),
+            _ => println!(
+                "| {:.0} % of {cost} | {} |",
+                heavy * 100.0,
+                rates.join(" | ")
+            ),
+        }
     }
     println!();
     Ok(())
@@ -128,9 +203,11 @@ fn print_between_blocks() -> Result<(), UnsafeQuota> {
     println!("|---|---|---|---|");
     for (limit, window) in [(100, 1), (1_000, 1), (100, 5), (1_000, 5)] {
         let spaced = Quota::new(limit, Duration::from_secs(window))?.model(Model::SlidingLog)?;
-        let [spaced, burst] =
-            [spaced, spaced.burst(limit)?].map(|q| share_between_blocks(q) * 100.0);
-        println!("| {limit} | {window} s | {spaced:.1} % | {burst:.1} % |");
+        let [spaced, burst] = [spaced, spaced.burst(limit)?].map(|quota| {
+            let (share, refused) = share_between_blocks(quota);
+            format!("{:.1} %, {refused} refused", share * 100.0)
+        });
+        println!("| {limit} | {window} s | {spaced} | {burst} |");
     }
     println!();
     Ok(())

@@ -7,8 +7,8 @@ use crate::quota::LONGEST;
 
 /// What a quota assumes of the path to the server, and of our own timers.
 impl Quota {
-    /// Assumes of the path to the server what `other` assumes: jitter, lateness, transit, the longest `Retry-After`, and
-    /// whether requests count on arrival.
+    /// Assumes of the path to the server what `other` assumes: jitter, lateness, transit, the longest `Retry-After`,
+    /// until when requests count, and whether the limit is unused at the start.
     #[must_use]
     pub const fn assuming(self, other: &Self) -> Self {
         Self {
@@ -41,9 +41,12 @@ impl Quota {
         }
     }
 
-    /// Assumes that a request which was given up can still reach the server's counter for `time`, and not longer.
+    /// Assumes that a request reaches the server's counter within `time` of its departure, or never.
     ///
-    /// The default is 1 s, at most 366 days are used.
+    /// The default is 1 s, which covers two lost TCP segments; at most 366 days are used. A request without an answer
+    /// counts for this time and a window, so slow answers cost throughput: at most limit per (window + `time`). Where
+    /// answers are slow and the path is good, a shorter time gives more. A lost SYN takes 1 s and a little: where new
+    /// connections are common before a sliding log that is named, 2 s are safer.
     #[must_use]
     pub const fn max_transit(self, time: Duration) -> Self {
         Self {
@@ -52,15 +55,28 @@ impl Quota {
         }
     }
 
-    /// Assumes that the server counts a request when it arrives, at most [`max_transit`](Self::max_transit) after it left.
+    /// Assumes that the server may count a request until it answers it, however long that takes.
     ///
-    /// Without this, a request may still be counted until it is answered, so slow endpoints cost throughput: limit per
-    /// (window + response time). With it they cost limit per (window + `max_transit`) at most. A server that counts when
-    /// it answers, or a queue in front of its counter, refuses what this lets through.
+    /// By default a server counts a request when it arrives, at most [`max_transit`](Self::max_transit) after it left.
+    /// With this setting slow answers cost limit per (window + response time), and requests that hang can use up the whole
+    /// limit: then nothing leaves until one of them ends. Bound their time with a timeout inside the limiter.
     #[must_use]
-    pub const fn counted_on_arrival(self) -> Self {
+    pub const fn counted_until_answered(self) -> Self {
         Self {
-            counted_on_arrival: true,
+            counted_until_answered: true,
+            ..self
+        }
+    }
+
+    /// Asserts that the server has counted nothing in the last window when the limiter starts.
+    ///
+    /// The first request then leaves at once, and with it the whole [burst](Self::burst). Every start makes the same
+    /// assertion: a program that is restarted within a window, or that runs twice, spends the burst again, and the server
+    /// may refuse it.
+    #[must_use]
+    pub const fn unused_at_start(self) -> Self {
+        Self {
+            unused_at_start: true,
             ..self
         }
     }

@@ -10,7 +10,7 @@ const MOST_DOUBLINGS: u32 = 5;
 /// Refusals of requests that left before the gate closed belong to the same event: they can make the pause longer, if
 /// the server says so, but they are no further refusal.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Gate {
+pub(crate) struct Gate {
     closed_at: Option<Moment>,
     open_from: Moment,
     events: u32,
@@ -18,7 +18,7 @@ pub struct Gate {
 
 /// What a refusal meant for the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The gate closed because of it.
     New,
     /// The request had left before the gate closed.
@@ -28,7 +28,7 @@ pub enum Refusal {
 impl Gate {
     /// Returns the moment from which requests may leave again; it has passed if the gate is open.
     #[must_use]
-    pub fn open_from(&self) -> Moment {
+    pub(crate) fn open_from(&self) -> Moment {
         self.open_from
     }
 
@@ -36,7 +36,7 @@ impl Gate {
     ///
     /// `retry_after` is what the server asked for. Without it the pause is `pause`, doubled for each further refusal
     /// since the last success, up to 32 times.
-    pub fn refuse(
+    pub(crate) fn refuse(
         &mut self,
         sent: Moment,
         now: Moment,
@@ -59,12 +59,12 @@ impl Gate {
     }
 
     /// Stays closed until `until` at least, without a refusal.
-    pub fn close_until(&mut self, until: Moment) {
+    pub(crate) fn close_until(&mut self, until: Moment) {
         self.open_from = self.open_from.max(until);
     }
 
     /// Forgets earlier refusals once a request that was `sent` after the last of them succeeds.
-    pub fn succeed(&mut self, sent: Moment) {
+    pub(crate) fn succeed(&mut self, sent: Moment) {
         if self.closed_at.is_none_or(|closed| sent > closed) {
             self.events = 0;
         }

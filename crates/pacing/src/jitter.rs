@@ -16,7 +16,7 @@ const MARGIN: Span = Span::of(Duration::from_millis(2));
 ///
 /// A block of 500 round trips is kept as its least and its most, so the memory is 10 pairs.
 #[derive(Clone, Copy, Debug)]
-pub struct Jitter {
+pub(crate) struct Jitter {
     ceiling: Span,
     assumed: Span,
     blocks: [Spread; BLOCKS],
@@ -50,7 +50,7 @@ impl Spread {
 impl Jitter {
     /// Assumes `ceiling` until enough was learned.
     #[must_use]
-    pub fn new(ceiling: Duration) -> Self {
+    pub(crate) fn new(ceiling: Duration) -> Self {
         Self::under(Span::of(ceiling))
     }
 
@@ -68,7 +68,7 @@ impl Jitter {
 
     /// Returns the assumption in force, which is never above the ceiling.
     #[must_use]
-    pub fn assumed(&self) -> Duration {
+    pub(crate) fn assumed(&self) -> Duration {
         self.assumed.duration()
     }
 
@@ -77,7 +77,7 @@ impl Jitter {
     }
 
     /// Learns one round trip.
-    pub fn observe(&mut self, round_trip: Duration) {
+    pub(crate) fn observe(&mut self, round_trip: Duration) {
         let one = Span::of(round_trip);
         self.current = self.current.with(Spread {
             least: one,
@@ -92,7 +92,7 @@ impl Jitter {
     }
 
     /// Forgets everything: a request was refused.
-    pub fn distrust(&mut self) {
+    pub(crate) fn distrust(&mut self) {
         *self = Self::under(self.ceiling);
     }
 

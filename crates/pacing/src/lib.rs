@@ -6,32 +6,51 @@
 //! # Layout
 //!
 //! - [`Quota`] says what the server allows, how it counts ([`Model`]) and what is assumed of the path to it.
-//! - [`Pacer`] answers when a request of some [`Cost`] may leave, and learns from every answer. Its parts are the
-//!   [`Schedule`] (evenly spaced departures), the [`Window`] (what may still count at the server), the [`Jitter`] (how
-//!   much the path varies), the [`FlightCap`] (a blocked path must not flush a lump), the [`Gate`] (a refusal stops
-//!   everyone) and the [`Recovery`] (the way back to the full rate).
+//! - [`Pacer`] answers when a request of some [`Cost`] may leave, and learns from every answer.
 //! - [`Line`] says who is next among those who wait.
 //! - [`AdaptiveLimit`] learns from the answers how many requests may be in flight.
 //! - [`fields`] reads what a server says of its limits.
 //! - [`retry`] says what an answer means, how long to back off, and what `Retry-After` said.
 //!
-//! # Models and what they cost
+//! # What slow answers cost
+//!
+//! Of a limit of 100 requests a second a saturated client uses:
+//!
+//! | setting, answers after | 10 to 20 ms | 2 s | 20 s | 60 s | 20 ms, 5 % of them 30 s |
+//! |---|---|---|---|---|---|
+//! | [`Unknown`](Model::Unknown) | 98 % | 50 % | 50 % | 50 % | 90 % |
+//! | and [`max_transit`](Quota::max_transit) of 250 ms | 98 % | 80 % | 80 % | 80 % | 90 % |
+//! | [`SlidingLog`](Model::SlidingLog) | 98 % | 50 % | 50 % | 50 % | 94 % |
+//! | [`TokenBucket`](Model::TokenBucket) | 100 % | 100 % | 100 % | 100 % | 100 % |
+//! | `Unknown`, 6,000 a minute | 98 % | 98 % | 98 % | 98 % | 98 % |
+//! | `Unknown`, [`counted_until_answered`](Quota::counted_until_answered) | 98 % | 33 % | 5 % | 2 % | 41 % |
+//!
+//! `cargo run --release -p pacing --example prices` prints these figures and those below.
+//!
+//! # What the models cost
 //!
 //! W is the window, counted as W (1 + 500 ppm) + 1 ms since clocks differ; J is the assumed jitter, 100 ms at first; D
-//! is how late a timer may fire, 2 ms. Of a limit L:
+//! is how late a timer may fire, 2 ms. Of a limit L and a burst B:
 //!
-//! | model | time between departures | guard | refused |
+//! | model | time between departures | nothing is refused |
+//! |---|---|---|
+//! | `Unknown` | (W + J + D)/(L - B), 2 (W + J + D) for L = 1 | by a log, a fixed window or a bucket of L while requests arrive within `max_transit` or never; by a sliding counter while the path varies by J at most, too |
+//! | `SlidingLog`, [`FixedWindow`](Model::FixedWindow) | W/L | while requests arrive within `max_transit` or never |
+//! | `TokenBucket`, with a token every q | q, or (q + J + D)/size if that is more | while the path varies by J at most |
+//!
+//! B is 1; where W is a minute or more and the model `Unknown`, it is L/50. Used of the limit at a round trip of 1 ms, at
+//! first and once jitter is learned:
+//!
+//! | requests a second | `Unknown` | jitter ceiling of 2 ms | `SlidingLog` |
 //! |---|---|---|---|
-//! | [`Unknown`](Model::Unknown) | (W + J + D)/(L - burst), 2 (W + J + D) for L = 1 | acknowledged window, flight cap | nothing under any delays by a log, a fixed window or a bucket of L; nothing by a sliding counter while the path varies by J at most |
-//! | [`SlidingLog`](Model::SlidingLog), [`FixedWindow`](Model::FixedWindow) | W/L | acknowledged window | nothing under any delays |
-//! | [`TokenBucket`](Model::TokenBucket), with a token every q | q, or (q + J + D)/size if that is more | flight cap | nothing while the path varies by J at most |
+//! | 1 | 45.3 -> 49.6 % | 49.7 -> 49.7 % | 99.7 -> 99.7 % |
+//! | 10 | 81.6 -> 89.3 % | 89.5 -> 89.5 % | 99.7 -> 99.7 % |
+//! | 100 | 89.7 -> 98.3 % | 98.5 -> 98.5 % | 99.7 -> 99.7 % |
+//! | 1000 | 90.5 -> 99.2 % | 99.3 -> 99.3 % | 99.4 -> 99.7 % |
+//! | 10000 | 90.7 -> 99.3 % | 99.4 -> 99.4 % | 90.6 -> 99.5 % |
 //!
-//! The first departure comes one interval after the start, and never at once; for the first W + J all models go at the
-//! pace of `Unknown` and without a burst. So a restarted process, which has forgotten its window, is refused nothing
-//! either, unless the limit is 1, since nobody waits longer than 100 ms for the first departure, or unless more than half
-//! of the limit had just left as a burst.
-//!
-//! What a saturated client uses of 100 requests a second, at first and once jitter is learned:
+//! So a small limit without a model is used by half: name the model, which doubles the rate, or a lower
+//! [`jitter_ceiling`](Quota::jitter_ceiling). A longer round trip costs, of 100 requests a second:
 //!
 //! | round trip | W/(W + round trip) | `Unknown` | `SlidingLog` | `TokenBucket` |
 //! |---|---|---|---|---|
@@ -41,17 +60,57 @@
 //! | 200 ms | 83.3 % | 83.2 -> 83.2 % | 83.2 -> 83.3 % | 99.9 -> 99.9 % |
 //! | 20 ms, 80 ms at p99 | 97.7 % | 89.7 -> 89.9 % | 97.2 -> 97.2 % | 99.9 -> 99.9 % |
 //!
-//! A path that blocks as a whole, for 0.2 to 5 s at a time, lets go of everything at once, and what then comes free at once
-//! leaves spaced: before a log that costs 3 % of L W/(W + mean round trip) at a window of 1 s, and 10 % at one of 5 s. With a
-//! [`burst`](Quota::burst) of the whole limit, which a log does not mind, it costs 0.2 %.
+//! # What costs cost
 //!
-//! `Unknown` uses less of small limits (10 a second: 81 -> 89 %, 1 a second: 45 -> 50 %) and of short windows (100 in
-//! 100 ms: 49 -> 92 %): name the model there, or a lower [`jitter_ceiling`](Quota::jitter_ceiling). Where answers take
-//! seconds, the acknowledged window is what costs, unless the server [counts on arrival](Quota::counted_on_arrival): of
-//! answers after 5 s, 16 or 50 a second. Beside somebody who takes 30 or 60 % of the limit there are 2 to 5 refusals a
-//! minute, and 84 or 78 % of the rest is used.
+//! `Unknown` spaces all requests for the heaviest of the last two windows. The cost that leaves a second, of a limit of
+//! 100:
 //!
-//! `cargo run --release -p pacing --example prices` prints these figures and more.
+//! | mix | `Unknown` | jitter ceiling of 2 ms | `SlidingLog` | `TokenBucket` of 100 |
+//! |---|---|---|---|---|
+//! | all 1 | 97 | 98 | 99 | 100 |
+//! | 1 % of 20 | 77 | 79 | 91 | 96 |
+//! | 10 % of 20 | 74 | 80 | 87 | 100 |
+//! | 100 % of 20 | 72 | 80 | 99 | 100 |
+//! | 1 % of 50 | 46 | 49 | 77 | 91 |
+//! | 10 % of 50 | 45 | 50 | 61 | 100 |
+//! | 100 % of 50 | 45 | 50 | 99 | 100 |
+//! | 1 % of 100 | 26 | 29 | 67 | 57 |
+//! | 10 % of 100 | 17 | 19 | 54 | 51 |
+//! | 100 % of 100 | 45 | 50 | 99 | 90 |
+//!
+//! Keep a cost under a tenth of the limit, or name the model, and ask for no [`burst`](Quota::burst) beside heavy costs.
+//!
+//! # The rules
+//!
+//! **Slots.** A request holds its cost of the limit from its departure s until s + `max_transit` + W, and once the
+//! server's own answer came at r until min(r, s + `max_transit`) + W. It leaves only while there are slots for it. So
+//! no request that hangs, is slow or is given up holds anything for longer than that. `src/window.rs` has the proof.
+//!
+//! **Cap.** While more requests left than the pace explains without one of them being answered, the path may be blocked.
+//! Single requests then probe it, at gaps that double up to `max_transit`, until one of them or a later one is answered.
+//! A block of the whole path flushes nothing that a log of 100 or more refuses, however long it lasts; smaller limits pay
+//! for never stopping with a few refusals after 5 s and more (10 a second: none to 5 s, 3 to 5 at 10 s).
+//!
+//! **Start.** The first departure comes one interval after the start, or 100 ms if that is sooner, and the second two
+//! intervals after the start: a process that was just restarted has forgotten its window. With
+//! [`unused_at_start`](Quota::unused_at_start) the whole burst may leave at once.
+//!
+//! **The server's word.** Of a limit with a window of a minute and more, what an answer states to remain may leave at
+//! once, 10 ms apart, until the stated reset, and then nothing before it. The first request after the reset asks again. A
+//! refusal that the fields do not explain ends that for good. A secondary limit by the second, which many such servers
+//! have, has to be told with [`and`](Quota::and).
+//!
+//! **Refusals.** One refusal closes the gate for everyone: until `Retry-After`; or else, if nothing remains, until the
+//! stated reset; or else for W + J, doubled with every further refusal up to 32 times. Then the rate starts at 80 % and climbs.
+//! Beside somebody who takes 30 or 60 % of the limit there are 2 to 5 refusals a minute, and 78 to 84 % of the rest is
+//! used.
+//!
+//! # Outside of the promise
+//!
+//! - A block of longer than `max_transit` of a part of the path, of one gateway of two, say.
+//! - A block of longer than `max_transit` where answers take longer than that anyway.
+//! - A server that counts a request when it answers, without `counted_until_answered`.
+//! - The refusal of a request that costs more than it was thought to; see [`Pacer::settle`].
 //!
 //! # Example
 //!
@@ -69,18 +128,22 @@
 //! ```
 
 mod adaptive;
+mod allowance;
 mod assumptions;
+mod cap;
+mod ceiling;
 mod cost;
 pub mod fields;
-mod flight_cap;
 mod gate;
 mod heaviest;
+mod hold;
 mod jitter;
 mod line;
 mod meter;
 mod model;
 mod moment;
 mod pacer;
+mod path;
 mod policy;
 mod quota;
 mod recovery;
@@ -93,15 +156,10 @@ mod window;
 
 pub use adaptive::{Adaptive, AdaptiveLimit, Answer, Sample};
 pub use cost::Cost;
-pub use flight_cap::FlightCap;
-pub use gate::{Gate, Refusal};
-pub use jitter::Jitter;
+pub use hold::{HeldBy, Hold};
 pub use line::{Lane, Line, Ticket};
 pub use model::Model;
 pub use moment::Moment;
 pub use pacer::{Departure, Due, Feedback, Pacer};
 pub use quota::Quota;
-pub use recovery::{Recovery, Share};
-pub use schedule::Schedule;
 pub use unsafe_quota::{TooHeavy, UnsafeQuota};
-pub use window::{Room, Window};

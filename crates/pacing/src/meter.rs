@@ -1,9 +1,18 @@
 use std::cmp::Reverse;
 
+use crate::allowance::{Allowance, Ruling, Stated};
+use crate::cap::Cap;
+use crate::fields::Budget;
 use crate::heaviest::Heaviest;
+use crate::hold::{HeldBy, Hold, longer};
+use crate::moment::Span;
+use crate::path::Proof;
 use crate::policy::{Pace, Policy, Slip};
 use crate::recovery::Share;
-use crate::{Cost, FlightCap, Moment, Quota, Room, Schedule, Window};
+use crate::schedule::Schedule;
+use crate::unit::Load;
+use crate::window::{Sent, Window};
+use crate::{Cost, Departure, Moment, Quota};
 
 /// One limit of a quota, and what has left under it.
 #[derive(Clone, Debug)]
@@ -11,7 +20,11 @@ pub(crate) struct Meter {
     pub(crate) policy: Policy,
     pub(crate) window: Window,
     schedule: Schedule,
+    cap: Cap,
+    allowance: Allowance,
     heaviest: Heaviest,
+    /// As it was before the latest departure, until that is undone.
+    heaviest_before: Option<Heaviest>,
     slip: Slip,
     /// The pace of usual requests once the start is over, kept because it takes a division to find.
     usual: Pace,
@@ -23,21 +36,48 @@ pub(crate) struct Meter {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conditions {
     pub(crate) now: Moment,
-    pub(crate) cap: FlightCap,
     pub(crate) share: Share,
+    /// The typical round trip.
+    pub(crate) round_trip: Span,
+    /// How much the path is assumed to vary.
+    pub(crate) jitter: Span,
+    pub(crate) transit: Span,
+    /// What left and no answer has proven.
+    pub(crate) unproven: Load,
+    /// What left less than the transit ago and is unanswered.
+    pub(crate) unanswered: Load,
+    pub(crate) last_departure: Option<Moment>,
+}
+
+/// What holds a request back under one limit, and whether an answer may end that sooner.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verdict {
+    pub(crate) hold: Option<Hold>,
+    pub(crate) is_awaited: bool,
 }
 
 impl Meter {
     pub(crate) fn starting(policy: Policy, quota: &Quota, now: Moment) -> Self {
         let slip = quota.widest_slip();
+        let usual = policy.pace(slip, 1);
+        let (schedule, starts_until) = match quota.unused_at_start {
+            true => (Schedule::unused(now, &usual), now),
+            false => (
+                Schedule::starting(now, &policy.starting_pace(slip, 1)),
+                now + policy.counted_window() + slip.jitter,
+            ),
+        };
         Self {
             policy,
             window: Window::new(&policy, quota),
-            schedule: Schedule::starting(now, &policy.starting_pace(slip, 1)),
+            schedule,
+            cap: Cap::default(),
+            allowance: Allowance::default(),
             heaviest: Heaviest::default(),
+            heaviest_before: None,
             slip,
-            usual: policy.pace(slip, 1),
-            starts_until: now + policy.counted_window() + slip.jitter,
+            usual,
+            starts_until,
         }
     }
 
@@ -47,42 +87,152 @@ impl Meter {
         self.usual = self.policy.pace(slip, 1);
     }
 
-    /// Says when a request of such a cost has room.
-    pub(crate) fn room(&mut self, cost: Cost, conditions: Conditions) -> Room {
+    /// Returns what holds a request of this cost back.
+    pub(crate) fn verdict(&mut self, cost: Cost, conditions: &Conditions) -> Verdict {
         let cost = self.units(cost).min(self.policy.most());
-        let heaviest = self.heaviest_at(&conditions);
-        let pace = self.pace(heaviest.max(cost), &conditions);
-        let slot = self.schedule.next() + self.policy.lead(&pace, cost, heaviest);
-        if slot > conditions.now {
-            return Room::At(slot);
-        }
-        if !self.explains_flights(&pace, &conditions) {
-            return Room::OnAnswer;
-        }
-        match self.policy.is_guarded() {
-            true => self.window.room(cost, conditions.now),
-            false => Room::Now,
-        }
+        let heaviest = self.heaviest_at(conditions.now);
+        let pace = self.pace(heaviest.max(cost), conditions);
+        let until = |by, until| (until > conditions.now).then(|| Hold::until(by, until));
+        let (hold, is_awaited) = match self.ruling(cost, &pace, conditions) {
+            Ruling::Pass(from) => (until(HeldBy::Pace, from), false),
+            Ruling::Closed(from) => (until(HeldBy::Allowance, from), false),
+            Ruling::ClosedUntilAnswer(from) => (until(HeldBy::Allowance, from), true),
+            ruling => {
+                let due = self.schedule.due(&self.policy, &pace, cost, heaviest);
+                let probe = self.cap.probe(&self.policy, &pace, conditions);
+                let capped = probe.and_then(|probe| until(HeldBy::Cap, probe));
+                let timed = longer(until(HeldBy::Pace, due), capped);
+                let awaits = capped.is_some() || ruling == Ruling::UsualUntilAnswer;
+                (timed.or_else(|| self.guard(cost, conditions.now)), awaits)
+            }
+        };
+        Verdict { hold, is_awaited }
     }
 
-    /// Records a departure.
-    pub(crate) fn depart(&mut self, cost: Cost, conditions: Conditions) {
-        // The window counts what the server counts, even if a lower limit came in between.
+    /// Records a departure, the one with this number.
+    pub(crate) fn depart(&mut self, cost: Cost, number: u32, conditions: &Conditions) {
+        // The slots count what the server counts, even if a lower limit came in between.
         let units = self.units(cost);
-        let cost = units.min(self.policy.most());
-        let pace = self.pace(self.heaviest_at(&conditions).max(cost), &conditions);
-        self.schedule.depart(conditions.now, &pace, cost);
-        self.heaviest
-            .depart(cost, conditions.now, self.usual.memory);
-        self.window.depart(units, conditions.now);
+        let (cost, now) = (units.min(self.policy.most()), conditions.now);
+        let heaviest = self.heaviest_at(now);
+        let pace = self.pace(heaviest.max(cost), conditions);
+        if self.cap.probe(&self.policy, &pace, conditions).is_some() {
+            self.cap.record_probe();
+        }
+        self.schedule
+            .depart(&self.policy, &pace, cost, heaviest, now);
+        self.heaviest_before = Some(self.heaviest);
+        self.heaviest.depart(cost, now, self.usual.memory);
+        self.window.depart(units.into(), now);
+        self.allowance.depart(units.into(), number, now);
     }
 
-    /// Gives the slot of the latest departure back.
-    pub(crate) fn undo(&mut self) {
-        self.schedule.undo();
+    /// Records that an answer proved the path. What left unproven counts as if it arrived now.
+    pub(crate) fn prove(&mut self, proof: &Proof, conditions: &Conditions) {
+        let now = conditions.now;
+        let unproven = proof.unproven.counted(self.policy.unit);
+        let pace = self.pace(self.heaviest_at(now), conditions);
+        let usual = conditions.round_trip + conditions.jitter;
+        let busy = (pace.beyond_lump(unproven) - usual).min(pace.memory);
+        // "Not before now" would take the slack of a timer that is late.
+        if busy > Span::ZERO {
+            self.schedule.postpone(now + busy);
+        }
+        self.cap.reset();
+        if proof.ends_silence {
+            self.window.hold_again(unproven, proof.since, now);
+        }
     }
 
-    /// Returns the pace in force for requests of so much at most.
+    /// Records that the server's own answer came at `now`.
+    pub(crate) fn answer(&mut self, departure: Departure, now: Moment) {
+        self.window.answer(self.sent(departure), now);
+        self.allowance.end(departure.number);
+    }
+
+    /// Records that a request ended at `now` without the server's own answer.
+    pub(crate) fn abandon(&mut self, departure: Departure, now: Moment) {
+        self.window.abandon(self.sent(departure), now);
+        self.allowance.end(departure.number);
+    }
+
+    /// Gives everything back: the request never left. Its departure only if no later one is spaced from it.
+    pub(crate) fn refund(&mut self, departure: Departure, is_latest: bool) {
+        let sent = self.sent(departure);
+        self.window.refund(sent);
+        self.allowance.refund(sent.cost, departure.number);
+        if is_latest {
+            self.schedule.undo();
+            self.heaviest = self.heaviest_before.take().unwrap_or(self.heaviest);
+        }
+    }
+
+    /// Records that a request in flight costs `cost`, not what it departed with.
+    pub(crate) fn settle(
+        &mut self,
+        departure: Departure,
+        cost: Cost,
+        is_latest: bool,
+        conditions: &Conditions,
+    ) {
+        let (before, after) = (self.units(departure.cost), self.units(cost));
+        let sent = |cost: u32| Sent {
+            at: departure.sent,
+            cost: cost.into(),
+        };
+        if after <= before {
+            let spared = sent(before - after);
+            self.window.refund(spared);
+            self.allowance.spare(spared.cost);
+            if is_latest {
+                let pace = self.pace(self.heaviest_at(conditions.now), conditions);
+                let cost = after.min(self.policy.most());
+                self.schedule.spare(&pace, cost);
+            }
+        } else {
+            let (added, now) = (sent(after - before), conditions.now);
+            self.window.charge(added, now);
+            self.allowance.charge(added.cost);
+            let cost = after.min(self.policy.most());
+            self.heaviest.depart(cost, now, self.usual.memory);
+            let pace = self.pace(self.heaviest_at(now), conditions);
+            self.schedule.charge(&pace, after - before, now);
+        }
+    }
+
+    /// Records what the answer to a departure states to remain of this limit, while `since` has left after it. Returns
+    /// whether that opens an allowance.
+    pub(crate) fn learn(
+        &mut self,
+        budget: &Budget,
+        departure: Departure,
+        since: Load,
+        now: Moment,
+    ) -> bool {
+        let unit = self.policy.unit;
+        let limit = u64::from(self.policy.limit);
+        let above = budget.limit.unwrap_or(limit).saturating_sub(limit);
+        let stated = Stated {
+            remaining: budget.remaining.saturating_sub(above),
+            reset: Span::of(budget.reset),
+            left_since: since.counted(unit),
+            unanswered: departure.unanswered().counted(unit),
+        };
+        let window = self.policy.counted_window();
+        self.allowance.learn(stated, self.policy.limit, window, now)
+    }
+
+    /// Records that the server refused a request, and whether it stated that nothing remains.
+    pub(crate) fn refuse(&mut self, is_used_up: bool, now: Moment) {
+        self.allowance.refuse(is_used_up, now);
+    }
+
+    /// Says whether nothing may still count, and no server's word is in force.
+    pub(crate) fn is_as_new(&mut self, now: Moment) -> bool {
+        self.window.held(now) == 0 && !self.allowance.holds(now)
+    }
+
+    /// Returns the pace in force for requests up to this cost.
     pub(crate) fn pace(&self, heaviest: u32, conditions: &Conditions) -> Pace {
         let pace = match heaviest {
             _ if conditions.now < self.starts_until => {
@@ -102,38 +252,71 @@ impl Meter {
         }
     }
 
-    /// Returns what a request of such a cost takes of this limit.
+    /// Takes over what has left under other limits. One that counts the same knows it best; of these one whose window is
+    /// as long as this one's or longer remembers all, and of these the shortest does so most exactly.
+    ///
+    /// `in_flight` is what has not ended, as this limit counts.
+    pub(crate) fn remember(&mut self, known: &[Self], in_flight: u64, conditions: &Conditions) {
+        let best = known.iter().max_by_key(|meter| {
+            let counts_alike = meter.policy.unit == self.policy.unit;
+            let (known, own) = (meter.policy.counted_window(), self.policy.counted_window());
+            (counts_alike, known.min(own), Reverse(known))
+        });
+        let Some(known) = best else { return };
+        let (now, counts_alike) = (conditions.now, known.policy.unit == self.policy.unit);
+        self.window
+            .remember(&known.window, in_flight, counts_alike, now);
+        self.cap = known.cap;
+        self.allowance = match known.policy == self.policy {
+            true => known.allowance,
+            false => Allowance::following(&known.allowance),
+        };
+        self.heaviest = known.heaviest;
+        let heaviest = self.heaviest_at(now);
+        let (before, after) = (known.pace(1, conditions), self.pace(heaviest, conditions));
+        let intervals = [before.interval, self.pace(1, conditions).interval];
+        self.schedule
+            .follow(&known.schedule, after.charge(heaviest), intervals, now);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn allowance_is_open(&self) -> bool {
+        self.allowance.is_open()
+    }
+
+    fn ruling(&self, cost: u32, pace: &Pace, conditions: &Conditions) -> Ruling {
+        // Most limits never have one, and the share takes a division.
+        if !self.allowance.is_open() {
+            return Ruling::Usual;
+        }
+        let unanswered = conditions.unanswered.counted(self.policy.unit);
+        let (last, now) = (conditions.last_departure, conditions.now);
+        let share = self.policy.share();
+        self.allowance
+            .ruling(cost, unanswered, pace.interval, share, last, now)
+    }
+
+    fn guard(&mut self, cost: u32, now: Moment) -> Option<Hold> {
+        match self.policy.is_guarded() {
+            true => self.window.hold(cost, now),
+            false => None,
+        }
+    }
+
+    /// Returns a departure as this limit counts it.
+    fn sent(&self, departure: Departure) -> Sent {
+        Sent {
+            at: departure.sent,
+            cost: self.units(departure.cost).into(),
+        }
+    }
+
+    /// Returns the part of this limit that a request of this cost takes.
     fn units(&self, cost: Cost) -> u32 {
         self.policy.unit.of(cost).get()
     }
 
-    /// Takes over what has left under other limits, of which one that counts the same knows it best, of these one whose
-    /// window is as long as this one's or longer remembers all, and of these the shortest does so most exactly.
-    ///
-    /// So much is `in_flight` as this limit counts.
-    pub(crate) fn remember(&mut self, known: &[Self], in_flight: u32, conditions: Conditions) {
-        let best = known.iter().max_by_key(|meter| {
-            let counts_the_same = meter.policy.unit == self.policy.unit;
-            let (known, own) = (meter.policy.counted_window(), self.policy.counted_window());
-            (counts_the_same, known.min(own), Reverse(known))
-        });
-        if let Some(known) = best {
-            self.window
-                .remember(&known.window, in_flight, conditions.now);
-            self.heaviest = known.heaviest;
-            let heaviest = known.heaviest_at(&conditions);
-            let charge = self.pace(heaviest, &conditions).charge(heaviest);
-            self.schedule.follow(&known.schedule, charge);
-        }
-    }
-
-    fn heaviest_at(&self, conditions: &Conditions) -> u32 {
-        self.heaviest.of_late(conditions.now, self.usual.memory)
-    }
-
-    fn explains_flights(&self, pace: &Pace, conditions: &Conditions) -> bool {
-        let (in_flight, jitter) = (self.window.in_flight(), self.slip.jitter);
-        let cap = conditions.cap;
-        !self.policy.is_capped() || cap.allows(in_flight, pace.interval, jitter, pace.lump())
+    fn heaviest_at(&self, now: Moment) -> u32 {
+        self.heaviest.of_late(now, self.usual.memory)
     }
 }

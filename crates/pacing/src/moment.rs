@@ -1,26 +1,36 @@
 use std::ops::{Add, Mul, Sub};
 use std::time::Duration;
 
+/// The time before the origin that moments can show: a quota that starts with its full burst counts back from its
+/// start, which may be the origin. The longest burst takes two windows of 366 days and two jitters of as much.
+const BEFORE_ORIGIN: u64 = 5 * 366 * 86_400 * 1_000_000_000;
+
 /// A point in time, in nanoseconds since an origin that the caller chooses.
 ///
-/// All arithmetic saturates: 584 years after the origin time stands still, and nothing lies before the origin.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// All arithmetic saturates, five years before the origin and 579 years after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(u64);
+
+impl Default for Moment {
+    fn default() -> Self {
+        Self::ORIGIN
+    }
+}
 
 impl Moment {
     /// The origin of the caller's clock.
-    pub const ORIGIN: Self = Self(0);
+    pub const ORIGIN: Self = Self(BEFORE_ORIGIN);
 
     /// Returns the moment that lies `nanos` nanoseconds after the origin.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
-        Self(nanos)
+        Self(BEFORE_ORIGIN.saturating_add(nanos))
     }
 
-    /// Returns the nanoseconds between the origin and this moment.
+    /// Returns the nanoseconds between the origin and this moment, zero if it lies before the origin.
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
-        self.0
+        self.0.saturating_sub(BEFORE_ORIGIN)
     }
 
     /// Returns the time from `earlier` to this moment, zero if `earlier` is later.
@@ -106,6 +116,12 @@ impl Span {
     pub(crate) const fn duration(self) -> Duration {
         Duration::from_nanos(self.0)
     }
+
+    /// Returns this span times `to` / `from`, rounded up.
+    pub(crate) fn times(self, to: Self, from: Self) -> Self {
+        let scaled = (u128::from(self.0) * u128::from(to.0)).div_ceil(u128::from(from.0.max(1)));
+        Self(u64::try_from(scaled).unwrap_or(u64::MAX))
+    }
 }
 
 impl Add for Span {
@@ -160,7 +176,7 @@ mod tests {
 
     #[test]
     fn arithmetic_saturates_at_both_ends() {
-        assert_eq!(Moment::ORIGIN - Duration::from_secs(1), Moment::ORIGIN);
+        assert_eq!(Moment::ORIGIN - Duration::MAX, Moment(0));
         assert_eq!(Moment::ORIGIN + Duration::MAX, Moment::from_nanos(u64::MAX));
         assert_eq!(Moment::ORIGIN.since(Moment::from_nanos(5)), Duration::ZERO);
         assert_eq!(
@@ -170,7 +186,10 @@ mod tests {
     }
 
     #[test]
-    fn rounding_goes_up_to_the_next_multiple() {
+    fn rounding_goes_up_to_the_next_multiple_and_the_origin_is_no_end() {
+        let second = Duration::from_secs(1);
+        assert_eq!(Moment::ORIGIN - second + second, Moment::ORIGIN);
+        assert_eq!((Moment::ORIGIN - second).as_nanos(), 0);
         assert_eq!(Moment::from_nanos(1_001).round_up(500).as_nanos(), 1_500);
         assert_eq!(Moment::from_nanos(1_500).round_up(500).as_nanos(), 1_500);
     }

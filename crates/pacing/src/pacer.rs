@@ -1,29 +1,45 @@
 use std::mem;
 use std::time::Duration;
 
+use crate::ceiling::Ceiling;
+use crate::fields::Budget;
+use crate::gate::{Gate, Refusal};
+use crate::hold::{HeldBy, Hold, longer};
+use crate::jitter::Jitter;
 use crate::meter::{Conditions, Meter};
 use crate::moment::Span;
+use crate::path::Path;
 use crate::policy::Slip;
-use crate::unit::{Flights, Unit};
-use crate::window::Sent;
-use crate::{Cost, FlightCap, Gate, Jitter, Moment, Quota, Recovery, Refusal, Room};
+use crate::recovery::Recovery;
+use crate::slots::Slots;
+use crate::unit::Load;
+use crate::{Cost, Moment, Quota};
+
+/// A server's clock shows whole seconds: a stated reset may come up to one later.
+const TICK: Duration = Duration::from_secs(1);
+/// What is unanswered is forgotten up to 1/256 of the transit late.
+const ENTRIES: u64 = 256;
 
 /// Decides when a request may leave, for everyone who shares one quota.
 ///
-/// Ask [`due`](Self::due), then [`depart`](Self::depart), and tell how every departure ended: exactly one of
-/// [`answer`](Self::answer), [`abandon`](Self::abandon) and [`refund`](Self::refund).
+/// Ask [`due`](Self::due), then [`depart`](Self::depart), and report the end of every departure: exactly one of
+/// [`answer`](Self::answer), [`answer_from_gateway`](Self::answer_from_gateway), [`abandon`](Self::abandon) and
+/// [`refund`](Self::refund).
 #[derive(Clone, Debug)]
 pub struct Pacer {
     quota: Quota,
     /// One for each limit, from the first question on.
     meters: Vec<Meter>,
-    flights: Flights,
-    /// The number of the latest departure; it wraps.
-    latest: u32,
+    in_flight: Load,
+    path: Path,
     jitter: Jitter,
-    cap: FlightCap,
+    /// What may still be on its way unanswered, if a limit relies on the server's word.
+    unanswered: Option<Unanswered>,
+    ceiling: Ceiling,
     gate: Gate,
     recovery: Recovery,
+    /// Somebody was held until a time that the end of a request may bring nearer.
+    is_awaited: bool,
 }
 
 /// When the next request may leave.
@@ -41,17 +57,22 @@ pub enum Due {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "tell the pacer how the request ended"]
 pub struct Departure {
-    sent: Moment,
-    number: u32,
-    cost: Cost,
+    pub(crate) sent: Moment,
+    /// The cost of all departures up to this one.
+    pub(crate) total: u64,
+    /// It wraps.
+    pub(crate) number: u32,
+    pub(crate) cost: Cost,
+    /// What was unanswered before it, in requests and in cost.
+    before: (u32, u32),
 }
 
 impl Departure {
-    /// Returns what left, as a limit counts it.
-    fn counted(self, unit: Unit) -> Sent {
-        Sent {
-            at: self.sent,
-            cost: unit.of(self.cost).get(),
+    /// Returns what had left within `max_transit` before it and was unanswered.
+    pub(crate) fn unanswered(self) -> Load {
+        Load {
+            requests: self.before.0.into(),
+            cost: self.before.1.into(),
         }
     }
 }
@@ -61,7 +82,7 @@ impl Departure {
 pub enum Feedback {
     /// The server took the request.
     Accepted,
-    /// The server refused it and may have said for how long (429, or 503 with `Retry-After`).
+    /// The server refused it and may have said for how long (429).
     Refused(Option<Duration>),
     /// The server failed, which says nothing of the limit.
     Failed,
@@ -74,12 +95,14 @@ impl Pacer {
         Self {
             quota,
             meters: Vec::with_capacity(quota.policies().count()),
-            flights: Flights::default(),
-            latest: 0,
+            in_flight: Load::default(),
+            path: Path::new(),
             jitter: Jitter::new(quota.jitter_ceiling),
-            cap: FlightCap::default(),
+            unanswered: Unanswered::of(&quota),
+            ceiling: Ceiling::default(),
             gate: Gate::default(),
             recovery: Recovery::full(shortest_window(&quota)),
+            is_awaited: false,
         }
     }
 
@@ -92,15 +115,31 @@ impl Pacer {
     ///
     /// A cost that can never leave counts as the most that can; ask [`Quota::fits`] to refuse it.
     pub fn due_for(&mut self, cost: Cost, now: Moment) -> Due {
-        let (conditions, meters) = self.at(now);
-        let rooms = meters.iter_mut().map(|meter| meter.room(cost, conditions));
-        let room = rooms.fold(Room::Now, Room::and);
-        match (room, self.gate.open_from()) {
-            (Room::At(at), opens) => Due::At(at.max(opens)),
-            (_, opens) if opens > now => Due::At(opens),
-            (Room::OnAnswer, _) => Due::OnAnswer,
-            (Room::Now, _) => Due::Now,
+        match self.hold(cost, now) {
+            None => Due::Now,
+            Some(Hold { until, .. }) => until.map_or(Due::OnAnswer, Due::At),
         }
+    }
+
+    /// Returns what holds a request of such a cost back now; of several holds the longest.
+    pub fn hold(&mut self, cost: Cost, now: Moment) -> Option<Hold> {
+        let (conditions, meters) = self.at(now);
+        let mut hold = None;
+        let mut is_awaited = false;
+        for meter in meters {
+            let verdict = meter.verdict(cost, &conditions);
+            hold = longer(hold, verdict.hold);
+            is_awaited |= verdict.is_awaited;
+        }
+        self.is_awaited |= is_awaited;
+        let closed = [
+            (HeldBy::Gate, self.gate.open_from()),
+            (HeldBy::Allowance, self.ceiling.open_from()),
+        ];
+        let closed = closed.into_iter().filter(|&(_, until)| until > now);
+        closed.fold(hold, |hold, (by, until)| {
+            longer(hold, Some(Hold::until(by, until)))
+        })
     }
 
     /// Records that a request leaves at `now`. Only call it while [`due`](Self::due) says [`Due::Now`].
@@ -110,57 +149,144 @@ impl Pacer {
 
     /// Records that a request of such a cost leaves. Only call it while [`due_for`](Self::due_for) says [`Due::Now`].
     pub fn depart_with(&mut self, cost: Cost, now: Moment) -> Departure {
+        let number = self.path.next_number();
         let (conditions, meters) = self.at(now);
         for meter in meters {
-            meter.depart(cost, conditions);
+            meter.depart(cost, number, &conditions);
         }
-        self.flights.depart(cost);
-        self.latest = self.latest.wrapping_add(1);
+        let load = Load::of(cost);
+        self.ceiling.charge(load.counted(self.quota.first.unit));
+        self.in_flight = self.in_flight.plus(load);
+        if let Some(unanswered) = &mut self.unanswered {
+            unanswered.depart(load, now);
+        }
+        let before = conditions.unanswered;
+        let short = |load: u64| u32::try_from(load).unwrap_or(u32::MAX);
         Departure {
             sent: now,
-            number: self.latest,
+            total: self.path.depart(load.cost, now),
+            number,
             cost,
+            before: (short(before.requests), short(before.cost)),
         }
     }
 
-    /// Records that the server answered at `now`.
-    pub fn answer(&mut self, departure: Departure, now: Moment, feedback: Feedback) {
-        self.flights.end(departure.cost);
+    /// Records that the server's own answer came at `now`. Returns whether a request that was told a time may leave
+    /// sooner.
+    ///
+    /// An answer of something in front of the server (502, 503, 504 ..) is none of its own.
+    pub fn answer(&mut self, departure: Departure, now: Moment, feedback: Feedback) -> bool {
+        self.answer_with(departure, now, feedback, &[])
+    }
+
+    /// Records an answer as [`answer`](Self::answer) does, and what it states to remain of its limits.
+    pub fn answer_with(
+        &mut self,
+        departure: Departure,
+        now: Moment,
+        feedback: Feedback,
+        stated: &[Budget],
+    ) -> bool {
+        self.end(departure);
+        self.prove(departure, now);
         for meter in &mut self.meters {
-            meter
-                .window
-                .answer(departure.counted(meter.policy.unit), now);
+            meter.answer(departure, now);
         }
-        let round_trip = now.since(departure.sent);
-        self.cap.observe(round_trip);
-        self.learn(|jitter| jitter.observe(round_trip));
+        if let Some(unanswered) = &mut self.unanswered {
+            unanswered.answer(departure);
+        }
+        let round_trip = now.span_since(departure.sent);
+        self.path.learn(round_trip);
+        self.learn(|jitter| jitter.observe(round_trip.duration()));
+        let is_nearer = self.learn_budgets(departure, now, feedback, stated);
         match feedback {
             Feedback::Accepted => self.gate.succeed(departure.sent),
-            Feedback::Refused(retry_after) => self.refuse(departure, now, retry_after),
+            Feedback::Refused(retry_after) => {
+                self.learn(Jitter::distrust);
+                let used_up = self.refuse_allowances(stated, now);
+                let hint = named(retry_after).map(|time| time.min(self.quota.max_retry_after));
+                self.close_gate(departure, now, hint.or(used_up));
+            }
             Feedback::Failed => {}
         }
+        mem::take(&mut self.is_awaited) | is_nearer
     }
 
-    /// Records that a request ended at `now` without an answer of the server's own: it may still be on its way.
-    pub fn abandon(&mut self, departure: Departure, now: Moment) {
-        self.flights.end(departure.cost);
+    /// Records that something in front of the server answered at `now`, and may have said for how long to stay away (503
+    /// with `Retry-After`). Returns whether a request that was told a time may leave sooner.
+    ///
+    /// It shows that the path is open. The request may still be on its way to the server's counter.
+    pub fn answer_from_gateway(
+        &mut self,
+        departure: Departure,
+        now: Moment,
+        retry_after: Option<Duration>,
+    ) -> bool {
+        self.end(departure);
+        self.prove(departure, now);
         for meter in &mut self.meters {
-            meter
-                .window
-                .abandon(departure.counted(meter.policy.unit), now);
+            meter.abandon(departure, now);
+        }
+        if let Some(hint) = named(retry_after) {
+            self.learn(Jitter::distrust);
+            let hint = hint.min(self.quota.max_retry_after);
+            self.close_gate(departure, now, Some(hint));
+        }
+        mem::take(&mut self.is_awaited)
+    }
+
+    /// Records that a request ended at `now` without an answer: it may still be on its way. Returns whether a request
+    /// that was told a time may leave sooner.
+    pub fn abandon(&mut self, departure: Departure, now: Moment) -> bool {
+        self.end(departure);
+        for meter in &mut self.meters {
+            meter.abandon(departure, now);
+        }
+        mem::take(&mut self.is_awaited)
+    }
+
+    /// Records that a request provably never left: it gives back its slots, its part of an allowance, and its departure
+    /// if that was the latest one. After a later departure an earlier one could not be spaced.
+    pub fn refund(&mut self, departure: Departure) {
+        self.end(departure);
+        let is_latest = self.path.is_latest(departure);
+        for meter in &mut self.meters {
+            meter.refund(departure, is_latest);
+        }
+        let load = Load::of(departure.cost);
+        self.path.refund(departure, load);
+        self.ceiling.spare(load.counted(self.quota.first.unit));
+        if let Some(unanswered) = &mut self.unanswered {
+            unanswered.answer(departure);
         }
     }
 
-    /// Records that a request provably never left: it gives back its slot in the window, and its departure if that was
-    /// the latest one. After a later departure an earlier one could not be spaced.
-    pub fn refund(&mut self, departure: Departure) {
-        self.flights.end(departure.cost);
-        let is_latest = departure.number == self.latest;
-        for meter in &mut self.meters {
-            meter.window.refund(departure.counted(meter.policy.unit));
-            if is_latest {
-                meter.undo();
-            }
+    /// Corrects the cost of a request that is in flight, now that it is known, and returns the departure to report the
+    /// end of.
+    ///
+    /// What it costs less is given back. What it costs more was counted by the server without having been asked for here:
+    /// the promise holds for estimates that are not too low.
+    pub fn settle(&mut self, departure: Departure, cost: Cost, now: Moment) -> Departure {
+        let is_latest = self.path.is_latest(departure);
+        let (conditions, meters) = self.at(now);
+        for meter in meters {
+            meter.settle(departure, cost, is_latest, &conditions);
+        }
+        let (before, after) = (Load::of(departure.cost), Load::of(cost));
+        let (spared, added) = (before.minus(after), after.minus(before));
+        self.in_flight = self.in_flight.minus(spared).plus(added);
+        let unit = self.quota.first.unit;
+        self.ceiling.spare(spared.counted(unit));
+        self.ceiling.charge(added.counted(unit));
+        self.path.refund(departure, spared);
+        self.path.charge(added.cost);
+        if let Some(unanswered) = &mut self.unanswered {
+            unanswered.settle(departure, spared, added, now);
+        }
+        Departure {
+            cost,
+            total: departure.total + added.cost,
+            ..departure
         }
     }
 
@@ -174,13 +300,24 @@ impl Pacer {
             self.jitter = Jitter::new(quota.jitter_ceiling);
         }
         self.recovery.set_window(shortest_window(&quota));
-        self.quota = quota;
-        let (known, flights) = (mem::take(&mut self.meters), self.flights);
+        let unanswered = Unanswered::of(&quota);
+        self.unanswered = unanswered.map(|unanswered| {
+            let known = self.unanswered.take().filter(|known| known.is_for(&quota));
+            known.unwrap_or_else(|| unanswered.starting_with(self.in_flight, now))
+        });
+        // Whatever the new quota asserts of its start, this limiter has started before.
+        self.quota = Quota {
+            unused_at_start: quota.unused_at_start && self.meters.is_empty(),
+            ..quota
+        };
+        let known = mem::take(&mut self.meters);
+        let in_flight = self.in_flight;
         let (conditions, meters) = self.at(now);
         for meter in meters {
-            let in_flight = flights.counted(meter.policy.unit);
-            meter.remember(&known, in_flight, conditions);
+            let in_flight = in_flight.counted(meter.policy.unit);
+            meter.remember(&known, in_flight, &conditions);
         }
+        self.quota = quota;
         self.assume();
     }
 
@@ -198,7 +335,7 @@ impl Pacer {
     /// Returns the time between departures at the rate in force.
     #[must_use]
     pub fn interval(&self, now: Moment) -> Duration {
-        let conditions = self.conditions(now);
+        let conditions = self.conditions(now, Load::default());
         let intervals = self
             .meters
             .iter()
@@ -209,10 +346,8 @@ impl Pacer {
 
     /// Returns the cost of what has left and has not ended, by the limit that was named first.
     #[must_use]
-    pub fn in_flight(&self) -> u32 {
-        self.meters
-            .first()
-            .map_or(0, |meter| meter.window.in_flight())
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.counted(self.quota.first.unit)
     }
 
     /// Returns the cost of what may still count at the server, by the limit that was named first.
@@ -220,7 +355,7 @@ impl Pacer {
     pub fn counted(&mut self, now: Moment) -> u64 {
         self.meters
             .first_mut()
-            .map_or(0, |meter| meter.window.counted(now))
+            .map_or(0, |meter| meter.window.held(now))
     }
 
     /// Returns the moment from which requests may leave again after a refusal; it has passed if the gate is open.
@@ -229,10 +364,27 @@ impl Pacer {
         self.gate.open_from()
     }
 
+    /// Returns the moment from which requests may leave again after a refusal, a penalty, or where others have used up the
+    /// limit by the server's word; it has passed if they may.
+    #[must_use]
+    pub fn closed_until(&self) -> Moment {
+        self.gate.open_from().max(self.ceiling.open_from())
+    }
+
     /// Returns how much the way to the server is assumed to vary.
     #[must_use]
     pub fn assumed_jitter(&self) -> Duration {
         self.jitter.assumed()
+    }
+
+    /// Says whether a new pacer of the same quota would do no worse: nothing may still count, nothing is in flight, no
+    /// server's word holds, and the rate is whole.
+    #[must_use]
+    pub fn is_as_new(&mut self, now: Moment) -> bool {
+        let is_open = self.gate.open_from() <= now && !self.ceiling.holds(now);
+        let is_whole = self.recovery.share_at(now).is_full();
+        let is_idle = self.in_flight == Load::default();
+        is_open && is_whole && is_idle && self.meters.iter_mut().all(|meter| meter.is_as_new(now))
     }
 
     /// Starts the meters if this is the first question.
@@ -244,14 +396,38 @@ impl Pacer {
                 .map(|policy| Meter::starting(policy, quota, now));
             self.meters.extend(meters);
         }
-        (self.conditions(now), &mut self.meters)
+        let unanswered = self.unanswered.as_mut().map(|known| known.at(now));
+        let conditions = self.conditions(now, unanswered.unwrap_or_default());
+        (conditions, &mut self.meters)
     }
 
-    fn conditions(&self, now: Moment) -> Conditions {
+    fn conditions(&self, now: Moment, unanswered: Load) -> Conditions {
+        let transit = Span::of(self.quota.max_transit);
         Conditions {
             now,
-            cap: self.cap,
             share: self.recovery.share_at(now),
+            round_trip: self.path.round_trip(transit),
+            jitter: self.jitter.span(),
+            transit,
+            unproven: self.path.unproven(),
+            unanswered,
+            last_departure: self.path.last_departure(),
+        }
+    }
+
+    fn end(&mut self, departure: Departure) {
+        self.in_flight = self.in_flight.minus(Load::of(departure.cost));
+    }
+
+    /// Records that the answer to a departure came, whoever it is from.
+    fn prove(&mut self, departure: Departure, now: Moment) {
+        let transit = Span::of(self.quota.max_transit);
+        let proof = self.path.prove(departure, now, self.jitter.span(), transit);
+        if let Some(proof) = proof {
+            let (conditions, meters) = self.at(now);
+            for meter in meters {
+                meter.prove(&proof, &conditions);
+            }
         }
     }
 
@@ -274,18 +450,135 @@ impl Pacer {
         }
     }
 
-    fn refuse(&mut self, departure: Departure, now: Moment, retry_after: Option<Duration>) {
-        self.learn(Jitter::distrust);
-        // "At once" to a request that was just refused is no time to name.
-        let hint = retry_after
-            .filter(|time| !time.is_zero())
-            .map(|time| time.min(self.quota.max_retry_after));
+    /// Records what an answer states to remain. Returns whether that may let requests leave sooner.
+    fn learn_budgets(
+        &mut self,
+        departure: Departure,
+        now: Moment,
+        feedback: Feedback,
+        stated: &[Budget],
+    ) -> bool {
+        if stated.is_empty() {
+            return false;
+        }
+        let closed_until = self.ceiling.open_from();
+        for budget in stated {
+            let (in_flight, counted) = (self.in_flight(), self.counted(now));
+            self.ceiling
+                .learn(budget, &self.quota, in_flight, counted, now);
+        }
+        let is_throttled = matches!(feedback, Feedback::Refused(_));
+        let since = self.path.since(departure);
+        let mut is_nearer = self.ceiling.open_from() < closed_until;
+        for index in 0..self.meters.len() {
+            if !is_throttled && let Some(budget) = self.budget_of(index, stated) {
+                is_nearer |= self.meters[index].learn(budget, departure, since, now);
+            }
+        }
+        is_nearer
+    }
+
+    /// Returns what is stated of a limit with a long window: the budget of the same number, or the only one if no limit
+    /// of ours has its number.
+    fn budget_of<'a>(&self, index: usize, stated: &'a [Budget]) -> Option<&'a Budget> {
+        let policy = &self.meters[index].policy;
+        let longest = policy.counted_window().duration() + TICK;
+        let fits = |budget: &&Budget| budget.limit.is_some() && budget.reset <= longest;
+        let is_of =
+            |meter: &Meter, budget: &Budget| budget.limit == Some(u64::from(meter.policy.limit));
+        let same = stated
+            .iter()
+            .filter(fits)
+            .find(|budget| is_of(&self.meters[index], budget));
+        let only = stated.first().filter(|_| stated.len() == 1).filter(fits);
+        let only = only.filter(|budget| !self.meters.iter().any(|meter| is_of(meter, budget)));
+        same.or(only).filter(|_| policy.has_allowance())
+    }
+
+    /// Records a refusal with every limit. Returns how long to wait if the answer states that nothing remains until a reset
+    /// within a window of ours.
+    fn refuse_allowances(&mut self, stated: &[Budget], now: Moment) -> Option<Duration> {
+        let windows = self.quota.policies().map(|policy| policy.counted_window());
+        let window = windows.max().unwrap_or_default().duration();
+        let used_up = stated
+            .iter()
+            .filter(|budget| budget.remaining == 0 && budget.reset <= window + TICK)
+            .map(|budget| budget.reset)
+            .max();
+        for meter in &mut self.meters {
+            meter.refuse(used_up.is_some(), now);
+        }
+        let longest = self.quota.max_retry_after.max(window);
+        used_up.map(|reset| (reset + TICK).min(longest))
+    }
+
+    fn close_gate(&mut self, departure: Departure, now: Moment, hint: Option<Duration>) {
         let pause = shortest_window(&self.quota) + self.jitter.assumed();
         match self.gate.refuse(departure.sent, now, hint, pause) {
             Refusal::New => self.recovery.lower(now, self.gate.open_from()),
             Refusal::Known => self.recovery.postpone(self.gate.open_from()),
         }
     }
+}
+
+/// What left within `max_transit` and is unanswered: it may reach the counter after an answer was written.
+#[derive(Clone, Debug)]
+struct Unanswered {
+    transit: Span,
+    requests: Slots,
+    cost: Slots,
+}
+
+impl Unanswered {
+    /// Returns none if no limit of the quota has a window for which a server's word is relied on.
+    fn of(quota: &Quota) -> Option<Self> {
+        let is_needed = quota.policies().any(|policy| policy.has_allowance());
+        let transit = Span::of(quota.max_transit);
+        let slots = || Slots::new(transit.nanos() / ENTRIES);
+        is_needed.then(|| Self {
+            transit,
+            requests: slots(),
+            cost: slots(),
+        })
+    }
+
+    fn is_for(&self, quota: &Quota) -> bool {
+        self.transit == Span::of(quota.max_transit)
+    }
+
+    fn starting_with(mut self, in_flight: Load, now: Moment) -> Self {
+        self.depart(in_flight, now);
+        self
+    }
+
+    fn at(&mut self, now: Moment) -> Load {
+        Load {
+            requests: self.requests.held_at(now),
+            cost: self.cost.held_at(now),
+        }
+    }
+
+    fn depart(&mut self, load: Load, now: Moment) {
+        self.requests.hold_until(now + self.transit, load.requests);
+        self.cost.hold_until(now + self.transit, load.cost);
+    }
+
+    fn answer(&mut self, departure: Departure) {
+        let until = departure.sent + self.transit;
+        self.requests.take(until, 1);
+        self.cost.take(until, departure.cost.get().into());
+    }
+
+    fn settle(&mut self, departure: Departure, spared: Load, added: Load, now: Moment) {
+        let until = departure.sent + self.transit;
+        self.cost.take(until, spared.cost);
+        self.cost.insert(until, added.cost, now);
+    }
+}
+
+/// Returns the time that a server named. "At once" to a request that was just refused is none.
+fn named(retry_after: Option<Duration>) -> Option<Duration> {
+    retry_after.filter(|time| !time.is_zero())
 }
 
 /// A refusal does not say which limit it is about. The shortest window is tried first, and the pause doubles from there.

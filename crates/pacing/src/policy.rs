@@ -5,8 +5,14 @@ use crate::moment::{Span, nanos};
 use crate::unit::Unit;
 use crate::unsafe_quota::{Fault, Per};
 
-/// How late after its slot a request may leave where the acknowledged window alone keeps the promise.
+/// How late after its place a request may leave where the slots alone keep the promise.
 const GUARDED_LATENESS: Span = Span::of(Duration::from_millis(20));
+
+/// From this window on an unknown server has a burst by default, and what it states to remain may be used up at once: an
+/// interval is so long there that a short program would do nothing but wait.
+const LONG_WINDOW: Duration = Duration::from_secs(60);
+/// The burst of an unknown server with a long window: this part of the limit. It costs 2 % of the rate.
+const LONG_WINDOW_BURST: u32 = 50;
 
 /// One limit of a quota: what the server allows and how it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,9 +63,15 @@ impl Pace {
         }
     }
 
-    /// Returns how much may arrive at once when nothing goes wrong.
+    /// Returns the cost that may arrive at once when nothing goes wrong.
     pub(crate) fn lump(&self) -> u32 {
         self.burst.saturating_add(self.heaviest - 1)
+    }
+
+    /// Returns the time that more cost takes than may arrive at once.
+    pub(crate) fn beyond_lump(&self, cost: u64) -> Span {
+        let beyond = cost.saturating_sub(self.lump().into());
+        Span::from_nanos(self.interval.nanos().saturating_mul(beyond))
     }
 
     /// Returns the same without a burst.
@@ -85,6 +97,12 @@ impl Policy {
         Span::from_nanos(window + window.div_ceil(2_000) + 1_000_000)
     }
 
+    /// Returns the time in which the server gives back one, if it does so evenly.
+    pub(crate) fn share(&self) -> Span {
+        let window = self.counted_window().nanos();
+        Span::from_nanos(window.div_ceil(u64::from(self.limit)))
+    }
+
     /// Returns the largest cost that can ever leave.
     pub(crate) fn most(&self) -> u32 {
         match self.model {
@@ -93,14 +111,19 @@ impl Policy {
         }
     }
 
-    /// Whether the acknowledged window has to hold requests back.
+    /// Whether requests are held back by their slots. A bucket may be smaller than the limit, and is kept by the pace.
     pub(crate) fn is_guarded(&self) -> bool {
         !matches!(self.model, Model::TokenBucket { .. })
     }
 
-    /// Whether a path that was blocked must not flush a lump: the acknowledged window alone does not keep the promise.
-    pub(crate) fn is_capped(&self) -> bool {
+    /// Whether the pace has to make room for heavy requests, since the slots alone do not.
+    pub(crate) fn spaces_costs(&self) -> bool {
         !matches!(self.model, Model::SlidingLog | Model::FixedWindow)
+    }
+
+    /// Whether a server states what remains of this limit for long enough to rely on it.
+    pub(crate) fn has_allowance(&self) -> bool {
+        self.window >= LONG_WINDOW
     }
 
     /// Says what about it cannot hold.
@@ -140,30 +163,21 @@ impl Policy {
     }
 
     /// Returns the pace of the first moments: a process that was just started does not know what it sent before, nor
-    /// whether others start with it.
+    /// whether others start with it. An unknown server is paced as ever, and its burst has to build up.
     pub(crate) fn starting_pace(&self, slip: Slip, heaviest: u32) -> Pace {
-        let own = self.pace(slip, heaviest).steady();
-        let even = match self.limit {
-            1 => own,
-            limit => {
-                // A burst of more, which only a log and the like allow, would leave nothing for a start.
-                let burst = self.burst.map(|burst| burst.min((limit / 2).max(1)));
-                Self { burst, ..*self }.even_pace(slip, heaviest)
-            }
+        let own = self.pace(slip, heaviest);
+        if self.model == Model::Unknown {
+            return own;
+        }
+        let unknown = Self {
+            model: Model::Unknown,
+            burst: Some(1),
+            ..*self
         };
+        let even = unknown.even_pace(slip, heaviest);
         Pace {
             interval: own.interval.max(even.interval),
-            ..own
-        }
-    }
-
-    /// Returns the silence that a request heavier than all of late needs before it, beside its slot: what left before it
-    /// was spaced for lighter ones. The acknowledged window alone needs none.
-    pub(crate) fn lead(&self, pace: &Pace, cost: u32, heaviest: u32) -> Span {
-        match self.model {
-            Model::SlidingLog | Model::FixedWindow => Span::ZERO,
-            _ if cost <= heaviest => Span::ZERO,
-            _ => pace.charge(cost - heaviest),
+            ..own.steady()
         }
     }
 
@@ -171,12 +185,12 @@ impl Policy {
     /// spread evenly.
     fn even_pace(&self, slip: Slip, heaviest: u32) -> Pace {
         let span = (self.counted_window() + slip.jitter + slip.lateness).nanos();
-        let burst = self.burst.unwrap_or(1);
+        let burst = self.even_burst(heaviest);
         let memory = span.saturating_mul(2);
-        let interval = match self
+        let spread = self
             .limit
-            .saturating_sub((burst - 1).saturating_add(heaviest))
-        {
+            .saturating_sub((burst - 1).saturating_add(heaviest));
+        let interval = match spread {
             0 => memory,
             spread => span.div_ceil(u64::from(spread)),
         };
@@ -187,6 +201,16 @@ impl Policy {
             heaviest,
             memory: Span::from_nanos(memory),
         }
+    }
+
+    /// A heavy request takes the room of a burst: both together leave half of the limit.
+    fn even_burst(&self, heaviest: u32) -> u32 {
+        let default = match self.has_allowance() {
+            true => (self.limit / LONG_WINDOW_BURST).max(1),
+            false => 1,
+        };
+        let most = (self.limit.saturating_sub(heaviest) / 2).max(1);
+        self.burst.unwrap_or(default).min(most)
     }
 
     fn guarded_pace(&self, slip: Slip, heaviest: u32) -> Pace {
@@ -258,6 +282,7 @@ mod tests {
             let pace = policy.starting_pace(SLIP, most);
             assert!(pace.interval > Span::ZERO && pace.charge(most) <= pace.memory);
             assert!(pace.lump() >= most - 1 && pace.slack() >= pace.lateness);
+            assert!(pace.beyond_lump(u64::MAX) > pace.memory);
         }
     }
 
@@ -303,6 +328,51 @@ mod tests {
         assert_eq!((pace.lump(), pace.steady().lump()), (21, 1));
         let heavy = Policy { burst, ..UNKNOWN }.pace(SLIP, 5);
         assert_eq!((heavy.lump(), heavy.steady().lump()), (25, 5));
+        let interval = heavy.interval.nanos();
+        let beyond = [24, 25, 27].map(|cost| heavy.beyond_lump(cost).nanos());
+        assert_eq!(beyond, [0, 0, 2 * interval]);
+    }
+
+    #[test]
+    fn a_burst_and_a_heavy_request_leave_half_of_the_limit() {
+        fn check(limit: u32, burst: u32, heaviest: u32, expected: u32) {
+            let policy = Policy {
+                limit,
+                burst: Some(burst),
+                ..UNKNOWN
+            };
+            assert_eq!(
+                policy.pace(SLIP, heaviest).burst,
+                expected,
+                "{burst} {heaviest}"
+            );
+        }
+        check(100, 50, 1, 49);
+        check(100, 20, 50, 20);
+        check(100, 30, 50, 25);
+        check(100, 30, 98, 1);
+        check(100, 30, 100, 1);
+        check(1, 1, 1, 1);
+    }
+
+    #[test]
+    fn a_long_window_has_a_fiftieth_as_its_burst() {
+        fn check(limit: u32, seconds: u64, burst: Option<u32>, expected: u32) {
+            let policy = Policy {
+                burst,
+                ..Policy::new(limit, Duration::from_secs(seconds))
+            };
+            assert_eq!(
+                policy.pace(SLIP, 1).burst,
+                expected,
+                "{limit} in {seconds} s"
+            );
+        }
+        check(5_000, 3_600, None, 100);
+        check(5_000, 60, None, 100);
+        check(5_000, 59, None, 1);
+        check(10, 3_600, None, 1);
+        check(5_000, 3_600, Some(7), 7);
     }
 
     #[test]
@@ -340,56 +410,40 @@ mod tests {
     }
 
     #[test]
-    fn a_start_is_as_slow_as_an_unknown_server_needs_and_has_no_burst() {
+    fn a_start_is_as_slow_as_an_unknown_server_needs_without_a_burst() {
         let unknown = UNKNOWN.pace(SLIP, 1).interval;
-        for policy in [UNKNOWN, log(), bucket(80, 100)] {
+        let burst = Some(60);
+        for policy in [log(), Policy { burst, ..log() }, bucket(80, 100)] {
             let pace = policy.starting_pace(SLIP, 1);
             assert_eq!((pace.interval, pace.burst), (unknown, 1));
         }
         let slow = bucket(1, 1).starting_pace(SLIP, 1);
         assert_eq!(slow.interval, bucket(1, 1).pace(SLIP, 1).interval);
+        let one = Policy { limit: 1, ..log() };
+        let unknown = Policy {
+            limit: 1,
+            ..UNKNOWN
+        };
+        assert_eq!(
+            one.starting_pace(SLIP, 1).interval,
+            unknown.pace(SLIP, 1).interval
+        );
     }
 
     #[test]
-    fn a_start_has_half_of_the_limit_however_large_the_burst_is() {
-        fn check(burst: u32, interval: u64) {
-            let burst = Some(burst);
-            let pace = Policy { burst, ..log() }.starting_pace(SLIP, 1);
-            assert_eq!(pace.interval, Span::from_nanos(interval), "{burst:?}");
+    fn an_unknown_server_starts_at_its_own_pace_and_with_its_burst() {
+        let burst = Some(20);
+        for policy in [UNKNOWN, Policy { burst, ..UNKNOWN }] {
+            assert_eq!(policy.starting_pace(SLIP, 1), policy.pace(SLIP, 1));
         }
-        let span = 1_000_500_000 + 1_000_000 + 102_000_000;
-        check(1, 11_146_465);
-        check(50, span / 50);
-        check(51, span / 50);
-        check(100, span / 50);
     }
 
     #[test]
-    fn a_limit_of_one_starts_as_it_goes_on() {
-        let policy = Policy { limit: 1, ..log() };
-        assert_eq!(policy.starting_pace(SLIP, 1), policy.pace(SLIP, 1));
-    }
-
-    #[test]
-    fn a_heavier_request_needs_silence_before_it_unless_the_window_guards() {
-        fn check(policy: Policy, cost: u32, heaviest: u32, intervals: u32) {
-            let pace = policy.pace(SLIP, cost.max(heaviest));
-            let lead = policy.lead(&pace, cost, heaviest);
-            assert_eq!(lead, pace.interval * intervals, "{policy:?}");
-        }
-        check(UNKNOWN, 1, 1, 0);
-        check(UNKNOWN, 5, 1, 4);
-        check(UNKNOWN, 5, 5, 0);
-        check(bucket(80, 100), 5, 2, 3);
-        check(log(), 5, 1, 0);
-    }
-
-    #[test]
-    fn only_what_needs_it_is_guarded_and_capped() {
-        fn check(policy: Policy, guarded: bool, capped: bool) {
+    fn a_bucket_is_kept_by_its_pace_and_a_log_by_its_slots() {
+        fn check(policy: Policy, guarded: bool, spaces_costs: bool) {
             assert_eq!(
-                (policy.is_guarded(), policy.is_capped()),
-                (guarded, capped),
+                (policy.is_guarded(), policy.spaces_costs()),
+                (guarded, spaces_costs),
                 "{policy:?}"
             );
         }

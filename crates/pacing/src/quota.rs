@@ -51,7 +51,8 @@ pub struct Quota {
     pub(crate) lateness: Duration,
     pub(crate) max_transit: Duration,
     pub(crate) max_retry_after: Duration,
-    pub(crate) counted_on_arrival: bool,
+    pub(crate) counted_until_answered: bool,
+    pub(crate) unused_at_start: bool,
 }
 
 impl Quota {
@@ -109,7 +110,8 @@ impl Quota {
             lateness: DEFAULT_LATENESS,
             max_transit: DEFAULT_TRANSIT,
             max_retry_after: DEFAULT_RETRY_AFTER,
-            counted_on_arrival: false,
+            counted_until_answered: false,
+            unused_at_start: false,
         }
     }
 
@@ -182,7 +184,8 @@ impl Quota {
             lateness: self.lateness.max(other.lateness),
             max_transit: self.max_transit.max(other.max_transit),
             max_retry_after: self.max_retry_after.max(other.max_retry_after),
-            counted_on_arrival: self.counted_on_arrival && other.counted_on_arrival,
+            counted_until_answered: self.counted_until_answered || other.counted_until_answered,
+            unused_at_start: self.unused_at_start && other.unused_at_start,
         };
         match others.count() {
             0 => Ok(combined),
@@ -371,9 +374,12 @@ mod tests {
             text,
             "5 limits are more than the 4 that one quota can hold: leave out those that never bind"
         );
-        let arrival = minute.counted_on_arrival();
-        assert!(arrival.and(arrival).unwrap().counted_on_arrival);
-        assert!(!arrival.and(second).unwrap().counted_on_arrival);
+        let careful = minute.counted_until_answered();
+        assert!(second.and(careful).unwrap().counted_until_answered);
+        assert!(careful.and(second).unwrap().counted_until_answered);
+        let unused = minute.unused_at_start();
+        assert!(unused.and(unused).unwrap().unused_at_start);
+        assert!(!unused.and(second).unwrap().unused_at_start);
     }
 
     #[test]

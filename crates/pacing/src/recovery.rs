@@ -21,7 +21,7 @@ const SHORTEST_STEP: Duration = Duration::from_secs(1);
 /// than 5 % of the configured rate. From the reopening on it climbs by 0.5 % of the configured rate a window, or a
 /// second where the window is shorter; after 30 such steps by 3 %.
 #[derive(Clone, Copy, Debug)]
-pub struct Recovery {
+pub(crate) struct Recovery {
     window: Duration,
     share: u64,
     reopened: Option<Moment>,
@@ -30,7 +30,7 @@ pub struct Recovery {
 impl Recovery {
     /// Returns the full rate.
     #[must_use]
-    pub fn full(window: Duration) -> Self {
+    pub(crate) fn full(window: Duration) -> Self {
         Self {
             window,
             share: FULL,
@@ -39,7 +39,7 @@ impl Recovery {
     }
 
     /// Lowers the rate for a refusal at `now`. It starts to climb when the gate opens, at `reopens`.
-    pub fn lower(&mut self, now: Moment, reopens: Moment) {
+    pub(crate) fn lower(&mut self, now: Moment, reopens: Moment) {
         let relapse = self
             .reopened
             .is_some_and(|reopened| now < reopened + self.window.saturating_mul(RELAPSE_WINDOWS));
@@ -53,18 +53,18 @@ impl Recovery {
     }
 
     /// Moves the start of the climb, if the gate opens later than it was said at first.
-    pub fn postpone(&mut self, reopens: Moment) {
+    pub(crate) fn postpone(&mut self, reopens: Moment) {
         self.reopened = self.reopened.map(|reopened| reopened.max(reopens));
     }
 
     /// Climbs by another window from now on.
-    pub fn set_window(&mut self, window: Duration) {
+    pub(crate) fn set_window(&mut self, window: Duration) {
         self.window = window;
     }
 
     /// Returns the share in force at `now`.
     #[must_use]
-    pub fn share_at(&self, now: Moment) -> Share {
+    pub(crate) fn share_at(&self, now: Moment) -> Share {
         let Some(reopened) = self.reopened else {
             return Share(FULL);
         };
@@ -79,18 +79,18 @@ impl Recovery {
 
 /// A share of the configured rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share(u64);
+pub(crate) struct Share(u64);
 
 impl Share {
     /// Says whether it is the whole rate.
     #[must_use]
-    pub fn is_full(self) -> bool {
+    pub(crate) fn is_full(self) -> bool {
         self.0 == FULL
     }
 
     /// Returns `interval`, the spacing at the full rate, stretched to this share.
     #[must_use]
-    pub fn stretch(self, interval: Duration) -> Duration {
+    pub(crate) fn stretch(self, interval: Duration) -> Duration {
         duration((interval.as_nanos() * u128::from(FULL)).div_ceil(u128::from(self.0)))
     }
 

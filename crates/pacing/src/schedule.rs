@@ -2,62 +2,155 @@ use std::time::Duration;
 
 use crate::Moment;
 use crate::moment::Span;
-use crate::policy::Pace;
+use crate::policy::{Pace, Policy};
 
 /// The longest wait before the very first departure.
 const LONGEST_START: Span = Span::of(Duration::from_millis(100));
 
-/// Evenly spaced departure slots.
+/// Evenly spaced departures.
 ///
-/// A request may leave a little after its slot and keeps it, so that a late timer costs no throughput. What is later
-/// than that is lost and never caught up in a lump. A heavy request takes as many slots as it costs.
+/// A departure takes a place on a grid of intervals. A request may leave a little after its place and keeps it, so that a
+/// late timer costs no throughput; a burst keeps more of them. Anything later is lost and never caught up in a lump. A
+/// heavy request takes as many intervals as it costs.
 #[derive(Clone, Copy, Debug)]
-pub struct Schedule {
+pub(crate) struct Schedule {
+    /// From here on the next request may leave, unless it is heavier than those before it.
     next: Moment,
-    last: Option<Moment>,
+    /// The place that the first departure takes at least: a process that was just restarted has forgotten what it sent.
+    first: Moment,
+    last_departure: Option<Moment>,
+    /// Nothing leaves before, after a silence of the path.
+    postponed: Moment,
+    /// The latest departure, until it is undone.
+    latest: Option<Latest>,
+}
+
+/// The latest departure, and what it changed.
+#[derive(Clone, Copy, Debug)]
+struct Latest {
+    place: Moment,
+    next_before: Moment,
+    departure_before: Option<Moment>,
 }
 
 impl Schedule {
-    /// Starts at `now`; the first slot lies one interval later, but no more than 100 ms.
-    ///
-    /// It is never at once: a process that was just restarted has forgotten what it sent before.
+    /// Starts at `now`. The first departure comes one interval later, or 100 ms if that is sooner, and takes the place
+    /// of one interval in any case.
     pub(crate) fn starting(now: Moment, pace: &Pace) -> Self {
+        let first = now + pace.interval;
         Self {
-            next: now + pace.interval.min(LONGEST_START),
-            last: None,
+            next: first.min(now + LONGEST_START),
+            first,
+            last_departure: None,
+            postponed: now,
+            latest: None,
         }
     }
 
-    /// Returns the moment from which the next request may leave.
-    #[must_use]
-    pub fn next(&self) -> Moment {
-        self.next
-    }
-
-    /// Records a departure at `now`, which takes `cost` slots.
-    pub(crate) fn depart(&mut self, now: Moment, pace: &Pace, cost: u32) {
-        let slot = self.next.max(now - pace.slack());
-        self.next = slot + pace.charge(cost);
-        self.last = Some(slot);
-    }
-
-    /// Continues `known`: the next slot lies `charge` after its latest one.
-    pub(crate) fn follow(&mut self, known: &Self, charge: Span) {
-        if let Some(last) = known.last {
-            self.next = last + charge;
-            self.last = known.last;
+    /// Starts at `now` with the whole burst: the server has counted nothing.
+    pub(crate) fn unused(now: Moment, pace: &Pace) -> Self {
+        let next = now - pace.slack();
+        Self {
+            next,
+            first: next,
+            last_departure: None,
+            postponed: now,
+            latest: None,
         }
     }
 
-    /// Gives the latest slot back, once.
+    /// Returns the moment from which a request of this cost may leave, with costs up to `heaviest` before it.
+    pub(crate) fn due(&self, policy: &Policy, pace: &Pace, cost: u32, heaviest: u32) -> Moment {
+        self.next + self.lead(policy, pace, cost, heaviest)
+    }
+
+    /// Records a departure at `now`.
+    pub(crate) fn depart(
+        &mut self,
+        policy: &Policy,
+        pace: &Pace,
+        cost: u32,
+        heaviest: u32,
+        now: Moment,
+    ) {
+        let mut place = self
+            .due(policy, pace, cost, heaviest)
+            .max(now - pace.slack());
+        if self.last_departure.is_none() {
+            place = place.max(self.first);
+        }
+        self.latest = Some(Latest {
+            place,
+            next_before: self.next,
+            departure_before: self.last_departure,
+        });
+        self.next = (place + pace.interval * cost).min(now + pace.memory);
+        self.last_departure = Some(now);
+    }
+
+    /// Lets nothing leave before `until`.
+    pub(crate) fn postpone(&mut self, until: Moment) {
+        self.postponed = self.postponed.max(until);
+        self.next = self.next.max(until);
+    }
+
+    /// Records that the latest departure cost less: `cost`, not what it departed with.
+    pub(crate) fn spare(&mut self, pace: &Pace, cost: u32) {
+        if let (Some(latest), Some(departure)) = (self.latest, self.last_departure) {
+            // From its place: a high cost takes less than its intervals where the server forgets sooner.
+            let next = (latest.place + pace.interval * cost).min(departure + pace.memory);
+            self.next = self.next.min(next.max(self.postponed));
+        }
+    }
+
+    /// Records that a departure cost more by `added`.
+    pub(crate) fn charge(&mut self, pace: &Pace, added: u32, now: Moment) {
+        self.next = (self.next + pace.interval * added).min((now + pace.memory).max(self.next));
+    }
+
+    /// Continues `known`, which had another interval: the next departure comes a `charge` after its latest one. What is
+    /// left of a postponement takes as many of the new intervals as it had of the old ones.
+    pub(crate) fn follow(
+        &mut self,
+        known: &Self,
+        charge: Span,
+        [before, after]: [Span; 2],
+        now: Moment,
+    ) {
+        if let Some(last) = known.last_departure {
+            let left = known.postponed.span_since(now).times(after, before);
+            self.postponed = now + left;
+            self.next = (last + charge).max(self.postponed);
+            self.last_departure = Some(last);
+        }
+    }
+
+    /// Undoes the latest departure, once.
     pub(crate) fn undo(&mut self) {
-        self.next = self.last.take().unwrap_or(self.next);
+        if let Some(latest) = self.latest.take() {
+            self.next = latest.next_before;
+            self.last_departure = latest.departure_before;
+        }
+    }
+
+    /// Returns the silence that a request heavier than all before it needs beside its place: those were spaced for
+    /// lighter ones. No longer silence is needed than the server remembers, counted from the last departure; a place may
+    /// lie further back. A log and a fixed window are kept by their slots and need none.
+    fn lead(&self, policy: &Policy, pace: &Pace, cost: u32, heaviest: u32) -> Span {
+        match self.last_departure {
+            Some(last) if cost > heaviest && policy.spaces_costs() => {
+                let forgotten = (last + pace.memory).span_since(self.next);
+                (pace.interval * (cost - heaviest)).min(forgotten)
+            }
+            _ => Span::ZERO,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Model;
 
     const PACE: Pace = Pace {
         interval: Span::of(Duration::from_millis(10)),
@@ -66,37 +159,68 @@ mod tests {
         heaviest: 1,
         memory: Span::of(Duration::from_millis(80)),
     };
+    const UNKNOWN: Policy = Policy::new(100, Duration::from_secs(1));
 
     fn at(millis: u64) -> Moment {
         Moment::ORIGIN + Duration::from_millis(millis)
     }
 
-    #[test]
-    fn the_first_departure_is_one_interval_away_and_at_most_100_ms() {
-        assert_eq!(Schedule::starting(at(5), &PACE).next(), at(15));
-        let slow = Pace {
-            interval: Span::of(Duration::from_secs(20)),
-            ..PACE
-        };
-        assert_eq!(Schedule::starting(at(5), &slow).next(), at(105));
+    /// A schedule whose first departure was long ago.
+    fn running() -> Schedule {
+        let mut schedule = Schedule::starting(at(0), &PACE);
+        depart(&mut schedule, &PACE, 1, 10);
+        schedule
+    }
+
+    fn depart(schedule: &mut Schedule, pace: &Pace, cost: u32, now: u64) {
+        schedule.depart(&UNKNOWN, pace, cost, cost, at(now));
     }
 
     #[test]
-    fn a_late_departure_keeps_its_slot_and_a_very_late_one_loses_it() {
-        let mut schedule = Schedule::starting(at(0), &PACE);
-        schedule.depart(at(12), &PACE, 1);
-        assert_eq!(schedule.next(), at(20));
-        schedule.depart(at(23), &PACE, 1);
-        assert_eq!(schedule.next(), at(31));
+    fn the_first_departure_is_an_interval_or_100_ms_away_and_takes_an_interval_in_any_case() {
+        fn check(interval: u64, first: u64, second: u64) {
+            let interval = Span::of(Duration::from_millis(interval));
+            let pace = Pace {
+                interval,
+                memory: interval * 100,
+                ..PACE
+            };
+            let mut schedule = Schedule::starting(at(5), &pace);
+            assert_eq!(schedule.next, at(first));
+            depart(&mut schedule, &pace, 1, first);
+            assert_eq!(schedule.next, at(second));
+        }
+        check(10, 15, 25);
+        check(20_000, 105, 40_005);
+    }
+
+    #[test]
+    fn an_unused_limit_starts_with_its_whole_burst_at_the_origin_too() {
+        let pace = Pace { burst: 3, ..PACE };
+        let mut schedule = Schedule::unused(at(0), &pace);
+        for _ in 0..3 {
+            assert!(schedule.due(&UNKNOWN, &pace, 1, 1) <= at(0));
+            depart(&mut schedule, &pace, 1, 0);
+        }
+        assert_eq!(schedule.next, at(8));
+    }
+
+    #[test]
+    fn a_late_departure_keeps_its_place_and_a_very_late_one_loses_it() {
+        let mut schedule = running();
+        depart(&mut schedule, &PACE, 1, 22);
+        assert_eq!(schedule.next, at(30));
+        depart(&mut schedule, &PACE, 1, 33);
+        assert_eq!(schedule.next, at(41));
     }
 
     #[test]
     fn idle_time_is_not_saved_up_beyond_the_burst() {
         fn check(burst: u32, next: u64) {
             let pace = Pace { burst, ..PACE };
-            let mut schedule = Schedule::starting(at(0), &pace);
-            schedule.depart(at(60_000), &pace, 1);
-            assert_eq!(schedule.next(), at(next), "{burst}");
+            let mut schedule = running();
+            depart(&mut schedule, &pace, 1, 60_000);
+            assert_eq!(schedule.next, at(next), "{burst}");
         }
         check(1, 60_008);
         check(2, 59_998);
@@ -104,39 +228,129 @@ mod tests {
     }
 
     #[test]
-    fn a_cost_takes_so_many_slots_and_never_longer_than_the_server_remembers() {
+    fn a_cost_takes_its_intervals_and_no_longer_than_the_server_remembers() {
         fn check(cost: u32, next: u64) {
-            let mut schedule = Schedule::starting(at(0), &PACE);
-            schedule.depart(at(10), &PACE, cost);
-            assert_eq!(schedule.next(), at(next), "{cost}");
+            let mut schedule = running();
+            depart(&mut schedule, &PACE, cost, 20);
+            assert_eq!(schedule.next, at(next), "{cost}");
         }
-        check(1, 20);
-        check(7, 80);
-        check(9, 90);
-        check(u32::MAX, 90);
+        check(1, 30);
+        check(7, 90);
+        check(9, 100);
+        check(u32::MAX, 100);
     }
 
     #[test]
-    fn another_schedule_goes_on_from_the_latest_slot_if_there_is_one() {
-        let mut known = Schedule::starting(at(0), &PACE);
+    fn a_heavier_request_needs_silence_before_it_unless_its_slots_guard_it() {
+        fn check(model: Model, cost: u32, heaviest: u32, due: u64) {
+            let policy = Policy { model, ..UNKNOWN };
+            assert_eq!(
+                running().due(&policy, &PACE, cost, heaviest),
+                at(due),
+                "{model:?}"
+            );
+        }
+        let bucket = Model::TokenBucket {
+            size: 80,
+            refill: 100,
+        };
+        check(Model::Unknown, 1, 1, 20);
+        check(Model::Unknown, 5, 1, 60);
+        check(Model::Unknown, 5, 5, 20);
+        check(bucket, 5, 2, 50);
+        check(Model::SlidingLog, 5, 1, 20);
+        check(Model::FixedWindow, 5, 1, 20);
+        // The server has forgotten the last departure, at 10 ms, 80 ms later.
+        check(Model::Unknown, 50, 1, 90);
+    }
+
+    #[test]
+    fn the_silence_before_a_heavy_request_counts_from_the_last_departure() {
+        let pace = Pace { burst: 5, ..PACE };
+        let mut schedule = running();
+        depart(&mut schedule, &pace, 1, 1_000);
+        assert_eq!(schedule.next, at(968));
+        assert_eq!(schedule.due(&UNKNOWN, &pace, 50, 1), at(1_080));
+        schedule.depart(&UNKNOWN, &pace, 5, 1, at(1_008));
+        assert_eq!(schedule.next, at(1_058));
+    }
+
+    #[test]
+    fn the_first_request_needs_no_silence() {
+        let schedule = Schedule::starting(at(0), &PACE);
+        assert_eq!(schedule.due(&UNKNOWN, &PACE, 50, 1), at(10));
+    }
+
+    #[test]
+    fn a_settled_cost_moves_the_next_departure() {
+        let mut schedule = running();
+        depart(&mut schedule, &PACE, 5, 20);
+        schedule.spare(&PACE, 2);
+        assert_eq!(schedule.next, at(40));
+        schedule.charge(&PACE, 2, at(25));
+        assert_eq!(schedule.next, at(60));
+        schedule.charge(&PACE, 50, at(25));
+        assert_eq!(schedule.next, at(105));
+        schedule.charge(&PACE, 50, at(5));
+        assert_eq!(
+            schedule.next,
+            at(105),
+            "time stands still and nothing comes nearer"
+        );
+    }
+
+    #[test]
+    fn a_high_cost_that_turns_out_low_gives_back_no_more_than_it_took() {
+        let mut schedule = running();
+        depart(&mut schedule, &PACE, 50, 20);
+        assert_eq!(schedule.next, at(100));
+        schedule.spare(&PACE, 9);
+        assert_eq!(schedule.next, at(100));
+        schedule.spare(&PACE, 3);
+        assert_eq!(schedule.next, at(50));
+        schedule.postpone(at(45));
+        schedule.spare(&PACE, 1);
+        assert_eq!(schedule.next, at(45));
+    }
+
+    #[test]
+    fn another_schedule_goes_on_from_the_last_departure_if_there_is_one() {
+        let known = Schedule::starting(at(0), &PACE);
         let mut schedule = Schedule::starting(at(15), &PACE);
-        schedule.follow(&known, Span::of(Duration::from_secs(1)));
-        assert_eq!(schedule.next(), at(25));
-        known.depart(at(10), &PACE, 1);
-        schedule.follow(&known, Span::of(Duration::from_secs(1)));
-        assert_eq!(schedule.next(), at(1_010));
-        schedule.undo();
-        assert_eq!(schedule.next(), at(10));
+        let second = Span::of(Duration::from_secs(1));
+        let intervals = [PACE.interval, PACE.interval * 3];
+        schedule.follow(&known, second, intervals, at(20));
+        assert_eq!(schedule.next, at(25));
+        let mut known = running();
+        schedule.follow(&known, second, intervals, at(20));
+        assert_eq!(schedule.next, at(1_010));
+        known.postpone(at(1_020));
+        schedule.follow(&known, second, intervals, at(20));
+        assert_eq!(schedule.next, at(3_020));
+        schedule.follow(&known, second, intervals, at(1_015));
+        assert_eq!(schedule.next, at(1_030));
     }
 
     #[test]
-    fn the_latest_slot_is_given_back_once() {
+    fn the_latest_departure_is_undone_once() {
+        let mut schedule = running();
+        depart(&mut schedule, &PACE, 1, 20);
+        depart(&mut schedule, &PACE, 3, 30);
+        schedule.undo();
+        assert_eq!(
+            (schedule.next, schedule.last_departure),
+            (at(30), Some(at(20)))
+        );
+        schedule.undo();
+        assert_eq!(schedule.next, at(30));
+    }
+
+    #[test]
+    fn a_first_departure_that_is_undone_leaves_the_start_as_it_was() {
         let mut schedule = Schedule::starting(at(0), &PACE);
-        schedule.depart(at(10), &PACE, 1);
-        schedule.depart(at(20), &PACE, 3);
+        depart(&mut schedule, &PACE, 1, 10);
         schedule.undo();
-        assert_eq!(schedule.next(), at(20));
-        schedule.undo();
-        assert_eq!(schedule.next(), at(20));
+        depart(&mut schedule, &PACE, 1, 10);
+        assert_eq!(schedule.next, at(20));
     }
 }

@@ -3,16 +3,17 @@ use std::collections::VecDeque;
 use crate::Moment;
 use crate::moment::Span;
 
-/// Slots that come free in the order in which they were taken.
+/// Slots of a window, in the order in which they are freed.
 #[derive(Clone, Debug)]
 pub(crate) struct Slots {
     grain: u64,
-    pub(crate) held: u32,
-    entries: VecDeque<(Moment, u32)>,
+    held: u64,
+    entries: VecDeque<(Moment, u64)>,
 }
 
 impl Slots {
-    /// Returns none; those taken come free at the next multiple of `grain` nanoseconds.
+    /// Returns an empty list. Its slots are freed at the next multiple of `grain` nanoseconds, so a list that holds
+    /// slots for a time t has at most t / `grain` + 2 entries.
     pub(crate) fn new(grain: u64) -> Self {
         Self {
             grain: grain.max(1),
@@ -21,61 +22,96 @@ impl Slots {
         }
     }
 
-    /// Holds so many slots until `free`.
-    pub(crate) fn hold_until(&mut self, free: Moment, slots: u32) {
+    /// Holds `slots` until `free`, or until the latest time in the list if that is later.
+    pub(crate) fn hold_until(&mut self, free: Moment, slots: u64) {
         let free = free.round_up(self.grain);
-        self.held = self.held.saturating_add(slots);
+        self.held += slots;
         match self.entries.back_mut() {
-            // The same bucket, or a clock that stood still: late is safe, early is not.
-            Some((last, count)) if *last >= free => *count = count.saturating_add(slots),
+            // The same entry, or a clock that stood still: freeing late is safe, freeing early is not.
+            Some((last, held)) if *last >= free => *held += slots,
             _ => self.entries.push_back((free, slots)),
         }
     }
 
-    /// Frees slots before their time. Those that stand in another bucket, because a clock stood still, stay.
-    pub(crate) fn take(&mut self, free: Moment, slots: u32) {
+    /// Holds `slots` until `free`, which may lie before times in the list.
+    pub(crate) fn insert(&mut self, free: Moment, slots: u64, now: Moment) {
         let free = free.round_up(self.grain);
-        let Ok(index) = self.entries.binary_search_by_key(&free, |&(free, _)| free) else {
+        if free <= now {
             return;
-        };
-        let (_, count) = &mut self.entries[index];
-        let taken = slots.min(*count);
-        *count -= taken;
-        self.held = self.held.saturating_sub(taken);
-    }
-
-    /// Returns how many are held at `now`.
-    pub(crate) fn held_at(&mut self, now: Moment) -> u64 {
-        self.release(now);
-        self.held.into()
-    }
-
-    /// Lets go of what is free at `now`.
-    pub(crate) fn release(&mut self, now: Moment) {
-        while let Some(&(free, count)) = self.entries.front()
-            && free <= now
-        {
-            self.entries.pop_front();
-            self.held = self.held.saturating_sub(count);
+        }
+        self.held += slots;
+        match self.entries.binary_search_by_key(&free, |&(free, _)| free) {
+            Ok(index) => self.entries[index].1 += slots,
+            Err(index) => self.entries.insert(index, (free, slots)),
         }
     }
 
-    /// Holds what `known` holds, each as if it had been held for `to` in place of `from`.
+    /// Frees up to `slots` of those that are held until `free`, and returns how many. Slots that stand in another entry,
+    /// because a clock stood still, stay.
+    pub(crate) fn take(&mut self, free: Moment, slots: u64) -> u64 {
+        let free = free.round_up(self.grain);
+        let Ok(index) = self.entries.binary_search_by_key(&free, |&(free, _)| free) else {
+            return 0;
+        };
+        let (_, held) = &mut self.entries[index];
+        let taken = slots.min(*held);
+        *held -= taken;
+        self.held -= taken;
+        taken
+    }
+
+    /// Frees the slots that are held past `after` and not until `until`.
+    pub(crate) fn take_between(&mut self, after: Option<Moment>, until: Moment) {
+        let after = after.map(|after| after.round_up(self.grain));
+        for (free, held) in &mut self.entries {
+            if Some(*free) > after && *free < until {
+                self.held -= *held;
+                *held = 0;
+            }
+        }
+    }
+
+    /// Returns the number of slots that are held past `after`.
+    pub(crate) fn held_past(&self, after: Option<Moment>) -> u64 {
+        let after = after.map(|after| after.round_up(self.grain));
+        let late = self.entries.iter().rev();
+        late.take_while(|&&(free, _)| Some(free) > after)
+            .map(|&(_, held)| held)
+            .sum()
+    }
+
+    /// Returns the number of slots that are held at `now`.
+    pub(crate) fn held_at(&mut self, now: Moment) -> u64 {
+        while let Some(&(free, held)) = self.entries.front()
+            && free <= now
+        {
+            self.entries.pop_front();
+            self.held -= held;
+        }
+        self.held
+    }
+
+    /// Holds the slots of `known` too, each as if it had been held for `to` in place of `from`.
     pub(crate) fn copy(&mut self, known: &Self, from: Span, to: Span) {
         for &(free, slots) in &known.entries {
             self.hold_until(free + to - from, slots);
         }
     }
 
-    /// Returns when the first comes free.
+    /// Returns when the first slots are freed.
     pub(crate) fn first(&self) -> Option<Moment> {
-        let taken = self.entries.iter().find(|&&(_, count)| count > 0);
+        let taken = self.entries.iter().find(|&&(_, held)| held > 0);
         taken.map(|&(free, _)| free)
     }
 
     #[cfg(test)]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &(Moment, u32)> {
-        self.entries.iter()
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn last(&self) -> Option<Moment> {
+        self.entries.back().map(|&(free, _)| free)
     }
 }
 
@@ -88,39 +124,64 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_before_its_time_is_neither_held_nor_first() {
+    fn slots_that_are_taken_are_neither_held_nor_first() {
         let mut slots = Slots::new(10);
         slots.hold_until(at(15), 2);
         slots.hold_until(at(35), 1);
-        slots.take(at(13), 1);
+        assert_eq!(slots.take(at(13), 1), 1);
         assert_eq!((slots.held, slots.first()), (2, Some(at(20))));
-        slots.take(at(19), 1);
+        assert_eq!(slots.take(at(19), 5), 1);
         assert_eq!((slots.held, slots.first()), (1, Some(at(40))));
-        slots.release(at(39));
-        assert_eq!(slots.held, 1);
-        slots.release(at(40));
-        assert_eq!((slots.held, slots.first()), (0, None));
+        assert_eq!(slots.held_at(at(39)), 1);
+        assert_eq!((slots.held_at(at(40)), slots.first()), (0, None));
     }
 
     #[test]
-    fn what_is_not_there_is_not_taken() {
+    fn slots_of_another_time_are_not_taken() {
         let mut slots = Slots::new(10);
         slots.hold_until(at(20), 2);
-        slots.take(at(30), 1);
-        slots.take(at(10), 1);
+        assert_eq!(slots.take(at(30), 1), 0);
+        assert_eq!(slots.take(at(10), 1), 0);
         assert_eq!(slots.held, 2);
-        slots.take(at(20), 5);
-        assert_eq!(slots.held, 0);
     }
 
     #[test]
-    fn slots_come_free_in_order_even_if_the_clock_stood_still() {
+    fn slots_are_freed_in_order_even_if_the_clock_stood_still() {
         let mut slots = Slots::new(1);
         slots.hold_until(at(20), 1);
         slots.hold_until(at(10), 1);
-        slots.release(at(19));
-        assert_eq!(slots.held, 2);
-        slots.release(at(20));
-        assert_eq!(slots.held, 0);
+        assert_eq!(slots.held_at(at(19)), 2);
+        assert_eq!(slots.held_at(at(20)), 0);
+    }
+
+    #[test]
+    fn slots_are_inserted_where_they_belong_unless_their_time_has_passed() {
+        let mut slots = Slots::new(10);
+        slots.hold_until(at(40), 1);
+        slots.insert(at(15), 2, at(5));
+        slots.insert(at(38), 3, at(5));
+        slots.insert(at(50), 4, at(5));
+        slots.insert(at(5), 9, at(10));
+        let seen = [19, 20, 40, 50].map(|now| slots.held_at(at(now)));
+        assert_eq!(seen, [10, 8, 4, 0]);
+    }
+
+    #[test]
+    fn slots_between_two_times_are_taken_and_those_past_one_are_counted() {
+        let filled = || {
+            let mut slots = Slots::new(10);
+            for free in [20, 30, 40, 50] {
+                slots.hold_until(at(free), free);
+            }
+            slots
+        };
+        let mut slots = filled();
+        assert_eq!(slots.held_past(Some(at(25))), 90);
+        assert_eq!(slots.held_past(None), 140);
+        slots.take_between(Some(at(15)), at(50));
+        assert_eq!((slots.held, slots.held_past(Some(at(15)))), (70, 50));
+        let mut slots = filled();
+        slots.take_between(None, at(31));
+        assert_eq!(slots.held, 90);
     }
 }

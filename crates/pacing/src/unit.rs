@@ -79,28 +79,40 @@ impl Quota {
     }
 }
 
-/// What has left and has not ended. Limits that come later may count otherwise than those that were there before.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Flights {
-    requests: u32,
-    cost: u32,
+/// A sum of requests, as every unit counts it: limits that come later may count otherwise than those that were there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) requests: u64,
+    pub(crate) cost: u64,
 }
 
-impl Flights {
-    pub(crate) fn depart(&mut self, cost: Cost) {
-        self.requests = self.requests.saturating_add(1);
-        self.cost = self.cost.saturating_add(cost.get());
+impl Load {
+    /// Returns the load of one request.
+    pub(crate) const fn of(cost: Cost) -> Self {
+        Self {
+            requests: 1,
+            cost: cost.get() as u64,
+        }
     }
 
-    pub(crate) fn end(&mut self, cost: Cost) {
-        self.requests = self.requests.saturating_sub(1);
-        self.cost = self.cost.saturating_sub(cost.get());
-    }
-
-    pub(crate) fn counted(self, unit: Unit) -> u32 {
+    pub(crate) const fn counted(self, unit: Unit) -> u64 {
         match unit {
             Unit::Cost => self.cost,
             Unit::Request => self.requests,
+        }
+    }
+
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        Self {
+            requests: self.requests.saturating_add(other.requests),
+            cost: self.cost.saturating_add(other.cost),
+        }
+    }
+
+    pub(crate) const fn minus(self, other: Self) -> Self {
+        Self {
+            requests: self.requests.saturating_sub(other.requests),
+            cost: self.cost.saturating_sub(other.cost),
         }
     }
 }

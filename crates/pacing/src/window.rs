@@ -1,180 +1,188 @@
+use crate::hold::{HeldBy, Hold};
 use crate::moment::Span;
 use crate::policy::Policy;
 use crate::slots::Slots;
 use crate::{Moment, Quota};
 
-/// Up to this limit every answer is remembered by itself; above it, in buckets.
+/// Up to this limit every answer is remembered by itself; above it, in entries for 1/256 of the time.
 const EXACT: u32 = 1_024;
-/// The buckets above it. A slot is freed up to one bucket late: 0.4 % of the time that it is held.
-const BUCKETS: u64 = 256;
+/// A slot is freed up to 1/256 of its time late: 0.4 %.
+const ENTRIES: u64 = 256;
 
-/// The acknowledged window: counts every request that may still count at the server.
+/// The slots of one limit: what may still count at the server.
 ///
-/// A request may leave at `s` only if (requests in flight) + (answers received in (s - W, s]) < limit. The pair
-/// (departure, answer) brackets the arrival, so no assumption on delays is needed. Proof: take any half-open window of
-/// length W at the server and, of the requests that arrive in it, the one q that departed last, at s, arriving at
-/// a_q >= s. Let p be any other. Had p been answered at r_p <= s - W, then it arrived at a_p <= r_p <= a_q - W, and p and
-/// q could not share the window. So at s every other one was in flight or answered after s - W; by the rule these were
-/// fewer than the limit.
+/// W' is the [counted window](Policy::counted_window), T is `max_transit`. A request of a cost c may leave only while
+/// the slots held and c are at most the limit. Its slots are held
 ///
-/// A request of a cost c takes c slots, and the proof is the same: those of q are c of the limit.
+/// - from its departure at s until s + T + W';
+/// - once the server's own answer came at r, until min(r, s + T) + W';
+/// - not at all if it never left.
 ///
-/// A request that was given up keeps its slots for W plus the quota's
-/// [`max_transit`](Quota::max_transit), since it may still be on its way. With
-/// [`counted_on_arrival`](Quota::counted_on_arrival) that is also the longest that a request without an answer keeps them,
-/// counted from its departure.
+/// # Why the server never counts more than the limit
 ///
-/// Memory is bounded whatever the limit is: up to a limit of 1,024 one entry an answer, above it 256 buckets for all that
-/// was answered and 256 for all that was given up, rounded so that a slot is freed late and never early.
+/// It rests on one assumption: a request reaches the server's counter within T of its departure, or never. Let
+/// e = min(r, s + T); then a request arrives at a <= e. Of the requests that arrive in a half-open window of length W,
+/// let q be the one that departed last, at s_q <= a_q. Had the slots of another one, p, been freed by s_q, then
+/// a_p <= e_p <= s_q - W' <= a_q - W, and p and q could not share the window. So the slots of all others were held at
+/// s_q, and the rule bounds the sum. This covers an exact log, fixed windows wherever they start, and a bucket of the limit.
+///
+/// # After a silence
+///
+/// A path that was blocked for longer than T breaks the assumption. The answer that ends such a silence makes
+/// [`hold_again`](Self::hold_again) hold all that left meanwhile for another window.
+///
+/// # Memory
+///
+/// Up to a limit of 1,024 the answers of one window have one entry each. Everything else has at most 258 entries.
 #[derive(Clone, Debug)]
-pub struct Window {
+pub(crate) struct Window {
     limit: u32,
     span: Span,
     transit: Span,
-    in_flight: u32,
+    /// What was answered within T. Freed a window after the answer.
     answered: Slots,
-    abandoned: Slots,
-    /// What is in flight or was given up, by the time of departure, if the server counts on arrival.
-    departed: Option<Slots>,
+    /// What was not. Freed T and a window after the departure; if the server counts when it answers, after the end.
+    unanswered: Slots,
+    /// What has no end yet, if the server counts when it answers: its slots have no time.
+    endless: Option<u64>,
 }
 
-/// Whether there is room for one more request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Room {
-    /// There is room now.
-    Now,
-    /// There is none before this moment, whatever is answered until then.
-    At(Moment),
-    /// Too much is in flight: only an answer, or an end without one, makes room.
-    OnAnswer,
-}
-
-/// A request that is in flight.
+/// A request that departed, as one limit counts it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
     pub(crate) at: Moment,
-    pub(crate) cost: u32,
+    pub(crate) cost: u64,
 }
 
 impl Window {
     pub(crate) fn new(policy: &Policy, quota: &Quota) -> Self {
         let (span, transit) = (policy.counted_window(), Span::of(quota.max_transit));
-        let bucket = |held: Span| held.nanos() / BUCKETS;
-        let exact_up_to_limit = |held| match policy.limit <= EXACT {
-            true => Slots::new(1),
-            false => Slots::new(bucket(held)),
-        };
+        let grain = |held: Span| held.nanos() / ENTRIES;
         Self {
             limit: policy.limit,
             span,
             transit,
-            in_flight: 0,
-            answered: exact_up_to_limit(span),
-            abandoned: exact_up_to_limit(span + transit),
-            departed: quota
-                .counted_on_arrival
-                .then(|| Slots::new(bucket(span + transit))),
+            answered: Slots::new(match policy.limit <= EXACT {
+                true => 1,
+                false => grain(span),
+            }),
+            unanswered: Slots::new(grain(span + transit)),
+            endless: quota.counted_until_answered.then_some(0),
         }
     }
 
-    /// Returns the cost of what has left and has not ended.
-    #[must_use]
-    pub fn in_flight(&self) -> u32 {
-        self.in_flight
+    /// Returns the cost of what may still count at the server.
+    pub(crate) fn held(&mut self, now: Moment) -> u64 {
+        let endless = self.endless.unwrap_or_default();
+        endless + self.unanswered.held_at(now) + self.answered.held_at(now)
     }
 
-    /// Returns the cost of what may still count at the server at `now`, what is in flight included.
-    #[must_use]
-    pub fn counted(&mut self, now: Moment) -> u64 {
-        let in_flight = match &mut self.departed {
-            Some(departed) => departed.held_at(now),
-            None => self.in_flight.into(),
-        };
-        in_flight + self.answered.held_at(now) + self.abandoned.held_at(now)
-    }
-
-    /// Says when there is room for a request of such a cost.
-    pub(crate) fn room(&mut self, cost: u32, now: Moment) -> Room {
-        if self.counted(now) + u64::from(cost) <= u64::from(self.limit) {
-            return Room::Now;
+    /// Returns what holds a request of this cost back, if anything does.
+    ///
+    /// The time is the earliest at which a slot can be freed: an answer that comes now frees its slots a window later.
+    pub(crate) fn hold(&mut self, cost: u32, now: Moment) -> Option<Hold> {
+        if self.held(now) + u64::from(cost) <= u64::from(self.limit) {
+            return None;
         }
-        let departed = self.departed.as_ref().and_then(Slots::first);
-        // An answer that comes now frees its slots a window later, which may be before their departure does.
-        let departed = departed.map(|free| free.min(now + self.span));
-        let first_free = [self.answered.first(), self.abandoned.first(), departed];
-        let first_free = first_free.into_iter().flatten().min();
-        first_free.map_or(Room::OnAnswer, Room::At)
+        let unanswered = self.unanswered.first();
+        let unanswered = unanswered.map(|free| free.min(now + self.span));
+        let first_free = self.answered.first().into_iter().chain(unanswered).min();
+        Some(Hold {
+            by: HeldBy::Window,
+            until: first_free,
+        })
     }
 
-    /// Records that a request leaves.
-    pub(crate) fn depart(&mut self, cost: u32, now: Moment) {
-        self.in_flight = self.in_flight.saturating_add(cost);
-        if let Some(departed) = &mut self.departed {
-            departed.hold_until(now + self.transit + self.span, cost);
+    /// Records a departure.
+    pub(crate) fn depart(&mut self, cost: u64, now: Moment) {
+        match &mut self.endless {
+            Some(endless) => *endless += cost,
+            None => self
+                .unanswered
+                .hold_until(now + self.transit + self.span, cost),
         }
     }
 
-    /// Records that a request was answered at `now`: it counts for one more window.
+    /// Records that the server's own answer to a request came at `now`.
     pub(crate) fn answer(&mut self, sent: Sent, now: Moment) {
-        self.end_flight(sent);
-        // With a bound on the arrival, an answer that comes later than it tells nothing new.
-        if self.departed.is_none() || now < sent.at + self.transit {
-            self.take_departed(sent);
+        if let Some(endless) = &mut self.endless {
+            *endless = endless.saturating_sub(sent.cost);
             self.answered.hold_until(now + self.span, sent.cost);
+        } else if now < sent.at + self.transit {
+            let taken = self.unanswered.take(self.free(sent), sent.cost);
+            self.answered.hold_until(now + self.span, taken);
         }
     }
 
-    /// Records that a request ended without an answer: it may still arrive, and counts for a window from then on.
+    /// Records that a request ended at `now` without the server's own answer: it may still arrive.
     pub(crate) fn abandon(&mut self, sent: Sent, now: Moment) {
-        self.end_flight(sent);
-        if self.departed.is_none() {
+        if let Some(endless) = &mut self.endless {
+            *endless = endless.saturating_sub(sent.cost);
             let free = now + self.transit + self.span;
-            self.abandoned.hold_until(free, sent.cost);
+            self.unanswered.hold_until(free, sent.cost);
         }
     }
 
-    /// Records that a request never left: it does not count.
+    /// Frees slots of a request: it, or this part of its cost, never left.
     pub(crate) fn refund(&mut self, sent: Sent) {
-        self.end_flight(sent);
-        self.take_departed(sent);
+        match &mut self.endless {
+            Some(endless) => *endless = endless.saturating_sub(sent.cost),
+            None => {
+                self.unanswered.take(self.free(sent), sent.cost);
+            }
+        }
     }
 
-    /// Takes over what another window knows, and holds it for the time of this one. What the other one counted by its
-    /// departure and this one by its answer is held by both for a while. The other one may count otherwise, so what is in
-    /// flight is said apart.
-    pub(crate) fn remember(&mut self, known: &Self, in_flight: u32, now: Moment) {
+    /// Holds more slots for a request that has departed: it costs more than was thought.
+    pub(crate) fn charge(&mut self, sent: Sent, now: Moment) {
+        match &mut self.endless {
+            Some(endless) => *endless += sent.cost,
+            None => self.unanswered.insert(self.free(sent), sent.cost, now),
+        }
+    }
+
+    /// Holds what left after `since` until `now` and a window at least: it was silent for so long that it may arrive as
+    /// late as now. So much left is `unproven`, whatever became of it.
+    pub(crate) fn hold_again(&mut self, unproven: u64, since: Option<Moment>, now: Moment) {
+        let free = now + self.span;
+        if self.endless.is_some() {
+            return self.answered.hold_until(free, unproven);
+        }
+        // Nothing that left after `since` was answered before, so its slots are those that are freed after that one's.
+        // A request that left less than T ago is held for long enough already. Those of one entry are not told apart:
+        // they stay as they are, and are held once more.
+        let proven = since.map(|since| since + self.transit + self.span);
+        self.unanswered.take_between(proven, free);
+        let stay = self.unanswered.held_past(proven);
+        self.answered
+            .hold_until(free, unproven.saturating_sub(stay));
+    }
+
+    /// Takes over what another window knows, and holds it for the time of this one. `in_flight` is what has not ended,
+    /// as this limit counts; `counts_alike` says whether the other window counts in the same way.
+    pub(crate) fn remember(
+        &mut self,
+        known: &Self,
+        in_flight: u64,
+        counts_alike: bool,
+        now: Moment,
+    ) {
         let (from, to) = (known.span + known.transit, self.span + self.transit);
-        self.in_flight = in_flight;
-        self.abandoned.copy(&known.answered, known.span, self.span);
-        self.abandoned.copy(&known.abandoned, from, to);
-        match (&mut self.departed, &known.departed) {
-            (Some(departed), Some(known)) => departed.copy(known, from, to),
-            (Some(departed), None) => departed.hold_until(now + to, in_flight),
-            (None, Some(known)) => self.abandoned.copy(known, from, to),
-            (None, None) => {}
+        self.answered.copy(&known.answered, known.span, self.span);
+        self.unanswered.copy(&known.unanswered, from, to);
+        match &mut self.endless {
+            Some(endless) => *endless = in_flight,
+            // When it left is not known, or not how much of it: it is held as if it left now.
+            None if known.endless.is_some() || !counts_alike => {
+                self.unanswered.hold_until(now + to, in_flight);
+            }
+            None => {}
         }
     }
 
-    fn end_flight(&mut self, sent: Sent) {
-        self.in_flight = self.in_flight.saturating_sub(sent.cost);
-    }
-
-    fn take_departed(&mut self, sent: Sent) {
-        if let Some(departed) = &mut self.departed {
-            departed.take(sent.at + self.transit + self.span, sent.cost);
-        }
-    }
-}
-
-impl Room {
-    /// Returns when there is room for both: time is waited for before answers are, since an answer helps only then.
-    pub(crate) fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::At(one), Self::At(other)) => Self::At(one.max(other)),
-            (at @ Self::At(_), _) | (_, at @ Self::At(_)) => at,
-            (Self::OnAnswer, _) | (_, Self::OnAnswer) => Self::OnAnswer,
-            (Self::Now, Self::Now) => Self::Now,
-        }
+    /// Returns when the slots of a request are freed if no answer comes.
+    fn free(&self, sent: Sent) -> Moment {
+        sent.at + self.transit + self.span
     }
 }
 
@@ -190,128 +198,191 @@ mod tests {
         Moment::ORIGIN + Duration::from_millis(millis)
     }
 
-    fn window(limit: u32) -> Window {
-        of(&Quota::per_second(limit))
-    }
-
     fn of(quota: &Quota) -> Window {
         let policy = quota.policies().next().expect("a quota has a limit");
         Window::new(&policy, quota)
     }
 
-    const fn sent(millis: u64) -> Sent {
-        let at = Moment::from_nanos(millis * 1_000_000);
-        Sent { at, cost: 1 }
+    fn window(limit: u32) -> Window {
+        of(&Quota::per_second(limit))
+    }
+
+    fn sent(millis: u64, cost: u64) -> Sent {
+        Sent {
+            at: at(millis),
+            cost,
+        }
+    }
+
+    fn until(hold: Option<Hold>) -> Option<Moment> {
+        hold.expect("there is no room").until
+    }
+
+    /// T and a window of one second, in which a slot is held; an entry of the list covers 1/256 of it.
+    const HELD: Duration = Duration::from_micros(2_001_500);
+    const ENTRY: Duration = Duration::from_micros(7_900);
+    const COUNTED: Duration = Duration::from_micros(1_001_500);
+
+    #[test]
+    fn a_request_without_an_answer_holds_its_slot_for_the_transit_and_a_window() {
+        for abandoned in [false, true] {
+            let mut window = window(1);
+            window.depart(1, at(0));
+            if abandoned {
+                window.abandon(sent(0, 1), at(5));
+            }
+            assert_eq!(window.held(at(0) + HELD - Duration::from_nanos(1)), 1);
+            assert_eq!(window.held(at(0) + HELD + ENTRY), 0);
+        }
     }
 
     #[test]
-    fn a_request_in_flight_holds_its_slot_for_ever() {
+    fn an_answer_frees_the_slot_one_counted_window_later() {
         let mut window = window(1);
         window.depart(1, at(0));
-        assert_eq!(window.room(1, at(1_000_000)), Room::OnAnswer);
+        assert_eq!(until(window.hold(1, at(10))), Some(at(10) + COUNTED));
+        window.answer(sent(0, 1), at(500));
+        assert_eq!(until(window.hold(1, at(501))), Some(at(500) + COUNTED));
+        assert_eq!(window.hold(1, at(500) + COUNTED), None);
     }
 
     #[test]
-    fn an_answer_frees_its_slot_one_counted_window_later() {
+    fn an_answer_after_the_transit_changes_nothing() {
         let mut window = window(1);
         window.depart(1, at(0));
-        window.answer(sent(0), at(500));
-        let free = at(500) + Quota::per_second(1).counted_window();
-        assert_eq!(window.room(1, at(501)), Room::At(free));
-        assert_eq!(window.room(1, free), Room::Now);
+        window.answer(sent(0, 1), at(1_000));
+        assert_eq!(window.held(at(1_990)), 1);
+        assert_eq!(window.held(at(0) + HELD + ENTRY), 0);
+        window.answer(sent(0, 1), at(5_000));
+        assert_eq!(window.held(at(5_000)), 0);
     }
 
     #[test]
-    fn a_request_given_up_counts_for_its_transit_and_a_window() {
+    fn a_request_that_never_left_holds_nothing() {
         let mut window = window(1);
         window.depart(1, at(0));
-        window.abandon(sent(0), at(0));
-        let free = at(1_000) + Quota::per_second(1).counted_window();
-        assert_eq!(window.room(1, at(10)), Room::At(free));
+        window.refund(sent(0, 1));
+        assert_eq!(window.hold(1, at(0)), None);
     }
 
     #[test]
-    fn a_request_that_never_left_does_not_count() {
-        let mut window = window(1);
+    fn a_cost_holds_as_many_slots() {
+        let mut window = window(10);
+        window.depart(7, at(0));
+        assert_eq!(window.hold(3, at(0)), None);
+        assert!(window.hold(4, at(0)).is_some());
+        window.answer(sent(0, 7), at(5));
+        assert_eq!(window.held(at(5)), 7);
+        assert_eq!(until(window.hold(4, at(5))), Some(at(5) + COUNTED));
+        assert_eq!(window.hold(10, at(5) + COUNTED), None);
+    }
+
+    #[test]
+    fn a_cost_is_corrected_in_its_slot() {
+        let mut window = window(10);
+        window.depart(7, at(0));
+        window.refund(sent(0, 5));
+        window.charge(sent(0, 1), at(3));
+        assert_eq!(window.held(at(4)), 3);
+        window.answer(sent(0, 3), at(5));
+        assert_eq!(window.held(at(5) + COUNTED), 0);
+        window.charge(sent(0, 4), at(5_000));
+        assert_eq!(window.held(at(5_000)), 0);
+    }
+
+    #[test]
+    fn a_silence_holds_everything_again_whatever_became_of_it() {
+        let mut window = window(10);
+        // Answered before the silence, at 3 ms.
         window.depart(1, at(0));
-        window.refund(sent(0));
-        assert_eq!(window.room(1, at(0)), Room::Now);
+        window.answer(sent(0, 1), at(3));
+        // Freed long since, given up, and sent less than T ago.
+        for millis in [100, 4_000, 5_900] {
+            window.depart(1, at(millis));
+        }
+        assert_eq!(window.held(at(6_500)), 1);
+        window.hold_again(3, Some(at(0)), at(6_500));
+        assert_eq!(window.held(at(6_500)), 3);
+        assert_eq!(window.held(at(6_499) + COUNTED), 3);
+        assert_eq!(
+            window.held(at(6_500) + COUNTED),
+            1,
+            "it left less than T ago"
+        );
+        assert_eq!(window.held(at(5_900) + HELD + ENTRY), 0);
+    }
+
+    #[test]
+    fn a_silence_leaves_the_slots_of_what_left_before() {
+        let mut window = window(10);
+        window.depart(1, at(0));
+        window.depart(1, at(900));
+        window.depart(1, at(1_000));
+        window.answer(sent(900, 1), at(905));
+        window.hold_again(1, Some(at(900)), at(1_700));
+        // The first one, without an answer; the second's answer; the third, which left less than T ago.
+        assert_eq!(window.held(at(1_700)), 3);
+        assert_eq!(window.held(at(905) + COUNTED), 2);
+        assert_eq!(window.held(at(0) + HELD + ENTRY), 1);
+    }
+
+    #[test]
+    fn the_first_proof_of_a_path_holds_everything_that_left() {
+        let mut window = window(10);
+        for millis in 0..5 {
+            window.depart(1, at(millis));
+        }
+        assert_eq!(window.held(at(10_000)), 0);
+        window.hold_again(5, None, at(10_000));
+        assert_eq!(window.held(at(10_000)), 5);
+    }
+
+    /// A window of 1 s before a server that counts when it answers.
+    fn until_answered() -> Window {
+        of(&Quota::per_second(1).counted_until_answered())
+    }
+
+    #[test]
+    fn a_request_may_count_until_it_is_answered() {
+        let mut window = until_answered();
+        window.depart(1, at(0));
+        assert_eq!(until(window.hold(1, at(1_000_000))), None);
+        window.answer(sent(0, 1), at(1_000_000));
+        assert_eq!(
+            until(window.hold(1, at(1_000_000))),
+            Some(at(1_000_000) + COUNTED)
+        );
+        assert_eq!(window.held(at(1_000_000) + COUNTED), 0);
+    }
+
+    #[test]
+    fn a_request_that_counts_until_its_answer_and_has_none_is_held_from_its_end() {
+        let mut window = until_answered();
+        window.depart(1, at(0));
+        window.abandon(sent(0, 1), at(5_000));
+        assert_eq!(window.held(at(5_000) + HELD - Duration::from_nanos(1)), 1);
+        assert_eq!(window.held(at(5_000) + HELD + ENTRY), 0);
+        window.depart(1, at(9_000));
+        window.refund(sent(9_000, 1));
+        assert_eq!(window.held(at(9_000)), 0);
+        window.depart(3, at(9_000));
+        window.charge(sent(9_000, 2), at(9_000));
+        assert_eq!(window.held(at(99_000)), 5);
+        window.hold_again(5, None, at(99_000));
+        assert_eq!(window.held(at(99_000)), 10);
     }
 
     #[test]
     fn memory_stays_bounded_at_the_largest_limit() {
-        let mut window = window(u32::MAX);
-        for micros in 0..100_000 {
-            window.depart(1, at(0));
-            window.answer(sent(0), Moment::from_nanos(micros * 10_000));
-            window.room(1, Moment::from_nanos(micros * 10_000));
-        }
-        assert!(window.answered.iter().count() <= 258);
-    }
-
-    #[test]
-    fn memory_stays_bounded_when_everything_is_given_up() {
-        let quota = Quota::new(u32::MAX, Duration::from_millis(10)).unwrap();
+        let quota = Quota::new(u32::MAX, Duration::from_secs(1)).unwrap();
         let mut window = of(&quota.max_transit(Duration::from_secs(3_600)));
-        for millis in 0..20_000 {
-            window.depart(1, at(0));
-            window.abandon(sent(0), at(millis * 200));
-            window.room(1, at(millis * 200));
+        for micros in 0..200_000 {
+            let now = Moment::from_nanos(micros * 100_000);
+            window.depart(2, now);
+            window.answer(Sent { at: now, cost: 1 }, now);
+            window.held(now);
         }
-        assert!(window.abandoned.iter().count() <= 258);
-    }
-
-    #[test]
-    fn a_cost_holds_so_many_slots() {
-        let mut window = window(10);
-        window.depart(7, at(0));
-        assert_eq!(window.room(3, at(0)), Room::Now);
-        assert_eq!(window.room(4, at(0)), Room::OnAnswer);
-        window.answer(Sent { at: at(0), cost: 7 }, at(5));
-        assert_eq!((window.in_flight(), window.counted(at(5))), (0, 7));
-        let free = at(5) + Quota::per_second(10).counted_window();
-        assert_eq!(window.room(4, at(5)), Room::At(free));
-        assert_eq!(window.room(10, free), Room::Now);
-    }
-
-    /// A window of 1 s, in which a slot is held 2 s at most, and a bucket longer.
-    fn on_arrival() -> Window {
-        of(&Quota::per_second(1).counted_on_arrival())
-    }
-
-    #[test]
-    fn what_counts_on_arrival_frees_its_slot_without_an_answer() {
-        let mut window = on_arrival();
-        window.depart(1, at(0));
-        let held = Duration::from_micros(2_001_500);
-        assert_eq!(window.counted(at(0) + held), 1);
-        assert_eq!(window.counted(at(0) + held + held / 256), 0);
-        assert_eq!(window.in_flight(), 1);
-        window.answer(sent(0), at(5_000));
-        assert_eq!(window.counted(at(5_000)), 0);
-    }
-
-    #[test]
-    fn what_counts_on_arrival_frees_its_slot_a_window_after_an_early_answer() {
-        let mut window = on_arrival();
-        window.depart(1, at(0));
-        let earliest = at(10) + Quota::per_second(1).counted_window();
-        assert_eq!(window.room(1, at(10)), Room::At(earliest));
-        window.answer(sent(0), at(10));
-        assert_eq!(window.room(1, at(10)), Room::At(earliest));
-        assert_eq!(window.room(1, earliest), Room::Now);
-    }
-
-    #[test]
-    fn what_counts_on_arrival_is_held_as_long_when_it_is_given_up_and_not_when_it_never_left() {
-        let mut window = on_arrival();
-        window.depart(1, at(0));
-        window.abandon(sent(0), at(5));
-        assert_eq!(window.counted(at(2_001)), 1);
-        assert_eq!(window.counted(at(2_010)), 0);
-        window.depart(1, at(3_000));
-        window.refund(sent(3_000));
-        assert_eq!(window.counted(at(3_000)), 0);
+        assert!(window.answered.len() <= 258 && window.unanswered.len() <= 258);
     }
 
     #[test]
@@ -320,120 +391,127 @@ mod tests {
             let mut known = of(known);
             known.depart(2, at(0));
             known.depart(1, at(0));
-            known.answer(sent(0), at(0));
+            known.answer(sent(0, 1), at(0));
             let mut next = of(next);
-            next.remember(&known, known.in_flight(), at(0));
-            assert_eq!(next.in_flight(), 2);
-            next.answer(Sent { at: at(0), cost: 2 }, at(0));
-            assert!(next.counted(at(until - 10)) > 0, "{until}");
-            assert_eq!(next.counted(at(until + 10)), 0, "{until}");
+            next.remember(&known, 2, true, at(0));
+            assert_eq!(next.held(at(0)), 3);
+            next.answer(sent(0, 2), at(0));
+            assert!(next.held(at(until - 20)) > 0, "{until}");
+            assert_eq!(next.held(at(until + 20)), 0, "{until}");
         }
         let second = Quota::per_second(10);
         let ten = Quota::new(10, Duration::from_secs(10)).unwrap();
         check(&second, &second, 1_002);
         check(&second, &ten, 10_006);
-        check(&ten, &second, 1_002);
+        // The entries of a longer window are longer: the answer does not find its slots, which stay without it.
+        check(&ten, &second, 2_030);
         check(&second, &second.max_transit(Duration::from_secs(3)), 1_002);
-        check(&second, &second.counted_on_arrival(), 1_002);
-        check(&second.counted_on_arrival(), &second, 2_005);
-        check(
-            &second.counted_on_arrival(),
-            &second.counted_on_arrival(),
-            1_002,
-        );
+        check(&second.counted_until_answered(), &second, 1_002);
     }
 
     #[test]
-    fn what_was_given_up_is_held_for_the_longer_window_and_the_longer_transit() {
+    fn a_window_that_counts_otherwise_holds_what_is_in_flight_from_now_on() {
         let mut known = window(10);
         known.depart(1, at(0));
-        known.abandon(sent(0), at(0));
-        let ten = Quota::new(10, Duration::from_secs(10)).unwrap();
-        let mut next = of(&ten.max_transit(Duration::from_secs(3)));
-        next.remember(&known, 0, at(0));
-        assert_eq!(next.counted(at(13_005)), 1);
-        assert_eq!(next.counted(at(13_007)), 0);
+        let mut next = window(100);
+        next.remember(&known, 50, false, at(500));
+        assert_eq!(next.held(at(500)), 51);
+        assert_eq!(next.held(at(499) + HELD), 50);
+        let mut next = until_answered();
+        next.remember(&known, 50, false, at(500));
+        next.answer(sent(0, 50), at(3_000));
+        assert_eq!(next.held(at(3_000)), 50);
     }
 
     #[test]
-    fn what_is_in_flight_when_arrivals_begin_to_count_is_held_from_then_on() {
+    fn what_has_no_answer_is_held_for_the_longer_window_and_the_longer_transit() {
         let mut known = window(10);
-        known.depart(3, at(0));
-        let mut next = on_arrival();
-        next.remember(&known, known.in_flight(), at(500));
-        assert_eq!(next.counted(at(2_500)), 3);
-        assert_eq!(next.counted(at(2_510)), 0);
+        known.depart(1, at(0));
+        let ten = Quota::new(10, Duration::from_secs(10)).unwrap();
+        let mut next = of(&ten.max_transit(Duration::from_secs(3)));
+        next.remember(&known, 1, true, at(0));
+        assert_eq!(next.held(at(13_005)), 1);
+        assert_eq!(next.held(at(13_070)), 0);
     }
 
     #[derive(Clone, Copy, Debug)]
     enum Step {
         Depart,
-        Answer,
+        Answer(usize),
         Abandon,
-        Refund,
+        Refund(usize),
         Wait(u64),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
             4 => Just(Step::Depart),
-            3 => Just(Step::Answer),
+            3 => any::<usize>().prop_map(Step::Answer),
             1 => Just(Step::Abandon),
-            1 => Just(Step::Refund),
+            1 => any::<usize>().prop_map(Step::Refund),
             3 => (0_u64..400).prop_map(Step::Wait),
         ];
         prop::collection::vec(step, 0..300)
     }
 
     proptest! {
-        /// The plain definition: every request as a pair of "left" and "free again".
+        /// The plain definition: every request with the time at which it is freed. Of what is not answered the list
+        /// frees up to an entry late.
         #[test]
         fn the_window_agrees_with_its_definition(limit in 1_u32..20, steps in steps()) {
-            let quota = Quota::per_second(limit);
-            let mut window = of(&quota);
-            let (mut now, mut in_flight, mut held) = (Moment::ORIGIN, 0_u32, Vec::new());
+            let mut window = window(limit);
+            let (mut now, mut in_flight) = (at(0), Vec::new());
+            let (mut answered, mut unanswered) = (Vec::new(), Vec::<Moment>::new());
             for step in steps {
                 match step {
                     Step::Wait(millis) => now = now + Duration::from_millis(millis),
-                    Step::Depart => {
-                        if window.room(1, now) == Room::Now {
-                            window.depart(1, at(0));
-                            in_flight += 1;
+                    Step::Depart if window.hold(1, now).is_none() => {
+                        window.depart(1, now);
+                        in_flight.push(now);
+                        unanswered.push(now);
+                    }
+                    Step::Answer(index) | Step::Refund(index) if !in_flight.is_empty() => {
+                        let sent = in_flight.remove(index % in_flight.len());
+                        let is_late = now >= sent + Duration::from_secs(1);
+                        if matches!(step, Step::Refund(_)) || !is_late {
+                            let first = unanswered.iter().position(|&at| at == sent).unwrap();
+                            unanswered.remove(first);
+                        }
+                        match step {
+                            Step::Answer(_) => {
+                                window.answer(Sent { at: sent, cost: 1 }, now);
+                                answered.extend((!is_late).then(|| now + COUNTED));
+                            }
+                            _ => window.refund(Sent { at: sent, cost: 1 }),
                         }
                     }
-                    _ if in_flight == 0 => {}
-                    Step::Answer => {
-                        window.answer(sent(0), now);
-                        in_flight -= 1;
-                        held.push(now + quota.counted_window());
+                    Step::Abandon if !in_flight.is_empty() => {
+                        window.abandon(Sent { at: in_flight.remove(0), cost: 1 }, now);
                     }
-                    Step::Abandon => {
-                        window.abandon(sent(0), now);
-                        in_flight -= 1;
-                        held.push(now + quota.counted_window() + Duration::from_secs(1));
-                    }
-                    Step::Refund => {
-                        window.refund(sent(0));
-                        in_flight -= 1;
-                    }
+                    _ => {}
                 }
-                let counted = in_flight as usize + held.iter().filter(|&&free| free > now).count();
-                prop_assert!(counted <= limit as usize);
-                prop_assert_eq!(window.room(1, now) == Room::Now, counted < limit as usize);
+                let held = |late: Duration| {
+                    let answered = answered.iter().filter(|&&free| free > now).count();
+                    let free = |sent: &&Moment| **sent + HELD + late > now;
+                    (answered + unanswered.iter().filter(free).count()) as u64
+                };
+                let (least, most) = (held(Duration::ZERO), held(ENTRY));
+                prop_assert!((least..=most).contains(&window.held(now)));
+                prop_assert!(window.held(now) <= u64::from(limit));
             }
         }
 
-        /// Coarse buckets hold a slot at least as long as the exact window does, and one bucket longer at most.
+        /// Coarse entries hold a slot at least as long as the exact window does, and one entry longer at most.
         #[test]
-        fn buckets_free_late_and_never_early(answers in prop::collection::vec(0_u64..5_000_000, 1..100)) {
+        fn entries_free_late_and_never_early(answers in prop::collection::vec(0_u64..5_000_000, 1..100)) {
             let quota = Quota::per_second(5_000);
             let (mut window, mut now) = (of(&quota), Moment::ORIGIN);
             for wait in answers {
                 now = now + Duration::from_nanos(wait);
-                window.depart(1, at(0));
-                window.answer(sent(0), now);
+                window.depart(1, now);
+                window.answer(Sent { at: now, cost: 1 }, now);
             }
-            let &(free, _) = window.answered.iter().last().expect("an answer was recorded");
+            let free = window.answered.last().expect("an answer was recorded");
             let exact = now + quota.counted_window();
             prop_assert!(free >= exact);
             prop_assert!(free.since(exact) <= quota.counted_window() / 256);

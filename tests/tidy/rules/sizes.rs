@@ -1,4 +1,4 @@
-//! Files, functions and docs stay small enough to be read at a glance.
+//! Functions and docs stay small enough to be read at a glance.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,8 @@ use super::scope::in_src;
 use crate::finding::Finding;
 use crate::source::Source;
 
-const MAX_FILE_LINES: usize = 300;
 const MAX_FUNCTION_LINES: usize = 60;
 const MAX_DOC_PERCENT: usize = 60;
-
-/// Finds a file of more than 300 lines outside its tests.
-pub(crate) fn file(source: &Source) -> Vec<Finding> {
-    let lines = source.shipped().count();
-    let long = in_src(&source.path) && lines > MAX_FILE_LINES;
-    long.then(|| {
-        let what = format!("has {lines} lines without tests; split it below {MAX_FILE_LINES}");
-        Finding::of(&source.path, what)
-    })
-    .into_iter()
-    .collect()
-}
 
 /// Finds code in a `lib.rs` or `mod.rs`, which are the promise of a module and its names.
 pub(crate) fn fronts(source: &Source) -> Vec<Finding> {
@@ -100,20 +87,6 @@ mod tests {
 
     fn source(path: &str, lines: &[&str]) -> Source {
         Source::new(path, &lines.join("\n"))
-    }
-
-    #[test]
-    fn a_file_may_have_300_lines_beside_its_tests() {
-        fn check(path: &str, lines: usize, tests: usize, findings: usize) {
-            let mut text = vec!["a();"; lines];
-            text.extend(["#[cfg(test)]", "mod tests {"]);
-            text.extend(vec!["b();"; tests]);
-            text.push("}");
-            assert_eq!(file(&source(path, &text)).len(), findings);
-        }
-        check("crates/a/src/b.rs", 300, 100, 0);
-        check("crates/a/src/b.rs", 301, 0, 1);
-        check("crates/a/tests/b.rs", 301, 0, 0);
     }
 
     #[test]

@@ -16,4 +16,3 @@ mod obey;
 mod reset;
 
 pub use limits::{Allotment, Budget, LimitFields};
-pub use obey::Allowance;

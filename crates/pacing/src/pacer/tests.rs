@@ -1,5 +1,6 @@
 use super::*;
 use crate::Model;
+use crate::meter::Meter;
 
 fn at(millis: u64) -> Moment {
     Moment::ORIGIN + Duration::from_millis(millis)
@@ -161,7 +162,11 @@ fn a_burst_is_there_after_the_start_and_gone_while_refusals_hold_the_rate_down()
         }
         left
     };
-    assert_eq!(leaves(&mut pacer, at(1_000)).len(), 1);
+    assert_eq!(
+        leaves(&mut pacer, at(14)).len(),
+        1,
+        "the credit grows from the start on"
+    );
     let left = leaves(&mut pacer, at(10_000));
     assert_eq!(left.len(), 5);
     pacer.answer(left[0], at(10_001), Feedback::Refused(None));
@@ -216,22 +221,219 @@ fn another_quota_keeps_what_was_learned_unless_it_assumes_another_jitter() {
     check(Quota::per_second(50).jitter_ceiling(ceiling), 70);
 }
 
+/// A round trip of 5 ms and a jitter of 2 ms explain less than one unproven request beside the one more.
 #[test]
-fn a_path_that_no_answer_comes_through_is_not_filled_up() {
-    fn check(model: Model, in_flight: u32, due: Due) {
+fn a_path_that_no_answer_comes_through_is_probed_at_gaps_that_double() {
+    for model in [Model::Unknown, Model::SlidingLog] {
         let mut pacer = learned(Quota::per_second(100).model(model).unwrap());
         let mut now = at(600_000);
-        for _ in 0..in_flight {
-            assert_eq!(pacer.due(now), Due::Now, "{model:?}");
-            let _ = pacer.depart(now);
-            now = now + Duration::from_millis(15);
+        let mut departed = Vec::new();
+        for _ in 0..16 {
+            while let Due::At(due) = pacer.due(now) {
+                now = due;
+            }
+            departed.push((now, pacer.depart(now)));
         }
-        assert_eq!(pacer.due(now), due, "{model:?}");
+        let interval = pacer.interval(now);
+        let gaps: Vec<_> = departed
+            .windows(2)
+            .map(|pair| pair[1].0.since(pair[0].0))
+            .collect();
+        let doubled = gaps[2..8].windows(2).all(|pair| pair[1] == pair[0] * 2);
+        assert!(doubled && gaps[2] == interval * 2, "{model:?}: {gaps:?}");
+        assert!(
+            gaps[9..].iter().all(|&gap| gap == Duration::from_secs(1)),
+            "{gaps:?}"
+        );
+        let hold = pacer.hold(Cost::ONE, now).expect("probes have gaps");
+        assert_eq!(hold.by, HeldBy::Cap, "{model:?}");
+
+        let (_, probe) = departed[15];
+        assert!(
+            pacer.answer(probe, now, Feedback::Accepted),
+            "somebody was told a time"
+        );
+        let hold = pacer.hold(Cost::ONE, now).expect("it left unproven");
+        assert_ne!(hold.by, HeldBy::Cap, "{model:?}");
     }
-    // A round trip of 5 ms and a jitter of 2 ms explain less than one request in flight, beside the one more.
-    check(Model::Unknown, 2, Due::OnAnswer);
-    check(Model::SlidingLog, 2, Due::Now);
-    check(Model::SlidingLog, 99, Due::Now);
+}
+
+#[test]
+fn requests_that_a_later_answer_proves_do_not_count_for_the_cap() {
+    let mut pacer = learned(log());
+    let mut now = at(600_000);
+    for _ in 0..50 {
+        let _hung = pacer.depart(now);
+        now = now + Duration::from_millis(20);
+        let later = pacer.depart(now);
+        pacer.answer(later, now + Duration::from_millis(5), Feedback::Accepted);
+        now = now + Duration::from_millis(20);
+        assert_eq!(pacer.due(now), Due::Now);
+    }
+}
+
+#[test]
+fn a_gateway_proves_the_path_frees_no_slot_and_closes_the_gate_if_it_names_a_time() {
+    let mut pacer = learned(log());
+    let now = at(600_000);
+    let departed: Vec<_> = (0..5).map(|_| pacer.depart(now)).collect();
+    let round_trip = pacer.path.round_trip(Span::ZERO);
+    pacer.answer_from_gateway(departed[4], at(600_700), None);
+    assert_eq!(pacer.path.unproven(), Load::default());
+    assert_eq!(pacer.path.round_trip(Span::ZERO), round_trip);
+    assert_eq!(pacer.counted(at(601_990)), 5);
+    assert_eq!(pacer.in_flight(), 4);
+    assert!(pacer.open_from() < at(600_700));
+    let hint = Some(Duration::from_secs(3));
+    pacer.answer_from_gateway(departed[3], at(600_800), hint);
+    assert_eq!(pacer.open_from(), at(603_800));
+}
+
+#[test]
+fn a_given_up_request_proves_nothing_and_a_refunded_one_counts_for_nothing() {
+    let mut pacer = learned(Quota::per_second(100));
+    let [one, other] = [600_000, 600_100].map(|millis| pacer.depart(at(millis)));
+    pacer.abandon(one, at(600_200));
+    assert_eq!(pacer.path.unproven().requests, 2);
+    pacer.refund(other);
+    assert_eq!(pacer.path.unproven().requests, 1);
+    assert_eq!((pacer.in_flight(), pacer.counted(at(600_300))), (0, 1));
+}
+
+#[test]
+fn an_old_answer_is_no_proof() {
+    let mut pacer = learned(Quota::per_second(100));
+    let [one, two, three] = [600_000, 600_100, 600_200].map(|millis| pacer.depart(at(millis)));
+    pacer.answer(two, at(600_250), Feedback::Accepted);
+    assert_eq!(
+        pacer.path.unproven(),
+        Load {
+            requests: 1,
+            cost: 1
+        }
+    );
+    pacer.answer(one, at(600_260), Feedback::Accepted);
+    assert_eq!(
+        pacer.path.unproven(),
+        Load {
+            requests: 1,
+            cost: 1
+        }
+    );
+    pacer.answer(three, at(600_270), Feedback::Accepted);
+    assert_eq!(pacer.path.unproven(), Load::default());
+}
+
+#[test]
+fn a_silence_is_counted_from_the_first_request_that_waits_for_an_answer() {
+    let mut pacer = learned(log());
+    // Idle for 100 s, and then answered after 400 ms: no silence, though the last proof is long ago.
+    let departure = pacer.depart(at(600_000));
+    pacer.answer(departure, at(600_400), Feedback::Accepted);
+    // Given up and answered only after 1.5 s: all that left meanwhile may arrive now.
+    let given_up = pacer.depart(at(700_000));
+    pacer.abandon(given_up, at(700_050));
+    let later = pacer.depart(at(701_000));
+    pacer.answer(later, at(701_500), Feedback::Accepted);
+    assert_eq!(pacer.counted(at(702_480)), 2);
+    assert_eq!(pacer.counted(at(702_510)), 0);
+}
+
+fn stated(remaining: u64, reset: u64) -> [Budget; 1] {
+    [Budget {
+        limit: Some(5_000),
+        remaining,
+        reset: Duration::from_secs(reset),
+    }]
+}
+
+/// Requests that the server's word let leave at once give it back if they never left.
+#[test]
+fn requests_that_never_left_cost_no_allowance() {
+    let mut pacer = running(Quota::per_hour(5_000));
+    let departure = pacer.depart(at(10_000));
+    let now = at(10_010);
+    pacer.answer_with(departure, now, Feedback::Accepted, &stated(5, 1_200));
+    let mut now = now;
+    for _ in 0..50 {
+        now = now + Duration::from_millis(20);
+        assert_eq!(pacer.due(now), Due::Now);
+        let unsent = pacer.depart(now);
+        pacer.refund(unsent);
+    }
+    for left in 0..5 {
+        now = now + Duration::from_millis(20);
+        assert_eq!(pacer.due(now), Due::Now, "{left}");
+        let departure = pacer.depart(now);
+        pacer.answer_with(departure, now, Feedback::Accepted, &stated(4 - left, 1_200));
+    }
+    let hold = pacer.hold(Cost::ONE, now).expect("none is left");
+    assert_eq!(hold.by, HeldBy::Allowance);
+    assert!(hold.until > Some(at(1_210_000)), "{hold:?}");
+}
+
+#[test]
+fn an_allowance_is_not_relied_on_after_a_refusal_that_it_does_not_explain() {
+    let mut pacer = running(Quota::per_hour(5_000));
+    let departure = pacer.depart(at(10_000));
+    pacer.answer_with(
+        departure,
+        at(10_010),
+        Feedback::Accepted,
+        &stated(4_000, 1_200),
+    );
+    let departure = pacer.depart(at(10_030));
+    assert_eq!(pacer.due(at(10_050)), Due::Now);
+    let hint = Some(Duration::from_millis(1));
+    pacer.answer(departure, at(10_060), Feedback::Refused(hint));
+    let departure = pacer.depart(at(10_100));
+    pacer.answer_with(
+        departure,
+        at(10_110),
+        Feedback::Accepted,
+        &stated(4_000, 1_200),
+    );
+    let hold = pacer
+        .hold(Cost::ONE, at(10_130))
+        .expect("the pace holds again");
+    assert_eq!(hold.by, HeldBy::Pace);
+    pacer.set_quota(Quota::per_hour(6_000), at(10_130));
+    let departure = pacer.depart(at(100_000));
+    pacer.answer_with(
+        departure,
+        at(100_010),
+        Feedback::Accepted,
+        &stated(4_000, 1_200),
+    );
+    assert!(!pacer.meters[0].allowance_is_open());
+}
+
+#[test]
+fn a_budget_of_another_limit_opens_nothing() {
+    fn check(quota: Quota, stated: &[Budget], opens: bool) {
+        let mut pacer = running(quota);
+        let departure = pacer.depart(at(10_000));
+        pacer.answer_with(departure, at(10_010), Feedback::Accepted, stated);
+        let open = pacer.meters.iter().any(Meter::allowance_is_open);
+        assert_eq!(open, opens, "{stated:?}");
+    }
+    let hourly = Quota::per_hour(5_000);
+    let [budget] = stated(4_000, 1_200);
+    let other = |limit, reset| Budget {
+        limit,
+        remaining: 10,
+        reset: Duration::from_secs(reset),
+    };
+    check(hourly, &[budget], true);
+    check(hourly, &[other(Some(60), 60), budget], true);
+    check(hourly, &[other(Some(60), 60), other(Some(100), 60)], false);
+    check(hourly, &[other(None, 60)], false);
+    check(hourly, &[other(Some(5_000), 3_604)], false);
+    check(hourly, &[other(Some(5_000), 3_602)], true);
+    check(Quota::per_second(5_000), &[budget], false);
+    let both = Quota::per_second(10).and(hourly).unwrap();
+    check(both, &[other(Some(10), 1)], false);
+    check(both, &[budget], true);
 }
 
 #[test]
@@ -315,12 +517,11 @@ fn another_quota_counts_what_has_left_and_is_spaced_from_it() {
     pacer.set_quota(four, at(10_300));
     assert_eq!((pacer.quota(), pacer.in_flight()), (&four, 1));
     assert_eq!(pacer.counted(at(10_300)), 2);
-    let slot = at(10_100) - Duration::from_millis(20);
-    assert_eq!(pacer.due(at(10_300)), Due::At(slot + four.spacing()));
+    assert_eq!(pacer.due(at(10_300)), Due::At(at(10_100) + four.spacing()));
     pacer.answer(departure, at(10_300), Feedback::Accepted);
-    // Given up at 10.2 s: it arrives within a second, and is in the new window until 10 s later.
-    assert_eq!(pacer.counted(at(21_200)), 1);
-    assert_eq!(pacer.counted(at(21_210)), 0);
+    // It left at 10.1 s, arrives within a second, and is in the new window until 10 s later.
+    assert_eq!(pacer.counted(at(21_100)), 1);
+    assert_eq!(pacer.counted(at(21_160)), 0);
 }
 
 /// What has left within a minute does not count for a second, though the limit of the minute remembers it.
@@ -333,7 +534,7 @@ fn each_limit_of_another_quota_counts_its_own_window() {
     pacer.set_quota(both.max_transit(Duration::from_secs(2)), at(17_000));
     assert_eq!(pacer.counted(at(17_000)), 0);
     assert_eq!(pacer.due(at(17_000)), Due::Now);
-    assert_eq!(pacer.meters[1].window.counted(at(17_000)), 84);
+    assert_eq!(pacer.meters[1].window.held(at(17_000)), 84);
 }
 
 #[test]
@@ -341,7 +542,7 @@ fn an_answer_that_comes_after_a_smaller_quota_gives_back_all_its_slots() {
     let mut pacer = running(log());
     let departure = pacer.depart_with(Cost::of(50), at(10_000));
     pacer.set_quota(Quota::per_second(10), at(10_000));
-    assert_eq!(pacer.due(at(13_000)), Due::OnAnswer);
+    assert_eq!(pacer.counted(at(10_500)), 50);
     pacer.answer(departure, at(13_000), Feedback::Accepted);
     assert_eq!(pacer.in_flight(), 0);
 }

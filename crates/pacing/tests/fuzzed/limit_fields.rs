@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use pacing::fields::{Allowance, LimitFields};
-use pacing::{Moment, Quota};
+use pacing::fields::LimitFields;
+use pacing::{Due, Feedback, Moment, Pacer, Quota};
 
 const NAMES: [&str; 12] = [
     "age",
@@ -42,10 +42,28 @@ fn slows_down_and_no_further_than_to_a_20th(said: &LimitFields, quota: &Quota) {
 }
 
 fn closes_for_an_hour_at_most(said: &LimitFields, quota: &Quota) {
-    let now = Moment::ORIGIN + Duration::from_secs(1);
-    let mut allowance = Allowance::default();
-    for budget in &said.budgets {
-        allowance.note(budget, quota, 0, 0, now);
-        assert!(allowance.open_from() <= now + Duration::from_secs(3_600));
+    let hour = Duration::from_secs(3_600);
+    for quota in [*quota, Quota::per_hour(5_000)] {
+        for feedback in [
+            Feedback::Accepted,
+            Feedback::Failed,
+            Feedback::Refused(None),
+        ] {
+            let mut pacer = Pacer::new(quota);
+            let mut now = Moment::ORIGIN;
+            let Due::At(first) = pacer.due(now) else {
+                unreachable!("the first departure waits")
+            };
+            let departure = pacer.depart(first);
+            now = first + Duration::from_millis(5);
+            pacer.answer_with(departure, now, feedback, &said.budgets);
+            let longest = quota.counted_window().max(hour) + Duration::from_secs(1);
+            assert!(pacer.closed_until() <= now + longest);
+            match pacer.due(now) {
+                Due::Now => {}
+                Due::At(due) => assert!(due <= now + hour + hour, "{due:?}"),
+                Due::OnAnswer => panic!("nothing is in flight"),
+            }
+        }
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Weather {
     pub(crate) stalled: Duration,
     /// So often the path is blocked, and then lets go of everything at once.
     pub(crate) blocks: Option<Blocks>,
+    /// The path is blocked once, from here for so long.
+    pub(crate) once: Option<(Duration, Duration)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +40,7 @@ impl Weather {
         stall: 0.0,
         stalled: Duration::ZERO,
         blocks: None,
+        once: None,
     };
 }
 
@@ -50,9 +53,13 @@ pub(crate) struct Path {
 
 impl Path {
     pub(crate) fn new(weather: Weather) -> Self {
+        let once = weather.once.map(|(start, length)| {
+            let start = Moment::ORIGIN + start;
+            (start, start + length)
+        });
         Self {
             weather,
-            blocked: Vec::new(),
+            blocked: once.into_iter().collect(),
         }
     }
 
@@ -78,18 +85,22 @@ impl Path {
     }
 
     fn released(&mut self, at: Moment, rng: &mut SmallRng) -> Moment {
-        let Some(Blocks { every, least, most }) = self.weather.blocks else {
-            return at;
-        };
+        if let Some(blocks) = self.weather.blocks {
+            self.draw_blocks(blocks, at, rng);
+        }
+        let before = self.blocked.partition_point(|&(start, _)| start <= at);
+        let block = before.checked_sub(1).map(|last| self.blocked[last]);
+        block.map_or(at, |(_, end)| at.max(end))
+    }
+
+    fn draw_blocks(&mut self, blocks: Blocks, at: Moment, rng: &mut SmallRng) {
+        let Blocks { every, least, most } = blocks;
         let mut known = self.blocked.last().map_or(Moment::ORIGIN, |last| last.1);
         while known <= at {
             let start = known + every / 2 + fraction(every / 2, rng);
             known = start + least + fraction(most - least, rng);
             self.blocked.push((start, known));
         }
-        let before = self.blocked.partition_point(|&(start, _)| start <= at);
-        let block = before.checked_sub(1).map(|last| self.blocked[last]);
-        block.map_or(at, |(_, end)| at.max(end))
     }
 }
 

@@ -25,27 +25,35 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// Draws quota, server and path; the limit is 1 to 3,000 and the window 10 ms to 60 s, each evenly by its magnitude.
+    /// Draws quota, server and path; the limit is 1 to 3,000 and the window 10 ms to 100 s, each evenly by its magnitude.
     pub(crate) fn random(seed: u64) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
         let limit = magnitude(1.0, 3_000.0, &mut rng) as u32;
         let (model, kind, covered) = pair(limit, &mut rng);
         let quota = quota(limit, model, &mut rng);
-        let most = quota.limit().min(size(model)).div_ceil(4);
         let scene = Scene {
             weather: weather(&mut rng),
             patience: sometimes(0.3, &mut rng, |rng| millis(rng.random_range(20..2_000)))
                 .unwrap_or(Duration::MAX),
             thinks: sometimes(0.2, &mut rng, |rng| millis(rng.random_range(0..5_000)))
                 .unwrap_or(Duration::ZERO),
+            slow: sometimes(0.2, &mut rng, |_| 0.05).unwrap_or(0.0),
+            slow_for: millis(rng.random_range(2_000..60_000)),
+            // Where requests count until they are answered, some that hang may stop everything.
+            hung: sometimes(0.2, &mut rng, |_| 0.01)
+                .filter(|_| quota.0 != quota.0.counted_until_answered())
+                .unwrap_or(0.0),
+            gateway: sometimes(0.3, &mut rng, |_| 0.5).unwrap_or(0.0),
             unsent: sometimes(0.2, &mut rng, |_| 0.1).unwrap_or(0.0),
             idle: sometimes(0.3, &mut rng, |_| 0.02).unwrap_or(0.0),
-            heaviest: sometimes(0.2, &mut rng, |rng| rng.random_range(1..=most)).unwrap_or(1),
+            states: rng.random_bool(0.3),
+            transit: quota.1,
             drift: rng.random_range(-1.0..1.0),
             phase: rng.random(),
             seed,
-            ..Scene::new(quota, kind)
+            ..Scene::new(quota.0, kind)
         };
+        let scene = with_costs(scene, size(model), &mut rng);
         let steady = scene.weather.stall == 0.0 && scene.weather.blocks.is_none();
         Self {
             scene,
@@ -66,16 +74,36 @@ impl Case {
 
 /// Two windows and a half, and in every twentieth scene so many that jitter is learned.
 fn requests(scene: &Scene) -> u64 {
-    let windows = u64::from(scene.quota.limit()) * 5 / 2 / u64::from(scene.heaviest) + 60;
+    let mean = 1.0 + f64::from(scene.heaviest - 1) / 2.0 * scene.heavy;
+    let windows = (f64::from(scene.quota.limit()) * 2.5 / mean) as u64 + 60;
     match scene.seed % 20 {
         0 => windows.max(6_500),
         _ => windows,
     }
 }
 
-/// Sometimes there is a burst, sometimes a second limit, which the server does not hold, and sometimes the server counts on arrival.
-fn quota(limit: u32, model: Model, rng: &mut SmallRng) -> Quota {
-    let window = Duration::from_secs_f64(magnitude(0.01, 60.0, rng));
+/// Sometimes requests cost something: a little, up to the whole limit or more, often or rarely, and sometimes less than
+/// was thought.
+fn with_costs(scene: Scene, size: u32, rng: &mut SmallRng) -> Scene {
+    let most = scene.quota.limit().min(size);
+    let heaviest = match rng.random_range(0..6) {
+        0 => rng.random_range(1..=most.div_ceil(4)),
+        1 => rng.random_range(1..=most),
+        2 => rng.random_range(most..=most.saturating_mul(2)),
+        _ => return scene,
+    };
+    Scene {
+        heaviest,
+        heavy: [1.0, 0.1, 0.01][rng.random_range(0..3)],
+        estimated: sometimes(0.3, rng, |_| 0.5).unwrap_or(0.0),
+        ..scene
+    }
+}
+
+/// Sometimes there is a burst, sometimes a second limit, which the server does not hold, and sometimes the path takes
+/// longer than usual, or less. Returns the longest transit, too.
+fn quota(limit: u32, model: Model, rng: &mut SmallRng) -> (Quota, Duration) {
+    let window = Duration::from_secs_f64(magnitude(0.01, 100.0, rng));
     let quota = Quota::new(limit, window).expect("neither is zero");
     let quota = quota.model(model).expect("drawn so that it holds");
     let most = match model {
@@ -87,14 +115,21 @@ fn quota(limit: u32, model: Model, rng: &mut SmallRng) -> Quota {
         .map_or(Ok(quota), |burst| quota.burst(burst))
         .expect("drawn so that it holds");
     let longer = Quota::new(limit.saturating_mul(4), window * 5).expect("neither is zero");
-    match rng.random_range(0..8) {
+    let second = Duration::from_secs(1);
+    let quota = match rng.random_range(0..8) {
         0 => quota.and(longer).expect("two limits fit"),
-        // Longer than any two stalls or blocks.
-        1 => quota
-            .counted_on_arrival()
-            .max_transit(Duration::from_secs(12)),
+        1 => quota.unused_at_start(),
+        2 => quota.counted_until_answered(),
         _ => quota,
-    }
+    };
+    let transit = match rng.random_range(0..8) {
+        // Longer than any two stalls or blocks: nothing is lost, and so everything is answered.
+        _ if quota == quota.counted_until_answered() => second * 12,
+        0 => second * 12,
+        1 => second / 4,
+        _ => second,
+    };
+    (quota.max_transit(transit), transit)
 }
 
 /// Returns a model, a server that it holds for, and whether the acknowledged window covers that.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use pacing::Quota;
+use pacing::fields::Budget;
 
 /// How a server counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,37 @@ impl Server {
             Kind::SlidingCounter => self.admit_by_counter(now, cost, 1.0, false),
             Kind::StrictCounter => self.admit_by_counter(now, cost, 1.0, true),
             Kind::TokenBucket { size, refill } => self.admit_by_bucket(now, cost, size, refill),
+        }
+    }
+
+    /// States what remains, in whole numbers and seconds.
+    pub(crate) fn budget(&self, now: Duration) -> Budget {
+        let now = now.as_secs_f64();
+        let (limit, remaining, reset) = match self.kind {
+            Kind::SlidingLog => {
+                let oldest = self.log.front().map_or(now, |&(at, _)| at);
+                (
+                    self.limit,
+                    self.limit - self.current,
+                    oldest + self.window - now,
+                )
+            }
+            Kind::TokenBucket { size, refill } => {
+                let size = f64::from(size);
+                let full = (size - self.tokens) * self.window / f64::from(refill);
+                (size, self.tokens, full)
+            }
+            Kind::FixedWindow | Kind::SlidingCounter | Kind::StrictCounter => {
+                let left = 1.0 - (now / self.window + self.phase).fract();
+                let weight = f64::from(u8::from(self.kind != Kind::FixedWindow));
+                let used = self.current + weight * self.previous * left;
+                (self.limit, self.limit - used, left * self.window)
+            }
+        };
+        Budget {
+            limit: Some(limit as u64),
+            remaining: remaining.max(0.0) as u64,
+            reset: Duration::from_secs(reset.max(0.0).ceil() as u64),
         }
     }
 

@@ -46,6 +46,7 @@ pub(crate) struct Price {
 pub(crate) fn price(quota: Quota, weather: Weather, kind: Kind) -> Price {
     let scene = Scene {
         weather,
+        late: true,
         ..Scene::new(quota, kind)
     };
     let window = quota.window().as_secs_f64();
@@ -61,13 +62,53 @@ pub(crate) fn price(quota: Quota, weather: Weather, kind: Kind) -> Price {
     }
 }
 
-/// Measures requests a second before a sliding log that takes so long to answer.
-pub(crate) fn rate_of_slow_answers(quota: Quota, thinks: Duration) -> f64 {
+/// The server that a quota is for, as far as the slots matter.
+fn kind_of(quota: &Quota) -> Kind {
+    let bucket = quota.model(Model::TokenBucket {
+        size: 100,
+        refill: 100,
+    });
+    match bucket.is_ok_and(|bucket| bucket == *quota) {
+        true => Kind::TokenBucket {
+            size: 100,
+            refill: 100,
+        },
+        false => Kind::SlidingLog,
+    }
+}
+
+/// Measures the share of the limit that a client uses whose requests are answered after `thinks`, or `slow` of them after
+/// `slow_for`, before a server that counts as the quota says.
+pub(crate) fn share_of_slow_answers(
+    quota: Quota,
+    thinks: Duration,
+    slow: f64,
+    slow_for: Duration,
+) -> f64 {
     let scene = Scene {
         thinks,
-        ..Scene::new(quota, Kind::SlidingLog)
+        slow,
+        slow_for,
+        transit: Duration::from_millis(250),
+        ..Scene::new(quota, kind_of(&quota))
     };
-    scene.play(thinks * 4, thinks * 20).rate
+    let outcome = scene.play(Duration::from_secs(300), Duration::from_secs(600));
+    assert_eq!(outcome.refused, 0, "{quota:?}");
+    outcome.rate * quota.window().as_secs_f64() / f64::from(quota.limit())
+}
+
+/// Measures the cost that leaves a second, of which a share is heavy, at a round trip of 10 ms.
+pub(crate) fn rate_of_costs(quota: Quota, kind: Kind, cost: u32, heavy: f64) -> f64 {
+    let scene = Scene {
+        weather: path(5, 0, 0.0),
+        least: cost,
+        heaviest: cost,
+        heavy,
+        ..Scene::new(quota, kind)
+    };
+    let outcome = scene.play(Duration::from_secs(20), Duration::from_secs(240));
+    assert_eq!(outcome.refused, 0, "{scene:?}");
+    outcome.rate
 }
 
 /// What it is like beside somebody who takes a share of the limit and does not care.
@@ -92,8 +133,8 @@ pub(crate) fn share_with_a_competitor(limit: u32, competitor: f64, minutes: u32)
 }
 
 /// The share of L W/(W + mean round trip) that an hour before a sliding log uses, on a path that is blocked for 0.2 to 5 s
-/// at a time, 10 to 20 s after the last, and then lets go of everything at once.
-pub(crate) fn share_between_blocks(quota: Quota) -> f64 {
+/// at a time, 10 to 20 s after the last, and then lets go of everything at once; and what is refused.
+pub(crate) fn share_between_blocks(quota: Quota) -> (f64, u64) {
     let blocks = Blocks {
         every: Duration::from_secs(20),
         least: millis(200),
@@ -104,13 +145,13 @@ pub(crate) fn share_between_blocks(quota: Quota) -> f64 {
             blocks: Some(blocks),
             ..Weather::CALM
         },
+        late: true,
         ..Scene::new(quota, Kind::SlidingLog)
     };
     let outcome = scene.play(Duration::from_secs(60), Duration::from_secs(3_600));
-    assert_eq!(outcome.refused, 0, "{quota:?}");
     let (window, round_trip) = (quota.window(), outcome.round_trip);
     let most = f64::from(quota.limit()) / (window + round_trip).as_secs_f64();
-    outcome.rate / most
+    (outcome.rate / most, outcome.refused)
 }
 
 /// Counts the runs in which a sliding counter refuses something while the path is blocked and then flushed, twice at least.
@@ -133,6 +174,7 @@ fn blocked_run(kind: Kind, seed: u64) -> Outcome {
             blocks: Some(blocks),
             ..Weather::CALM
         },
+        late: true,
         seed,
         phase: seed as f64 / 7.0 % 1.0,
         ..Scene::new(Quota::per_second(limit), kind)

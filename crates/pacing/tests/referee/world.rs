@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
+use pacing::fields::Budget;
 use pacing::{Cost, Departure, Due, Feedback, Moment, Pacer, Quota};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -21,14 +22,33 @@ pub(crate) struct Scene {
     pub(crate) weather: Weather,
     /// How long the server takes to answer what it has counted.
     pub(crate) thinks: Duration,
+    /// How often it takes `slow_for` in place of that.
+    pub(crate) slow: f64,
+    pub(crate) slow_for: Duration,
+    /// How often an answer never comes.
+    pub(crate) hung: f64,
+    /// Whether a request can arrive later than `max_transit` after it left. Otherwise the path loses it.
+    pub(crate) late: bool,
+    /// The longest time in which a request arrives, unless it is late.
+    pub(crate) transit: Duration,
+    /// How often a gateway answers in the place of whoever gives up.
+    pub(crate) gateway: f64,
+    /// How often a request is counted for more than it turns out to cost.
+    pub(crate) estimated: f64,
+    /// Whether the server states what remains.
+    pub(crate) states: bool,
+    /// How many requests of the first window others have taken at the start.
+    pub(crate) used: u32,
     /// When the caller gives up.
     pub(crate) patience: Duration,
     /// How often a request turns out never to have left.
     pub(crate) unsent: f64,
     /// How often the client has nothing to send after a request, for up to two windows.
     pub(crate) idle: f64,
-    /// The most that one request costs.
+    /// What heavy requests cost, and how often one is heavy.
+    pub(crate) least: u32,
     pub(crate) heaviest: u32,
+    pub(crate) heavy: f64,
     /// The share of the limit that somebody else takes.
     pub(crate) competitor: f64,
     /// So often the process is restarted, and forgets everything.
@@ -61,10 +81,21 @@ impl Scene {
             kind,
             weather: Weather::CALM,
             thinks: Duration::ZERO,
+            slow: 0.0,
+            slow_for: Duration::ZERO,
+            hung: 0.0,
+            late: false,
+            transit: Duration::from_secs(1),
+            gateway: 0.0,
+            estimated: 0.0,
+            states: false,
+            used: 0,
             patience: Duration::MAX,
             unsent: 0.0,
             idle: 0.0,
+            least: 1,
             heaviest: 1,
+            heavy: 1.0,
             competitor: 0.0,
             restarts: None,
             drift: 0.0,
@@ -101,34 +132,43 @@ enum Event {
 struct Call {
     departure: Departure,
     sent: Moment,
-    cost: u32,
+    /// What the server counts.
+    cost: Cost,
     /// The process that sent it.
     life: u32,
     end: End,
     refused: bool,
+    stated: Option<Budget>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Answered,
     GivenUp,
+    /// A gateway answers for the server.
+    Gateway,
     Unsent,
 }
 
 /// A scene as it is played.
 pub(crate) struct World {
     scene: Scene,
-    pacer: Pacer,
+    pub(crate) pacer: Pacer,
     server: Server,
     path: Path,
     rng: SmallRng,
-    now: Moment,
+    pub(crate) now: Moment,
     /// The cost of the next request.
     next: Cost,
     idle_until: Moment,
+    /// The most that the server can take at once.
+    most: u32,
     life: u32,
     events: BinaryHeap<Reverse<(Moment, Event)>>,
     calls: Vec<Call>,
+    /// When requests left, and when which cost arrived.
+    pub(crate) departed: Vec<Moment>,
+    pub(crate) arrived: Vec<(Moment, u32)>,
     pub(crate) outcome: Outcome,
     admitted: u64,
     round_trips: Duration,
@@ -146,14 +186,23 @@ impl World {
             now: Moment::ORIGIN,
             next: Cost::ONE,
             idle_until: Moment::ORIGIN,
+            most: match scene.kind {
+                Kind::TokenBucket { size, .. } => size,
+                _ => scene.real.limit(),
+            },
             life: 0,
             events: BinaryHeap::new(),
             calls: Vec::new(),
+            departed: Vec::new(),
+            arrived: Vec::new(),
             outcome: Outcome::default(),
             admitted: 0,
             round_trips: Duration::ZERO,
             answers: 0,
         };
+        for _ in 0..scene.used {
+            world.server.admit(Duration::ZERO, 1);
+        }
         if scene.competitor > 0.0 {
             world.push(Moment::ORIGIN, Event::Competitor);
         }
@@ -202,35 +251,64 @@ impl World {
         let departure = self.pacer.depart_with(self.next, self.now);
         let (sent, scene) = (self.now, self.scene);
         let arrival = self.path.through(sent, &mut self.rng);
-        let answer = self.path.through(arrival + scene.thinks, &mut self.rng);
-        let given_up = sent + scene.patience;
-        let (end, at) = match () {
-            () if scene.unsent > 0.0 && self.rng.random_bool(scene.unsent) => (End::Unsent, sent),
-            () if answer <= given_up => (End::Answered, answer),
-            () => (End::GivenUp, given_up),
+        let thinks = match self.happens(scene.slow) {
+            true => scene.slow_for,
+            false => scene.thinks,
         };
-        let call = Call {
+        let answer = self.path.through(arrival + thinks, &mut self.rng);
+        let given_up = sent + scene.patience;
+        let is_lost = !scene.late && arrival > sent + scene.transit;
+        let answer = match is_lost || self.happens(scene.hung) {
+            true => None,
+            false => Some(answer).filter(|&answer| answer <= given_up),
+        };
+        let (end, at) = match answer {
+            _ if self.happens(scene.unsent) => (End::Unsent, Some(sent)),
+            Some(answer) => (End::Answered, Some(answer)),
+            None if scene.patience == Duration::MAX => (End::GivenUp, None),
+            None if self.happens(scene.gateway) => (End::Gateway, Some(given_up)),
+            None => (End::GivenUp, Some(given_up)),
+        };
+        let cost = match self.happens(scene.estimated) {
+            true => Cost::of(self.rng.random_range(1..=self.next.get())),
+            false => self.next,
+        };
+        let number = self.calls.len();
+        self.calls.push(Call {
             departure,
             sent,
-            cost: self.next.get(),
+            cost,
             life: self.life,
             end,
             refused: false,
-        };
-        // What arrives longer than the assumed transit after it was given up never arrives.
-        let arrives = end != End::Unsent && arrival <= at + Duration::from_secs(1);
-        self.outcome.sent += 1;
-        self.next = Cost::of(self.rng.random_range(1..=scene.heaviest));
-        if scene.idle > 0.0 && self.rng.random_bool(scene.idle) {
-            let windows = self.rng.random_range(0.0..2.0);
-            self.idle_until = sent + scene.quota.window().mul_f64(windows);
-        }
-        let number = self.calls.len();
-        self.calls.push(call);
-        if arrives {
+            stated: None,
+        });
+        if end != End::Unsent && !is_lost {
             self.push(arrival, Event::Arrival(number));
         }
-        self.push(at, Event::End(number));
+        if let Some(at) = at {
+            self.push(at, Event::End(number));
+        }
+        self.outcome.sent += 1;
+        self.departed.push(sent);
+        self.plan_next();
+    }
+
+    /// Draws the next request, and when there is one.
+    fn plan_next(&mut self) {
+        let scene = self.scene;
+        self.next = match self.happens(scene.heavy) {
+            true => Cost::of(self.rng.random_range(scene.least..=scene.heaviest)),
+            false => Cost::ONE,
+        };
+        if self.happens(scene.idle) {
+            let windows = self.rng.random_range(0.0..2.0);
+            self.idle_until = self.now + scene.quota.window().mul_f64(windows);
+        }
+    }
+
+    fn happens(&mut self, share: f64) -> bool {
+        share > 0.0 && self.rng.random_bool(share)
     }
 
     /// Goes on to the next event, or to `timer` if that comes first.
@@ -242,7 +320,7 @@ impl World {
             self.now = timer;
             return;
         }
-        let Reverse((at, event)) = self.events.pop().expect("a request in flight ends");
+        let Reverse((at, event)) = self.events.pop().expect("something happens");
         self.now = at;
         match event {
             Event::Arrival(number) => self.arrive(number),
@@ -260,10 +338,14 @@ impl World {
     fn arrive(&mut self, number: usize) {
         let now = self.server_time();
         let call = &mut self.calls[number];
-        call.refused = !self.server.admit(now, call.cost);
+        // A request that costs more than there ever is costs all of it.
+        let cost = call.cost.get().min(self.most);
+        call.refused = !self.server.admit(now, cost);
+        call.stated = self.scene.states.then(|| self.server.budget(now));
+        self.arrived.push((self.now, cost));
         match call.refused {
             true => self.outcome.refused += 1,
-            false => self.admitted += u64::from(call.cost),
+            false => self.admitted += u64::from(cost),
         }
     }
 
@@ -275,7 +357,13 @@ impl World {
         }
         match call.end {
             End::Unsent => self.pacer.refund(call.departure),
-            End::GivenUp => self.pacer.abandon(call.departure, self.now),
+            End::GivenUp => {
+                self.pacer.abandon(call.departure, self.now);
+            }
+            End::Gateway => {
+                self.pacer
+                    .answer_from_gateway(call.departure, self.now, None);
+            }
             End::Answered => self.answer(&call),
         }
     }
@@ -288,7 +376,9 @@ impl World {
             false => Feedback::Accepted,
         };
         let was_open = self.pacer.open_from() <= call.sent;
-        self.pacer.answer(call.departure, self.now, feedback);
+        let departure = self.pacer.settle(call.departure, call.cost, self.now);
+        self.pacer
+            .answer_with(departure, self.now, feedback, call.stated.as_slice());
         if call.refused && was_open && self.pacer.open_from() <= self.now {
             self.outcome.ungated += 1;
         }

@@ -24,43 +24,49 @@ impl Flight {
         }
     }
 
-    /// Records what an answer says of the limit.
+    /// Records what an answer says of the limit, and of the path.
     pub(super) fn answer(&mut self, status: StatusCode, headers: &HeaderMap) {
-        match status {
-            // A gateway answers in front of the counter: the request may still be on its way to it.
-            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => self.abandon(),
-            _ => {
+        match origin(status) {
+            Origin::Server => {
                 let said = limit_fields(headers);
-                let mut news = News::default();
-                self.end(|pace, departure, now| {
-                    news = pace.answer(departure, now, feedback(status, headers), &said);
-                    news.wake()
-                });
-                news.tell();
+                let feedback = feedback(status, headers);
+                self.end(|pace, departure, now| pace.answer(departure, now, feedback, &said));
             }
+            Origin::Gateway => {
+                let throttled = status == StatusCode::SERVICE_UNAVAILABLE;
+                let hint = throttled.then(|| retry_after(headers)).flatten();
+                self.end(|pace, departure, now| pace.answer_from_gateway(departure, now, hint));
+            }
+            Origin::Nobody => self.abandon(),
         }
     }
 
     /// Records an end without an answer.
     pub(super) fn abandon(&mut self) {
-        self.end(|pace, departure, now| {
-            pace.abandon(departure, now);
-            Wake::IfAwaited
-        });
+        self.end(Pace::abandon);
     }
 
     /// Gives back everything: nothing was sent.
     pub(super) fn refund(&mut self) {
-        self.end(|pace, departure, _| {
-            pace.refund(departure);
-            Wake::Always
-        });
+        if let Some(departure) = self.departure.take() {
+            self.queue.change(|pace, _| {
+                pace.refund(departure);
+                Wake::Always
+            });
+        }
     }
 
-    fn end(&mut self, how: impl FnOnce(&mut Pace, Departure, Moment) -> Wake) {
-        if let Some(departure) = self.departure.take() {
-            self.queue.change(|pace, now| how(pace, departure, now));
-        }
+    fn end(&mut self, how: impl FnOnce(&mut Pace, Departure, Moment) -> News) {
+        let Some(departure) = self.departure.take() else {
+            return;
+        };
+        let mut news = News::default();
+        self.queue.change(|pace, now| {
+            news = how(pace, departure, now);
+            news.wake()
+        });
+        // Without the lock: it runs foreign code.
+        news.tell();
     }
 }
 
@@ -70,17 +76,36 @@ impl Drop for Flight {
     }
 }
 
+/// Whose word an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// The server's own: its counter has seen the request.
+    Server,
+    /// Something in front of the server: the path to it is open, but the request may still be on its way to the counter.
+    Gateway,
+    /// A timeout's, here or on the way: nothing came from the server, and the request may still be on its way.
+    Nobody,
+}
+
+/// Every status that is not known to come from elsewhere is the server's, 429 and 500 included.
+fn origin(status: StatusCode) -> Origin {
+    match status.as_u16() {
+        // 520 to 530 are Cloudflare's: 522 and 524 are its timeouts. 499 is nginx's, 598 and 599 are proxies' timeouts.
+        408 | 499 | 504 | 522 | 524 | 598 | 599 => Origin::Nobody,
+        502 | 503 | 520 | 521 | 523 | 525..=527 | 530 => Origin::Gateway,
+        _ => Origin::Server,
+    }
+}
+
 fn limit_fields(headers: &HeaderMap) -> LimitFields {
     let fields = headers.iter();
     LimitFields::read(fields.map(|(name, value)| (name.as_str(), value.as_bytes())))
 }
 
+/// Reads what an answer of the server's own says of the limit.
 fn feedback(status: StatusCode, headers: &HeaderMap) -> Feedback {
     match status {
         StatusCode::TOO_MANY_REQUESTS => Feedback::Refused(retry_after(headers)),
-        StatusCode::SERVICE_UNAVAILABLE => {
-            retry_after(headers).map_or(Feedback::Failed, |time| Feedback::Refused(Some(time)))
-        }
         _ if status.is_server_error() => Feedback::Failed,
         _ => Feedback::Accepted,
     }
@@ -95,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_429_and_a_503_that_names_a_time_speak_of_the_limit() {
+    fn only_a_429_of_the_server_speaks_of_the_limit() {
         fn check(status: u16, retry_after: Option<&'static str>, expected: Feedback) {
             let mut headers = HeaderMap::new();
             if let Some(value) = retry_after {
@@ -114,8 +139,19 @@ mod tests {
         check(429, Some("2"), Feedback::Refused(two_seconds));
         check(429, Some("soon"), Feedback::Refused(None));
         check(429, None, Feedback::Refused(None));
-        check(503, Some("2"), Feedback::Refused(two_seconds));
-        check(503, None, Feedback::Failed);
         check(500, Some("2"), Feedback::Failed);
+    }
+
+    #[test]
+    fn timeouts_are_nobodys_answers_and_some_errors_are_a_gateways() {
+        for status in 100..=999 {
+            let expected = match status {
+                408 | 499 | 504 | 522 | 524 | 598 | 599 => Origin::Nobody,
+                502 | 503 | 520 | 521 | 523 | 525 | 526 | 527 | 530 => Origin::Gateway,
+                _ => Origin::Server,
+            };
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(origin(status), expected, "{status}");
+        }
     }
 }

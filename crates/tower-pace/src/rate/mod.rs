@@ -14,45 +14,61 @@
 //! waits gives its place back; one that is dropped later keeps its slot for as long as the request may still count at
 //! the server.
 //!
-//! # The rule
-//!
-//! Of a limit L in a window W, departures are spaced by (W + jitter + lateness) / (L - 1), and a request may leave at s
-//! only if (requests in flight) + (answers received in (s - W, s]) < L. The first half suits every way of counting while
-//! the path varies by no more than the assumed jitter; the second holds under any delays, before a log, a fixed window
-//! or a bucket of L. [`pacing::Window`] has the proof and [`Quota`](crate::Quota) the assumptions: the limit is ours
-//! alone, clocks run within 500 ppm, what was given up arrives within `max_transit` or never, and nothing below this layer
-//! queues, retries or follows redirects. The table of models and of what they cost is that of the crate [`pacing`].
-//!
 //! # Which settings
 //!
-//! | what is known | setting | what it changes |
+//! Of 100 requests a second, used with answers after 20 ms, after 2 s and more, and after 20 ms with 5 % of them after 30 s:
+//!
+//! | what is known | setting | used |
 //! |---|---|---|
-//! | nothing | `Quota::new(limit, window)` | 90 % of the limit at first, 98 % once jitter is learned |
-//! | the server keeps a log, or counts by the minute | [`model`](pacing::Quota::model) `SlidingLog`, `FixedWindow` | 99 % at a short round trip, from the start |
-//! | the server is a bucket or a GCRA | `TokenBucket { size, refill }` | its whole refill, whatever the round trip |
-//! | and the path to a log blocks as a whole, for seconds | [`burst`](pacing::Quota::burst) of the whole limit | after a block nothing waits for its slot |
-//! | an idle client should answer at once, as a program for the command line before an hourly limit | [`burst`](pacing::Quota::burst) | so many leave at once, from the second window on |
-//! | several limits hold | [`and`](pacing::Quota::and) | one claim for all |
-//! | answers are slow, and counted when they arrive | [`counted_on_arrival`](pacing::Quota::counted_on_arrival) | L per W + `max_transit` instead of L per W + round trip |
-//! | limits are by host, tenant or endpoint | [`keyed`](RateLimitLayer::keyed) | a limit for each |
-//! | a request counts for several | [`Cost`](crate::Cost) in its extensions | it takes as many slots, and those behind it wait until it has them |
-//! | and a limit of requests holds beside that | [`by_request`](pacing::Quota::by_request), then [`and`](pacing::Quota::and) | of the first it takes one slot |
+//! | nothing | `Quota::new(limit, window)` | 90 -> 98 %, 50 %, 90 % |
+//! | requests arrive within 250 ms or never | [`max_transit`](pacing::Quota::max_transit) | 90 -> 98 %, 80 %, 90 % |
+//! | the server keeps a log, or counts by the minute | [`model`](pacing::Quota::model) `SlidingLog`, `FixedWindow` | 98 %, 50 %, 94 % |
+//! | the server is a bucket or a GCRA | `TokenBucket { size, refill }` | 100 % of its refill |
+//! | the limit is by the minute, the hour or the day | `Quota::per_minute`, `per_hour` | 98 % |
+//! | the server counts a request when it answers | [`counted_until_answered`](pacing::Quota::counted_until_answered) | 90 -> 98 %, L per W + round trip, 41 % |
+//!
+//! The arrow is what 5,000 answers change, which show how much the path varies. Small limits by the second are half used
+//! unless the model is named: 1 a second leaves every 2.2 s, with `SlidingLog` every second. The crate [`pacing`] has
+//! all tables, and `cargo run --release -p pacing --example prices` measures them.
+//!
+//! | what is wanted | setting |
+//! |---|---|
+//! | an idle client answers at once | [`burst`](pacing::Quota::burst); an unknown server with a window of a minute and more has one of L/50 |
+//! | a program starts before an unused limit | [`unused_at_start`](pacing::Quota::unused_at_start) |
+//! | several limits hold | [`and`](pacing::Quota::and), one claim for all |
+//! | limits are by host, tenant or endpoint | [`keyed`](RateLimitLayer::keyed) |
+//! | a request counts for several | [`Cost`](crate::Cost) in its extensions; keep it under L/10, or name the model |
+//! | and a limit of requests holds beside that | [`by_request`](pacing::Quota::by_request), then [`and`](pacing::Quota::and) |
 //!
 //! # What an answer does
 //!
-//! A 429, or a 503 with `Retry-After`, stops everyone who shares the limiter: until `Retry-After` (more than zero), or
-//! else for the window and the assumed jitter, doubled with every further refusal up to 32 times. Then it goes
-//! on at 80 % of the rate and climbs back. Errors, timeouts and other 5xx say nothing of the limit and change nothing;
-//! but a request that ended without an answer, or with a gateway's 502 or 504, may still arrive, and keeps its slot
-//! accordingly longer.
+//! Every status is the server's own word but these. 408, 499, 504, 522, 524, 598 and 599 are timeouts of something on the
+//! way, which say nothing. 502, 503, 520, 521, 523, 525 to 527 and 530 are a gateway's, and show that the path is open. In
+//! both cases the request may still arrive, and its slot stays held for as long as without an answer.
 //!
-//! The `RateLimit` fields of an answer, in all the generations of [`pacing::fields`], are obeyed downward only. A policy
-//! for up to a minute that is slower than the quota replaces it, down to a 20th of its rate, for a minute after it was last
-//! stated. Where more of a limit is used
-//! than our own requests explain, no more leave than remain until the reset. What a body says goes to [`Handle::learn`].
+//! A 429, or a 503 with `Retry-After`, stops everyone who shares the limiter: until `Retry-After` (more than zero); or
+//! else, if the fields state that nothing remains, until their reset; or else for the window and the assumed jitter, doubled
+//! with every further refusal up to 32 times. Then it goes on at 80 % of the rate and climbs back. Errors, timeouts and
+//! other 5xx say nothing of the limit and change nothing.
+//!
+//! The `RateLimit` fields of an answer are read in all the generations of [`pacing::fields`]. A policy for up to a minute
+//! that is slower than the quota replaces it, down to a 20th of its rate, for a minute after it was last stated. Where more
+//! of a limit is used than our own requests explain, no more leave than remain until the reset. Of a limit with a window of
+//! a minute and more, the rest that is stated may leave at once; such servers often have a second limit by the second,
+//! which must be told with `and`. What a body says goes to [`Handle::learn`].
 //!
 //! A request that had to wait finds in its response's extensions for what: [`Waited`](crate::Waited). A [`Handle`] shows
 //! what holds requests back now, and pauses or changes the limit in use.
+//!
+//! # The rule
+//!
+//! Of a limit L in a window W, departures are spaced by (W + jitter + lateness) / (L - 1), and a request may leave at s
+//! only while it finds a slot. A slot is held for `max_transit` and W from the departure, or for W from the server's
+//! answer if that is sooner. While requests leave and none of them is answered, only single ones probe the path. The first
+//! rule suits every way of counting while the path varies by no more than the assumed jitter; the second holds before a log, a
+//! fixed window or a bucket of L while requests arrive within `max_transit` or never. [`pacing`] says more, and
+//! [`Quota`](crate::Quota) has the assumptions: the limit is ours alone, clocks run within 500 ppm, and nothing below this
+//! layer queues, retries or follows redirects.
 //!
 //! # What others do
 //!

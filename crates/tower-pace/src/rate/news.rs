@@ -38,8 +38,8 @@ impl News {
         }
         if self.starved {
             tracing::warn!(
-                "requests that wait for their answers take the whole limit, so the rate is that of the answers; if the \
-                 server counts a request when it arrives, say so with Quota::counted_on_arrival"
+                "requests that wait for their answers take the whole limit, so nothing leaves before one of them ends; \
+                 bound their time, or leave out Quota::counted_until_answered if the server counts a request when it arrives"
             );
         }
     }

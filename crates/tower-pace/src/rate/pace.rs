@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use pacing::fields::{Allowance, LimitFields};
-use pacing::{Cost, Departure, Due, Feedback, Moment, Pacer, Quota};
+use pacing::fields::LimitFields;
+use pacing::{Cost, Departure, Due, Feedback, HeldBy, Hold, Moment, Pacer, Quota};
 
 use super::news::News;
 use super::snapshot::{Bound, Counters, Snapshot};
@@ -21,12 +21,13 @@ pub(crate) struct Pace {
     /// When the server last stated the slower quota that is in force.
     stated: Option<Moment>,
     is_paused: bool,
-    allowance: Allowance,
+    /// What held back the last request that asked.
+    hold: Option<Hold>,
     counters: Counters,
     starvation: Starvation,
 }
 
-/// Whether what waits for an answer takes the whole limit, while others wait.
+/// Whether requests that count until they are answered take the whole limit, while others wait.
 #[derive(Clone, Copy, Debug, Default)]
 struct Starvation {
     is_seen: bool,
@@ -40,7 +41,7 @@ impl Pace {
             configured: quota,
             stated: None,
             is_paused: false,
-            allowance: Allowance::default(),
+            hold: None,
             counters: Counters::default(),
             starvation: Starvation::default(),
         }
@@ -55,25 +56,47 @@ impl Pace {
         feedback: Feedback,
         said: &LimitFields,
     ) -> News {
-        let (opened, allowed) = (self.pacer.open_from(), self.allowance.open_from());
         match feedback {
             Feedback::Refused(_) => self.counters.refused += 1,
             Feedback::Accepted | Feedback::Failed => self.counters.answered += 1,
         }
-        self.pacer.answer(departure, now, feedback);
-        let opens = self.pacer.open_from();
+        let opened = self.pacer.open_from();
+        let is_nearer = self
+            .pacer
+            .answer_with(departure, now, feedback, &said.budgets);
         let is_other = self.heed(said, now);
         News {
-            closed: (opens > opened).then(|| opens.since(now)),
             learned: is_other.then(|| self.pacer.interval(now)),
-            starved: self.starvation.is_news(now),
-            hastened: is_other || self.allowance.open_from() < allowed,
+            hastened: is_other || is_nearer,
+            ..self.news(opened, now)
         }
     }
 
-    pub(super) fn abandon(&mut self, departure: Departure, now: Moment) {
+    /// Records an answer of something in front of the server.
+    pub(super) fn answer_from_gateway(
+        &mut self,
+        departure: Departure,
+        now: Moment,
+        retry_after: Option<Duration>,
+    ) -> News {
+        match retry_after {
+            Some(_) => self.counters.refused += 1,
+            None => self.counters.abandoned += 1,
+        }
+        let opened = self.pacer.open_from();
+        let hastened = self.pacer.answer_from_gateway(departure, now, retry_after);
+        News {
+            hastened,
+            ..self.news(opened, now)
+        }
+    }
+
+    pub(super) fn abandon(&mut self, departure: Departure, now: Moment) -> News {
         self.counters.abandoned += 1;
-        self.pacer.abandon(departure, now);
+        News {
+            hastened: self.pacer.abandon(departure, now),
+            ..News::default()
+        }
     }
 
     pub(super) fn refund(&mut self, departure: Departure) {
@@ -81,13 +104,18 @@ impl Pace {
         self.pacer.refund(departure);
     }
 
+    /// Tells whether the gate closed since it was `opened`, and whether the whole limit waits for answers.
+    fn news(&mut self, opened: Moment, now: Moment) -> News {
+        let opens = self.pacer.open_from();
+        News {
+            closed: (opens > opened).then(|| opens.since(now)),
+            starved: self.starvation.is_news(now),
+            ..News::default()
+        }
+    }
+
     /// Says whether another quota is in force since.
     fn heed(&mut self, said: &LimitFields, now: Moment) -> bool {
-        for budget in &said.budgets {
-            let (in_flight, counted) = (self.pacer.in_flight(), self.pacer.counted(now));
-            self.allowance
-                .note(budget, &self.configured, in_flight, counted, now);
-        }
         match (said.slower_than(&self.configured), self.stated) {
             (Some(slower), _) => {
                 self.stated = Some(now);
@@ -136,15 +164,19 @@ impl Pace {
     }
 
     pub(super) fn snapshot(&mut self, queued: usize, now: Moment) -> Snapshot {
-        let due = self.due(Cost::ONE, now);
-        let in_flight = self.pacer.in_flight();
+        let hold = self.pacer.hold(Cost::ONE, now);
+        let until = hold.and_then(|hold| hold.until);
+        let closed_for = self.pacer.closed_until().since(now);
         Snapshot {
             queued,
-            in_flight,
-            counted: self.pacer.counted(now).saturating_sub(in_flight.into()),
+            in_flight: self.pacer.in_flight(),
+            counted: self.pacer.counted(now),
             interval: self.pacer.interval(now),
-            gate: self.closed_for(now),
-            bound: self.bound(due, now),
+            gate: Some(closed_for).filter(|left| !left.is_zero()),
+            bound: self.bound(hold),
+            bound_for: until
+                .filter(|_| !self.is_paused)
+                .map(|until| until.since(now)),
             quota: *self.pacer.quota(),
             counters: self.counters,
         }
@@ -153,10 +185,7 @@ impl Pace {
     /// Says whether there is nothing to remember, so that a new state of `quota` would do no worse.
     pub(super) fn is_idle(&mut self, quota: &Quota, now: Moment) -> bool {
         let is_as_new = self.configured == *quota && self.returns_to_configured(now);
-        let counts_nothing = self.pacer.in_flight() == 0 && self.pacer.counted(now) == 0;
-        let has_recovered = self.pacer.interval(now) <= self.pacer.quota().spacing();
-        let holds_nothing = self.closed_for(now).is_none() && !self.allowance.holds(now);
-        is_as_new && counts_nothing && has_recovered && holds_nothing && !self.is_paused
+        is_as_new && !self.is_paused && self.pacer.is_as_new(now)
     }
 
     /// Says whether the configured quota is in force, or would be with the next answer.
@@ -165,29 +194,17 @@ impl Pace {
         *self.pacer.quota() == self.configured || was_stated_long_ago
     }
 
-    fn bound(&mut self, due: Due, now: Moment) -> Bound {
-        if self.is_paused {
-            return Bound::Pause;
+    fn bound(&self, hold: Option<Hold>) -> Bound {
+        match hold.map(|hold| hold.by) {
+            _ if self.is_paused => Bound::Pause,
+            None => Bound::Nothing,
+            Some(HeldBy::Window) => Bound::Window,
+            Some(HeldBy::Cap) => Bound::Cap,
+            Some(HeldBy::Allowance) => Bound::Allowance,
+            Some(HeldBy::Gate) => Bound::Gate,
+            // What a later version adds is a matter of time, as the pace is.
+            Some(_) => Bound::Pace,
         }
-        match due {
-            Due::Now => Bound::Nothing,
-            Due::OnAnswer => Bound::Acknowledgements,
-            Due::At(_) if self.closed_for(now).is_some() => Bound::Gate,
-            Due::At(_) if self.pacer.counted(now) >= self.pacer.quota().limit().into() => {
-                Bound::Acknowledgements
-            }
-            Due::At(_) => Bound::Schedule,
-        }
-    }
-
-    fn open_from(&self) -> Moment {
-        self.pacer.open_from().max(self.allowance.open_from())
-    }
-
-    /// How long nothing may leave, whatever the schedule says.
-    fn closed_for(&self, now: Moment) -> Option<Duration> {
-        let left = self.open_from().since(now);
-        Some(left).filter(|left| !left.is_zero())
     }
 }
 
@@ -222,17 +239,15 @@ impl Resource for Pace {
         if self.is_paused {
             return Due::OnAnswer;
         }
-        let opens = self.allowance.open_from();
-        match self.pacer.due_for(cost, now) {
-            Due::At(due) => Due::At(due.max(opens)),
-            _ if opens > now => Due::At(opens),
-            due => due,
+        self.hold = self.pacer.hold(cost, now);
+        match self.hold {
+            None => Due::Now,
+            Some(hold) => hold.until.map_or(Due::OnAnswer, Due::At),
         }
     }
 
     fn claim(&mut self, cost: Cost, now: Moment) -> Departure {
         self.counters.departed += 1;
-        self.allowance.spend(self.configured.units(cost));
         self.pacer.depart_with(cost, now)
     }
 
@@ -244,13 +259,12 @@ impl Resource for Pace {
         cost == Cost::ONE || self.pacer.quota().fits(cost).is_ok()
     }
 
-    fn cause(&mut self, due: Due, now: Moment) -> Cause {
-        let limit = self.pacer.quota().limit();
-        self.starvation.is_seen |= !self.is_paused && self.pacer.in_flight() >= limit;
-        match self.bound(due, now) {
-            Bound::Pause | Bound::Gate => Cause::Gated,
-            Bound::Acknowledgements => Cause::Acknowledged,
-            Bound::Nothing | Bound::Schedule => Cause::Paced,
+    fn cause(&mut self, due: Due, _: Moment) -> Cause {
+        self.starvation.is_seen |= !self.is_paused && due == Due::OnAnswer;
+        match self.bound(self.hold) {
+            Bound::Pause | Bound::Gate | Bound::Allowance => Cause::Gated,
+            Bound::Window | Bound::Cap => Cause::Acknowledged,
+            Bound::Nothing | Bound::Pace => Cause::Paced,
         }
     }
 }

@@ -9,8 +9,8 @@ pub struct Snapshot {
     /// The requests that stand in the line, without the absent.
     pub queued: usize,
     /// The cost of what has left and has not ended.
-    pub in_flight: u32,
-    /// The cost of what has ended and may still count at the server.
+    pub in_flight: u64,
+    /// The cost of what may still count at the server, whether it has ended or not.
     pub counted: u64,
     /// The time between two departures at the rate in force.
     pub interval: Duration,
@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub gate: Option<Duration>,
     /// What would hold back a request now.
     pub bound: Bound,
+    /// How long that holds at least. None if nothing does, or if only the end of a request or a handle can end it.
+    pub bound_for: Option<Duration>,
     /// The quota in force, which is slower than the configured one if the server's word is.
     pub quota: Quota,
     /// What happened so far.
@@ -36,17 +38,21 @@ impl Snapshot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Bound {
-    /// Earlier requests must be answered, or be forgotten by the server. Where slow answers hold the rate down, see
-    /// [`Quota::counted_on_arrival`].
-    Acknowledgements,
-    /// The gate is closed after a refusal, by the server's word, or by a handle.
+    /// By the server's word no request remains until its limit starts anew.
+    Allowance,
+    /// Too many requests left without one of them being answered: the path may be blocked. Single requests probe it.
+    Cap,
+    /// The gate is closed after a throttled response, or by a handle.
     Gate,
     /// Nothing.
     Nothing,
+    /// The last departure was too short a time ago.
+    Pace,
     /// A handle has paused the limit.
     Pause,
-    /// The last departure was too short a time ago.
-    Schedule,
+    /// Earlier requests may still count at the server. Where slow answers hold the rate down, see
+    /// [`Quota::max_transit`].
+    Window,
 }
 
 /// How many requests there were so far, by how they ended.

@@ -82,7 +82,7 @@ async fn a_request_whose_turn_is_too_far_away_is_refused_at_once() {
 /// The only slot is held by a request that is not answered: nothing but an answer can bring the next turn.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_was_let_wait_is_refused_when_its_time_is_up() {
-    let layer = RateLimitLayer::new(Quota::per_second(1));
+    let layer = RateLimitLayer::new(Quota::per_second(1).counted_until_answered());
     let silent = Server::new(Duration::from_secs(600), |_| status(200));
     let unanswered = tokio::spawn(layer.layer(silent).oneshot(get()));
     tokio::time::sleep(Duration::from_secs(10)).await;

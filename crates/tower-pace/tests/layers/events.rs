@@ -78,9 +78,17 @@ async fn a_refusal_is_told_once() {
 #[tokio::test(start_paused = true)]
 async fn slow_answers_that_take_the_limit_are_warned_of_once_a_minute() {
     let server = Server::new(Duration::from_secs(30), |_| status(200));
-    let told = notes(Level::WARN, Quota::per_second(2), server, 10).await;
+    let quota = Quota::per_second(2).counted_until_answered();
+    let told = notes(Level::WARN, quota, server, 10).await;
     assert!((2..=3).contains(&told.len()), "{}", told.len());
-    assert!(told[0].contains("counted_on_arrival"), "{told:?}");
+    assert!(told[0].contains("counted_until_answered"), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_answers_that_take_none_of_the_limit_are_nothing_to_warn_of() {
+    let server = Server::new(Duration::from_secs(30), |_| status(200));
+    let told = notes(Level::WARN, Quota::per_second(2), server, 10).await;
+    assert!(told.is_empty(), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,27 +28,43 @@ async fn a_snapshot_shows_the_line_and_what_is_in_flight() {
     }
     tokio::time::sleep(interval() * 4 + millis(2)).await;
     let seen = handle.snapshot();
-    assert_eq!((seen.queued, seen.in_flight, seen.counted), (6, 4, 0));
-    assert_eq!((seen.bound, seen.gate), (Bound::Schedule, None));
+    assert_eq!((seen.queued, seen.in_flight, seen.counted), (6, 4, 4));
+    assert_eq!((seen.bound, seen.gate), (Bound::Pace, None));
+    assert!(seen.bound_for.is_some_and(|time| time <= interval()));
     assert_eq!((seen.interval, seen.counters.departed), (interval(), 4));
     tasks.join_all().await;
     let seen = handle.snapshot();
     assert_eq!((seen.queued, seen.in_flight, seen.counted), (0, 0, 10));
     assert_eq!((seen.bound, seen.counters.answered), (Bound::Nothing, 10));
+    assert_eq!(seen.bound_for, None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_says_what_holds_a_request_back() {
-    let layer = RateLimitLayer::new(Quota::per_second(2));
+    let layer = RateLimitLayer::new(Quota::per_second(2).counted_until_answered());
     let handle = layer.handle();
     let silent = layer.layer(Server::new(Duration::from_secs(60), |_| status(200)));
     let _unanswered: Vec<_> = (0..2)
         .map(|_| tokio::spawn(silent.clone().oneshot(get())))
         .collect();
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert_eq!(handle.snapshot().bound, Bound::Acknowledgements);
+    let seen = handle.snapshot();
+    assert_eq!((seen.bound, seen.bound_for), (Bound::Window, None));
     handle.pause();
     assert_eq!(handle.snapshot().bound, Bound::Pause);
+
+    let layer = self::layer();
+    let silent = layer.layer(Server::new(Duration::from_secs(60), |_| status(200)));
+    let _unanswered: Vec<_> = (0..100)
+        .map(|_| tokio::spawn(silent.clone().oneshot(get())))
+        .collect();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let seen = layer.handle().snapshot();
+    assert_eq!(seen.bound, Bound::Cap);
+    assert!(
+        seen.bound_for
+            .is_some_and(|time| time <= Duration::from_secs(1))
+    );
 
     let layer = self::layer();
     let refusing = layer.layer(Server::new(millis(0), |_| status_with_retry_after(429, 5)));
@@ -132,7 +148,7 @@ async fn a_request_that_waited_says_for_what() {
 
 #[tokio::test(start_paused = true)]
 async fn the_wait_for_answers_is_told_apart() {
-    let layer = RateLimitLayer::new(Quota::per_second(1));
+    let layer = RateLimitLayer::new(Quota::per_second(1).counted_until_answered());
     let service = layer.layer(Server::new(Duration::from_secs(10), |_| status(200)));
     let first = tokio::spawn(service.clone().oneshot(get()));
     tokio::time::sleep(Duration::from_secs(5)).await;

@@ -1,8 +1,12 @@
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use http::{HeaderValue, Request};
 use tokio::task::JoinSet;
 use tower::{Layer, Service, ServiceExt};
-use tower_pace::{Cost, Quota, RateLimit, RateLimitLayer};
+use tower_pace::{Bounded, Cost, Quota, RateLimit, RateLimitLayer};
 use tower_test::mock;
 
 use crate::server::{Server, get, millis, now, status, status_with_retry_after};
@@ -50,7 +54,7 @@ async fn readiness_reserves_nothing() {
     let server = Server::ok();
     let mut idle = layer().layer(server.clone());
     for _ in 0..1_000 {
-        let ready = ServiceExt::<http::Request<String>>::ready(&mut idle).await;
+        let ready = ServiceExt::<Request<String>>::ready(&mut idle).await;
         assert!(ready.is_ok());
     }
     let start = now();
@@ -102,9 +106,10 @@ async fn no_burst_at_a_window_boundary() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_answers_late_is_waited_for() {
+async fn a_server_that_counts_until_it_answers_is_waited_for() {
     let server = Server::new(Duration::from_secs(10), |_| status(200));
-    let service = RateLimitLayer::new(Quota::per_second(5)).layer(server.clone());
+    let quota = Quota::per_second(5).counted_until_answered();
+    let service = RateLimitLayer::new(quota).layer(server.clone());
     send_all(&service, 11).await;
     let calls = server.calls();
     let window = Quota::per_second(5).counted_window();
@@ -114,6 +119,120 @@ async fn a_server_that_answers_late_is_waited_for() {
             "departure {n}"
         );
     }
+}
+
+/// A limit of 10 a second and answers after 2 s: 49 % of it, and 78 % where requests arrive within 250 ms.
+#[tokio::test(start_paused = true)]
+async fn slow_answers_cost_no_more_than_the_transit() {
+    let ten = Quota::per_second(10);
+    for (quota, least) in [(ten, 0.49), (ten.max_transit(millis(250)), 0.78)] {
+        let server = Server::new(Duration::from_secs(2), |_| status(200));
+        let service = RateLimitLayer::new(quota).layer(server.clone());
+        send_all(&service, 300).await;
+        let calls = server.calls();
+        let elapsed = (calls[299] - calls[99]).as_secs_f64();
+        let share = 200.0 / elapsed / 10.0;
+        assert!(share >= least, "{share} of {quota:?}");
+    }
+}
+
+/// Thirty quick answers, then three requests that hang.
+#[tokio::test(start_paused = true)]
+async fn requests_that_hang_stop_nobody() {
+    let bucket = pacing::Model::TokenBucket {
+        size: 1,
+        refill: 10,
+    };
+    for model in [pacing::Model::Unknown, pacing::Model::SlidingLog, bucket] {
+        let quota = Quota::per_second(10).model(model).unwrap();
+        let layer = RateLimitLayer::new(quota);
+        send_all(&layer.layer(Server::new(millis(5), |_| status(200))), 30).await;
+        let silent = layer.layer(Server::new(Duration::from_secs(86_400), |_| status(200)));
+        let _hung: Vec<_> = (0..3)
+            .map(|_| tokio::spawn(silent.clone().oneshot(get())))
+            .collect();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let start = now();
+        layer.layer(Server::ok()).oneshot(get()).await.unwrap();
+        assert!(now() - start <= Duration::from_secs(2), "{model:?}");
+    }
+}
+
+/// A timeout of 50 ms inside the limiter, on a path that is blocked for 900 ms every 5 s: its answer is not the server's.
+#[tokio::test(start_paused = true)]
+async fn no_answer_of_a_timeout_or_a_gateway_frees_a_slot() {
+    for status in [
+        408, 499, 502, 503, 504, 520, 521, 522, 523, 524, 530, 598, 599,
+    ] {
+        let worst = busiest_second_behind_timeouts(status).await;
+        assert!((50..=100).contains(&worst), "{status}: {worst}");
+    }
+}
+
+async fn busiest_second_behind_timeouts(timed_out: u16) -> usize {
+    let (arrived, start) = (Arc::new(Mutex::new(Vec::new())), now());
+    let seen = Arc::clone(&arrived);
+    let server = tower::service_fn(move |_: Request<String>| {
+        let (seen, since) = (Arc::clone(&seen), now() - start);
+        let phase = since.as_millis() as u64 % 5_000;
+        let transit = match phase {
+            3_000..3_900 => 3_900 - phase,
+            _ => 5,
+        };
+        async move {
+            let arrives = tokio::spawn(async move {
+                tokio::time::sleep(millis(transit)).await;
+                seen.lock().unwrap().push(now() - start);
+            });
+            let answered = tokio::time::timeout(millis(50), arrives).await;
+            let status = answered.map_or(timed_out, |_| 200);
+            Ok::<_, Infallible>(self::status(status))
+        }
+    });
+    let service = RateLimitLayer::new(Quota::per_second(100)).layer(server);
+    let mut callers = JoinSet::new();
+    for _ in 0..100 {
+        let service = service.clone();
+        callers.spawn(async move {
+            while now() - start < Duration::from_secs(30) {
+                service.clone().oneshot(get()).await.unwrap();
+            }
+        });
+    }
+    callers.join_all().await;
+    let arrived = arrived.lock().unwrap();
+    let after = |first: usize| {
+        let end = arrived[first] + Duration::from_secs(1);
+        arrived[first..].iter().take_while(|&&at| at < end).count()
+    };
+    (0..arrived.len()).map(after).max().unwrap()
+}
+
+/// Five remain by the server's word, and five requests provably never leave.
+#[tokio::test(start_paused = true)]
+async fn requests_that_never_left_use_up_nothing_that_a_server_allows() {
+    let first = Arc::new(AtomicBool::new(true));
+    let server = tower::service_fn(move |request: Request<String>| {
+        let is_first = first.swap(false, Ordering::Relaxed);
+        async move {
+            if is_first {
+                let mut response = status(200);
+                let stated = HeaderValue::from_static("limit=100, remaining=5, reset=3600");
+                response.headers_mut().insert("ratelimit", stated);
+                return Ok::<_, Bounded<Infallible>>(response);
+            }
+            let refusing = RateLimitLayer::new(Quota::per_second(1)).fail_fast();
+            refusing.layer(Server::ok()).oneshot(request).await
+        }
+    });
+    let layer = RateLimitLayer::new(Quota::per_second(100));
+    let service = layer.layer(server);
+    service.clone().oneshot(get()).await.unwrap();
+    for _ in 0..5 {
+        service.clone().oneshot(get()).await.unwrap_err();
+    }
+    let seen = layer.handle().snapshot();
+    assert_eq!((seen.gate, seen.counters.unsent), (None, 5));
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,7 +295,7 @@ async fn failures_that_say_nothing_of_the_limit_change_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_timeout_and_a_reset_change_nothing() {
-    let (mock, mut handle) = mock::pair::<http::Request<String>, http::Response<String>>();
+    let (mock, mut handle) = mock::pair::<Request<String>, http::Response<String>>();
     let service = layer().layer(mock);
     let mut tasks = JoinSet::new();
     for _ in 0..20 {

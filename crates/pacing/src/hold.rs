@@ -1,0 +1,80 @@
+use crate::Moment;
+
+/// What holds a request back, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The part of the limiter that holds the request back.
+    pub by: HeldBy,
+    /// The earliest moment at which it may leave; none if it waits for the end of a request that is in flight.
+    pub until: Option<Moment>,
+}
+
+/// The parts of a limiter that hold requests back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HeldBy {
+    /// The last departure was too short a time ago.
+    Pace,
+    /// Earlier requests may still count at the server.
+    Window,
+    /// More requests left than a path of the typical round trip explains without one of them being answered. Single
+    /// requests probe the path meanwhile.
+    Cap,
+    /// By the server's word no request is left until its limit starts anew.
+    Allowance,
+    /// A throttled response, or a penalty, closed the gate.
+    Gate,
+}
+
+impl Hold {
+    pub(crate) fn until(by: HeldBy, until: Moment) -> Self {
+        Self {
+            by,
+            until: Some(until),
+        }
+    }
+
+    /// Returns the one that lasts longer. A time is waited for before an end is: the end helps only then.
+    pub(crate) fn longer(self, other: Self) -> Self {
+        match (self.until, other.until) {
+            (Some(one), Some(two)) if two > one => other,
+            (None, Some(_)) => other,
+            _ => self,
+        }
+    }
+}
+
+/// Returns the longer of two holds, if there is one.
+pub(crate) fn longer(one: Option<Hold>, other: Option<Hold>) -> Option<Hold> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.longer(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_holds_the_later_time_counts_and_a_time_before_an_end() {
+        let hold = |by, until: Option<u64>| Hold {
+            by,
+            until: until.map(Moment::from_nanos),
+        };
+        let (pace, gate) = (hold(HeldBy::Pace, Some(5)), hold(HeldBy::Gate, Some(7)));
+        let window = hold(HeldBy::Window, None);
+        for (one, other, expected) in [
+            (Some(pace), Some(gate), Some(gate)),
+            (Some(pace), Some(window), Some(pace)),
+            (Some(pace), None, Some(pace)),
+            (Some(window), None, Some(window)),
+            (None, None, None),
+        ] {
+            assert_eq!(longer(one, other), expected);
+            assert_eq!(longer(other, one), expected);
+        }
+        let same = hold(HeldBy::Cap, Some(5));
+        assert_eq!(longer(Some(pace), Some(same)), Some(pace));
+    }
+}
