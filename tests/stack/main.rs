@@ -1,6 +1,7 @@
 //! The layers in the stacks that they are made for: around a hyper client, in axum, between tower-http's layers.
 
 mod axum;
+mod http2;
 mod hyper;
 mod keep_alive;
 mod tower_http;

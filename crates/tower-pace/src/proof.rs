@@ -13,7 +13,7 @@ pub(crate) enum Proof {
     /// A limit refused the wait. The request never left, and nobody should try again: the limit has said how long it would
     /// take.
     Refused,
-    /// The request never left.
+    /// The request never left, or the server says that it did not process it.
     #[cfg_attr(
         not(feature = "hyper"),
         expect(dead_code, reason = "only errors of hyper prove it")
@@ -109,7 +109,8 @@ impl Unknown<'_> {
         #[cfg(feature = "hyper")]
         let proof = proof
             .or_else(|| self.find::<hyper_util::client::legacy::Error>())
-            .or_else(|| self.find::<hyper::Error>());
+            .or_else(|| self.find::<hyper::Error>())
+            .or_else(|| self.find::<h2::Error>());
         proof
     }
 

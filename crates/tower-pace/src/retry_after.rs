@@ -1,15 +1,17 @@
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, header};
-use pacing::retry::{RetryAfter, parse_http_date};
+use pacing::retry::{RetryAfter, parse_date};
 
 use crate::clock;
 
-const IN_MILLIS: [&str; 2] = ["retry-after-ms", "x-ms-retry-after-ms"];
+/// Fields of Azure and of those who took it over, and of AWS, whose field names no unit and is in milliseconds too.
+const IN_MILLIS: [&str; 3] = ["retry-after-ms", "x-ms-retry-after-ms", "x-amz-retry-after"];
 const SHOULD_RETRY: [&str; 2] = ["x-should-retry", "stripe-should-retry"];
 
-/// What a response asked for with `Retry-After`, `retry-after-ms` and `x-ms-retry-after-ms`: of several fields the
-/// longest, since none is to be undercut. A date counts from the response's own `Date`.
+/// What a response asked for with `Retry-After`, `retry-after-ms`, `x-ms-retry-after-ms` and `x-amz-retry-after`: of several
+/// fields the longest, since none is to be undercut. A date counts from the response's own `Date`. The time has no bound
+/// here; whoever obeys it has one.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let standard = headers.get_all(header::RETRY_AFTER).iter();
     let standard = standard.filter_map(|value| RetryAfter::parse(value.as_bytes()));
@@ -19,7 +21,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .chain(millis)
         .map(|asked| match asked {
             RetryAfter::Delay(delay) => delay,
-            RetryAfter::Date(_) => asked.after(answered(headers)),
+            RetryAfter::Date(_) | RetryAfter::Both(..) => asked.after(answered(headers)),
         })
         .max()
 }
@@ -37,13 +39,14 @@ pub(crate) fn should_retry(headers: &HeaderMap) -> Option<bool> {
 /// When the response was made, by the server's clock; by ours if it does not say.
 fn answered(headers: &HeaderMap) -> SystemTime {
     let date = headers.get(header::DATE);
-    date.and_then(|date| parse_http_date(date.as_bytes()))
+    date.and_then(|date| parse_date(date.as_bytes()))
         .unwrap_or_else(clock::date)
 }
 
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -74,10 +77,12 @@ mod tests {
             &[("retry-after", b"soon"), ("retry-after", b"7")],
             Some(7_000),
         );
-        check(&[("retry-after", b"5, 10")], None);
+        // A list is no value of the standard, but what proxies make of two fields.
+        check(&[("retry-after", b"5, 10")], Some(10_000));
         check(&[("retry-after", b"\xff\xfe")], None);
         check(&[("retry-after-ms", b"1500")], Some(1_500));
         check(&[("x-ms-retry-after-ms", b"20")], Some(20));
+        check(&[("x-amz-retry-after", b"2500")], Some(2_500));
         check(
             &[("retry-after", b"1"), ("retry-after-ms", b"1500")],
             Some(1_500),
@@ -114,6 +119,36 @@ mod tests {
         );
     }
 
+    /// None of these is in the standard, and each is sent by servers that mean it.
+    #[test]
+    fn what_servers_send_beyond_the_standard_is_rounded_up_and_obeyed() {
+        const DATE: (&str, &[u8]) = ("date", b"Fri, 29 Sep 2023 16:26:37 GMT");
+        let values: [(&[u8], u64); 12] = [
+            (b"2.5", 3),
+            (b"299.997", 300),
+            (b"2, 5", 5),
+            (b"Fri, 29 Sep 2023 16:26:57 UTC", 20),
+            (b"2023-09-29T16:26:57Z", 20),
+            (b"2023-09-29T16:26:56.123456Z", 20),
+            (b"2023-09-29T18:26:57+02:00", 20),
+            (b"1696004817", 20),
+            (b"1696004816.25", 20),
+            (b"1696004817000", 20),
+            (b"15, Fri, 29 Sep 2023 16:26:57 GMT", 20),
+            (b"25, 1696004817", 25),
+        ];
+        for (value, seconds) in values {
+            check(&[DATE, ("retry-after", value)], Some(seconds * 1_000));
+        }
+        check(
+            &[
+                ("date", b"Fri, 29 Sep 2023 16:26:37 UTC"),
+                ("retry-after", b"1696004817"),
+            ],
+            Some(20_000),
+        );
+    }
+
     #[test]
     fn a_date_without_a_date_to_compare_counts_from_our_own() {
         check(
@@ -125,6 +160,34 @@ mod tests {
             ("retry-after", b"Fri, 31 Dec 9999 23:59:59 GMT"),
         ]);
         assert!(retry_after(&far).is_some_and(|wait| wait > Duration::from_secs(86_400)));
+    }
+
+    proptest! {
+        /// Whatever a server sends, reading it overflows nothing, neither does adding the wait to the clock, and no garbage
+        /// hides what another field asks for.
+        #[test]
+        fn no_value_overflows_or_hides_another(
+            value in prop_oneof![
+                "[\\x20-\\x7e]{0,40}",
+                "[0-9]{0,40}([.,][0-9]{0,40})?",
+                "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[+-][0-9]{1,20}:?[0-9]{0,20}",
+            ],
+            date in "[0-9A-Z:+-]{0,30}",
+        ) {
+            let mut headers = HeaderMap::new();
+            for name in ["retry-after", "retry-after-ms", "x-ms-retry-after-ms", "x-amz-retry-after"] {
+                headers.append(name, value.parse().unwrap());
+            }
+            // Most of these are no date, so that what is asked for counts from the clock of this machine.
+            headers.insert("date", date.parse().unwrap());
+            clock::after(retry_after(&headers).unwrap_or_default());
+            headers.insert("date", HeaderValue::from_static("Fri, 29 Sep 2023 16:26:37 GMT"));
+            let alone = retry_after(&headers);
+            clock::after(alone.unwrap_or_default());
+            headers.append("retry-after", HeaderValue::from_static("7"));
+            let beside = retry_after(&headers);
+            prop_assert_eq!(beside, Some(alone.unwrap_or_default().max(Duration::from_secs(7))));
+        }
     }
 
     #[test]

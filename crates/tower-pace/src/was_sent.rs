@@ -1,14 +1,27 @@
 use crate::proof::{Proof, proof};
 
-/// Says whether a request that ended in `error` may have left: false only if the error proves that it did not.
+/// Says whether a request that ended in `error` may have been processed: false only if the error proves that it never left,
+/// or that the server did not process it.
 ///
-/// The rate limit gives the slot of a request that never left back, and a retry may send it again whatever it does.
+/// The rate limit gives the slot of such a request back, and a retry may send it again whatever it does.
 /// The error is tested as it is or boxed, and not its sources: what an outer client did before it met a source is unknown.
 /// The refusal of a bounded wait proves it, before a service that fails with one of the errors named here, an `io::Error`,
-/// an `Infallible` or a box. With the feature `hyper` these do as well: a failure to connect of hyper-util's client, and
-/// hyper's cancellation of a request that was queued and never written, as it is or in hyper-util's error. A message that
-/// broke off, a reset and a timeout prove nothing. Up to three wrappers around one of these are looked through, each a
+/// an `Infallible` or a box. Up to three wrappers around one of these are looked through, each a
 /// [`TimedOut`](crate::TimedOut) or a [`Bounded`](crate::Bounded).
+///
+/// With the feature `hyper` the errors of hyper-util's client, of hyper and of h2 are known:
+///
+/// | what happened | proof |
+/// |---|---|
+/// | hyper-util's client could not connect | yes |
+/// | hyper had the request in its queue, and did not write it | yes |
+/// | HTTP/2: the stream was reset with `REFUSED_STREAM` (RFC 9113, section 8.7) | yes |
+/// | HTTP/2: a GOAWAY came whose last stream was before this one, whatever its reason | yes |
+/// | HTTP/2: the stream was reset for another reason, `CANCEL` or `ENHANCE_YOUR_CALM` say | no |
+/// | HTTP/2: a GOAWAY came whose last stream was this one or a later one, and then the connection ended | no |
+/// | HTTP/2: the connection ended while the request waited for a stream of its own: hyper does not say so | no |
+/// | the connection ended or a message broke off, with or without an error | no |
+/// | a timeout | no |
 ///
 /// hyper's error of an upgrade that never came (`hyper::upgrade::on`) is a cancellation too, though its request was
 /// answered: a service must wrap it in an error of its own.

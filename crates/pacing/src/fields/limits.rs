@@ -1,8 +1,9 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::member::{Member, members, number};
+use super::member::{Lines, Member, number};
 use super::named::{Part, part};
 use super::reset::reset;
+use crate::retry::parse_date;
 
 /// The most policies, and the most budgets, that are read of one answer.
 const MOST: usize = 8;
@@ -51,7 +52,7 @@ impl LimitFields {
     ///
     /// A reset that is a date is compared with the answer's own `Date`, and says nothing without one. A cached answer
     /// (`Age` over zero) says nothing. Beside a `Retry-After`, which has precedence, budgets count for nothing. Policies
-    /// that count anything but requests are passed over. Of a field that comes twice, the last line counts.
+    /// that count anything but requests are passed over. Of a field that comes more than once, the lines are one list.
     #[must_use]
     pub fn read<'a, F>(fields: F) -> Self
     where
@@ -60,13 +61,11 @@ impl LimitFields {
         let mut reading = Reading::default();
         for (name, value) in fields {
             match name {
-                "age" if members(value).any(|age| age.number() > Some(0)) => {
-                    return Self::default();
-                }
+                "age" => reading.age.push(value),
                 "date" => reading.date = value,
                 "retry-after" => reading.is_told_when = true,
-                "ratelimit" => reading.current = value,
-                "ratelimit-policy" => reading.policy = value,
+                "ratelimit" => reading.current.push(value),
+                "ratelimit-policy" => reading.policy.push(value),
                 _ => reading.note(name, value),
             }
         }
@@ -79,8 +78,9 @@ impl LimitFields {
 struct Reading<'a> {
     is_told_when: bool,
     date: &'a [u8],
-    current: &'a [u8],
-    policy: &'a [u8],
+    age: Lines<'a>,
+    current: Lines<'a>,
+    policy: Lines<'a>,
     /// Fields for one number each, by what stands around that number's name.
     families: Vec<Family<'a>>,
 }
@@ -89,7 +89,7 @@ struct Reading<'a> {
 struct Family<'a> {
     prefix: &'a str,
     window: Option<Duration>,
-    parts: [Option<&'a [u8]>; 3],
+    parts: [Lines<'a>; 3],
 }
 
 impl<'a> Reading<'a> {
@@ -106,7 +106,7 @@ impl<'a> Reading<'a> {
         let known = self.families.iter().position(same);
         let known = known.unwrap_or(self.families.len());
         if known == self.families.len() && known < MOST {
-            let parts = [None; 3];
+            let parts = [Lines::default(); 3];
             self.families.push(Family {
                 prefix,
                 window,
@@ -114,7 +114,7 @@ impl<'a> Reading<'a> {
             });
         }
         if let Some(family) = self.families.get_mut(known) {
-            family.parts[index] = Some(value);
+            family.parts[index].push(value);
         }
     }
 
@@ -122,12 +122,17 @@ impl<'a> Reading<'a> {
         if self.current.is_empty() && self.policy.is_empty() && self.families.is_empty() {
             return LimitFields::default();
         }
-        let named: Vec<_> = members(self.policy).filter_map(policy).collect();
+        if self.age.members().any(|age| age.number() > Some(0)) {
+            return LimitFields::default();
+        }
+        let named: Vec<_> = self.policy.members().filter_map(policy).collect();
         let allotments = named.iter().map(|(_, allotment)| *allotment);
         let stated = self.families.iter().flat_map(Family::allotments);
-        let listed = members(self.current).filter_map(|member| listed(member, &named));
-        let entries = dictionary(self.current);
-        let counted = self.families.iter().filter_map(|f| f.budget(self.date));
+        let current = self.current.members();
+        let listed = current.filter_map(|member| listed(member, &named));
+        let entries = dictionary(&self.current);
+        let date = parse_date(self.date);
+        let counted = self.families.iter().flat_map(|f| f.budgets(date));
         let budgets = listed.chain(entries).chain(counted);
         LimitFields {
             allotments: allotments.chain(stated).take(MOST).collect(),
@@ -163,11 +168,11 @@ fn listed(member: Member<'_>, named: &[(&str, Allotment)]) -> Option<Budget> {
     })
 }
 
-/// `limit=100, remaining=50, reset=30`.
-fn dictionary(value: &[u8]) -> Option<Budget> {
+/// `limit=100, remaining=50, reset=30`; of a key that comes twice, the last value counts (RFC 9651, section 4.2.2).
+fn dictionary(lines: &Lines<'_>) -> Option<Budget> {
     let entry = |wanted| {
-        let mut entries = members(value).filter_map(|member| member.entry());
-        let (_, value) = entries.find(|(key, _)| *key == wanted)?;
+        let entries = lines.members().filter_map(|member| member.entry());
+        let (_, value) = entries.filter(|(key, _)| *key == wanted).last()?;
         number(value)
     };
     Some(Budget {
@@ -180,8 +185,8 @@ fn dictionary(value: &[u8]) -> Option<Budget> {
 impl Family<'_> {
     /// Drafts 0 to 2 wrote the policies behind the limit: `10, 10;w=1, 50;w=60`.
     fn allotments(&self) -> impl Iterator<Item = Allotment> {
-        let [limit, ..] = self.parts;
-        members(limit.unwrap_or_default()).filter_map(|member| {
+        let [limit, ..] = &self.parts;
+        limit.members().filter_map(|member| {
             let window = member.parameter("w").and_then(number);
             Some(Allotment {
                 limit: member.number()?,
@@ -190,14 +195,30 @@ impl Family<'_> {
         })
     }
 
-    fn budget(&self, date: &[u8]) -> Option<Budget> {
-        let [limit, remaining, at] = self.parts;
-        let first = |value| members(value).next().and_then(|member| member.number());
-        Some(Budget {
-            limit: limit.and_then(first),
-            remaining: first(remaining?)?,
-            reset: reset(std::str::from_utf8(at?).ok()?, date)?,
-        })
+    /// Each number that remains goes with the limit and the reset of the same place, as where a gateway adds its fields to
+    /// those of another. Where there are fewer resets the last one counts, so that nothing that remains is lost.
+    fn budgets(&self, date: Option<SystemTime>) -> impl Iterator<Item = Budget> {
+        let [_, remaining, resets] = &self.parts;
+        remaining
+            .members()
+            .enumerate()
+            .filter_map(move |(place, member)| {
+                let time = resets.times().take(place + 1).last()?;
+                Some(Budget {
+                    limit: self.limit(place),
+                    remaining: member.number()?,
+                    reset: reset(time, date)?,
+                })
+            })
+    }
+
+    /// The limit of a place, among those that are no policy; a policy that stands alone is one.
+    fn limit(&self, place: usize) -> Option<u64> {
+        let [limit, ..] = &self.parts;
+        let limits = limit.members();
+        let mut plain = limits.filter(|member| member.parameter("w").is_none());
+        let first = limit.members().next().filter(|_| place == 0);
+        plain.nth(place).or(first)?.number()
     }
 }
 

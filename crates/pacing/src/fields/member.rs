@@ -1,7 +1,16 @@
-/// The most bytes of a field that are read.
+use crate::retry;
+
+/// The most bytes of a line that are read.
 const LONGEST: usize = 1_024;
-/// The most members of a field that are read.
+/// The most lines of a field that are read, and the most members of all of them together.
 const MOST: usize = 8;
+
+/// The lines of one field, which are one list (RFC 9651, section 4.2).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lines<'a> {
+    lines: [&'a [u8]; MOST],
+    count: usize,
+}
 
 /// A member of a list or a dictionary, as RFC 9651 writes them, with its parameters; read leniently.
 #[derive(Clone, Copy, Debug)]
@@ -10,13 +19,37 @@ pub(super) struct Member<'a> {
     parameters: &'a str,
 }
 
-/// Returns the members of a field; none if it is too long or not text.
-pub(super) fn members(value: &[u8]) -> impl Iterator<Item = Member<'_>> {
-    let text = std::str::from_utf8(value).ok();
-    let text = text.filter(|text| text.len() <= LONGEST);
-    split(text.unwrap_or_default(), ',')
-        .take(MOST)
-        .map(Member::new)
+impl<'a> Lines<'a> {
+    /// Appends a line. One too many is passed over.
+    pub(super) fn push(&mut self, line: &'a [u8]) {
+        if let Some(free) = self.lines.get_mut(self.count) {
+            *free = line;
+            self.count += 1;
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Returns the members of all lines.
+    pub(super) fn members(&self) -> impl Iterator<Item = Member<'a>> + use<'a> {
+        let lines = self.texts().flat_map(|line| split(line, ','));
+        lines.take(MOST).map(Member::new)
+    }
+
+    /// Returns the members of all lines where each may be a date, which has a comma of its own.
+    pub(super) fn times(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.texts().flat_map(retry::members).take(MOST)
+    }
+
+    /// Returns the lines that are not too long, and text.
+    fn texts(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let (lines, count) = (self.lines, self.count);
+        let lines = lines.into_iter().take(count);
+        let lines = lines.filter(|line| line.len() <= LONGEST);
+        lines.filter_map(|line| std::str::from_utf8(line).ok())
+    }
 }
 
 impl<'a> Member<'a> {
@@ -85,6 +118,16 @@ fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
+    fn members(value: &[u8]) -> impl Iterator<Item = Member<'_>> {
+        lines(&[value]).members()
+    }
+
+    fn lines<'a>(values: &[&'a [u8]]) -> Lines<'a> {
+        let mut lines = Lines::default();
+        values.iter().for_each(|value| lines.push(value));
+        lines
+    }
+
     #[test]
     fn separators_in_quotes_separate_nothing() {
         let found: Vec<_> = members(br#""a,b;c\",";q=1;p="x;y" , d"#).collect();
@@ -111,10 +154,58 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_too_long_has_no_members_and_of_many_only_eight_count() {
+    fn a_line_that_is_too_long_has_no_members_and_of_many_only_eight_count() {
         let many = "1,".repeat(100);
         assert_eq!(members(many.as_bytes()).count(), MOST);
         let long = "1".repeat(LONGEST + 1);
-        assert!(members(long.as_bytes()).all(|member| member.number().is_none()));
+        assert_eq!(members(long.as_bytes()).count(), 0);
+    }
+
+    /// Whatever the lines are, they mean what one line of them all means, as long as that has no more than eight members.
+    #[test]
+    fn lines_are_one_list() {
+        fn check(values: &[&[u8]], expected: &[&str]) {
+            let found: Vec<_> = lines(values)
+                .members()
+                .map(|member| member.name())
+                .collect();
+            assert_eq!(found, expected);
+            let joined = values.join(b", " as &[u8]);
+            let found: Vec<_> = members(&joined).map(|member| member.name()).collect();
+            assert_eq!(found, expected, "in one line");
+        }
+        check(&[b"a"], &["a"]);
+        check(&[b"a", b"b"], &["a", "b"]);
+        check(&[b"a;q=1, b", b"c"], &["a", "b", "c"]);
+        check(
+            &[b"1", b"2", b"3", b"4", b"5", b"6,7", b"8", b"9"],
+            &["1", "2", "3", "4", "5", "6", "7", "8"],
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_malformed_hides_no_other_and_those_beyond_eight_are_passed_over() {
+        let long = b"1".repeat(LONGEST + 1);
+        let names = |values: &[&[u8]]| lines(values).members().count();
+        assert_eq!(names(&[&long, b"a", b"\xff", b"b"]), 2);
+        assert_eq!(names(&[b"\xff"; MOST].map(|line| line as &[u8])), 0);
+        let mut many = vec![b"\xff" as &[u8]; MOST];
+        many.push(b"a");
+        assert_eq!(names(&many), 0);
+    }
+
+    #[test]
+    fn a_date_in_a_list_keeps_its_comma() {
+        let lines = lines(&[
+            b"Fri, 29 Sep 2023 16:27:07 GMT, 5",
+            b"Friday, 29-Sep-23 16:27:07 GMT",
+        ]);
+        let times: Vec<_> = lines.times().map(str::trim).collect();
+        let dates = [
+            "Fri, 29 Sep 2023 16:27:07 GMT",
+            "5",
+            "Friday, 29-Sep-23 16:27:07 GMT",
+        ];
+        assert_eq!(times, dates);
     }
 }

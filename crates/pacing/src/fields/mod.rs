@@ -7,7 +7,7 @@
 //! - drafts 8 to 11: `RateLimit: "default";r=50;t=30`, `RateLimit-Policy: "default";q=100;w=60`.
 //!
 //! Reading is lenient, member by member: what is malformed is passed over and never hides the rest. It is bounded too:
-//! of a field, 1,024 bytes and eight members are read, of all together eight policies and eight budgets.
+//! of a field, eight lines of 1,024 bytes and eight members are read, of all together eight policies and eight budgets.
 
 mod limits;
 mod member;

@@ -2,11 +2,17 @@ use std::time::{Duration, SystemTime};
 
 use rand::{Rng, RngExt};
 
-use super::parse_http_date;
+use super::date::date;
 use crate::moment::nanos;
 
 /// The most that is added to what a server asked for.
 const LARGEST_JITTER: Duration = Duration::from_secs(1);
+/// A number of seconds from here on is no time span, which would be 30 years, but counts from 1970.
+const EPOCH: u64 = 1_000_000_000;
+/// The last second that a date of HTTP can name, in the year 9999. A number beyond it is not a date but absurd.
+const LAST: u64 = 253_402_300_799;
+/// The weekdays, whose comma is one of a date and ends no member of a list.
+const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /// What one `Retry-After` field asks for (RFC 9110, section 10.2.3).
 ///
@@ -25,23 +31,49 @@ pub enum RetryAfter {
     Delay(Duration),
     /// To wait until then, by the server's clock.
     Date(SystemTime),
+    /// Both, of which the later one counts.
+    Both(Duration, SystemTime),
 }
 
 impl RetryAfter {
-    /// Reads a field's value: digits and nothing else are seconds, and all three forms of an HTTP date are dates.
+    /// Reads a field's value: digits are seconds, and all three forms of an HTTP date are dates.
     ///
-    /// White space around them is passed over, and a number too large for 64 bits counts as the largest. Everything else,
-    /// a sign, a fraction, a list, is `None`.
+    /// Servers send more than the standard has, and mean a wait by it. So these are read, too:
+    ///
+    /// - a fraction, which is rounded up to a whole second;
+    /// - a date in another zone or notation, as [`parse_date`](super::parse_date) reads it;
+    /// - a number from 1,000,000,000 on, which would be 31 years: seconds since 1970, or from 1,000,000,000,000 on
+    ///   milliseconds since 1970, if that is a date up to the year 9999;
+    /// - a list of these, as proxies make it of several fields: the longest wait counts, and what is malformed is passed
+    ///   over.
+    ///
+    /// White space is passed over, and a number too large for 64 bits counts as the largest. Everything else, a sign or a
+    /// unit, is `None`. The caller has to bound the wait: nothing is too long here.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
-        let seconds = digits(value).map(|seconds| Self::Delay(Duration::from_secs(seconds)));
-        seconds.or_else(|| parse_http_date(value).map(Self::Date))
+        members(std::str::from_utf8(value).ok()?)
+            .filter_map(Self::read)
+            .reduce(Self::later)
     }
 
-    /// Reads the value of `retry-after-ms` or `x-ms-retry-after-ms`, which no standard describes: digits are milliseconds.
+    /// Reads the value of a field in milliseconds, `retry-after-ms` say, which no standard describes: a number, rounded up,
+    /// or the largest of a list.
     #[must_use]
     pub fn parse_millis(value: &[u8]) -> Option<Self> {
-        digits(value).map(|millis| Self::Delay(Duration::from_millis(millis)))
+        members(std::str::from_utf8(value).ok()?)
+            .filter_map(rounded_up)
+            .max()
+            .map(|millis| Self::Delay(Duration::from_millis(millis)))
+    }
+
+    /// Reads a member of a list.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        match rounded_up(text) {
+            Some(number) => Some(
+                epoch(number).map_or_else(|| Self::Delay(Duration::from_secs(number)), Self::Date),
+            ),
+            None => date(text).map(Self::Date),
+        }
     }
 
     /// Returns how long to wait after an answer of the date `answered`, zero if what was asked for is past.
@@ -50,23 +82,87 @@ impl RetryAfter {
     /// client and server differ.
     #[must_use]
     pub fn after(self, answered: SystemTime) -> Duration {
+        let until = |date: SystemTime| date.duration_since(answered).unwrap_or_default();
         match self {
             Self::Delay(delay) => delay,
-            Self::Date(date) => date.duration_since(answered).unwrap_or_default(),
+            Self::Date(date) => until(date),
+            Self::Both(delay, date) => delay.max(until(date)),
+        }
+    }
+
+    fn later(self, other: Self) -> Self {
+        let (delay, date) = (
+            self.delay().max(other.delay()),
+            self.date().max(other.date()),
+        );
+        match (delay, date) {
+            (Some(delay), Some(date)) => Self::Both(delay, date),
+            (Some(delay), None) => Self::Delay(delay),
+            (None, Some(date)) => Self::Date(date),
+            (None, None) => self,
+        }
+    }
+
+    const fn delay(self) -> Option<Duration> {
+        match self {
+            Self::Delay(delay) | Self::Both(delay, _) => Some(delay),
+            Self::Date(_) => None,
+        }
+    }
+
+    const fn date(self) -> Option<SystemTime> {
+        match self {
+            Self::Date(date) | Self::Both(_, date) => Some(date),
+            Self::Delay(_) => None,
         }
     }
 }
 
-fn digits(value: &[u8]) -> Option<u64> {
-    let digits = value.trim_ascii();
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+/// Returns the members of a list, of which some may be dates.
+pub(crate) fn members(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let mut commas = text.match_indices(',').map(|(at, _)| at);
+        let end = commas.find(|&at| !is_weekday(text[..at].trim_ascii()));
+        let (member, after) = match end {
+            Some(at) => (&text[..at], Some(&text[at + 1..])),
+            None => (text, None),
+        };
+        rest = after;
+        Some(member)
+    })
+}
+
+fn is_weekday(text: &str) -> bool {
+    WEEKDAYS.iter().any(|day| text.starts_with(day))
+        && text.bytes().all(|b| b.is_ascii_alphabetic())
+}
+
+/// Reads a number without a sign, and rounds a fraction up. One too large for 64 bits counts as the largest.
+fn rounded_up(text: &str) -> Option<u64> {
+    let text = text.trim_ascii();
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let has_fraction = digits(fraction)? > 0;
+    Some(digits(whole)?.saturating_add(u64::from(has_fraction)))
+}
+
+fn digits(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let number = digits.iter().fold(0_u64, |sum, digit| {
-        sum.saturating_mul(10)
-            .saturating_add(u64::from(digit - b'0'))
-    });
-    Some(number)
+    // Only a number that is too large fails here.
+    Some(text.parse().unwrap_or(u64::MAX))
+}
+
+/// Returns the date that a number counts to from 1970, in seconds or milliseconds, if it cannot be a time span.
+fn epoch(number: u64) -> Option<SystemTime> {
+    let since = match number {
+        EPOCH..=LAST => Duration::from_secs(number),
+        _ if (EPOCH * 1_000..=LAST * 1_000).contains(&number) => Duration::from_millis(number),
+        _ => return None,
+    };
+    SystemTime::UNIX_EPOCH.checked_add(since)
 }
 
 /// Draws a wait of at least `floor`, with up to a tenth of it, and up to a second, on top.
@@ -93,13 +189,15 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
+    #[track_caller]
+    fn check(value: &str, seconds: Option<u64>) {
+        let asked = RetryAfter::parse(value.as_bytes()).map(|asked| asked.after(at(NOW)));
+        assert_eq!(asked, seconds.map(Duration::from_secs), "{value:?}");
+    }
+
     /// The vectors of other clients' tests, and what they do not test. Where those disagree, the comment says our choice.
     #[test]
     fn what_a_field_says_is_obeyed_to_the_second() {
-        fn check(value: &str, seconds: Option<u64>) {
-            let asked = RetryAfter::parse(value.as_bytes()).map(|asked| asked.after(at(NOW)));
-            assert_eq!(asked, seconds.map(Duration::from_secs), "{value:?}");
-        }
         check("5", Some(5));
         check("20", Some(20));
         check("60", Some(60));
@@ -116,11 +214,13 @@ mod tests {
         check(" ", None);
         check("+5", None);
         check("-10", None);
-        // Some read a fraction; the grammar has none.
-        check("2.5", None);
-        check("1595320702.1234", None);
-        check("5, 10", None);
         check("5s", None);
+        check("5.", None);
+        check(".5", None);
+        check("1.2.3", None);
+        check("1e3", None);
+        check("-2.5", None);
+        check(",", None);
         check("inf", None);
         check("nan", None);
         check("Zun, 29 Sep 2023 16:26:27 GMT", None);
@@ -138,6 +238,48 @@ mod tests {
         check("Fri, 29 Sep 100000 16:26:57 GMT", None);
     }
 
+    /// The grammar has neither fraction nor list nor any other date, and other clients pass them over or fall back to their
+    /// backoff, which is earlier than meant. Servers send them, so they are rounded up and obeyed.
+    #[test]
+    fn what_servers_send_beyond_the_grammar_is_obeyed() {
+        check("2.5", Some(3));
+        check("2.0", Some(2));
+        check("0.001", Some(1));
+        check("299.997", Some(300));
+        check("18446744073709551615.5", Some(u64::MAX));
+        check("2, 5", Some(5));
+        check("5, 10", Some(10));
+        check("10,5", Some(10));
+        check("7, soon, -9,", Some(7));
+        check("1,5.5", Some(6));
+        check("Fri, 29 Sep 2023 16:26:57 UTC", Some(20));
+        check("Fri, 29 Sep 2023 18:26:57 +0200", Some(20));
+        check("2023-09-29T16:26:57Z", Some(20));
+        check("2023-09-29T16:26:56.2+00:00", Some(20));
+        check("2023-09-29 16:26:57 UTC", Some(20));
+        check("2023-09-29T16:26:57", Some(20));
+        check("2023-09-29T16:26:57+24:00", None);
+    }
+
+    #[test]
+    fn of_a_list_the_longest_wait_counts_whatever_its_forms() {
+        check(
+            "Fri, 29 Sep 2023 16:26:57 GMT, Fri, 29 Sep 2023 16:26:47 GMT",
+            Some(20),
+        );
+        check(
+            "Friday, 29-Sep-23 16:26:47 GMT,Fri, 29 Sep 2023 16:26:57 GMT",
+            Some(20),
+        );
+        check("15, Fri, 29 Sep 2023 16:26:57 GMT", Some(20));
+        check("Fri, 29 Sep 2023 16:26:57 GMT, 25", Some(25));
+        check(
+            "Fri, 29 Sep 2023 16:26:57 GMT, 2023-09-29T16:27:37Z, 25",
+            Some(60),
+        );
+        check("Fri, soon, 25", Some(25));
+    }
+
     /// At midnight of the year 2021.
     #[test]
     fn a_date_in_another_year_is_ten_seconds_away() {
@@ -149,18 +291,33 @@ mod tests {
         check("Thu, 31 Dec 2020 23:59:50 GMT", 0);
     }
 
-    /// Others take it for a moment of Unix time, and wait until then or, if that is past, not at all.
+    /// Up to 31 years it is a delay, and far beyond the last date it is one too: both are for the caller's bound.
     #[test]
-    fn a_number_is_never_an_epoch() {
-        for seconds in [999_999_999, 1_000_000_000, 1_000_000_007] {
-            let asked = RetryAfter::parse(seconds.to_string().as_bytes()).unwrap();
-            let wait = asked.after(at(1_000_000_000));
-            assert_eq!(wait, Duration::from_secs(seconds));
+    fn a_number_that_can_be_no_delay_is_an_epoch() {
+        fn check(value: &str, answered: u64, seconds: u64) {
+            let asked = RetryAfter::parse(value.as_bytes()).map(|asked| asked.after(at(answered)));
+            assert_eq!(asked, Some(Duration::from_secs(seconds)), "{value:?}");
         }
+        check("999999999", 1_000_000_000, 999_999_999);
+        check("1000000000", 1_000_000_000, 0);
+        check("1000000007", 1_000_000_000, 7);
+        check("1696004827", NOW, 30);
+        check("1696004826.25", NOW, 30);
+        check("1696004827000", NOW, 30);
+        check("1696004827.0", NOW, 30);
+        check("1696004796", NOW, 0);
+        check("253402300799", NOW, LAST - NOW);
+        check("253402300800", NOW, 253_402_300_800);
+        check("999999999999", NOW, 999_999_999_999);
+        check("1000000000000", 1_000_000_000, 0);
+        check("253402300799000", NOW, LAST - NOW);
+        check("253402300799001", NOW, 253_402_300_799_001);
+        check("1696004827, 40", NOW, 40);
+        check("40, 1696004827", NOW, 40);
     }
 
     #[test]
-    fn milliseconds_are_digits_too() {
+    fn milliseconds_are_numbers_too() {
         fn check(value: &str, millis: Option<u64>) {
             let asked = RetryAfter::parse_millis(value.as_bytes());
             let expected = millis.map(|millis| RetryAfter::Delay(Duration::from_millis(millis)));
@@ -168,7 +325,10 @@ mod tests {
         }
         check("1500", Some(1_500));
         check("0", Some(0));
-        check("1.5", None);
+        check("1.5", Some(2));
+        check("2, 5", Some(5));
+        check("1696004827000", Some(1_696_004_827_000));
+        check("-1", None);
         check("Fri, 29 Sep 2023 16:26:57 GMT", None);
     }
 
@@ -187,7 +347,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn seconds_are_read_as_they_are_written(seconds: u64) {
+        fn seconds_are_read_as_they_are_written(
+            seconds in prop_oneof![0..EPOCH, LAST * 1_000 + 1..=u64::MAX],
+        ) {
             let asked = RetryAfter::parse(seconds.to_string().as_bytes());
             prop_assert_eq!(asked, Some(RetryAfter::Delay(Duration::from_secs(seconds))));
         }

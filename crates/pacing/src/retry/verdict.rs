@@ -43,7 +43,8 @@ impl Verdict {
     }
 }
 
-/// Says whether a request of this method has the same effect however often it arrives (RFC 9110, section 9.2.2).
+/// Says whether a request of this method has the same effect however often it arrives (RFC 9110, section 9.2.2; for QUERY,
+/// RFC 10008).
 ///
 /// ```
 /// use pacing::retry::is_idempotent;
@@ -55,7 +56,7 @@ impl Verdict {
 pub fn is_idempotent(method: &str) -> bool {
     matches!(
         method,
-        "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
+        "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE" | "QUERY"
     )
 }
 
@@ -98,10 +99,10 @@ mod tests {
     }
 
     #[test]
-    fn exactly_the_methods_of_the_standard_are_idempotent() {
-        let idempotent = ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"];
+    fn exactly_the_methods_of_the_standards_are_idempotent() {
+        let idempotent = ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "QUERY"];
         assert!(idempotent.into_iter().all(is_idempotent));
-        let others = ["POST", "PATCH", "CONNECT", "QUERY", "get", ""];
+        let others = ["POST", "PATCH", "CONNECT", "get", "query", ""];
         assert!(!others.into_iter().any(is_idempotent));
     }
 }

@@ -31,6 +31,22 @@ pub(crate) fn check(fields: &[(u8, &[u8])]) {
     let quota = Quota::per_second(100);
     slows_down_and_no_further_than_to_a_20th(&said, &quota);
     closes_for_an_hour_at_most(&said, &quota);
+    for (_, value) in fields {
+        closes_for_an_hour_at_most(&resetting(value), &quota);
+    }
+}
+
+/// Reads any value where a reset is read: the field says nothing without two others.
+fn resetting(value: &[u8]) -> LimitFields {
+    let date: &[u8] = b"Fri, 29 Sep 2023 16:26:37 GMT";
+    let fields = [
+        ("date", date),
+        ("x-ratelimit-remaining", b"0"),
+        ("x-ratelimit-reset", value),
+    ];
+    let said = LimitFields::read(fields);
+    assert!(said.budgets.len() <= 1 && said.allotments.is_empty());
+    said
 }
 
 fn slows_down_and_no_further_than_to_a_20th(said: &LimitFields, quota: &Quota) {

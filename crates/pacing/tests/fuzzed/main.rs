@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use retry_after::LAST;
 
@@ -19,7 +20,8 @@ type Field = (u8, Vec<u8>);
 /// Values near those that servers send, and any bytes.
 fn fields() -> impl Strategy<Value = Vec<Field>> {
     let near = r#"("?[a-c]"?(;[rtqw]=[0-9]{0,22}|;pk=:[a-z=]*:|=[0-9:TZ.+-]*)*[,; ]{0,2}){0,6}"#;
-    let value = prop_oneof![near.prop_map(String::into_bytes), any::<Vec<u8>>()];
+    let near = near.prop_map(String::into_bytes);
+    let value = prop_oneof![near, near_a_time(), any::<Vec<u8>>()];
     vec((any::<u8>(), value), 0..4)
 }
 
@@ -45,6 +47,57 @@ fn near_a_date() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Numbers at the bounds of a date's parts, and of what may overflow.
+const NUMBERS: [&str; 14] = [
+    "",
+    "0",
+    "00",
+    "01",
+    "23",
+    "24",
+    "59",
+    "60",
+    "1970",
+    "9999",
+    "2562047788015215",
+    "9223372036854775807",
+    "18446744073709551615",
+    "99999999999999999999999999999999999999999",
+];
+
+/// Dates to which a zone can be appended.
+const DATES: [&str; 5] = [
+    "2023-09-29T16:27:07",
+    "1970-01-01 00:00:00.0000000001",
+    "9999-12-31T23:59:60.9",
+    "Thu, 01 Jan 1970 00:00:00 ",
+    "Fri, 31 Dec 9999 23:59:60 ",
+];
+
+/// A date of RFC 3339, or of HTTP in another zone, of which any part may be absurd.
+fn near_a_time() -> impl Strategy<Value = Vec<u8>> {
+    let number = || select(&NUMBERS[..]);
+    let any = (number(), number(), number(), number(), number(), number());
+    let any = any.prop_map(|(y, mo, d, h, m, s)| format!("{y}-{mo}-{d}T{h}:{m}:{s}"));
+    let date = prop_oneof![3 => select(&DATES[..]).prop_map(str::to_owned), 1 => any];
+    let offset = (
+        select(&["+", "-", " +"][..]),
+        number(),
+        select(&["", ":"][..]),
+        number(),
+    );
+    let offset =
+        offset.prop_map(|(sign, hours, colon, minutes)| format!("{sign}{hours}{colon}{minutes}"));
+    let zone = prop_oneof![3 => offset, 1 => "( ?(Z|UTC|GMT))?"];
+    (date, zone).prop_map(|(date, zone)| format!("{date}{zone}").into_bytes())
+}
+
+/// A few of all these, as proxies join fields.
+fn near_a_list() -> impl Strategy<Value = Vec<u8>> {
+    let member = prop_oneof![near_a_number(), near_a_date(), near_a_time()];
+    vec(member, 0..4).prop_map(|members| members.join(b", " as &[u8]))
+}
+
 proptest! {
     #[test]
     fn no_value_of_a_limit_field_breaks_a_bound(fields in fields()) {
@@ -54,7 +107,7 @@ proptest! {
 
     #[test]
     fn no_value_of_retry_after_breaks_a_bound(
-        value in prop_oneof![any::<Vec<u8>>(), near_a_number(), near_a_date()],
+        value in prop_oneof![any::<Vec<u8>>(), near_a_number(), near_a_date(), near_a_time(), near_a_list()],
         now in 0..=LAST,
     ) {
         retry_after::check(&value, now);

@@ -2,23 +2,35 @@
 
 use std::time::{Duration, SystemTime};
 
-use pacing::retry::{RetryAfter, parse_http_date};
+use pacing::retry::{RetryAfter, parse_date, parse_http_date};
 
 /// Fri, 31 Dec 9999 23:59:59 GMT: the last second that a date can name.
 pub(crate) const LAST: u64 = 253_402_300_799;
+/// Where that second may lie in a zone behind UTC, by less than a day, with a leap second and a fraction on top.
+const LAST_ELSEWHERE: u64 = LAST + 86_400;
 
 /// Reads a value that an answer of the second `now` carried.
 pub(crate) fn check(value: &[u8], now: u64) {
-    let asked = RetryAfter::parse(value);
-    let millis = RetryAfter::parse_millis(value);
-    let date = parse_http_date(value);
+    let (http_date, date) = (parse_http_date(value), parse_date(value));
     // A leap second is the second after the one before it, so it may lie one after the last.
-    assert!(date.is_none_or(|date| (at(0)..=at(LAST + 1)).contains(&date)));
-    assert!(date.is_none() || millis.is_none());
-    assert_eq!(asked.is_some(), date.is_some() || millis.is_some());
+    assert!(http_date.is_none_or(|date| (at(0)..=at(LAST + 1)).contains(&date)));
+    assert!(date.is_none_or(|date| (at(0)..=at(LAST_ELSEWHERE)).contains(&date)));
+    assert!(http_date.is_none() || http_date == date);
+
+    let (asked, millis) = (RetryAfter::parse(value), RetryAfter::parse_millis(value));
+    assert!(date.is_none() || (asked == date.map(RetryAfter::Date) && millis.is_none()));
+    assert!(millis.is_none() || asked.is_some());
     assert!(asked.is_none() || value.iter().any(u8::is_ascii_digit));
-    let wait = asked.map(|asked| asked.after(at(now)));
-    assert!(date.is_none() || wait <= Some(Duration::from_secs(LAST + 1)));
+
+    let wait = |asked: RetryAfter| asked.after(at(now));
+    let wait_of = |value: &[u8]| RetryAfter::parse(value).map(wait);
+    assert!(date.is_none() || wait_of(value) <= Some(Duration::from_secs(LAST_ELSEWHERE)));
+    // No member of a list is undercut, whatever the others are. Bytes that are not text make a field of none.
+    if std::str::from_utf8(value).is_ok() {
+        let listed = [b"5, ", value].concat();
+        let expected = wait_of(value).unwrap_or_default();
+        assert_eq!(wait_of(&listed), Some(expected.max(Duration::from_secs(5))));
+    }
 }
 
 fn at(seconds: u64) -> SystemTime {

@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::Request;
 use pacing::Quota;
 
+use super::recent::Recent;
 use super::{Handle, Scope};
 
 /// How many keys have a limit of their own unless it is said otherwise.
@@ -16,7 +16,15 @@ const MOST_KEYS: usize = 1_024;
 /// The number of limits is bounded. When a key is new and there are as many already, the least recently used of the idle
 /// ones is forgotten: one that nobody waits for or has a handle on, and that has nothing to remember, no request that may
 /// still count at the server, no gate, and no quota that a handle set or the server stated. If all are busy, the new key
-/// shares the common limit with all that found no place.
+/// shares the common limit with all that found no place, for this request: the next one looks again.
+///
+/// # What it costs
+///
+/// A request takes the same time however many keys there are. For a new key 16 limits at most are looked at, the least
+/// recently used first. One that is found busy is set aside until it is used again: of those, eight are looked at each
+/// time, in turn, and eight of the others. While no more than eight limits are busy at once, that finds the least recently
+/// used idle one wherever there is one; beyond that it may be an idle one that was used later, or none where a later request
+/// finds one.
 pub struct Keyed<K, F> {
     registry: Arc<Registry<K, F>>,
 }
@@ -28,23 +36,15 @@ struct Registry<K, F> {
 }
 
 struct Limits<K> {
-    by_key: HashMap<K, Limit>,
+    by_key: Recent<K, Handle>,
     most: usize,
-    /// How often a limit was asked for, which tells the age of the last use.
-    uses: u64,
-}
-
-struct Limit {
-    handle: Handle,
-    used: u64,
 }
 
 impl<K: Clone + Eq + Hash, F> Keyed<K, F> {
     pub(super) fn new(quota: Quota, key: F) -> Self {
         let limits = Limits {
-            by_key: HashMap::new(),
+            by_key: Recent::new(),
             most: MOST_KEYS,
-            uses: 0,
         };
         Self {
             registry: Arc::new(Registry {
@@ -61,11 +61,11 @@ impl<K: Clone + Eq + Hash, F> Keyed<K, F> {
 
     /// Returns the limit of a key, if it has one of its own now.
     pub(super) fn known(&self, key: &K) -> Option<Handle> {
-        let limits = self.lock();
-        limits.by_key.get(key).map(|limit| limit.handle.clone())
+        self.lock().by_key.look(key).cloned()
     }
 
-    /// Nothing that could panic runs between two halves of a change, so a poisoned lock hides no damage.
+    /// Keys may panic where they are hashed or compared, but not between two halves of a change, so a poisoned lock hides no
+    /// damage.
     fn lock(&self) -> MutexGuard<'_, Limits<K>> {
         let limits = self.registry.limits.lock();
         limits.unwrap_or_else(PoisonError::into_inner)
@@ -79,11 +79,7 @@ where
 {
     fn limit(&self, request: &Request<B>, common: &Handle) -> Handle {
         let key = (self.registry.key)(request);
-        let mut limits = self.lock();
-        let quota = &self.registry.quota;
-        let forgotten = limits.make_room_for(&key, quota);
-        let limit = limits.of(&key, *quota);
-        drop(limits);
+        let (limit, forgotten) = self.lock().of(&key, self.registry.quota);
         // The drop of a key may run foreign code, so the lock must not be held.
         drop(forgotten);
         limit.unwrap_or_else(|| common.clone())
@@ -91,30 +87,18 @@ where
 }
 
 impl<K: Clone + Eq + Hash> Limits<K> {
-    /// Returns the limit of a key, a new one if there is room.
-    fn of(&mut self, key: &K, quota: Quota) -> Option<Handle> {
-        self.uses += 1;
-        if self.by_key.len() < self.most && !self.by_key.contains_key(key) {
-            let (handle, used) = (Handle::of(quota), self.uses);
-            self.by_key.insert(key.clone(), Limit { handle, used });
+    /// Returns the limit of a key, a new one if there is room or an idle one can make some, and what was forgotten for it.
+    fn of(&mut self, key: &K, quota: Quota) -> (Option<Handle>, Option<(K, Handle)>) {
+        if let Some(known) = self.by_key.touch(key) {
+            return (Some(known.clone()), None);
         }
-        let limit = self.by_key.get_mut(key)?;
-        limit.used = self.uses;
-        Some(limit.handle.clone())
-    }
-
-    /// Forgets the least recently used of the idle limits, if that is what a key needs.
-    fn make_room_for(&mut self, key: &K, quota: &Quota) -> Option<(K, Limit)> {
-        if self.by_key.len() < self.most || self.by_key.contains_key(key) {
-            return None;
+        let is_full = self.by_key.len() >= self.most;
+        let forgotten = is_full.then(|| self.by_key.take_idle(|limit| limit.is_idle(&quota)));
+        let limit = (self.by_key.len() < self.most).then(|| Handle::of(quota));
+        if let Some(limit) = &limit {
+            self.by_key.insert(key.clone(), limit.clone());
         }
-        let idle = self
-            .by_key
-            .iter()
-            .filter(|(_, limit)| limit.handle.is_idle(quota));
-        let (oldest, _) = idle.min_by_key(|(_, limit)| limit.used)?;
-        let oldest = oldest.clone();
-        self.by_key.remove_entry(&oldest)
+        (limit, forgotten.flatten())
     }
 }
 

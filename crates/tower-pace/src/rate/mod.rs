@@ -85,6 +85,7 @@ mod keyed;
 mod layer;
 mod news;
 mod pace;
+mod recent;
 mod scope;
 mod service;
 mod snapshot;

@@ -24,10 +24,11 @@ impl Drain {
         time: Duration::from_millis(250),
     };
 
-    /// Whether it is of use to read `body`, as far as it says itself how long it is.
+    /// Whether it is of use to read `body`, as far as it says itself how long it is. Without bytes or without time it is not:
+    /// a body that has not ended has at least a frame to come, which would be waited for and be one too many.
     pub(super) fn is_of_use(&self, body: &impl Body) -> bool {
-        let fits = body.size_hint().lower() <= self.bytes as u64;
-        !body.is_end_stream() && fits && !self.time.is_zero()
+        let may_read = self.bytes > 0 && !self.time.is_zero();
+        may_read && !body.is_end_stream() && body.size_hint().lower() <= self.bytes as u64
     }
 }
 
@@ -120,5 +121,16 @@ mod tests {
         check(11, 10, 1, false);
         check(0, 10, 1, false);
         check(10, 10, 0, false);
+        check(0, 0, 1, false);
+    }
+
+    /// Its length is not known.
+    #[test]
+    fn without_bytes_or_without_time_nothing_is_read() {
+        for (bytes, millis, expected) in [(1, 1, true), (0, 1, false), (1, 0, false), (0, 0, false)]
+        {
+            let time = Duration::from_millis(millis);
+            assert_eq!(Drain { bytes, time }.is_of_use(&Endless(1, 0)), expected);
+        }
     }
 }

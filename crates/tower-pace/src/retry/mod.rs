@@ -4,9 +4,9 @@
 //!
 //! What happened: a 408, 425, 429, 500, 502, 503, 504 or 520 to 524, or an error without an answer, can be tried again; a
 //! 409 only if the request carries an `Idempotency-Key`. The server's own word, `x-should-retry`, overrules that. Is a
-//! replay safe: yes for GET, HEAD, PUT, DELETE, OPTIONS and TRACE, for a request that carries the [`Replay`] mark in its
-//! extensions, for one that was refused with a 429, and for one whose error proves that it never left
-//! ([`was_sent`](crate::was_sent)). How long to wait: [`RetryPolicy`] says it, and `Retry-After`, in all its forms, is
+//! replay safe: yes for GET, HEAD, PUT, DELETE, OPTIONS, TRACE and QUERY, for a request that carries the [`Replay`] mark in its
+//! extensions, for one that was refused with a 429, and for one whose error proves that it never left or was
+//! not processed ([`was_sent`](crate::was_sent)). How long to wait: [`RetryPolicy`] says it, and `Retry-After`, in all its forms, is
 //! never undercut. Each answer can be replaced in the policy.
 //!
 //! # When it gives up

@@ -8,7 +8,7 @@ mod report;
 use std::io;
 use std::time::Duration;
 
-use http::Request;
+use http::{HeaderValue, Method, Request};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_pace::{
     ConcurrencyLayer, DeadlineLayer, Quota, RateLimitLayer, Replay, Retry, RetryLayer, RetryPolicy,
@@ -42,6 +42,66 @@ async fn a_request_that_may_be_replayed_is_tried_four_times() {
     check(get(), 408, 4).await;
     check(get(), 524, 4).await;
     check(marked(), 500, 4).await;
+}
+
+/// RFC 9110, section 9.2.2, and RFC 10008.
+/// The retry waits no less, the rate limit closes its gate for as long, and both within their bounds: five minutes, after
+/// which the answer is returned at once, and an hour.
+#[tokio::test(start_paused = true)]
+async fn what_servers_send_as_retry_after_is_obeyed_within_bounds() {
+    for (value, seconds, attempts) in [
+        ("2.5", 3, 2),
+        ("299.997", 300, 2),
+        ("2, 5", 5, 2),
+        ("Fri, 29 Sep 2023 16:26:57 UTC", 20, 2),
+        ("2023-09-29T16:26:56.2Z", 20, 2),
+        ("1696004817", 20, 2),
+        ("1696004817000", 20, 2),
+        ("300.5", 301, 1),
+        ("1696005817", 1_020, 1),
+        ("99999999999999999999.5", 3_600, 1),
+        ("2023-09-29T16:26:57-23:59", 3_600, 1),
+    ] {
+        let server = Server::new(millis(0), move |n| {
+            let mut answer = status(if n == 0 { 429 } else { 200 });
+            let date = HeaderValue::from_static("Fri, 29 Sep 2023 16:26:37 GMT");
+            answer.headers_mut().insert("date", date);
+            answer
+                .headers_mut()
+                .insert("retry-after", HeaderValue::from_static(value));
+            answer
+        });
+        let limit = RateLimitLayer::new(Quota::per_second(100));
+        let service = layered(limit.layer(server.clone()));
+        service.clone().oneshot(get()).await.unwrap();
+        assert_eq!(server.calls().len(), attempts, "{value:?}");
+        service.oneshot(get()).await.unwrap();
+        let calls = server.calls();
+        let (wait, told) = (calls[1] - calls[0], Duration::from_secs(seconds));
+        assert!(
+            (told..=told + told / 10 + millis(100)).contains(&wait),
+            "{value:?}: {wait:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_idempotent_method_is_tried_again_and_no_other() {
+    for (method, attempts) in [
+        (Method::GET, 4),
+        (Method::HEAD, 4),
+        (Method::PUT, 4),
+        (Method::DELETE, 4),
+        (Method::OPTIONS, 4),
+        (Method::TRACE, 4),
+        (Method::QUERY, 4),
+        (Method::POST, 1),
+        (Method::PATCH, 1),
+        (Method::CONNECT, 1),
+    ] {
+        let request = Request::builder().method(method).uri("/");
+        check(request.body(String::new()).unwrap(), 503, attempts).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

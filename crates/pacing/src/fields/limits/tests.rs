@@ -153,3 +153,89 @@ fn what_is_kept_is_bounded() {
     let fields = [("ratelimit-policy", &*many), ("ratelimit-limit", &many)];
     assert_eq!(read(&fields).allotments.len(), MOST);
 }
+
+/// RFC 9651, section 4.2: what comes in two lines means what it means in one.
+#[test]
+fn the_lines_of_a_field_are_one_list() {
+    let lines = [
+        ("ratelimit-policy", r#""burst";q=20;w=1"#),
+        ("ratelimit-policy", r#""daily";q=1000000;w=86400"#),
+        ("ratelimit", r#""burst";r=3;t=1"#),
+        ("ratelimit", r#""daily";r=9;t=600"#),
+    ];
+    check_policies(&lines, &[(20, 1), (1_000_000, 86_400)]);
+    check(&lines, &[(Some(20), 3, 1), (Some(1_000_000), 9, 600)]);
+    check(
+        &[
+            ("ratelimit", "limit=100"),
+            ("ratelimit", "remaining=50, reset=30"),
+        ],
+        &[(Some(100), 50, 30)],
+    );
+    check(
+        &[
+            ("ratelimit", "remaining=50, reset=30"),
+            ("ratelimit", "remaining=5"),
+        ],
+        &[(None, 5, 30)],
+    );
+    check_policies(
+        &[
+            ("ratelimit-limit", "10, 10;w=1"),
+            ("ratelimit-limit", "50;w=60"),
+        ],
+        &[(10, 1), (50, 60)],
+    );
+    let cached = [("age", "0"), ("age", "3"), ("ratelimit", r#""a";r=5;t=30"#)];
+    check(&cached, &[]);
+}
+
+/// As where a gateway adds its own fields to those of the server behind it.
+#[test]
+fn fields_for_one_number_that_come_twice_are_two_budgets() {
+    let lines = [
+        ("x-ratelimit-limit", "100"),
+        ("x-ratelimit-limit", "1000"),
+        ("x-ratelimit-remaining", "5"),
+        ("x-ratelimit-remaining", "900"),
+        ("x-ratelimit-reset", "Fri, 29 Sep 2023 16:27:07 GMT"),
+        ("x-ratelimit-reset", "3600"),
+    ];
+    let budgets = [(Some(100), 5, 30), (Some(1_000), 900, 3_600)];
+    check(&lines, &budgets);
+    check(
+        &[
+            ("x-ratelimit-limit", "100, 1000"),
+            ("x-ratelimit-remaining", "5, 900"),
+            ("x-ratelimit-reset", "Fri, 29 Sep 2023 16:27:07 GMT, 3600"),
+        ],
+        &budgets,
+    );
+    check(
+        &[
+            ("x-ratelimit-remaining", "5"),
+            ("x-ratelimit-remaining", "0"),
+            ("x-ratelimit-reset", "30"),
+        ],
+        &[(None, 5, 30), (None, 0, 30)],
+    );
+    check(
+        &[
+            ("ratelimit-limit", "10;w=1"),
+            ("ratelimit-remaining", "5"),
+            ("ratelimit-reset", "30"),
+        ],
+        &[(Some(10), 5, 30)],
+    );
+}
+
+#[test]
+fn lines_are_bounded_too() {
+    let fields = [
+        "ratelimit-policy",
+        "ratelimit-limit",
+        "x-ratelimit-limit-day",
+    ];
+    let many: Vec<_> = (0..1_000).map(|n| (fields[n % 3], "1;w=1")).collect();
+    assert_eq!(read(&many).allotments.len(), MOST);
+}

@@ -210,3 +210,18 @@ async fn a_body_that_is_always_ready_is_dropped_in_time() {
 async fn a_body_that_keeps_its_task_busy_is_dropped_in_time() {
     check_endless(true).await;
 }
+
+/// Zero bytes and zero time mean the same: nothing of the body is waited for.
+#[tokio::test(start_paused = true)]
+async fn zero_for_either_drops_the_body_at_once() {
+    for (bytes, time) in [(0, millis(10_000)), (1_024, millis(0)), (0, millis(0))] {
+        let policy = RetryPolicy::default().backoff(Backoff::new(Duration::ZERO, Duration::ZERO));
+        let server = Streaming::default();
+        let start = now();
+        let (_body, call) = sent(RetryLayer::new(policy).drain(bytes, time), &server).await;
+        assert_eq!(call.await.unwrap(), 200);
+        // The timer of a wait of zero has a grain of a millisecond.
+        assert!(now() - start <= millis(1), "{bytes} bytes, {time:?}");
+        assert_eq!(server.calls(), 2);
+    }
+}
