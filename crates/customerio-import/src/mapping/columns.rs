@@ -42,14 +42,14 @@ impl Mapping {
     ///
     /// Says by its line and column why a row cannot be sent.
     pub(crate) fn record(&self, import: &ImportId, row: Row) -> Result<Record, Reject> {
-        let line = row.line;
+        let lines = (row.line, row.last_line);
         let mapped = match &self.kind {
             Kind::People => people::operation(&self.person, row).map(|operation| (operation, None)),
             Kind::Events(columns) => columns.operation(&self.person, import, row),
         };
-        let (operation, timestamp) = mapped.map_err(|fault| fault.at(line))?;
+        let (operation, timestamp) = mapped.map_err(|fault| fault.over(lines).at(lines.0))?;
         Ok(Record {
-            line,
+            line: lines.0,
             timestamp,
             operation,
         })

@@ -1,6 +1,7 @@
 //! The real binary against the simulator, over the loopback.
 
 mod bad_input;
+mod cases;
 mod events;
 mod models;
 mod people;
