@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::broken::Broken;
 use super::bytes::Bytes;
 use super::delimiter::Delimiter;
-use super::header;
+use super::header::{self, Header};
 use super::record::{DamageKind, Record};
 use super::row::Row;
 use super::rows::{Dialect, LineBreaks};
@@ -17,12 +17,20 @@ use crate::reject::{Column, Fault, Reject};
 pub(crate) struct CsvRows {
     tokenizer: Tokenizer,
     delimiter: Delimiter,
-    columns: Vec<String>,
+    header: Header,
     dialect: Dialect,
     record: Record,
     position: u64,
     line_breaks: LineBreaks,
     is_at_end: bool,
+}
+
+/// A header where a row should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HeaderAgain {
+    Same,
+    /// With other columns, or in another order: the cells that follow are not what this file's header says.
+    Other,
 }
 
 // === impl CsvRows ===
@@ -37,12 +45,12 @@ impl CsvRows {
     pub(crate) fn new(source: Bytes, dialect: &Dialect) -> Result<Self> {
         let by = dialect.delimiter.unwrap_or(Delimiter::COMMA);
         let mut tokenizer = Tokenizer::new(source, by.byte());
-        let (delimiter, columns) = header::read(&mut tokenizer, dialect)?;
-        tokenizer.width = Some(columns.len());
+        let (delimiter, header) = header::read(&mut tokenizer, dialect)?;
+        tokenizer.width = Some(header.columns.len());
         Ok(Self {
             tokenizer,
             delimiter,
-            columns,
+            header,
             dialect: dialect.clone(),
             record: Record::default(),
             position: 0,
@@ -51,8 +59,8 @@ impl CsvRows {
         })
     }
 
-    pub(super) fn columns(&self) -> &[String] {
-        &self.columns
+    pub(super) const fn header(&self) -> &Header {
+        &self.header
     }
 
     pub(super) fn line_breaks(&self) -> LineBreaks {
@@ -74,7 +82,7 @@ impl CsvRows {
         self.check_width()?;
         self.check_rows_inside()?;
         let mut fields = Map::new();
-        for (column, cell) in self.columns.iter().zip(self.record.cells()) {
+        for (column, cell) in self.header.columns.iter().zip(self.record.cells()) {
             let text = str::from_utf8(cell).map_err(|_| {
                 Fault::named(
                     column,
@@ -94,7 +102,7 @@ impl CsvRows {
 
     /// Names the column that `number` counts to, from 1; those behind the header's have no name.
     fn column(&self, number: usize) -> Column {
-        match self.columns.get(number - 1) {
+        match self.header.columns.get(number - 1) {
             Some(name) => Column::Name(name.clone()),
             None => Column::Number(number),
         }
@@ -102,9 +110,14 @@ impl CsvRows {
 
     /// Refuses what programs leave behind between the records: headers and marks of files that were joined, ends of files.
     fn check_strays(&self) -> Result<(), Fault> {
-        if self.repeats_header() {
+        if self.header_again() == Some(HeaderAgain::Same) {
             return Err(Fault::new(
                 "repeats the header; were files joined? remove the line",
+            ));
+        }
+        if let Some(Ok(_)) = Delimiter::announced(&self.record, self.delimiter) {
+            return Err(Fault::new(
+                "names a delimiter, as a first line does; were files joined? remove the line",
             ));
         }
         if self.record.is_marked {
@@ -125,31 +138,28 @@ impl CsvRows {
         Ok(())
     }
 
-    /// Tells whether the row holds the names of the columns, in any order, or that of the person's column as the person.
-    fn repeats_header(&self) -> bool {
-        let folded = |cell: &[u8]| cell.trim_ascii().to_ascii_lowercase();
-        let is_person = |(name, cell): (&String, &[u8])| {
-            *name == self.dialect.person && folded(name.as_bytes()) == folded(cell)
+    /// Tells whether the row is a header, as in the middle of files that were joined: this file's or another one.
+    fn header_again(&self) -> Option<HeaderAgain> {
+        let is = |cell: &[u8], name: &String| {
+            cell.trim_ascii()
+                .eq_ignore_ascii_case(name.as_bytes().trim_ascii())
         };
-        if self.columns.iter().zip(self.record.cells()).any(is_person) {
-            return true;
+        let is_name = |cell: &[u8]| self.header.columns.iter().any(|name| is(cell, name));
+        let mut pairs = self.record.cells().zip(&self.header.columns);
+        if self.record.len() == self.header.columns.len()
+            && pairs.all(|(cell, name)| is(cell, name))
+        {
+            return Some(HeaderAgain::Same);
         }
-        if self.record.len() != self.columns.len() {
-            return false;
-        }
-        let mut names: Vec<_> = self
-            .columns
-            .iter()
-            .map(|name| folded(name.as_bytes()))
-            .collect();
-        let mut cells: Vec<_> = self.record.cells().map(folded).collect();
-        names.sort_unstable();
-        cells.sort_unstable();
-        names == cells
+        let person = (self.header.columns.iter()).position(|name| *name == self.dialect.person)?;
+        let cell = self.record.cells().nth(person)?;
+        let is_other = is(cell, &self.header.columns[person])
+            || (is_name(cell) && self.record.cells().filter(|cell| is_name(cell)).count() > 1);
+        is_other.then_some(HeaderAgain::Other)
     }
 
     fn check_width(&self) -> Result<(), Fault> {
-        let (expected, found) = (self.columns.len(), self.record.len());
+        let (expected, found) = (self.header.columns.len(), self.record.len());
         if found == expected {
             return Ok(());
         }
@@ -173,6 +183,24 @@ impl CsvRows {
         Ok(())
     }
 
+    /// Returns the place from which on nothing may be sent, if the record is one.
+    fn broken(&mut self) -> Option<Broken> {
+        if let Some(damage) = self.record.damage.filter(|damage| damage.is_lost) {
+            self.is_at_end = damage.kind == DamageKind::NeverClosed;
+            let fault = Fault::at_column(self.column(damage.column), damage.reason());
+            return Some(Broken(fault.at(damage.line)));
+        }
+        let is_whole = self.record.damage.is_none() && self.record.oversize.is_none();
+        if is_whole && self.header_again() == Some(HeaderAgain::Other) {
+            let fault = Fault::new(
+                "looks like the header of another file, with other columns; were files joined? split the file, or rename \
+                 its person's column if this is a person",
+            );
+            return Some(Broken(fault.at(self.record.lines.0)));
+        }
+        None
+    }
+
     fn next_row(&mut self) -> Result<Row, Reject> {
         let lines = self.record.lines;
         self.line_breaks
@@ -187,7 +215,7 @@ impl CsvRows {
 impl fmt::Debug for CsvRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CsvRows")
-            .field("columns", &self.columns)
+            .field("header", &self.header)
             .finish_non_exhaustive()
     }
 }
@@ -204,14 +232,10 @@ impl Iterator for CsvRows {
                 self.is_at_end = true;
                 None
             }
-            Ok(true) => match self.record.damage.filter(|damage| damage.is_lost) {
-                None => Some(Ok(self.next_row())),
-                Some(damage) => {
-                    self.is_at_end = damage.kind == DamageKind::NeverClosed;
-                    let fault = Fault::at_column(self.column(damage.column), damage.reason());
-                    Some(Err(Broken(fault.at(damage.line)).into()))
-                }
-            },
+            Ok(true) => Some(match self.broken() {
+                Some(broken) => Err(broken.into()),
+                None => Ok(self.next_row()),
+            }),
             Err(error) => {
                 self.is_at_end = true;
                 let line = self.tokenizer.line();

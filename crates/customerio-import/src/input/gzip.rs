@@ -1,5 +1,6 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::mem;
 
 use flate2::bufread::GzDecoder;
 
@@ -11,47 +12,57 @@ pub(super) struct Gunzip {
 }
 
 enum State {
+    /// Before the first member.
+    Fresh(BufReader<File>),
     Member(Box<GzDecoder<BufReader<File>>>),
     /// After the last member, or after a failure, which must not be read over.
     Ended,
 }
 
-const MAGIC: [u8; 2] = [0x1f, 0x8b];
+const MAGIC: u8 = 0x1f;
 
 impl Gunzip {
     pub(super) fn new(file: File) -> Self {
         Self {
-            state: State::member(BufReader::with_capacity(64 * 1024, file)),
+            state: State::Fresh(BufReader::with_capacity(64 * 1024, file)),
         }
     }
 
     fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let State::Member(decoder) = &mut self.state else {
-                return Ok(0);
-            };
-            match decoder.read(buffer) {
-                Ok(0) => self.next_member()?,
-                read => return read.map_err(explained),
+            if let State::Member(decoder) = &mut self.state {
+                match decoder.read(buffer) {
+                    Ok(0) => {}
+                    read => return read.map_err(explained),
+                }
             }
+            self.state = match mem::replace(&mut self.state, State::Ended) {
+                State::Fresh(source) => first_member(source)?,
+                State::Member(decoder) => next_member(decoder.into_inner())?,
+                State::Ended => return Ok(0),
+            };
         }
     }
+}
 
-    /// Member => (Member | Ended): what follows a member is another one, zeros to the end, or damage.
-    fn next_member(&mut self) -> io::Result<()> {
-        let State::Member(decoder) = std::mem::replace(&mut self.state, State::Ended) else {
-            return Ok(());
-        };
-        let mut source = decoder.into_inner();
-        match source.fill_buf()?.first() {
-            None => Ok(()),
-            Some(0) => only_zeros(source),
-            Some(first) if *first == MAGIC[0] => {
-                self.state = State::member(source);
-                Ok(())
-            }
-            Some(_) => Err(garbage()),
-        }
+/// Fresh => Member, of whose head the decoder looks at the rest.
+fn first_member(mut source: BufReader<File>) -> io::Result<State> {
+    if matches!(source.fill_buf()?.first(), Some(first) if *first != MAGIC) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the file is not compressed by gzip; give it a name that does not end in .gz",
+        ));
+    }
+    Ok(State::member(source))
+}
+
+/// Member => (Member | Ended): what follows a member is another one, zeros to the end, or damage.
+fn next_member(mut source: BufReader<File>) -> io::Result<State> {
+    match source.fill_buf()?.first() {
+        None => Ok(State::Ended),
+        Some(0) => only_zeros(source),
+        Some(&MAGIC) => Ok(State::member(source)),
+        Some(_) => Err(garbage()),
     }
 }
 
@@ -77,11 +88,11 @@ impl State {
     }
 }
 
-fn only_zeros(mut source: BufReader<File>) -> io::Result<()> {
+fn only_zeros(mut source: BufReader<File>) -> io::Result<State> {
     loop {
         let chunk = source.fill_buf()?;
         if chunk.is_empty() {
-            return Ok(());
+            return Ok(State::Ended);
         }
         if chunk.iter().any(|byte| *byte != 0) {
             return Err(garbage());

@@ -10,20 +10,28 @@ use super::rows::Dialect;
 use super::tokenizer::Tokenizer;
 use crate::reject::Column;
 
-/// Returns the delimiter and the columns.
-pub(super) fn read(
-    tokenizer: &mut Tokenizer,
-    dialect: &Dialect,
-) -> Result<(Delimiter, Vec<String>)> {
+/// The names of the columns, and where they stand.
+#[derive(Clone, Debug)]
+pub(crate) struct Header {
+    pub(crate) line: u64,
+    pub(crate) columns: Vec<String>,
+}
+
+/// Returns the delimiter and the header.
+pub(super) fn read(tokenizer: &mut Tokenizer, dialect: &Dialect) -> Result<(Delimiter, Header)> {
     let mut record = Record::default();
     let delimiter = read_record(tokenizer, &mut record, dialect.delimiter)?;
-    let header = Header {
+    let cut = Cut {
         record: &record,
         raw: &tokenizer.take_raw(),
         delimiter,
         person: &dialect.person,
     };
-    Ok((delimiter, header.columns()?))
+    let header = Header {
+        line: record.lines.0,
+        columns: cut.columns()?,
+    };
+    Ok((delimiter, header))
 }
 
 /// Reads the record that names the columns: the first, or the one behind the line `sep=`. Returns the delimiter.
@@ -66,16 +74,16 @@ fn read_filled(tokenizer: &mut Tokenizer, record: &mut Record) -> Result<()> {
 }
 
 /// The record that names the columns, and how it was cut.
-struct Header<'a> {
+struct Cut<'a> {
     record: &'a Record,
     raw: &'a [u8],
     delimiter: Delimiter,
     person: &'a str,
 }
 
-// === impl Header ===
+// === impl Cut ===
 
-impl Header<'_> {
+impl Cut<'_> {
     fn columns(&self) -> Result<Vec<String>> {
         self.check_delimiter()?;
         let line = self.record.lines.0;

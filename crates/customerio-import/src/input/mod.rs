@@ -21,6 +21,7 @@ mod tokenizer;
 
 pub(crate) use self::broken::Broken;
 pub(crate) use self::delimiter::Delimiter;
+pub(crate) use self::header::Header;
 pub(crate) use self::open::{Format, Input};
 pub(crate) use self::row::Row;
 pub(crate) use self::rows::{Dialect, LineBreaks, Rows};

@@ -2,6 +2,7 @@ use anyhow::Result;
 
 use super::csv::CsvRows;
 use super::delimiter::Delimiter;
+use super::header::Header;
 use super::json::JsonRows;
 use super::row::Row;
 use crate::doubt::Doubt;
@@ -67,10 +68,10 @@ impl Rows {
         Self { lines, dialect }
     }
 
-    /// Returns the names in the header; JSON lines have none.
-    pub(crate) fn columns(&self) -> Option<&[String]> {
+    /// Returns the header of a CSV file; JSON lines have none.
+    pub(crate) fn columns(&self) -> Option<&Header> {
         match &self.lines {
-            Lines::Csv(rows) => Some(rows.columns()),
+            Lines::Csv(rows) => Some(rows.header()),
             Lines::Json(_) => None,
         }
     }

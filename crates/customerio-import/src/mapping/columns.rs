@@ -9,7 +9,7 @@ use super::events::{EventColumns, Moment};
 use super::import_id::{ImportId, hex};
 use super::people;
 use super::person::PersonColumn;
-use crate::input::Row;
+use crate::input::{Header, Row};
 use crate::reject::Reject;
 
 /// Says what the columns of a file mean. Columns that are not named become attributes under their own name.
@@ -56,16 +56,17 @@ impl Mapping {
     }
 
     /// Refuses a header that lacks a column which the mapping names.
-    pub(crate) fn check_header(&self, header: &[String]) -> Result<()> {
+    pub(crate) fn check_header(&self, header: &Header) -> Result<()> {
         match self
             .columns()
             .into_iter()
-            .find(|column| !header.iter().any(|name| name == column))
+            .find(|column| !header.columns.iter().any(|name| name == column))
         {
             None => Ok(()),
             Some(column) => bail!(
-                "line 1: the header has no column {column:?}; {}",
-                instead(column, header)
+                "line {}: the header has no column {column:?}; {}",
+                header.line,
+                instead(column, &header.columns)
             ),
         }
     }

@@ -1,7 +1,7 @@
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::input::Row;
+use crate::input::{Header, Row};
 
 fn people() -> Mapping {
     Mapping {
@@ -298,11 +298,9 @@ fn moments_that_cannot_be_are_rejected() {
 
 #[test]
 fn a_header_without_a_column_that_the_mapping_names_is_refused() {
-    let header = |names: &[&str]| {
-        names
-            .iter()
-            .map(|&name| name.to_owned())
-            .collect::<Vec<_>>()
+    let header = |names: &[&str]| Header {
+        line: 1,
+        columns: names.iter().map(|&name| name.to_owned()).collect(),
     };
     assert!(
         events()

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cases;
+mod damaged;
 mod events;
 mod models;
 mod people;

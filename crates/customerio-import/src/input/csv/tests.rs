@@ -1,5 +1,6 @@
 use std::io::Cursor;
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -140,18 +141,20 @@ fn what_programs_leave_between_rows_is_no_row() {
         "id,a",
         "\u{feff}id,a",
         "ID,A",
-        "a,id",
         "\"id\",\"a\"",
         " id , a ",
-        "id,city",
         "\u{feff}\"id\",a",
-        "id",
     ] {
         let content = format!("id,a\n{row}\n1,x\n");
         check(
             content.as_bytes(),
             &[&format!("2: {joined}"), r#"3: {"a":"x","id":"1"}"#],
         );
+    }
+    let delimiter =
+        "2: names a delimiter, as a first line does; were files joined? remove the line";
+    for row in ["sep=,", "\u{feff}sep=;", "\"sep=,\""] {
+        check(format!("id,a\n{row}\n").as_bytes(), &[delimiter]);
     }
     let mark = "2: begins with a byte order mark; were files joined? remove the mark";
     for row in ["\u{feff}1,x", "\u{feff}\"1\",x", "\u{feff}"] {
@@ -364,4 +367,88 @@ fn line_breaks_are_counted_and_rows_inside_of_a_cell_are_refused_where_nobody_is
         "5: a cell holds what looks like rows; is a quote missing? correct it, or add --yes if it is none; the record goes \
          from line 5 to line 6"
     );
+}
+
+#[test]
+fn the_header_of_another_file_breaks_the_file() {
+    let said = "line 3: looks like the header of another file, with other columns; were files joined? split the file, or \
+                rename its person's column if this is a person";
+    for row in [
+        "name,id,city",
+        "id,city,zip",
+        "ID",
+        "id,name",
+        "id,name,city,zip",
+        "city,x,name",
+    ] {
+        let content = format!("id,name,city\n1,x,y\n{row}\n");
+        let rows: Vec<_> = open(content.as_bytes()).unwrap().map(shown).collect();
+        assert_eq!(rows[1], said, "{row}");
+    }
+    for row in ["name,x,y", "1,id,name"] {
+        let content = format!("id,name,city\n1,x,y\n{row}\n");
+        assert!(
+            open(content.as_bytes())
+                .unwrap()
+                .all(|row| row.unwrap().is_ok()),
+            "{row}"
+        );
+    }
+}
+
+/// Returns the lines over which the record of a fault goes.
+fn lines_of(reject: &Reject) -> (u64, u64) {
+    let over = |reason: &str| -> Option<(u64, u64)> {
+        let (first, last) = reason
+            .rsplit_once("from line ")?
+            .1
+            .split_once(" to line ")?;
+        Some((first.parse().ok()?, last.parse().ok()?))
+    };
+    over(&reject.fault.reason).unwrap_or((reject.line, reject.line))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Each line of the file is blank, or in a row that is sent, or in one that is told; or the file is refused.
+    #[test]
+    fn rows_that_are_sent_and_rows_that_are_told_add_up_to_the_lines(
+        pieces in prop::collection::vec(
+            prop_oneof![
+                6 => "[a-c]{1,2}",
+                6 => Just(",".to_owned()),
+                5 => Just("\n".to_owned()),
+                1 => Just("\r".to_owned()),
+                1 => Just("\r\n".to_owned()),
+                3 => Just("\"".to_owned()),
+                1 => prop_oneof![Just("\u{feff}"), Just("\u{1a}"), Just("sep=,"), Just("id,a\n"), Just(" "), Just("=\"1\"")]
+                    .prop_map(str::to_owned),
+            ],
+            0..60,
+        ),
+    ) {
+        let content = format!("id,a\n{}", pieces.concat());
+        let text = content.replace("\r\n", "\n").replace('\r', "\n");
+        let lines: Vec<_> = text.split('\n').collect();
+        let mut owned = vec![0; lines.len() + 1];
+        owned[1] = 1;
+        let mut is_refused = false;
+        for row in open(content.as_bytes()).unwrap() {
+            let (first, last) = match &row {
+                Ok(Ok(row)) => (row.line, row.last_line),
+                Ok(Err(reject)) => lines_of(reject),
+                Err(error) => {
+                    prop_assert!(error.is::<Broken>());
+                    is_refused = true;
+                    break;
+                }
+            };
+            (first..=last).for_each(|line| owned[line as usize] += 1);
+        }
+        for (line, number) in lines.iter().zip(1..) {
+            let count = owned[number];
+            prop_assert!(is_refused || count == 1 || (count == 0 && line.is_empty()), "line {number}: {count}");
+        }
+    }
 }
