@@ -3,8 +3,8 @@ use super::line_count::LineCount;
 use super::record::{Damage, DamageKind, Record};
 use super::row::MAX_RECORD;
 
-/// After so many bytes the reader stops to look for the end of quotes. Memory is bounded before, by [`MAX_RECORD`]; this
-/// bounds how long a stream is read without a word.
+/// So many bytes behind the first line break of a cell the reader stops to look for the end of its quotes. Memory is bounded
+/// before, by [`MAX_RECORD`]; this bounds how long a stream with an open quote is read without a word.
 const MAX_QUOTED: usize = 16 * MAX_RECORD;
 
 /// Where in a record the next byte stands.
@@ -44,7 +44,8 @@ pub(super) struct Machine<'a> {
     taken: usize,
     /// The line on which the quote of the cell stands.
     opened: u64,
-    is_cell_broken: bool,
+    /// How much of the record was taken at the first line break of the cell.
+    broken_at: Option<usize>,
     inside: InsideLine,
     /// The last column, where a record that is too long is not kept.
     column: usize,
@@ -65,7 +66,7 @@ impl<'a> Machine<'a> {
             record,
             taken: 0,
             opened: 0,
-            is_cell_broken: false,
+            broken_at: None,
             inside: InsideLine::default(),
             column: 1,
         }
@@ -149,7 +150,7 @@ impl<'a> Machine<'a> {
             b'"' => self.state = State::QuoteInQuoted,
             b'\r' | b'\n' => {
                 if !self.lines.completes_crlf(byte) {
-                    self.is_cell_broken = true;
+                    self.broken_at.get_or_insert(self.taken);
                     self.end_line();
                 }
                 self.keep(byte);
@@ -160,7 +161,10 @@ impl<'a> Machine<'a> {
                 self.keep(byte);
             }
         }
-        if self.taken > MAX_QUOTED {
+        if self
+            .broken_at
+            .is_some_and(|at| self.taken - at > MAX_QUOTED)
+        {
             self.damage(DamageKind::NeverClosed, self.opened, true);
             self.end_record();
             return true;
@@ -243,8 +247,7 @@ impl<'a> Machine<'a> {
     }
 
     fn close_cell(&mut self) {
-        self.record.broken_cells += u64::from(self.is_cell_broken);
-        self.is_cell_broken = false;
+        self.record.broken_cells += u64::from(self.broken_at.take().is_some());
         if self.taken > MAX_RECORD {
             let column = self.column;
             self.record.oversize.get_or_insert(column);
@@ -269,7 +272,7 @@ impl<'a> Machine<'a> {
             damage.is_lost = true;
         }
         self.record.lines.1 = self.lines.line();
-        if self.record.broken_cells > 0 || self.is_cell_broken {
+        if self.record.broken_cells > 0 || self.broken_at.is_some() {
             self.end_line();
         }
         self.close_cell();

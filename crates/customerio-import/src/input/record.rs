@@ -35,7 +35,7 @@ pub(super) enum DamageKind {
     SpaceBeforeQuote,
     /// Text between the closing quote and the end of the cell; the quote stands on this line.
     TextAfterQuote(u64),
-    /// The file ends, or 16 MiB have passed, inside of quotes.
+    /// The file ends inside of quotes, or 16 MiB and line breaks have passed.
     NeverClosed,
 }
 
