@@ -10,7 +10,7 @@ use clap::{ArgAction, Args as Group, Parser, Subcommand, ValueEnum};
 use customerio::Region;
 use customerio::client::Quota;
 
-use crate::input::Format;
+use crate::input::{Delimiter, Format};
 use crate::mapping::TimeFormat;
 
 /// Sends files of people and events to Customer.io: politely, repeatably, with progress.
@@ -49,7 +49,7 @@ pub(crate) struct PeopleColumn {
     /// Column that holds the person's id
     #[arg(long, value_name = "COLUMN")]
     pub(crate) id_column: Option<String>,
-    /// Column that holds the person's e-mail address, where that is the identifier
+    /// Column that holds the person's e-mail address, where that is the identifier; white space around it is left out
     #[arg(long, value_name = "COLUMN")]
     pub(crate) email_column: Option<String>,
 }
@@ -63,10 +63,10 @@ pub(crate) struct EventsArgs {
     pub(crate) name_column: String,
     #[command(flatten)]
     pub(crate) moment: Moment,
-    /// How the timestamp column writes a moment: a format of strftime, or unix (seconds)
+    /// How the timestamp column writes a moment: rfc3339, unix (seconds), or a format of strftime
     #[arg(long, value_name = "FORMAT", requires = "timestamp_column")]
     pub(crate) timestamp_format: Option<TimeFormat>,
-    /// Column that holds an id of the event, from which repeated events are told; the default is the place in the file
+    /// Column that, with name and person, tells repeated events from different ones; the default is the place in the file
     #[arg(long, value_name = "COLUMN")]
     pub(crate) event_id_column: Option<String>,
     #[command(flatten)]
@@ -80,7 +80,7 @@ pub(crate) struct EventsColumn {
     /// Column that holds the person's id
     #[arg(long, value_name = "COLUMN")]
     pub(crate) person_column: Option<String>,
-    /// Column that holds the person's e-mail address, where that is the identifier
+    /// Column that holds the person's e-mail address, where that is the identifier; white space around it is left out
     #[arg(long, value_name = "COLUMN")]
     pub(crate) email_column: Option<String>,
 }
@@ -104,6 +104,9 @@ pub(crate) struct CommonArgs {
     /// How the file is written, where its name does not tell
     #[arg(long)]
     pub(crate) format: Option<Format>,
+    /// Character between the cells of a CSV file, like ';' or tab; the default is a comma, or what a first line sep= says
+    #[arg(long, value_name = "CHARACTER")]
+    pub(crate) delimiter: Option<Delimiter>,
     /// Sends to a simulator inside this process; needs no credentials
     #[arg(long, conflicts_with_all = ["base_url", "journal"])]
     pub(crate) rehearse: bool,
@@ -137,7 +140,7 @@ pub(crate) struct CommonArgs {
     /// Writes why records were rejected or are unknown to this file, a JSON object a line
     #[arg(long, value_name = "FILE")]
     pub(crate) rejects: Option<PathBuf>,
-    /// Answers questions with yes
+    /// Answers the questions of the plan with yes; of a stream, sends ids and rows that a plan would ask about
     #[arg(long)]
     pub(crate) yes: bool,
     /// Remembers a finished run in this file; the default is FILE.cio-journal

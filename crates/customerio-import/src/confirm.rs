@@ -6,17 +6,19 @@ use anyhow::{Result, bail, ensure};
 
 use crate::plan::Plan;
 
-/// Asks whether to go on where events may trigger campaigns; `confirmed` answers beforehand.
+/// Asks whether to go on where the plan has a question; `confirmed` answers beforehand.
 ///
 /// # Errors
 ///
 /// Fails where the answer is no, and where there is nobody to ask.
 pub(crate) fn confirm(plan: &Plan, confirmed: bool) -> Result<()> {
-    let Some(recent) = plan.recent.filter(|_| !confirmed) else {
+    let questions = plan.questions();
+    if confirmed || questions.is_empty() {
         return Ok(());
-    };
+    }
     if !io::stdin().is_terminal() {
-        bail!("{recent}; nobody can be asked without a terminal: if that is wanted, add --yes");
+        let questions = questions.join("; ");
+        bail!("{questions}; nobody can be asked without a terminal: if that is wanted, add --yes");
     }
     ensure!(
         ask(io::stderr(), io::stdin().lock())?,

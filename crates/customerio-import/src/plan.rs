@@ -24,7 +24,7 @@ pub(crate) struct Plan {
     /// Unknown for a stream, which can be read only once.
     scan: Option<Scan>,
     /// What may trigger campaigns, if anything does.
-    pub(crate) recent: Option<Recent>,
+    recent: Option<Recent>,
 }
 
 /// How many events may trigger campaigns.
@@ -70,6 +70,7 @@ impl Plan {
             records,
             rejected,
             requests,
+            notes,
             ..
         } = scan;
         writeln!(
@@ -87,7 +88,15 @@ impl Plan {
             "time: about {}; {}",
             shown(pace.time(*requests, records - rejected)),
             pace.bound()
-        )
+        )?;
+        write!(f, "{notes}")
+    }
+
+    /// Returns what a person must decide before anything is sent.
+    pub(crate) fn questions(&self) -> Vec<String> {
+        let recent = self.recent.map(|recent| recent.to_string());
+        let notes = self.scan.iter().flat_map(|scan| scan.notes.questions());
+        recent.into_iter().chain(notes).collect()
     }
 }
 
@@ -201,7 +210,7 @@ mod tests {
             records: 20_093,
             rejected: 3,
             requests: 20_090,
-            recent: 0,
+            ..Scan::default()
         };
         let plan = Plan {
             input: "a.csv".into(),
@@ -254,6 +263,7 @@ mod tests {
             rejected: 0,
             requests: 1,
             recent: 1,
+            ..Scan::default()
         };
         let plan = Plan {
             input: "a.csv".into(),

@@ -61,6 +61,21 @@ impl Fault {
         }
     }
 
+    pub(crate) fn at_column(column: Column, reason: impl Into<String>) -> Self {
+        Self {
+            column: Some(column),
+            reason: reason.into(),
+        }
+    }
+
+    /// Says over which lines the record goes, where it is more than one: they are rejected with it.
+    pub(crate) fn over(mut self, (first, last): (u64, u64)) -> Self {
+        if first < last {
+            self.reason += &format!("; the record goes from line {first} to line {last}");
+        }
+        self
+    }
+
     pub(crate) fn at(self, line: u64) -> Reject {
         Reject { line, fault: self }
     }
@@ -77,12 +92,26 @@ impl fmt::Display for Fault {
 
 // === impl Column ===
 
+impl Column {
+    /// Returns a name as it is shown: escaped, and no longer than a line of the terminal holds.
+    pub(crate) fn shown(name: &str) -> String {
+        let (head, more) = cut(name);
+        format!("{}{more}", head.escape_debug())
+    }
+}
+
+fn cut(name: &str) -> (&str, &str) {
+    match name.char_indices().nth(SHOWN_NAME) {
+        Some((end, _)) => (&name[..end], ".."),
+        None => (name, ""),
+    }
+}
+
 impl fmt::Display for Column {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name) => {
-                let head: String = name.chars().take(SHOWN_NAME).collect();
-                let more = if head.len() < name.len() { ".." } else { "" };
+                let (head, more) = cut(name);
                 write!(f, "{head:?}{more}")
             }
             Self::Number(number) => write!(f, "{number}"),

@@ -3,11 +3,14 @@
 
 use std::collections::HashSet;
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, anyhow, bail};
 use customerio::{Batch, Operation};
 
-use crate::input::{Row, Rows};
+use crate::counted::counted;
+use crate::input::{Broken, Row, Rows};
 use crate::mapping::{ImportId, Mapping, Record};
+use crate::notes::{Note, Notes};
+use crate::reject::Reject;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,15 +21,17 @@ pub(crate) struct Scan {
     pub(crate) requests: u64,
     /// Events after the moment from which on they may trigger campaigns.
     pub(crate) recent: u64,
+    pub(crate) notes: Notes,
 }
 
 /// Counts what a file holds; `since` is in unix seconds.
 ///
 /// # Errors
 ///
-/// Fails where the file cannot be read to its end, or no record at all has a column that the mapping names.
+/// Fails where the file cannot be read to its end, where it is in doubt what its records are, and where no record at all
+/// has a column that the mapping names.
 pub(crate) fn scan(
-    rows: Rows,
+    mut rows: Rows,
     mapping: &Mapping,
     import: &ImportId,
     batch_items: usize,
@@ -35,21 +40,36 @@ pub(crate) fn scan(
     let mut scan = Scan::default();
     let mut presence = Presence::of(mapping);
     let mut requests = Requests::new(batch_items);
-    for row in rows {
+    let mut damage = DamageReport::default();
+    for row in rows.by_ref() {
         scan.records += 1;
-        let record = row?.and_then(|row| {
+        let row = match row {
+            Ok(row) => row,
+            Err(error) => {
+                damage.add_broken(error)?;
+                continue;
+            }
+        };
+        let record = row.and_then(|row| {
             presence.see(&row);
-            mapping.record(import, row)
+            let note = Note::of(mapping, &row);
+            mapping.record(import, row).map(|record| (record, note))
         });
         match record {
-            Ok(record) => {
+            Ok((record, note)) => {
                 scan.recent += u64::from(is_recent(mapping, &record, since));
+                scan.notes.add(note);
                 requests.add(record.operation);
             }
-            Err(_) => scan.rejected += 1,
+            Err(reject) => {
+                scan.rejected += 1;
+                damage.add_rejected(&reject);
+            }
         }
     }
+    damage.check()?;
     presence.check()?;
+    scan.notes.line_breaks = rows.line_breaks();
     Ok(Scan {
         requests: requests.total(),
         ..scan
@@ -63,6 +83,19 @@ fn is_recent(mapping: &Mapping, record: &Record, since: i64) -> bool {
     }
 }
 
+/// Where a file is damaged so that nothing of it can be sent. It tells of several places, so that one look at the file is
+/// enough to mend it.
+#[derive(Debug, Default)]
+struct DamageReport {
+    broken: Vec<String>,
+    rejected: Vec<String>,
+    /// The number of broken places, told or not.
+    places: u64,
+}
+
+/// More lines would push the first out of sight.
+const MAX_TOLD: usize = 20;
+
 /// Which of the columns that the mapping names were in no record yet.
 struct Presence<'a> {
     missing: HashSet<&'a str>,
@@ -74,6 +107,47 @@ struct Requests {
     batch: Batch,
     batch_items: usize,
     full: u64,
+}
+
+// === impl DamageReport ===
+
+impl DamageReport {
+    /// Keeps the error and lets the scan go on, unless it is one after which nothing can be read.
+    fn add_broken(&mut self, error: Error) -> Result<()> {
+        if !error.is::<Broken>() {
+            return Err(error);
+        }
+        self.places += 1;
+        if self.broken.len() < MAX_TOLD {
+            self.broken.push(error.to_string());
+        }
+        Ok(())
+    }
+
+    fn add_rejected(&mut self, reject: &Reject) {
+        if self.rejected.len() < MAX_TOLD {
+            self.rejected.push(format!("line {reject}"));
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.places == 0 {
+            return Ok(());
+        }
+        let room = MAX_TOLD - self.broken.len();
+        let told: Vec<_> = self
+            .broken
+            .iter()
+            .chain(self.rejected.iter().take(room))
+            .map(String::as_str)
+            .collect();
+        let places = counted(
+            self.places,
+            "place is damaged so that rows cannot be told apart",
+            "places are damaged so that rows cannot be told apart",
+        );
+        Err(anyhow!("{places}; nothing was sent:\n{}", told.join("\n")))
+    }
 }
 
 // === impl Presence ===
@@ -167,7 +241,7 @@ mod tests {
                 records: 4,
                 rejected: 1,
                 requests: 2,
-                recent: 0
+                ..Scan::default()
             }
         );
     }

@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::args::{Args, Command, CommonArgs, EventsArgs, PeopleArgs};
 use crate::destination::Destination;
-use crate::input::Input;
+use crate::input::{Dialect, Input};
 use crate::journal::IfComplete;
 use crate::mapping::{self, EventColumns, Identifier, ImportId, Kind, Mapping, PersonColumn};
 use crate::outputs::check_apart;
@@ -43,8 +43,11 @@ impl Settings {
         };
         mapping.check_columns()?;
         let input = Input::new(&common.file, common.format)?;
+        let dialect = dialect(&input, &mapping, &common);
+        let input = input.dialect(dialect)?;
         check_stream(&input, &mapping, &common)?;
         let journal = journal(&input, &common);
+        let confirmed = is_confirmed(&common);
         check_apart(&[
             ("the input", input.path()),
             ("the journal", journal.as_deref()),
@@ -63,7 +66,7 @@ impl Settings {
             given_import_id: common.import_id.map(ImportId::new),
             report: common.report,
             rejects: common.rejects,
-            confirmed: common.yes || common.rehearse,
+            confirmed,
             verbosity: common.verbose,
             input,
             mapping,
@@ -79,6 +82,20 @@ impl Settings {
             None => Ok(self.mapping.import_id(&self.input.digest()?)),
         }
     }
+}
+
+fn dialect(input: &Input, mapping: &Mapping, common: &CommonArgs) -> Dialect {
+    Dialect {
+        delimiter: common.delimiter,
+        person: mapping.person.column.clone(),
+        is_by_id: mapping.person.identifier == Identifier::Id,
+        is_cautious: !input.is_replayable() && !is_confirmed(common),
+    }
+}
+
+/// Tells whether the questions of the plan are answered beforehand.
+fn is_confirmed(common: &CommonArgs) -> bool {
+    common.yes || common.rehearse
 }
 
 fn people_mapping(args: PeopleArgs) -> (Mapping, CommonArgs) {

@@ -38,6 +38,7 @@ pub mod client;
 mod credentials;
 mod delivery;
 mod device;
+mod email;
 mod endpoint;
 mod error;
 mod event;

@@ -5,7 +5,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::error::{Problem, check_bytes, check_length};
-use crate::{InvalidInput, Lane, Validation};
+use crate::{InvalidInput, Lane, Validation, email};
 
 /// The documented limit of an identifier, in bytes.
 const MAX_ID: usize = 150;
@@ -91,16 +91,12 @@ impl Person {
     ///
     /// # Errors
     ///
-    /// The address is empty, longer than 150 bytes, or has nothing before or after an `@`.
+    /// The address is empty, longer than 150 bytes, or not one bare address: exactly one `@` with something before and
+    /// after it, no white space, control or zero-width character, no display name, no list, no `mailto:`.
     pub fn email(email: &str) -> Result<Self, InvalidInput> {
         let person = Self::checked(Kind::Email, "person email", email)?;
-        match email.rsplit_once('@') {
-            Some((local, domain)) if !local.is_empty() && !domain.is_empty() => Ok(person),
-            Some(_) | None => Err(InvalidInput::malformed(
-                "person email",
-                "is not of the form name@domain; correct it or use an id",
-            )),
-        }
+        email::check(email)?;
+        Ok(person)
     }
 
     /// Names a person by the `cio_id` that Customer.io gave them, with or without the `cio_` before it.

@@ -1,30 +1,36 @@
-use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, Read};
 
-use anyhow::{Context, Result, bail, ensure};
-use csv::ByteRecord;
+use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
+use super::broken::Broken;
 use super::bytes::Bytes;
-use super::row::{MAX_RECORD, Row};
-use crate::reject::{Fault, Reject};
+use super::delimiter::Delimiter;
+use super::header::{self, Header};
+use super::record::{DamageKind, Record};
+use super::row::Row;
+use super::rows::{Dialect, LineBreaks};
+use super::tokenizer::Tokenizer;
+use crate::reject::{Column, Fault, Reject};
 
 /// Reads RFC 4180 with a header. Every cell is text.
 pub(crate) struct CsvRows {
-    reader: csv::Reader<Metered>,
-    columns: Vec<String>,
-    record: ByteRecord,
+    tokenizer: Tokenizer,
+    delimiter: Delimiter,
+    header: Header,
+    dialect: Dialect,
+    record: Record,
     position: u64,
+    line_breaks: LineBreaks,
+    is_at_end: bool,
 }
 
-/// Bounds what one record may take of the source, and remembers the last chunk.
-struct Metered {
-    source: Bytes,
-    left: usize,
-    chunk: Vec<u8>,
-    /// The offset in the source of the end of the chunk.
-    end: u64,
+/// A header where a row should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HeaderAgain {
+    Same,
+    /// With other columns, or in another order: the cells that follow are not what this file's header says.
+    Other,
 }
 
 // === impl CsvRows ===
@@ -34,48 +40,49 @@ impl CsvRows {
     ///
     /// # Errors
     ///
-    /// Fails on a header that is missing, not UTF-8, or that has a name twice or an empty one.
-    pub(crate) fn new(source: Bytes) -> Result<Self> {
-        let mut reader = csv::ReaderBuilder::new()
-            .flexible(true)
-            .from_reader(Metered::new(source));
-        let header = reader
-            .byte_headers()
-            .context("the header cannot be read")?
-            .clone();
-        let columns = columns(&header)?;
+    /// Fails on a header that is missing, damaged or not UTF-8, that has a name twice or an empty one, and where it is
+    /// another delimiter that brings the person's column to light.
+    pub(crate) fn new(source: Bytes, dialect: &Dialect) -> Result<Self> {
+        let by = dialect.delimiter.unwrap_or(Delimiter::COMMA);
+        let mut tokenizer = Tokenizer::new(source, by.byte());
+        let (delimiter, header) = header::read(&mut tokenizer, dialect)?;
+        tokenizer.width = Some(header.columns.len());
         Ok(Self {
-            reader,
-            columns,
-            record: ByteRecord::new(),
+            tokenizer,
+            delimiter,
+            header,
+            dialect: dialect.clone(),
+            record: Record::default(),
             position: 0,
+            line_breaks: LineBreaks::default(),
+            is_at_end: false,
         })
     }
 
-    pub(super) fn columns(&self) -> &[String] {
-        &self.columns
+    pub(super) const fn header(&self) -> &Header {
+        &self.header
     }
 
-    /// Returns the line on which the record just read began.
-    ///
-    /// The reader's own position stands before blank lines, and before the second half of the CRLF above, so that the
-    /// line is counted back from the end of the record.
-    fn line(&self) -> u64 {
-        let end = self.reader.position();
-        let inside = self
-            .record
-            .as_slice()
-            .iter()
-            .filter(|&&byte| byte == b'\n')
-            .count() as u64;
-        let terminator = self.reader.get_ref().byte_before(end.byte()) == Some(b'\n');
-        end.line() - inside - u64::from(terminator)
+    pub(super) fn line_breaks(&self) -> LineBreaks {
+        self.line_breaks
     }
 
     fn row(&self) -> Result<Row, Fault> {
+        if let Some(damage) = &self.record.damage {
+            return Err(Fault::at_column(
+                self.column(damage.column),
+                damage.reason(),
+            ));
+        }
+        if let Some(column) = self.record.oversize {
+            let reason = "makes a record of more than 1 MiB; shorten it or remove the record";
+            return Err(Fault::at_column(self.column(column), reason));
+        }
+        self.check_strays()?;
         self.check_width()?;
+        self.check_rows_inside()?;
         let mut fields = Map::new();
-        for (column, cell) in self.columns.iter().zip(&self.record) {
+        for (column, cell) in self.header.columns.iter().zip(self.record.cells()) {
             let text = str::from_utf8(cell).map_err(|_| {
                 Fault::named(
                     column,
@@ -84,29 +91,131 @@ impl CsvRows {
             })?;
             fields.insert(column.clone(), Value::from(text));
         }
+        let (line, last_line) = self.record.lines;
         Ok(Row {
-            line: self.line(),
+            line,
+            last_line,
             position: self.position,
             fields,
         })
     }
 
+    /// Names the column that `number` counts to, from 1; those behind the header's have no name.
+    fn column(&self, number: usize) -> Column {
+        match self.header.columns.get(number - 1) {
+            Some(name) => Column::Name(name.clone()),
+            None => Column::Number(number),
+        }
+    }
+
+    /// Refuses what programs leave behind between the records: headers and marks of files that were joined, ends of files.
+    fn check_strays(&self) -> Result<(), Fault> {
+        if self.header_again() == Some(HeaderAgain::Same) {
+            return Err(Fault::new(
+                "repeats the header; were files joined? remove the line",
+            ));
+        }
+        if let Some(Ok(_)) = Delimiter::announced(&self.record, self.delimiter) {
+            return Err(Fault::new(
+                "names a delimiter, as a first line does; were files joined? remove the line",
+            ));
+        }
+        if self.record.is_marked {
+            return Err(Fault::new(
+                "begins with a byte order mark; were files joined? remove the mark",
+            ));
+        }
+        for (number, cell) in (1..).zip(self.record.cells()) {
+            let reason = if cell.contains(&0x1a) {
+                "holds Ctrl-Z, with which some programs end a file; remove it"
+            } else if cell.contains(&0) {
+                "holds a zero byte; is the file damaged? remove it"
+            } else {
+                continue;
+            };
+            return Err(Fault::at_column(self.column(number), reason));
+        }
+        Ok(())
+    }
+
+    /// Tells whether the row is a header, as in the middle of files that were joined: this file's or another one.
+    fn header_again(&self) -> Option<HeaderAgain> {
+        let is = |cell: &[u8], name: &String| {
+            cell.trim_ascii()
+                .eq_ignore_ascii_case(name.as_bytes().trim_ascii())
+        };
+        let is_name = |cell: &[u8]| self.header.columns.iter().any(|name| is(cell, name));
+        let mut pairs = self.record.cells().zip(&self.header.columns);
+        if self.record.len() == self.header.columns.len()
+            && pairs.all(|(cell, name)| is(cell, name))
+        {
+            return Some(HeaderAgain::Same);
+        }
+        let person = (self.header.columns.iter()).position(|name| *name == self.dialect.person)?;
+        let cell = self.record.cells().nth(person)?;
+        let is_other = is(cell, &self.header.columns[person])
+            || (is_name(cell) && self.record.cells().filter(|cell| is_name(cell)).count() > 1);
+        is_other.then_some(HeaderAgain::Other)
+    }
+
     fn check_width(&self) -> Result<(), Fault> {
-        let (expected, found) = (self.columns.len(), self.record.len());
+        let (expected, found) = (self.header.columns.len(), self.record.len());
         if found == expected {
             return Ok(());
         }
+        let held = match self.delimiter {
+            Delimiter::COMMA => "commas".to_owned(),
+            other => other.to_string(),
+        };
         let reason = format!(
-            "cells in the row: {found}, in the header: {expected}; quote cells that hold commas"
+            "cells in the row: {found}, in the header: {expected}; quote cells that hold {held}"
         );
         Err(Fault::numbered(expected.min(found) + 1, reason))
+    }
+
+    /// Refuses a cell that holds rows, where nobody has seen the plan that tells of it.
+    fn check_rows_inside(&self) -> Result<(), Fault> {
+        if self.record.holds_rows && self.dialect.is_cautious {
+            return Err(Fault::new(
+                "a cell holds what looks like rows; is a quote missing? correct it, or add --yes if it is none",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Returns the place from which on nothing may be sent, if the record is one.
+    fn broken(&mut self) -> Option<Broken> {
+        if let Some(damage) = self.record.damage.filter(|damage| damage.is_lost) {
+            self.is_at_end = damage.kind == DamageKind::NeverClosed;
+            let fault = Fault::at_column(self.column(damage.column), damage.reason());
+            return Some(Broken(fault.at(damage.line)));
+        }
+        let is_whole = self.record.damage.is_none() && self.record.oversize.is_none();
+        if is_whole && self.header_again() == Some(HeaderAgain::Other) {
+            let fault = Fault::new(
+                "looks like the header of another file, with other columns; were files joined? split the file, or rename \
+                 its person's column if this is a person",
+            );
+            return Some(Broken(fault.at(self.record.lines.0)));
+        }
+        None
+    }
+
+    fn next_row(&mut self) -> Result<Row, Reject> {
+        let lines = self.record.lines;
+        self.line_breaks
+            .add(self.record.broken_cells, self.record.holds_rows, lines.0);
+        let row = self.row();
+        self.position += 1;
+        let line = self.record.damage.map_or(lines.0, |damage| damage.line);
+        row.map_err(|fault| fault.over(lines).at(line))
     }
 }
 
 impl fmt::Debug for CsvRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CsvRows")
-            .field("columns", &self.columns)
+            .field("header", &self.header)
             .finish_non_exhaustive()
     }
 }
@@ -115,16 +224,21 @@ impl Iterator for CsvRows {
     type Item = Result<Result<Row, Reject>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.reader.get_mut().left = MAX_RECORD;
-        match self.reader.read_byte_record(&mut self.record) {
-            Ok(false) => None,
-            Ok(true) => {
-                let row = self.row().map_err(|fault| fault.at(self.line()));
-                self.position += 1;
-                Some(Ok(row))
+        if self.is_at_end {
+            return None;
+        }
+        match self.tokenizer.read(&mut self.record) {
+            Ok(false) => {
+                self.is_at_end = true;
+                None
             }
+            Ok(true) => Some(match self.broken() {
+                Some(broken) => Err(broken.into()),
+                None => Ok(self.next_row()),
+            }),
             Err(error) => {
-                let line = self.reader.position().line();
+                self.is_at_end = true;
+                let line = self.tokenizer.line();
                 Some(
                     Err(error)
                         .with_context(|| format!("the input cannot be read from line {line} on")),
@@ -134,180 +248,5 @@ impl Iterator for CsvRows {
     }
 }
 
-fn columns(header: &ByteRecord) -> Result<Vec<String>> {
-    let mut seen = HashMap::new();
-    for (number, name) in (1..).zip(header) {
-        let Ok(name) = str::from_utf8(name) else {
-            bail!("line 1, column {number}: the header is not UTF-8; save the file in UTF-8");
-        };
-        ensure!(
-            !name.is_empty(),
-            "line 1, column {number}: the header has no name here; name the column or remove it"
-        );
-        // The name stays out: where the header is missing, the first line is a person's data.
-        if let Some(first) = seen.insert(name, number) {
-            bail!("line 1, column {number}: has the name of column {first}; rename one of the two");
-        }
-    }
-    ensure!(
-        !seen.is_empty(),
-        "line 1: the header is missing; the first line must name the columns"
-    );
-    Ok(header
-        .iter()
-        .map(|name| String::from_utf8_lossy(name).into_owned())
-        .collect())
-}
-
-// === impl Metered ===
-
-impl Metered {
-    fn new(source: Bytes) -> Self {
-        Self {
-            source,
-            left: MAX_RECORD,
-            chunk: Vec::new(),
-            end: 0,
-        }
-    }
-
-    fn byte_before(&self, offset: u64) -> Option<u8> {
-        let back = usize::try_from(self.end.checked_sub(offset)?).ok()?;
-        let index = self.chunk.len().checked_sub(back + 1)?;
-        self.chunk.get(index).copied()
-    }
-}
-
-impl Read for Metered {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let room = self.left.min(buffer.len());
-        if room == 0 && !buffer.is_empty() {
-            return Err(io::Error::other(
-                "a record of more than 1 MiB; is a quote never closed?",
-            ));
-        }
-        let count = self.source.read(&mut buffer[..room])?;
-        self.left -= count;
-        self.end += count as u64;
-        if count > 0 {
-            self.chunk.clear();
-            self.chunk.extend_from_slice(&buffer[..count]);
-        }
-        Ok(count)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn open(content: &[u8]) -> Result<CsvRows> {
-        CsvRows::new(Box::new(io::Cursor::new(content.to_vec())))
-    }
-
-    /// Compares each record with `line: fields` or `line: fault`.
-    fn check(content: &[u8], expected: &[&str]) {
-        let shown = |row: Result<Result<Row, Reject>>| match row.unwrap() {
-            Ok(row) => format!("{}: {}", row.line, Value::Object(row.fields)),
-            Err(reject) => reject.to_string(),
-        };
-        assert_eq!(
-            open(content).unwrap().map(shown).collect::<Vec<_>>(),
-            expected
-        );
-    }
-
-    fn check_header(header: &[u8], expected: &str) {
-        assert_eq!(open(header).unwrap_err().to_string(), expected);
-    }
-
-    #[test]
-    fn empty_cells_are_empty_text() {
-        check(b"id,a,b\n1,,x\n", &[r#"2: {"a":"","b":"x","id":"1"}"#]);
-    }
-
-    #[test]
-    fn cells_are_text_and_quotes_hold_commas_and_lines() {
-        check(
-            b"id,a\r\n1,\"x, \"\"y\"\"\nz\"\r\n2,007\r\n",
-            &[
-                &format!("2: {}", json!({"id": "1", "a": "x, \"y\"\nz"})),
-                &format!("4: {}", json!({"id": "2", "a": "007"})),
-            ],
-        );
-    }
-
-    #[test]
-    fn a_ragged_row_is_rejected_and_the_rest_goes_on() {
-        check(
-            b"id,a\n1\n2,b,c\n3,d\n",
-            &[
-                "2: column 2: cells in the row: 1, in the header: 2; quote cells that hold commas",
-                "3: column 3: cells in the row: 3, in the header: 2; quote cells that hold commas",
-                r#"4: {"a":"d","id":"3"}"#,
-            ],
-        );
-    }
-
-    #[test]
-    fn broken_utf8_is_rejected_by_its_column() {
-        check(
-            b"id,a\n1,\xff\n2,b\n",
-            &[
-                r#"2: column "a": is not UTF-8; save the file in UTF-8 or correct the cell"#,
-                r#"3: {"a":"b","id":"2"}"#,
-            ],
-        );
-    }
-
-    #[test]
-    fn lines_are_right_after_blank_ones_and_a_byte_order_mark() {
-        check(b"\xef\xbb\xbfid\n\n\n1\n", &[r#"4: {"id":"1"}"#]);
-    }
-
-    #[test]
-    fn headers_that_cannot_be_used_are_refused() {
-        check_header(
-            b"",
-            "line 1: the header is missing; the first line must name the columns",
-        );
-        check_header(
-            b"id,a,id\n",
-            "line 1, column 3: has the name of column 1; rename one of the two",
-        );
-        check_header(
-            b"id,,b\n",
-            "line 1, column 2: the header has no name here; name the column or remove it",
-        );
-        check_header(
-            b"id,\xff\n",
-            "line 1, column 2: the header is not UTF-8; save the file in UTF-8",
-        );
-    }
-
-    #[test]
-    fn a_quote_that_is_never_closed_does_not_fill_the_memory() {
-        let content = format!("id,a\n1,\"x\n{}", "2,b\n".repeat(MAX_RECORD));
-        let error = open(content.as_bytes())
-            .unwrap()
-            .next()
-            .unwrap()
-            .unwrap_err();
-        assert!(
-            format!("{error:#}").contains("a quote never closed"),
-            "{error:#}"
-        );
-    }
-
-    #[test]
-    fn positions_count_rejected_records() {
-        let rows = open(b"id,a\n1,b\n2\n3,c\n").unwrap();
-        let positions: Vec<_> = rows
-            .filter_map(|row| row.unwrap().ok())
-            .map(|row| row.position)
-            .collect();
-        assert_eq!(positions, [0, 2]);
-    }
-}
+mod tests;

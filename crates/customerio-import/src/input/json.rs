@@ -1,31 +1,58 @@
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader};
 
-use anyhow::{Context, Result};
-use serde_json::Value;
+use anyhow::{Context, Result, bail, ensure};
 
 use super::bytes::Bytes;
+use super::line_count::LineCount;
+use super::object;
 use super::row::{MAX_RECORD, Row};
 use crate::reject::{Fault, Reject};
 
 /// Reads one JSON object a line. Values keep their types; blank lines are no records.
 pub(crate) struct JsonRows {
     source: BufReader<Bytes>,
+    lines: LineCount,
+    /// The line that the buffer holds.
     line: u64,
     position: u64,
     buffer: Vec<u8>,
+    is_too_long: bool,
+    /// Whether the buffer holds a line that was looked at and not yet given out.
+    is_ahead: bool,
+    is_at_end: bool,
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+// === impl JsonRows ===
+
 impl JsonRows {
-    pub(crate) fn new(source: Bytes) -> Self {
-        Self {
+    /// Reads the first record, which tells what kind of JSON the file is.
+    ///
+    /// # Errors
+    ///
+    /// Fails on an array and on objects that go over several lines.
+    pub(crate) fn new(source: Bytes) -> Result<Self> {
+        let mut rows = Self {
             source: BufReader::with_capacity(64 * 1024, source),
+            lines: LineCount::new(),
             line: 0,
             position: 0,
             buffer: Vec::new(),
-        }
+            is_too_long: false,
+            is_ahead: false,
+            is_at_end: false,
+        };
+        rows.is_ahead = rows.advance().context("the first line cannot be read")?;
+        rows.is_at_end = !rows.is_ahead;
+        ensure!(
+            !rows.text().trim_ascii().starts_with(b"["),
+            "line {}: the file is a JSON array; write one object a line, as `jq -c '.[]'` does",
+            rows.line
+        );
+        rows.check_whole()?;
+        Ok(rows)
     }
 
     /// Reads on to the next line that is not blank; `false` at the end.
@@ -38,28 +65,43 @@ impl JsonRows {
         Ok(false)
     }
 
-    /// Reads a line, of which it keeps no more than one byte over the bound.
+    /// Reads a line without its end, of which it keeps no more than the bound.
     fn read_line(&mut self) -> io::Result<bool> {
         self.buffer.clear();
-        let bound = MAX_RECORD as u64 + 1;
-        if self
-            .source
-            .by_ref()
-            .take(bound)
-            .read_until(b'\n', &mut self.buffer)?
-            == 0
-        {
-            return Ok(false);
+        self.is_too_long = false;
+        self.line = self.lines.line();
+        let mut is_some = false;
+        loop {
+            let chunk = match self.source.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                chunk => chunk?,
+            };
+            if chunk.is_empty() {
+                return Ok(is_some);
+            }
+            // The line of a CRLF was given out at its CR.
+            let skipped = usize::from(!is_some && self.lines.completes_crlf(chunk[0]));
+            let chunk = &chunk[skipped..];
+            let end = chunk.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+            let text = &chunk[..end.unwrap_or(chunk.len())];
+            let room = MAX_RECORD - self.buffer.len();
+            self.is_too_long |= text.len() > room;
+            self.buffer.extend_from_slice(&text[..text.len().min(room)]);
+            if skipped > 0 {
+                self.lines.see(b'\n');
+            }
+            // The text counts too: an LF behind it completes no CRLF.
+            let ends = [text.last().copied(), end.map(|end| chunk[end])];
+            for byte in ends.into_iter().flatten() {
+                is_some = true;
+                self.lines.see(byte);
+            }
+            let taken = skipped + text.len() + usize::from(end.is_some());
+            self.source.consume(taken);
+            if end.is_some() {
+                return Ok(true);
+            }
         }
-        self.line += 1;
-        if self.is_too_long() {
-            self.source.skip_until(b'\n')?;
-        }
-        Ok(true)
-    }
-
-    fn is_too_long(&self) -> bool {
-        self.buffer.len() > MAX_RECORD && !self.buffer.ends_with(b"\n")
     }
 
     fn text(&self) -> &[u8] {
@@ -70,8 +112,30 @@ impl JsonRows {
             .unwrap_or(&self.buffer)
     }
 
+    /// Refuses a line that is a piece of something longer: of an object that is printed over several lines, or of an
+    /// array. Objects in it would be taken for records.
+    fn check_whole(&self) -> Result<()> {
+        let text = self.text().trim_ascii();
+        if self.is_too_long || text.is_empty() {
+            return Ok(());
+        }
+        let line = self.line;
+        let is_ended = matches!(text[0], b'}' | b']' | b',');
+        let is_begun = matches!(text[text.len() - 1], b'{' | b'[' | b',') && !ends_in_string(text);
+        if is_ended {
+            bail!(
+                "line {line}: an object or array of an earlier line ends here; write one object a line, as `jq -c .` does"
+            );
+        }
+        ensure!(
+            !is_begun,
+            "line {line}: an object goes on in the next line; write one object a line, as `jq -c .` does"
+        );
+        Ok(())
+    }
+
     fn row(&self) -> Result<Row, Fault> {
-        if self.is_too_long() {
+        if self.is_too_long {
             return Err(Fault::new(
                 "the line has more than 1 MiB; write one object a line",
             ));
@@ -82,20 +146,19 @@ impl JsonRows {
                 "is not UTF-8; save the file in UTF-8",
             )
         })?;
-        match serde_json::from_str(text.trim_ascii_end()) {
-            Ok(Value::Object(fields)) => Ok(Row {
-                line: self.line,
-                position: self.position,
-                fields,
-            }),
-            Ok(_) => Err(Fault::new(
-                "is JSON, but no object; write one object a line",
-            )),
-            Err(error) => Err(Fault::numbered(
-                error.column(),
-                "is no JSON object; write one object a line",
-            )),
-        }
+        Ok(Row {
+            line: self.line,
+            last_line: self.line,
+            position: self.position,
+            fields: object::read(text.trim_ascii_end())?,
+        })
+    }
+
+    fn next_row(&mut self) -> Result<Result<Row, Reject>> {
+        self.check_whole()?;
+        let row = self.row().map_err(|fault| fault.at(self.line));
+        self.position += 1;
+        Ok(row)
     }
 }
 
@@ -111,73 +174,39 @@ impl Iterator for JsonRows {
     type Item = Result<Result<Row, Reject>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.advance() {
-            Ok(false) => None,
-            Ok(true) => {
-                let row = self.row().map_err(|fault| fault.at(self.line));
-                self.position += 1;
-                Some(Ok(row))
-            }
-            Err(error) => Some(
-                Err(error)
-                    .with_context(|| format!("the input cannot be read after line {}", self.line)),
-            ),
+        if self.is_at_end {
+            return None;
+        }
+        let advanced = match std::mem::take(&mut self.is_ahead) {
+            true => Ok(true),
+            false => self.advance(),
+        };
+        let row =
+            match advanced {
+                Ok(false) => None,
+                Ok(true) => Some(self.next_row()),
+                Err(error) => Some(Err(error).with_context(|| {
+                    format!("the input cannot be read from line {} on", self.line)
+                })),
+            };
+        self.is_at_end = !matches!(row, Some(Ok(_)));
+        row
+    }
+}
+
+/// Tells whether a text ends inside of a string, as one does that was cut off.
+fn ends_in_string(text: &[u8]) -> bool {
+    let (mut is_inside, mut is_escaped) = (false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_inside,
+            b'"' => is_inside = !is_inside,
+            _ => {}
         }
     }
+    is_inside
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Compares each record with `line: fields` or `line: fault`.
-    fn check(content: &[u8], expected: &[&str]) {
-        let shown = |row: Result<Result<Row, Reject>>| match row.unwrap() {
-            Ok(row) => format!("{}: {}", row.line, Value::Object(row.fields)),
-            Err(reject) => reject.to_string(),
-        };
-        let rows = JsonRows::new(Box::new(io::Cursor::new(content.to_vec())));
-        assert_eq!(rows.map(shown).collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn values_keep_their_types() {
-        check(
-            br#"{"a":1,"b":true,"c":[null,""],"d":null,"e":"","f":0}"#,
-            &[r#"1: {"a":1,"b":true,"c":[null,""],"d":null,"e":"","f":0}"#],
-        );
-    }
-
-    #[test]
-    fn blank_lines_are_no_records_but_count_as_lines() {
-        check(
-            b"\xef\xbb\xbf\n{}\r\n  \n\n{\"a\":1}",
-            &["2: {}", r#"5: {"a":1}"#],
-        );
-    }
-
-    #[test]
-    fn lines_that_are_no_object_are_rejected_and_the_rest_goes_on() {
-        check(
-            b"[1]\n{\"a\":\n\"x\xff\"\n{}\n",
-            &[
-                "1: is JSON, but no object; write one object a line",
-                "2: column 5: is no JSON object; write one object a line",
-                "3: column 3: is not UTF-8; save the file in UTF-8",
-                "4: {}",
-            ],
-        );
-    }
-
-    #[test]
-    fn a_line_over_the_bound_is_rejected_and_the_rest_goes_on() {
-        let content = format!("{{\"a\":\"{}\"}}\n{{}}\n", "x".repeat(2 * MAX_RECORD));
-        check(
-            content.as_bytes(),
-            &[
-                "1: the line has more than 1 MiB; write one object a line",
-                "2: {}",
-            ],
-        );
-    }
-}
+mod tests;

@@ -3,20 +3,21 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
-use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
 use super::bytes::Bytes;
+use super::content;
 use super::csv::CsvRows;
+use super::gzip::Gunzip;
 use super::json::JsonRows;
-use super::rows::Rows;
+use super::rows::{Dialect, Lines, Rows};
 
 /// How records are written in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// RFC 4180 with a header
+    /// RFC 4180 with a header; --delimiter names another delimiter than the comma
     Csv,
     /// One JSON object a line
     #[value(alias = "ndjson")]
@@ -29,6 +30,7 @@ pub(crate) struct Input {
     path: PathBuf,
     format: Format,
     gzip: bool,
+    dialect: Dialect,
 }
 
 // === impl Format ===
@@ -70,7 +72,21 @@ impl Input {
             path: path.to_owned(),
             format,
             gzip,
+            dialect: Dialect::default(),
         })
+    }
+
+    /// Adds what is known about the file beside its format.
+    ///
+    /// # Errors
+    ///
+    /// Fails where a delimiter is given for JSON lines.
+    pub(crate) fn dialect(self, dialect: Dialect) -> Result<Self> {
+        ensure!(
+            self.format == Format::Csv || dialect.delimiter.is_none(),
+            "{self}: JSON lines have no delimiter; leave out --delimiter or add --format csv"
+        );
+        Ok(Self { dialect, ..self })
     }
 
     /// Returns the path where the input is a file; the standard input has none.
@@ -84,14 +100,17 @@ impl Input {
             .is_some_and(|path| !path.exists() || path.is_file())
     }
 
-    /// Opens the input and, of a CSV file, reads the header.
+    /// Opens the input and reads what tells how to read the rest: the header of a CSV file, the first JSON line.
     pub(crate) fn rows(&self) -> Result<Rows> {
         let bytes = self.open()?;
-        let rows = match self.format {
-            Format::Csv => CsvRows::new(bytes).map(Rows::Csv),
-            Format::Jsonl => Ok(Rows::Json(JsonRows::new(bytes))),
+        let lines = match self.format {
+            Format::Csv => {
+                CsvRows::new(bytes, &self.dialect).map(|rows| Lines::Csv(Box::new(rows)))
+            }
+            Format::Jsonl => JsonRows::new(bytes).map(Lines::Json),
         };
-        rows.with_context(|| self.to_string())
+        let lines = lines.with_context(|| self.to_string())?;
+        Ok(Rows::new(lines, self.dialect.clone()))
     }
 
     /// Returns the SHA-256 of the decompressed content.
@@ -110,13 +129,17 @@ impl Input {
     }
 
     fn open(&self) -> Result<Bytes> {
+        content::check(self.open_unchecked()?).with_context(|| self.to_string())
+    }
+
+    fn open_unchecked(&self) -> Result<Bytes> {
         let Some(path) = self.path() else {
             return Ok(Box::new(io::stdin()));
         };
         let file = File::open(path)
             .with_context(|| format!("{self}: cannot be opened; check the path"))?;
         Ok(if self.gzip {
-            Box::new(MultiGzDecoder::new(file))
+            Box::new(Gunzip::new(file))
         } else {
             Box::new(file)
         })

@@ -9,6 +9,8 @@ pub(super) const MAX_RECORD: usize = 1 << 20;
 pub(crate) struct Row {
     /// Counted from 1, as editors do.
     pub(crate) line: u64,
+    /// The line on which the record ends; another one where a cell holds line breaks.
+    pub(crate) last_line: u64,
     /// Counted from 0, rejected records included.
     pub(crate) position: u64,
     pub(crate) fields: Map<String, Value>,

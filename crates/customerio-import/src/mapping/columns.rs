@@ -9,7 +9,7 @@ use super::events::{EventColumns, Moment};
 use super::import_id::{ImportId, hex};
 use super::people;
 use super::person::PersonColumn;
-use crate::input::Row;
+use crate::input::{Header, Row};
 use crate::reject::Reject;
 
 /// Says what the columns of a file mean. Columns that are not named become attributes under their own name.
@@ -42,30 +42,31 @@ impl Mapping {
     ///
     /// Says by its line and column why a row cannot be sent.
     pub(crate) fn record(&self, import: &ImportId, row: Row) -> Result<Record, Reject> {
-        let line = row.line;
+        let lines = (row.line, row.last_line);
         let mapped = match &self.kind {
             Kind::People => people::operation(&self.person, row).map(|operation| (operation, None)),
             Kind::Events(columns) => columns.operation(&self.person, import, row),
         };
-        let (operation, timestamp) = mapped.map_err(|fault| fault.at(line))?;
+        let (operation, timestamp) = mapped.map_err(|fault| fault.over(lines).at(lines.0))?;
         Ok(Record {
-            line,
+            line: lines.0,
             timestamp,
             operation,
         })
     }
 
     /// Refuses a header that lacks a column which the mapping names.
-    pub(crate) fn check_header(&self, header: &[String]) -> Result<()> {
+    pub(crate) fn check_header(&self, header: &Header) -> Result<()> {
         match self
             .columns()
             .into_iter()
-            .find(|column| !header.iter().any(|name| name == column))
+            .find(|column| !header.columns.iter().any(|name| name == column))
         {
             None => Ok(()),
             Some(column) => bail!(
-                "line 1: the header has no column {column:?}; {}",
-                instead(column, header)
+                "line {}: the header has no column {column:?}; {}",
+                header.line,
+                instead(column, &header.columns)
             ),
         }
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::fields::{attributes, take_person, take_text};
 use super::import_id::ImportId;
-use super::person::PersonColumn;
+use super::person::{Identifier, PersonColumn};
 use super::time::TimeFormat;
 use crate::input::Row;
 use crate::reject::Fault;
@@ -14,7 +14,8 @@ use crate::reject::Fault;
 pub(crate) struct EventColumns {
     pub(crate) name: String,
     pub(crate) moment: Moment,
-    /// The column from whose values repeated events are told; without one, the place in the file tells.
+    /// The column from whose values, with name and person, repeated events are told; without one, the place in the file
+    /// tells.
     pub(crate) event_id: Option<String>,
 }
 
@@ -57,10 +58,18 @@ impl EventColumns {
             mut fields,
             ..
         } = row;
-        let person = take_person(&mut fields, person)?;
+        let identifier = person.identifier;
+        let (person, who) = take_person(&mut fields, person)?;
         let name = take_text(&mut fields, &self.name)?;
         let timestamp = self.moment.take(&mut fields)?;
-        let id = self.take_id(&mut fields, import, position, &name, timestamp)?;
+        let id = match &self.event_id {
+            Some(column) => {
+                let value = take_text(&mut fields, column)?;
+                let key = column_key(&value, &name, identifier, &who);
+                EventId::derive(COLUMN_NAMESPACE, key, timestamp)
+            }
+            None => EventId::derive(import.as_str(), format!("{position} {name}"), timestamp),
+        };
         let event = Event::new(&name)
             .map_err(|error| Fault::named(&self.name, error.to_string()))?
             .id(id)
@@ -73,22 +82,12 @@ impl EventColumns {
             Operation::event(&person, &event).map_err(|error| Fault::new(error.to_string()))?;
         Ok((operation, timestamp))
     }
+}
 
-    fn take_id(
-        &self,
-        fields: &mut Map<String, Value>,
-        import: &ImportId,
-        position: u64,
-        name: &str,
-        timestamp: Option<Timestamp>,
-    ) -> Result<EventId, Fault> {
-        Ok(match &self.event_id {
-            Some(column) => {
-                EventId::derive(COLUMN_NAMESPACE, take_text(fields, column)?, timestamp)
-            }
-            None => EventId::derive(import.as_str(), format!("{position} {name}"), timestamp),
-        })
-    }
+/// Returns what the id of an event is made from, apart from its time. The API compares ids over the whole workspace, so
+/// the value of the column alone would make one event of an order's two, and one of two people's.
+fn column_key(value: &str, name: &str, identifier: Identifier, who: &str) -> Vec<u8> {
+    serde_json::to_vec(&(value, name, identifier, who)).expect("texts can be written")
 }
 
 impl Moment {

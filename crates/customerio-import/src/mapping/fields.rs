@@ -27,14 +27,21 @@ fn valueless(column: &str) -> Fault {
     )
 }
 
-/// Takes the person from the column that says who it is.
-pub(super) fn take_person(fields: &mut Fields, person: &PersonColumn) -> Result<Person, Fault> {
+/// Takes the person from the column that says who it is, and a text that is the same for the same person.
+///
+/// White space around an address is no part of it; around an id it may be.
+pub(super) fn take_person(
+    fields: &mut Fields,
+    person: &PersonColumn,
+) -> Result<(Person, String), Fault> {
     let text = take_text(fields, &person.column)?;
-    let person_of = match person.identifier {
-        Identifier::Email => Person::email,
-        Identifier::Id => Person::id,
+    let (named, who) = match person.identifier {
+        // The API matches addresses without regard to case.
+        Identifier::Email => (Person::email(text.trim()), text.trim().to_ascii_lowercase()),
+        Identifier::Id => (Person::id(&text), text),
     };
-    person_of(&text).map_err(|error| Fault::named(&person.column, error.to_string()))
+    let person = named.map_err(|error| Fault::named(&person.column, error.to_string()))?;
+    Ok((person, who))
 }
 
 /// Makes attributes of all fields that are left.

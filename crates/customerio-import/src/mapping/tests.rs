@@ -1,7 +1,7 @@
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::input::Row;
+use crate::input::{Header, Row};
 
 fn people() -> Mapping {
     Mapping {
@@ -36,6 +36,7 @@ fn by_id(column: &str) -> PersonColumn {
 fn row(position: u64, fields: &Value) -> Row {
     Row {
         line: position + 2,
+        last_line: position + 2,
         position,
         fields: fields.as_object().unwrap().clone(),
     }
@@ -108,6 +109,16 @@ fn a_person_may_be_identified_by_email() {
     let expected =
         json!({"type": "person", "action": "identify", "identifiers": {"email": "a@example.com"}});
     check(&mapping, &json!({"mail": "a@example.com"}), &expected);
+    check(
+        &mapping,
+        &json!({"mail": " \ta@example.com\r\n\u{a0}"}),
+        &expected,
+    );
+    check_rejected(
+        &mapping,
+        &json!({"mail": "a@exam ple.com"}),
+        r#"2: column "mail": person email holds white space; remove it"#,
+    );
 }
 
 #[test]
@@ -169,11 +180,47 @@ fn an_event_id_column_makes_the_id_independent_of_the_file() {
     );
 }
 
+#[test]
+fn one_key_of_another_event_or_person_makes_another_id() {
+    let mut mapping = events();
+    let Kind::Events(columns) = &mut mapping.kind else {
+        unreachable!()
+    };
+    columns.event_id = Some("key".into());
+    let fields = |id: &str, what: &str, when: &str, key: &str| json!({"id": id, "what": what, "when": when, "key": key});
+    let ids: std::collections::HashSet<_> = [
+        fields("a", "won", "2016", "k"),
+        fields("b", "won", "2016", "k"),
+        fields("a", "lost", "2016", "k"),
+        fields("a", "won", "2017", "k"),
+        fields("a", "won", "2016", "kk"),
+        // Values that run together are told apart.
+        fields("a", "won\",\"id", "2016", "k"),
+        fields("ak", "won", "2016", "k"),
+    ]
+    .iter()
+    .map(|fields| id_of(&mapping, 0, fields))
+    .collect();
+    assert_eq!(ids.len(), 7);
+
+    mapping.person.identifier = Identifier::Email;
+    let of = |address: &str| id_of(&mapping, 0, &fields(address, "won", "2016", "k"));
+    assert_eq!(of("a@example.com"), of(" A@Example.com\n"));
+    assert_ne!(of("a@example.com"), of("b@example.com"));
+}
+
 /// Computed apart from this program. Other ids would send every event of a repeated import a second time.
 #[test]
 fn event_ids_and_import_ids_never_change() {
     let fields = json!({"id": "a", "what": "won", "when": "2016"});
     assert_eq!(id_of(&events(), 3, &fields), "01A7X7QQ005A6B1RTHAGTNQ0HW");
+    let mut by_column = events();
+    let Kind::Events(columns) = &mut by_column.kind else {
+        unreachable!()
+    };
+    columns.event_id = Some("key".into());
+    let fields = json!({"id": "a", "what": "won", "when": "2016", "key": "k"});
+    assert_eq!(id_of(&by_column, 3, &fields), "01A7X7QQ00WK734BN8PJR5V3YN");
     let import = events().import_id(&[7; 32]);
     let digest = "e34ffbcc7fcc3764407c5104132228e282a9d5b7350ffde44244501de8f63323";
     assert_eq!(import.as_str(), digest);
@@ -251,11 +298,9 @@ fn moments_that_cannot_be_are_rejected() {
 
 #[test]
 fn a_header_without_a_column_that_the_mapping_names_is_refused() {
-    let header = |names: &[&str]| {
-        names
-            .iter()
-            .map(|&name| name.to_owned())
-            .collect::<Vec<_>>()
+    let header = |names: &[&str]| Header {
+        line: 1,
+        columns: names.iter().map(|&name| name.to_owned()).collect(),
     };
     assert!(
         events()

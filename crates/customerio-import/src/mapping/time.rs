@@ -4,12 +4,14 @@ use anyhow::{Context, Result, bail, ensure};
 use jiff::fmt::strtime::{self, BrokenDownTime};
 use jiff::tz::Offset;
 
-/// Says how a cell writes a moment: `unix` seconds, or a format of `strftime`.
+/// Says how a cell writes a moment: `unix` seconds, `rfc3339`, or a format of `strftime`.
 ///
 /// What a format lacks is the first of January, 00:00, UTC, so that `%Y` alone is a moment too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TimeFormat {
     Unix,
+    /// With `Z` or an offset; fractions of a second are left out, as the API takes seconds.
+    Rfc3339,
     Strftime(String),
 }
 
@@ -22,6 +24,7 @@ impl TimeFormat {
     pub(crate) fn parse(&self, text: &str) -> Result<i64> {
         match self {
             Self::Unix => text.parse().context("not a whole number of seconds"),
+            Self::Rfc3339 => rfc3339(text),
             Self::Strftime(format) => seconds(BrokenDownTime::parse(format, text)?),
         }
     }
@@ -32,7 +35,7 @@ impl TimeFormat {
             Self::Unix => {
                 "lies before the year 1 or after 2286; write unix seconds, not milliseconds"
             }
-            Self::Strftime(_) => {
+            Self::Rfc3339 | Self::Strftime(_) => {
                 "lies before the year 1 or after 2286; correct it or leave the record out"
             }
         }
@@ -42,6 +45,7 @@ impl TimeFormat {
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Unix => "unix",
+            Self::Rfc3339 => "rfc3339",
             Self::Strftime(format) => format,
         }
     }
@@ -52,19 +56,70 @@ impl FromStr for TimeFormat {
 
     /// Refuses a format that no text can satisfy: it must read back what it writes.
     fn from_str(text: &str) -> Result<Self> {
-        if text == "unix" {
-            return Ok(Self::Unix);
+        match text {
+            "unix" => return Ok(Self::Unix),
+            "rfc3339" => return Ok(Self::Rfc3339),
+            _ => {}
         }
         let format = Self::Strftime(text.to_owned());
         let sample = jiff::Timestamp::UNIX_EPOCH.to_zoned_datetime(jiff::tz::TimeZone::UTC);
         let Ok(written) = strtime::format(text, &sample) else {
-            bail!("not a format of strftime; write it like %Y-%m-%dT%H:%M:%S%z, or unix");
+            bail!(
+                "not a format of strftime; write it like %Y-%m-%dT%H:%M:%S%z, or write rfc3339 or unix"
+            );
         };
         format.parse(&written).context(
-            "no moment follows from this format; it needs at least a year, or write unix",
+            "no moment follows from this format; it needs at least a year, or write rfc3339 or unix",
         )?;
         Ok(format)
     }
+}
+
+/// Reads `2024-01-02T03:04:05Z`, with any fraction and offset, and with a space in place of the `T`.
+fn rfc3339(text: &str) -> Result<i64> {
+    ensure!(is_rfc3339(text), "not RFC 3339");
+    let (start, end) = text.split_at(DATE_TIME);
+    let fraction = end.len()
+        - end
+            .trim_start_matches(|c: char| c == '.' || c.is_ascii_digit())
+            .len();
+    let whole = format!("{start}{}", &end[fraction..]).to_ascii_uppercase();
+    Ok(whole.parse::<jiff::Timestamp>()?.as_second())
+}
+
+/// The length of a date and a time without fraction and offset.
+const DATE_TIME: usize = "2024-01-02T03:04:05".len();
+
+/// Tells whether a text has the form of RFC 3339, section 5.6. What jiff reads is wider: offsets without a colon or without
+/// minutes, dates without hyphens, names of time zones.
+fn is_rfc3339(text: &str) -> bool {
+    let fits = |text: &str, pattern: &str| {
+        text.len() == pattern.len()
+            && text
+                .bytes()
+                .zip(pattern.bytes())
+                .all(|(byte, pattern)| match pattern {
+                    b'0' => byte.is_ascii_digit(),
+                    b'T' => matches!(byte, b'T' | b't' | b' '),
+                    b'+' => matches!(byte, b'+' | b'-'),
+                    _ => byte == pattern,
+                })
+    };
+    let Some((start, end)) = text.split_at_checked(DATE_TIME) else {
+        return false;
+    };
+    let offset = match end.strip_prefix('.') {
+        Some(fraction) => {
+            let offset = fraction.trim_start_matches(|digit: char| digit.is_ascii_digit());
+            if offset.len() == fraction.len() {
+                return false;
+            }
+            offset
+        }
+        None => end,
+    };
+    fits(start, "0000-00-00T00:00:00")
+        && (matches!(offset, "Z" | "z") || (fits(offset, "+00:00") && offset[1..] < *"24:00"))
 }
 
 fn seconds(mut time: BrokenDownTime) -> Result<i64> {
@@ -132,6 +187,52 @@ mod tests {
     }
 
     #[test]
+    fn rfc_3339_is_read_with_any_fraction_and_offset() {
+        for text in [
+            "1970-01-01T00:00:01Z",
+            "1970-01-01t00:00:01z",
+            "1970-01-01 00:00:01Z",
+            "1970-01-01T02:00:01+02:00",
+            "1969-12-31T18:30:01-05:30",
+            "1970-01-01T00:00:01.9Z",
+            "1970-01-01T00:00:01.6527521+00:00",
+            "1970-01-01T00:00:01.123456789012345Z",
+            "1970-01-01T00:00:01-00:00",
+        ] {
+            check("rfc3339", text, Some(1));
+        }
+        check("rfc3339", "1969-12-31T23:59:58.5Z", Some(-2));
+        check("rfc3339", "2016-12-31T23:59:60Z", Some(1_483_228_799));
+    }
+
+    #[test]
+    fn what_is_not_rfc_3339_is_refused() {
+        for text in [
+            "",
+            "2024-01-02",
+            "2024-01-02T03:04:05",
+            "2024-01-02T03:04Z",
+            "2024-01-02T03:04:05+0200",
+            "2024-01-02T03:04:05+02",
+            "2024-01-02T03:04:05+24:00",
+            "2024-01-02T03:04:05.Z",
+            "2024-01-02T03:04:05Z[UTC]",
+            "2024-01-02T03:04:05 Z",
+            " 2024-01-02T03:04:05Z",
+            "20240102T030405Z",
+            "2024-02-30T03:04:05Z",
+            "2024-01-02T24:00:00Z",
+            "2024-01-02T03:60:05Z",
+            "24-01-02T03:04:05Z",
+            "+002024-01-02T03:04:05Z",
+            "2024-01-02T03:04:05−02:00",
+            "ü2024-01-02T03:04:0",
+        ] {
+            check("rfc3339", text, None);
+        }
+    }
+
+    #[test]
     fn what_is_not_in_the_format_or_in_no_calendar_is_refused() {
         check("%Y", "MCMLXX", None);
         check("%Y", "1970-01", None);
@@ -145,19 +246,19 @@ mod tests {
     fn formats_that_name_no_moment_are_refused() {
         check_refused(
             "%@",
-            "not a format of strftime; write it like %Y-%m-%dT%H:%M:%S%z, or unix",
+            "not a format of strftime; write it like %Y-%m-%dT%H:%M:%S%z, or write rfc3339 or unix",
         );
         check_refused(
             "%m-%d",
-            "no moment follows from this format; it needs at least a year, or write unix",
+            "no moment follows from this format; it needs at least a year, or write rfc3339 or unix",
         );
         check_refused(
             "year",
-            "no moment follows from this format; it needs at least a year, or write unix",
+            "no moment follows from this format; it needs at least a year, or write rfc3339 or unix",
         );
         check_refused(
             "%Y-%m-%d %Q",
-            "no moment follows from this format; it needs at least a year, or write unix",
+            "no moment follows from this format; it needs at least a year, or write rfc3339 or unix",
         );
     }
 }

@@ -1,6 +1,8 @@
 //! The real binary against the simulator, over the loopback.
 
 mod bad_input;
+mod cases;
+mod damaged;
 mod events;
 mod models;
 mod people;

@@ -154,7 +154,10 @@ fn an_input_that_breaks_on_the_way_stops_the_run_and_settles_what_was_sent() {
     let world = World::new();
     let command = world.command("people - --format csv --id-column id --batch-items 1");
     let input = format!("id,a\n1,x\n2,y\n3,\"{}", "never closed\n".repeat(100_000));
-    finish(command, input.as_bytes()).check(5, "is a quote never closed?");
+    finish(command, input.as_bytes()).check(
+        5,
+        r#"line 4: column "a": the quote that opens here is never closed"#,
+    );
     let report = world.report();
     assert_eq!(
         (&report["records"], &report["rejected"]),

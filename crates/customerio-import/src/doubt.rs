@@ -1,0 +1,201 @@
+//! Ids that are well-formed and yet hardly what somebody meant: what spreadsheets and programs leave in a cell.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// What is odd about an id. Only a person can know whether it is right, so it is asked about and not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Doubt {
+    /// `1.23457E+15`: several ids have become one.
+    Scientific,
+    /// `2.0`, an id that was taken for a number.
+    Decimals,
+    /// `="00123"`.
+    Formula,
+    /// `#N/A`, `#REF!`, `####`.
+    SpreadsheetError,
+    /// `NULL`, `None`, `undefined`.
+    NoValue,
+    /// A space at an end, a control character, a zero-width space.
+    Unseen,
+}
+
+/// Compared without regard to case.
+const NO_VALUES: [&str; 13] = [
+    "null",
+    "(null)",
+    "<null>",
+    "none",
+    "nil",
+    "nan",
+    "n/a",
+    "na",
+    "undefined",
+    "\\n",
+    "-",
+    "--",
+    "[object object]",
+];
+
+impl Doubt {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Scientific,
+        Self::Decimals,
+        Self::Formula,
+        Self::SpreadsheetError,
+        Self::NoValue,
+        Self::Unseen,
+    ];
+
+    /// Returns what is odd about an id, if anything. Integers of JSON are what they are.
+    pub(crate) fn of(id: &Value) -> Option<Self> {
+        let id = id.as_str().filter(|id| !id.is_empty())?;
+        let folded = id.to_lowercase();
+        if id.trim() != id || id.contains(is_unseen) {
+            Some(Self::Unseen)
+        } else if id.starts_with('=') {
+            Some(Self::Formula)
+        } else if is_spreadsheet_error(id) {
+            Some(Self::SpreadsheetError)
+        } else if NO_VALUES.contains(&&*folded) {
+            Some(Self::NoValue)
+        } else if is_scientific(&folded) {
+            Some(Self::Scientific)
+        } else if has_decimals(id) {
+            Some(Self::Decimals)
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scientific => "in scientific notation",
+            Self::Decimals => "with decimals that are zero",
+            Self::Formula => "with an equals sign before it",
+            Self::SpreadsheetError => "with the error of a spreadsheet in its place",
+            Self::NoValue => "with a word for no value in its place",
+            Self::Unseen => "with white space at an end or a character that is not seen",
+        })
+    }
+}
+
+fn is_unseen(letter: char) -> bool {
+    letter.is_control()
+        || matches!(
+            letter,
+            '\u{a0}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}'
+                | '\u{feff}' | '\u{fffd}'
+        )
+}
+
+fn is_spreadsheet_error(id: &str) -> bool {
+    let Some(name) = id.strip_prefix('#') else {
+        return false;
+    };
+    let is_filler = name.len() > 1 && name.bytes().all(|byte| byte == b'#');
+    let is_named = name == "N/A"
+        || name.strip_suffix(['!', '?']).is_some_and(|name| {
+            !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_uppercase() || byte == b'/' || byte == b'0')
+        });
+    is_filler || is_named
+}
+
+/// Takes `1.23457e+15` and `1,23457e+15`; an id such as `12e5` may well be one.
+fn is_scientific(folded: &str) -> bool {
+    let Some((mantissa, exponent)) = folded.split_once('e') else {
+        return false;
+    };
+    let Some(exponent) = exponent.strip_prefix(['+', '-']) else {
+        return false;
+    };
+    let mantissa = mantissa.trim_start_matches('-');
+    let (whole, decimals) = mantissa.split_once(['.', ',']).unwrap_or((mantissa, ""));
+    whole.len() == 1
+        && is_digits(whole)
+        && (decimals.is_empty() || is_digits(decimals))
+        && is_digits(exponent)
+}
+
+fn has_decimals(id: &str) -> bool {
+    id.split_once(['.', ',']).is_some_and(|(whole, decimals)| {
+        is_digits(whole.trim_start_matches('-'))
+            && !decimals.is_empty()
+            && decimals.bytes().all(|byte| byte == b'0')
+    })
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_programs_leave_in_a_cell_is_in_doubt() {
+        let table: [(Doubt, &[&str]); 6] = [
+            (
+                Doubt::Scientific,
+                &["1.23457E+15", "1e+10", "9.9E-05", "1,23457E+15", "-1.5E+20"],
+            ),
+            (Doubt::Decimals, &["2.0", "12.00", "-1.0", "3,0"]),
+            (Doubt::Formula, &["=\"00123\"", "=A1", "=1+1"]),
+            (
+                Doubt::SpreadsheetError,
+                &["#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "####"],
+            ),
+            (
+                Doubt::NoValue,
+                &[
+                    "NULL",
+                    "null",
+                    "None",
+                    "nil",
+                    "NaN",
+                    "N/A",
+                    "undefined",
+                    "\\N",
+                    "-",
+                ],
+            ),
+            (
+                Doubt::Unseen,
+                &[
+                    " 1",
+                    "1 ",
+                    "1\n",
+                    "a\tb",
+                    "\u{feff}1",
+                    "1\u{200b}",
+                    "a\u{a0}b",
+                    "\u{fffd}",
+                ],
+            ),
+        ];
+        for (doubt, ids) in table {
+            for id in ids {
+                assert_eq!(Doubt::of(&Value::from(*id)), Some(doubt), "{id:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn ids_are_not_in_doubt() {
+        for id in [
+            "", "1", "00123", "u-1", "12e5", "1e5", "a@b.co", "1.5", "1.2.0", "a b", "#1",
+            "nullable", "E+1", "ünï", "日本",
+        ] {
+            assert_eq!(Doubt::of(&Value::from(id)), None, "{id:?}");
+        }
+        assert_eq!(Doubt::of(&Value::from(7)), None);
+        assert_eq!(Doubt::of(&Value::Null), None);
+    }
+}

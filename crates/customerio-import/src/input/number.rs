@@ -1,0 +1,179 @@
+//! Finds numbers that would lose digits on their way through 64 bits.
+
+/// Checks each number of a value of JSON, which is well-formed.
+pub(super) fn check_all(raw: &str) -> Result<(), &'static str> {
+    literals(raw).try_for_each(check)
+}
+
+/// Yields the numbers outside of strings, as they are written.
+fn literals(raw: &str) -> impl Iterator<Item = &str> {
+    let bytes = raw.as_bytes();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while let Some(byte) = bytes.get(at) {
+            let start = at;
+            match byte {
+                b'"' => at = end_of_string(bytes, at),
+                b'-' | b'0'..=b'9' => {
+                    at += bytes[at..]
+                        .iter()
+                        .take_while(|byte| is_number(byte))
+                        .count();
+                    return Some(&raw[start..at]);
+                }
+                _ => at += 1,
+            }
+        }
+        None
+    })
+}
+
+const fn is_number(byte: &u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')
+}
+
+/// Returns the index behind the string whose quote stands at `start`.
+fn end_of_string(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+fn check(literal: &str) -> Result<(), &'static str> {
+    if !literal.contains(['.', 'e', 'E']) {
+        let fits = literal.parse::<u64>().is_ok() || literal.parse::<i64>().is_ok();
+        return match fits {
+            true => Ok(()),
+            false => Err("holds an integer of more than 64 bits; write it as text"),
+        };
+    }
+    let Ok(value) = literal.parse::<f64>() else {
+        return Err("holds a number that cannot be read; write it as text");
+    };
+    let (digits, exponent) = scientific(literal);
+    if !value.is_finite() || (value == 0.0 && !digits.is_empty()) {
+        return Err("holds a number that no double holds; write it as text");
+    }
+    match is_kept(value, &digits, exponent) {
+        true => Ok(()),
+        false => Err("holds a number of more digits than a double keeps; write it as text"),
+    }
+}
+
+/// Returns the digits of a decimal from the first that is not zero on, and the power of ten of that one.
+fn scientific(literal: &str) -> (String, i64) {
+    let literal = literal.trim_start_matches('-');
+    let (mantissa, power) = literal.split_once(['e', 'E']).unwrap_or((literal, "0"));
+    let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = [whole, decimals].concat();
+    let digits = all.trim_start_matches('0');
+    let leading = (all.len() - digits.len()) as i64;
+    let power: i64 = power.parse().unwrap_or(0);
+    (digits.to_owned(), power + whole.len() as i64 - 1 - leading)
+}
+
+/// Tells whether the double, written with as many digits as the literal has, is the literal again. So `0.1` is kept, and
+/// so are the twenty digits with which some programs write it; cents behind sixteen digits are not.
+fn is_kept(value: f64, digits: &str, exponent: i64) -> bool {
+    /// The exact value of any double has fewer digits.
+    const MOST: usize = 800;
+    if digits.is_empty() {
+        return true;
+    }
+    let precision = digits.len().min(MOST) - 1;
+    let written = format!("{:.precision$e}", value.abs());
+    let Some((mantissa, power)) = written.split_once('e') else {
+        return false;
+    };
+    let kept = mantissa.replace('.', "");
+    let (head, tail) = digits.split_at(precision + 1);
+    kept == head && tail.bytes().all(|digit| digit == b'0') && power.parse() == Ok(exponent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_literal(literal: &str, expected: &str) {
+        let found = check(literal).err().unwrap_or("kept");
+        assert!(found.contains(expected), "{literal}: {found}");
+    }
+
+    #[test]
+    fn integers_of_64_bits_are_kept() {
+        for literal in [
+            "0",
+            "-0",
+            "1",
+            "-1",
+            "9007199254740993",
+            "18446744073709551615",
+            "-9223372036854775808",
+        ] {
+            check_literal(literal, "kept");
+        }
+        for literal in [
+            "18446744073709551616",
+            "-9223372036854775809",
+            "123456789012345678901234567890",
+        ] {
+            check_literal(literal, "an integer of more than 64 bits");
+        }
+    }
+
+    #[test]
+    fn decimals_are_kept_if_their_digits_are() {
+        for literal in [
+            "0.0",
+            "-0.0",
+            "0e5",
+            "0.1",
+            "1.10",
+            "100.0",
+            "1e3",
+            "1E+3",
+            "1e23",
+            "1.5e300",
+            "2.5e-3",
+            "0.30000000000000004",
+            "0.10000000000000000555",
+            "2251799813685248.5",
+            "9007199254740993e0",
+            "1.7976931348623157e308",
+            "5e-324",
+            "1e400000000000000000000",
+        ] {
+            let expected = match literal {
+                "9007199254740993e0" => "more digits",
+                "1e400000000000000000000" => "no double holds",
+                _ => "kept",
+            };
+            check_literal(literal, expected);
+        }
+        for literal in [
+            "12345678901234567.89",
+            "4503599627370497.25",
+            "123456789012345678901.0",
+            "0.1234567890123456789012",
+        ] {
+            check_literal(literal, "more digits");
+        }
+        for literal in ["1e400", "-1e309", "1e-400"] {
+            check_literal(literal, "no double holds");
+        }
+    }
+
+    #[test]
+    fn numbers_are_found_outside_of_strings() {
+        let found: Vec<_> =
+            literals(r#"{"a1":[1,-2.5e+3,{"b\"2":"3\\","c":4}],"5":true}"#).collect();
+        assert_eq!(found, ["1", "-2.5e+3", "4"]);
+    }
+}

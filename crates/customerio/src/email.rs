@@ -1,0 +1,148 @@
+//! What counts as one e-mail address, where that identifies a person.
+
+use crate::InvalidInput;
+
+const FIELD: &str = "person email";
+
+/// Refuses what is no single bare address. Whether mail arrives there is not asked: a domain without a dot is one, and
+/// letters of every alphabet are letters.
+///
+/// An identifier that differs by a character that nobody sees makes a second profile of the same person, so the form is
+/// checked before it is sent.
+pub(crate) fn check(address: &str) -> Result<(), InvalidInput> {
+    match fault(address) {
+        Some(why) => Err(InvalidInput::malformed(FIELD, why)),
+        None => Ok(()),
+    }
+}
+
+/// Returns what is wrong. The most telling fault comes first: a list has several `@` because it is a list.
+fn fault(address: &str) -> Option<&'static str> {
+    let holds = |is: fn(char) -> bool| address.contains(is);
+    if starts_with_mailto(address) {
+        return Some("begins with `mailto:`; give the address alone");
+    }
+    if holds(|letter| matches!(letter, '<' | '>' | '(' | ')' | '"')) {
+        return Some("has a name, quotes or brackets around the address; give the address alone");
+    }
+    if holds(|letter| matches!(letter, ',' | ';')) {
+        return Some("is a list; give one address");
+    }
+    if holds(char::is_whitespace) {
+        return Some("holds white space; remove it");
+    }
+    if holds(char::is_control) {
+        return Some("holds a control character; remove it");
+    }
+    if holds(is_unseen) {
+        return Some("holds a character that is not seen, such as a zero-width space; remove it");
+    }
+    match address.split_once('@') {
+        Some((local, domain))
+            if !local.is_empty() && !domain.is_empty() && !domain.contains('@') =>
+        {
+            None
+        }
+        Some(_) | None => Some("is not of the form name@domain; correct it or use an id"),
+    }
+}
+
+fn starts_with_mailto(address: &str) -> bool {
+    address
+        .get(..7)
+        .is_some_and(|start| start.eq_ignore_ascii_case("mailto:"))
+}
+
+/// Tells whether a character takes no room and is no letter: those of Unicode's category of formats that text holds by
+/// accident, after it was copied from a page. The standard library knows white space and control characters only.
+fn is_unseen(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffd}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_fault(address: &str, expected: &str) {
+        let found = fault(address).unwrap_or("none");
+        assert!(found.contains(expected), "{address:?}: {found}");
+    }
+
+    #[test]
+    fn an_address_is_one_name_at_one_domain() {
+        for address in [
+            "a@example.com",
+            "a@b",
+            "person+tag@example.com",
+            "o'neil!#$%&*/=?^_`{|}~-@example.com",
+            "ünï@例え.jp",
+            "a@[192.0.2.1]",
+        ] {
+            assert_eq!(fault(address), None, "{address}");
+        }
+        for address in ["a", "@", "a@", "@b", "a@b@", "a@@b", "a@b@c", "@a@b"] {
+            check_fault(address, "name@domain");
+        }
+    }
+
+    #[test]
+    fn what_is_written_around_an_address_is_refused() {
+        for address in [
+            "Eve <e@example.com>",
+            "<e@example.com>",
+            "e@example.com (Eve)",
+            "\"Eve\" e@example.com",
+        ] {
+            check_fault(address, "brackets around");
+        }
+        for address in [
+            "f@a.com;g@a.com",
+            "f@a.com,g@a.com",
+            "f@a.com, g@a.com",
+            "f@a.com;",
+        ] {
+            check_fault(address, "is a list");
+        }
+        check_fault("mailto:i@example.com", "mailto");
+        check_fault("MailTo:i@example.com", "mailto");
+    }
+
+    #[test]
+    fn what_is_not_seen_is_refused_wherever_it_stands() {
+        let kinds = [
+            (
+                "white space",
+                " \t\n\r\u{a0}\u{2003}\u{202f}\u{3000}\u{2028}\u{85}",
+            ),
+            ("control character", "\0\u{7}\u{1a}\u{1b}\u{7f}\u{9f}"),
+            (
+                "not seen",
+                "\u{ad}\u{200b}\u{200d}\u{200e}\u{202e}\u{2060}\u{feff}\u{fe0f}\u{fffd}",
+            ),
+        ];
+        for (kind, letters) in kinds {
+            for letter in letters.chars() {
+                check_fault(&format!("{letter}a@example.com"), kind);
+                check_fault(&format!("a{letter}b@example.com"), kind);
+                check_fault(&format!("a@exa{letter}mple.com"), kind);
+                check_fault(&format!("a@example.com{letter}"), kind);
+            }
+        }
+    }
+}
