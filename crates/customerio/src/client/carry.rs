@@ -17,6 +17,15 @@ use super::trail::{Departure, Trail};
 use super::{Client, diagnosis};
 use crate::{Delivery, Failure, Outcome};
 
+/// What all parts of one call share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call<'a> {
+    pub(super) departure: Option<&'a Departure>,
+    pub(super) deadline: Option<Deadline>,
+    /// How many requests had succeeded when the call began, or when a part of it failed last.
+    pub(super) successes: u64,
+}
+
 type Answer = Result<Response<PermitBody<Full<Bytes>>>, BoxError>;
 
 impl Client {
@@ -27,8 +36,21 @@ impl Client {
         departure: Option<Departure>,
     ) -> Vec<Outcome> {
         let deadline = self.0.deadline.map(Deadline::within);
+        let counters = &self.0.layers.counters;
+        let mut successes = counters.successes();
         while delivery.request().is_some() {
-            self.part(&mut delivery, departure.as_ref(), deadline).await;
+            let call = Call {
+                departure: departure.as_ref(),
+                deadline,
+                successes,
+            };
+            let response = self.part(&mut delivery, call).await;
+            match response.map(|response| response.status()) {
+                Some(status) if status.is_success() => counters.count_success(),
+                // The halves need a success of their own time: the server may fail for all by now.
+                Some(status) if status.is_server_error() => successes = counters.successes(),
+                _ => {}
+            }
         }
         let outcomes = delivery.into_outcomes();
         self.0.layers.counters.count_outcomes(&outcomes);
@@ -39,20 +61,22 @@ impl Client {
     pub(super) async fn part(
         &self,
         delivery: &mut Delivery,
-        departure: Option<&Departure>,
-        deadline: Option<Deadline>,
+        call: Call<'_>,
     ) -> Option<Response<Bytes>> {
         let request = delivery.request()?;
-        if deadline.is_some_and(|deadline| deadline.remaining().is_zero()) {
+        if call
+            .deadline
+            .is_some_and(|deadline| deadline.remaining().is_zero())
+        {
             delivery.fail(Failure::late(false));
             return None;
         }
         let trace = Trace::start(request);
         let mut request = request.to_http(&self.0.endpoint);
-        if let Some(departure) = departure {
+        if let Some(departure) = call.departure {
             request.extensions_mut().insert(departure.clone());
         }
-        self.traced(trace, request, delivery, deadline).await
+        self.traced(trace, request, delivery, call).await
     }
 
     /// Sends one request with all its attempts, and tells the delivery how it ended. Returns the answer, if one came.
@@ -61,9 +85,9 @@ impl Client {
         trace: Trace,
         request: Request<Full<Bytes>>,
         delivery: &mut Delivery,
-        deadline: Option<Deadline>,
+        call: Call<'_>,
     ) -> Option<Response<Bytes>> {
-        let exchange = self.exchange(request, delivery, deadline);
+        let exchange = self.exchange(request, delivery, call);
         let response = trace.cover(exchange).await;
         trace.end(response.as_ref());
         response
@@ -73,13 +97,16 @@ impl Client {
         &self,
         mut request: Request<Full<Bytes>>,
         delivery: &mut Delivery,
-        deadline: Option<Deadline>,
+        call: Call<'_>,
     ) -> Option<Response<Bytes>> {
         let trail = Trail::default();
         request.extensions_mut().insert(trail.clone());
-        let result = answer(self.0.stack.clone(), request, deadline).await;
+        let result = answer(self.0.stack.clone(), request, call.deadline).await;
         if trail.may_have_arrived() {
             delivery.attempt_may_have_arrived();
+        }
+        if self.0.layers.counters.successes() > call.successes {
+            delivery.others_succeed();
         }
         match result {
             Ok(response) => {

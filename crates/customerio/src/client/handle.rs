@@ -12,6 +12,7 @@ use tower::Service;
 use tower_pace::Deadline;
 use tower_pace::rate::Snapshot;
 
+use super::carry::Call;
 use super::disabled;
 use super::ids::FreshIds;
 use super::stack::{Layers, Stack};
@@ -128,8 +129,9 @@ impl Client {
     /// Sends a request and returns one outcome for each of its operations, in their order.
     ///
     /// A batch that is refused as a whole is halved until the guilty operation stands alone, and one whose answer says
-    /// nothing of its operations is sent one by one. After a part whose fate is unknown, the rest is not sent. An event
-    /// without an id is sent as [`submit`](Self::submit) does.
+    /// nothing of its operations is sent one by one. So is halved a batch that ends in 500 after all its attempts, while
+    /// other requests of this client succeed: one operation breaks the server then. After a part whose fate is otherwise
+    /// unknown, the rest is not sent. An event without an id is sent as [`submit`](Self::submit) does.
     pub async fn send(&self, request: impl Into<Request>) -> Vec<Outcome> {
         self.carry(Delivery::new(request), None).await
     }
@@ -153,8 +155,12 @@ impl Client {
     /// The credentials were refused, the account is held in another region (see [`Error::region`]), or no answer came.
     pub async fn check(&self) -> Result<Account, Error> {
         let mut delivery = Delivery::new(v1::region());
-        let deadline = self.0.deadline.map(Deadline::within);
-        let response = self.part(&mut delivery, None, deadline).await;
+        let call = Call {
+            departure: None,
+            deadline: self.0.deadline.map(Deadline::within),
+            successes: self.0.layers.counters.successes(),
+        };
+        let response = self.part(&mut delivery, call).await;
         let mut outcomes = delivery.into_outcomes();
         Error::check(outcomes.pop().expect("one request has one outcome"))?;
         let response = response.expect("what was accepted was answered");

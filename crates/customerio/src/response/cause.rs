@@ -121,6 +121,21 @@ impl Cause {
         self.0.kind == Kind::Throttled
     }
 
+    /// Returns whether sending again later may succeed without anybody's doing: the server failed or turned requests away
+    /// because there were too many, or no answer came.
+    ///
+    /// It says nothing of whether sending again is safe: see [`Request::may_replay`](crate::Request::may_replay).
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self.0.kind, Kind::Failed | Kind::Status | Kind::Throttled)
+    }
+
+    /// Returns whether the operation was held back only because an earlier one of its request or its lane ended unknown.
+    #[must_use]
+    pub fn is_withheld(&self) -> bool {
+        self.0.kind == Kind::FollowsUnknown
+    }
+
     /// Returns whether the deadline of the call passed first.
     #[cfg(feature = "client")]
     #[must_use]
