@@ -131,6 +131,10 @@ pub(crate) struct CommonArgs {
     /// Goes on where the API rejects the first 100 records for the same reason
     #[arg(long)]
     pub(crate) keep_going: bool,
+    /// How long the server may keep the run waiting, all waits together less the time of work between them: while it is down
+    /// or refuses connections, or asks for it
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = patience)]
+    pub(crate) patience: Duration,
     /// Writes the report, a JSON object, to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
@@ -183,6 +187,10 @@ fn quota(text: &str) -> Result<Quota> {
     )?)
 }
 
+fn patience(text: &str) -> Result<Duration> {
+    duration(text).context("write a time, like 30s, 20m or 2h")
+}
+
 fn duration(text: &str) -> Option<Duration> {
     let unit = text.find(|letter: char| !letter.is_ascii_digit())?;
     let (number, unit) = text.split_at(unit);
@@ -191,6 +199,7 @@ fn duration(text: &str) -> Option<Duration> {
         "ms" => Some(Duration::from_millis(number.into())),
         "s" => Some(Duration::from_secs(number.into())),
         "m" => Some(Duration::from_secs(u64::from(number) * 60)),
+        "h" => Some(Duration::from_secs(u64::from(number) * 60 * 60)),
         _ => None,
     }
 }
@@ -265,13 +274,14 @@ mod tests {
         check_limit("100/1s", Some((100, 1000)));
         check_limit("3000/500ms", Some((3000, 500)));
         check_limit("1/2m", Some((1, 120_000)));
+        check_limit("1/1h", Some((1, 3_600_000)));
         for text in [
             "100",
             "/1s",
             "0/1s",
             "1/0s",
             "-1/1s",
-            "1/1h",
+            "1/1d",
             "1/s",
             "1/1",
             "99999999999/1s",

@@ -2,14 +2,16 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::time::Duration;
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Result};
 use customerio::Cause;
 
 use crate::console::{complain, print};
+use crate::counted;
 use crate::exit::Exit;
 use crate::journal::Journal;
-use crate::pipeline::{Halt, MAX_ALIKE, MAX_FRUITLESS};
+use crate::pipeline::{Halt, MAX_ALIKE, MAX_FRUITLESS, chain};
 use crate::problems::{Problems, rejects_failed};
 use crate::report::Report;
 
@@ -92,6 +94,7 @@ fn told(halt: &Halt) -> String {
         Halt::Failed(error) => format!("{error:#}"),
         Halt::Fruitless(status) => fruitless(*status),
         Halt::Interrupted => "interrupted".into(),
+        Halt::Patience(patience, cause) => out_of_patience(*patience, cause.as_ref()),
         Halt::TurnedAway(cause) => turned_away(cause),
     }
 }
@@ -115,6 +118,18 @@ fn fruitless(status: Option<u16>) -> String {
     )
 }
 
+fn out_of_patience(patience: Duration, cause: Option<&Cause>) -> String {
+    let why = match cause.map(|cause| (cause, cause.status())) {
+        None => "the server asked for longer waits".to_owned(),
+        Some((_, Some(status))) => format!("the server answers with status {}", status.as_u16()),
+        Some((cause, None)) => turned_away(cause),
+    };
+    format!(
+        "the run has waited for {}: {why}; --patience waits longer, and the same command takes up what was not sent",
+        counted::time(patience)
+    )
+}
+
 /// Leaves out the server's words, which may repeat people's data.
 fn turned_away(cause: &Cause) -> String {
     match (cause.region(), cause.status()) {
@@ -124,7 +139,7 @@ fn turned_away(cause: &Cause) -> String {
             status.as_u16()
         ),
         (None, None) => {
-            let chain = format!("{:#}", Error::new(cause.clone()));
+            let chain = chain(cause);
             format!("no request gets through; check the network and the address: {chain}")
         }
     }

@@ -7,4 +7,5 @@ mod people;
 mod run_again;
 mod secrets;
 mod stops;
+mod waits;
 mod world;
