@@ -219,6 +219,7 @@ impl ClientBuilder {
         check_time("timeout", Some(self.timeout))?;
         check_time("connect timeout", self.transport.connect_timeout)?;
         check_time("deadline", self.deadline)?;
+        check_time("HTTP/2 ping", self.transport.ping)?;
         check_keepalive(self.transport.keepalive)?;
         Ok(Layers {
             retry: self.retry_layer(),

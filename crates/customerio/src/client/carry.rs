@@ -124,7 +124,13 @@ impl Client {
     fn settle_error(&self, error: BoxError, trail: &Trail, delivery: &mut Delivery) {
         match error.downcast::<NotOfTheApi>() {
             Ok(answer) => delivery.answer(&masked(answer.0, &self.0.endpoint)),
-            Err(error) if error.is::<Late>() => delivery.fail(Failure::late(trail.is_in_flight())),
+            Err(error) if error.is::<Late>() => {
+                let is_in_flight = trail.is_in_flight();
+                if is_in_flight {
+                    trail.poison_connection();
+                }
+                delivery.fail(Failure::late(is_in_flight));
+            }
             Err(error) => match error.downcast::<Refused>() {
                 Ok(refused) => delivery.fail(Failure::wait_refused(*refused)),
                 Err(error) => delivery.fail(failure(error)),

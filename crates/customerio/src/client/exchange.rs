@@ -162,6 +162,7 @@ where
                 if !this.deadline.remaining().is_zero() {
                     ready!(this.timer.poll(cx));
                 }
+                this.trail.poison_connection();
                 Err(TimedOut.into())
             }
         };

@@ -48,6 +48,18 @@ impl Trail {
         self.0.is_in_flight.load(Relaxed) && !self.is_connecting()
     }
 
+    /// Keeps the connection of the attempt from being used again: a request that got no answer in time may have met a dead
+    /// one, on which HTTP/2 would send every other request, too. Those that are on it already are left alone.
+    pub(super) fn poison_connection(&self) {
+        self.connection(|connection| {
+            let captured = connection.as_ref();
+            let metadata = captured.map(CaptureConnection::connection_metadata);
+            if let Some(connected) = metadata.as_ref().and_then(|metadata| metadata.as_ref()) {
+                connected.poison();
+            }
+        });
+    }
+
     fn is_connecting(&self) -> bool {
         self.connection(|connection| {
             let connection = connection.as_ref();

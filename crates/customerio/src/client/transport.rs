@@ -26,12 +26,18 @@ use crate::Endpoint;
 /// Keeps idle connections alive through machines that forget them.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
+/// Twice as long a silence shows that a connection of HTTP/2 is dead: about as long as the 60 s after which load balancers
+/// forget idle ones. Servers that count pings as abuse allow one in ten seconds and more.
+const PING: Duration = Duration::from_secs(20);
+
 /// How connections are made.
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
     /// Half of the attempt's timeout if it is not set.
     pub(super) connect_timeout: Option<Duration>,
     pub(super) keepalive: Option<Duration>,
+    /// After how long without a frame HTTP/2 pings, and how long it waits for the answer then.
+    pub(super) ping: Option<Duration>,
     pub(super) route: Route,
     pub(super) roots: Roots,
 }
@@ -41,6 +47,7 @@ impl Default for Transport {
         Self {
             connect_timeout: None,
             keepalive: Some(TCP_KEEPALIVE),
+            ping: Some(PING),
             route: Route::default(),
             roots: Roots::default(),
         }
@@ -53,12 +60,15 @@ impl Transport {
         let time = self.connect_timeout.unwrap_or(layers.timeout / 2);
         let tcp = self.tcp(time);
         if !to.is_https() {
-            return Ok(layers.over(hyper_client(tcp, time)));
+            return Ok(layers.over(hyper_client(tcp, time, self.ping)));
         }
         let proxy = self.route.proxy(&to.uri("/"))?;
         Ok(match proxy {
-            None => layers.over(hyper_client(self.tls(tcp)?, time)),
-            Some(proxy) => layers.over(hyper_client(self.tls(proxy.tunnel(tcp))?, time)),
+            None => layers.over(hyper_client(self.tls(tcp)?, time, self.ping)),
+            Some(proxy) => {
+                let tunnel = self.tls(proxy.tunnel(tcp))?;
+                layers.over(hyper_client(tunnel, time, self.ping))
+            }
         })
     }
 
@@ -79,18 +89,27 @@ impl Transport {
     }
 }
 
-fn hyper_client<C>(connector: C, time: Duration) -> Watched<Client<Within<C>, Full<Bytes>>>
+fn hyper_client<C>(
+    connector: C,
+    time: Duration,
+    ping: Option<Duration>,
+) -> Watched<Client<Within<C>, Full<Bytes>>>
 where
     Within<C>: Connect + Clone,
 {
-    let client = Client::builder(TokioExecutor::new())
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
-        .build(Within {
-            inner: connector,
-            time,
-        });
-    Watched(client)
+        .http2_keep_alive_interval(ping)
+        .http2_keep_alive_while_idle(true);
+    if let Some(ping) = ping {
+        builder.http2_keep_alive_timeout(ping);
+    }
+    Watched(builder.build(Within {
+        inner: connector,
+        time,
+    }))
 }
 
 /// Lets the trail of a request know whether hyper's client has a connection for it, new or pooled. Before, it has handed
@@ -172,7 +191,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_handshake_that_does_not_end_proves_that_nothing_was_sent() {
         let stuck = service_fn(|_: Uri| std::future::pending::<io::Result<TokioIo<TcpStream>>>());
-        let client = hyper_client(stuck, Duration::from_secs(5));
+        let client = hyper_client(stuck, Duration::from_secs(5), None);
         let request = Request::get("http://localhost/").body(Full::default());
         let error = client.0.request(request.unwrap()).await.unwrap_err();
         assert!(error.is_connect() && !was_sent(&error), "{error:?}");

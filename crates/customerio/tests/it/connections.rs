@@ -20,7 +20,7 @@ const ROOT: &[u8] = include_bytes!("data/tls/root.pem");
 const CERTIFICATE: &[u8] = include_bytes!("data/tls/server.pem");
 const PRIVATE_KEY: &[u8] = include_bytes!("data/tls/server.key");
 
-fn tls() -> Arc<ServerConfig> {
+pub(crate) fn tls() -> Arc<ServerConfig> {
     let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
     let key = PrivateKeyDer::from_pem_slice(PRIVATE_KEY).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -43,7 +43,7 @@ fn listen<T: Send + 'static>(
 }
 
 /// Reads up to the end of a head.
-fn head(stream: &mut impl Read) -> std::io::Result<String> {
+pub(crate) fn head(stream: &mut impl Read) -> std::io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -54,7 +54,7 @@ fn head(stream: &mut impl Read) -> std::io::Result<String> {
 }
 
 /// Returns how long the body is that a head tells of.
-fn length(head: &str) -> usize {
+pub(crate) fn length(head: &str) -> usize {
     let length = head.split("content-length: ").nth(1).unwrap();
     length.split("\r\n").next().unwrap().parse().unwrap()
 }
@@ -74,7 +74,7 @@ fn once() -> ClientBuilder {
     builder().retry(RetryPolicy::default().attempts(1))
 }
 
-fn roots() -> RootCertificates {
+pub(crate) fn roots() -> RootCertificates {
     RootCertificates::from_pem(ROOT).unwrap()
 }
 

@@ -5,6 +5,8 @@ mod client;
 #[cfg(feature = "client")]
 mod connections;
 #[cfg(feature = "client")]
+mod dead_connections;
+#[cfg(feature = "client")]
 mod deadline;
 mod delivery;
 #[cfg(feature = "client")]
@@ -15,6 +17,8 @@ mod golden_v1;
 mod golden_v2;
 #[cfg(feature = "client")]
 mod hostile;
+#[cfg(feature = "client")]
+mod http2;
 #[cfg(feature = "client")]
 mod hyper_pipe;
 #[cfg(feature = "client")]
