@@ -11,7 +11,7 @@ use crate::console::{complain, print};
 use crate::counted;
 use crate::exit::Exit;
 use crate::journal::Journal;
-use crate::pipeline::{Halt, MAX_ALIKE, MAX_FRUITLESS, chain};
+use crate::pipeline::{Halt, MAX_ALIKE, MAX_FRUITLESS, Wait, chain};
 use crate::problems::{Problems, rejects_failed};
 use crate::report::Report;
 
@@ -94,7 +94,7 @@ fn told(halt: &Halt) -> String {
         Halt::Failed(error) => format!("{error:#}"),
         Halt::Fruitless(status) => fruitless(*status),
         Halt::Interrupted => "interrupted".into(),
-        Halt::Patience(patience, cause) => out_of_patience(*patience, cause.as_ref()),
+        Halt::Patience(patience, wait) => out_of_patience(*patience, wait),
         Halt::TurnedAway(cause) => turned_away(cause),
     }
 }
@@ -118,14 +118,14 @@ fn fruitless(status: Option<u16>) -> String {
     )
 }
 
-fn out_of_patience(patience: Duration, cause: Option<&Cause>) -> String {
-    let why = match cause.map(|cause| (cause, cause.status())) {
-        None => "the server asked for longer waits".to_owned(),
-        Some((_, Some(status))) => format!("the server answers with status {}", status.as_u16()),
-        Some((cause, None)) => turned_away(cause),
+fn out_of_patience(patience: Duration, wait: &Wait) -> String {
+    let why = match wait {
+        Wait::Outage { cause, .. } if cause.status().is_none() => turned_away(cause),
+        wait => wait.to_string(),
     };
     format!(
-        "the run has waited for {}: {why}; --patience waits longer, and the same command takes up what was not sent",
+        "the run may wait for {} (--patience), and that is over: {why}; --patience TIME waits longer, and the same command \
+         takes up what was not sent",
         counted::time(patience)
     )
 }

@@ -28,7 +28,7 @@ use tokio::task::JoinError;
 use tokio::time::{Instant, sleep_until};
 
 pub(crate) use self::alike::MAX_ALIKE;
-pub(crate) use self::halt::{End, Halt, MAX_FRUITLESS, chain};
+pub(crate) use self::halt::{End, Halt, MAX_FRUITLESS, Wait, chain};
 
 use self::alike::Alike;
 use self::api::Api;
@@ -66,6 +66,7 @@ pub(crate) async fn run<A: Api>(
         concurrency: pace.concurrency,
         alike: Alike::new(!pace.keeps_going),
         fruitless: 0,
+        wait: None,
         look: now,
         end: End {
             totals: Totals::default(),
@@ -95,6 +96,8 @@ struct Pipeline<'a, A> {
     alike: Alike,
     /// Requests in a row that brought no word about a record.
     fruitless: u32,
+    /// The wait that the server asked for.
+    wait: Option<Wait>,
     /// When to look next whether the run waits.
     look: Instant,
     end: End,
@@ -127,9 +130,7 @@ impl<A: Api> Pipeline<'_, A> {
         drop(items);
         self.flights.turn_back();
         self.announce_drain();
-        while let Some(landed) = self.flights.land().await {
-            self.land(landed);
-        }
+        self.drain().await;
     }
 
     fn announce_drain(&self) {

@@ -1,8 +1,10 @@
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::Error;
 use customerio::{Cause, Outcome};
 
+use crate::clock;
 use crate::report::Totals;
 
 /// How many requests in a row may bring no word about a record before the run ends: then it is not the records.
@@ -21,10 +23,38 @@ pub(crate) enum Halt {
     Fruitless(Option<u16>),
     /// The user asked for it.
     Interrupted,
-    /// The server took nothing for as long as the run may wait; the cause is that of the last failure, if there was one.
-    Patience(Duration, Option<Cause>),
+    /// The run has waited for as long as it may.
+    Patience(Duration, Wait),
     /// A request was turned away for a reason that waiting does not mend.
     TurnedAway(Cause),
+}
+
+/// What a run waits for.
+#[derive(Clone, Debug)]
+pub(crate) enum Wait {
+    /// The server asked for it by this field, until then in seconds since 1970.
+    Asked { until: i64, field: String },
+    /// The server fails for all.
+    Outage { since: i64, cause: Cause },
+}
+
+impl fmt::Display for Wait {
+    /// Leaves out the server's words, which may repeat people's data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked { until, field } => {
+                let until = clock::shown(*until);
+                write!(f, "server asked to wait until {until} ({field})")
+            }
+            Self::Outage { since, cause } => {
+                write!(f, "waiting since {}: ", clock::shown(*since))?;
+                match cause.status() {
+                    Some(status) => write!(f, "the server answers with status {}", status.as_u16()),
+                    None => write!(f, "no request gets through: {}", chain(cause)),
+                }
+            }
+        }
+    }
 }
 
 /// How a run ended.

@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::Pipeline;
-use super::api::Api;
-use super::halt::{Halt, chain};
+use super::api::{Api, Asked};
+use super::halt::{Halt, Wait};
 use super::part::Part;
-use super::server::{Outage, Verdict};
+use super::server::Verdict;
 use crate::{clock, counted};
 
 /// How often the run looks whether it waits for the server, and for how long already.
 pub(super) const LOOK: Duration = Duration::from_millis(500);
+
+/// How long an attempt may take that has left; longer takes only what waits for another one.
+const DRAIN: Duration = Duration::from_secs(15);
 
 impl<A: Api> Pipeline<'_, A> {
     pub(super) fn next_look(&self) -> Instant {
@@ -20,17 +23,52 @@ impl<A: Api> Pipeline<'_, A> {
         probe.map_or(self.look, |probe| probe.min(self.look))
     }
 
-    /// Counts the time in which the run waits for the server, and ends it after too much of that.
+    /// Counts the time in which the run waits for the server, says what it waits for, and ends it after too much of that.
     pub(super) fn look(&mut self) {
         let now = clock::now();
         self.look = now + LOOK;
-        let is_over = self.server.pass_time(now, None);
-        let outage = self.server.outage();
-        let cause = outage.map(|outage| outage.cause.clone());
-        let said = outage.map(|outage| waiting(outage, self.server.patience()));
+        let asked = self.api.asked();
+        self.wait = asked.as_ref().and_then(|asked| self.named(asked));
+        let outage = self.server.outage().map(|outage| Wait::Outage {
+            since: outage.since,
+            cause: outage.cause.clone(),
+        });
+        let wait = self.wait.clone().or(outage);
+        let patience = self.server.patience();
+        let bound = counted::time(patience);
+        let said = wait.as_ref();
+        let said = said.map(|wait| format!("{wait}; for {bound} at most (--patience)"));
         self.console.wait(said.as_deref(), now);
-        if is_over {
-            self.halt(Halt::Patience(self.server.patience(), cause));
+        let remaining = asked.as_ref().map(|asked| asked.remaining);
+        if self.server.pass_time(now, remaining) {
+            let unnamed = || asked.map(|asked| asked_until(&asked, "after a 429 without a time"));
+            if let Some(wait) = wait.or_else(unnamed) {
+                self.halt(Halt::Patience(patience, wait));
+            }
+        }
+    }
+
+    /// Returns the wait that the server asked for by a field. Its end is told once: it is rounded anew with each look.
+    fn named(&self, asked: &Asked) -> Option<Wait> {
+        let new = asked_until(asked, asked.field.as_deref()?);
+        match (&self.wait, &new) {
+            (Some(Wait::Asked { until: told, .. }), Wait::Asked { until, .. })
+                if told.abs_diff(*until) <= 2 =>
+            {
+                self.wait.clone()
+            }
+            _ => Some(new),
+        }
+    }
+
+    /// Waits for what is in flight, but not where the server holds back what would have to leave once more.
+    pub(super) async fn drain(&mut self) {
+        let until = clock::now() + DRAIN;
+        while !self.flights.is_empty() && (clock::now() < until || self.api.asked().is_none()) {
+            tokio::select! {
+                Some(landed) = self.flights.land() => self.land(landed),
+                () = sleep_until(clock::now() + LOOK) => {}
+            }
         }
     }
 
@@ -95,15 +133,10 @@ impl<A: Api> Pipeline<'_, A> {
     }
 }
 
-/// Says since when the run waits, and why. It leaves out the server's words, which may repeat people's data.
-fn waiting(outage: &Outage, patience: Duration) -> String {
-    let why = match outage.cause.status() {
-        Some(status) => format!("the server answers with status {}", status.as_u16()),
-        None => format!("no request gets through: {}", chain(&outage.cause)),
-    };
-    format!(
-        "waiting since {}: {why}; for {} at most (--patience)",
-        clock::shown(outage.since),
-        counted::time(patience)
-    )
+fn asked_until(asked: &Asked, field: &str) -> Wait {
+    let seconds = i64::try_from(asked.remaining.as_secs()).unwrap_or(i64::MAX);
+    Wait::Asked {
+        until: clock::unix_seconds().saturating_add(seconds),
+        field: field.to_owned(),
+    }
 }

@@ -11,6 +11,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
+use super::api::Asked;
 use super::hold::LOOK;
 use super::*;
 use crate::reader::READ_AHEAD;
@@ -23,6 +24,8 @@ struct Fake {
     waits: bool,
     answer: Arc<dyn Fn(&Request) -> Outcome + Send + Sync>,
     flight: Arc<Mutex<Flight>>,
+    /// Until when nothing may leave.
+    asked_until: Arc<Mutex<Option<Instant>>>,
 }
 
 #[derive(Default)]
@@ -40,6 +43,7 @@ impl Fake {
             waits: false,
             answer: Arc::new(answer),
             flight: Arc::default(),
+            asked_until: Arc::default(),
         }
     }
 
@@ -68,6 +72,9 @@ impl Api for Fake {
         if self.waits {
             std::future::pending::<()>().await;
         }
+        while let Some(asked) = self.asked() {
+            sleep(asked.remaining).await;
+        }
         has_left.store(true, Ordering::Relaxed);
         {
             let mut flight = self.flight.lock().unwrap();
@@ -79,6 +86,16 @@ impl Api for Fake {
         sleep(self.latency).await;
         self.flight.lock().unwrap().now -= 1;
         vec![(self.answer)(&request); request.len()]
+    }
+
+    fn asked(&self) -> Option<Asked> {
+        let until = self.asked_until.lock().unwrap();
+        let remaining = until.map(|until| until.saturating_duration_since(clock::now()));
+        let remaining = remaining.filter(|remaining| !remaining.is_zero())?;
+        Some(Asked {
+            remaining,
+            field: Some("Retry-After".into()),
+        })
     }
 }
 
@@ -487,7 +504,7 @@ async fn the_end_of_the_patience_stops_the_run_and_settles_what_is_held() {
     let fake = Fake::new(|_| Outcome::NotSent(cause("refused")));
     let began = clock::now();
     let end = import(&fake, feed(people(10_000)).0, &watch::Sender::default()).await;
-    assert!(matches!(&end.halt, Some(Halt::Patience(time, Some(_))) if *time == HOUR));
+    assert!(matches!(&end.halt, Some(Halt::Patience(time, Wait::Outage { .. })) if *time == HOUR));
     let waited = clock::now() - began;
     assert!((HOUR..HOUR + 2 * LOOK).contains(&waited), "{waited:?}");
     assert_eq!(end.totals.records(), end.totals.not_sent);
@@ -589,4 +606,34 @@ async fn a_record_that_breaks_the_server_now_and_then_takes_none_with_it() {
 async fn import_cautiously_of(fake: &Fake, count: u64) -> End {
     let items = feed(people(count)).0;
     import_at(&CAUTIOUS, fake, items, &watch::Sender::default()).await
+}
+
+/// Accepts, and asks each time that nothing leaves for so long.
+fn asking_for(time: Duration) -> Fake {
+    let mut fake = Fake::accepting();
+    let asked = Arc::clone(&fake.asked_until);
+    fake.answer = Arc::new(move |_| {
+        *asked.lock().unwrap() = Some(clock::now() + time);
+        Outcome::Accepted
+    });
+    fake
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_that_a_server_asks_for_are_bounded_in_sum() {
+    for (minutes, is_over) in [(1, false), (19, false), (21, true), (61, true)] {
+        let fake = asking_for(Duration::from_secs(60 * minutes));
+        let began = clock::now();
+        let end = import_cautiously_of(&fake, 100).await;
+        assert_eq!(end.halt.is_some(), is_over, "{minutes} min: {:?}", end.halt);
+        assert!(clock::now() - began <= HOUR + 2 * LOOK, "{minutes} min");
+        if let Some(halt) = end.halt {
+            assert!(
+                matches!(halt, Halt::Patience(_, Wait::Asked { .. })),
+                "{halt:?}"
+            );
+            assert!(end.totals.accepted >= 10 && end.totals.accepted < 100);
+            assert_eq!(end.totals.unknown, 0);
+        }
+    }
 }

@@ -53,7 +53,8 @@ fn a_server_that_is_not_there_stops_the_run() {
     let run = finish(command, b"");
     run.check(
         5,
-        "cio-import: the run has waited for 1.0 s: no request gets through; check the network and the address: ",
+        "cio-import: the run may wait for 1.0 s (--patience), and that is over: no request gets through; check the network and \
+         the address: ",
     );
     assert!(
         !run.stderr.contains("a.csv:2"),

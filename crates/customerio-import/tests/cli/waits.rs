@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use customerio_sim::{Script, Server, Simulator, Step};
@@ -80,7 +82,7 @@ fn the_end_of_the_patience_stops_the_run_and_the_next_one_sends_the_rest() {
     let line = format!("people {} --id-column id --batch-items 10", file.display());
     world.run(&format!("{line} --patience 1s")).check(
         5,
-        "cio-import: the run has waited for 1.0 s: the server answers with status 503; --patience waits longer",
+        "the server answers with status 503; --patience TIME waits longer",
     );
     assert_eq!(world.report()["accepted"], 10);
     world.run(&line).check(0, "");
@@ -151,6 +153,57 @@ fn the_one_record_that_breaks_the_server_takes_no_other_with_it() {
     );
     to(port, &line).check(3, "a.csv:9: it may have been applied (status 500)");
     check_lines(&rejects, &[9]);
+}
+
+#[test]
+fn waits_that_a_server_asks_for_are_told_and_bounded_in_sum() {
+    let rows = [
+        (
+            "503 Busy\r\nretry-after: 99999999999",
+            "(Retry-After)",
+            [0, 1],
+        ),
+        (
+            "200 OK\r\ndate: Wed, 25 Nov 2026 00:00:30 GMT\r\nx-ratelimit-limit: 100000\r\n\
+             x-ratelimit-remaining: 0\r\nx-ratelimit-reset: 99999999999",
+            "(X-RateLimit-Remaining)",
+            [1, 0],
+        ),
+        (
+            "200 OK\r\nratelimit-limit: 100000\r\nratelimit-remaining: 0\r\nratelimit-reset: 2",
+            "(RateLimit-Remaining)",
+            [2, 0],
+        ),
+    ];
+    for (answer, field, [accepted, unknown]) in rows {
+        let port = serve(move |_| answer);
+        let world = World::new();
+        let file = world.file("a.csv", people(5));
+        let line = format!(
+            "people {} --id-column id --mode single --concurrency 1 --patience 3s",
+            file.display()
+        );
+        let run = to(port, &line);
+        run.check(5, "server asked to wait until 20");
+        run.check(5, field);
+        let totals = format!("{accepted} accepted, 0 rejected, {unknown} unknown");
+        assert!(run.stdout.contains(&totals), "{}{}", run.stdout, run.stderr);
+    }
+}
+
+#[test]
+fn waits_that_a_server_asks_for_are_waited_where_they_are_short() {
+    let throttled = Arc::new(AtomicBool::new(false));
+    let port = serve(move |_| match throttled.swap(true, Relaxed) {
+        true => "200 OK",
+        false => "429 Busy\r\nretry-after: 2",
+    });
+    let world = World::new();
+    let file = world.file("a.csv", people(5));
+    let line = format!("people {} --id-column id --mode single", file.display());
+    let run = to(port, &line);
+    run.check(0, "server asked to wait until 20");
+    run.check(0, "(Retry-After)");
 }
 
 fn check_lines(rejects: &Path, expected: &[u64]) {

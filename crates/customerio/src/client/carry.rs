@@ -1,5 +1,9 @@
 use std::error::Error;
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -10,6 +14,7 @@ use tower_pace::line::Refused;
 use tower_pace::{Deadline, DeadlineLayer, was_sent};
 
 use super::exchange::{BoxError, NotOfTheApi};
+use super::hold::{HeldTooLong, held_for};
 use super::mask::masked;
 use super::stack::Stack;
 use super::trace::Trace;
@@ -18,10 +23,12 @@ use super::{Client, diagnosis};
 use crate::{Delivery, Failure, Outcome};
 
 /// What all parts of one call share.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Call<'a> {
     pub(super) departure: Option<&'a Departure>,
     pub(super) deadline: Option<Deadline>,
+    /// For how long the server may still hold the call back.
+    pub(super) hold: Option<Duration>,
     /// How many requests had succeeded when the call began, or when a part of it failed last.
     pub(super) successes: u64,
 }
@@ -35,20 +42,14 @@ impl Client {
         mut delivery: Delivery,
         departure: Option<Departure>,
     ) -> Vec<Outcome> {
-        let deadline = self.0.deadline.map(Deadline::within);
         let counters = &self.0.layers.counters;
-        let mut successes = counters.successes();
+        let mut call = self.call(departure.as_ref());
         while delivery.request().is_some() {
-            let call = Call {
-                departure: departure.as_ref(),
-                deadline,
-                successes,
-            };
-            let response = self.part(&mut delivery, call).await;
+            let response = self.part(&mut delivery, &mut call).await;
             match response.map(|response| response.status()) {
                 Some(status) if status.is_success() => counters.count_success(),
                 // The halves need a success of their own time: the server may fail for all by now.
-                Some(status) if status.is_server_error() => successes = counters.successes(),
+                Some(status) if status.is_server_error() => call.successes = counters.successes(),
                 _ => {}
             }
         }
@@ -57,11 +58,21 @@ impl Client {
         outcomes
     }
 
+    /// Begins a call, which ends at its deadline.
+    pub(super) fn call<'a>(&self, departure: Option<&'a Departure>) -> Call<'a> {
+        Call {
+            departure,
+            deadline: self.0.deadline.map(Deadline::within),
+            hold: self.0.max_hold,
+            successes: self.0.layers.counters.successes(),
+        }
+    }
+
     /// Sends the next request of a delivery, unless the deadline of the call has passed. Returns the answer, if one came.
     pub(super) async fn part(
         &self,
         delivery: &mut Delivery,
-        call: Call<'_>,
+        call: &mut Call<'_>,
     ) -> Option<Response<Bytes>> {
         let request = delivery.request()?;
         if call
@@ -69,6 +80,10 @@ impl Client {
             .is_some_and(|deadline| deadline.remaining().is_zero())
         {
             delivery.fail(Failure::late(false));
+            return None;
+        }
+        if call.hold.is_some_and(|left| left.is_zero()) {
+            delivery.fail(Failure::held_too_long());
             return None;
         }
         let trace = Trace::start(request);
@@ -85,7 +100,7 @@ impl Client {
         trace: Trace,
         request: Request<Full<Bytes>>,
         delivery: &mut Delivery,
-        call: Call<'_>,
+        call: &mut Call<'_>,
     ) -> Option<Response<Bytes>> {
         let exchange = self.exchange(request, delivery, call);
         let response = trace.cover(exchange).await;
@@ -97,11 +112,18 @@ impl Client {
         &self,
         mut request: Request<Full<Bytes>>,
         delivery: &mut Delivery,
-        call: Call<'_>,
+        call: &mut Call<'_>,
     ) -> Option<Response<Bytes>> {
         let trail = Trail::default();
         request.extensions_mut().insert(trail.clone());
-        let result = answer(self.0.stack.clone(), request, call.deadline).await;
+        let sending = answer(self.0.stack.clone(), request, call.deadline);
+        let result = match &mut call.hold {
+            Some(left) => {
+                let held = held_for(&self.0.layers.limit, &trail, left);
+                unless(pin!(sending), pin!(held)).await
+            }
+            None => sending.await,
+        };
         if trail.may_have_arrived() {
             delivery.attempt_may_have_arrived();
         }
@@ -131,6 +153,7 @@ impl Client {
                 }
                 delivery.fail(Failure::late(is_in_flight));
             }
+            Err(error) if error.is::<HeldTooLong>() => delivery.fail(Failure::held_too_long()),
             Err(error) => match error.downcast::<Refused>() {
                 Ok(refused) => delivery.fail(Failure::wait_refused(*refused)),
                 Err(error) => delivery.fail(failure(error)),
@@ -146,6 +169,18 @@ async fn answer(stack: Stack, request: Request<Full<Bytes>>, deadline: Option<De
     let stack = DeadlineLayer::new(deadline.remaining()).layer(stack);
     let result = stack.oneshot(request).await;
     result.map_err(|error| error.into_inner().unwrap_or_else(|| Late.into()))
+}
+
+/// Waits for an answer until the call is held for too long.
+async fn unless(
+    mut sending: Pin<&mut impl Future<Output = Answer>>,
+    mut held: Pin<&mut impl Future<Output = ()>>,
+) -> Answer {
+    poll_fn(|cx| match sending.as_mut().poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(answer),
+        Poll::Pending => held.as_mut().poll(cx).map(|()| Err(HeldTooLong.into())),
+    })
+    .await
 }
 
 fn failure(error: BoxError) -> Failure {

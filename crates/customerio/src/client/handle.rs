@@ -9,15 +9,13 @@ use http::Response;
 use http_body::Body;
 use http_body_util::Full;
 use tower::Service;
-use tower_pace::Deadline;
 use tower_pace::rate::Snapshot;
 
-use super::carry::Call;
 use super::disabled;
 use super::ids::FreshIds;
 use super::stack::{Layers, Stack};
 use super::trail::Departure;
-use super::{BuildError, ClientBuilder, Error, Stats};
+use super::{BuildError, ClientBuilder, Error, Hold, Stats};
 use crate::response::not_json;
 use crate::v1::{self, Account};
 use crate::{Cause, Credentials, Delivery, Endpoint, Event, Outcome, Region, Request};
@@ -36,6 +34,7 @@ pub(super) struct Inner {
     pub(super) ids: Arc<FreshIds>,
     pub(super) stack: Stack,
     pub(super) deadline: Option<Duration>,
+    pub(super) max_hold: Option<Duration>,
 }
 
 impl Client {
@@ -72,6 +71,7 @@ impl Client {
             layers,
             ids: Arc::new(FreshIds::fixed()),
             deadline: None,
+            max_hold: None,
         })
     }
 
@@ -155,12 +155,8 @@ impl Client {
     /// The credentials were refused, the account is held in another region (see [`Error::region`]), or no answer came.
     pub async fn check(&self) -> Result<Account, Error> {
         let mut delivery = Delivery::new(v1::region());
-        let call = Call {
-            departure: None,
-            deadline: self.0.deadline.map(Deadline::within),
-            successes: self.0.layers.counters.successes(),
-        };
-        let response = self.part(&mut delivery, call).await;
+        let mut call = self.call(None);
+        let response = self.part(&mut delivery, &mut call).await;
         let mut outcomes = delivery.into_outcomes();
         Error::check(outcomes.pop().expect("one request has one outcome"))?;
         let response = response.expect("what was accepted was answered");
@@ -186,6 +182,15 @@ impl Client {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.0.layers.counters.stats()
+    }
+
+    /// Returns for how long the server lets nothing of this client leave, and which field of a response asked for that.
+    ///
+    /// The longest that a quota obeys is an hour, unless it says otherwise; then the server is asked again.
+    #[must_use]
+    pub fn hold(&self) -> Option<Hold> {
+        let gate = self.limit().gate?;
+        Some(self.0.layers.last_field.hold(gate))
     }
 
     /// Returns the state of the limit that this client keeps, with all who share it: how many wait, at which rate the

@@ -43,6 +43,11 @@ impl Trail {
         self.0.is_in_flight.store(false, Relaxed);
     }
 
+    /// Returns whether an attempt is with the transport, with or without a connection.
+    pub(super) fn has_departed(&self) -> bool {
+        self.0.is_in_flight.load(Relaxed)
+    }
+
     /// Returns whether an attempt is with the transport, and not known to be without a connection.
     pub(super) fn is_in_flight(&self) -> bool {
         self.0.is_in_flight.load(Relaxed) && !self.is_connecting()

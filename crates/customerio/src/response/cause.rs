@@ -50,6 +50,8 @@ pub(crate) enum Kind {
     Failed,
     FollowsUnknown,
     #[cfg(feature = "client")]
+    HeldTooLong,
+    #[cfg(feature = "client")]
     NoTunnel,
     NotJson,
     #[cfg(feature = "client")]
@@ -143,6 +145,13 @@ impl Cause {
         self.0.kind == Kind::Deadline
     }
 
+    /// Returns whether the server held the call back for longer than it may.
+    #[cfg(feature = "client")]
+    #[must_use]
+    pub fn is_held_too_long(&self) -> bool {
+        self.0.kind == Kind::HeldTooLong
+    }
+
     /// Returns whether the turn was too far away, or too many others waited for theirs.
     #[cfg(feature = "client")]
     #[must_use]
@@ -198,6 +207,8 @@ impl fmt::Display for Kind {
             Self::Deadline => "the deadline of the call passed",
             Self::Failed => "the request failed",
             Self::FollowsUnknown => "an earlier operation about the same person ended unknown",
+            #[cfg(feature = "client")]
+            Self::HeldTooLong => "the server held the request back for too long",
             #[cfg(feature = "client")]
             Self::NoTunnel => {
                 "the proxy opened no tunnel; check its URL, and whether it lets `CONNECT` pass to the API's host"

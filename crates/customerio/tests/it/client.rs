@@ -145,6 +145,66 @@ async fn a_429_is_waited_for_by_everyone() {
     assert_eq!((client.stats().throttled, client.stats().retries), (1, 1));
 }
 
+const ABSURD: [Reply; 2] = [
+    Reply::With(503, &[("retry-after", "99999999999")]),
+    Reply::With(
+        200,
+        &[
+            ("date", "Wed, 25 Nov 2026 00:00:30 GMT"),
+            ("x-ratelimit-limit", "100000"),
+            ("x-ratelimit-remaining", "0"),
+            ("x-ratelimit-reset", "99999999999"),
+        ],
+    ),
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_server_holds_a_call_back_for_no_longer_than_it_may() {
+    for (absurd, field) in ABSURD
+        .into_iter()
+        .zip(["Retry-After", "X-RateLimit-Remaining"])
+    {
+        let script = Script::new([absurd]);
+        let builder = builder().max_hold(SECOND * 10);
+        let client = builder.build_with(script.clone()).unwrap();
+        let began = now();
+        assert!(client.hold().is_none());
+        let first = identify(&client).await;
+        assert!(first.is_ok() || first.is_err_and(|error| error.may_have_been_applied()));
+        assert_eq!(client.hold().unwrap().field.as_deref(), Some(field));
+        for _ in 0..4 {
+            let error = identify(&client).await.unwrap_err();
+            assert!(
+                error.is_held_too_long() && !error.may_have_been_applied(),
+                "{error:?}"
+            );
+        }
+        assert!(now() - began <= SECOND * 10);
+        assert_eq!(script.seen().len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_server_asks_for_counts_in_sum() {
+    for (times, is_accepted) in [(4, true), (5, false)] {
+        let replies = (0..times).map(|_| Reply::Throttle(20));
+        let builder = builder().max_hold(SECOND * 90);
+        let client = builder.build_with(Script::new(replies)).unwrap();
+        let result = identify(&client).await;
+        assert_eq!(result.is_ok(), is_accepted, "{times}");
+        assert!(result.map_or_else(|error| error.is_held_too_long(), |()| true));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_may_have_arrived_before_it_was_held_is_unknown() {
+    let builder = builder().max_hold(SECOND * 10).timeout(SECOND);
+    let replies = [Reply::Hang, Reply::Throttle(60)];
+    let client = builder.build_with(Script::new(replies)).unwrap();
+    let error = identify(&client).await.unwrap_err();
+    assert!(error.is_held_too_long() && error.may_have_been_applied());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_429_to_the_end_was_not_sent() {
     let (client, _) = scripted([Reply::Throttle(1), Reply::Throttle(1), Reply::Throttle(1)]);
