@@ -85,7 +85,15 @@ pub(super) fn status(outcome: &Outcome) -> Option<u16> {
     status.map(|status| status.as_u16())
 }
 
-/// Returns a cause with what lies behind it.
+/// Returns a cause with what lies behind it. The words with which a server of HTTP/2 closes a connection are left out: they
+/// may repeat people's data.
 pub(crate) fn chain(cause: &Cause) -> String {
-    format!("{:#}", Error::new(cause.clone()))
+    let error = Error::new(cause.clone());
+    let levels = error.chain().map(|level| {
+        let text = level.to_string();
+        // The words come last, and quoted as bytes.
+        let end = text.find(" (b\"").unwrap_or(text.len());
+        text[..end].to_owned()
+    });
+    levels.collect::<Vec<_>>().join(": ")
 }

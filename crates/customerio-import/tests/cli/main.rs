@@ -2,6 +2,9 @@
 
 mod bad_input;
 mod events;
+#[expect(dead_code, reason = "the client's own tests use the rest")]
+#[path = "../../../customerio/tests/it/http2.rs"]
+mod http2;
 mod models;
 mod people;
 mod run_again;

@@ -16,11 +16,12 @@ use tower_pace::{Deadline, DeadlineLayer, was_sent};
 use super::exchange::{BoxError, NotOfTheApi};
 use super::hold::{HeldTooLong, held_for};
 use super::mask::masked;
+use super::shown::showable;
 use super::stack::Stack;
 use super::trace::Trace;
 use super::trail::{Departure, Trail};
 use super::{Client, diagnosis};
-use crate::{Delivery, Failure, Outcome};
+use crate::{Delivery, Endpoint, Failure, Outcome};
 
 /// What all parts of one call share.
 #[derive(Debug)]
@@ -156,7 +157,7 @@ impl Client {
             Err(error) if error.is::<HeldTooLong>() => delivery.fail(Failure::held_too_long()),
             Err(error) => match error.downcast::<Refused>() {
                 Ok(refused) => delivery.fail(Failure::wait_refused(*refused)),
-                Err(error) => delivery.fail(failure(error)),
+                Err(error) => delivery.fail(failure(error, &self.0.endpoint)),
             },
         }
     }
@@ -183,9 +184,9 @@ async fn unless(
     .await
 }
 
-fn failure(error: BoxError) -> Failure {
-    let kind = diagnosis::kind(&*error);
-    Failure::boxed(was_sent(&error), kind, error)
+fn failure(error: BoxError, endpoint: &Endpoint) -> Failure {
+    let (may_have_left, kind) = (was_sent(&error), diagnosis::kind(&*error));
+    Failure::boxed(may_have_left, kind, showable(error, &endpoint.secrets()))
 }
 
 /// Takes the body, which was read before already, and so gives the permit back.

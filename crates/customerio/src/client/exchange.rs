@@ -168,6 +168,7 @@ where
         let result = match this.state.poll_whole(cx) {
             Poll::Ready(result) => result.and_then(|response| of_the_api(response, *this.success)),
             Poll::Pending => {
+                this.trail.note_connection();
                 // Asked first: a timer is pending while the exchange uses up the task's budget at each poll.
                 if !this.deadline.remaining().is_zero() {
                     ready!(this.timer.poll(cx));

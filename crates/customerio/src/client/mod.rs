@@ -55,8 +55,10 @@ mod hold;
 mod ids;
 mod limits;
 mod mask;
+mod meter;
 mod proxy;
 mod roots;
+mod shown;
 mod stack;
 mod stats;
 #[cfg(not(feature = "tracing"))]

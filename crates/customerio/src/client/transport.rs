@@ -11,12 +11,13 @@ use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector, capture_connection};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::timeout;
 use tower::Service;
 
 use super::BuildError;
 use super::exchange::BoxError;
+use super::meter::Metered;
 use super::proxy::Route;
 use super::roots::Roots;
 use super::stack::{Layers, Stack};
@@ -135,7 +136,7 @@ impl<S: Service<Request<Full<Bytes>>>> Service<Request<Full<Bytes>>> for Watched
     }
 }
 
-/// Bounds all of connecting: TCP, a proxy's answer and the handshake of TLS.
+/// Bounds all of connecting: TCP, a proxy's answer and the handshake of TLS; and what the connection brings unasked.
 ///
 /// Without it the last two would end with the attempt's timeout, which leaves open whether the request had left.
 #[derive(Clone, Debug)]
@@ -149,9 +150,9 @@ where
     C: Service<Uri, Error: Into<BoxError>>,
     C::Future: Send + 'static,
 {
-    type Response = C::Response;
+    type Response = TokioIo<Metered<C::Response>>;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx).map_err(Into::into)
@@ -161,7 +162,8 @@ where
         let connecting = timeout(self.time, self.inner.call(to));
         Box::pin(async move {
             let connected = connecting.await.map_err(|_| NotConnected)?;
-            connected.map_err(Into::into)
+            let connected = connected.map_err(Into::into)?;
+            Ok(TokioIo::new(Metered::new(connected)))
         })
     }
 }
@@ -181,7 +183,6 @@ impl Error for NotConnected {}
 mod tests {
     use std::io;
 
-    use hyper_util::rt::TokioIo;
     use tokio::net::TcpStream;
     use tower::service_fn;
     use tower_pace::was_sent;

@@ -11,7 +11,11 @@ mod deadline;
 mod delivery;
 #[cfg(feature = "client")]
 mod departure;
+#[cfg(feature = "client")]
+mod floods;
 mod fuzzed;
+#[cfg(feature = "client")]
+mod goaway;
 mod golden;
 mod golden_v1;
 mod golden_v2;
