@@ -144,7 +144,7 @@ pub(crate) struct CommonArgs {
     /// Answers questions with yes
     #[arg(long)]
     pub(crate) yes: bool,
-    /// Remembers a finished run in this file; the default is FILE.cio-journal
+    /// Remembers a finished run, with all records accepted or rejected, in this file; the default is FILE.cio-journal
     #[arg(long, value_name = "FILE", conflicts_with = "no_journal")]
     pub(crate) journal: Option<PathBuf>,
     /// Does not remember a finished run

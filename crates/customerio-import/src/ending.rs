@@ -23,7 +23,8 @@ pub(crate) struct Sent {
     pub(crate) problems: Problems,
 }
 
-/// Tells how the run ended. A journal is completed only where no record is left to be sent.
+/// Tells how the run ended. A journal is completed only where each record was accepted or rejected: the same command takes
+/// up the others.
 pub(crate) fn conclude(
     sent: Sent,
     journal: Option<Journal>,
@@ -52,9 +53,14 @@ pub(crate) fn conclude(
              reasons that --rejects FILE keeps",
         );
     }
-    let is_complete = halt.is_none() && report.not_sent == 0 && !in_vain;
-    if let Some(journal) = journal.filter(|_| is_complete) {
-        journal.complete(&report)?;
+    let is_complete = halt.is_none() && report.is_settled() && !in_vain;
+    match journal {
+        Some(journal) if is_complete => journal.complete(&report)?,
+        Some(_) if halt.is_none() && !report.is_settled() => complain(
+            "cio-import: the run does not count as finished, since records are unknown or not sent; the same command sends \
+             all again, with the same event ids",
+        ),
+        Some(_) | None => {}
     }
     Ok(match halt {
         None => report.exit(),

@@ -90,7 +90,7 @@ fn the_end_of_the_patience_stops_the_run_and_the_next_one_sends_the_rest() {
 }
 
 /// Runs the program against a port of the loopback.
-fn to(port: u16, line: &str) -> Run {
+pub(crate) fn to(port: u16, line: &str) -> Run {
     finish(command_to(port, line), b"")
 }
 
@@ -103,7 +103,7 @@ fn command_to(port: u16, line: &str) -> Command {
 }
 
 /// Serves requests of HTTP/1.1, each with what `answer` says to its body. It ends with the process.
-fn serve(answer: impl Fn(&str) -> &'static str + Clone + Send + 'static) -> u16 {
+pub(crate) fn serve(answer: impl Fn(&str) -> &'static str + Clone + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
