@@ -10,8 +10,8 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 /// What an error proves of the request that ended in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proof {
-    /// A limit refused the wait. The request never left, and nobody should try again: the limit has said how long it would
-    /// take.
+    /// A limit refused the wait, or the deadline had passed before the call. The request never left, and nobody should try
+    /// again: the limit has said how long it would take.
     Refused,
     /// The request never left, or the server says that it did not process it.
     #[cfg_attr(
@@ -91,7 +91,10 @@ impl<E: Known> Known for Bounded<E> {
 
 impl<E: Known> Known for TimedOut<E> {
     fn proof(&self) -> Proof {
-        self.get_ref().map_or(Proof::None, E::proof)
+        match self.is_late() {
+            true => Proof::Refused,
+            false => self.get_ref().map_or(Proof::None, E::proof),
+        }
     }
 }
 
@@ -157,6 +160,11 @@ mod tests {
         check(&boxed(TimedOut::inner(refused::<Infallible>())), true);
         check(&refused::<Bounded<io::Error>>(), true);
         check(&Bounded::failed(refused::<Infallible>()), true);
+        check(&TimedOut::<io::Error>::late(), true);
+        check(
+            &Bounded::failed(boxed(TimedOut::<Infallible>::late())),
+            true,
+        );
         check(&TimedOut::<Bounded<io::Error>>::elapsed(), false);
         check(&Bounded::failed(TimedOut::<io::Error>::elapsed()), false);
     }

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use super::call::Call;
 use super::tally::End;
 use super::{BodyEnd, Until};
-use crate::line::{Patience, Unbounded};
+use crate::line::{POLLED_AFTER_ITS_END, Patience, Unbounded};
 
 pin_project! {
     /// The response of [`Concurrency`](super::Concurrency). A drop, or the end of the call, gives the permit back, unless
@@ -30,10 +30,12 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<F, R> {
-        // Sent => the end
+        // Sent => Ended
         InFlight { #[pin] response: F, call: Call },
-        // Not sent, since the wait for a permit was refused => the end
+        // Not sent, since the wait for a permit was refused => Ended
         Refused { refusal: Option<R> },
+        // A future that has completed may live on and must hold nothing
+        Ended,
     }
 }
 
@@ -64,25 +66,32 @@ where
 {
     type Output = Result<Response<U::Body>, W::Error<E>>;
 
+    /// # Panics
+    ///
+    /// Panics if it has completed before, as any future may.
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
+        let mut state = self.project().state;
+        match state.as_mut().project() {
             StateProj::InFlight { response, call } => {
                 let polled = response.poll(cx);
                 let Poll::Ready(result) = &polled else {
                     return Poll::Pending;
                 };
-                // Taken even if the call failed: a future that has completed may live on and must hold nothing.
+                // Taken even if the call failed.
                 let (load, end) = read(result);
                 let permit = call.answer(load, end);
+                state.set(State::Ended);
                 polled
                     .map_ok(|response| U::hold(response, permit))
                     .map_err(W::failed)
             }
             StateProj::Refused { refusal } => {
-                let refusal = refusal.take().expect("a future completes once");
+                let refusal = refusal.take().expect("it is taken with the end");
+                state.set(State::Ended);
                 Poll::Ready(Err(W::refused(refusal)))
             }
+            StateProj::Ended => panic!("{POLLED_AFTER_ITS_END}"),
         }
     }
 }

@@ -6,8 +6,15 @@
 //! [`until_response`](ConcurrencyLayer::until_response).
 //!
 //! A free permit is not handed to a waiter: the waiter is woken, and if it does not come within 5 ms the next one may take
-//! it. So k parked waiters cost those behind them 5 ms each, and up to 100 ms in all before the first is missed, once. No
-//! permit is held while the inner service is not ready.
+//! it. So k parked waiters cost those behind them 5 ms each, once, and up to 200 ms in all before the first is missed. A
+//! waiter that was passed over and is polled again has its old place. It is then waited for twice as long, each time until it
+//! has a permit, up to 1.28 s: so a caller whose thread is busy whenever it is woken has its turn too. While no permit comes
+//! back, a waiter looks every 100 ms, and 5 ms more seldom for each that stands before it. No permit is held while the inner
+//! service is not ready.
+//!
+//! A layer stands in a stack once. If it stands there twice, `poll_ready` panics. Where something between the two is ready
+//! by itself, as a rate limit is, or the inner one is called in a future, a call takes two permits, and all wait for ever once
+//! the outer ones hold all permits: a [`max_wait`](ConcurrencyLayer::max_wait) ends that with an error.
 //!
 //! On paused time a test that waits for a permit which nobody gives back never ends: put a `tokio::time::timeout` around it.
 //!
@@ -16,6 +23,7 @@
 //! drops what is above its capacity in silence, up to one request in six is lost in finding that out. A [`Handle`] shows
 //! the limit, and sets it at run time.
 
+mod asking;
 mod body;
 mod call;
 mod future;

@@ -2,10 +2,12 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::{Request, Response};
 use tower_service::Service;
 
+use super::asking::{self, Asking};
 use super::call::Call;
 use super::permit::Permit;
 use super::permits::Permits;
@@ -59,6 +61,10 @@ impl<S, U, W: Patience> Concurrency<S, U, W> {
         if self.admission.is_none()
             && let Some(queue) = self.waiter.newcomers_queue()
         {
+            assert!(
+                !asking::is_asking(queue),
+                "a stack holds the same concurrency limit twice: make a ConcurrencyLayer of its own for each place"
+            );
             self.admission = Permit::at_once(queue).map(Ok);
         }
         while self.admission.is_none() {
@@ -98,13 +104,19 @@ where
     /// Is ready when a permit was taken and the inner service is ready. While the inner service is not, the permit is
     /// given back, and the place in the line is kept. Is ready, too, when a bounded wait was refused: the call then
     /// fails with that, and the service is as good as before.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the inner service asks the same limit for a permit: the same layer stands in the stack twice.
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         ready!(self.poll_admission(cx));
         if let Some(Err(_)) = self.admission {
             return Poll::Ready(Ok(()));
         }
+        let asking = Asking::begin(self.waiter.queue());
         let ready = self.inner.poll_ready(cx);
+        drop(asking);
         match ready {
             Poll::Ready(Ok(())) => self.waiter.leave(),
             Poll::Ready(Err(_)) => {
@@ -116,6 +128,9 @@ where
         ready.map_err(W::failed)
     }
 
+    /// Where waits are bounded, a request whose [`Deadline`](crate::Deadline) has passed is not sent: its call fails as a
+    /// refused wait does, and the permit goes back.
+    ///
     /// # Panics
     ///
     /// Panics if the service was not polled ready before, as every service may.
@@ -125,6 +140,10 @@ where
             .admission
             .take()
             .expect("poll_ready was called and the service is ready");
+        let admission = admission.and_then(|permit| {
+            let patience = self.waiter.patience().heed(request.extensions());
+            patience.starts(Duration::ZERO).map(|()| permit)
+        });
         match admission {
             Ok(permit) => {
                 let call = Call::new(permit);

@@ -3,7 +3,8 @@ use std::fmt;
 
 /// Why a call with a deadline has failed: the deadline passed, or the inner service failed before it.
 ///
-/// What became of a request whose deadline passed is unknown: [`was_sent`](crate::was_sent) is true for it.
+/// What became of a request whose deadline passed is unknown: [`was_sent`](crate::was_sent) is true for it. If the deadline
+/// had passed before the call, nothing was sent, and `was_sent` is false.
 #[derive(Debug)]
 pub struct TimedOut<E> {
     kind: Kind<E>,
@@ -11,6 +12,8 @@ pub struct TimedOut<E> {
 
 #[derive(Debug)]
 enum Kind<E> {
+    /// Before the call.
+    Late,
     Elapsed,
     Inner(E),
 }
@@ -20,6 +23,10 @@ impl<E> TimedOut<E> {
         Self {
             kind: Kind::Elapsed,
         }
+    }
+
+    pub(crate) fn late() -> Self {
+        Self { kind: Kind::Late }
     }
 
     pub(crate) fn inner(error: E) -> Self {
@@ -32,14 +39,19 @@ impl<E> TimedOut<E> {
     /// inner service that failed: see [`Bounded::refusal`](crate::Bounded::refusal).
     #[must_use]
     pub fn is_elapsed(&self) -> bool {
-        matches!(self.kind, Kind::Elapsed)
+        matches!(self.kind, Kind::Elapsed | Kind::Late)
+    }
+
+    /// Says whether the deadline had passed before the call, so that nothing was sent.
+    pub(crate) fn is_late(&self) -> bool {
+        matches!(self.kind, Kind::Late)
     }
 
     /// Returns the inner service's error, if that is what failed the call.
     #[must_use]
     pub fn get_ref(&self) -> Option<&E> {
         match &self.kind {
-            Kind::Elapsed => None,
+            Kind::Elapsed | Kind::Late => None,
             Kind::Inner(error) => Some(error),
         }
     }
@@ -48,7 +60,7 @@ impl<E> TimedOut<E> {
     #[must_use]
     pub fn into_inner(self) -> Option<E> {
         match self.kind {
-            Kind::Elapsed => None,
+            Kind::Elapsed | Kind::Late => None,
             Kind::Inner(error) => Some(error),
         }
     }
@@ -57,6 +69,7 @@ impl<E> TimedOut<E> {
 impl<E> fmt::Display for TimedOut<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
+            Kind::Late => f.write_str("nothing was sent, since the deadline had passed"),
             Kind::Elapsed => f.write_str("the call was ended at its deadline"),
             Kind::Inner(_) => f.write_str("the inner service failed"),
         }
@@ -66,7 +79,7 @@ impl<E> fmt::Display for TimedOut<E> {
 impl<E: Error + 'static> Error for TimedOut<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.kind {
-            Kind::Elapsed => Some(&Elapsed),
+            Kind::Elapsed | Kind::Late => Some(&Elapsed),
             Kind::Inner(error) => Some(error),
         }
     }

@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -7,6 +8,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::{Deadline, TimedOut};
 use crate::clock;
+use crate::line::POLLED_AFTER_ITS_END;
 
 pin_project! {
     /// The response of [`Deadlined`](super::Deadlined). A drop, or the deadline, drops the inner call.
@@ -20,6 +22,8 @@ pin_project! {
         #[pin]
         timer: Option<Sleep>,
         deadline: Deadline,
+        // The deadline had passed before the call, so there is no inner call.
+        is_late: bool,
     }
 }
 
@@ -29,6 +33,16 @@ impl<F> ResponseFuture<F> {
             inner: Some(inner),
             timer: None,
             deadline,
+            is_late: false,
+        }
+    }
+
+    pub(super) fn late(deadline: Deadline) -> Self {
+        Self {
+            inner: None,
+            timer: None,
+            deadline,
+            is_late: true,
         }
     }
 }
@@ -41,11 +55,19 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        if mem::take(this.is_late) {
+            return Poll::Ready(Err(TimedOut::late()));
+        }
         let inner = this.inner.as_mut().as_pin_mut();
-        let result = match inner
-            .expect("a future is not polled after its end")
-            .poll(cx)
-        {
+        let inner = inner.expect(POLLED_AFTER_ITS_END);
+        // A call that sends nothing before its first poll must not begin to after the deadline. Later an answer that is
+        // there counts more than the time.
+        let is_too_late = this.timer.is_none() && this.deadline.has_passed();
+        let polled = match is_too_late {
+            true => Poll::Pending,
+            false => inner.poll(cx),
+        };
+        let result = match polled {
             Poll::Ready(result) => result.map_err(TimedOut::inner),
             Poll::Pending => {
                 ready!(poll_deadline(this.timer.as_mut(), *this.deadline, cx));

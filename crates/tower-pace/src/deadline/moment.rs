@@ -42,4 +42,8 @@ impl Deadline {
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(clock::now().into_std())
     }
+
+    pub(crate) fn has_passed(self) -> bool {
+        self.remaining().is_zero()
+    }
 }

@@ -8,7 +8,8 @@ use super::{Deadline, ResponseFuture, TimedOut};
 
 /// Ends every call at its deadline; see the [module](super).
 ///
-/// The inner service sees the deadline in the extensions of the request. What is in flight at the deadline is dropped. A call
+/// The inner service sees the deadline in the extensions of the request. It is not called if the deadline has passed; then
+/// it stays ready for the next call. What is in flight at the deadline is dropped. A call
 /// ends with the head of its response: how long the body takes is not bounded.
 #[derive(Clone, Debug)]
 pub struct Deadlined<S> {
@@ -55,6 +56,9 @@ where
         let own = Deadline::within(self.within);
         let carried = request.extensions().get::<Deadline>();
         let deadline = carried.map_or(own, |carried| own.min(*carried));
+        if deadline.has_passed() {
+            return ResponseFuture::late(deadline);
+        }
         request.extensions_mut().insert(deadline);
         ResponseFuture::new(self.inner.call(request), deadline)
     }

@@ -25,4 +25,4 @@ pub(crate) use state::Resource;
 pub(crate) use turn::Wake;
 pub(crate) use waited::Cause;
 pub use waited::Waited;
-pub(crate) use waiter::Waiter;
+pub(crate) use waiter::{POLLED_AFTER_ITS_END, Waiter};

@@ -38,6 +38,9 @@ pub trait Judge: Clone {
     /// Returns the bounds that are in force.
     fn bounds(&self) -> Bounds;
 
+    /// Says whether a request that has waited for `waited` may still be sent: its deadline has not passed.
+    fn starts(&self, waited: Duration) -> Result<(), Self::Refusal>;
+
     /// Says whether a request may be sent at all; `fits` tells whether its cost can ever be paid.
     fn admit(&self, fits: impl FnOnce() -> bool) -> Result<(), Self::Refusal>;
 
@@ -86,6 +89,10 @@ impl Judge for Unbounded {
 
     fn bounds(&self) -> Bounds {
         Bounds::NONE
+    }
+
+    fn starts(&self, _: Duration) -> Result<(), Infallible> {
+        Ok(())
     }
 
     fn admit(&self, _: impl FnOnce() -> bool) -> Result<(), Infallible> {
@@ -164,6 +171,13 @@ impl Judge for Bounds {
 
     fn bounds(&self) -> Bounds {
         *self
+    }
+
+    fn starts(&self, waited: Duration) -> Result<(), Refused> {
+        match self.deadline.is_some_and(Deadline::has_passed) {
+            true => Err(Refused::late(waited)),
+            false => Ok(()),
+        }
     }
 
     fn admit(&self, fits: impl FnOnce() -> bool) -> Result<(), Refused> {

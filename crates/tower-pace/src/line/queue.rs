@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Patience;
 use super::lock::{Lock, Locked};
 use super::state::{Resource, State};
-use super::turn::{Caller, Standing, Turn, Wake};
+use super::turn::{Caller, Standing, Turn, Wake, Woken};
 
 /// The state that everyone who waits for one resource shares.
 pub(crate) struct Queue<R: Resource> {
@@ -38,14 +38,20 @@ impl<R: Resource> Queue<R> {
         place: Option<Standing>,
         waker: &Waker,
     ) -> Result<Turn, W::Refusal> {
+        let mut waker = Some(waker.clone());
         let mut state = self.state.lock();
         let now = state.glance();
-        let admitted = state.admit(caller, place);
-        let turn = admitted.and_then(|()| match state.may_claim(caller, place, now) {
-            true => Ok(Turn::Come(now)),
-            false => state.wait(caller, place, waker).map(Turn::Wait),
-        });
-        unlock(state, None);
+        let (woken, turn) = match state.admit(caller, place, now) {
+            Err(refusal) => (Woken::default(), Err(refusal)),
+            Ok(()) if state.may_claim(caller, place, now) => {
+                (Woken::default(), Ok(Turn::Come(now)))
+            }
+            Ok(()) => {
+                let (woken, wait) = state.wait_after_absent(caller, place, now, &mut waker);
+                (woken, wait.map(Turn::Wait))
+            }
+        };
+        unlock(state, woken);
         turn
     }
 
@@ -54,18 +60,19 @@ impl<R: Resource> Queue<R> {
     pub(super) fn claim<W: Patience, G>(
         &self,
         caller: &Caller<R::Demand, W>,
-        place: Option<Standing>,
+        place: Option<&mut Standing>,
         guard: impl FnOnce(R::Claim) -> G,
     ) -> Option<G> {
         let mut state = self.state.lock();
         let now = state.glance();
-        if state.admit(caller, place).is_err() || !state.may_claim(caller, place, now) {
-            unlock(state, None);
+        let standing = place.as_deref().copied();
+        if state.admit(caller, standing, now).is_err() || !state.may_claim(caller, standing, now) {
+            unlock(state, Woken::default());
             return None;
         }
         let claim = guard(state.resource.claim(caller.demand, now));
         if let Some(place) = place {
-            state.line.serve(place.ticket);
+            place.ticket = state.line.serve(place.ticket);
         }
         let next = state.next(now);
         unlock(state, next);
@@ -80,9 +87,10 @@ impl<R: Resource> Queue<R> {
         place: Option<Standing>,
         waker: &Waker,
     ) -> Result<(Standing, Option<Instant>), W::Refusal> {
+        let mut waker = Some(waker.clone());
         let mut state = self.state.lock();
         let now = state.clock.read();
-        let kept = state.wait_stuck(caller, place, now, waker);
+        let kept = state.wait_stuck(caller, place, now, &mut waker);
         let next = state.next(now.moment);
         unlock(state, next);
         kept
@@ -92,10 +100,9 @@ impl<R: Resource> Queue<R> {
     pub(super) fn leave(&self, ticket: Ticket) {
         let mut state = self.state.lock();
         let now = state.clock.read().moment;
-        let next = if state.line.leave(ticket) {
-            state.next(now)
-        } else {
-            None
+        let next = match state.line.leave(ticket) {
+            true => state.next(now),
+            false => Woken::default(),
         };
         unlock(state, next);
     }
@@ -124,14 +131,16 @@ impl<R: Resource> Queue<R> {
     }
 }
 
-/// Wakers run foreign code, when they wake and when they are dropped, so the lock must not be held.
-fn unlock<R: Resource>(mut state: Locked<'_, R>, next: Option<Waker>) {
+/// Releases the lock, and then drops and wakes wakers.
+///
+/// A waker may run any code when it is cloned, woken or dropped, such as a call of the same layer, so none of that happens
+/// under the lock: whoever may have to wait brings a clone, the line moves wakers in and out, and what it moved out is
+/// used here. A clone that was not needed is dropped when its owner's frame ends, which is later than this.
+fn unlock<R: Resource>(mut state: Locked<'_, R>, woken: Woken) {
     let dropped = state.line.take_dropped();
     drop(state);
     drop(dropped);
-    if let Some(waker) = next {
-        waker.wake();
-    }
+    woken.wake();
 }
 
 impl<R: Resource> fmt::Debug for Queue<R> {

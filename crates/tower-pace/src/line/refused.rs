@@ -111,6 +111,7 @@ enum Cause {
     Full { queued: usize },
     TooHeavy,
     TooLong,
+    Late,
 }
 
 impl Refused {
@@ -138,6 +139,14 @@ impl Refused {
         }
     }
 
+    pub(super) fn late(waited: Duration) -> Self {
+        Self {
+            cause: Cause::Late,
+            waited,
+            forecast: None,
+        }
+    }
+
     /// Says whether too many others waited already.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -150,10 +159,11 @@ impl Refused {
         self.cause == Cause::TooHeavy
     }
 
-    /// Says whether the wait was, or would have been, too long.
+    /// Says whether the wait was, or would have been, too long; also if there was none, and the request's deadline had
+    /// passed when it came.
     #[must_use]
     pub fn is_too_long(&self) -> bool {
-        self.cause == Cause::TooLong
+        matches!(self.cause, Cause::TooLong | Cause::Late)
     }
 
     /// Returns how long the request had waited when it was refused.
@@ -163,7 +173,7 @@ impl Refused {
     }
 
     /// Returns how much longer the wait would have been, by what was known then. It is none while only an answer to a
-    /// request in flight could bring the turn.
+    /// request in flight could bring the turn, and if the deadline had passed.
     #[must_use]
     pub fn forecast(&self) -> Option<Duration> {
         self.forecast
@@ -178,6 +188,13 @@ impl fmt::Display for Refused {
                 return f.write_str("not sent: its cost is more than the limit ever allows");
             }
             Cause::TooLong => write!(f, "not sent after a wait of {:?}", self.waited)?,
+            Cause::Late => {
+                let waited = self.waited;
+                return write!(
+                    f,
+                    "not sent: its deadline had passed after a wait of {waited:?}"
+                );
+            }
         }
         match self.forecast {
             Some(forecast) => write!(f, ", the turn would have come in {forecast:?}"),

@@ -8,13 +8,24 @@ use tokio::time::Instant;
 use super::Patience;
 use super::front::Front;
 use super::patience::Outlook;
-use super::turn::{Caller, Standing, Wait, Wake};
+use super::turn::{Caller, Standing, Wait, Wake, Woken};
 use super::waited::Cause;
 use crate::clock::{Clock, LONGEST_TIMER, Reading};
 
 /// How often a waiter looks again while only an answer can bring its turn. The answer wakes who is next; this is for
-/// the case that the one who was woken never comes.
+/// the case that the one who was woken never comes. A shorter time would cost looks of all who wait, and a longer one is
+/// lost where nobody else looks.
 const RECHECK: Duration = Duration::from_millis(100);
+/// How much later than a grace after the head those behind it may look. It is more than the [`RECHECK`] that is theirs
+/// while only an answer can make room, by as much as the nearest 16 need: with less they would be hastened anew each time.
+const LATE: Duration = Duration::from_millis(200);
+/// How many behind the head are hastened one by one if the nearest would be too late. Each is good for about one departure,
+/// so fewer would be hastened more often, and more would crowd the lock.
+const NEAREST: u32 = 16;
+/// If the head is woken by so much earlier than it was told, what all wait for has changed at a stroke, as a quota or a
+/// gate does, and all are hastened. That is dear, so it must not happen where departures only are sooner than foreseen:
+/// then the head is early by no more than [`LATE`] and the longest grace.
+const JUMP: Duration = Duration::from_secs(2);
 
 /// What is waited for.
 pub(crate) trait Resource {
@@ -77,12 +88,15 @@ impl<R: Resource> State<R> {
         }
     }
 
-    /// Refuses a newcomer that asks for more than there ever is, if it may be refused.
+    /// Refuses one whose deadline has passed, and a newcomer that asks for more than there ever is, if they may be refused.
     pub(super) fn admit<W: Patience>(
         &self,
         caller: &Caller<R::Demand, W>,
         place: Option<Standing>,
+        now: Moment,
     ) -> Result<(), W::Refusal> {
+        let waited = place.map(|place| now.since(place.since));
+        caller.patience.starts(waited.unwrap_or_default())?;
         match place {
             Some(_) => Ok(()),
             None => caller.patience.admit(|| self.resource.fits(caller.demand)),
@@ -109,16 +123,18 @@ impl<R: Resource> State<R> {
         due
     }
 
-    /// Lets one wait who may not claim, and says when it should look by itself.
+    /// Lets one wait who may not claim, and says when it should look by itself: by `watch` at the latest. The waker is
+    /// taken only if it waits.
     pub(super) fn wait<W: Patience>(
         &mut self,
         caller: &Caller<R::Demand, W>,
         place: Option<Standing>,
-        waker: &Waker,
+        waker: &mut Option<Waker>,
+        watch: Option<Moment>,
     ) -> Result<Wait, W::Refusal> {
         let reading = self.clock.read();
         let now = reading.moment;
-        let ahead = place.map_or(self.line.len(), |place| self.line.ahead(place.ticket));
+        let ahead = self.ahead(place);
         let due = match ahead {
             0 => self.tell(caller.demand, now),
             _ => self.resource.due(caller.demand, now),
@@ -128,10 +144,12 @@ impl<R: Resource> State<R> {
         let left = caller
             .patience
             .judge(&self.outlook(place, reading, forecast))?;
-        let standing = place.unwrap_or_else(|| self.join(caller.lane, now));
+        let mut standing = place.unwrap_or_else(|| self.join(caller.lane, now));
         let expected = self.expected(due, ahead, now);
-        let expected = left.map_or(expected, |left| expected.min(now + left));
-        self.line.wait(standing.ticket, expected, waker.clone());
+        let bounds = left.map(|left| now + left).into_iter().chain(watch);
+        let expected = bounds.fold(expected, Moment::min);
+        let waker = waker.take().expect("one waits once at each look");
+        standing.ticket = self.line.wait(standing.ticket, expected, waker);
         Ok(Wait {
             standing,
             cause: match ahead {
@@ -149,13 +167,18 @@ impl<R: Resource> State<R> {
         caller: &Caller<R::Demand, W>,
         place: Option<Standing>,
         now: Reading,
-        waker: &Waker,
+        waker: &mut Option<Waker>,
     ) -> Result<(Standing, Option<Instant>), W::Refusal> {
         let left = caller.patience.judge(&self.outlook(place, now, None))?;
-        let standing = place.unwrap_or_else(|| self.join(caller.lane, now.moment));
-        self.line
-            .wait_stuck(standing.ticket, now.moment, waker.clone());
+        let mut standing = place.unwrap_or_else(|| self.join(caller.lane, now.moment));
+        let waker = waker.take().expect("one waits once at each look");
+        standing.ticket = self.line.wait_stuck(standing.ticket, now.moment, waker);
         Ok((standing, left.map(|left| now.instant_in(left))))
+    }
+
+    /// How many stand before the holder of `place`, or before a newcomer, at most.
+    fn ahead(&self, place: Option<Standing>) -> usize {
+        place.map_or(self.line.len(), |place| self.line.ahead(place.ticket))
     }
 
     fn join(&mut self, lane: Lane, now: Moment) -> Standing {
@@ -190,31 +213,88 @@ impl<R: Resource> State<R> {
         Some(first.saturating_add(behind))
     }
 
-    /// When one should look by itself: at its departure, and a grace later for each that may not come before it.
+    /// When one should look by itself: at its departure if it is next. Otherwise when the one who is next is missed, and
+    /// then later for each that stands between: by the interval, in which they depart one by one, and by a grace at most,
+    /// in which they are passed over one by one. So k who never come are passed over in k graces at most, and whoever
+    /// waits behind them is there then.
     fn expected(&self, due: Due, ahead: u32, now: Moment) -> Moment {
-        let due = match due {
-            Due::Now => now,
-            Due::At(due) => due,
-            Due::OnAnswer => now + RECHECK,
+        let (due, each) = match due {
+            Due::Now => (now, self.spacing(now)),
+            Due::At(due) => (due, self.spacing(now)),
+            Due::OnAnswer => (now + RECHECK, Line::<Waker>::GRACE),
         };
-        let each = self.resource.interval(now) + Line::<Waker>::GRACE;
-        (due + each.saturating_mul(ahead)).min(now + LONGEST_TIMER)
+        let expected = ahead.checked_sub(1).map_or(due, |between| {
+            let missed = self.line.next_is_missed().unwrap_or(due);
+            missed.max(due + Line::<Waker>::GRACE) + each.saturating_mul(between)
+        });
+        expected.min(now + LONGEST_TIMER)
+    }
+
+    /// How much later than the one before one looks. Where time brings no turn, nobody can foresee the next.
+    fn spacing(&self, now: Moment) -> Duration {
+        match R::TIMED {
+            true => self.resource.interval(now).min(Line::<Waker>::GRACE),
+            false => Line::<Waker>::GRACE,
+        }
     }
 
     /// Wakes who is next: to claim what is due, or to set its timer for when it will be. Where only an answer brings
     /// the turn, even of the least demand, there is nothing to do before it comes.
-    pub(super) fn next(&mut self, now: Moment) -> Option<Waker> {
-        if self.line.is_empty() || self.tell(R::Demand::default(), now) == Due::OnAnswer {
-            return None;
+    pub(super) fn next(&mut self, now: Moment) -> Woken {
+        if self.line.is_empty() {
+            return Woken::default();
         }
-        self.line.wake_next(now)
+        match self.tell(R::Demand::default(), now) {
+            Due::OnAnswer => Woken::default(),
+            Due::Now => self.wake(now, now),
+            Due::At(due) => self.wake(due, now),
+        }
     }
 
-    pub(super) fn woken_by(&mut self, wake: Wake, now: Moment) -> Option<Waker> {
-        match wake {
-            Wake::Nobody => None,
-            Wake::IfAwaited if !self.awaited => None,
-            Wake::IfAwaited | Wake::Always => self.line.wake_next(now),
+    /// Lets one wait as [`wait`](Self::wait) does, and wakes those who are concerned if it has seen that somebody is
+    /// absent: then another is next, and does not know it. Whoever has seen that is there, and looks after the new one too.
+    pub(super) fn wait_after_absent<W: Patience>(
+        &mut self,
+        caller: &Caller<R::Demand, W>,
+        place: Option<Standing>,
+        now: Moment,
+        waker: &mut Option<Waker>,
+    ) -> (Woken, Result<Wait, W::Refusal>) {
+        let has_passed_over = self.line.take_passed_over();
+        if !has_passed_over || self.ahead(place) == 0 {
+            let wait = self.wait(caller, place, waker, None);
+            return (Woken::default(), wait);
         }
+        let woken = self.next(now);
+        let watch = self.line.next_is_missed();
+        (woken, self.wait(caller, place, waker, watch))
+    }
+
+    pub(super) fn woken_by(&mut self, wake: Wake, now: Moment) -> Woken {
+        let concerns = match wake {
+            Wake::Nobody => false,
+            Wake::IfAwaited => self.awaited,
+            Wake::Always => true,
+        };
+        if !concerns || self.line.is_empty() {
+            return Woken::default();
+        }
+        // Whether an answer is awaited is not told anew: until the one who is next has come, each answer looks for it.
+        match self.resource.due(R::Demand::default(), now) {
+            Due::At(due) => self.wake(due, now),
+            Due::Now | Due::OnAnswer => self.wake(now, now),
+        }
+    }
+
+    /// Wakes who is next, and those behind it who would not be there soon if it never came.
+    fn wake(&mut self, due: Moment, now: Moment) -> Woken {
+        let told = self.line.next_is_missed();
+        let nearest = match told.is_some_and(|told| told > due + JUMP) {
+            true => u32::MAX,
+            false => NEAREST,
+        };
+        let next = self.line.wake_next(now);
+        let behind = self.line.hasten(now, due + LATE, nearest);
+        Woken { next, behind }
     }
 }

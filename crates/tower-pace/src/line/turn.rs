@@ -1,3 +1,5 @@
+use std::task::Waker;
+
 use pacing::{Lane, Moment, Ticket};
 use tokio::time::Instant;
 
@@ -44,4 +46,22 @@ pub(crate) enum Wake {
     IfAwaited,
     /// Whoever is next.
     Always,
+}
+
+/// What wakes those whom a change concerns, once the lock is released.
+#[derive(Debug, Default)]
+pub(super) struct Woken {
+    /// The one who is next.
+    pub(super) next: Option<Waker>,
+    /// Those behind it whose timers are too late.
+    pub(super) behind: Vec<Waker>,
+}
+
+impl Woken {
+    pub(super) fn wake(self) {
+        self.next
+            .into_iter()
+            .chain(self.behind)
+            .for_each(Waker::wake);
+    }
 }

@@ -14,6 +14,9 @@ use super::turn::{Caller, Standing, Turn};
 use super::waited::Ledger;
 use super::{Patience, Waited};
 
+/// What a future of a layer panics with if it is polled when it has completed.
+pub(crate) const POLLED_AFTER_ITS_END: &str = "a future is not polled after its end";
+
 /// One request's way through a line. It allocates when it first has to wait, and its drop leaves the line.
 pub(crate) struct Waiter<R: Resource, W> {
     queue: Arc<Queue<R>>,
@@ -68,6 +71,15 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
         }
     }
 
+    pub(crate) fn queue(&self) -> &Arc<Queue<R>> {
+        &self.queue
+    }
+
+    /// Returns the bounds of the wait.
+    pub(crate) fn patience(&self) -> &W {
+        &self.caller.patience
+    }
+
     /// Returns the queue to one who has just come, and has no place to keep.
     pub(crate) fn newcomers_queue(&self) -> Option<&Arc<Queue<R>>> {
         self.place.is_none().then_some(&self.queue)
@@ -80,9 +92,11 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
         guard: impl FnOnce(Arc<Queue<R>>, R::Claim) -> G,
     ) -> Option<G> {
         let guard = |claim| guard(Arc::clone(&self.queue), claim);
-        let claim = self.queue.claim(&self.caller, self.standing(), guard)?;
-        if let Some(place) = &mut self.place {
-            *place.as_mut().project().is_taken = false;
+        let mut place = self.place.as_mut().map(|place| place.as_mut().project());
+        let standing = place.as_mut().map(|place| &mut *place.standing);
+        let claim = self.queue.claim(&self.caller, standing, guard)?;
+        if let Some(place) = place {
+            *place.is_taken = false;
         }
         Some(claim)
     }
@@ -121,7 +135,8 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
                 timer: None,
             })
         });
-        *place.as_mut().project().is_taken = true;
+        let known = place.as_mut().project();
+        (*known.standing, *known.is_taken) = (standing, true);
         place.as_mut()
     }
 
@@ -190,10 +205,10 @@ mod tests {
 
     /// In the line's tree an entry has up to as much room again.
     #[test]
-    fn a_waiter_takes_at_most_256_bytes_of_the_heap() {
-        let entry = size_of::<(u64, Waker, Moment)>();
+    fn a_waiter_takes_at_most_288_bytes_of_the_heap() {
+        let entry = size_of::<(u64, Option<Waker>, Moment, u8)>();
         assert!(
-            size_of::<Place>() + 2 * entry <= 256,
+            size_of::<Place>() + 2 * entry <= 288,
             "{}",
             size_of::<Place>()
         );

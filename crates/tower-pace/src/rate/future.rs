@@ -10,7 +10,7 @@ use tower_service::Service;
 
 use super::flight::Flight;
 use super::pace::Pace;
-use crate::line::{Patience, Unbounded, Waited, Waiter};
+use crate::line::{POLLED_AFTER_ITS_END, Patience, Unbounded, Waited, Waiter};
 use crate::was_sent;
 
 pin_project! {
@@ -36,10 +36,12 @@ pin_project! {
         S: Service<Request<B>>,
         W: Patience,
     {
-        // Waiting for its turn, and then for the inner service => InFlight, or the end
+        // Waiting for its turn, and then for the inner service => InFlight, or Ended
         Waiting { candidate: Candidate<S, W>, request: Option<Request<B>> },
-        // Sent => the end
+        // Sent => Ended
         InFlight { #[pin] response: S::Future, flight: Flight, waited: Option<Waited> },
+        // A future that has completed may live on: it must hold nothing, and send nothing if it is polled
+        Ended,
     }
 }
 
@@ -76,13 +78,24 @@ where
 {
     type Output = Result<S::Response, W::Error<S::Error>>;
 
+    /// # Panics
+    ///
+    /// Panics if it has completed before, as any future may, and sends nothing.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
                 StateProj::Waiting { candidate, request } => {
-                    let flight = ready!(candidate.poll_departure(cx))?;
-                    let request = request.take().expect("a request departs once");
+                    // It was sent, and the inner service panicked: nothing may depart in its place.
+                    assert!(request.is_some(), "{POLLED_AFTER_ITS_END}");
+                    let flight = match ready!(candidate.poll_departure(cx)) {
+                        Ok(flight) => flight,
+                        Err(error) => {
+                            state.set(State::Ended);
+                            return Poll::Ready(Err(error));
+                        }
+                    };
+                    let request = request.take().expect("it is there until it departs");
                     let waited = candidate.waited();
                     let response = candidate.inner.call(request);
                     state.set(State::InFlight {
@@ -100,9 +113,11 @@ where
                     if let Poll::Ready(result) = &mut polled {
                         settle(flight, result);
                         explain(*waited, result);
+                        state.set(State::Ended);
                     }
                     return polled.map_err(W::failed);
                 }
+                StateProj::Ended => panic!("{POLLED_AFTER_ITS_END}"),
             }
         }
     }
@@ -133,7 +148,7 @@ impl<S, W: Patience> Candidate<S, W> {
         loop {
             match self.waiter.poll_turn(cx) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(refusal)) => return Poll::Ready(Err(self.refused(refusal))),
+                Poll::Ready(Err(refusal)) => return Poll::Ready(Err(W::refused(refusal))),
                 Poll::Pending => {
                     self.give_back();
                     return Poll::Pending;
@@ -179,13 +194,10 @@ impl<S, W: Patience> Candidate<S, W> {
         self.asked = true;
         match self.inner.poll_ready(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-            Poll::Ready(Err(error)) => {
-                self.waiter.leave();
-                Poll::Ready(Err(W::failed(error)))
-            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(W::failed(error))),
             Poll::Pending => match self.waiter.wait_stuck(cx) {
                 Ok(()) => Poll::Pending,
-                Err(refusal) => Poll::Ready(Err(self.refused(refusal))),
+                Err(refusal) => Poll::Ready(Err(W::refused(refusal))),
             },
         }
     }
@@ -194,15 +206,6 @@ impl<S, W: Patience> Candidate<S, W> {
         self.waiter
             .waited()
             .or_else(|| self.explain.then(Waited::default))
-    }
-
-    /// Ends without a departure. A future that has completed may live on, and must not wait in the line of an inner service.
-    fn refused<E>(&mut self, refusal: W::Refusal) -> W::Error<E>
-    where
-        S: Clone,
-    {
-        self.give_back();
-        W::refused(refusal)
     }
 
     /// Lets go of what readiness reserved: nothing is held while the turn is waited for. A clone has reserved nothing.

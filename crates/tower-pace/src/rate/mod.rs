@@ -10,9 +10,20 @@
 //!
 //! A departure that is due is not handed to a waiter: the waiter is woken, and if it does not come within 5 ms (its future
 //! is parked in a `select!`, say) the next one may take it. So k parked futures cost those behind them 5 ms each, once,
-//! and another 100 ms where only an answer can make room. A future that is dropped while it
-//! waits gives its place back; one that is dropped later keeps its slot for as long as the request may still count at
-//! the server.
+//! and about 10 ms more. Where only an answer can make room, or departures come sooner than those who wait were told, the
+//! first of them costs up to 200 ms more. A future that is dropped while it waits gives its place back; one that is dropped
+//! later keeps its slot for as long as the request may still count at the server.
+//!
+//! A waiter that was passed over and is polled again has its old place. It is then waited for twice as long, each time
+//! until it is served, up to 1.28 s. So a caller whose thread is busy whenever it is woken has its turn too, however often
+//! another one asks in between.
+//!
+//! Each waiter owns its timer. It looks when it comes, when it is next and when it may depart. While departures are
+//! further apart than 5 ms it looks in between as well, after 5 ms for each that stands before it: n waiters look at most
+//! 200 (1 + ln n) times a second in all.
+//!
+//! A layer stands in a stack once. If it stands there twice, each request departs twice, and waits for the second time
+//! behind all others while the first departure holds its slot. Nothing spins, but it is slow: bound the wait.
 //!
 //! # Which settings
 //!

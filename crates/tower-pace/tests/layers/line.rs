@@ -238,10 +238,10 @@ proptest! {
     }
 }
 
-/// 10,000 by default; `PROPTEST_CASES` sets another number.
+/// 2,000 by default, in some seconds; `PROPTEST_CASES` sets another number.
 fn cases() -> u32 {
     let set = std::env::var("PROPTEST_CASES");
     set.ok()
         .and_then(|cases| cases.parse().ok())
-        .unwrap_or(10_000)
+        .unwrap_or(2_000)
 }

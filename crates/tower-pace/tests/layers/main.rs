@@ -3,15 +3,18 @@
 mod adaptive;
 mod bounded;
 mod concurrency;
+mod ended;
 #[cfg(feature = "tracing")]
 mod events;
 mod fields;
 mod handle;
 mod keyed;
+mod late;
 mod line;
 mod load;
 mod mended;
 mod order;
+mod parked;
 mod peers;
 mod permits;
 mod rate;
@@ -20,3 +23,7 @@ mod scale;
 mod server;
 mod shared;
 mod storm;
+mod threads;
+mod turns;
+mod twice;
+mod wakers;

@@ -86,6 +86,15 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// The real clock, which goes on while a thread is busy.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test on real threads measures their work"
+)]
+pub(crate) fn wall_clock() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
 pub(crate) fn status(status: u16) -> Reply {
     Response::builder()
         .status(status)
