@@ -1,7 +1,7 @@
 //! How many requests may be in flight, learned from their answers.
 
+mod cohort;
 mod limit;
-mod round;
 mod settings;
 
 pub use limit::{AdaptiveLimit, Answer, Sample};

@@ -47,6 +47,14 @@ impl Adaptive {
         self.initial
     }
 
+    pub(crate) const fn least(&self) -> usize {
+        self.least
+    }
+
+    pub(crate) const fn most(&self) -> usize {
+        self.most
+    }
+
     /// Returns the nearest number within the bounds.
     pub(crate) const fn clamp(&self, limit: usize) -> usize {
         if limit < self.least {
