@@ -58,8 +58,9 @@ pub(super) struct Finding {
 }
 
 impl Cohort {
-    pub(super) fn first(size: f64) -> Self {
-        Self::numbered(1, size, None)
+    /// Returns what comes before the first cohort.
+    pub(super) fn first() -> Self {
+        Self::numbered(0, 0.0, None)
     }
 
     /// Returns the cohort after this one, which has nobody yet.
@@ -201,9 +202,9 @@ mod tests {
 
     /// So many requests have departed, and as many are wanted. Latencies were 100 ns before.
     fn closed(departed: u32, typical: Option<f64>) -> Cohort {
-        let mut cohort = Cohort::first(0.0).next(departed.into(), typical);
+        let mut cohort = Cohort::first().next(departed.into(), typical);
         for _ in 0..departed {
-            assert_eq!(cohort.join(NOW, true, false), 2);
+            assert_eq!(cohort.join(NOW, true, false), 1);
         }
         cohort
     }
@@ -215,7 +216,7 @@ mod tests {
     #[test]
     fn it_closes_when_enough_have_departed_and_the_limit_was_reached() {
         fn check(at_limit: &[bool], any_load: bool, joined: &[bool]) {
-            let mut cohort = Cohort::first(3.0);
+            let mut cohort = Cohort::first().next(3.0, None);
             for (&at_limit, &joins) in at_limit.iter().zip(joined) {
                 let number = cohort.join(NOW, at_limit, any_load);
                 assert_eq!(number != 0, joins, "{cohort:?}");
@@ -246,7 +247,7 @@ mod tests {
         assert!(!cohort.is_complete(after(0)));
         cohort.leave();
         assert!(cohort.is_complete(None));
-        let mut open = Cohort::first(2.0);
+        let mut open = Cohort::first().next(2.0, None);
         open.join(NOW, true, true);
         open.serve(1.0);
         assert!(!open.is_complete(after(1_000)), "more are wanted");
@@ -267,7 +268,7 @@ mod tests {
     #[test]
     fn what_was_late_does_not_count_again() {
         let mut cohort = closed(3, Some(100.0));
-        let late = 2;
+        let late = 1;
         assert!(cohort.has(late) && cohort.is_complete(after(500)));
         cohort.reopen(4.0);
         assert!(!cohort.has(late));
@@ -283,7 +284,7 @@ mod tests {
         let mut cohort = closed(1, None);
         cohort.serve(1.0);
         cohort.reopen(2.0);
-        assert_eq!(cohort.join(NOW, false, true), 3);
+        assert_eq!(cohort.join(NOW, false, true), 2);
         assert_eq!(cohort.join(NOW, true, true), 0);
     }
 
@@ -361,11 +362,11 @@ mod tests {
         assert!(!cohort.is_lost());
         cohort.fail();
         assert!(cohort.is_lost());
-        let mut open = Cohort::first(4.0);
+        let mut open = Cohort::first().next(4.0, None);
         open.fail();
         open.fail();
         assert!(!open.is_lost(), "two more will depart");
-        let mut crowded = Cohort::first(2.0);
+        let mut crowded = Cohort::first().next(2.0, None);
         (0..6).for_each(|_| assert_eq!(crowded.join(NOW, false, true), 1));
         (0..3).for_each(|_| crowded.fail());
         assert!(!crowded.is_lost());
