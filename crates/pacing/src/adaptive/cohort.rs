@@ -51,8 +51,6 @@ pub(super) struct Finding {
     pub(super) spread: f64,
     /// The mean value of a request that was served.
     pub(super) served: Option<f64>,
-    /// More than half of the requests failed.
-    pub(super) is_failing: bool,
     /// Failed and late requests took more time than those that were served.
     pub(super) is_mostly_lost: bool,
 }
@@ -130,9 +128,16 @@ impl Cohort {
         self.departed = self.departed.saturating_sub(1);
     }
 
-    /// Returns whether failures take more time than all else can, whatever is still to come.
-    pub(super) fn is_lost(&self) -> bool {
-        self.failed as f64 * 2.0 > self.size.max(self.departed as f64)
+    /// Returns whether more than half of the cohort failed, whatever becomes of the rest.
+    pub(super) fn is_failing(&self) -> bool {
+        let departed = self.departed as f64;
+        let requests = match self.stage {
+            // Failures that come with less in flight are not of the limit.
+            Stage::Open { is_reached: false } => return false,
+            Stage::Open { is_reached: true } => departed.max(self.size),
+            Stage::Closed { .. } => departed,
+        };
+        self.failed as f64 * 2.0 > requests
     }
 
     /// Returns whether the cohort is closed and each of its requests accounted for.
@@ -168,7 +173,6 @@ impl Cohort {
             mean,
             spread: (squares / (mean * mean) - 1.0).max(0.0),
             served: (self.served > 0).then(|| self.served_mean()),
-            is_failing: self.failed * 2 > self.known(),
             is_mostly_lost: lost * clip > self.sum,
         })
     }
@@ -342,7 +346,7 @@ mod tests {
             (0..failed).for_each(|_| cohort.fail());
             assert!(cohort.is_complete(after(500)));
             let finding = cohort.finding().unwrap();
-            let found = (finding.is_failing, finding.is_mostly_lost);
+            let found = (cohort.is_failing(), finding.is_mostly_lost);
             assert_eq!(found, (is_failing, is_mostly_lost), "{served} {failed}");
         }
         check(5, 0, false, false, false);
@@ -355,23 +359,48 @@ mod tests {
     }
 
     #[test]
-    fn it_is_lost_once_more_than_half_of_it_failed() {
-        let mut cohort = closed(4, Some(100.0));
-        cohort.fail();
-        cohort.fail();
-        assert!(!cohort.is_lost());
-        cohort.fail();
-        assert!(cohort.is_lost());
+    fn an_open_cohort_fails_when_those_who_are_still_to_depart_cannot_change_it() {
         let mut open = Cohort::first().next(4.0, None);
+        (0..3).for_each(|_| assert_eq!(open.join(NOW, true, false), 1));
         open.fail();
         open.fail();
-        assert!(!open.is_lost(), "two more will depart");
-        let mut crowded = Cohort::first().next(2.0, None);
-        (0..6).for_each(|_| assert_eq!(crowded.join(NOW, false, true), 1));
-        (0..3).for_each(|_| crowded.fail());
-        assert!(!crowded.is_lost());
-        crowded.fail();
-        assert!(crowded.is_lost());
+        assert!(!open.is_failing(), "one more will depart");
+        open.fail();
+        assert!(open.is_failing());
+    }
+
+    #[test]
+    fn failures_below_the_limit_are_not_of_the_limit() {
+        let mut cohort = Cohort::first().next(20.0, None);
+        (0..15).for_each(|_| assert_eq!(cohort.join(NOW, false, true), 1));
+        (0..15).for_each(|_| cohort.fail());
+        assert!(!cohort.is_failing());
+        assert_eq!(cohort.join(NOW, true, true), 1);
+        assert!(cohort.is_failing());
+    }
+
+    #[test]
+    fn a_cohort_that_became_larger_than_wanted_counts_as_a_whole() {
+        let mut cohort = Cohort::first().next(2.0, None);
+        (0..5).for_each(|_| assert_eq!(cohort.join(NOW, false, true), 1));
+        assert_eq!(cohort.join(NOW, true, true), 1);
+        (0..3).for_each(|_| cohort.fail());
+        assert!(!cohort.is_failing());
+        cohort.reopen(4.0);
+        assert!(!cohort.is_failing());
+        cohort.fail();
+        assert!(cohort.is_failing());
+    }
+
+    #[test]
+    fn a_closed_cohort_fails_whatever_size_was_wanted() {
+        let mut cohort = closed(4, Some(100.0));
+        cohort.leave();
+        cohort.leave();
+        cohort.fail();
+        assert!(!cohort.is_failing());
+        cohort.fail();
+        assert!(cohort.is_failing());
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl AdaptiveLimit {
     /// Decides by the cohort, if it is complete.
     fn conclude(&mut self, now: Option<Moment>) {
         // A server that refuses does so fast. To wait for what it does serve would fail hundreds of requests more.
-        if self.trials.is_up() && self.cohort.is_lost() {
+        if self.cohort.is_failing() {
             self.trials.fail();
             return self.gather();
         }
@@ -176,11 +176,7 @@ impl AdaptiveLimit {
         if finding.requests < ENOUGH * self.cohort_size() {
             return self.cohort.reopen(self.cohort_size());
         }
-        self.spread = match self.trials.had_failures() && !finding.is_failing {
-            // Failures and latencies together spread as neither will alone.
-            true => 0.0,
-            false => finding.spread.max(self.spread / 2.0),
-        };
+        self.spread = finding.spread.max(self.spread / 2.0);
         if let Some(served) = finding.served {
             // It falls by half at most: what one cohort did not see may still be there.
             let typical = served.max(self.typical.unwrap_or(0.0) / 2.0);
@@ -228,14 +224,9 @@ mod tests {
 
         /// Lets a cohort depart.
         fn cohort(&mut self) -> Vec<Sample> {
-            let mut samples = Vec::new();
-            loop {
-                let sample = self.limit.depart(self.now, self.limit.limit());
-                if sample.cohort == 0 {
-                    return samples;
-                }
-                samples.push(sample);
-            }
+            let (limit, now) = (&mut self.limit, self.now);
+            let departures = (0..1_000).map(|_| limit.depart(now, limit.limit()));
+            departures.take_while(|sample| sample.cohort > 0).collect()
         }
 
         /// Answers a cohort after so many milliseconds each. The rest of it fails.
@@ -350,16 +341,6 @@ mod tests {
         client.limit.spread = 0.4;
         client.after(100);
         assert_eq!(client.limit.spread, 0.2);
-    }
-
-    #[test]
-    fn the_spread_of_failures_is_forgotten_when_they_are_over() {
-        let mut client = rested();
-        client.answered([100; 40]);
-        let spread = client.limit.spread;
-        assert!(spread > 0.1, "{spread}");
-        client.after(100);
-        assert_eq!(client.limit.spread, 0.0);
     }
 
     #[test]

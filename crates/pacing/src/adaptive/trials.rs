@@ -15,10 +15,8 @@ pub(super) struct Trials {
     /// The mean at the base, which a trial is compared with.
     base_mean: f64,
     floor: Floor,
-    /// No trial up has failed yet: the limit is still far from where it will be.
-    is_starting: bool,
-    /// The next trial up is a small one.
-    is_fine: bool,
+    /// The size of the next trial up. [`Size::First`] until one fails: the limit is still far from where it will be.
+    size: Size,
     /// Trials up that failed since the last trial down.
     failed_ups: u32,
     /// How many cohorts the base rests after a trial that failed, beside the one that the next trial is compared with.
@@ -71,8 +69,7 @@ impl Trials {
             phase: Phase::Rest { more: 0 },
             base_mean: 0.0,
             floor: Floor::default(),
-            is_starting: true,
-            is_fine: false,
+            size: Size::First,
             failed_ups: 0,
             pause: 1,
             before_failures: None,
@@ -84,16 +81,7 @@ impl Trials {
     }
 
     pub(super) fn is_starting(&self) -> bool {
-        self.is_starting
-    }
-
-    pub(super) fn is_up(&self) -> bool {
-        self.phase == Phase::Up
-    }
-
-    /// Returns whether failures lowered the base, and it has not recovered yet.
-    pub(super) fn had_failures(&self) -> bool {
-        self.before_failures.is_some()
+        self.size == Size::First
     }
 
     /// Returns the ratio of the limit to the one that it is compared with, in logarithms.
@@ -109,7 +97,7 @@ impl Trials {
 
     /// Goes on from `limit`, or from the nearer bound.
     pub(super) fn set(&mut self, limit: usize) {
-        self.is_starting = false;
+        self.size = self.size.after_start();
         self.before_failures = None;
         self.move_base(limit);
     }
@@ -123,20 +111,22 @@ impl Trials {
         }
     }
 
-    /// Ends a trial up that most requests of failed.
+    /// Chooses the next limit after a cohort most of which failed.
     pub(super) fn fail(&mut self) {
-        self.give_up(MAX_PAUSE_OF_FAILURES);
+        // The limit of a trial is too much, and the base may be right.
+        if self.phase == Phase::Up {
+            return self.give_up(Size::Hard, MAX_PAUSE_OF_FAILURES);
+        }
+        // It is too much even for a server that is asked for no more than usual. That needs no trial: less at once, and
+        // again by each cohort for which it goes on.
+        self.before_failures.get_or_insert(self.base);
+        self.base = self.bounds.clamp(seven_tenths(self.limit));
+        self.failed_ups = 0;
+        self.pause = 1;
+        self.rest(0);
     }
 
     fn rested(&mut self, finding: &Finding, more: u32) {
-        // Most requests fail. That needs no trial: less at once, and again by each cohort for which it goes on.
-        if finding.is_failing {
-            self.before_failures.get_or_insert(self.base);
-            self.base = self.bounds.clamp(seven_tenths(self.base));
-            self.failed_ups = 0;
-            self.pause = 1;
-            return self.rest(0);
-        }
         // The failures are over. Double by each cohort, up to seven tenths of what they began at.
         if let Some(before) = self.before_failures {
             return self.recover(before);
@@ -172,7 +162,7 @@ impl Trials {
     fn tried_up(&mut self, finding: &Finding) {
         // Failures and late requests took most of the time.
         if finding.is_mostly_lost {
-            return self.give_up(MAX_PAUSE_OF_FAILURES);
+            return self.give_up(Size::Hard, MAX_PAUSE_OF_FAILURES);
         }
         let limit = self.limit as f64;
         let knee = limit * self.base_mean / finding.mean;
@@ -180,7 +170,7 @@ impl Trials {
         if knee >= ACCEPT * limit {
             self.base = self.limit;
             self.base_mean = finding.mean;
-            self.is_fine = false;
+            self.size = self.size.after_success();
             self.pause = 1;
             self.failed_ups = 0;
             return if self.floor.is_below(finding.mean) {
@@ -193,28 +183,27 @@ impl Trials {
         if knee > GAIN * self.base as f64 && base > self.base {
             // A part of the step is served without a queue. Another step from there is a small one.
             self.count_failed_up();
-            self.is_fine = true;
+            self.size = Size::Fine;
             self.move_base(base);
         } else {
-            self.give_up(MAX_PAUSE);
+            self.give_up(Size::Fine, MAX_PAUSE);
         }
     }
 
     /// Returns to the base. Each trial up that fails doubles the pause to the next one, up to `longest`.
-    fn give_up(&mut self, longest: u32) {
+    fn give_up(&mut self, small: Size, longest: u32) {
         self.count_failed_up();
-        self.is_fine = !self.is_fine;
+        self.size = self.size.after_failure(small);
         self.pause = (self.pause * 2).min(longest);
         self.rest(self.pause);
     }
 
     /// The start doubled the limit, so it may have kept a queue: after its first failure a trial down comes next.
     fn count_failed_up(&mut self) {
-        self.failed_ups += 1;
-        if self.is_starting {
-            self.is_starting = false;
-            self.failed_ups = UPS_PER_DOWN;
-        }
+        self.failed_ups = match self.is_starting() {
+            true => UPS_PER_DOWN,
+            false => self.failed_ups + 1,
+        };
     }
 
     fn tried_down(&mut self, finding: &Finding, above_floor: bool) {
@@ -229,7 +218,7 @@ impl Trials {
             self.floor.rise_to(finding.mean);
             return self.rest(self.pause);
         }
-        self.is_starting = false;
+        self.size = self.size.after_start();
         // All of it was a queue: stay, and try still less at once.
         if ratio <= less * GAIN {
             self.base = self.limit;
@@ -277,12 +266,7 @@ impl Trials {
 
     /// Returns the limit of a trial up. The base must be below its bound.
     fn limit_up(&self) -> usize {
-        let size = match self.is_starting {
-            true => Size::First,
-            false if self.is_fine => Size::Fine,
-            false => Size::Usual,
-        };
-        self.bounds.clamp(size.up_from(self.base))
+        self.bounds.clamp(self.size.up_from(self.base))
     }
 
     fn limit_down(&self) -> usize {
@@ -313,21 +297,21 @@ mod tests {
 
         /// The mean of a cohort is so many milliseconds.
         fn after(&mut self, millis: u64) -> usize {
-            self.finds(millis, false, false)
+            self.finds(millis, false)
         }
 
         /// Most of a cohort failed.
         fn failed(&mut self) -> usize {
-            self.finds(500, true, true)
+            self.0.fail();
+            self.0.limit()
         }
 
-        fn finds(&mut self, millis: u64, is_failing: bool, is_mostly_lost: bool) -> usize {
+        fn finds(&mut self, millis: u64, is_mostly_lost: bool) -> usize {
             self.0.decide(&Finding {
                 requests: 100.0,
                 mean: millis as f64 * 1e6,
                 spread: 0.0,
                 served: None,
-                is_failing,
                 is_mostly_lost,
             });
             self.0.limit()
@@ -437,7 +421,7 @@ mod tests {
     #[test]
     fn a_trial_up_that_fails_in_part_is_no_success() {
         let mut client = at_150();
-        assert_eq!(client.finds(100, false, true), 100);
+        assert_eq!(client.finds(100, true), 100);
         assert_eq!(client.until_trial(100), (3, 125));
     }
 
@@ -473,7 +457,7 @@ mod tests {
             let mut client = at_67();
             assert_eq!(client.after(millis), limit, "{millis}");
             assert_eq!(client.0.base, base, "{millis}");
-            assert!(!client.0.is_starting);
+            assert!(!client.0.is_starting());
         }
         check(120, 100, 100);
         check(95, 100, 100);
@@ -533,7 +517,7 @@ mod tests {
     #[test]
     fn when_most_requests_fail_it_falls_at_once_and_doubles_when_that_is_over() {
         let mut client = rested();
-        assert_eq!(client.finds(300, false, true), 67, "half may be a queue");
+        assert_eq!(client.finds(300, true), 67, "half may be a queue");
         let mut client = rested();
         assert_eq!(client.failed(), 70);
         let limits = [(); 4].map(|()| client.failed());
@@ -541,6 +525,28 @@ mod tests {
         let limits = [(); 3].map(|()| client.after(100));
         assert_eq!(limits, [32, 64, 70]);
         assert_eq!(client.until_trial(100), (2, 105), "and is as it was");
+    }
+
+    #[test]
+    fn failures_in_a_trial_down_lower_the_base() {
+        let mut client = at_67();
+        assert_eq!(client.failed(), 46);
+        assert_eq!(client.after(100), 70);
+        assert_eq!(client.until_trial(100), (2, 88), "the next trial is fine");
+    }
+
+    #[test]
+    fn what_fails_above_a_small_limit_is_found_by_ones() {
+        let mut client = Client::new(bounds());
+        client.set(4);
+        assert_eq!(client.until_trial(100), (2, 6));
+        assert_eq!(client.failed(), 4);
+        assert_eq!(client.until_trial(100), (3, 5));
+        assert_eq!(client.after(100), 8, "five are served");
+        assert_eq!(client.failed(), 5);
+        assert_eq!(client.until_trial(100), (3, 6));
+        assert_eq!(client.failed(), 5);
+        assert_eq!(client.until_trial(100), (5, 8));
     }
 
     #[test]
@@ -575,7 +581,7 @@ mod tests {
         check(&trials, 200.0, 100.0);
         trials.set(20);
         check(&trials, 30.0, 20.0);
-        trials.is_fine = true;
+        trials.size = Size::Fine;
         check(&trials, 25.0, 20.0);
         trials.failed_ups = UPS_PER_DOWN;
         check(&trials, 13.0, 20.0);
@@ -608,9 +614,9 @@ mod tests {
     fn a_limit_that_is_set_forgets_failures() {
         let mut client = rested();
         client.failed();
-        assert!(client.0.had_failures());
+        assert!(client.0.before_failures.is_some());
         client.set(10);
-        assert!(!client.0.had_failures());
+        assert!(!client.0.before_failures.is_some());
         assert_eq!(client.until_trial(100), (2, 15));
         client.set(0);
         assert_eq!(client.0.limit(), 1);

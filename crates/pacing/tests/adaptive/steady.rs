@@ -113,7 +113,7 @@ fn a_server_that_refuses_what_is_too_much_is_seldom_asked_for_it() {
     }
     check(Spread::Constant, 0.005, 0.9, 50.0);
     check(Spread::Constant, 0.1, 0.9, 50.0);
-    check(SIX, 0.005, 0.7, 150.0);
+    check(SIX, 0.005, 0.8, 150.0);
 }
 
 #[test]
