@@ -11,7 +11,7 @@
 //!   much the path varies), the [`FlightCap`] (a blocked path must not flush a lump), the [`Gate`] (a refusal stops
 //!   everyone) and the [`Recovery`] (the way back to the full rate).
 //! - [`Line`] says who is next among those who wait.
-//! - [`AdaptiveLimit`] learns from the answers how many requests may be in flight.
+//! - [`AdaptiveLimit`] learns from the answers how many requests may be in flight, by trying other limits.
 //! - [`fields`] reads what a server says of its limits.
 //! - [`retry`] says what an answer means, how long to back off, and what `Retry-After` said.
 //!

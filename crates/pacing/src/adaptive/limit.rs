@@ -28,29 +28,31 @@ use crate::Moment;
 /// # What to expect
 ///
 /// - The limit settles where latency begins to rise, which is less than the most throughput where latency grows with every
-///   request: there it has nearly the best ratio of the two. A linear 100 ms + 1 ms a request has half of the throughput
-///   of 200 in flight at two fifths of the latency.
+///   request: there it has nearly the best ratio of the two. Where each request adds 1 ms to 100 ms, it settles near 50: that
+///   is half of the throughput of 200 in flight, at half of the latency.
 /// - It learns only while the limit is reached. One cohort in six departs at 1.25 to 1.5 times the base or at two thirds
 ///   of it, and one in eighteen before a server that fails what is too much.
 /// - The more latencies vary, the longer it takes: a decision rests on about 150 answers if their standard deviation is
 ///   their mean, and on 8 or one round trip if they are alike.
 /// - Failures that do not depend on the limit leave it alone until they are the majority.
-/// - Two clients share a server fairly. From about five on they queue more than one would, since each sees a fifth of what
-///   it does: give each its share as the upper bound.
+/// - Two clients share a server fairly, at 1.2 times the latency, and up to 2.6 times where latency has no chance in it.
+///   From about five on they queue many times as much, since each sees a fifth of what it does: give each its share as the
+///   upper bound.
 /// - It is no rate limit. Before a server that answers 429 it stays or grows.
 ///
 /// # The rule
 ///
-/// A trial up is kept if it lowers the latency per request in flight: by Little's law the server takes
-/// `limit * latency before / latency in the trial` requests without a queue. If that is near the limit of the trial, the next
-/// one follows at once. If it is well above the base, it is the new base. A trial down finds a queue the same way.
-/// Without a queue, the limit returns to the base.
+/// By Little's law the server takes `limit * latency before / latency in the trial` requests without a queue. After a trial
+/// up, if that is near its limit, the limit is kept, and the next trial follows at once. If it is well above the base, it is
+/// the new base. Otherwise the limit returns to the base, and rests longer before the next trial. After three of these, a
+/// trial down looks for a queue at the base the same way.
 ///
 /// The lowest mean latency is remembered as the floor. At more than 1.4 times the floor nothing grows, and a trial down
 /// tells whether the queue is ours. If not, the path is longer, and the floor follows it. So several clients do not fill
 /// one queue in turns.
 ///
-/// When more than half of a cohort fails, the base falls by three tenths at once.
+/// A failure counts as five usual latencies, and so does a request that takes longer than that. As soon as more than half
+/// of a cohort has failed, a trial up ends, or the base falls by three tenths.
 #[derive(Clone, Debug)]
 pub struct AdaptiveLimit {
     trials: Trials,
@@ -126,6 +128,9 @@ impl AdaptiveLimit {
     }
 
     /// Records that a request departs at `now`, after which `in_flight` are. Does not change the limit.
+    ///
+    /// The limit is reached where `in_flight` is as much. A caller whose answers come together may pass the limit for those
+    /// that it sends in their place: of a round trip, only the last one would reach it otherwise.
     pub fn depart(&mut self, now: Moment, in_flight: usize) -> Sample {
         let at_limit = in_flight >= self.limit();
         // The start takes what comes, so that it is short.

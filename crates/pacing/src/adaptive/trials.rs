@@ -616,7 +616,7 @@ mod tests {
         client.failed();
         assert!(client.0.before_failures.is_some());
         client.set(10);
-        assert!(!client.0.before_failures.is_some());
+        assert!(client.0.before_failures.is_none());
         assert_eq!(client.until_trial(100), (2, 15));
         client.set(0);
         assert_eq!(client.0.limit(), 1);
