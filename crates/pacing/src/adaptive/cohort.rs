@@ -331,7 +331,8 @@ mod tests {
         cohort.serve(90.0);
         assert!(!cohort.is_complete(after(149)));
         assert!(cohort.is_complete(after(150)));
-        let mut cohort = closed(4, None);
+        let mut cohort = closed(6, None);
+        cohort.serve(90.0);
         cohort.serve(90.0);
         assert!(!cohort.is_complete(after(450)), "half of it must be served");
         cohort.serve(90.0);

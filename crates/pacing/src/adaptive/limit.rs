@@ -36,8 +36,8 @@ use crate::Moment;
 ///   their mean, and on 8 or one round trip if they are alike.
 /// - Failures that do not depend on the limit leave it alone until they are the majority.
 /// - Two clients share a server fairly, at 1.2 times the latency, and up to 2.6 times where latency has no chance in it.
-///   From about five on they queue many times as much, since each sees a fifth of what it does: give each its share as the
-///   upper bound.
+///   More of them queue many times as much, five of them 3 to 9 times, since each sees a fifth of what it does: give each
+///   its share as the upper bound.
 /// - It is no rate limit. Before a server that answers 429 it stays or grows.
 ///
 /// # The rule

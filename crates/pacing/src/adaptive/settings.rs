@@ -1,7 +1,7 @@
 /// The bounds of an [`AdaptiveLimit`](crate::AdaptiveLimit), and where it starts.
 ///
-/// The upper bound is what protects a server that many clients share: from about five on they queue more than one would,
-/// since none of them sees what it does.
+/// The upper bound is what protects a server that many clients share: from three on they queue more than one would, since
+/// none of them sees what it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Adaptive {
     initial: usize,

@@ -48,8 +48,8 @@ impl ConcurrencyLayer {
     ///
     /// It learns only while requests wait for a permit or take the last one. In the end one request in six departs at 1.25 to
     /// 1.5 times the limit that was found, or at two thirds of it. The more latencies vary, the more answers a trial takes: 8
-    /// or one round trip if they are alike, about 150 if their standard deviation is their mean. About five clients or more
-    /// that share a server queue there, since each sees little of what it does: choose the upper bound so that all of them
+    /// or one round trip if they are alike, about 150 if their standard deviation is their mean. Three clients or more that
+    /// share a server queue there, since each sees little of what it does: choose the upper bound so that all of them
     /// together are no harm.
     ///
     /// ```
