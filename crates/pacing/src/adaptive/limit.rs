@@ -259,11 +259,8 @@ mod tests {
         /// Answers cohorts until the limit is another one, and returns how many it took, and the limit.
         fn until_trial(&mut self, millis: u64) -> (usize, usize) {
             let before = self.limit.limit();
-            let mut cohorts = 1;
-            while self.after(millis) == before {
-                cohorts += 1;
-            }
-            (cohorts, self.limit.limit())
+            let cohorts = (1..100).find(|_| self.after(millis) != before);
+            (cohorts.expect("a trial comes"), self.limit.limit())
         }
     }
 
@@ -338,6 +335,24 @@ mod tests {
         assert_eq!(client.limit.cohort_size(), 8.0);
         client.answered(latencies);
         assert_eq!(client.cohort().len(), 31, "eight have come");
+    }
+
+    #[test]
+    fn a_cohort_that_lacks_a_fifth_is_judged() {
+        fn check(cancelled: usize, limit: usize) {
+            let mut client = Client::new(Adaptive::between(1, 100).starting_at(20));
+            let mut samples = client.cohort();
+            assert_eq!(samples.len(), 10);
+            for sample in samples.split_off(10 - cancelled) {
+                client.limit.cancel(sample);
+            }
+            for sample in samples {
+                client.limit.answer(sample, client.now, Answer::Served);
+            }
+            assert_eq!(client.limit.limit(), limit, "{cancelled}");
+        }
+        check(2, 40);
+        check(3, 20);
     }
 
     #[test]

@@ -320,11 +320,8 @@ mod tests {
         /// Goes on until the limit is another one, and returns how many cohorts it took, and the limit.
         fn until_trial(&mut self, millis: u64) -> (usize, usize) {
             let before = self.0.limit();
-            let mut cohorts = 1;
-            while self.after(millis) == before {
-                cohorts += 1;
-            }
-            (cohorts, self.0.limit())
+            let cohorts = (1..100).find(|_| self.after(millis) != before);
+            (cohorts.expect("a trial comes"), self.0.limit())
         }
     }
 
