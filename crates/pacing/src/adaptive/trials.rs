@@ -387,6 +387,14 @@ mod tests {
     }
 
     #[test]
+    fn a_tenth_is_no_gain() {
+        let mut client = Client::new(bounds());
+        client.set(10);
+        assert_eq!(client.until_trial(110), (2, 15));
+        assert_eq!(client.after(150), 10, "15 x 110 ms / 150 ms are 11");
+    }
+
+    #[test]
     fn a_trial_up_never_moves_the_base_by_nothing() {
         let mut client = Client::new(Adaptive::between(1, 10).starting_at(1));
         client.set(1);
