@@ -8,7 +8,7 @@
 //! - [`Quota`] says what the server allows, how it counts ([`Model`]) and what is assumed of the path to it.
 //! - [`Pacer`] answers when a request of some [`Cost`] may leave, and learns from every answer.
 //! - [`Line`] says who is next among those who wait.
-//! - [`AdaptiveLimit`] learns from the answers how many requests may be in flight.
+//! - [`AdaptiveLimit`] learns from the answers how many requests may be in flight, by trying other limits.
 //! - [`fields`] reads what a server says of its limits.
 //! - [`retry`] says what an answer means, how long to back off, and what `Retry-After` said.
 //!

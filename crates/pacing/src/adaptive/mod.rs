@@ -1,8 +1,11 @@
 //! How many requests may be in flight, learned from their answers.
 
+mod cohort;
+mod floor;
 mod limit;
-mod round;
 mod settings;
+mod steps;
+mod trials;
 
 pub use limit::{AdaptiveLimit, Answer, Sample};
 pub use settings::Adaptive;

@@ -1,6 +1,8 @@
 use pacing::{Answer, Sample};
 
+use super::change::Change;
 use super::permit::Permit;
+use super::permits::Permits;
 use super::tally::End;
 
 /// A call that holds a permit and has no answer yet. Dropped before it has one, it counts as cancelled.
@@ -16,7 +18,7 @@ impl Call {
     #[inline]
     pub(super) fn new(permit: Permit) -> Self {
         let sample = match permit.queue().front().learns() {
-            true => permit.queue().with(|permits, _| permits.depart()),
+            true => permit.queue().with(Permits::depart),
             false => Sample::default(),
         };
         Self {
@@ -29,29 +31,31 @@ impl Call {
     #[inline]
     pub(super) fn answer(&mut self, answer: Answer, end: End) -> Permit {
         let permit = self.permit.take().expect("a call is answered once");
+        self.end(&permit, end, Some(answer));
+        permit
+    }
+
+    /// Counts how the call ended, and lets a limit learn from it that does.
+    #[inline]
+    fn end(&self, permit: &Permit, end: End, answer: Option<Answer>) {
         let tally = permit.queue().front();
         tally.count(end);
         if tally.learns() {
-            permit
-                .queue()
-                .change(|permits, _| permits.answer(self.sample, answer));
+            let mut change = Change::default();
+            permit.queue().change(|permits, _| {
+                change = permits.end(self.sample, answer);
+                change.wake()
+            });
+            change.tell();
         }
-        permit
     }
 }
 
 impl Drop for Call {
     #[inline]
     fn drop(&mut self) {
-        let Some(permit) = self.permit.take() else {
-            return;
-        };
-        let tally = permit.queue().front();
-        tally.count(End::Cancelled);
-        if tally.learns() {
-            permit
-                .queue()
-                .with(|permits, _| permits.cancel(self.sample));
+        if let Some(permit) = self.permit.take() {
+            self.end(&permit, End::Cancelled, None);
         }
     }
 }

@@ -23,7 +23,7 @@ pub struct Handle {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// How many may be in flight.
+    /// How many may be in flight. A limit that adapts shows that of a trial while one runs.
     pub limit: usize,
     /// How many permits are taken: by calls, by bodies that are still to end, and by services that are ready.
     pub in_flight: usize,
@@ -49,7 +49,7 @@ impl Handle {
     }
 
     /// Lets `limit` requests be in flight from now on. What is in flight stays there, even if it is more. A limit that
-    /// adapts goes on from `limit`, or from the nearer of its bounds.
+    /// adapts goes on from `limit`, or from the nearer of its bounds; a trial that runs ends without a result.
     ///
     /// # Panics
     ///

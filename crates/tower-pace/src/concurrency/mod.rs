@@ -20,12 +20,13 @@
 //!
 //! The limit is fixed, or [adapts](ConcurrencyLayer::adaptive) to what the server can take: in the tests, beside the best
 //! fixed limit for the same server, to at least 94 % of its throughput at most 1.25 times its latency. Where a server
-//! drops what is above its capacity in silence, up to one request in six is lost in finding that out. A [`Handle`] shows
-//! the limit, and sets it at run time.
+//! drops what is above its capacity in silence, about one request in ten is lost in finding that out. A [`Handle`] shows
+//! the limit, that of a trial too, and sets it at run time.
 
 mod asking;
 mod body;
 mod call;
+mod change;
 mod future;
 mod handle;
 mod in_flight;

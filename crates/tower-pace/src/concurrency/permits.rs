@@ -4,9 +4,10 @@ use std::time::Duration;
 use pacing::{Adaptive, AdaptiveLimit, Answer, Due, Moment, Sample};
 
 use super::Snapshot;
+use super::change::Change;
 use super::tally::Tally;
 use crate::clock::Clock;
-use crate::line::{Queue, Resource, Wake};
+use crate::line::{Queue, Resource};
 
 /// How many may be in flight, and how many are.
 #[derive(Debug)]
@@ -16,9 +17,59 @@ pub(crate) struct Permits {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each layer, in an allocation of its own"
+)]
 enum Limit {
     Fixed(usize),
-    Learned { limit: AdaptiveLimit, clock: Clock },
+    Learned(Learned),
+}
+
+#[derive(Debug)]
+struct Learned {
+    limit: AdaptiveLimit,
+    clock: Clock,
+    /// All permits of the present limit were taken at once.
+    was_full: bool,
+}
+
+impl Learned {
+    fn new(bounds: Adaptive) -> Self {
+        Self {
+            limit: AdaptiveLimit::new(bounds),
+            clock: Clock::default(),
+            was_full: false,
+        }
+    }
+
+    fn depart(&mut self, taken: usize, queued: usize) -> Sample {
+        let limit = self.limit.limit();
+        self.was_full |= taken >= limit;
+        // Answers that come together let as many depart one by one, of which only the last one would find the limit
+        // reached: a cohort would take a round trip for each request. Until a new limit was full once, that is right:
+        // those before had less beside them.
+        let is_refilled = self.was_full && taken + queued >= limit;
+        let in_flight = if is_refilled { limit.max(taken) } else { taken };
+        self.limit.depart(self.clock.read().moment, in_flight)
+    }
+
+    fn end(&mut self, sample: Sample, answer: Option<Answer>) {
+        let before = self.limit.limit();
+        match answer {
+            Some(answer) => {
+                let now = self.clock.read().moment;
+                self.limit.answer(sample, now, answer);
+            }
+            None => self.limit.cancel(sample),
+        }
+        self.was_full &= self.limit.limit() == before;
+    }
+
+    fn set(&mut self, limit: usize) {
+        self.limit.set(limit);
+        self.was_full = false;
+    }
 }
 
 impl Permits {
@@ -28,11 +79,7 @@ impl Permits {
     }
 
     pub(super) fn learned(bounds: Adaptive) -> Arc<Queue<Self>> {
-        let limit = Limit::Learned {
-            limit: AdaptiveLimit::new(bounds),
-            clock: Clock::default(),
-        };
-        Self::queue(limit, Tally::learned())
+        Self::queue(Limit::Learned(Learned::new(bounds)), Tally::learned())
     }
 
     fn queue(limit: Limit, tally: Arc<Tally>) -> Arc<Queue<Self>> {
@@ -46,38 +93,27 @@ impl Permits {
                 *fixed = at_least_one(limit);
                 self.tally.set_limit(limit);
             }
-            Limit::Learned { limit: learned, .. } => learned.set(limit),
+            Limit::Learned(learned) => learned.set(limit),
         }
     }
 
-    /// A call departs with a permit. Only a limit that learns wants to know.
-    pub(super) fn depart(&mut self) -> Sample {
+    /// A call departs with a permit, while so many others wait for one. Only a limit that learns wants to know.
+    pub(super) fn depart(&mut self, queued: usize) -> Sample {
+        let taken = self.tally.in_flight.taken() as usize;
         match &mut self.limit {
             Limit::Fixed(_) => Sample::default(),
-            Limit::Learned { limit, clock } => {
-                let in_flight = self.tally.in_flight.taken();
-                limit.depart(clock.read().moment, in_flight as usize)
-            }
+            Limit::Learned(learned) => learned.depart(taken, queued),
         }
     }
 
-    /// A call was answered. A limit that grows has room for who waits, though no permit came back yet.
-    pub(super) fn answer(&mut self, sample: Sample, answer: Answer) -> Wake {
+    /// A call ended: it was answered, or nobody waits for the answer any more.
+    pub(super) fn end(&mut self, sample: Sample, answer: Option<Answer>) -> Change {
         let before = self.limit();
-        if let Limit::Learned { limit, clock } = &mut self.limit {
-            limit.answer(sample, clock.read().moment, answer);
+        if let Limit::Learned(learned) = &mut self.limit {
+            learned.end(sample, answer);
         }
-        match self.limit() > before {
-            true => Wake::IfAwaited,
-            false => Wake::Nobody,
-        }
-    }
-
-    /// A call was never answered.
-    pub(super) fn cancel(&mut self, sample: Sample) {
-        if let Limit::Learned { limit, .. } = &mut self.limit {
-            limit.cancel(sample);
-        }
+        let after = self.limit();
+        Change { before, after }
     }
 
     pub(super) fn take_back(&mut self) {
@@ -91,7 +127,7 @@ impl Permits {
     fn limit(&self) -> usize {
         match &self.limit {
             Limit::Fixed(limit) => *limit,
-            Limit::Learned { limit, .. } => limit.limit(),
+            Limit::Learned(learned) => learned.limit.limit(),
         }
     }
 }

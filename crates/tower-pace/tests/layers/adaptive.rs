@@ -1,13 +1,21 @@
 //! A limit that adapts, beside the best fixed one for the same server, in the scenarios of Vector's adaptive request
 //! concurrency and some more. `cargo test -p tower-pace --test layers adaptive -- --nocapture` prints the table.
 
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tower::Layer;
+use http::{Request, Response};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use tokio::task::JoinSet;
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_pace::concurrency::Handle;
 use tower_pace::{Adaptive, ConcurrencyLayer, Quota, RateLimitLayer};
 
 use crate::load::{Arrival, Law, Load, Reaction, Run, Source};
-use crate::server::millis;
+use crate::server::{Server, get, millis, now, status};
 
 const DELAY: Duration = millis(100);
 /// What Vector's own limit reaches on a link that is never full.
@@ -78,9 +86,10 @@ const SCENARIOS: &[Scenario] = &[
             _ => Reaction::Drops,
         },
     ),
+    // Two hundred requests fail until a limit below 5 is found, so it takes more of them to tell what comes after that.
     Scenario::of(
         "refuses-at-high-concurrency",
-        500,
+        3_000,
         |Arrival { active, .. }| match active {
             0..=5 => Reaction::Answers(200, DELAY),
             _ => Reaction::Answers(503, millis(5)),
@@ -218,4 +227,183 @@ async fn a_way_that_becomes_longer_is_no_queue() {
         )
     };
     check_follows(law, &[(0, 200.0, 0.1), (20, 100.0, 0.2)]).await;
+}
+
+/// Returns a server whose latency is exponential, with a mean of 100 ms, whatever the load.
+fn varying(
+    seed: u64,
+) -> impl Service<
+    Request<String>,
+    Response = Response<String>,
+    Error = Infallible,
+    Future = impl Future<Output = Result<Response<String>, Infallible>> + Send,
+> + Clone
++ Send
++ 'static {
+    let rng = Arc::new(Mutex::new(SmallRng::seed_from_u64(seed)));
+    service_fn(move |_: Request<String>| {
+        let share: f64 = rng.lock().unwrap().random();
+        let latency = DELAY.mul_f64(-(1.0_f64 - share).ln());
+        async move {
+            tokio::time::sleep(latency).await;
+            Ok(status(200))
+        }
+    })
+}
+
+/// Returns how many requests a second 300 callers are served, from 20 s to 50 s.
+async fn rate(layer: ConcurrencyLayer) -> f64 {
+    let service = layer.layer(varying(3));
+    let (served, mut callers) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
+    for _ in 0..300 {
+        let (service, served) = (service.clone(), Arc::clone(&served));
+        callers.spawn(async move {
+            loop {
+                service.clone().oneshot(get()).await.unwrap();
+                served.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let before = served.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    (served.load(Ordering::Relaxed) - before) as f64 / 30.0
+}
+
+/// Latency that varies by itself is no queue: the limit goes to its upper bound.
+#[tokio::test(start_paused = true)]
+async fn ample_capacity_is_used_where_latency_varies() {
+    let fixed = rate(ConcurrencyLayer::new(200)).await;
+    let adaptive = rate(ConcurrencyLayer::adaptive(Adaptive::between(1, 200))).await;
+    println!("latency varies: {adaptive:.0}/s beside {fixed:.0}/s");
+    assert!(adaptive >= 0.9 * fixed, "{adaptive}/s beside {fixed}/s");
+}
+
+fn limit(handle: &Handle) -> usize {
+    handle.snapshot().limit
+}
+
+/// Sends so many requests at once, and gives every `given_up`th up after half of its time.
+async fn crowd<S>(service: &S, requests: usize, given_up: usize) -> usize
+where
+    S: Service<Request<String>> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let mut tasks = JoinSet::new();
+    for n in 1..=requests {
+        let call = service.clone().oneshot(get());
+        tasks.spawn(async move {
+            match n % given_up {
+                0 => tokio::time::timeout(DELAY / 2, call).await.is_ok(),
+                _ => call.await.is_ok(),
+            }
+        });
+    }
+    tasks.join_all().await.into_iter().filter(|&ok| ok).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_requests_at_once_are_all_served() {
+    let (layer, start) = (ConcurrencyLayer::adaptive(Adaptive::default()), now());
+    let load = Load::new(|_| Reaction::Answers(200, DELAY));
+    let source = Source {
+        requests: 1_000,
+        interval: Duration::ZERO,
+    };
+    let run = load.drive(source, layer.layer(load.clone())).await;
+    assert_eq!((run.successes.len(), run.most_active), (1_000, 200));
+    assert_eq!(layer.handle().snapshot().in_flight, 0);
+    // With 200 in flight from the start it would take 500 ms.
+    assert!(now() - start <= millis(1_000), "{:?}", now() - start);
+    let layer = ConcurrencyLayer::adaptive(Adaptive::default());
+    assert_eq!(
+        crowd(&layer.layer(varying(1)), 1_000, usize::MAX).await,
+        1_000
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_are_given_up_hold_and_teach_nothing() {
+    let layer = ConcurrencyLayer::adaptive(Adaptive::between(1, 50));
+    let service = layer.layer(Server::new(DELAY, |_| status(200)));
+    let served = crowd(&service, 3_000, 3).await;
+    assert_eq!(served, 2_000);
+    let snapshot = layer.handle().snapshot();
+    assert_eq!((snapshot.in_flight, snapshot.queued), (0, 0));
+    assert_eq!(snapshot.limit, 50, "two of three were served in time");
+    let none = ConcurrencyLayer::adaptive(Adaptive::between(1, 50));
+    let hanging = none.layer(Server::new(Duration::from_secs(60), |_| status(200)));
+    assert_eq!(crowd(&hanging, 500, 1).await, 0);
+    assert_eq!(limit(&none.handle()), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_snapshot_shows_the_limit_of_a_trial_and_set_limit_ends_it() {
+    let layer = ConcurrencyLayer::adaptive(Adaptive::between(1, 200));
+    let (handle, server) = (layer.handle(), Server::new(DELAY, |_| status(200)));
+    let service = layer.layer(server.clone());
+    let work = tokio::spawn(async move { crowd(&service, 500, usize::MAX).await });
+    tokio::time::sleep(DELAY / 2).await;
+    assert_eq!((limit(&handle), handle.snapshot().in_flight), (10, 10));
+    tokio::time::sleep(DELAY).await;
+    assert_eq!((limit(&handle), handle.snapshot().in_flight), (20, 20));
+    handle.set_limit(5);
+    assert_eq!((limit(&handle), handle.snapshot().in_flight), (5, 20));
+    tokio::time::sleep(DELAY).await;
+    // What departed in the trial says nothing of the new limit.
+    assert_eq!((limit(&handle), handle.snapshot().in_flight), (5, 5));
+    let sent = server.calls().len();
+    tokio::time::sleep(DELAY).await;
+    assert_eq!(server.calls().len() - sent, 5);
+    assert_eq!(work.await.unwrap(), 500);
+    assert!(limit(&handle) > 20, "and it goes on from there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_stops_leaves_the_limit_as_it_is() {
+    let layer = ConcurrencyLayer::adaptive(Adaptive::between(1, 64));
+    let service = layer.layer(Server::new(DELAY, |_| status(200)));
+    crowd(&service, 200, usize::MAX).await;
+    let learned = limit(&layer.handle());
+    assert!(learned > 20, "{learned}");
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        crowd(&service, 1, usize::MAX).await;
+        assert_eq!(limit(&layer.handle()), learned, "one does not reach it");
+    }
+    let start = now();
+    crowd(&service, learned, usize::MAX).await;
+    assert_eq!(now() - start, DELAY, "and all of it is there at once");
+}
+
+/// Nine bodies are unread, so that no permit comes back but that of the call which is dropped: it is the limit that grows.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_dropped_may_let_in_who_waits() {
+    let layer = ConcurrencyLayer::adaptive(Adaptive::between(1, 64));
+    let server = Server::new(DELAY, |_| Response::new(String::from("to be read")));
+    let slow = layer.layer(Server::new(DELAY * 3, |_| status(200)));
+    let dropped = tokio::spawn(slow.oneshot(get()));
+    tokio::task::yield_now().await;
+    let (service, mut tasks) = (layer.layer(server.clone()), JoinSet::new());
+    for _ in 0..40 {
+        tasks.spawn(service.clone().oneshot(get()));
+    }
+    tokio::time::sleep(DELAY * 2).await;
+    assert_eq!((server.calls().len(), limit(&layer.handle())), (9, 10));
+    dropped.abort();
+    tokio::time::sleep(millis(1)).await;
+    assert_eq!((server.calls().len(), limit(&layer.handle())), (20, 20));
+}
+
+/// All that is in flight ends at the same moment, and what waits departs one by one.
+#[tokio::test(start_paused = true)]
+async fn answers_that_come_together_say_as_much_as_others() {
+    let layer = ConcurrencyLayer::adaptive(Adaptive::between(1, 200));
+    layer.handle().set_limit(20);
+    let service = layer.layer(Server::new(DELAY, |_| status(200)));
+    let crowd = tokio::spawn(async move { crowd(&service, 5_000, usize::MAX).await });
+    // Six steps of a half, of which the first waits for two cohorts.
+    tokio::time::sleep(DELAY * 20).await;
+    assert_eq!(limit(&layer.handle()), 200);
+    crowd.abort();
 }

@@ -4,9 +4,10 @@ use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use http::Request;
 use tokio::task::JoinSet;
-use tower::{Layer, ServiceExt};
-use tower_pace::{Quota, RateLimitLayer};
+use tower::{Layer, Service, ServiceExt};
+use tower_pace::{Adaptive, ConcurrencyLayer, Quota, RateLimitLayer};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -47,11 +48,16 @@ impl Subscriber for Notes {
     fn exit(&self, _: &Id) {}
 }
 
-/// The texts of a level that came from this crate while requests went to `server`.
-async fn notes(level: Level, quota: Quota, server: Server, requests: usize) -> Vec<String> {
+/// The texts of a level that came from this crate while requests went through `service`.
+async fn notes_of<S>(level: Level, service: S, requests: usize) -> Vec<String>
+where
+    S: Service<Request<String>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Response: Send,
+    S::Error: Send,
+{
     let notes = Notes::default();
     let listening = tracing::subscriber::set_default(notes.clone());
-    let service = RateLimitLayer::new(quota).layer(server);
     let mut tasks = JoinSet::new();
     for _ in 0..requests {
         tasks.spawn(service.clone().oneshot(get()));
@@ -61,6 +67,21 @@ async fn notes(level: Level, quota: Quota, server: Server, requests: usize) -> V
     let notes = notes.0.lock().unwrap();
     let wanted = notes.iter().filter(|(found, _)| *found == level);
     wanted.map(|(_, text)| text.clone()).collect()
+}
+
+async fn notes(level: Level, quota: Quota, server: Server, requests: usize) -> Vec<String> {
+    notes_of(level, RateLimitLayer::new(quota).layer(server), requests).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_change_of_a_limit_that_adapts_is_told() {
+    let layer = ConcurrencyLayer::adaptive(Adaptive::between(1, 200));
+    let server = Server::new(millis(100), |_| status(200));
+    // The first ten lead to a trial with twenty, and these to one with forty.
+    let told = notes_of(Level::DEBUG, layer.layer(server), 30).await;
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("before=10 after=20"), "{told:?}");
+    assert!(told[1].contains("before=20 after=40"), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]

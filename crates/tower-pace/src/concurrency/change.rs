@@ -1,0 +1,32 @@
+use crate::line::Wake;
+
+/// What the end of a call changed of the limit. It is told once the lock is released, since whoever listens runs foreign
+/// code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) before: usize,
+    pub(super) after: usize,
+}
+
+impl Change {
+    /// Says whom it concerns. A limit that grows has room for who waits, though no permit came back yet.
+    pub(super) fn wake(self) -> Wake {
+        match self.after > self.before {
+            true => Wake::IfAwaited,
+            false => Wake::Nobody,
+        }
+    }
+
+    /// Tells it as an event of the crate `tracing`, if the feature of that name is on.
+    #[cfg(feature = "tracing")]
+    pub(super) fn tell(self) {
+        if self.after != self.before {
+            let Self { before, after } = self;
+            tracing::debug!(before, after, "the concurrency limit was moved");
+        }
+    }
+
+    #[cfg(not(feature = "tracing"))]
+    #[expect(clippy::unused_self, reason = "without the feature nobody listens")]
+    pub(super) fn tell(self) {}
+}
