@@ -18,7 +18,7 @@ const fn millis(millis: u64) -> Duration {
 #[derive(Debug)]
 pub(crate) struct Case {
     pub(crate) scene: Scene,
-    /// Nothing is refused: under any delays where the acknowledged window covers the server, and otherwise while the spread
+    /// Nothing is refused: where the slots cover the server, and while requests arrive in time or never, and otherwise while the spread
     /// of the transit stays under the ceiling.
     pub(crate) is_promised: bool,
     requests: u64,
@@ -132,7 +132,7 @@ fn quota(limit: u32, model: Model, rng: &mut SmallRng) -> (Quota, Duration) {
     (quota.max_transit(transit), transit)
 }
 
-/// Returns a model, a server that it holds for, and whether the acknowledged window covers that.
+/// Returns a model, a server that it holds for, and whether the slots cover that.
 fn pair(limit: u32, rng: &mut SmallRng) -> (Model, Kind, bool) {
     let size = magnitude(1.0, f64::from(limit) * 2.0, rng) as u32;
     let refill = rng.random_range(1..=limit);

@@ -38,7 +38,7 @@ pub(crate) struct Price {
     /// After them.
     pub(crate) learned: f64,
     pub(crate) refused: u64,
-    /// The limit's share that the acknowledged window leaves at this round trip.
+    /// The share of the limit that slots leave at this round trip.
     pub(crate) bound: f64,
 }
 
