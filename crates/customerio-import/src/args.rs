@@ -134,6 +134,10 @@ pub(crate) struct CommonArgs {
     /// Goes on where the API rejects the first 100 records for the same reason
     #[arg(long)]
     pub(crate) keep_going: bool,
+    /// How long the server may keep the run waiting, all waits together less the time of work between them: while it is down
+    /// or refuses connections, or asks for it
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = patience)]
+    pub(crate) patience: Duration,
     /// Writes the report, a JSON object, to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
@@ -143,7 +147,7 @@ pub(crate) struct CommonArgs {
     /// Answers the questions of the plan with yes; of a stream, sends ids and rows that a plan would ask about
     #[arg(long)]
     pub(crate) yes: bool,
-    /// Remembers a finished run in this file; the default is FILE.cio-journal
+    /// Remembers a finished run, with all records accepted or rejected, in this file; the default is FILE.cio-journal
     #[arg(long, value_name = "FILE", conflicts_with = "no_journal")]
     pub(crate) journal: Option<PathBuf>,
     /// Does not remember a finished run
@@ -186,6 +190,10 @@ fn quota(text: &str) -> Result<Quota> {
     )?)
 }
 
+fn patience(text: &str) -> Result<Duration> {
+    duration(text).context("write a time, like 30s, 20m or 2h")
+}
+
 fn duration(text: &str) -> Option<Duration> {
     let unit = text.find(|letter: char| !letter.is_ascii_digit())?;
     let (number, unit) = text.split_at(unit);
@@ -194,6 +202,7 @@ fn duration(text: &str) -> Option<Duration> {
         "ms" => Some(Duration::from_millis(number.into())),
         "s" => Some(Duration::from_secs(number.into())),
         "m" => Some(Duration::from_secs(u64::from(number) * 60)),
+        "h" => Some(Duration::from_secs(u64::from(number) * 60 * 60)),
         _ => None,
     }
 }
@@ -268,13 +277,14 @@ mod tests {
         check_limit("100/1s", Some((100, 1000)));
         check_limit("3000/500ms", Some((3000, 500)));
         check_limit("1/2m", Some((1, 120_000)));
+        check_limit("1/1h", Some((1, 3_600_000)));
         for text in [
             "100",
             "/1s",
             "0/1s",
             "1/0s",
             "-1/1s",
-            "1/1h",
+            "1/1d",
             "1/s",
             "1/1",
             "99999999999/1s",

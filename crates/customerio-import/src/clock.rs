@@ -24,3 +24,9 @@ pub(crate) fn unix_seconds() -> i64 {
         .unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
+
+/// Returns a moment in seconds since 1970 as RFC 3339 writes it, in UTC.
+pub(crate) fn shown(unix_seconds: i64) -> String {
+    let moment = jiff::Timestamp::from_second(unix_seconds);
+    moment.map_or_else(|_| "an unknown time".into(), |moment| moment.to_string())
+}

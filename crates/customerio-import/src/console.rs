@@ -1,9 +1,12 @@
 //! What a person sees while the import runs, on the standard error: progress, and records that were not taken.
 
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::Instant;
 
+use crate::counted;
 use crate::report::Totals;
 
 /// Shows progress: a bar on a terminal, else a line for every thousand records.
@@ -13,9 +16,21 @@ pub(crate) struct Console {
     bar: Option<ProgressBar>,
     settled: u64,
     verbosity: u8,
+    waiting: Option<Waiting>,
+}
+
+/// What the run waits for, as it was told.
+#[derive(Debug)]
+struct Waiting {
+    line: String,
+    began: Instant,
+    told: Instant,
 }
 
 const STEP: u64 = 1000;
+
+/// How often a wait is told again where there is no bar: often enough to show that the program lives.
+const REPEAT: Duration = Duration::from_secs(60);
 
 impl Console {
     pub(crate) fn new(total: Option<u64>, verbosity: u8) -> Self {
@@ -25,6 +40,7 @@ impl Console {
             bar,
             settled: 0,
             verbosity,
+            waiting: None,
         }
     }
 
@@ -36,6 +52,7 @@ impl Console {
             bar: None,
             settled: 0,
             verbosity: 0,
+            waiting: None,
         }
     }
 
@@ -62,6 +79,47 @@ impl Console {
             Some(bar) => bar.set_position(self.settled),
             None if self.settled / STEP > before / STEP => complain(&self.line(totals)),
             None => {}
+        }
+    }
+
+    /// Shows what the run waits for, or that it goes on: beside the bar, else a line at once and then each minute.
+    pub(crate) fn wait(&mut self, line: Option<&str>, now: Instant) {
+        match (line, &mut self.waiting) {
+            (None, None) => {}
+            (None, waiting) => {
+                let began = waiting.take().map_or(now, |waiting| waiting.began);
+                self.show("");
+                let waited = counted::time(now - began);
+                self.say(&format!("the server takes requests again, after {waited}"));
+            }
+            (Some(line), Some(waiting)) if waiting.line == line => {
+                if now - waiting.told >= REPEAT {
+                    waiting.told = now;
+                    self.tell_unless_shown(line);
+                }
+            }
+            (Some(line), waiting) => {
+                let began = waiting.as_ref().map_or(now, |waiting| waiting.began);
+                *waiting = Some(Waiting {
+                    line: line.to_owned(),
+                    began,
+                    told: now,
+                });
+                self.show(line);
+                self.tell_unless_shown(line);
+            }
+        }
+    }
+
+    fn show(&self, message: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(message.to_owned());
+        }
+    }
+
+    fn tell_unless_shown(&self, line: &str) {
+        if self.bar.is_none() {
+            complain(line);
         }
     }
 
@@ -107,11 +165,11 @@ fn bar(total: Option<u64>) -> ProgressBar {
     let (bar, template) = match total {
         Some(total) => (
             ProgressBar::new(total),
-            "{bar:40} {human_pos} of {human_len} records, {per_sec}, {eta} left",
+            "{bar:40} {human_pos} of {human_len} records, {per_sec}, {eta} left {msg}",
         ),
         None => (
             ProgressBar::new_spinner(),
-            "{spinner} {human_pos} records, {per_sec}",
+            "{spinner} {human_pos} records, {per_sec} {msg}",
         ),
     };
     bar.with_style(ProgressStyle::with_template(template).expect("the template is well-formed"))
@@ -135,6 +193,7 @@ mod tests {
                 bar: None,
                 settled: totals.records(),
                 verbosity: 0,
+                waiting: None,
             }
             .line(&totals)
         };

@@ -2,14 +2,16 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::time::Duration;
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Result};
 use customerio::Cause;
 
 use crate::console::{complain, print};
+use crate::counted;
 use crate::exit::Exit;
 use crate::journal::Journal;
-use crate::pipeline::{Halt, MAX_ALIKE, MAX_FRUITLESS};
+use crate::pipeline::{Halt, MAX_ALIKE, MAX_FRUITLESS, Wait, chain};
 use crate::problems::{Problems, rejects_failed};
 use crate::report::Report;
 
@@ -21,7 +23,8 @@ pub(crate) struct Sent {
     pub(crate) problems: Problems,
 }
 
-/// Tells how the run ended. A journal is completed only where no record is left to be sent.
+/// Tells how the run ended. A journal is completed only where each record was accepted or rejected: the same command takes
+/// up the others.
 pub(crate) fn conclude(
     sent: Sent,
     journal: Option<Journal>,
@@ -50,9 +53,14 @@ pub(crate) fn conclude(
              reasons that --rejects FILE keeps",
         );
     }
-    let is_complete = halt.is_none() && report.not_sent == 0 && !in_vain;
-    if let Some(journal) = journal.filter(|_| is_complete) {
-        journal.complete(&report)?;
+    let is_complete = halt.is_none() && report.is_settled() && !in_vain;
+    match journal {
+        Some(journal) if is_complete => journal.complete(&report)?,
+        Some(_) if halt.is_none() && !report.is_settled() => complain(
+            "cio-import: the run does not count as finished, since records are unknown or not sent; the same command sends \
+             all again, with the same event ids",
+        ),
+        Some(_) | None => {}
     }
     Ok(match halt {
         None => report.exit(),
@@ -92,6 +100,7 @@ fn told(halt: &Halt) -> String {
         Halt::Failed(error) => format!("{error:#}"),
         Halt::Fruitless(status) => fruitless(*status),
         Halt::Interrupted => "interrupted".into(),
+        Halt::Patience(patience, wait) => out_of_patience(*patience, wait),
         Halt::TurnedAway(cause) => turned_away(cause),
     }
 }
@@ -115,6 +124,18 @@ fn fruitless(status: Option<u16>) -> String {
     )
 }
 
+fn out_of_patience(patience: Duration, wait: &Wait) -> String {
+    let why = match wait {
+        Wait::Outage { cause, .. } if cause.status().is_none() => turned_away(cause),
+        wait => wait.to_string(),
+    };
+    format!(
+        "the run may wait for {} (--patience), and that is over: {why}; --patience TIME waits longer, and the same command \
+         takes up what was not sent",
+        counted::time(patience)
+    )
+}
+
 /// Leaves out the server's words, which may repeat people's data.
 fn turned_away(cause: &Cause) -> String {
     match (cause.region(), cause.status()) {
@@ -124,7 +145,7 @@ fn turned_away(cause: &Cause) -> String {
             status.as_u16()
         ),
         (None, None) => {
-            let chain = format!("{:#}", Error::new(cause.clone()));
+            let chain = chain(cause);
             format!("no request gets through; check the network and the address: {chain}")
         }
     }

@@ -1,7 +1,8 @@
-//! Remembers a finished run, so that it is not sent again.
+//! Remembers a finished run, so that it is not sent again: one whose records are all accepted or rejected.
 //!
 //! Two lines of JSON: the header names what is sent where, the second line says that the run has come to its end. A
-//! journal without the second line is of a run that stopped; the next run starts over with the same event ids.
+//! journal without the second line is of a run that stopped, or that left records unknown or not sent; the next run starts
+//! over with the same event ids.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -205,7 +206,8 @@ fn past(text: &str, header: &Header) -> Result<Option<Report>> {
         return Ok(None);
     };
     let completion: Completion = serde_json::from_str(second).map_err(|_| not_a_journal())?;
-    Ok(Some(completion.complete))
+    // Earlier versions remembered runs, too, that had left records unknown.
+    Ok(Some(completion.complete).filter(Report::is_settled))
 }
 
 fn torn(text: &str) -> Result<Option<Report>> {
@@ -292,6 +294,22 @@ mod tests {
                 Opened::Unfinished(_)
             ));
         });
+    }
+
+    #[test]
+    fn a_run_that_left_records_is_not_remembered_as_finished() {
+        for (unknown, not_sent) in [(1, 0), (0, 1)] {
+            with_path(|path| {
+                let left = Report {
+                    unknown,
+                    not_sent,
+                    ..report()
+                };
+                begin(path).complete(&left).unwrap();
+                let opened = open(path, &header()).unwrap();
+                assert!(matches!(opened, Opened::Unfinished(_)));
+            });
+        }
     }
 
     #[test]

@@ -5,73 +5,69 @@
 //! ```
 //!
 //! Each arrow waits when the next place is full, so memory does not grow with the input.
+//!
+//! What fails for reasons that may pass is held and sent again: at once while others succeed; one request at a time, with
+//! growing pauses, while none does. A request that fails again and again while others succeed is split, until the record
+//! that breaks the server stands alone.
 
 mod alike;
 mod api;
 mod flights;
+mod halt;
+mod hold;
+mod part;
+mod server;
 
-use anyhow::Error;
-use customerio::packer::{NotQueued, Packer, Ticket};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use customerio::packer::{NotQueued, Packer};
 use customerio::{Cause, Outcome};
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinError;
+use tokio::time::{Instant, sleep_until};
 
 pub(crate) use self::alike::MAX_ALIKE;
+pub(crate) use self::halt::{End, Halt, MAX_FRUITLESS, Wait, chain};
 
 use self::alike::Alike;
 use self::api::Api;
 use self::flights::{Flights, Line};
+use self::halt::{status, turned_away};
+use self::part::{Part, Settled};
+use self::server::{Server, is_about_a_record};
 use crate::console::Console;
-use crate::counted;
 use crate::interrupt::{Interrupt, Urgency};
 use crate::mapping::Record;
 use crate::pace::Pace;
 use crate::problems::{Problem, Problems, rejects_failed};
 use crate::reader::Item;
 use crate::report::Totals;
+use crate::{clock, counted};
 
-/// Why a run ended before its input did.
-#[derive(Debug)]
-pub(crate) enum Halt {
-    /// The API rejected the first records, all for the same reason; the status is that of its answers.
-    Alike(Option<u16>),
-    /// The API refused the credentials.
-    Credentials,
-    /// The input, the rejects file or this program failed.
-    Failed(Error),
-    /// Many requests in a row brought no word about a record; the status is that of the last answer, if one came.
-    Fruitless(Option<u16>),
-    /// The user asked for it.
-    Interrupted,
-    /// A request was not taken to the end of its attempts, so that more of them would not be either.
-    TurnedAway(Cause),
-}
-
-/// How a run ended.
-#[derive(Debug)]
-pub(crate) struct End {
-    pub(crate) totals: Totals,
-    /// Records that were read; those that are in no total were not sent.
-    pub(crate) read: u64,
-    pub(crate) halt: Option<Halt>,
-}
-
-/// Sends the records that `items` yields, until its end or until something halts the run.
+/// Sends the records that `items` yields, until its end or until something halts the run; waits for the server for as
+/// long as `patience` lasts.
 pub(crate) async fn run<A: Api>(
     api: A,
     items: Receiver<Item>,
     pace: &Pace,
+    patience: Duration,
     mut interrupt: Interrupt,
     console: &mut Console,
     problems: &mut Problems,
 ) -> End {
+    let now = clock::now();
     let mut pipeline = Pipeline {
         api,
         packer: Packer::new(pace.batch_items),
         flights: Flights::default(),
+        held: VecDeque::new(),
+        server: Server::new(patience, now),
         concurrency: pace.concurrency,
         alike: Alike::new(!pace.keeps_going),
         fruitless: 0,
+        wait: None,
+        look: now,
         end: End {
             totals: Totals::default(),
             read: 0,
@@ -89,17 +85,21 @@ pub(crate) async fn run<A: Api>(
     pipeline.finish().await
 }
 
-/// How many requests in a row may bring no word about a record before the run ends: then it is not the records.
-pub(crate) const MAX_FRUITLESS: u32 = 100;
-
 struct Pipeline<'a, A> {
     api: A,
     packer: Packer<Line>,
     flights: Flights,
+    /// What failed and is to be sent again, the next one first.
+    held: VecDeque<Part>,
+    server: Server,
     concurrency: usize,
     alike: Alike,
     /// Requests in a row that brought no word about a record.
     fruitless: u32,
+    /// The wait that the server asked for.
+    wait: Option<Wait>,
+    /// When to look next whether the run waits.
+    look: Instant,
     end: End,
     console: &'a mut Console,
     problems: &'a mut Problems,
@@ -112,12 +112,13 @@ impl<A: Api> Pipeline<'_, A> {
         while self.end.halt.is_none() {
             self.dispatch(is_open);
             let (busy, reading) = (!self.flights.is_empty(), is_open && !self.packer.is_full());
-            if !is_open && !busy {
+            if !is_open && !busy && self.held.is_empty() && self.packer.is_empty() {
                 return;
             }
             tokio::select! {
                 biased;
                 () = interrupt.reaches(Urgency::Drain) => self.halt(Halt::Interrupted),
+                () = sleep_until(self.next_look()) => self.look(),
                 Some(landed) = self.flights.land(), if busy => self.land(landed),
                 item = items.recv(), if reading => match item {
                     Some(item) => self.take(item),
@@ -129,9 +130,7 @@ impl<A: Api> Pipeline<'_, A> {
         drop(items);
         self.flights.turn_back();
         self.announce_drain();
-        while let Some(landed) = self.flights.land().await {
-            self.land(landed);
-        }
+        self.drain().await;
     }
 
     fn announce_drain(&self) {
@@ -146,11 +145,13 @@ impl<A: Api> Pipeline<'_, A> {
 
     /// Fills the places in flight. While the input lasts, only a full packer gives: its batches are full then.
     fn dispatch(&mut self, is_open: bool) {
-        while self.flights.len() < self.places() && (!is_open || self.packer.is_full()) {
-            let Some(parcel) = self.packer.next_parcel() else {
-                return;
-            };
-            self.flights.launch(self.api.clone(), parcel);
+        if self.server.outage().is_some() {
+            return self.probe(is_open);
+        }
+        while self.flights.len() < self.places() {
+            let part = self.held.pop_front().or_else(|| self.fresh(is_open));
+            let Some(part) = part else { return };
+            self.flights.launch(self.api.clone(), part);
         }
     }
 
@@ -183,40 +184,64 @@ impl<A: Api> Pipeline<'_, A> {
         }
     }
 
-    fn land(&mut self, landed: Result<(Ticket<Line>, Vec<Outcome>), JoinError>) {
+    fn land(&mut self, landed: Result<(Part, Vec<Outcome>), JoinError>) {
         match landed {
-            Ok((ticket, outcomes)) => self.settle(ticket, outcomes),
+            Ok((part, outcomes)) => self.settle(part, outcomes),
             Err(error) => self.halt(Halt::Failed(error.into())),
         }
     }
 
-    fn settle(&mut self, ticket: Ticket<Line>, outcomes: Vec<Outcome>) {
+    fn settle(&mut self, part: Part, outcomes: Vec<Outcome>) {
         self.console.detail(2, || {
             let records = counted::records(outcomes.len() as u64);
             format!("a request of {records} is settled")
         });
-        if let Some(halt) = turned_away(&outcomes) {
+        if outcomes.iter().any(is_about_a_record) {
+            let was_down = self.server.outage().is_some();
+            self.server.succeed();
+            if was_down {
+                self.look();
+            }
+        }
+        let Settled { records, left } = part.settle(&mut self.packer, outcomes);
+        self.observe(&records);
+        self.count_all(records);
+        if let Some(left) = left {
+            self.hold(left);
+        }
+    }
+
+    /// Ends the run where what was settled says that the rest would fare no better.
+    fn observe(&mut self, records: &[(Line, Outcome)]) {
+        let outcomes = || records.iter().map(|(_, outcome)| outcome);
+        if let Some(halt) = outcomes().find_map(turned_away) {
             self.halt(halt);
         }
-        self.watch_for_words(&outcomes);
-        if let Some(last) = outcomes.iter().find(|outcome| self.alike.see(outcome)) {
+        if !records.is_empty() {
+            self.watch_for_words(records);
+        }
+        if let Some(last) = outcomes().find(|outcome| self.alike.see(outcome)) {
             self.halt(Halt::Alike(status(last)));
         }
-        for (line, outcome) in self.packer.settle(ticket, outcomes) {
+    }
+
+    fn count_all(&mut self, settled: Vec<(Line, Outcome)>) {
+        for (line, outcome) in settled {
             self.count(line, &outcome);
         }
         self.console.advance(&self.end.totals);
     }
 
     /// Ends the run where one request after the other is answered by something that is not the API, or not at all.
-    fn watch_for_words(&mut self, outcomes: &[Outcome]) {
-        self.fruitless = if outcomes.iter().any(is_about_a_record) {
+    fn watch_for_words(&mut self, records: &[(Line, Outcome)]) {
+        let outcomes = || records.iter().map(|(_, outcome)| outcome);
+        self.fruitless = if outcomes().any(is_about_a_record) {
             0
         } else {
             self.fruitless + 1
         };
         if self.fruitless == MAX_FRUITLESS {
-            self.halt(Halt::Fruitless(outcomes.last().and_then(status)));
+            self.halt(Halt::Fruitless(outcomes().next_back().and_then(status)));
         }
     }
 
@@ -248,8 +273,12 @@ impl<A: Api> Pipeline<'_, A> {
         self.end.halt.get_or_insert(halt);
     }
 
-    /// Lets go of what is still in flight, if anything: what has left may have arrived.
+    /// Lets go of what is held and of what is still in flight, if anything: what has left may have arrived.
     async fn finish(mut self) -> End {
+        while let Some(part) = self.held.pop_front() {
+            let settled = part.give_up(&mut self.packer);
+            self.count_all(settled);
+        }
         self.end.totals.unknown += self.flights.abandon().await;
         self.end
     }
@@ -261,37 +290,6 @@ fn not_queued(refused: &NotQueued<Line>) -> Outcome {
         "nothing is read while the packer is full"
     );
     Outcome::NotSent(Cause::follows_unknown())
-}
-
-/// Tells whether the API takes no requests. What is not sent only because it follows an unknown part says nothing of it.
-fn turned_away(outcomes: &[Outcome]) -> Option<Halt> {
-    let is_settled =
-        |outcome: &&Outcome| !matches!(outcome, Outcome::Accepted | Outcome::Rejected(_));
-    match outcomes.iter().find(is_settled) {
-        Some(Outcome::NotSent(cause)) if cause.is_credentials() => Some(Halt::Credentials),
-        Some(Outcome::NotSent(cause)) => Some(Halt::TurnedAway(cause.clone())),
-        _ => None,
-    }
-}
-
-/// Tells whether the API has judged a record, unlike a server that has no such page, or one that fails.
-fn is_about_a_record(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Accepted => true,
-        Outcome::Rejected(rejection) => rejection.status().is_some_and(|status| {
-            status.is_success() || matches!(status.as_u16(), 400 | 413 | 422)
-        }),
-        Outcome::Unknown(_) | Outcome::NotSent(_) => false,
-    }
-}
-
-fn status(outcome: &Outcome) -> Option<u16> {
-    let status = match outcome {
-        Outcome::Accepted => None,
-        Outcome::Rejected(rejection) => rejection.status(),
-        Outcome::Unknown(cause) | Outcome::NotSent(cause) => cause.status(),
-    };
-    status.map(|status| status.as_u16())
 }
 
 #[cfg(test)]

@@ -72,6 +72,11 @@ impl Report {
         }
     }
 
+    /// Returns whether each record was accepted or rejected, so that nothing is left for another run.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.unknown == 0 && self.not_sent == 0
+    }
+
     /// Returns how a run that dealt with every record ended.
     pub(crate) fn exit(&self) -> Exit {
         if self.accepted == self.records {

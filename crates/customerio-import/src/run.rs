@@ -171,6 +171,7 @@ async fn send(
         line.client.clone(),
         items,
         &settings.pace,
+        settings.patience,
         interrupt,
         &mut console,
         &mut problems,

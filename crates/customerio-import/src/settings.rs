@@ -1,6 +1,7 @@
 //! What the command line means: checked, with defaults filled in.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 
@@ -19,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) mapping: Mapping,
     pub(crate) destination: Destination,
     pub(crate) pace: Pace,
+    /// How long the run may wait for the server.
+    pub(crate) patience: Duration,
     /// The id that the user gave; [`Settings::import_id`] derives one where there is none.
     given_import_id: Option<ImportId>,
     /// Where the end of the run is remembered, if anywhere.
@@ -57,6 +60,7 @@ impl Settings {
         Ok(Self {
             destination: Destination::new(&common)?,
             pace: Pace::new(&common),
+            patience: common.patience,
             journal,
             if_complete: if common.again {
                 IfComplete::StartOver

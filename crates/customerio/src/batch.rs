@@ -111,6 +111,16 @@ impl Batch {
         body.freeze()
     }
 
+    /// Keeps the operations for whose positions `keep` is true.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        let mut position = 0;
+        self.operations.retain(|_| {
+            position += 1;
+            keep(position - 1)
+        });
+        self.bytes = self.operations.iter().map(Operation::size).sum();
+    }
+
     /// Splits into two halves that keep the order.
     pub(crate) fn halves(mut self) -> [Self; 2] {
         let right = self.operations.split_off(self.len() / 2);

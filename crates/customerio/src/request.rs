@@ -1,9 +1,11 @@
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use http::{HeaderValue, Method, Uri, header};
 use http_body_util::Full;
 
 use crate::v1::{Call, Success};
-use crate::{Batch, Endpoint, Operation};
+use crate::{Batch, Endpoint, Lane, Operation};
 
 const BATCH: &str = "/api/v2/batch";
 const ENTITY: &str = "/api/v2/entity";
@@ -139,6 +141,44 @@ impl Request {
         match &self.content {
             Content::Batch(batch) => batch.len(),
             Content::Entity(_) | Content::V1(_) => 1,
+        }
+    }
+
+    /// Keeps the operations for whose positions `keep` is true, counted from 0, in their order.
+    ///
+    /// For a request that carries one operation and loses it, an empty batch is left.
+    pub fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        match &mut self.content {
+            Content::Batch(batch) => batch.retain(keep),
+            Content::Entity(_) | Content::V1(_) if keep(0) => {}
+            Content::Entity(_) | Content::V1(_) => self.content = Content::Batch(Batch::new()),
+        }
+    }
+
+    /// Returns the lane of the one operation that it carries; version 1 and several operations have none.
+    pub(crate) fn lane(&self) -> Option<Lane> {
+        match self.operations() {
+            [operation] => Some(operation.lane()),
+            _ => None,
+        }
+    }
+
+    /// Returns the lanes of its operations; version 1 has none.
+    pub(crate) fn lanes(&self) -> HashSet<Lane> {
+        self.operations().iter().map(Operation::lane).collect()
+    }
+
+    /// Returns the positions of the operations of a lane.
+    pub(crate) fn positions_of(&self, lane: Lane) -> impl Iterator<Item = usize> {
+        let lanes = self.operations().iter().map(Operation::lane).enumerate();
+        lanes.filter_map(move |(position, other)| (other == lane).then_some(position))
+    }
+
+    fn operations(&self) -> &[Operation] {
+        match &self.content {
+            Content::Batch(batch) => batch.operations(),
+            Content::Entity(operation) => std::slice::from_ref(operation),
+            Content::V1(_) => &[],
         }
     }
 

@@ -1,6 +1,6 @@
 use customerio::{Outcome, Rejection};
 
-use super::is_about_a_record;
+use super::server::is_about_a_record;
 
 /// How many records the API may reject from the beginning for the same reason before the run ends.
 pub(crate) const MAX_ALIKE: u32 = 100;

@@ -1,6 +1,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use customerio::{Client, Outcome, Request};
 
@@ -12,10 +13,28 @@ pub(crate) trait Api: Clone + Send + 'static {
         request: Request,
         has_left: Arc<AtomicBool>,
     ) -> impl Future<Output = Vec<Outcome>> + Send;
+
+    /// Returns for how long the server asked that nothing leaves, if it did.
+    fn asked(&self) -> Option<Asked>;
+}
+
+/// A wait that the server asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) remaining: Duration,
+    /// The name of the field that asked for it; nothing where the wait is our own, after a 429 that named no time.
+    pub(crate) field: Option<String>,
 }
 
 impl Api for Client {
     async fn send(&self, request: Request, has_left: Arc<AtomicBool>) -> Vec<Outcome> {
         self.send_watched(request, &has_left).await
+    }
+
+    fn asked(&self) -> Option<Asked> {
+        self.hold().map(|hold| Asked {
+            remaining: hold.remaining,
+            field: hold.field,
+        })
     }
 }

@@ -3,18 +3,18 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use customerio::packer::{Parcel, Ticket};
 use customerio::{Cause, Outcome, Request};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::api::Api;
+use super::part::Part;
 use crate::interrupt::{Interrupt, Urgency};
 
 /// What a record is known by until it is settled.
 pub(super) type Line = u64;
 
-type Landed = (Ticket<Line>, Vec<Outcome>);
+type Landed = (Part, Vec<Outcome>);
 
 /// Requests on their way, each in a task of its own.
 #[derive(Debug, Default)]
@@ -27,6 +27,8 @@ pub(super) struct Flights {
 #[derive(Debug)]
 struct Flight {
     records: u64,
+    /// Of the records, those that an earlier request may have brought.
+    may_have_arrived: u64,
     has_left: Arc<AtomicBool>,
 }
 
@@ -46,17 +48,18 @@ impl Flights {
         self.aloft.values().filter(|flight| flight.left()).count()
     }
 
-    pub(super) fn launch(&mut self, api: impl Api, parcel: Parcel<Line>) {
-        let Parcel { request, ticket } = parcel;
+    pub(super) fn launch(&mut self, api: impl Api, part: Part) {
+        let request = part.request().clone();
         let flight = Flight {
-            records: request.len() as u64,
+            records: part.records(),
+            may_have_arrived: part.may_have_arrived(),
             has_left: Arc::default(),
         };
         let has_left = Arc::clone(&flight.has_left);
         let interrupt = Interrupt::new(self.urgency.subscribe());
         let task = self
             .tasks
-            .spawn(async move { (ticket, fly(api, request, has_left, interrupt).await) });
+            .spawn(async move { (part, fly(api, request, has_left, interrupt).await) });
         self.aloft.insert(task.id(), flight);
     }
 
@@ -78,8 +81,8 @@ impl Flights {
     pub(super) async fn abandon(mut self) -> u64 {
         // Only a task that has ended can no longer leave.
         self.tasks.shutdown().await;
-        let left = self.aloft.values().filter(|flight| flight.left());
-        left.map(|flight| flight.records).sum()
+        let aloft = self.aloft.values();
+        aloft.map(Flight::records_that_may_have_arrived).sum()
     }
 }
 
@@ -88,6 +91,13 @@ impl Flights {
 impl Flight {
     fn left(&self) -> bool {
         self.has_left.load(Relaxed)
+    }
+
+    fn records_that_may_have_arrived(&self) -> u64 {
+        match self.left() {
+            true => self.records,
+            false => self.may_have_arrived,
+        }
     }
 }
 

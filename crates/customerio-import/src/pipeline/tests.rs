@@ -6,9 +6,13 @@ use std::time::Duration;
 use anyhow::anyhow;
 use customerio::client::Quota;
 use customerio::{Attributes, Operation, Person, Request, Settlement};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
+use super::api::Asked;
+use super::hold::LOOK;
 use super::*;
 use crate::reader::READ_AHEAD;
 use crate::reject::Fault;
@@ -20,6 +24,8 @@ struct Fake {
     waits: bool,
     answer: Arc<dyn Fn(&Request) -> Outcome + Send + Sync>,
     flight: Arc<Mutex<Flight>>,
+    /// Until when nothing may leave.
+    asked_until: Arc<Mutex<Option<Instant>>>,
 }
 
 #[derive(Default)]
@@ -37,6 +43,7 @@ impl Fake {
             waits: false,
             answer: Arc::new(answer),
             flight: Arc::default(),
+            asked_until: Arc::default(),
         }
     }
 
@@ -65,6 +72,9 @@ impl Api for Fake {
         if self.waits {
             std::future::pending::<()>().await;
         }
+        while let Some(asked) = self.asked() {
+            sleep(asked.remaining).await;
+        }
         has_left.store(true, Ordering::Relaxed);
         {
             let mut flight = self.flight.lock().unwrap();
@@ -76,6 +86,16 @@ impl Api for Fake {
         sleep(self.latency).await;
         self.flight.lock().unwrap().now -= 1;
         vec![(self.answer)(&request); request.len()]
+    }
+
+    fn asked(&self) -> Option<Asked> {
+        let until = self.asked_until.lock().unwrap();
+        let remaining = until.map(|until| until.saturating_duration_since(clock::now()));
+        let remaining = remaining.filter(|remaining| !remaining.is_zero())?;
+        Some(Asked {
+            remaining,
+            field: Some("Retry-After".into()),
+        })
     }
 }
 
@@ -121,6 +141,8 @@ const PACE: Pace = Pace {
     keeps_going: true,
 };
 
+const HOUR: Duration = Duration::from_secs(3600);
+
 /// As an import is made that nobody told to keep going.
 const CAUTIOUS: Pace = Pace {
     keeps_going: false,
@@ -144,6 +166,7 @@ async fn import_at(
         fake.clone(),
         items,
         pace,
+        HOUR,
         interrupt,
         &mut console,
         &mut problems,
@@ -253,8 +276,8 @@ async fn what_follows_an_unknown_operation_of_a_person_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_turned_away_ends_the_run() {
-    let fake = Fake::new(|_| Outcome::NotSent(cause("no")));
+async fn a_request_that_is_turned_away_for_good_ends_the_run() {
+    let fake = Fake::new(|_| answered(307, ""));
     let end = import(&fake, feed(people(10_000)).0, &watch::Sender::default()).await;
     assert!(matches!(end.halt, Some(Halt::TurnedAway(_))));
     assert_eq!(
@@ -337,8 +360,9 @@ fn fake_by_number(answer: impl Fn(usize) -> Outcome + Send + Sync + 'static) -> 
     Fake::new(move |_| answer(number.fetch_add(1, Ordering::Relaxed) + 1))
 }
 
+/// As a page that is not of the API leaves it.
 fn lost() -> Outcome {
-    Outcome::Unknown(cause("gone"))
+    answered(200, "<html>")
 }
 
 #[tokio::test(start_paused = true)]
@@ -346,7 +370,7 @@ async fn a_hundred_requests_in_a_row_without_a_word_about_a_record_end_the_run()
     let fake = fake_by_number(|_| lost());
     let end = import(&fake, feed(people(10_000)).0, &watch::Sender::default()).await;
     assert!(
-        matches!(end.halt, Some(Halt::Fruitless(None))),
+        matches!(end.halt, Some(Halt::Fruitless(Some(200)))),
         "{:?}",
         end.halt
     );
@@ -369,10 +393,14 @@ async fn a_word_about_a_record_now_and_then_keeps_the_run_going() {
 }
 
 fn rejected(status: u16, reason: &str) -> Outcome {
+    answered(status, reason)
+}
+
+fn answered(status: u16, body: &str) -> Outcome {
     let person = Person::id("a").unwrap();
     let operation = Operation::identify(&person, &Attributes::new()).unwrap();
     let response = http::Response::builder().status(status);
-    let response = response.body(reason.to_owned().into()).unwrap();
+    let response = response.body(body.to_owned().into()).unwrap();
     match Request::from(operation).settle(&response) {
         Settlement::Settled(outcomes) => outcomes.into_iter().next().unwrap(),
         Settlement::Resend(requests) => panic!("{requests:?}"),
@@ -421,5 +449,191 @@ async fn one_record_that_ends_otherwise_opens_all_places() {
         let end = import_cautiously(&fake).await;
         assert!(end.halt.is_none(), "{:?}", end.halt);
         assert_eq!(fake.flight.lock().unwrap().most, CAUTIOUS.concurrency);
+    }
+}
+
+/// Answers with `failure` for so long, and then with success.
+fn recovering(time: Duration, failure: impl Fn() -> Outcome + Send + Sync + 'static) -> Fake {
+    let back = clock::now() + time;
+    Fake::new(move |_| match clock::now() < back {
+        true => failure(),
+        false => Outcome::Accepted,
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_waited_out_whatever_it_looks_like() {
+    type Failure = fn() -> Outcome;
+    let rows: [(u64, Failure); 7] = [
+        (5, || answered(429, "")),
+        (20, || Outcome::NotSent(cause("connection refused"))),
+        (20, || Outcome::Unknown(cause("timed out"))),
+        (20, || answered(500, "")),
+        (20, || answered(503, "")),
+        (59, || answered(502, "")),
+        (20, || answered(408, "")),
+    ];
+    for (minutes, failure) in rows {
+        for count in [7, 1000] {
+            let fake = recovering(Duration::from_secs(60 * minutes), failure);
+            let end = check(&fake, people(count), accepted(count)).await;
+            assert!(end.halt.is_none(), "{:?}", end.halt);
+            let requests = fake.flight.lock().unwrap().requests as u64;
+            // One probe each half a minute, and the pauses that grow to it.
+            let bound = count / 10 + 2 * minutes + 40;
+            assert!(requests <= bound, "{requests} of {count} in {minutes} min");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_in_the_middle_loses_nothing() {
+    let began = clock::now();
+    let fake = Fake::new(move |_| {
+        let second = (clock::now() - began).as_secs();
+        match second {
+            1..600 | 700..2000 => answered(503, ""),
+            _ => Outcome::Accepted,
+        }
+    });
+    check(&fake, people(2000), accepted(2000)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_patience_stops_the_run_and_settles_what_is_held() {
+    let fake = Fake::new(|_| Outcome::NotSent(cause("refused")));
+    let began = clock::now();
+    let end = import(&fake, feed(people(10_000)).0, &watch::Sender::default()).await;
+    assert!(matches!(&end.halt, Some(Halt::Patience(time, Wait::Outage { .. })) if *time == HOUR));
+    let waited = clock::now() - began;
+    assert!((HOUR..HOUR + 2 * LOOK).contains(&waited), "{waited:?}");
+    assert_eq!(end.totals.records(), end.totals.not_sent);
+    let fake = Fake::new(|_| answered(503, ""));
+    let end = import(&fake, feed(people(10_000)).0, &watch::Sender::default()).await;
+    assert_eq!(end.totals.records(), end.totals.unknown);
+    assert!(end.totals.unknown >= 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn outages_with_work_between_them_have_each_the_whole_patience() {
+    let began = clock::now();
+    let fake = Fake::new(move |_| match (clock::now() - began).as_secs() / 3000 % 2 {
+        0 => answered(503, ""),
+        _ => Outcome::Accepted,
+    });
+    let slow = Fake {
+        latency: Duration::from_secs(60),
+        ..fake
+    };
+    let end = check(&slow, people(4_000), accepted(4_000)).await;
+    assert!(end.halt.is_none(), "{:?}", end.halt);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ctrl_c_ends_a_wait() {
+    let fake = Fake::new(|_| answered(503, ""));
+    let urgency = watch::Sender::default();
+    let interrupted = async {
+        sleep(Duration::from_secs(600)).await;
+        urgency.send_replace(Urgency::Drain);
+    };
+    let (end, ()) = tokio::join!(import(&fake, feed(people(1000)).0, &urgency), interrupted);
+    assert!(matches!(end.halt, Some(Halt::Interrupted)));
+    assert_eq!(end.totals.records(), end.totals.unknown);
+}
+
+/// Answers `status` by `breaks` to whatever holds one of these people.
+fn broken_by(
+    guilty: &'static [&'static str],
+    status: u16,
+    breaks: impl Fn() -> bool + Send + Sync + 'static,
+) -> Fake {
+    Fake::new(move |request| {
+        let body = String::from_utf8(request.body().unwrap().to_vec()).unwrap();
+        let mut guilty = guilty.iter();
+        let is_guilty = guilty.any(|id| body.contains(&format!("\"id\":\"{id}\"")));
+        match is_guilty && breaks() {
+            true => answered(status, ""),
+            false => Outcome::Accepted,
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_break_the_server_are_found_and_the_rest_is_accepted() {
+    let rows: [(u64, &'static [&'static str]); 8] = [
+        (40, &["p8"]),
+        (40, &["p1"]),
+        (40, &["p40"]),
+        (10, &["p8"]),
+        (1000, &["p555"]),
+        (40, &["p1", "p11", "p21", "p31"]),
+        (20, &["p1", "p2", "p20"]),
+        (10, &["p1", "p6"]),
+    ];
+    for (count, guilty) in rows {
+        check_found(guilty, count, 500).await;
+    }
+    check_found(&["p555"], 1000, 502).await;
+}
+
+async fn check_found(guilty: &'static [&'static str], count: u64, status: u16) {
+    let fake = broken_by(guilty, status, || true);
+    let found = guilty.len() as u64;
+    let expected = Totals {
+        unknown: found,
+        ..accepted(count - found)
+    };
+    let end = import_cautiously_of(&fake, count).await;
+    assert_eq!(end.totals, expected, "{guilty:?} of {count}");
+    assert!(end.halt.is_none(), "{guilty:?} of {count}: {:?}", end.halt);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_breaks_the_server_now_and_then_takes_none_with_it() {
+    for percent in [1, 30, 90] {
+        for seed in 0..10 {
+            let draw = Mutex::new(StdRng::seed_from_u64(seed));
+            let breaks = move || draw.lock().unwrap().random_range(0..100) < percent;
+            let fake = broken_by(&["p8"], 500, breaks);
+            let totals = import_cautiously_of(&fake, 40).await.totals;
+            assert!(totals.unknown <= 1, "{percent} {seed}: {totals:?}");
+            assert_eq!(totals.accepted + totals.unknown, 40);
+        }
+    }
+}
+
+async fn import_cautiously_of(fake: &Fake, count: u64) -> End {
+    let items = feed(people(count)).0;
+    import_at(&CAUTIOUS, fake, items, &watch::Sender::default()).await
+}
+
+/// Accepts, and asks each time that nothing leaves for so long.
+fn asking_for(time: Duration) -> Fake {
+    let mut fake = Fake::accepting();
+    let asked = Arc::clone(&fake.asked_until);
+    fake.answer = Arc::new(move |_| {
+        *asked.lock().unwrap() = Some(clock::now() + time);
+        Outcome::Accepted
+    });
+    fake
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_that_a_server_asks_for_are_bounded_in_sum() {
+    for (minutes, is_over) in [(1, false), (19, false), (21, true), (61, true)] {
+        let fake = asking_for(Duration::from_secs(60 * minutes));
+        let began = clock::now();
+        let end = import_cautiously_of(&fake, 100).await;
+        assert_eq!(end.halt.is_some(), is_over, "{minutes} min: {:?}", end.halt);
+        assert!(clock::now() - began <= HOUR + 2 * LOOK, "{minutes} min");
+        if let Some(halt) = end.halt {
+            assert!(
+                matches!(halt, Halt::Patience(_, Wait::Asked { .. })),
+                "{halt:?}"
+            );
+            assert!(end.totals.accepted >= 10 && end.totals.accepted < 100);
+            assert_eq!(end.totals.unknown, 0);
+        }
     }
 }

@@ -4,9 +4,13 @@ mod bad_input;
 mod cases;
 mod damaged;
 mod events;
+#[expect(dead_code, reason = "the client's own tests use the rest")]
+#[path = "../../../customerio/tests/it/http2.rs"]
+mod http2;
 mod models;
 mod people;
 mod run_again;
 mod secrets;
 mod stops;
+mod waits;
 mod world;

@@ -1,3 +1,7 @@
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+use crate::waits::{serve, to};
 use crate::world::{World, finish};
 
 #[test]
@@ -22,6 +26,61 @@ fn a_finished_run_is_not_sent_again() {
 
     world.run(&format!("{line} --again")).check(3, "");
     assert_eq!(world.simulator.books().requests, requests + 1);
+}
+
+/// Returns the ids of the events in bodies, each as often as it was sent.
+fn event_ids(bodies: &[String]) -> Vec<String> {
+    let parts = bodies
+        .iter()
+        .flat_map(|body| body.split(r#""id":"0"#).skip(1));
+    let mut ids: Vec<_> = parts.map(|part| part[..25].to_owned()).collect();
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
+#[test]
+fn a_run_that_left_a_record_unknown_is_taken_up_by_the_same_command_with_the_same_ids() {
+    let is_broken = Arc::new(AtomicBool::new(true));
+    let bodies = Arc::new(Mutex::new(Vec::new()));
+    let (breaks, seen) = (Arc::clone(&is_broken), Arc::clone(&bodies));
+    let port = serve(move |body| {
+        seen.lock().unwrap().push(body.to_owned());
+        match body.contains("u7") && breaks.load(Relaxed) {
+            true => "500 Internal Server Error",
+            false => "200 OK",
+        }
+    });
+    let world = World::new();
+    let events: String = (0..40).map(|n| format!("u{n},bought\n")).collect();
+    let file = world.file("a.csv", format!("user,name\n{events}"));
+    let line = format!(
+        "events {} --person-column user --name-column name --now --yes --batch-items 10",
+        file.display()
+    );
+    let first = to(port, &line);
+    first.check(3, "the run does not count as finished");
+    assert!(
+        first.stdout.contains("39 accepted, 0 rejected, 1 unknown"),
+        "{}",
+        first.stdout
+    );
+
+    is_broken.store(false, Relaxed);
+    let sent = std::mem::take(&mut *bodies.lock().unwrap());
+    let second = to(port, &line);
+    second.check(0, "");
+    let again = std::mem::take(&mut *bodies.lock().unwrap());
+    assert_eq!(event_ids(&sent).len(), 40);
+    assert_eq!(event_ids(&again), event_ids(&sent));
+
+    let third = to(port, &line);
+    assert!(
+        third.stdout.contains("came to its end before"),
+        "{}",
+        third.stdout
+    );
+    assert!(bodies.lock().unwrap().is_empty());
 }
 
 #[test]

@@ -1,11 +1,13 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use customerio_sim::{Script, Simulator};
 
+use crate::http2;
 use crate::world::{API_KEY, Run, SITE_ID, World, bare, finish};
 
 #[track_caller]
@@ -43,8 +45,11 @@ fn secrets_are_in_no_output_whatever_happens() {
     ] {
         let world = World::with(Simulator::builder().script(Script::new(script)));
         let file = world.file("a.csv", "id,a\n1,x\n2,y\n");
-        let run = world.run(&format!("people {} --id-column id -vvv", file.display()));
-        check_silent(&run, &world);
+        let line = format!(
+            "people {} --id-column id -vvv --patience 2s",
+            file.display()
+        );
+        check_silent(&world.run(&line), &world);
     }
 }
 
@@ -109,4 +114,42 @@ fn a_server_that_repeats_the_request_brings_no_secret_into_the_rejects() {
     let kept = std::fs::read_to_string(rejects).unwrap();
     assert!(kept.contains("authorization: Basic [redacted]"), "{kept}");
     check_silent(&run, &world);
+}
+
+#[test]
+fn a_goaway_that_repeats_the_request_brings_no_secret_and_no_person_into_any_output() {
+    let pair = STANDARD.encode(format!("{SITE_ID}:{API_KEY}"));
+    let words = format!("authorization: Basic {pair} {API_KEY} id ada-lovelace \u{1b}[2J");
+    // No stream was seen, and ENHANCE_YOUR_CALM.
+    let payload = [&[0, 0, 0, 0, 0, 0, 0, 11], words.as_bytes()].concat();
+    let (port, connections) = http2::listen(move |_, peer| {
+        peer.request()?;
+        peer.write(http2::GOAWAY, 0, 0, &payload)
+    });
+    let world = World::new();
+    let file = world.file("a.csv", "id\nada-lovelace\n");
+    let rejects = world.folder.path().join("rejects");
+    let line = format!(
+        "people {} --id-column id -vvv --patience 1s --base-url https://localhost:{port} --rejects {}",
+        file.display(),
+        rejects.display()
+    );
+    let mut command = bare(&line);
+    let root = world.file("root.pem", http2::ROOT);
+    command
+        .env("SSL_CERT_FILE", root)
+        .env("CUSTOMERIO_SITE_ID", SITE_ID)
+        .env("CUSTOMERIO_TRACK_API_KEY", API_KEY);
+    let run = finish(command, b"");
+    run.check(5, "no request gets through");
+    run.check(5, "connection error received");
+    assert!(connections.load(Relaxed) > 0);
+    check_silent(&run, &world);
+    let kept = std::fs::read_to_string(rejects).unwrap();
+    for text in [&run.stdout, &run.stderr, &kept] {
+        assert!(
+            !text.contains("ada-lovelace") && !text.contains('\u{1b}'),
+            "{text}"
+        );
+    }
 }

@@ -42,7 +42,8 @@ fn a_server_that_is_not_there_stops_the_run() {
         .local_addr()
         .unwrap()
         .port();
-    let mut command = bare(&format!("people {} --id-column id", file.display()));
+    let line = format!("people {} --id-column id --patience 1s", file.display());
+    let mut command = bare(&line);
     command
         .env("CUSTOMERIO_SITE_ID", "s")
         .env("CUSTOMERIO_TRACK_API_KEY", "k");
@@ -52,7 +53,8 @@ fn a_server_that_is_not_there_stops_the_run() {
     let run = finish(command, b"");
     run.check(
         5,
-        "cio-import: no request gets through; check the network and the address: ",
+        "cio-import: the run may wait for 1.0 s (--patience), and that is over: no request gets through; check the network and \
+         the address: ",
     );
     assert!(
         !run.stderr.contains("a.csv:2"),
@@ -67,7 +69,7 @@ fn a_proxy_of_the_environment_is_used_unless_the_way_is_the_loopback() {
     let file = world.file("a.csv", "id\n1\n");
     let check = |base_url: &str, code, said| {
         let line = format!("people {} --id-column id --no-journal", file.display());
-        let mut command = bare(&format!("{line} --base-url {base_url}"));
+        let mut command = bare(&format!("{line} --patience 0s --base-url {base_url}"));
         command.env("HTTPS_PROXY", "socks5://127.0.0.1:9");
         command.env("CUSTOMERIO_SITE_ID", "s");
         command.env("CUSTOMERIO_TRACK_API_KEY", "k");

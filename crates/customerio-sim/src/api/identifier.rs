@@ -65,6 +65,12 @@ impl Identifier {
                 format!("{kind} attribute cannot be longer than {MAX_ID_BYTES} bytes"),
             ));
         }
+        if kind == "email" && !is_plain_address(&text) {
+            return Err(Refusal::invalid(
+                kind,
+                "email attribute must be a valid email address",
+            ));
+        }
         if kind == "phone" && !is_phone(&text) {
             return Err(Refusal::invalid(
                 kind,
@@ -93,6 +99,26 @@ fn is_email(text: &str) -> bool {
     parts.is_some_and(|(local, domain)| {
         !local.is_empty() && domain.contains('.') && !text.contains(char::is_whitespace)
     })
+}
+
+/// One address and nothing around it: no display name, no list, no scheme, and nothing that cannot be seen.
+fn is_plain_address(text: &str) -> bool {
+    let Some((local, domain)) = text.split_once('@') else {
+        return false;
+    };
+    let is_foreign = |character: char| {
+        character.is_whitespace()
+            || character.is_control()
+            || matches!(character, '@' | '<' | '>' | ',' | ';' | '"' | '(' | ')')
+            || matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(character, '\u{2060}'..='\u{206f}' | '\u{180e}' | '\u{feff}')
+    };
+    let has_scheme = local.to_ascii_lowercase().starts_with("mailto:");
+    let parts = [local, domain];
+    !has_scheme
+        && parts
+            .iter()
+            .all(|part| !part.is_empty() && !part.contains(is_foreign))
 }
 
 /// E.164: a plus sign, and a country code with a number, 15 digits at most.
@@ -126,6 +152,52 @@ mod tests {
             Identifier::Email("person+tag@example.com".into()),
         );
         check("user@host", Identifier::Id("user@host".into()));
+    }
+
+    fn email(text: &str) -> Result<Identifier, Refusal> {
+        let object = serde_json::json!({ "email": text });
+        Identifier::in_object("identifiers", Some(&object), &["id", "email"])
+    }
+
+    #[test]
+    fn an_address_is_one_and_nothing_else() {
+        for address in [
+            "ada@example.com",
+            "ada+tag@example.com",
+            "o'hara@example.com",
+            "ada@localhost",
+            "j\u{f6}rg@b\u{fc}cher.example",
+        ] {
+            assert!(email(address).is_ok(), "{address}");
+        }
+        for address in [
+            "ada",
+            "@example.com",
+            "ada@",
+            "ada@b@example.com",
+            "ada @example.com",
+            " ada@example.com",
+            "ada@example.com ",
+            "ada@example.com\n",
+            "ada\u{a0}@example.com",
+            "ada@example.com\u{200b}",
+            "\u{feff}ada@example.com",
+            "ada\0@example.com",
+            "Ada <ada@example.com>",
+            "<ada@example.com>",
+            "ada@example.com,bob@example.com",
+            "ada@example.com;",
+            "mailto:ada@example.com",
+            "MAILTO:ada@example.com",
+        ] {
+            let refusal = email(address).unwrap_err();
+            assert_eq!(
+                (refusal.reason, &*refusal.field),
+                ("invalid", "email"),
+                "{address:?}"
+            );
+        }
+        assert!(Identifier::in_path("mailto:ada@example.com").is_err());
     }
 
     #[test]

@@ -259,8 +259,8 @@ mod tests {
         };
         check_identifiers(json!({"phone": "+15551234567"}), "accepted");
         check_identifiers(json!({"phone": "15551234567"}), "invalid phone");
-        for kind in ["id", "email", "cio_id"] {
-            check_identifiers(json!({kind: "1"}), "accepted");
+        for (kind, value) in [("id", "1"), ("email", "a@b.co"), ("cio_id", "1")] {
+            check_identifiers(json!({kind: value}), "accepted");
             check_identifiers(json!({kind: 1}), &format!("invalid {kind}"));
             check_identifiers(json!({kind: ""}), &format!("required {kind}"));
             check_identifiers(json!({kind: "x".repeat(151)}), &format!("invalid {kind}"));

@@ -7,6 +7,7 @@ use axum::http::header::DATE;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
+use tokio::time::timeout;
 
 use super::reply;
 use crate::books::Arrival;
@@ -24,8 +25,10 @@ pub(super) async fn front(
     next: Next,
 ) -> Response {
     let fate = world.fate();
-    let Some(request) = whole(request).await else {
-        return reply::too_long();
+    let request = match timeout(SLOWEST_REQUEST, whole(request)).await {
+        Ok(Some(request)) => request,
+        Ok(None) => return reply::too_long(),
+        Err(_) => return reply::too_slow(),
     };
     pass(fate.way_in).await;
     let mut response = match fate.mishap {
@@ -137,6 +140,10 @@ fn arrival(at: Duration, method: &Method, uri: &Uri, response: &Response) -> Arr
         status,
     }
 }
+
+/// How long a head may take to become whole, with the idle time before it, and then a body. Longer than clients keep idle
+/// connections, which hyper does for 90 s; without it, half-sent requests would hold all places of a server.
+pub(crate) const SLOWEST_REQUEST: Duration = Duration::from_secs(5 * 60);
 
 /// Over what any documented limit allows, and still small.
 const MAX_BODY_BYTES: usize = 1024 * 1024;

@@ -1,8 +1,12 @@
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
+use axum::http::header::HOST;
+use axum::http::uri::Authority;
+use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
@@ -12,7 +16,7 @@ use super::reply;
 use crate::api::Identifier;
 use crate::world::World;
 
-/// Shows the books. Requests here are neither limited nor counted, and meet no weather.
+/// Shows the books to this machine. Requests here are neither limited nor counted, and meet no weather.
 pub(super) fn routes() -> Router<Arc<World>> {
     Router::new()
         .route("/books", get(books))
@@ -23,6 +27,33 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/forms/{id}", get(form))
         .route("/segments/{id}", get(segment))
         .fallback(unknown)
+        .layer(from_fn(only_for_this_machine))
+}
+
+async fn only_for_this_machine(request: Request, next: Next) -> Response {
+    let host = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
+    match host.is_some_and(is_loopback) {
+        true => next.run(request).await,
+        false => reply::not_for_this_host(),
+    }
+}
+
+/// Returns whether a `Host` names this machine, with or without a port.
+fn is_loopback(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else {
+        return false;
+    };
+    let name = authority.host();
+    let bare = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
+    match bare.unwrap_or(name).parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => name.eq_ignore_ascii_case("localhost") && !host.contains('@'),
+    }
 }
 
 async fn books(State(world): State<Arc<World>>) -> Response {
@@ -71,5 +102,37 @@ fn found(record: Option<&impl Serialize>) -> Response {
     match record {
         Some(record) => reply::json(StatusCode::OK, record),
         None => reply::json(StatusCode::NOT_FOUND, &json!({"error": "not in the books"})),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_hosts() {
+        for host in [
+            "localhost",
+            "LocalHost:8080",
+            "127.0.0.1:80",
+            "127.9.9.9",
+            "[::1]:8080",
+            "[::1]",
+        ] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "",
+            "example.com",
+            "localhost.example.com",
+            "127.0.0.1.example.com",
+            "192.168.0.1:8080",
+            "0.0.0.0",
+            "user@localhost",
+            "localhost,example.com",
+            "::2",
+        ] {
+            assert!(!is_loopback(host), "{host}");
+        }
     }
 }

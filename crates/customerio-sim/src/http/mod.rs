@@ -8,6 +8,7 @@ mod routes;
 mod throttle;
 
 pub(crate) use credentials::Credentials;
+pub(crate) use front::SLOWEST_REQUEST;
 pub(crate) use reply::is_dropped;
 pub(crate) use routes::router;
 pub(crate) use throttle::Throttle;

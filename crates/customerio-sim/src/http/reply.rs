@@ -90,6 +90,21 @@ pub(super) fn too_long() -> Response {
     )
 }
 
+pub(super) fn too_slow() -> Response {
+    json(
+        StatusCode::REQUEST_TIMEOUT,
+        &json!({"meta": {"error": "request body took too long"}}),
+    )
+}
+
+/// A page elsewhere whose name was made to mean this machine could read the books otherwise.
+pub(super) fn not_for_this_host() -> Response {
+    json(
+        StatusCode::FORBIDDEN,
+        &json!({"error": "the books are shown to localhost, 127.0.0.1 and [::1] only; use one of these names"}),
+    )
+}
+
 pub(super) fn bad_gateway() -> Response {
     raw(
         StatusCode::BAD_GATEWAY,

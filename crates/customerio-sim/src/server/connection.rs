@@ -8,14 +8,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower::ServiceExt;
 
-use crate::http::is_dropped;
+use crate::http::{SLOWEST_REQUEST, is_dropped};
 use crate::simulator::Simulator;
 
 /// Serves one connection until it ends, on a socket as well as on a pipe in memory.
 ///
 /// A client that closes its side or goes away does not call its request back: it still reaches the counter and takes
-/// effect, as on a real network. A connection that the weather drops is closed without a byte of an answer. An idle
-/// connection is kept for as long as the client keeps it. Dropping the future closes the connection.
+/// effect, as on a real network. A connection that the weather drops is closed without a byte of an answer. One that is idle,
+/// or whose request is not whole, is closed after five minutes. Dropping the future closes the connection.
 ///
 /// # Example: without a socket
 ///
@@ -27,7 +27,7 @@ use crate::simulator::Simulator;
 /// let simulator = Simulator::builder().build();
 /// let (mut near, far) = duplex(64 * 1024);
 /// let client = async {
-///     near.write_all(b"GET /_sim/books HTTP/1.1\r\nhost: sim\r\nconnection: close\r\n\r\n").await?;
+///     near.write_all(b"GET /_sim/books HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
 ///     let mut answer = String::new();
 ///     near.read_to_string(&mut answer).await?;
 ///     Ok::<_, std::io::Error>(answer)
@@ -53,7 +53,7 @@ where
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(None)
+        .header_read_timeout(Some(SLOWEST_REQUEST))
         .auto_date_header(false)
         .half_close(true);
     // How a connection ends is up to the client and the weather; neither is an error of the server.

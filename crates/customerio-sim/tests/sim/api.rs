@@ -244,7 +244,7 @@ async fn the_region_names_the_simulator_itself() {
     let region = client.get("/api/v1/accounts/region").await;
     assert_eq!(
         region,
-        json!({"url": "sim", "region": "us", "environment_id": 1})
+        json!({"url": "localhost", "region": "us", "environment_id": 1})
     );
 }
 

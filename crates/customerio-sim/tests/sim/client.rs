@@ -82,7 +82,7 @@ pub(crate) fn request(method: Method, path: &str, body: &Value) -> Request<Full<
     let builder = Request::builder()
         .method(method)
         .uri(path)
-        .header("host", "sim");
+        .header("host", "localhost");
     builder
         .header(AUTHORIZATION, "Basic c2l0ZTprZXk=")
         .body(Full::new(body))

@@ -46,6 +46,35 @@ async fn the_program_prints_its_url_first_and_its_books_on_ctrl_c() {
 }
 
 #[tokio::test]
+async fn credentials_come_from_flags_or_from_the_environment() {
+    // The client's own pair is `site` and `key`.
+    for (flags, environment, status) in [
+        ("", [].as_slice(), 200),
+        ("--site-id site --api-key key", &[], 200),
+        ("--site-id site --api-key another", &[], 401),
+        (
+            "",
+            &[("CIO_SIM_SITE_ID", "site"), ("CIO_SIM_API_KEY", "another")],
+            401,
+        ),
+    ] {
+        let mut command = cio_sim(&format!("--listen 127.0.0.1:0 {flags}"));
+        command.envs(environment.iter().copied());
+        let mut program = command.spawn().unwrap();
+        let mut url = String::new();
+        let mut out = BufReader::new(program.stdout.take().unwrap());
+        out.read_line(&mut url).await.unwrap();
+        let addr = url.trim().strip_prefix("http://").unwrap();
+        let mut client = Client::over(TcpStream::connect(addr).await.unwrap()).await;
+        assert_eq!(
+            client.put("1").await.status,
+            status,
+            "{flags} {environment:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_taken_address_is_an_error_that_says_what_to_do() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = taken.local_addr().unwrap();

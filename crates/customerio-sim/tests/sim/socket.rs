@@ -1,7 +1,10 @@
-use customerio_sim::{Server, Simulator};
+use customerio_sim::{Server, Simulator, serve_connection};
+use hyper::Method;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::net::TcpStream;
 
-use crate::client::Client;
+use crate::client::{Client, request};
 
 #[tokio::test]
 async fn a_server_serves_on_a_real_socket_until_it_is_dropped() {
@@ -27,11 +30,50 @@ async fn a_dropped_server_closes_its_connections() {
     client.put("1").await;
     drop(server);
     let closed = client
-        .send(crate::client::request(
-            hyper::Method::PUT,
+        .send(request(
+            Method::PUT,
             "/api/v1/customers/1",
             &serde_json::json!({}),
         ))
         .await;
     assert!(closed.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_sent_requests_are_closed_and_let_others_in() {
+    const HALVES: [&str; 3] = [
+        "",
+        "PUT /api/v1/customers/1 HTTP/1.1\r\nhost: local",
+        "PUT /api/v1/customers/1 HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{",
+    ];
+    for half in HALVES {
+        let (mut near, far) = duplex(64 * 1024);
+        let served = tokio::spawn(serve_connection(far, Simulator::builder().build()));
+        near.write_all(half.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        near.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.is_empty() || answer.contains(" 408 "), "{answer}");
+        served.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_books_are_shown_to_this_machine_only() {
+    let simulator = Simulator::builder().build();
+    for (host, status) in [
+        ("localhost:8080", 200),
+        ("127.0.0.1", 200),
+        ("example.com", 403),
+    ] {
+        let mut client = Client::pipe(&simulator).await;
+        let mut request = request(Method::GET, "/_sim/books", &Value::Null);
+        request.headers_mut().insert("host", host.parse().unwrap());
+        let answer = client.send(request).await.unwrap();
+        assert_eq!(answer.status, status, "{host}");
+    }
+    let mut client = Client::pipe(&simulator).await;
+    let mut nameless = request(Method::GET, "/_sim/books", &Value::Null);
+    nameless.headers_mut().remove("host");
+    assert_eq!(client.send(nameless).await.unwrap().status, 403);
 }

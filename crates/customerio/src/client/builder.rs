@@ -16,6 +16,9 @@ use super::transport::Transport;
 use super::{Budget, BuildError, Client, Limits};
 use crate::{Credentials, Endpoint, InvalidInput, Region};
 
+/// As long as one wait that a quota obeys at most: a server may ask for that once, and not again and again.
+const MAX_HOLD: Duration = Duration::from_secs(60 * 60);
+
 /// Collects the settings of a [`Client`].
 ///
 /// ```
@@ -43,6 +46,7 @@ pub struct ClientBuilder {
     concurrency: Concurrency,
     timeout: Duration,
     deadline: Option<Duration>,
+    max_hold: Option<Duration>,
     pub(super) transport: Transport,
 }
 
@@ -66,6 +70,7 @@ impl ClientBuilder {
             concurrency: Concurrency::Fixed(64),
             timeout: Duration::from_secs(10),
             deadline: None,
+            max_hold: Some(MAX_HOLD),
             transport: Transport::default(),
         }
     }
@@ -163,6 +168,18 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets how long the server may hold a call back in all, by `Retry-After` or by what it says of its limit, for all parts
+    /// of a batch together; by default one hour.
+    ///
+    /// Then, or at once where it asks for longer than what is left of that, the call ends: see
+    /// [`Error::is_held_too_long`]. What was not sent before ends as not sent. `None` waits for as long as it takes.
+    ///
+    /// [`Error::is_held_too_long`]: super::Error::is_held_too_long
+    pub fn max_hold(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.max_hold = time.into();
+        self
+    }
+
     /// Returns a client that sends by HTTP/2 or HTTP/1.1 over pooled connections. No runtime is needed yet.
     ///
     /// # Errors
@@ -197,7 +214,7 @@ impl ClientBuilder {
     ) -> Result<Client, BuildError> {
         let endpoint = self.endpoint()?;
         let layers = self.layers(&endpoint)?;
-        let deadline = self.deadline;
+        let (deadline, max_hold) = (self.deadline, self.max_hold);
         let ids = Arc::new(FreshIds::from_system().map_err(BuildError::randomness)?);
         let stack = stack(&endpoint, &layers)?;
         Ok(Client::new(Inner {
@@ -206,6 +223,7 @@ impl ClientBuilder {
             ids,
             stack,
             deadline,
+            max_hold,
         }))
     }
 
@@ -219,6 +237,7 @@ impl ClientBuilder {
         check_time("timeout", Some(self.timeout))?;
         check_time("connect timeout", self.transport.connect_timeout)?;
         check_time("deadline", self.deadline)?;
+        check_time("HTTP/2 ping", self.transport.ping)?;
         check_keepalive(self.transport.keepalive)?;
         Ok(Layers {
             retry: self.retry_layer(),
@@ -230,6 +249,7 @@ impl ClientBuilder {
             },
             timeout: self.timeout,
             counters: Arc::default(),
+            last_field: Arc::default(),
         })
     }
 

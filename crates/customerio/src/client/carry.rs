@@ -1,5 +1,9 @@
 use std::error::Error;
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -10,12 +14,25 @@ use tower_pace::line::Refused;
 use tower_pace::{Deadline, DeadlineLayer, was_sent};
 
 use super::exchange::{BoxError, NotOfTheApi};
+use super::hold::{HeldTooLong, held_for};
 use super::mask::masked;
+use super::shown::showable;
 use super::stack::Stack;
 use super::trace::Trace;
 use super::trail::{Departure, Trail};
 use super::{Client, diagnosis};
-use crate::{Delivery, Failure, Outcome};
+use crate::{Delivery, Endpoint, Failure, Outcome};
+
+/// What all parts of one call share.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub(super) departure: Option<&'a Departure>,
+    pub(super) deadline: Option<Deadline>,
+    /// For how long the server may still hold the call back.
+    pub(super) hold: Option<Duration>,
+    /// How many requests had succeeded when the call began, or when a part of it failed last.
+    pub(super) successes: u64,
+}
 
 type Answer = Result<Response<PermitBody<Full<Bytes>>>, BoxError>;
 
@@ -26,33 +43,56 @@ impl Client {
         mut delivery: Delivery,
         departure: Option<Departure>,
     ) -> Vec<Outcome> {
-        let deadline = self.0.deadline.map(Deadline::within);
+        let counters = &self.0.layers.counters;
+        let mut call = self.call(departure.as_ref());
         while delivery.request().is_some() {
-            self.part(&mut delivery, departure.as_ref(), deadline).await;
+            let response = self.part(&mut delivery, &mut call).await;
+            match response.map(|response| response.status()) {
+                Some(status) if status.is_success() => counters.count_success(),
+                // The halves need a success of their own time: the server may fail for all by now.
+                Some(status) if status.is_server_error() => call.successes = counters.successes(),
+                _ => {}
+            }
         }
         let outcomes = delivery.into_outcomes();
         self.0.layers.counters.count_outcomes(&outcomes);
         outcomes
     }
 
+    /// Begins a call, which ends at its deadline.
+    pub(super) fn call<'a>(&self, departure: Option<&'a Departure>) -> Call<'a> {
+        Call {
+            departure,
+            deadline: self.0.deadline.map(Deadline::within),
+            hold: self.0.max_hold,
+            successes: self.0.layers.counters.successes(),
+        }
+    }
+
     /// Sends the next request of a delivery, unless the deadline of the call has passed. Returns the answer, if one came.
     pub(super) async fn part(
         &self,
         delivery: &mut Delivery,
-        departure: Option<&Departure>,
-        deadline: Option<Deadline>,
+        call: &mut Call<'_>,
     ) -> Option<Response<Bytes>> {
         let request = delivery.request()?;
-        if deadline.is_some_and(|deadline| deadline.remaining().is_zero()) {
+        if call
+            .deadline
+            .is_some_and(|deadline| deadline.remaining().is_zero())
+        {
             delivery.fail(Failure::late(false));
+            return None;
+        }
+        if call.hold.is_some_and(|left| left.is_zero()) {
+            delivery.fail(Failure::held_too_long());
             return None;
         }
         let trace = Trace::start(request);
         let mut request = request.to_http(&self.0.endpoint);
-        if let Some(departure) = departure {
+        if let Some(departure) = call.departure {
             request.extensions_mut().insert(departure.clone());
         }
-        self.traced(trace, request, delivery, deadline).await
+        self.traced(trace, request, delivery, call).await
     }
 
     /// Sends one request with all its attempts, and tells the delivery how it ended. Returns the answer, if one came.
@@ -61,9 +101,9 @@ impl Client {
         trace: Trace,
         request: Request<Full<Bytes>>,
         delivery: &mut Delivery,
-        deadline: Option<Deadline>,
+        call: &mut Call<'_>,
     ) -> Option<Response<Bytes>> {
-        let exchange = self.exchange(request, delivery, deadline);
+        let exchange = self.exchange(request, delivery, call);
         let response = trace.cover(exchange).await;
         trace.end(response.as_ref());
         response
@@ -73,13 +113,23 @@ impl Client {
         &self,
         mut request: Request<Full<Bytes>>,
         delivery: &mut Delivery,
-        deadline: Option<Deadline>,
+        call: &mut Call<'_>,
     ) -> Option<Response<Bytes>> {
         let trail = Trail::default();
         request.extensions_mut().insert(trail.clone());
-        let result = answer(self.0.stack.clone(), request, deadline).await;
+        let sending = answer(self.0.stack.clone(), request, call.deadline);
+        let result = match &mut call.hold {
+            Some(left) => {
+                let held = held_for(&self.0.layers.limit, &trail, left);
+                unless(pin!(sending), pin!(held)).await
+            }
+            None => sending.await,
+        };
         if trail.may_have_arrived() {
             delivery.attempt_may_have_arrived();
+        }
+        if self.0.layers.counters.successes() > call.successes {
+            delivery.others_succeed();
         }
         match result {
             Ok(response) => {
@@ -97,10 +147,17 @@ impl Client {
     fn settle_error(&self, error: BoxError, trail: &Trail, delivery: &mut Delivery) {
         match error.downcast::<NotOfTheApi>() {
             Ok(answer) => delivery.answer(&masked(answer.0, &self.0.endpoint)),
-            Err(error) if error.is::<Late>() => delivery.fail(Failure::late(trail.is_in_flight())),
+            Err(error) if error.is::<Late>() => {
+                let is_in_flight = trail.is_in_flight();
+                if is_in_flight {
+                    trail.poison_connection();
+                }
+                delivery.fail(Failure::late(is_in_flight));
+            }
+            Err(error) if error.is::<HeldTooLong>() => delivery.fail(Failure::held_too_long()),
             Err(error) => match error.downcast::<Refused>() {
                 Ok(refused) => delivery.fail(Failure::wait_refused(*refused)),
-                Err(error) => delivery.fail(failure(error)),
+                Err(error) => delivery.fail(failure(error, &self.0.endpoint)),
             },
         }
     }
@@ -115,9 +172,21 @@ async fn answer(stack: Stack, request: Request<Full<Bytes>>, deadline: Option<De
     result.map_err(|error| error.into_inner().unwrap_or_else(|| Late.into()))
 }
 
-fn failure(error: BoxError) -> Failure {
-    let kind = diagnosis::kind(&*error);
-    Failure::boxed(was_sent(&error), kind, error)
+/// Waits for an answer until the call is held for too long.
+async fn unless(
+    mut sending: Pin<&mut impl Future<Output = Answer>>,
+    mut held: Pin<&mut impl Future<Output = ()>>,
+) -> Answer {
+    poll_fn(|cx| match sending.as_mut().poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(answer),
+        Poll::Pending => held.as_mut().poll(cx).map(|()| Err(HeldTooLong.into())),
+    })
+    .await
+}
+
+fn failure(error: BoxError, endpoint: &Endpoint) -> Failure {
+    let (may_have_left, kind) = (was_sent(&error), diagnosis::kind(&*error));
+    Failure::boxed(may_have_left, kind, showable(error, &endpoint.secrets()))
 }
 
 /// Takes the body, which was read before already, and so gives the permit back.

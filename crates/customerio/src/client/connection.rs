@@ -24,6 +24,15 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets after how long without a frame an HTTP/2 connection is pinged, idle or not, and how long the answer may take
+    /// before it is closed; by default 20 s.
+    ///
+    /// `None` pings never: a connection that died unnoticed then costs the requests on it an attempt's timeout.
+    pub fn http2_ping(mut self, silence: impl Into<Option<Duration>>) -> Self {
+        self.transport.ping = silence.into();
+        self
+    }
+
     /// Sends through an HTTP proxy; by default connections go straight to the API.
     ///
     /// Plain HTTP, which goes to the loopback only, is spoken without it: the proxy would read the key.

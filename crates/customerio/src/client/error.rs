@@ -128,6 +128,12 @@ impl Error {
         self.cause().is_some_and(Cause::is_deadline)
     }
 
+    /// Returns whether the server held the call back for longer than [`max_hold`](super::ClientBuilder::max_hold).
+    #[must_use]
+    pub fn is_held_too_long(&self) -> bool {
+        self.cause().is_some_and(Cause::is_held_too_long)
+    }
+
     /// Returns whether the client gave the request no turn, by [`max_wait`](super::ClientBuilder::max_wait) or
     /// [`max_queued`](super::ClientBuilder::max_queued).
     #[must_use]

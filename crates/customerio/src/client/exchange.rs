@@ -16,6 +16,7 @@ use tokio::time::{Sleep, sleep_until};
 use tower::Service;
 use tower_pace::{Attempt, Deadline, was_sent};
 
+use super::hold::LastField;
 use super::stats::Counters;
 use super::trace;
 use super::trail::{Departure, Trail};
@@ -37,14 +38,21 @@ pub(super) struct Exchange<S> {
     inner: S,
     timeout: Duration,
     counters: Arc<Counters>,
+    last_field: Arc<LastField>,
 }
 
 impl<S> Exchange<S> {
-    pub(super) fn new(inner: S, timeout: Duration, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(
+        inner: S,
+        timeout: Duration,
+        counters: Arc<Counters>,
+        last_field: Arc<LastField>,
+    ) -> Self {
         Self {
             inner,
             timeout,
             counters,
+            last_field,
         }
     }
 }
@@ -80,6 +88,7 @@ where
             trail,
             success: extensions.get::<Success>().copied().unwrap_or_default(),
             counters: Arc::clone(&self.counters),
+            last_field: Arc::clone(&self.last_field),
             deadline,
             timer: sleep_until(deadline.moment().into()),
             state: State::Sending {
@@ -100,6 +109,7 @@ pin_project! {
         trail: Trail,
         success: Success,
         counters: Arc<Counters>,
+        last_field: Arc<LastField>,
     }
 }
 
@@ -158,13 +168,18 @@ where
         let result = match this.state.poll_whole(cx) {
             Poll::Ready(result) => result.and_then(|response| of_the_api(response, *this.success)),
             Poll::Pending => {
+                this.trail.note_connection();
                 // Asked first: a timer is pending while the exchange uses up the task's budget at each poll.
                 if !this.deadline.remaining().is_zero() {
                     ready!(this.timer.poll(cx));
                 }
+                this.trail.poison_connection();
                 Err(TimedOut.into())
             }
         };
+        if let Ok(response) = &result {
+            this.last_field.note(response.status(), response.headers());
+        }
         record(&result, this.trail, this.counters);
         Poll::Ready(result.map(|response| response.map(Full::new)))
     }

@@ -9,14 +9,13 @@ use http::Response;
 use http_body::Body;
 use http_body_util::Full;
 use tower::Service;
-use tower_pace::Deadline;
 use tower_pace::rate::Snapshot;
 
 use super::disabled;
 use super::ids::FreshIds;
 use super::stack::{Layers, Stack};
 use super::trail::Departure;
-use super::{BuildError, ClientBuilder, Error, Stats};
+use super::{BuildError, ClientBuilder, Error, Hold, Stats};
 use crate::response::not_json;
 use crate::v1::{self, Account};
 use crate::{Cause, Credentials, Delivery, Endpoint, Event, Outcome, Region, Request};
@@ -35,6 +34,7 @@ pub(super) struct Inner {
     pub(super) ids: Arc<FreshIds>,
     pub(super) stack: Stack,
     pub(super) deadline: Option<Duration>,
+    pub(super) max_hold: Option<Duration>,
 }
 
 impl Client {
@@ -71,6 +71,7 @@ impl Client {
             layers,
             ids: Arc::new(FreshIds::fixed()),
             deadline: None,
+            max_hold: None,
         })
     }
 
@@ -128,8 +129,9 @@ impl Client {
     /// Sends a request and returns one outcome for each of its operations, in their order.
     ///
     /// A batch that is refused as a whole is halved until the guilty operation stands alone, and one whose answer says
-    /// nothing of its operations is sent one by one. After a part whose fate is unknown, the rest is not sent. An event
-    /// without an id is sent as [`submit`](Self::submit) does.
+    /// nothing of its operations is sent one by one. So is halved a batch that ends in 500 after all its attempts, while
+    /// other requests of this client succeed: one operation breaks the server then. After a part whose fate is otherwise
+    /// unknown, the rest is not sent. An event without an id is sent as [`submit`](Self::submit) does.
     pub async fn send(&self, request: impl Into<Request>) -> Vec<Outcome> {
         self.carry(Delivery::new(request), None).await
     }
@@ -153,8 +155,8 @@ impl Client {
     /// The credentials were refused, the account is held in another region (see [`Error::region`]), or no answer came.
     pub async fn check(&self) -> Result<Account, Error> {
         let mut delivery = Delivery::new(v1::region());
-        let deadline = self.0.deadline.map(Deadline::within);
-        let response = self.part(&mut delivery, None, deadline).await;
+        let mut call = self.call(None);
+        let response = self.part(&mut delivery, &mut call).await;
         let mut outcomes = delivery.into_outcomes();
         Error::check(outcomes.pop().expect("one request has one outcome"))?;
         let response = response.expect("what was accepted was answered");
@@ -180,6 +182,15 @@ impl Client {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.0.layers.counters.stats()
+    }
+
+    /// Returns for how long the server lets nothing of this client leave, and which field of a response asked for that.
+    ///
+    /// The longest that a quota obeys is an hour, unless it says otherwise; then the server is asked again.
+    #[must_use]
+    pub fn hold(&self) -> Option<Hold> {
+        let gate = self.limit().gate?;
+        Some(self.0.layers.last_field.hold(gate))
     }
 
     /// Returns the state of the limit that this client keeps, with all who share it: how many wait, at which rate the

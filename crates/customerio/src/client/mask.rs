@@ -70,3 +70,23 @@ fn in_text(text: &str, secrets: &[Zeroizing<String>]) -> String {
         text.replace(secret.as_str(), HIDDEN)
     })
 }
+
+/// Hides the credentials in the text of an error, where they may be quoted as `Debug` quotes text or bytes, also twice.
+pub(super) fn hidden(text: &str, secrets: &[Zeroizing<String>]) -> String {
+    let long = secrets.iter().filter(|secret| secret.len() >= SHORTEST);
+    let quoted = long.flat_map(|secret| {
+        let text = escaped(secret, |text| text.escape_debug().to_string());
+        let bytes = escaped(secret, |text| text.as_bytes().escape_ascii().to_string());
+        [secret.clone()].into_iter().chain(text).chain(bytes)
+    });
+    // The longest first: it holds the others, or a part of it would stay.
+    let mut quoted: Vec<_> = quoted.collect();
+    quoted.sort_by_key(|quoted| std::cmp::Reverse(quoted.len()));
+    in_text(text, &quoted)
+}
+
+fn escaped(secret: &str, escape: impl Fn(&str) -> String) -> [Zeroizing<String>; 2] {
+    let once = Zeroizing::new(escape(secret));
+    let twice = Zeroizing::new(once.as_str().escape_debug().to_string());
+    [once, twice]
+}

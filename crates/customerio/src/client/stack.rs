@@ -13,6 +13,7 @@ use tower_pace::{Bounded, ConcurrencyLayer, RateLimitLayer, RetryLayer, RetryPol
 
 use super::disabled::Nothing;
 use super::exchange::{BoxError, Exchange};
+use super::hold::LastField;
 use super::stats::Counters;
 use super::{Budget, Limits};
 
@@ -29,6 +30,7 @@ pub(super) struct Layers {
     pub(super) concurrency: ConcurrencyLayer,
     pub(super) timeout: Duration,
     pub(super) counters: Arc<Counters>,
+    pub(super) last_field: Arc<LastField>,
 }
 
 /// How long a request may wait for its turn, and behind how many others. Without either nothing is refused.
@@ -62,16 +64,21 @@ impl Layers {
             concurrency: ConcurrencyLayer::new(1_000_000),
             timeout: Duration::from_secs(10),
             counters: Arc::default(),
+            last_field: Arc::default(),
         }
     }
 
     /// Puts what counts over what sends nothing.
     pub(super) fn over_nothing(&self) -> Stack {
-        let counters = Arc::clone(&self.counters);
         let stack = ServiceBuilder::new()
             .layer(self.concurrency.clone())
-            .service(Exchange::new(Nothing, self.timeout, counters));
+            .service(self.exchange(Nothing));
         BoxCloneSyncService::new(stack)
+    }
+
+    fn exchange<S>(&self, service: S) -> Exchange<S> {
+        let (counters, last_field) = (Arc::clone(&self.counters), Arc::clone(&self.last_field));
+        Exchange::new(service, self.timeout, counters, last_field)
     }
 
     /// Puts the layers over a transport.
@@ -82,10 +89,7 @@ impl Layers {
         S::Error: Into<BoxError>,
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
-        let counters = Arc::clone(&self.counters);
-        let bounded = self
-            .concurrency
-            .layer(Exchange::new(service, self.timeout, counters));
+        let bounded = self.concurrency.layer(self.exchange(service));
         if self.bounds.is_none() {
             let layers = ServiceBuilder::new()
                 .layer(self.retry.clone())

@@ -31,6 +31,8 @@ pub(super) struct Counters {
     requests: AtomicU64,
     retries: AtomicU64,
     throttled: AtomicU64,
+    /// Requests with operations that the API took.
+    successes: AtomicU64,
     accepted: AtomicU64,
     rejected: AtomicU64,
     unknown: AtomicU64,
@@ -49,6 +51,14 @@ impl Counters {
 
     pub(super) fn count_throttled(&self) {
         self.throttled.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn count_success(&self) {
+        self.successes.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn successes(&self) -> u64 {
+        self.successes.load(Relaxed)
     }
 
     pub(super) fn count_outcomes(&self, outcomes: &[Outcome]) {

@@ -1,7 +1,10 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::Extensions;
 use hyper_util::client::legacy::connect::CaptureConnection;
+
+use super::meter::{Meter, OnConnection};
 
 /// Remembers, across the attempts at one request, whether any of them may have arrived, and whether one is in flight.
 ///
@@ -14,8 +17,16 @@ pub(super) struct Trail(Arc<Steps>);
 struct Steps {
     may_have_arrived: AtomicBool,
     is_in_flight: AtomicBool,
+    connection: Mutex<Wire>,
+}
+
+/// What is known of the connection of the attempt that is in flight.
+#[derive(Debug, Default)]
+struct Wire {
     /// Tells whether the attempt has a connection, where the transport can.
-    connection: Mutex<Option<CaptureConnection>>,
+    captured: Option<CaptureConnection>,
+    /// Held from when it has one to its end.
+    request: Option<OnConnection>,
 }
 
 /// Tells the caller that an attempt at the request was handed to the transport. It travels as the trail does.
@@ -31,16 +42,42 @@ impl Departure {
 impl Trail {
     pub(super) fn depart(&self) {
         self.0.is_in_flight.store(true, Relaxed);
-        self.connection(|connection| *connection = None);
+        self.connection(|wire| *wire = Wire::default());
     }
 
     /// Takes from the transport what tells whether the attempt that departed has a connection.
     pub(super) fn watch(&self, attempt: CaptureConnection) {
-        self.connection(|connection| *connection = Some(attempt));
+        self.connection(|wire| wire.captured = Some(attempt));
+    }
+
+    /// Counts the attempt among the requests on its connection, once it has one.
+    pub(super) fn note_connection(&self) {
+        self.connection(|wire| {
+            if wire.request.is_some() {
+                return;
+            }
+            let metadata = wire
+                .captured
+                .as_ref()
+                .map(CaptureConnection::connection_metadata);
+            let meter = metadata.as_ref().and_then(|metadata| {
+                let mut extras = Extensions::new();
+                metadata.as_ref()?.get_extras(&mut extras);
+                extras.remove::<Meter>()
+            });
+            drop(metadata);
+            wire.request = meter.as_ref().map(Meter::begin);
+        });
     }
 
     pub(super) fn end(&self) {
         self.0.is_in_flight.store(false, Relaxed);
+        self.connection(|wire| wire.request = None);
+    }
+
+    /// Returns whether an attempt is with the transport, with or without a connection.
+    pub(super) fn has_departed(&self) -> bool {
+        self.0.is_in_flight.load(Relaxed)
     }
 
     /// Returns whether an attempt is with the transport, and not known to be without a connection.
@@ -48,15 +85,27 @@ impl Trail {
         self.0.is_in_flight.load(Relaxed) && !self.is_connecting()
     }
 
+    /// Keeps the connection of the attempt from being used again: a request that got no answer in time may have met a dead
+    /// one, on which HTTP/2 would send every other request, too. Those that are on it already are left alone.
+    pub(super) fn poison_connection(&self) {
+        self.connection(|wire| {
+            let captured = wire.captured.as_ref();
+            let metadata = captured.map(CaptureConnection::connection_metadata);
+            if let Some(connected) = metadata.as_ref().and_then(|metadata| metadata.as_ref()) {
+                connected.poison();
+            }
+        });
+    }
+
     fn is_connecting(&self) -> bool {
-        self.connection(|connection| {
-            let connection = connection.as_ref();
-            connection.is_some_and(|watched| watched.connection_metadata().is_none())
+        self.connection(|wire| {
+            let captured = wire.captured.as_ref();
+            captured.is_some_and(|captured| captured.connection_metadata().is_none())
         })
     }
 
     /// No step leaves it half changed, so a panic elsewhere does not spoil it.
-    fn connection<T>(&self, step: impl FnOnce(&mut Option<CaptureConnection>) -> T) -> T {
+    fn connection<T>(&self, step: impl FnOnce(&mut Wire) -> T) -> T {
         step(
             &mut self
                 .0

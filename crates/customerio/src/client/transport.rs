@@ -11,12 +11,13 @@ use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector, capture_connection};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::timeout;
 use tower::Service;
 
 use super::BuildError;
 use super::exchange::BoxError;
+use super::meter::Metered;
 use super::proxy::Route;
 use super::roots::Roots;
 use super::stack::{Layers, Stack};
@@ -26,12 +27,18 @@ use crate::Endpoint;
 /// Keeps idle connections alive through machines that forget them.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
+/// Twice as long a silence shows that a connection of HTTP/2 is dead: about as long as the 60 s after which load balancers
+/// forget idle ones. Servers that count pings as abuse allow one in ten seconds and more.
+const PING: Duration = Duration::from_secs(20);
+
 /// How connections are made.
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
     /// Half of the attempt's timeout if it is not set.
     pub(super) connect_timeout: Option<Duration>,
     pub(super) keepalive: Option<Duration>,
+    /// After how long without a frame HTTP/2 pings, and how long it waits for the answer then.
+    pub(super) ping: Option<Duration>,
     pub(super) route: Route,
     pub(super) roots: Roots,
 }
@@ -41,6 +48,7 @@ impl Default for Transport {
         Self {
             connect_timeout: None,
             keepalive: Some(TCP_KEEPALIVE),
+            ping: Some(PING),
             route: Route::default(),
             roots: Roots::default(),
         }
@@ -53,12 +61,15 @@ impl Transport {
         let time = self.connect_timeout.unwrap_or(layers.timeout / 2);
         let tcp = self.tcp(time);
         if !to.is_https() {
-            return Ok(layers.over(hyper_client(tcp, time)));
+            return Ok(layers.over(hyper_client(tcp, time, self.ping)));
         }
         let proxy = self.route.proxy(&to.uri("/"))?;
         Ok(match proxy {
-            None => layers.over(hyper_client(self.tls(tcp)?, time)),
-            Some(proxy) => layers.over(hyper_client(self.tls(proxy.tunnel(tcp))?, time)),
+            None => layers.over(hyper_client(self.tls(tcp)?, time, self.ping)),
+            Some(proxy) => {
+                let tunnel = self.tls(proxy.tunnel(tcp))?;
+                layers.over(hyper_client(tunnel, time, self.ping))
+            }
         })
     }
 
@@ -79,18 +90,27 @@ impl Transport {
     }
 }
 
-fn hyper_client<C>(connector: C, time: Duration) -> Watched<Client<Within<C>, Full<Bytes>>>
+fn hyper_client<C>(
+    connector: C,
+    time: Duration,
+    ping: Option<Duration>,
+) -> Watched<Client<Within<C>, Full<Bytes>>>
 where
     Within<C>: Connect + Clone,
 {
-    let client = Client::builder(TokioExecutor::new())
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
-        .build(Within {
-            inner: connector,
-            time,
-        });
-    Watched(client)
+        .http2_keep_alive_interval(ping)
+        .http2_keep_alive_while_idle(true);
+    if let Some(ping) = ping {
+        builder.http2_keep_alive_timeout(ping);
+    }
+    Watched(builder.build(Within {
+        inner: connector,
+        time,
+    }))
 }
 
 /// Lets the trail of a request know whether hyper's client has a connection for it, new or pooled. Before, it has handed
@@ -116,7 +136,7 @@ impl<S: Service<Request<Full<Bytes>>>> Service<Request<Full<Bytes>>> for Watched
     }
 }
 
-/// Bounds all of connecting: TCP, a proxy's answer and the handshake of TLS.
+/// Bounds all of connecting: TCP, a proxy's answer and the handshake of TLS; and what the connection brings unasked.
 ///
 /// Without it the last two would end with the attempt's timeout, which leaves open whether the request had left.
 #[derive(Clone, Debug)]
@@ -130,9 +150,9 @@ where
     C: Service<Uri, Error: Into<BoxError>>,
     C::Future: Send + 'static,
 {
-    type Response = C::Response;
+    type Response = TokioIo<Metered<C::Response>>;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx).map_err(Into::into)
@@ -142,7 +162,8 @@ where
         let connecting = timeout(self.time, self.inner.call(to));
         Box::pin(async move {
             let connected = connecting.await.map_err(|_| NotConnected)?;
-            connected.map_err(Into::into)
+            let connected = connected.map_err(Into::into)?;
+            Ok(TokioIo::new(Metered::new(connected)))
         })
     }
 }
@@ -162,7 +183,6 @@ impl Error for NotConnected {}
 mod tests {
     use std::io;
 
-    use hyper_util::rt::TokioIo;
     use tokio::net::TcpStream;
     use tower::service_fn;
     use tower_pace::was_sent;
@@ -172,7 +192,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_handshake_that_does_not_end_proves_that_nothing_was_sent() {
         let stuck = service_fn(|_: Uri| std::future::pending::<io::Result<TokioIo<TcpStream>>>());
-        let client = hyper_client(stuck, Duration::from_secs(5));
+        let client = hyper_client(stuck, Duration::from_secs(5), None);
         let request = Request::get("http://localhost/").body(Full::default());
         let error = client.0.request(request.unwrap()).await.unwrap_err();
         assert!(error.is_connect() && !was_sent(&error), "{error:?}");

@@ -139,6 +139,16 @@ impl<T> Packer<T> {
     ///
     /// The number of outcomes is not the number of operations.
     pub fn settle(&mut self, ticket: Ticket<T>, outcomes: Vec<Outcome>) -> Vec<(T, Outcome)> {
+        self.settle_except(ticket, outcomes, &HashSet::new())
+    }
+
+    /// Settles a ticket, and leaves closed the lanes that are `kept`.
+    fn settle_except(
+        &mut self,
+        ticket: Ticket<T>,
+        outcomes: Vec<Outcome>,
+        kept: &HashSet<Lane>,
+    ) -> Vec<(T, Outcome)> {
         assert_eq!(
             ticket.members.len(),
             outcomes.len(),
@@ -156,9 +166,63 @@ impl<T> Packer<T> {
             settled.push((tag, outcome));
         }
         for lane in lanes {
-            self.open(lane, &mut settled);
+            if !kept.contains(&lane) {
+                self.open(lane, &mut settled);
+            }
         }
         settled
+    }
+
+    /// Takes the outcomes of a parcel as far as there are any, one place for each operation in the order of the request.
+    ///
+    /// Returns tags with outcomes as [`settle`](Self::settle) does, and a parcel of the operations that are left, to be
+    /// sent again. A lane stays closed while one of its operations is left. What is left of a lane that ended unknown
+    /// comes out as not sent.
+    ///
+    /// # Panics
+    ///
+    /// The number of places is not the number of operations.
+    pub fn settle_part(
+        &mut self,
+        parcel: Parcel<T>,
+        outcomes: Vec<Option<Outcome>>,
+    ) -> (Vec<(T, Outcome)>, Option<Parcel<T>>) {
+        let Parcel {
+            mut request,
+            ticket,
+        } = parcel;
+        assert_eq!(
+            ticket.members.len(),
+            outcomes.len(),
+            "one place for each operation"
+        );
+        let mut stopped = HashSet::new();
+        let (mut done, mut left) = (ticket.emptied(), ticket.emptied());
+        let mut settled = Vec::new();
+        let mut is_left = Vec::with_capacity(outcomes.len());
+        for ((lane, tag), outcome) in ticket.members.into_iter().zip(outcomes) {
+            let withheld = || Outcome::NotSent(Cause::follows_unknown());
+            let outcome = outcome.or_else(|| stopped.contains(&lane).then(withheld));
+            is_left.push(outcome.is_none());
+            let Some(outcome) = outcome else {
+                left.members.push((lane, tag));
+                continue;
+            };
+            if outcome.is_unknown() {
+                stopped.insert(lane);
+            }
+            done.members.push((lane, tag));
+            settled.push(outcome);
+        }
+        if left.members.is_empty() {
+            return (self.settle(done, settled), None);
+        }
+        request.retain(|position| is_left[position]);
+        let lanes = left.members.iter().map(|(lane, _)| *lane);
+        let kept = lanes.chain(left.other_lane).collect();
+        let settled = self.settle_except(done, settled, &kept);
+        let ticket = left;
+        (settled, Some(Parcel { request, ticket }))
     }
 
     /// Makes a lane ready again, or gives out what waited in it if it is stopped.

@@ -18,7 +18,7 @@ pub(super) fn words(body: &[u8]) -> String {
 }
 
 /// Cuts a text to [`MAX_WORDS`] bytes and escapes what would act on a terminal.
-pub(super) fn bounded(text: &str) -> String {
+pub(crate) fn bounded(text: &str) -> String {
     let mut kept = String::new();
     for character in text.chars() {
         let before = kept.len();

@@ -50,6 +50,8 @@ pub(crate) enum Kind {
     Failed,
     FollowsUnknown,
     #[cfg(feature = "client")]
+    HeldTooLong,
+    #[cfg(feature = "client")]
     NoTunnel,
     NotJson,
     #[cfg(feature = "client")]
@@ -121,11 +123,33 @@ impl Cause {
         self.0.kind == Kind::Throttled
     }
 
+    /// Returns whether sending again later may succeed without anybody's doing: the server failed or turned requests away
+    /// because there were too many, or no answer came.
+    ///
+    /// It says nothing of whether sending again is safe: see [`Request::may_replay`](crate::Request::may_replay).
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self.0.kind, Kind::Failed | Kind::Status | Kind::Throttled)
+    }
+
+    /// Returns whether the operation was held back only because an earlier one of its request or its lane ended unknown.
+    #[must_use]
+    pub fn is_withheld(&self) -> bool {
+        self.0.kind == Kind::FollowsUnknown
+    }
+
     /// Returns whether the deadline of the call passed first.
     #[cfg(feature = "client")]
     #[must_use]
     pub fn is_deadline(&self) -> bool {
         self.0.kind == Kind::Deadline
+    }
+
+    /// Returns whether the server held the call back for longer than it may.
+    #[cfg(feature = "client")]
+    #[must_use]
+    pub fn is_held_too_long(&self) -> bool {
+        self.0.kind == Kind::HeldTooLong
     }
 
     /// Returns whether the turn was too far away, or too many others waited for theirs.
@@ -183,6 +207,8 @@ impl fmt::Display for Kind {
             Self::Deadline => "the deadline of the call passed",
             Self::Failed => "the request failed",
             Self::FollowsUnknown => "an earlier operation about the same person ended unknown",
+            #[cfg(feature = "client")]
+            Self::HeldTooLong => "the server held the request back for too long",
             #[cfg(feature = "client")]
             Self::NoTunnel => {
                 "the proxy opened no tunnel; check its URL, and whether it lets `CONNECT` pass to the API's host"

@@ -46,6 +46,15 @@ impl Failure {
         }
     }
 
+    /// Says that the server held the call back for too long.
+    #[cfg(feature = "client")]
+    pub(crate) fn held_too_long() -> Self {
+        Self {
+            may_have_left: false,
+            cause: Cause::of(Kind::HeldTooLong),
+        }
+    }
+
     #[cfg(feature = "client")]
     pub(crate) fn boxed(
         may_have_left: bool,

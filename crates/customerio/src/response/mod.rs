@@ -10,6 +10,8 @@ mod reading;
 mod take;
 
 pub(crate) use answer::{Answer, Errors};
+#[cfg(feature = "client")]
+pub(crate) use body::bounded;
 pub use cause::Cause;
 #[cfg(feature = "client")]
 pub(crate) use cause::Kind;

@@ -1,14 +1,20 @@
 //! The client over a scripted service, on virtual time.
 
+use std::convert::Infallible;
 use std::error::Error as _;
 use std::future::ready;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use customerio::client::{Adaptive, ClientBuilder, Error, Limits, Quota};
 use customerio::{
     AnonymousEvent, Attributes, Client, Credentials, Event, Operation, Outcome, Person, Region,
 };
-use http::StatusCode;
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, timeout};
 use tower::service_fn;
 
@@ -139,6 +145,66 @@ async fn a_429_is_waited_for_by_everyone() {
     assert_eq!((client.stats().throttled, client.stats().retries), (1, 1));
 }
 
+const ABSURD: [Reply; 2] = [
+    Reply::With(503, &[("retry-after", "99999999999")]),
+    Reply::With(
+        200,
+        &[
+            ("date", "Wed, 25 Nov 2026 00:00:30 GMT"),
+            ("x-ratelimit-limit", "100000"),
+            ("x-ratelimit-remaining", "0"),
+            ("x-ratelimit-reset", "99999999999"),
+        ],
+    ),
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_server_holds_a_call_back_for_no_longer_than_it_may() {
+    for (absurd, field) in ABSURD
+        .into_iter()
+        .zip(["Retry-After", "X-RateLimit-Remaining"])
+    {
+        let script = Script::new([absurd]);
+        let builder = builder().max_hold(SECOND * 10);
+        let client = builder.build_with(script.clone()).unwrap();
+        let began = now();
+        assert!(client.hold().is_none());
+        let first = identify(&client).await;
+        assert!(first.is_ok() || first.is_err_and(|error| error.may_have_been_applied()));
+        assert_eq!(client.hold().unwrap().field.as_deref(), Some(field));
+        for _ in 0..4 {
+            let error = identify(&client).await.unwrap_err();
+            assert!(
+                error.is_held_too_long() && !error.may_have_been_applied(),
+                "{error:?}"
+            );
+        }
+        assert!(now() - began <= SECOND * 10);
+        assert_eq!(script.seen().len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_server_asks_for_counts_in_sum() {
+    for (times, is_accepted) in [(4, true), (5, false)] {
+        let replies = (0..times).map(|_| Reply::Throttle(20));
+        let builder = builder().max_hold(SECOND * 90);
+        let client = builder.build_with(Script::new(replies)).unwrap();
+        let result = identify(&client).await;
+        assert_eq!(result.is_ok(), is_accepted, "{times}");
+        assert!(result.map_or_else(|error| error.is_held_too_long(), |()| true));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_may_have_arrived_before_it_was_held_is_unknown() {
+    let builder = builder().max_hold(SECOND * 10).timeout(SECOND);
+    let replies = [Reply::Hang, Reply::Throttle(60)];
+    let client = builder.build_with(Script::new(replies)).unwrap();
+    let error = identify(&client).await.unwrap_err();
+    assert!(error.is_held_too_long() && error.may_have_been_applied());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_429_to_the_end_was_not_sent() {
     let (client, _) = scripted([Reply::Throttle(1), Reply::Throttle(1), Reply::Throttle(1)]);
@@ -265,7 +331,7 @@ async fn a_check_that_finds_no_account_here_says_which_answer_told() {
     async fn check(body: &str, region: Option<Region>) {
         let body = body.to_owned();
         let client = builder().build_with(service_fn(move |_| {
-            let answer = http::Response::builder().header("x-request-id", "r1");
+            let answer = Response::builder().header("x-request-id", "r1");
             ready(answer.body(body.clone()))
         }));
         let error = client.unwrap().check().await.unwrap_err();
@@ -291,6 +357,88 @@ async fn a_batch_is_halved_until_the_guilty_stands_alone() {
     let outcomes = client.send(batch(&["a", "b", "c", "d"])).await;
     assert_eq!(shown(&outcomes), "accepted accepted accepted rejected(no)");
     assert_eq!(script.seen().len(), 5);
+}
+
+/// Answers 500 by `breaks` to whatever holds the person `u7`, and success to the rest, after a while.
+fn broken_by_one(breaks: impl Fn() -> bool + Clone + Send + Sync + 'static) -> Client {
+    let service = service_fn(move |request: http::Request<Full<Bytes>>| {
+        let breaks = breaks.clone();
+        async move {
+            let Ok(body) = request.into_body().collect().await;
+            let body = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+            tokio::time::sleep(SECOND / 20).await;
+            let status = match body.contains(r#""id":"u7""#) && breaks() {
+                true => 500,
+                false => 200,
+            };
+            Ok::<_, Infallible>(
+                Response::builder()
+                    .status(status)
+                    .body(String::from("{}"))
+                    .unwrap(),
+            )
+        }
+    });
+    builder().build_with(service).unwrap()
+}
+
+/// Sends four batches of ten at once, again and again for as long as the first is on its way.
+async fn forty(client: &Client) -> Vec<Outcome> {
+    let batch_of = |tens: usize| {
+        let ids: Vec<_> = (0..10)
+            .map(|ones| format!("u{}", tens * 10 + ones))
+            .collect();
+        batch(&ids.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let others = async {
+        let mut outcomes = Vec::new();
+        for tens in 1..4 {
+            outcomes.extend(client.send(batch_of(tens)).await);
+            tokio::time::sleep(SECOND).await;
+        }
+        outcomes
+    };
+    let (mut first, others) = tokio::join!(client.send(batch_of(0)), others);
+    first.extend(others);
+    first
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_one_record_that_breaks_the_server_is_found_while_others_succeed() {
+    let client = broken_by_one(|| true);
+    let outcomes = forty(&client).await;
+    let accepted = outcomes.iter().filter(|outcome| outcome.is_accepted());
+    assert_eq!((accepted.count(), outcomes.len()), (39, 40));
+    assert!(outcomes[7].is_unknown());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_breaks_the_server_now_and_then_is_the_only_one_that_may_be_unknown() {
+    for percent in [1, 30, 90] {
+        for seed in 0..20 {
+            let rng = Arc::new(Mutex::new(StdRng::seed_from_u64(seed)));
+            let client = broken_by_one(move || rng.lock().unwrap().random_range(0..100) < percent);
+            for (position, outcome) in forty(&client).await.iter().enumerate() {
+                assert!(
+                    outcome.is_accepted() || position == 7,
+                    "{percent} {seed}: {outcome:?}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_down_for_all_is_sent_no_halves() {
+    let script = Script::new((0..1_000).map(|_| Reply::Answer(500, "")));
+    let client = builder().build_with(script.clone()).unwrap();
+    let (first, second) = (batch(&["a", "b"]), batch(&["c", "d"]));
+    let (first, second) = tokio::join!(client.send(first), client.send(second));
+    assert_eq!(shown(&first), "unknown unknown");
+    assert_eq!(shown(&second), "unknown unknown");
+    for seen in script.seen() {
+        assert_eq!(seen.body["batch"].as_array().unwrap().len(), 2);
+    }
 }
 
 #[tokio::test(start_paused = true)]

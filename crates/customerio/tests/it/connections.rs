@@ -3,32 +3,15 @@
 use std::error::Error as _;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use customerio::client::{ClientBuilder, Error, Proxy, RetryPolicy, RootCertificates};
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ServerConnection, StreamOwned};
 
+use crate::http2::{ROOT, tls};
 use crate::script::builder;
 use crate::support::{KEY, identify};
-
-const ROOT: &[u8] = include_bytes!("data/tls/root.pem");
-const CERTIFICATE: &[u8] = include_bytes!("data/tls/server.pem");
-const PRIVATE_KEY: &[u8] = include_bytes!("data/tls/server.key");
-
-fn tls() -> Arc<ServerConfig> {
-    let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(PRIVATE_KEY).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap();
-    let config = config.with_no_client_auth();
-    Arc::new(config.with_single_cert(vec![certificate], key).unwrap())
-}
 
 /// Gives the one connection that it accepts to `speak`, in a thread of its own.
 fn listen<T: Send + 'static>(
@@ -43,7 +26,7 @@ fn listen<T: Send + 'static>(
 }
 
 /// Reads up to the end of a head.
-fn head(stream: &mut impl Read) -> std::io::Result<String> {
+pub(crate) fn head(stream: &mut impl Read) -> std::io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -54,7 +37,7 @@ fn head(stream: &mut impl Read) -> std::io::Result<String> {
 }
 
 /// Returns how long the body is that a head tells of.
-fn length(head: &str) -> usize {
+pub(crate) fn length(head: &str) -> usize {
     let length = head.split("content-length: ").nth(1).unwrap();
     length.split("\r\n").next().unwrap().parse().unwrap()
 }
@@ -74,7 +57,7 @@ fn once() -> ClientBuilder {
     builder().retry(RetryPolicy::default().attempts(1))
 }
 
-fn roots() -> RootCertificates {
+pub(crate) fn roots() -> RootCertificates {
     RootCertificates::from_pem(ROOT).unwrap()
 }
 
@@ -82,7 +65,7 @@ async fn send(builder: ClientBuilder) -> Result<(), Error> {
     builder.build().unwrap().submit(identify("u1")).await
 }
 
-fn printed(error: &Error) -> String {
+pub(crate) fn printed(error: &Error) -> String {
     let mut printed = format!("{error} {error:?}");
     let mut source = error.source();
     while let Some(cause) = source {

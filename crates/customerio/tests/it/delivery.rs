@@ -97,6 +97,26 @@ fn causes_say_what_to_do() {
 }
 
 #[test]
+fn causes_say_whether_waiting_may_help() {
+    for (status, expected) in [
+        (401, false),
+        (307, false),
+        (200, false),
+        (425, true),
+        (429, true),
+        (408, true),
+        (500, true),
+        (503, true),
+    ] {
+        let outcomes = single(status, "no JSON");
+        assert_eq!(cause(&outcomes).is_transient(), expected, "{status}");
+    }
+    assert!(Cause::new(std::fmt::Error).is_transient());
+    assert!(!Cause::stopped().is_transient() && !Cause::stopped().is_withheld());
+    assert!(Cause::follows_unknown().is_withheld());
+}
+
+#[test]
 fn a_redirect_names_the_region_to_set() {
     let check = |location: &str, expected| {
         let mut response = response(307, "");
@@ -185,6 +205,92 @@ fn nothing_overtakes_a_part_whose_fate_is_unknown() {
         (outcomes.as_str(), sizes),
         ("unknown unknown not_sent not_sent", vec![4, 2])
     );
+}
+
+/// Delivers while other requests succeed all the time; the server answers `status` to whatever holds `guilty`.
+fn deliver_beside_others(ids: &[&str], status: u16, guilty: &str) -> (String, Vec<usize>) {
+    let mut delivery = Delivery::new(batch(ids));
+    let mut sizes = Vec::new();
+    while let Some(request) = delivery.request() {
+        sizes.push(request.len());
+        let is_broken = ids_of(request).iter().any(|id| id == guilty);
+        delivery.others_succeed();
+        delivery.answer(&response(if is_broken { status } else { 200 }, "{}"));
+    }
+    (shown(&delivery.into_outcomes()), sizes)
+}
+
+#[test]
+fn a_batch_that_ends_in_500_while_others_succeed_is_halved() {
+    let (outcomes, sizes) = deliver_beside_others(&["a", "b", "c", "d", "e"], 500, "d");
+    assert_eq!(outcomes, "accepted accepted accepted unknown accepted");
+    assert_eq!(sizes, [5, 2, 3, 1, 2, 1, 1]);
+}
+
+#[test]
+fn what_follows_the_operation_that_breaks_the_server_is_sent_unless_it_is_of_the_same_lane() {
+    let (outcomes, sizes) = deliver_beside_others(&["a", "b", "c", "a", "d", "a"], 500, "a");
+    // The whole batch may have applied what is not sent again.
+    assert_eq!(
+        outcomes,
+        "unknown accepted accepted unknown accepted unknown"
+    );
+    assert_eq!(sizes, [6, 3, 1, 2, 1]);
+}
+
+#[test]
+fn the_other_half_goes_first_where_nothing_else_shows_that_the_server_is_up() {
+    let mut delivery = Delivery::new(batch(&["a", "b", "c"]));
+    delivery.others_succeed();
+    let mut sizes = Vec::new();
+    while let Some(request) = delivery.request() {
+        sizes.push(request.len());
+        let is_broken = ids_of(request).iter().any(|id| id == "a");
+        delivery.answer(&response(if is_broken { 500 } else { 200 }, "{}"));
+        if sizes == [3, 1, 2] {
+            delivery.others_succeed();
+        }
+    }
+    assert_eq!(sizes, [3, 1, 2, 1]);
+    assert_eq!(
+        shown(&delivery.into_outcomes()),
+        "unknown accepted accepted"
+    );
+}
+
+#[test]
+fn two_halves_that_fail_with_nothing_else_in_sight_end_the_search() {
+    let mut delivery = Delivery::new(batch(&["a", "b", "c", "d"]));
+    delivery.others_succeed();
+    let mut sizes = Vec::new();
+    while let Some(request) = delivery.request() {
+        sizes.push(request.len());
+        delivery.answer(&response(500, ""));
+    }
+    assert_eq!(sizes, [4, 2, 2]);
+    assert_eq!(
+        shown(&delivery.into_outcomes()),
+        "unknown unknown unknown unknown"
+    );
+}
+
+#[test]
+fn a_server_that_is_overloaded_or_down_for_all_is_not_sent_halves() {
+    for status in [502, 503, 504, 408] {
+        let (_, sizes) = deliver_beside_others(&["a", "b"], status, "b");
+        assert_eq!(sizes, [2], "{status}");
+    }
+    let (outcomes, sizes) = deliver(&["a", "b"], |_| (500, String::new()));
+    assert_eq!((outcomes.as_str(), sizes), ("unknown unknown", vec![2]));
+}
+
+#[test]
+fn a_half_of_what_ended_in_500_may_have_been_applied_by_the_whole() {
+    let mut delivery = Delivery::new(batch(&["a", "b"]));
+    delivery.others_succeed();
+    delivery.answer(&response(500, ""));
+    delivery.answer(&response(429, ""));
+    assert_eq!(shown(&delivery.into_outcomes()), "unknown unknown");
 }
 
 #[test]

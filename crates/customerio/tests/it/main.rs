@@ -5,16 +5,24 @@ mod client;
 #[cfg(feature = "client")]
 mod connections;
 #[cfg(feature = "client")]
+mod dead_connections;
+#[cfg(feature = "client")]
 mod deadline;
 mod delivery;
 #[cfg(feature = "client")]
 mod departure;
+#[cfg(feature = "client")]
+mod floods;
 mod fuzzed;
+#[cfg(feature = "client")]
+mod goaway;
 mod golden;
 mod golden_v1;
 mod golden_v2;
 #[cfg(feature = "client")]
 mod hostile;
+#[cfg(feature = "client")]
+mod http2;
 #[cfg(feature = "client")]
 mod hyper_pipe;
 #[cfg(feature = "client")]

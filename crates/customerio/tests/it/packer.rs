@@ -11,9 +11,25 @@ use crate::support::{identify, person};
 /// What a caller does.
 #[derive(Clone, Debug)]
 enum Step {
-    Push { lane: u8, kind: What, values: usize },
+    Push {
+        lane: u8,
+        kind: What,
+        values: usize,
+    },
     Next,
-    Settle { which: usize, unknown: bool },
+    Settle {
+        which: usize,
+        unknown: bool,
+    },
+    /// Settles the operations whose bit is set, the first of them as unknown or not.
+    SettlePart {
+        which: usize,
+        bits: u64,
+        unknown: bool,
+    },
+    Split {
+        which: usize,
+    },
 }
 
 /// What is pushed.
@@ -40,6 +56,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Next),
         2 => (any::<usize>(), prop::bool::weighted(0.1))
             .prop_map(|(which, unknown)| Step::Settle { which, unknown }),
+        2 => (any::<usize>(), any::<u64>(), prop::bool::weighted(0.1))
+            .prop_map(|(which, bits, unknown)| Step::SettlePart { which, bits, unknown }),
+        1 => any::<usize>().prop_map(|which| Step::Split { which }),
     ]
 }
 
@@ -78,7 +97,17 @@ impl Model {
             Step::Settle { which, unknown } if !self.in_flight.is_empty() => {
                 self.settle(which % self.in_flight.len(), unknown);
             }
-            Step::Settle { .. } => {}
+            Step::SettlePart {
+                which,
+                bits,
+                unknown,
+            } if !self.in_flight.is_empty() => {
+                self.settle_part(which % self.in_flight.len(), bits, unknown);
+            }
+            Step::Split { which } if !self.in_flight.is_empty() => {
+                self.split(which % self.in_flight.len());
+            }
+            Step::Settle { .. } | Step::SettlePart { .. } | Step::Split { .. } => {}
         }
     }
 
@@ -138,16 +167,74 @@ impl Model {
             outcomes[0] = Outcome::Unknown(Cause::stopped());
         }
         let of_parcel: Vec<_> = parcel.ticket.tags().copied().collect();
+        if unknown {
+            self.stopped.extend(&self.pushed[of_parcel[0]]);
+        }
         let settled = self.packer.settle(parcel.ticket, outcomes);
         for (position, (tag, outcome)) in settled.iter().enumerate() {
             assert!(self.settled.insert(*tag), "{tag} is settled twice");
             match of_parcel.get(position) {
                 Some(of_parcel) => assert_eq!(of_parcel, tag),
-                None => assert!(matches!(outcome, Outcome::NotSent(_)) && unknown),
+                None => assert!(matches!(outcome, Outcome::NotSent(_)) && self.is_stopped(*tag)),
             }
         }
-        if unknown {
-            self.stopped.extend(&self.pushed[of_parcel[0]]);
+    }
+
+    fn is_stopped(&self, tag: usize) -> bool {
+        let mut lanes = self.pushed[tag].iter();
+        lanes.any(|lane| self.stopped.contains(lane))
+    }
+
+    fn settle_part(&mut self, which: usize, bits: u64, unknown: bool) {
+        let parcel = self.in_flight.remove(which);
+        let tags: Vec<_> = parcel.ticket.tags().copied().collect();
+        let mut is_first = true;
+        let places = (0..tags.len()).map(|position| {
+            let is_settled = bits >> (position % 64) & 1 == 1;
+            is_settled.then(|| match unknown && std::mem::take(&mut is_first) {
+                true => Outcome::Unknown(Cause::stopped()),
+                false => Outcome::Accepted,
+            })
+        });
+        let places: Vec<_> = places.collect();
+        let asked = places.iter().flatten().count();
+        let (settled, left) = self.packer.settle_part(parcel, places);
+        assert!(settled.len() >= asked);
+        for (tag, outcome) in &settled {
+            assert!(self.settled.insert(*tag), "{tag} is settled twice");
+            if outcome.is_unknown() {
+                self.stopped.extend(&self.pushed[*tag]);
+            }
+            assert!(
+                outcome.is_accepted() || self.is_stopped(*tag),
+                "{outcome:?}"
+            );
+        }
+        let Some(left) = left else { return };
+        assert_eq!(left.request.len(), left.ticket.tags().len());
+        assert!(left.ticket.tags().all(|tag| tags.contains(tag)));
+        assert!(left.ticket.tags().all(|tag| !self.settled.contains(tag)));
+        self.in_flight.push(left);
+    }
+
+    fn split(&mut self, which: usize) {
+        let parcel = self.in_flight.remove(which);
+        let tags: Vec<_> = parcel.ticket.tags().copied().collect();
+        let (first, second) = parcel.split();
+        let halves = [Some(first), second].into_iter().flatten();
+        let halves: Vec<_> = halves.collect();
+        let together = halves.iter().flat_map(|half| half.ticket.tags());
+        assert_eq!(together.copied().collect::<Vec<_>>(), tags);
+        match &halves[..] {
+            [first, second] => assert!(self.lanes(first).is_disjoint(&self.lanes(second))),
+            _ => assert!(
+                tags.iter()
+                    .all(|tag| self.pushed[*tag][0] == self.pushed[tags[0]][0])
+            ),
+        }
+        for half in halves {
+            assert_eq!(half.request.len(), half.ticket.tags().len());
+            self.in_flight.push(half);
         }
     }
 
@@ -305,6 +392,31 @@ fn a_full_packer_hands_back() {
     assert!(packer.push(identify("e"), 4).unwrap_err().is_full());
     let _in_flight = packer.next_parcel().unwrap();
     assert!(!packer.is_full());
+}
+
+#[test]
+fn what_is_left_of_a_parcel_keeps_its_lanes_closed_and_its_operations() {
+    let mut packer = filled(4, ["a", "b", "b", "c"].map(identify));
+    for (tag, id) in [(4, "a"), (5, "b")] {
+        packer.push(identify(id), tag).unwrap();
+    }
+    let whole = packer.next_parcel().unwrap();
+    let places = vec![Some(Outcome::Accepted), Some(Outcome::Accepted), None, None];
+    assert_eq!(
+        whole.ticket.tags().copied().collect::<Vec<_>>(),
+        [0, 4, 1, 2]
+    );
+    let (settled, left) = packer.settle_part(whole, places);
+    assert_eq!(
+        settled.iter().map(|(tag, _)| *tag).collect::<Vec<_>>(),
+        [0, 4]
+    );
+    let left = left.unwrap();
+    let ids = String::from_utf8(left.request.body().unwrap().to_vec()).unwrap();
+    assert_eq!(ids.matches(r#""id":"b""#).count(), 2, "{ids}");
+    assert_eq!(packed(&mut packer), [3], "`b` is not open yet");
+    let _ = packer.settle(left.ticket, vec![Outcome::Accepted; 2]);
+    assert_eq!(packed(&mut packer), [5]);
 }
 
 /// Quadratic work would take minutes here.

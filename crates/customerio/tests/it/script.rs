@@ -27,6 +27,8 @@ pub(crate) enum Reply {
     Named(u16, &'static str),
     /// A 429 with so many seconds of `Retry-After`.
     Throttle(u64),
+    /// An answer with these fields.
+    With(u16, &'static [(&'static str, &'static str)]),
     /// A redirect to this place.
     Redirect(&'static str),
     /// Half of an answer, then an error.
@@ -112,7 +114,7 @@ impl Reply {
             let body = Parts(VecDeque::from([Ok(Bytes::copy_from_slice(body))]));
             Response::builder().status(status).body(body).unwrap()
         };
-        let with = |mut response: Response<Parts>, name, value: &str| {
+        let with = |mut response: Response<Parts>, name: &'static str, value: &str| {
             response.headers_mut().insert(name, value.parse().unwrap());
             response
         };
@@ -120,6 +122,11 @@ impl Reply {
             Self::Answer(status, body) => answer(status, body.as_bytes()),
             Self::Named(status, id) => with(answer(status, b""), "x-request-id", id),
             Self::Throttle(seconds) => with(answer(429, b""), "retry-after", &seconds.to_string()),
+            Self::With(status, fields) => fields
+                .iter()
+                .fold(answer(status, b"{}"), |response, (name, value)| {
+                    with(response, name, value)
+                }),
             Self::Redirect(to) => with(answer(307, b""), "location", to),
             Self::BreakOff => {
                 let broken = Err(io::ErrorKind::ConnectionReset.into());

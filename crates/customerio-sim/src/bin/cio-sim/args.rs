@@ -1,4 +1,4 @@
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use customerio_sim::{
 
 /// A Customer.io on your laptop: it keeps books, enforces a rate limit and misbehaves on request.
 ///
-/// Prints its URL on the first line and its books as JSON on Ctrl-C. GET /_sim/books shows them meanwhile. Any
-/// credentials are accepted. This is no product of Customer.io.
+/// Prints its URL on the first line and its books as JSON on Ctrl-C. GET /_sim/books shows them meanwhile, to this machine.
+/// Any credentials are accepted, unless --site-id and --api-key say which. This is no product of Customer.io.
 #[derive(Debug, Parser)]
 #[command(name = "cio-sim", version)]
 pub(crate) struct Args {
@@ -84,9 +84,39 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ON|OFF", default_value = "on")]
     dedupe: Dedupe,
 
+    /// Answers 401 to any other site id.
+    #[arg(long, value_name = "ID", env = "CIO_SIM_SITE_ID", requires = "api_key")]
+    site_id: Option<String>,
+
+    /// Answers 401 to any other API key.
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "CIO_SIM_API_KEY",
+        hide_env_values = true,
+        requires = "site_id"
+    )]
+    api_key: Option<ApiKey>,
+
     /// Makes a manual segment of this number; may be given several times.
     #[arg(long, value_name = "NUMBER")]
     segment: Vec<u64>,
+}
+
+/// A key that shows itself nowhere.
+#[derive(Clone)]
+struct ApiKey(String);
+
+impl From<String> for ApiKey {
+    fn from(key: String) -> Self {
+        Self(key)
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey([redacted])")
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -103,6 +133,10 @@ impl Args {
         let builder = match &self.scenario {
             Some(path) => scenario(path)?,
             None => self.builder(),
+        };
+        let builder = match (&self.site_id, &self.api_key) {
+            (Some(site_id), Some(api_key)) => builder.credentials(site_id, &api_key.0),
+            _ => builder,
         };
         let segments = self.segment.into_iter();
         let builder = segments.fold(builder, Builder::segment);
@@ -231,6 +265,15 @@ mod tests {
                 .weather(),
             expected
         );
+    }
+
+    #[test]
+    fn credentials_are_a_pair_and_not_shown() {
+        let alone = Args::try_parse_from(["cio-sim", "--site-id", "site"]);
+        assert!(alone.unwrap_err().to_string().contains("--api-key"));
+        let pair = "cio-sim --site-id site --api-key top-secret";
+        let args = Args::try_parse_from(pair.split_whitespace()).unwrap();
+        assert!(!format!("{args:?}").contains("top-secret"));
     }
 
     #[test]

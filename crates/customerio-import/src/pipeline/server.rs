@@ -1,0 +1,163 @@
+//! What is known of the server: whether it takes records, since when it does not, and how long that may last.
+
+use std::time::Duration;
+
+use customerio::{Cause, Outcome};
+use tokio::time::Instant;
+
+use super::part::Part;
+
+/// The pause before the first request after a failure for all; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Long enough to leave a server in trouble alone, and short beside the time that operators take to notice.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How often a part that ends in 500 is sent while others succeed, before it is the part that breaks the server. The first
+/// time the server may just have gone down.
+const TRIES_500: u32 = 2;
+/// The same for other failures, which a server in part overloaded gives to anyone.
+const TRIES: u32 = 4;
+
+#[derive(Debug)]
+pub(super) struct Server {
+    outage: Option<Outage>,
+    /// Requests with records that the API judged.
+    successes: u64,
+    patience: Patience,
+}
+
+/// A time in which the server fails for all.
+#[derive(Clone, Debug)]
+pub(super) struct Outage {
+    /// In seconds since 1970.
+    pub(super) since: i64,
+    pub(super) cause: Cause,
+    pause: Duration,
+    next: Instant,
+}
+
+/// What a failure says, of the server or of the part that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The server may fail for all.
+    Down,
+    /// Others succeed, and so may this part.
+    Again,
+    /// Others succeed, and this part has failed too often.
+    Breaks,
+}
+
+impl Server {
+    pub(super) fn new(patience: Duration, now: Instant) -> Self {
+        Self {
+            outage: None,
+            successes: 0,
+            patience: Patience::new(patience, now),
+        }
+    }
+
+    pub(super) fn successes(&self) -> u64 {
+        self.successes
+    }
+
+    pub(super) fn outage(&self) -> Option<&Outage> {
+        self.outage.as_ref()
+    }
+
+    /// The API judged a record.
+    pub(super) fn succeed(&mut self) {
+        self.successes += 1;
+        self.outage = None;
+    }
+
+    /// Says what the failure of a part means, of which some is left.
+    pub(super) fn judge(&self, part: &Part) -> Verdict {
+        let others_succeed = self.successes > part.successes();
+        let tries = if part.ended_in_500() {
+            TRIES_500
+        } else {
+            TRIES
+        };
+        match others_succeed {
+            false => Verdict::Down,
+            true if part.failures() >= tries && part.may_have_arrived() > 0 => Verdict::Breaks,
+            true => Verdict::Again,
+        }
+    }
+
+    /// A request failed for reasons that concern all.
+    pub(super) fn fail(&mut self, cause: &Cause, now: Instant, unix_seconds: i64) {
+        let (since, pause) = match &self.outage {
+            None => (unix_seconds, FIRST_PAUSE),
+            // Those that left before it was known tell nothing new.
+            Some(outage) if now < outage.next => return,
+            Some(outage) => (outage.since, (outage.pause * 2).min(LONGEST_PAUSE)),
+        };
+        self.outage = Some(Outage {
+            since,
+            cause: cause.clone(),
+            pause,
+            next: now + pause,
+        });
+    }
+
+    /// Returns when the next request may go, to see whether the server is back.
+    pub(super) fn next_probe(&self) -> Option<Instant> {
+        self.outage.as_ref().map(|outage| outage.next)
+    }
+
+    /// Counts the time since the last call as waited or worked. Returns whether the patience has ended.
+    pub(super) fn pass_time(&mut self, now: Instant, asked: Option<Duration>) -> bool {
+        let is_waiting = self.outage.is_some() || asked.is_some();
+        self.patience.pass(now, is_waiting);
+        is_waiting && asked.unwrap_or_default() >= self.patience.left()
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.patience.limit
+    }
+}
+
+/// How long the run may wait for the server: all waits together, less the time of work between them.
+#[derive(Debug)]
+struct Patience {
+    limit: Duration,
+    spent: Duration,
+    looked: Instant,
+    was_waiting: bool,
+}
+
+impl Patience {
+    fn new(limit: Duration, now: Instant) -> Self {
+        Self {
+            limit,
+            spent: Duration::ZERO,
+            looked: now,
+            was_waiting: false,
+        }
+    }
+
+    fn pass(&mut self, now: Instant, is_waiting: bool) {
+        let passed = now.saturating_duration_since(self.looked);
+        self.spent = match self.was_waiting {
+            true => self.spent.saturating_add(passed),
+            false => self.spent.saturating_sub(passed),
+        };
+        (self.looked, self.was_waiting) = (now, is_waiting);
+    }
+
+    fn left(&self) -> Duration {
+        self.limit.saturating_sub(self.spent)
+    }
+}
+
+/// Returns whether the API has judged a record, unlike a server that has no such page, or one that fails.
+pub(super) fn is_about_a_record(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Accepted => true,
+        Outcome::Rejected(rejection) => rejection.status().is_some_and(|status| {
+            status.is_success() || matches!(status.as_u16(), 400 | 413 | 422)
+        }),
+        Outcome::Unknown(_) | Outcome::NotSent(_) => false,
+    }
+}
