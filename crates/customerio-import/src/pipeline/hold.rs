@@ -19,7 +19,9 @@ const DRAIN: Duration = Duration::from_secs(15);
 
 impl<A: Api> Pipeline<'_, A> {
     pub(super) fn next_look(&self) -> Instant {
-        let probe = self.server.next_probe().filter(|_| self.flights.is_empty());
+        // With nothing to try, a probe that is overdue would keep the run from reading on.
+        let may_try = self.flights.is_empty() && !self.held.is_empty();
+        let probe = self.server.next_probe().filter(|_| may_try);
         probe.map_or(self.look, |probe| probe.min(self.look))
     }
 

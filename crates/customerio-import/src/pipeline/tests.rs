@@ -530,6 +530,32 @@ async fn outages_with_work_between_them_have_each_the_whole_patience() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_that_ends_in_something_else_does_not_stop_the_reading() {
+    let fake = fake_by_number(|number| match number {
+        1 => answered(503, ""),
+        _ => lost(),
+    });
+    let (sender, items) = mpsc::channel(READ_AHEAD);
+    tokio::spawn(async move {
+        for (number, item) in people(10_000).enumerate() {
+            // The reader is slow when nothing is left to be tried.
+            if number == 40 {
+                sleep(Duration::from_secs(60)).await;
+            }
+            if sender.send(item).await.is_err() {
+                return;
+            }
+        }
+    });
+    let end = import(&fake, items, &watch::Sender::default()).await;
+    assert!(
+        matches!(end.halt, Some(Halt::Fruitless(Some(200)))),
+        "{:?}",
+        end.halt
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn ctrl_c_ends_a_wait() {
     let fake = Fake::new(|_| answered(503, ""));
     let urgency = watch::Sender::default();
