@@ -19,6 +19,9 @@ use crate::mapping::TimeFormat;
 ///
 /// Exit codes: 0 all accepted; 1 the file, the mapping or the settings cannot be used, nothing was sent; 2 usage;
 /// 3 done, but some records were rejected or are unknown; 4 credentials refused; 5 stopped before the end.
+///
+/// Ctrl-C, SIGTERM and SIGHUP finish what is in flight and write report and rejects; the same command goes on then. A second
+/// signal waits for nothing.
 #[derive(Debug, Parser)]
 #[command(name = "cio-import", version, about)]
 pub(crate) struct Args {
@@ -138,7 +141,7 @@ pub(crate) struct CommonArgs {
     /// or refuses connections, or asks for it
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = patience)]
     pub(crate) patience: Duration,
-    /// Writes the report, a JSON object, to this file
+    /// Writes the report, a JSON object, to this file: a regular one of your own, as are the others, for its owner only
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
     /// Writes why records were rejected or are unknown to this file, a JSON object a line

@@ -1,10 +1,13 @@
-//! Ctrl-C: before the first request it calls the run off; then the first asks to finish what is in flight, the second to
-//! stop at once.
+//! Signals: before the first request one calls the run off; then the first asks to finish what is in flight, the second to
+//! stop at once, and the third ends the process, whatever it is waiting for.
 
 use std::convert::Infallible;
-use std::thread;
+use std::{process, thread};
 
 use tokio::sync::{oneshot, watch};
+
+use crate::exit::Exit;
+use crate::signals::Signals;
 
 /// How urgently the user wants the run to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,14 +36,14 @@ impl Interrupt {
         }
     }
 
-    /// Does `work` on a thread of its own, where blocking is fine. Returns nothing where Ctrl-C comes first: the thread
+    /// Does `work` on a thread of its own, where blocking is fine. Returns nothing where a signal comes first: the thread
     /// is left to the end of the process.
     pub(crate) async fn unless_before<T: Send + 'static>(
         &mut self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let (sender, done) = oneshot::channel();
-        // Nobody listens after Ctrl-C.
+        // Nobody listens after a signal.
         thread::spawn(move || sender.send(work()).is_ok());
         tokio::select! {
             biased;
@@ -50,13 +53,13 @@ impl Interrupt {
     }
 }
 
-/// Listens for Ctrl-C for as long as the future is polled.
-pub(crate) async fn listen(urgency: watch::Sender<Urgency>) -> Infallible {
+/// Listens for signals for as long as the future is polled, in a task of its own: the run may wait for a terminal or a disk.
+pub(crate) async fn listen(mut signals: Signals, urgency: watch::Sender<Urgency>) -> Infallible {
     for next in [Urgency::Drain, Urgency::Abort] {
-        if tokio::signal::ctrl_c().await.is_err() {
-            break;
-        }
+        signals.next().await;
         urgency.send_replace(next);
+        signals.pass_over().await;
     }
-    std::future::pending().await
+    signals.next().await;
+    process::exit(Exit::Stopped as i32)
 }
