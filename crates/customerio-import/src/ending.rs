@@ -48,7 +48,7 @@ pub(crate) fn conclude(
     // The counts are told before anything that failed.
     let written = write_report(&report, report_file);
     tell(&report.to_string());
-    written.and_then(|()| flushed.map_err(rejects_failed))?;
+    both(written, flushed.map(drop).map_err(rejects_failed))?;
     let in_vain = halt.is_none() && is_in_vain(&report);
     if in_vain {
         complain(
@@ -70,6 +70,14 @@ pub(crate) fn conclude(
         Some(Halt::Credentials) => Exit::Refused,
         Some(_) => Exit::Stopped,
     })
+}
+
+/// Fails where one of the two did; of two errors, one is told here.
+fn both(one: Result<()>, other: Result<()>) -> Result<()> {
+    if let (Err(error), Err(_)) = (&one, &other) {
+        complain(&format!("cio-import: {error:#}"));
+    }
+    other.and(one)
 }
 
 /// Tells whether something was sent and nothing was accepted, which may lie in the address and not in the records.

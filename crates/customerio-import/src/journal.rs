@@ -129,10 +129,13 @@ impl Journal {
 
     /// Writes down what is about to be sent where, in place of an earlier run.
     pub(crate) fn begin(&mut self) -> Result<()> {
-        self.is_empty = false;
         empty(&self.file, &self.path)?;
+        // What a full disk took of the header goes with the file.
+        self.is_empty = true;
         self.file.rewind()?;
-        self.append(&self.header)
+        self.append(&self.header)?;
+        self.is_empty = false;
+        Ok(())
     }
 
     /// Writes down, on the disk, that the run has come to its end.

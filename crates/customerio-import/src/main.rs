@@ -36,7 +36,6 @@ mod signals;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::Parser;
 use tokio::runtime::Runtime;
 
 use crate::args::Args;
@@ -58,7 +57,7 @@ fn run() -> Result<Exit> {
         let _inside = runtime.enter();
         Signals::new().context("signals cannot be received")?
     };
-    let exit = runtime.block_on(run::run(Args::parse(), signals));
+    let exit = runtime.block_on(run::run(Args::read(), signals));
     // A host's name that is still being looked up is not waited for.
     runtime.shutdown_background();
     exit

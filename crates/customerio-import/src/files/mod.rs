@@ -17,5 +17,5 @@ use self::unix as system;
 pub(crate) use self::private::{empty, sync_folder};
 pub(crate) use self::role::Role;
 pub(crate) use self::roles::Roles;
-pub(crate) use self::shown::shown;
+pub(crate) use self::shown::{escaped, shown};
 pub(crate) use self::system::Identity;

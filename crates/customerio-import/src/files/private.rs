@@ -1,5 +1,5 @@
 use std::fs::{self, File, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -30,7 +30,7 @@ pub(super) fn open(path: &Path, role: Role) -> Result<File> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => options().open(path),
         created => {
             if created.is_ok() {
-                sync_folder(path)?;
+                sync_new(path, role)?;
             }
             created
         }
@@ -72,9 +72,21 @@ pub(crate) fn empty(file: &File, path: &Path) -> Result<()> {
         .with_context(|| format!("{}: cannot be emptied", shown(path)))
 }
 
+fn sync_new(path: &Path, role: Role) -> Result<()> {
+    sync_folder(path)
+        .inspect_err(|_| {
+            // Nothing was written to it; one that cannot be removed is empty.
+            let _ = fs::remove_file(path);
+        })
+        .with_context(|| {
+            let flag = role.flag();
+            format!("its directory cannot be opened to bring it to the disk; name another file with {flag}")
+        })
+}
+
 /// Brings the name of a file to the disk: a crash must not take back that it was created, or removed.
-pub(crate) fn sync_folder(path: &Path) -> Result<()> {
-    sync(folder(path)).context("its directory cannot be brought to the disk")
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    sync(folder(path))
 }
 
 pub(super) fn folder(path: &Path) -> &Path {

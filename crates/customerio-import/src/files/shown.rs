@@ -14,7 +14,7 @@ pub(crate) fn shown(path: &Path) -> String {
 }
 
 /// Escapes what a terminal would obey or not show. Quotes and backslashes of names are common, and harmless.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for letter in text.chars() {
         match letter {

@@ -31,7 +31,7 @@ impl Source {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).context("cannot be opened; check the path")?;
         let metadata = file.metadata().context("cannot be opened")?;
-        ensure!(!metadata.is_dir(), "is a directory; name a file of it");
+        ensure!(!metadata.is_dir(), "is a directory; name a file in it");
         Ok(if metadata.is_file() {
             let identity = Identity::of(&file, path).context("cannot be opened")?;
             Self::File(Arc::new(Mutex::new(file)), identity)
@@ -110,6 +110,6 @@ mod tests {
     fn a_directory_is_no_source() {
         let folder = tempfile::tempdir().unwrap();
         let error = Source::open(folder.path()).unwrap_err();
-        assert_eq!(error.to_string(), "is a directory; name a file of it");
+        assert_eq!(error.to_string(), "is a directory; name a file in it");
     }
 }

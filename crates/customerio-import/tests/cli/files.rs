@@ -288,16 +288,48 @@ fn names_of_files_are_escaped() {
         let run = finish(with_output(&world, &input, flag, &folder.join("x")), b"");
         run.check(1, r"no\u{7}where/x: its directory does not exist");
     }
+    let mut command = world.command("people a.csv --id-column id");
+    command.arg("b\u{202e}.csv");
+    finish(command, b"").check(2, r"unexpected argument 'b\u{202e}.csv' found");
     let missing = PathBuf::from("x\u{1b}.csv");
     let mut command = world.command("people --id-column id");
     command.arg(&missing);
     finish(command, b"").check(1, r"x\u{1b}.csv: cannot be opened; check the path");
 }
 
-/// Runs a command with files that may hold at most 512 bytes (a block, by POSIX), as on a disk that is nearly full.
-fn with_little_room(command: &Command) -> Run {
+#[test]
+fn a_journal_that_cannot_be_written_stops_the_run_before_it_begins() {
+    let world = World::new();
+    let file = world.file("a.csv", INPUT);
+    let command = world.command(&format!("people {} --id-column id", file.display()));
+    let run = with_room(&command, 0);
+    run.check(
+        1,
+        "a.csv.cio-journal: the journal cannot be written; free some space",
+    );
+    let journal = world.folder.path().join("a.csv.cio-journal");
+    assert!(!journal.exists(), "what was begun is removed");
+    assert_eq!(world.simulator.books().requests, 0);
+}
+
+#[test]
+fn each_output_that_cannot_be_written_is_told() {
+    let world = World::new();
+    let file = world.file("a.csv", INPUT);
+    let rejects = world.folder.path().join("rejects");
+    let line = format!("people {} --id-column id --no-journal", file.display());
+    let command = world.command(&format!("{line} --rejects {}", rejects.display()));
+    let run = with_room(&command, 0);
+    run.check(5, "cio-import: the rejects file cannot be written");
+    run.check(5, "cio-import: the report cannot be written");
+    assert!(run.stdout.contains("1 accepted, 1 rejected"));
+}
+
+/// Runs a command with files that may hold so many blocks (of 512 bytes, by POSIX), as on a disk that is nearly full.
+fn with_room(command: &Command, blocks: u8) -> Run {
     let mut limited = Command::new("sh");
-    limited.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$@\"", "sh"]);
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+    limited.args(["-c", &script, "sh"]);
     limited.arg(command.get_program()).args(command.get_args());
     for (key, value) in command.get_envs() {
         if let Some(value) = value {
@@ -314,7 +346,7 @@ fn rejects_that_cannot_be_written_do_not_hide_the_counts() {
     let line = format!("people {} --id-column id", file.display());
     let rejects = world.folder.path().join("rejects");
     let command = world.command(&format!("{line} --rejects {}", rejects.display()));
-    let run = with_little_room(&command);
+    let run = with_room(&command, 1);
     run.check(5, "the rejects file cannot be written; free some space");
     assert!(
         run.stdout.contains("1 accepted, 20 rejected"),
