@@ -1,16 +1,11 @@
 //! What asks the process to end: SIGINT, which Ctrl-C sends, SIGTERM and SIGHUP. Other systems than Unix have Ctrl-C alone.
 
 use std::io;
-use std::time::Duration;
-
-use tokio::time::timeout;
 
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Signals that come together are one: `timeout` sends its signal to the process and to the process's group, and a terminal
-/// that closes is told by the kernel and by the shell. Who presses Ctrl-C twice is slower.
-const TOGETHER: Duration = Duration::from_millis(100);
+use crate::interrupt::Source;
 
 /// Takes signals, from when it is made to the end of the process.
 #[derive(Debug)]
@@ -37,10 +32,11 @@ impl Signals {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {})
     }
+}
 
-    /// Resolves with the next signal, of whatever kind.
+impl Source for Signals {
     #[cfg(unix)]
-    pub(crate) async fn next(&mut self) {
+    async fn next(&mut self) {
         std::future::poll_fn(|context| {
             let mut kinds = self.kinds.iter_mut();
             match kinds.any(|kind| kind.poll_recv(context).is_ready()) {
@@ -52,21 +48,10 @@ impl Signals {
     }
 
     #[cfg(not(unix))]
-    pub(crate) async fn next(&mut self) {
+    async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    }
-
-    /// Passes over the signals that belong to the last one.
-    pub(crate) async fn pass_over(&mut self) {
-        let all = async {
-            loop {
-                self.next().await;
-            }
-        };
-        let over: Result<(), _> = timeout(TOGETHER, all).await;
-        debug_assert!(over.is_err(), "signals have no end");
     }
 }
 
