@@ -1,6 +1,7 @@
 //! The command line, as it is typed. What it means is settled in [`crate::settings`].
 
 use std::path::PathBuf;
+use std::process;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -10,6 +11,8 @@ use clap::{ArgAction, Args as Group, Parser, Subcommand, ValueEnum};
 use customerio::Region;
 use customerio::client::Quota;
 
+use crate::console::complain;
+use crate::files;
 use crate::input::{Delimiter, Format};
 use crate::mapping::TimeFormat;
 
@@ -19,6 +22,9 @@ use crate::mapping::TimeFormat;
 ///
 /// Exit codes: 0 all accepted; 1 the file, the mapping or the settings cannot be used, nothing was sent; 2 usage;
 /// 3 done, but some records were rejected or are unknown; 4 credentials refused; 5 stopped before the end.
+///
+/// Ctrl-C, SIGTERM and SIGHUP finish what is in flight and write report and rejects; the same command goes on then. A second
+/// signal waits for nothing.
 #[derive(Debug, Parser)]
 #[command(name = "cio-import", version, about)]
 pub(crate) struct Args {
@@ -138,7 +144,8 @@ pub(crate) struct CommonArgs {
     /// or refuses connections, or asks for it
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = patience)]
     pub(crate) patience: Duration,
-    /// Writes the report, a JSON object, to this file
+    /// Writes the report, a JSON object, to this file; it, the rejects file and the journal must be regular files of yours, and
+    /// become readable by you only
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
     /// Writes why records were rejected or are unknown to this file, a JSON object a line
@@ -162,6 +169,24 @@ pub(crate) struct CommonArgs {
     /// Tells the import id, and with -vv each request, on the standard error
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+// === impl Args ===
+
+impl Args {
+    /// Reads the command line, or ends the process: with the help that was asked for, or with what is wrong.
+    pub(crate) fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            if !error.use_stderr() {
+                error.exit();
+            }
+            // It repeats words of the command line, as of names that the shell put for `*`.
+            let text = error.render().to_string();
+            text.lines()
+                .for_each(|line| complain(&files::escaped(line)));
+            process::exit(error.exit_code())
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -15,6 +15,9 @@ use crate::pipeline::{Halt, MAX_ALIKE, MAX_FRUITLESS, Wait, chain};
 use crate::problems::{Problems, rejects_failed};
 use crate::report::Report;
 
+/// Says that the plan or the report of an earlier run is not seen.
+pub(crate) const NOT_PRINTED: &str = "the standard output cannot be written, and nothing was sent";
+
 /// What was sent, before it is told.
 #[derive(Debug)]
 pub(crate) struct Sent {
@@ -44,8 +47,8 @@ pub(crate) fn conclude(
     }
     // The counts are told before anything that failed.
     let written = write_report(&report, report_file);
-    print(&report.to_string())?;
-    written.and_then(|()| flushed.map_err(rejects_failed))?;
+    tell(&report.to_string());
+    both(written, flushed.map(drop).map_err(rejects_failed))?;
     let in_vain = halt.is_none() && is_in_vain(&report);
     if in_vain {
         complain(
@@ -69,6 +72,14 @@ pub(crate) fn conclude(
     })
 }
 
+/// Fails where one of the two did; of two errors, one is told here.
+fn both(one: Result<()>, other: Result<()>) -> Result<()> {
+    if let (Err(error), Err(_)) = (&one, &other) {
+        complain(&format!("cio-import: {error:#}"));
+    }
+    other.and(one)
+}
+
 /// Tells whether something was sent and nothing was accepted, which may lie in the address and not in the records.
 fn is_in_vain(report: &Report) -> bool {
     report.requests > 0 && report.accepted == 0
@@ -78,7 +89,8 @@ fn is_in_vain(report: &Report) -> bool {
 pub(crate) fn finished_before(report: &Report, report_file: Option<File>) -> Result<Exit> {
     print(&format!(
         "this import came to its end before, so nothing is sent; --again starts over\n{report}"
-    ))?;
+    ))
+    .context(NOT_PRINTED)?;
     write_report(report, report_file)?;
     Ok(report.exit())
 }
@@ -88,7 +100,17 @@ fn write_report(report: &Report, file: Option<File>) -> Result<()> {
     let mut json = serde_json::to_vec_pretty(report)?;
     json.push(b'\n');
     file.write_all(&json)
-        .context("the report cannot be written")
+        .and_then(|()| file.sync_all())
+        .context("the report cannot be written; free some space")
+}
+
+/// Tells the counts, on the standard error where the standard output takes nothing: what was sent is sent.
+fn tell(counts: &str) {
+    if let Err(error) = print(counts) {
+        complain(&format!(
+            "cio-import: the standard output cannot be written: {error}\n{counts}"
+        ));
+    }
 }
 
 fn told(halt: &Halt) -> String {
@@ -99,7 +121,9 @@ fn told(halt: &Halt) -> String {
         }
         Halt::Failed(error) => format!("{error:#}"),
         Halt::Fruitless(status) => fruitless(*status),
-        Halt::Interrupted => "interrupted".into(),
+        Halt::Interrupted => {
+            "interrupted; the same command takes up what was not sent, and sends nothing twice in effect".into()
+        }
         Halt::Patience(patience, wait) => out_of_patience(*patience, wait),
         Halt::TurnedAway(cause) => turned_away(cause),
     }

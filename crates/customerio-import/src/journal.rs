@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::private;
+use crate::files::{empty, shown, sync_folder};
 use crate::report::Report;
 
 const VERSION: u32 = 1;
@@ -106,16 +106,21 @@ impl Header {
 // === impl Journal ===
 
 impl Journal {
-    /// Opens or creates the journal of a run, and locks it.
+    /// Locks the file that is the journal of a run, and reads it.
     ///
     /// # Errors
     ///
     /// Fails where the journal belongs to another run, is damaged, or is in use by another process.
-    pub(crate) fn open(path: &Path, header: Header, if_complete: IfComplete) -> Result<Opened> {
-        let mut journal = Self::lock(path, header)?;
+    pub(crate) fn load(
+        file: File,
+        path: &Path,
+        header: Header,
+        if_complete: IfComplete,
+    ) -> Result<Opened> {
+        let mut journal = Self::lock(file, path, header)?;
         let text = journal.read()?;
         journal.is_empty = text.is_empty();
-        let past = past(&text, &journal.header).with_context(|| path.display().to_string())?;
+        let past = past(&text, &journal.header).with_context(|| shown(path))?;
         Ok(match past.filter(|_| if_complete == IfComplete::Keep) {
             Some(report) => Opened::Complete(report),
             None => Opened::Unfinished(journal),
@@ -124,10 +129,13 @@ impl Journal {
 
     /// Writes down what is about to be sent where, in place of an earlier run.
     pub(crate) fn begin(&mut self) -> Result<()> {
-        self.is_empty = false;
-        self.file.set_len(0)?;
+        empty(&self.file, &self.path)?;
+        // What a full disk took of the header goes with the file.
+        self.is_empty = true;
         self.file.rewind()?;
-        self.append(&self.header)
+        self.append(&self.header)?;
+        self.is_empty = false;
+        Ok(())
     }
 
     /// Writes down, on the disk, that the run has come to its end.
@@ -137,13 +145,7 @@ impl Journal {
         })
     }
 
-    fn lock(path: &Path, header: Header) -> Result<Self> {
-        let file = private::open(path).with_context(|| {
-            format!(
-                "{}: cannot be opened; name another with --journal",
-                path.display()
-            )
-        })?;
+    fn lock(file: File, path: &Path, header: Header) -> Result<Self> {
         match file.try_lock() {
             Ok(()) => Ok(Self {
                 file,
@@ -154,17 +156,17 @@ impl Journal {
             Err(TryLockError::WouldBlock) => {
                 bail!(
                     "{}: another import is using this journal; wait for its end",
-                    path.display()
+                    shown(path)
                 )
             }
             Err(TryLockError::Error(error)) => Err(error)
-                .with_context(|| format!("{}: cannot be locked; use --no-journal", path.display())),
+                .with_context(|| format!("{}: cannot be locked; use --no-journal", shown(path))),
         }
     }
 
     fn read(&self) -> Result<String> {
         let mut text = String::new();
-        let shown = self.path.display();
+        let shown = shown(&self.path);
         (&self.file)
             .take(MAX_BYTES)
             .read_to_string(&mut text)
@@ -178,7 +180,12 @@ impl Journal {
         (&self.file)
             .write_all(&line)
             .and_then(|()| self.file.sync_all())
-            .with_context(|| format!("{}: the journal cannot be written", self.path.display()))
+            .with_context(|| {
+                format!(
+                    "{}: the journal cannot be written; free some space",
+                    shown(&self.path)
+                )
+            })
     }
 }
 
@@ -186,7 +193,7 @@ impl Drop for Journal {
     fn drop(&mut self) {
         if self.is_empty {
             // What cannot be removed is left: an empty journal is of no run.
-            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(&self.path).map(|()| sync_folder(&self.path));
         }
     }
 }
@@ -228,6 +235,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::files::{Role, Roles};
     use crate::report::{Totals, Traffic};
 
     fn header() -> Header {
@@ -244,7 +252,12 @@ mod tests {
     }
 
     fn open(path: &Path, header: &Header) -> Result<Opened> {
-        Journal::open(path, header.clone(), IfComplete::Keep)
+        open_to(path, header, IfComplete::Keep)
+    }
+
+    fn open_to(path: &Path, header: &Header, if_complete: IfComplete) -> Result<Opened> {
+        let file = Roles::new(None).open(Role::Journal, path)?;
+        Journal::load(file, path, header.clone(), if_complete)
     }
 
     fn begin(path: &Path) -> Journal {
@@ -272,7 +285,7 @@ mod tests {
                 matches!(open(path, &header()).unwrap(), Opened::Complete(found) if found == report())
             );
             let Opened::Unfinished(mut again) =
-                Journal::open(path, header(), IfComplete::StartOver).unwrap()
+                open_to(path, &header(), IfComplete::StartOver).unwrap()
             else {
                 panic!("starts over")
             };
@@ -318,7 +331,7 @@ mod tests {
             drop(open(path, &header()).unwrap());
             assert!(!path.exists());
             finish(path);
-            drop(Journal::open(path, header(), IfComplete::StartOver).unwrap());
+            drop(open_to(path, &header(), IfComplete::StartOver).unwrap());
             assert!(matches!(
                 open(path, &header()).unwrap(),
                 Opened::Complete(_)

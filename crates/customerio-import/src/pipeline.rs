@@ -137,7 +137,7 @@ impl<A: Api> Pipeline<'_, A> {
         match self.flights.departed() {
             0 => {}
             busy => self.console.say(&format!(
-                "finishing {} in flight; Ctrl-C stops at once",
+                "finishing {} in flight; a second signal, or Ctrl-C, stops at once",
                 counted::requests(busy as u64)
             )),
         }

@@ -3,14 +3,12 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
 
-use anyhow::{Context, Error, Result};
+use anyhow::Error;
 use customerio::{Cause, Outcome, Rejection};
 use serde::Serialize;
 
 use crate::counted::counted;
-use crate::private;
 use crate::reject::{Column, Reject};
 
 /// More lines would push the plan and the summary out of sight.
@@ -46,18 +44,13 @@ pub(crate) fn rejects_failed(error: io::Error) -> Error {
 // === impl Problems ===
 
 impl Problems {
-    /// Creates the rejects file, if one is asked for.
-    pub(crate) fn new(input: String, rejects: Option<&Path>) -> Result<Self> {
-        let create = |path: &Path| {
-            private::create(path)
-                .with_context(|| format!("{}: cannot be created; check --rejects", path.display()))
-        };
-        let file = rejects.map(create).transpose()?.map(BufWriter::new);
-        Ok(Self {
+    /// Keeps all problems in the rejects file, if there is one.
+    pub(crate) fn new(input: String, rejects: Option<File>) -> Self {
+        Self {
             input,
             count: 0,
-            file,
-        })
+            file: rejects.map(BufWriter::new),
+        }
     }
 
     /// Keeps a problem. Returns what to print of it: nothing once enough was printed.
@@ -73,10 +66,11 @@ impl Problems {
         })
     }
 
-    /// Flushes the rejects file. Returns what to print of the problems that were not printed.
+    /// Brings the rejects file to the disk. Returns what to print of the problems that were not printed.
     pub(crate) fn finish(mut self) -> io::Result<Option<String>> {
         if let Some(file) = &mut self.file {
             file.flush()?;
+            file.get_ref().sync_all()?;
         }
         Ok(self
             .count
@@ -180,7 +174,7 @@ mod tests {
 
     #[test]
     fn the_first_problems_are_shown_and_the_rest_is_counted() {
-        let mut problems = Problems::new("a.csv".into(), None).unwrap();
+        let mut problems = Problems::new("a.csv".into(), None);
         let shown: Vec<_> = (1..=MAX_SHOWN + 3)
             .filter_map(|line| problems.add(&problem(line)).unwrap())
             .collect();
@@ -200,7 +194,7 @@ mod tests {
     fn the_rejects_file_has_every_problem() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rejects");
-        let mut problems = Problems::new("a.csv".into(), Some(&path)).unwrap();
+        let mut problems = Problems::new("a.csv".into(), Some(File::create(&path).unwrap()));
         (1..=30).for_each(|line| drop(problems.add(&problem(line)).unwrap()));
         problems.finish().unwrap();
         let written = std::fs::read_to_string(&path).unwrap();

@@ -8,11 +8,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::sync::watch;
 
+use crate::args::Args;
 use crate::confirm::confirm;
 use crate::console::{Console, complain, print};
 use crate::destination::Destination;
-use crate::ending::{Sent, conclude, finished_before};
+use crate::ending::{NOT_PRINTED, Sent, conclude, finished_before};
 use crate::exit::Exit;
+use crate::files::{Role, Roles, empty};
 use crate::input::Rows;
 use crate::interrupt::{Interrupt, Urgency, listen};
 use crate::journal::{Header, Journal, Opened};
@@ -23,32 +25,46 @@ use crate::problems::Problems;
 use crate::report::{Report, Traffic};
 use crate::scan::{Scan, scan};
 use crate::settings::Settings;
-use crate::{clock, private, reader};
+use crate::signals::Signals;
+use crate::{clock, reader};
+
+/// The files that a run fills beside its journal.
+#[derive(Debug)]
+struct Outputs {
+    report: Option<File>,
+    rejects: Option<File>,
+}
 
 /// Runs an import.
 ///
 /// # Errors
 ///
 /// Fails where the file, the mapping or the settings cannot be used; nothing was sent then.
-#[tokio::main]
-pub(crate) async fn run(settings: Settings) -> Result<Exit> {
-    let settings = Arc::new(settings);
+pub(crate) async fn run(args: Args, signals: Signals) -> Result<Exit> {
     let (urgency, watched) = watch::channel(Urgency::None);
-    tokio::select! {
-        biased;
-        never = listen(urgency) => match never {},
-        exit = import(&settings, Interrupt::new(watched)) => exit,
-    }
+    tokio::spawn(listen(signals, urgency));
+    import(args, Interrupt::new(watched)).await
 }
 
-async fn import(settings: &Arc<Settings>, mut interrupt: Interrupt) -> Result<Exit> {
+async fn import(args: Args, mut interrupt: Interrupt) -> Result<Exit> {
+    let Some(settings) = interrupt.unless_before(|| Settings::new(args)).await else {
+        return Ok(interrupted());
+    };
+    let settings = &Arc::new(settings?);
     let Some(opened) = ahead(&mut interrupt, settings, open).await else {
         return Ok(interrupted());
     };
     let (rows, id) = opened?;
-    let mut journal = match open_journal(settings, &id)? {
+    let mut roles = settings.roles.clone();
+    let mut journal = match open_journal(settings, &id, &mut roles)? {
         Some(Opened::Complete(report)) => {
-            return finished_before(&report, create_report(settings)?);
+            // The rejects file of the finished run is left as it is.
+            let outputs = Outputs {
+                report: open_output(&mut roles, Role::Report, settings.report.as_deref())?,
+                rejects: None,
+            };
+            outputs.empty(settings)?;
+            return finished_before(&report, outputs.report);
         }
         Some(Opened::Unfinished(journal)) => Some(journal),
         None => None,
@@ -61,21 +77,21 @@ async fn import(settings: &Arc<Settings>, mut interrupt: Interrupt) -> Result<Ex
         return Ok(interrupted());
     };
     let records = scan?.map(|scan| scan.records);
-    // Not before, so that a run that is called off leaves an older report alone.
-    let report_file = create_report(settings)?;
+    let outputs = Outputs::open(settings, &mut roles)?;
     if let Some(journal) = &mut journal {
         journal.begin()?;
     }
-    let sent = send(settings, interrupt, rows, id, records).await?;
-    Ok(
-        conclude(sent, journal, report_file).unwrap_or_else(|error| {
-            complain(&format!("cio-import: {error:#}"));
-            Exit::Stopped
-        }),
-    )
+    // Not before, so that a run that is called off leaves an older report alone.
+    outputs.empty(settings)?;
+    let Outputs { report, rejects } = outputs;
+    let sent = send(settings, interrupt, rows, id, records, rejects).await?;
+    Ok(conclude(sent, journal, report).unwrap_or_else(|error| {
+        complain(&format!("cio-import: {error:#}"));
+        Exit::Stopped
+    }))
 }
 
-/// Does what may take long before the first request. Returns nothing where Ctrl-C came first.
+/// Does what may take long before the first request. Returns nothing where a signal came first.
 async fn ahead<T: Send + 'static>(
     interrupt: &mut Interrupt,
     settings: &Arc<Settings>,
@@ -86,11 +102,11 @@ async fn ahead<T: Send + 'static>(
 }
 
 fn interrupted() -> Exit {
-    complain("cio-import: interrupted; nothing was sent");
+    complain("cio-import: interrupted; nothing was sent, so the same command starts over");
     Exit::Stopped
 }
 
-/// Opens the input for sending, refuses a header that does not fit, and names the import.
+/// Begins to read the input for sending, refuses a header that does not fit, and names the import.
 fn open(settings: &Settings) -> Result<(Rows, ImportId)> {
     let rows = settings.input.rows()?;
     if let Some(header) = rows.columns() {
@@ -106,21 +122,16 @@ fn open(settings: &Settings) -> Result<(Rows, ImportId)> {
 fn prepare(settings: &Settings, import: &ImportId) -> Result<Option<Scan>> {
     let scan = look_ahead(settings, import)?;
     let plan = Plan::new(settings, scan);
-    print(&plan.to_string())?;
+    print(&plan.to_string()).context(NOT_PRINTED)?;
     confirm(&plan, settings.confirmed)?;
     Ok(scan)
 }
 
-fn create_report(settings: &Settings) -> Result<Option<File>> {
-    settings.report.as_deref().map(create).transpose()
-}
-
-fn create(path: &Path) -> Result<File> {
-    private::create(path)
-        .with_context(|| format!("{}: cannot be created; check --report", path.display()))
-}
-
-fn open_journal(settings: &Settings, import: &ImportId) -> Result<Option<Opened>> {
+fn open_journal(
+    settings: &Settings,
+    import: &ImportId,
+    roles: &mut Roles,
+) -> Result<Option<Opened>> {
     let (Some(path), Destination::Live(live)) = (&settings.journal, &settings.destination) else {
         return Ok(None);
     };
@@ -132,7 +143,8 @@ fn open_journal(settings: &Settings, import: &ImportId) -> Result<Option<Opened>
         &mapping.digest(),
         import.as_str(),
     );
-    Journal::open(path, header, settings.if_complete).map(Some)
+    let file = roles.open(Role::Journal, path)?;
+    Journal::load(file, path, header, settings.if_complete).map(Some)
 }
 
 /// Reads the whole input once, where it can be read again.
@@ -160,10 +172,11 @@ async fn send(
     rows: Rows,
     import: ImportId,
     records: Option<u64>,
+    rejects: Option<File>,
 ) -> Result<Sent> {
     let mut console = Console::new(records, settings.verbosity);
     console.detail(1, || format!("import id: {}", import.as_str()));
-    let mut problems = Problems::new(settings.input.to_string(), settings.rejects.as_deref())?;
+    let mut problems = Problems::new(settings.input.to_string(), rejects);
     let line = settings.destination.connect(&settings.pace).await?;
     let started = clock::now();
     let items = reader::spawn(rows, settings.mapping.clone(), import);
@@ -184,6 +197,35 @@ async fn send(
         halt: end.halt,
         problems,
     })
+}
+
+// === impl Outputs ===
+
+impl Outputs {
+    /// Opens the files and leaves their content.
+    fn open(settings: &Settings, roles: &mut Roles) -> Result<Self> {
+        Ok(Self {
+            report: open_output(roles, Role::Report, settings.report.as_deref())?,
+            rejects: open_output(roles, Role::Rejects, settings.rejects.as_deref())?,
+        })
+    }
+
+    fn empty(&self, settings: &Settings) -> Result<()> {
+        let files = [
+            (&self.report, &settings.report),
+            (&self.rejects, &settings.rejects),
+        ];
+        for (file, path) in files {
+            if let (Some(file), Some(path)) = (file, path) {
+                empty(file, path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open_output(roles: &mut Roles, role: Role, path: Option<&Path>) -> Result<Option<File>> {
+    path.map(|path| roles.open(role, path)).transpose()
 }
 
 fn report(end: &End, records: Option<u64>, traffic: Traffic, elapsed: Duration) -> Report {

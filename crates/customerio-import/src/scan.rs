@@ -225,7 +225,7 @@ mod tests {
     fn run(content: &str, format: Format, kind: Kind) -> Result<Scan> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(content.as_bytes()).unwrap();
-        let rows = Input::new(file.path(), Some(format))
+        let rows = Input::open(file.path(), Some(format))
             .unwrap()
             .rows()
             .unwrap();

@@ -7,10 +7,10 @@ use anyhow::{Result, bail, ensure};
 
 use crate::args::{Args, Command, CommonArgs, EventsArgs, PeopleArgs};
 use crate::destination::Destination;
+use crate::files::{Role, Roles};
 use crate::input::{Dialect, Input};
 use crate::journal::IfComplete;
 use crate::mapping::{self, EventColumns, Identifier, ImportId, Kind, Mapping, PersonColumn};
-use crate::outputs::check_apart;
 use crate::pace::Pace;
 
 /// Everything that a run is told.
@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) if_complete: IfComplete,
     pub(crate) report: Option<PathBuf>,
     pub(crate) rejects: Option<PathBuf>,
+    /// Which file is what already, before an output is opened.
+    pub(crate) roles: Roles,
     pub(crate) confirmed: bool,
     pub(crate) verbosity: u8,
 }
@@ -38,24 +40,24 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// Fails where they cannot be used together, a credential is missing, or the address would betray it.
+    /// Fails where they cannot be used together, the input cannot be opened, a credential is missing, or the address would betray it.
     pub(crate) fn new(args: Args) -> Result<Self> {
         let (mapping, common) = match args.command {
             Command::People(people) => people_mapping(people),
             Command::Events(events) => events_mapping(events),
         };
         mapping.check_columns()?;
-        let input = Input::new(&common.file, common.format)?;
+        let input = Input::open(&common.file, common.format)?;
         let dialect = dialect(&input, &mapping, &common);
         let input = input.dialect(dialect)?;
         check_stream(&input, &mapping, &common)?;
         let journal = journal(&input, &common);
         let confirmed = is_confirmed(&common);
-        check_apart(&[
-            ("the input", input.path()),
-            ("the journal", journal.as_deref()),
-            ("the report", common.report.as_deref()),
-            ("the rejects file", common.rejects.as_deref()),
+        let roles = Roles::new(input.identity());
+        roles.check(&[
+            (Role::Journal, journal.as_deref()),
+            (Role::Report, common.report.as_deref()),
+            (Role::Rejects, common.rejects.as_deref()),
         ])?;
         Ok(Self {
             destination: Destination::new(&common)?,
@@ -70,6 +72,7 @@ impl Settings {
             given_import_id: common.import_id.map(ImportId::new),
             report: common.report,
             rejects: common.rejects,
+            roles,
             confirmed,
             verbosity: common.verbose,
             input,

@@ -1,8 +1,9 @@
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::mem;
 
 use flate2::bufread::GzDecoder;
+
+use super::bytes::Bytes;
 
 /// Reads every member of a gzip file, and the zeros that tapes and copies put behind the last one.
 ///
@@ -13,8 +14,8 @@ pub(super) struct Gunzip {
 
 enum State {
     /// Before the first member.
-    Fresh(BufReader<File>),
-    Member(Box<GzDecoder<BufReader<File>>>),
+    Fresh(BufReader<Bytes>),
+    Member(Box<GzDecoder<BufReader<Bytes>>>),
     /// After the last member, or after a failure, which must not be read over.
     Ended,
 }
@@ -22,9 +23,9 @@ enum State {
 const MAGIC: u8 = 0x1f;
 
 impl Gunzip {
-    pub(super) fn new(file: File) -> Self {
+    pub(super) fn new(source: Bytes) -> Self {
         Self {
-            state: State::Fresh(BufReader::with_capacity(64 * 1024, file)),
+            state: State::Fresh(BufReader::with_capacity(64 * 1024, source)),
         }
     }
 
@@ -46,7 +47,7 @@ impl Gunzip {
 }
 
 /// Fresh => Member, of whose head the decoder looks at the rest.
-fn first_member(mut source: BufReader<File>) -> io::Result<State> {
+fn first_member(mut source: BufReader<Bytes>) -> io::Result<State> {
     if matches!(source.fill_buf()?.first(), Some(first) if *first != MAGIC) {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
@@ -57,7 +58,7 @@ fn first_member(mut source: BufReader<File>) -> io::Result<State> {
 }
 
 /// Member => (Member | Ended): what follows a member is another one, zeros to the end, or damage.
-fn next_member(mut source: BufReader<File>) -> io::Result<State> {
+fn next_member(mut source: BufReader<Bytes>) -> io::Result<State> {
     match source.fill_buf()?.first() {
         None => Ok(State::Ended),
         Some(0) => only_zeros(source),
@@ -83,12 +84,12 @@ impl Read for Gunzip {
 }
 
 impl State {
-    fn member(source: BufReader<File>) -> Self {
+    fn member(source: BufReader<Bytes>) -> Self {
         Self::Member(Box::new(GzDecoder::new(source)))
     }
 }
 
-fn only_zeros(mut source: BufReader<File>) -> io::Result<State> {
+fn only_zeros(mut source: BufReader<Bytes>) -> io::Result<State> {
     loop {
         let chunk = source.fill_buf()?;
         if chunk.is_empty() {
@@ -127,7 +128,7 @@ fn explained(error: io::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Seek, Write};
+    use std::io::{Cursor, Write};
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
@@ -141,10 +142,8 @@ mod tests {
     }
 
     fn unpack(bytes: &[u8]) -> Result<String, String> {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(bytes).unwrap();
-        file.rewind().unwrap();
-        let (mut reader, mut text) = (Gunzip::new(file), String::new());
+        let source = Box::new(Cursor::new(bytes.to_vec()));
+        let (mut reader, mut text) = (Gunzip::new(source), String::new());
         let read = reader.read_to_string(&mut text);
         if read.is_err() {
             assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0, "it reads on");

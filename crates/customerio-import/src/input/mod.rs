@@ -17,6 +17,7 @@ mod open;
 mod record;
 mod row;
 mod rows;
+mod source;
 mod tokenizer;
 
 pub(crate) use self::broken::Broken;

@@ -1,5 +1,4 @@
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,8 @@ use super::csv::CsvRows;
 use super::gzip::Gunzip;
 use super::json::JsonRows;
 use super::rows::{Dialect, Lines, Rows};
+use super::source::Source;
+use crate::files::{self, Identity};
 
 /// How records are written in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -31,6 +32,7 @@ pub(crate) struct Input {
     format: Format,
     gzip: bool,
     dialect: Dialect,
+    source: Source,
 }
 
 // === impl Format ===
@@ -48,31 +50,24 @@ impl Format {
 // === impl Input ===
 
 impl Input {
-    /// Tells the format from the end of the name, `.gz` aside, unless it is given; `-` is the standard input.
+    /// Opens an input once for all that is read of it; `-` is the standard input.
     ///
     /// # Errors
     ///
-    /// Fails where the name does not tell the format.
-    pub(crate) fn new(path: &Path, format: Option<Format>) -> Result<Self> {
-        let gzip = path
-            .extension()
-            .is_some_and(|end| end.eq_ignore_ascii_case("gz"));
-        let plain = if gzip {
-            path.with_extension("")
+    /// Fails where the name does not tell the format, and where there is nothing to read.
+    pub(crate) fn open(path: &Path, format: Option<Format>) -> Result<Self> {
+        let (format, gzip) = told(path, format)?;
+        let source = if is_stdin(path) {
+            Source::Stdin
         } else {
-            path.to_owned()
-        };
-        let Some(format) = format.or_else(|| Format::of(&plain)) else {
-            bail!(
-                "{}: the name does not tell the format; add --format csv or --format jsonl",
-                shown(path)
-            );
+            Source::open(path).with_context(|| shown(path))?
         };
         Ok(Self {
             path: path.to_owned(),
             format,
             gzip,
             dialect: Dialect::default(),
+            source,
         })
     }
 
@@ -96,13 +91,17 @@ impl Input {
 
     /// Tells whether the input can be read twice: files can, the standard input and pipes cannot.
     pub(crate) fn is_replayable(&self) -> bool {
-        self.path()
-            .is_some_and(|path| !path.exists() || path.is_file())
+        self.source.is_replayable()
     }
 
-    /// Opens the input and reads what tells how to read the rest: the header of a CSV file, the first JSON line.
+    /// Returns what tells the file from others; streams that have a name keep nothing.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        self.source.identity()
+    }
+
+    /// Begins with what tells how to read the rest: the header of a CSV file, the first JSON line.
     pub(crate) fn rows(&self) -> Result<Rows> {
-        let bytes = self.open()?;
+        let bytes = self.bytes()?;
         let lines = match self.format {
             Format::Csv => {
                 CsvRows::new(bytes, &self.dialect).map(|rows| Lines::Csv(Box::new(rows)))
@@ -115,7 +114,7 @@ impl Input {
 
     /// Returns the SHA-256 of the decompressed content.
     pub(crate) fn digest(&self) -> Result<[u8; 32]> {
-        let mut bytes = self.open()?;
+        let mut bytes = self.bytes()?;
         let mut digest = Sha256::new();
         let mut chunk = [0; 64 * 1024];
         loop {
@@ -128,21 +127,13 @@ impl Input {
         }
     }
 
-    fn open(&self) -> Result<Bytes> {
-        content::check(self.open_unchecked()?).with_context(|| self.to_string())
-    }
-
-    fn open_unchecked(&self) -> Result<Bytes> {
-        let Some(path) = self.path() else {
-            return Ok(Box::new(io::stdin()));
+    fn bytes(&self) -> Result<Bytes> {
+        let reader: Bytes = Box::new(self.source.reader());
+        let bytes = match self.gzip {
+            true => Box::new(Gunzip::new(reader)),
+            false => reader,
         };
-        let file = File::open(path)
-            .with_context(|| format!("{self}: cannot be opened; check the path"))?;
-        Ok(if self.gzip {
-            Box::new(Gunzip::new(file))
-        } else {
-            Box::new(file)
-        })
+        content::check(bytes).with_context(|| self.to_string())
     }
 }
 
@@ -150,6 +141,25 @@ impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&shown(&self.path))
     }
+}
+
+/// Tells the format from the end of the name, `.gz` aside, unless it is given; and whether the content is compressed.
+fn told(path: &Path, format: Option<Format>) -> Result<(Format, bool)> {
+    let gzip = path
+        .extension()
+        .is_some_and(|end| end.eq_ignore_ascii_case("gz"));
+    let plain = if gzip {
+        path.with_extension("")
+    } else {
+        path.to_owned()
+    };
+    let Some(format) = format.or_else(|| Format::of(&plain)) else {
+        bail!(
+            "{}: the name does not tell the format; add --format csv or --format jsonl",
+            shown(path)
+        );
+    };
+    Ok((format, gzip))
 }
 
 fn is_stdin(path: &Path) -> bool {
@@ -160,12 +170,13 @@ fn shown(path: &Path) -> String {
     if is_stdin(path) {
         "standard input".into()
     } else {
-        path.display().to_string()
+        files::shown(path)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
 
     use flate2::Compression;
@@ -174,12 +185,7 @@ mod tests {
     use super::*;
 
     fn check(path: &str, expected: Option<(Format, bool)>) {
-        let input = Input::new(Path::new(path), None).ok();
-        assert_eq!(
-            input.map(|input| (input.format, input.gzip)),
-            expected,
-            "{path}"
-        );
+        assert_eq!(told(Path::new(path), None).ok(), expected, "{path}");
     }
 
     #[test]
@@ -195,8 +201,8 @@ mod tests {
 
     #[test]
     fn the_format_given_overrides_the_name() {
-        let input = Input::new(Path::new("people.txt.gz"), Some(Format::Csv)).unwrap();
-        assert_eq!((input.format, input.gzip), (Format::Csv, true));
+        let found = told(Path::new("people.txt.gz"), Some(Format::Csv)).unwrap();
+        assert_eq!(found, (Format::Csv, true));
     }
 
     #[test]
@@ -209,24 +215,22 @@ mod tests {
         encoder.write_all(content.as_bytes()).unwrap();
         encoder.finish().unwrap();
 
-        let digest = |path: &Path| Input::new(path, None).unwrap().digest().unwrap();
+        let digest = |path: &Path| Input::open(path, None).unwrap().digest().unwrap();
         assert_eq!(digest(&plain), digest(&packed));
         assert_eq!(digest(&plain), <[u8; 32]>::from(Sha256::digest(content)));
         assert_eq!(
-            Input::new(&packed, None).unwrap().rows().unwrap().count(),
+            Input::open(&packed, None).unwrap().rows().unwrap().count(),
             19_999
         );
     }
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = Input::new(Path::new("no/such.csv"), None)
-            .unwrap()
-            .rows()
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "no/such.csv: cannot be opened; check the path"
+        let error = Input::open(Path::new("no/such.csv"), None).unwrap_err();
+        let said = format!("{error:#}");
+        assert!(
+            said.starts_with("no/such.csv: cannot be opened; check the path: "),
+            "{said}"
         );
     }
 }

@@ -161,7 +161,7 @@ async fn import_at(
 ) -> End {
     let interrupt = Interrupt::new(urgency.subscribe());
     let mut console = Console::silent();
-    let mut problems = Problems::new("a.csv".into(), None).unwrap();
+    let mut problems = Problems::new("a.csv".into(), None);
     run(
         fake.clone(),
         items,

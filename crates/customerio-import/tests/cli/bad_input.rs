@@ -230,32 +230,6 @@ fn a_column_means_one_thing() {
     assert_eq!(world.simulator.books().requests, 0);
 }
 
-#[cfg(target_os = "linux")]
-#[test]
-fn a_rejects_file_that_cannot_be_written_does_not_hide_the_counts() {
-    let world = World::new();
-    let file = world.file("a.csv", "id\n1\n.\n");
-    let run = world.run(&format!(
-        "people {} --id-column id --rejects /dev/full",
-        file.display()
-    ));
-    run.check(5, "the rejects file cannot be written; free some space");
-    assert!(
-        run.stdout.contains("1 accepted, 1 rejected"),
-        "{}",
-        run.stdout
-    );
-    world.check_report([2, 1, 1, 0, 0]);
-    world
-        .run(&format!("people {} --id-column id", file.display()))
-        .check(3, "");
-    assert_eq!(
-        world.simulator.books().requests,
-        2,
-        "the first run was not finished"
-    );
-}
-
 #[test]
 fn wrong_usage_is_told_apart() {
     check_refused("a.csv", b"id\n1\n", "", 2, "--id-column");

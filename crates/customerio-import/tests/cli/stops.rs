@@ -1,8 +1,9 @@
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command};
 
 use customerio_sim::{Script, Simulator};
 
+#[cfg(unix)]
+use crate::world::signal;
 use crate::world::{Run, World, bare, data, ended, finish};
 
 #[test]
@@ -169,13 +170,6 @@ fn an_input_that_breaks_on_the_way_stops_the_run_and_settles_what_was_sent() {
 }
 
 #[cfg(unix)]
-fn interrupt(child: &Child) {
-    let kill = format!("kill -INT {}", child.id());
-    let killed = Command::new("sh").args(["-c", &kill]).status().unwrap();
-    assert!(killed.success());
-}
-
-#[cfg(unix)]
 #[test]
 fn ctrl_c_before_the_first_request_leaves_nothing_behind() {
     let world = World::new();
@@ -187,7 +181,7 @@ fn ctrl_c_before_the_first_request_leaves_nothing_behind() {
     while !journal.exists() {
         std::thread::yield_now();
     }
-    interrupt(&child);
+    signal(&child, &["INT"]);
     let run = ended(child.wait_with_output().unwrap());
     run.check(5, "cio-import: interrupted; nothing was sent");
     assert_eq!(run.stdout, "", "no plan was told");
@@ -208,7 +202,7 @@ fn interrupted_once_settled(world: &World, line: &str) -> Run {
     while !said.contains("is settled") {
         assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
     }
-    interrupt(&child);
+    signal(&child, &["INT"]);
     stderr.read_to_string(&mut said).unwrap();
     let mut run = ended(child.wait_with_output().unwrap());
     run.stderr = said;

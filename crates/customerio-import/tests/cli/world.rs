@@ -1,6 +1,6 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use customerio_sim::{Builder, Server, Simulator};
 use serde_json::Value;
@@ -148,6 +148,15 @@ pub(crate) fn ended(output: Output) -> Run {
         stdout: text(output.stdout),
         stderr: text(output.stderr),
     }
+}
+
+/// Sends a process the signals, one right after the other.
+#[cfg(unix)]
+pub(crate) fn signal(child: &Child, signals: &[&str]) {
+    let kill = |name: &&str| format!("kill -{name} {};", child.id());
+    let kill: String = signals.iter().map(kill).collect();
+    let killed = Command::new("sh").args(["-c", &kill]).status().unwrap();
+    assert!(killed.success());
 }
 
 /// Returns a file of the real data of the repository.
