@@ -62,7 +62,8 @@ impl Window {
             limit: policy.limit,
             span,
             transit,
-            answered: Slots::new(match policy.limit <= EXACT {
+            // A bucket may be larger than its limit, and all of it be answered in one window.
+            answered: Slots::new(match policy.limit.max(policy.most()) <= EXACT {
                 true => 1,
                 false => grain(span),
             }),
@@ -95,6 +96,8 @@ impl Window {
 
     /// Records a departure.
     pub(crate) fn depart(&mut self, cost: u64, now: Moment) {
+        // Whether or not somebody asks what is held: a bucket does not.
+        self.held(now);
         match &mut self.endless {
             Some(endless) => *endless += cost,
             None => self
@@ -152,10 +155,11 @@ impl Window {
         // A request that left less than T ago is held for long enough already. Those of one entry are not told apart:
         // they stay as they are, and are held once more.
         let proven = since.map(|since| since + self.transit + self.span);
-        self.unanswered.take_between(proven, free);
+        let taken = self.unanswered.take_between(proven, free);
         let stay = self.unanswered.held_past(proven);
-        self.answered
-            .hold_until(free, unproven.saturating_sub(stay));
+        // What is taken may be more: after a change of the quota others are held in these entries, too.
+        let again = unproven.saturating_sub(stay).max(taken);
+        self.answered.hold_until(free, again);
     }
 
     /// Takes over what another window knows, and holds it for the time of this one. `in_flight` is what has not ended,
@@ -383,6 +387,37 @@ mod tests {
             window.held(now);
         }
         assert!(window.answered.len() <= 258 && window.unanswered.len() <= 258);
+    }
+
+    #[test]
+    fn memory_stays_bounded_where_nobody_asks_what_is_held() {
+        for size in [1, 1_000, 1_000_000] {
+            let bucket = crate::Model::TokenBucket { size, refill: 100 };
+            let mut window = of(&Quota::per_second(100).model(bucket).unwrap());
+            for millis in 0..20_000 {
+                window.depart(1, at(millis / 10));
+                window.answer(sent(millis / 10, 1), at(millis / 10));
+            }
+            for millis in 2_000..20_000 {
+                window.depart(1, at(millis));
+                window.answer(sent(millis, 1), at(millis));
+            }
+            let entries = window.answered.len().max(window.unanswered.len());
+            assert!(entries <= 1_024, "{entries} of {size}");
+        }
+    }
+
+    #[test]
+    fn a_silence_frees_nothing_that_another_quota_held_from_then_on() {
+        let mut known = window(10);
+        known.depart(1, at(0));
+        let mut next = window(100);
+        next.remember(&known, 50, false, at(500));
+        next.depart(1, at(600));
+        next.depart(1, at(700));
+        // 600 ms after the one before, that one's answer was the last proof: only one left since.
+        next.hold_again(1, Some(at(400)), at(2_000));
+        assert!(next.held(at(2_100)) >= 51);
     }
 
     #[test]
