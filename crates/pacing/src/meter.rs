@@ -1,4 +1,5 @@
 use std::cmp::Reverse;
+use std::iter;
 
 use crate::allowance::{Allowance, Ruling, Stated};
 use crate::cap::Cap;
@@ -194,9 +195,14 @@ impl Meter {
             self.window.charge(added, now);
             self.allowance.charge(added.cost);
             let cost = after.min(self.policy.most());
-            self.heaviest.depart(cost, now, self.usual.memory);
+            // It stays known, even if the latest departure is undone that is not this one.
+            let undone = self.heaviest_before.as_mut().filter(|_| !is_latest);
+            for heaviest in iter::once(&mut self.heaviest).chain(undone) {
+                heaviest.depart(cost, now, self.usual.memory);
+            }
             let pace = self.pace(self.heaviest_at(now), conditions);
-            self.schedule.charge(&pace, after - before, now);
+            let added = after - before;
+            self.schedule.charge(&pace, added, is_latest, now);
         }
     }
 

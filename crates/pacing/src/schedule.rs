@@ -54,7 +54,7 @@ impl Schedule {
             next,
             first: next,
             last_departure: None,
-            postponed: now,
+            postponed: next,
             latest: None,
         }
     }
@@ -103,9 +103,16 @@ impl Schedule {
         }
     }
 
-    /// Records that a departure cost more by `added`.
-    pub(crate) fn charge(&mut self, pace: &Pace, added: u32, now: Moment) {
-        self.next = (self.next + pace.interval * added).min((now + pace.memory).max(self.next));
+    /// Records that a departure cost more by `added`; `is_latest` says whether the latest one did.
+    pub(crate) fn charge(&mut self, pace: &Pace, added: u32, is_latest: bool, now: Moment) {
+        let most = now + pace.memory;
+        let charged = |next: Moment| (next + pace.interval * added).min(most.max(next));
+        self.next = charged(self.next);
+        if let Some(latest) = self.latest.as_mut().filter(|_| !is_latest) {
+            // It stays charged, whatever becomes of the latest departure.
+            latest.place = charged(latest.place);
+            latest.next_before = charged(latest.next_before);
+        }
     }
 
     /// Continues `known`, which had another interval: the next departure comes a `charge` after its latest one. What is
@@ -125,10 +132,10 @@ impl Schedule {
         }
     }
 
-    /// Undoes the latest departure, once.
+    /// Undoes the latest departure, once. A postponement that came after it stays.
     pub(crate) fn undo(&mut self) {
         if let Some(latest) = self.latest.take() {
-            self.next = latest.next_before;
+            self.next = latest.next_before.max(self.postponed);
             self.last_departure = latest.departure_before;
         }
     }
@@ -287,11 +294,11 @@ mod tests {
         depart(&mut schedule, &PACE, 5, 20);
         schedule.spare(&PACE, 2);
         assert_eq!(schedule.next, at(40));
-        schedule.charge(&PACE, 2, at(25));
+        schedule.charge(&PACE, 2, true, at(25));
         assert_eq!(schedule.next, at(60));
-        schedule.charge(&PACE, 50, at(25));
+        schedule.charge(&PACE, 50, true, at(25));
         assert_eq!(schedule.next, at(105));
-        schedule.charge(&PACE, 50, at(5));
+        schedule.charge(&PACE, 50, true, at(5));
         assert_eq!(
             schedule.next,
             at(105),
@@ -343,6 +350,45 @@ mod tests {
         );
         schedule.undo();
         assert_eq!(schedule.next, at(30));
+    }
+
+    #[test]
+    fn what_came_after_the_latest_departure_stays_when_that_is_undone_or_cost_less() {
+        let departed = || {
+            let mut schedule = running();
+            depart(&mut schedule, &PACE, 1, 20);
+            depart(&mut schedule, &PACE, 3, 30);
+            assert_eq!(schedule.next, at(60));
+            schedule
+        };
+        let mut schedule = departed();
+        schedule.postpone(at(70));
+        schedule.undo();
+        assert_eq!(schedule.next, at(70));
+        // The one before the latest cost 2 more, and then the latest one did.
+        let mut schedule = departed();
+        schedule.charge(&PACE, 2, false, at(35));
+        assert_eq!(schedule.next, at(80));
+        schedule.spare(&PACE, 1);
+        assert_eq!(schedule.next, at(60));
+        schedule.undo();
+        assert_eq!(schedule.next, at(50));
+        let mut schedule = departed();
+        schedule.charge(&PACE, 2, true, at(35));
+        schedule.undo();
+        assert_eq!(schedule.next, at(30));
+    }
+
+    #[test]
+    fn the_burst_of_an_unused_limit_is_given_back_too() {
+        let pace = Pace { burst: 3, ..PACE };
+        let mut schedule = Schedule::unused(at(0), &pace);
+        let next = schedule.next;
+        depart(&mut schedule, &pace, 1, 0);
+        schedule.spare(&pace, 1);
+        assert_eq!(schedule.next, next + PACE.interval);
+        schedule.undo();
+        assert_eq!(schedule.next, next);
     }
 
     #[test]

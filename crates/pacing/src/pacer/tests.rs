@@ -339,6 +339,26 @@ fn a_silence_is_counted_from_the_first_request_that_waits_for_an_answer() {
     assert_eq!(pacer.counted(at(702_510)), 0);
 }
 
+#[test]
+fn a_cost_that_turned_out_higher_stays_known_when_a_later_request_never_left() {
+    let mut pacer = running(Quota::per_second(100));
+    let estimated = pacer.depart(at(10_000));
+    let unsent = pacer.depart(at(10_020));
+    let settled = pacer.settle(estimated, Cost::of(40), at(10_020));
+    let Due::At(next) = pacer.due(at(10_020)) else {
+        panic!("40 take their time")
+    };
+    pacer.refund(unsent);
+    let Due::At(due) = pacer.due(at(10_020)) else {
+        panic!("39 more take their time")
+    };
+    assert!(due < next);
+    let spacing = Quota::per_second(100).spacing();
+    assert!(due.since(at(10_020)) > spacing * 39, "{due:?}");
+    assert_eq!(pacer.due_for(Cost::of(40), due), Due::Now);
+    pacer.answer(settled, at(10_030), Feedback::Accepted);
+}
+
 fn stated(remaining: u64, reset: u64) -> [Budget; 1] {
     [Budget {
         limit: Some(5_000),
