@@ -58,7 +58,7 @@ pub enum Due {
 #[must_use = "tell the pacer how the request ended"]
 pub struct Departure {
     pub(crate) sent: Moment,
-    /// The cost of all departures up to this one.
+    /// The cost of all departures up to this one. It wraps.
     pub(crate) total: u64,
     /// It wraps.
     pub(crate) number: u32,
@@ -285,7 +285,7 @@ impl Pacer {
         }
         Departure {
             cost,
-            total: departure.total + added.cost,
+            total: departure.total.wrapping_add(added.cost),
             ..departure
         }
     }
@@ -483,7 +483,11 @@ impl Pacer {
     fn budget_of<'a>(&self, index: usize, stated: &'a [Budget]) -> Option<&'a Budget> {
         let policy = &self.meters[index].policy;
         let longest = policy.counted_window().duration() + TICK;
-        let fits = |budget: &&Budget| budget.limit.is_some() && budget.reset <= longest;
+        // Where more remains than the limit is, the fields mean something else.
+        let fits = |budget: &&Budget| {
+            let is_within = budget.limit >= Some(budget.remaining);
+            is_within && budget.reset <= longest
+        };
         let is_of =
             |meter: &Meter, budget: &Budget| budget.limit == Some(u64::from(meter.policy.limit));
         let same = stated

@@ -28,7 +28,7 @@ pub(crate) struct Path {
     refunded: Load,
 }
 
-/// A departure by its number, and the load of all departures up to it.
+/// A departure by its number, and the cost of all departures up to it. Both wrap: only their distances are used.
 #[derive(Clone, Copy, Debug, Default)]
 struct Mark {
     number: u32,
@@ -74,14 +74,14 @@ impl Path {
         self.last_departure = Some(now);
         self.latest = Mark {
             number: self.next_number(),
-            cost: self.latest.cost + cost,
+            cost: self.latest.cost.wrapping_add(cost),
         };
         self.latest.cost
     }
 
     /// Adds to the cost of the latest departures: one of them cost more than it was counted for.
     pub(crate) fn charge(&mut self, cost: u64) {
-        self.latest.cost += cost;
+        self.latest.cost = self.latest.cost.wrapping_add(cost);
     }
 
     /// Records that `load` of a departure never left.
@@ -150,7 +150,7 @@ impl Path {
     /// Returns what left after the latest departure whose answer came.
     pub(crate) fn unproven(&self) -> Load {
         let requests = u64::from(self.latest.number.wrapping_sub(self.proven.number));
-        let cost = self.latest.cost - self.proven.cost;
+        let cost = self.latest.cost.wrapping_sub(self.proven.cost);
         Load {
             requests: requests.saturating_sub(self.refunded.requests),
             cost: cost.saturating_sub(self.refunded.cost),
@@ -161,7 +161,7 @@ impl Path {
     pub(crate) fn since(&self, departure: Departure) -> Load {
         Load {
             requests: self.latest.number.wrapping_sub(departure.number).into(),
-            cost: self.latest.cost.saturating_sub(departure.total),
+            cost: self.latest.cost.wrapping_sub(departure.total),
         }
     }
 

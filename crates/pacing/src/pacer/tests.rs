@@ -448,6 +448,9 @@ fn a_budget_of_another_limit_opens_nothing() {
     check(hourly, &[other(Some(60), 60), budget], true);
     check(hourly, &[other(Some(60), 60), other(Some(100), 60)], false);
     check(hourly, &[other(None, 60)], false);
+    check(hourly, &[other(Some(0), 60)], false);
+    check(hourly, &[other(Some(9), 60)], false);
+    check(hourly, &[other(Some(10), 60)], true);
     check(hourly, &[other(Some(5_000), 3_604)], false);
     check(hourly, &[other(Some(5_000), 3_602)], true);
     check(Quota::per_second(5_000), &[budget], false);
