@@ -62,8 +62,8 @@ pub(crate) struct Stated {
 pub(crate) enum Ruling {
     /// Pace, window and cap decide.
     Usual,
-    /// They decide now, and the end of a request in flight can let it pass.
-    UsualUntilAnswer,
+    /// They decide until this moment, or until what is unanswered ends or counts no more.
+    UsualUntilAnswer(Moment),
     /// It may leave from this moment on, whatever pace, window and cap say.
     Pass(Moment),
     /// It may not leave before this moment.
@@ -96,7 +96,7 @@ impl Allowance {
         let cost = i64::from(cost);
         match self.probe {
             // Nothing remains: the next window has room for it.
-            _ if now < open.until && open.left < cost => Ruling::Closed(open.until + share),
+            _ if now < open.until && open.left < cost => Ruling::Closed(open.until),
             _ if now < open.until => {
                 // Others may use the limit too: with nothing on its way the server's word is exact.
                 let unanswered = i64::try_from(unanswered).unwrap_or(i64::MAX);
@@ -104,7 +104,7 @@ impl Allowance {
                     true => Ruling::Pass(
                         last_departure.map_or(now, |last| last + interval.min(LEAST_GAP)),
                     ),
-                    false => Ruling::UsualUntilAnswer,
+                    false => Ruling::UsualUntilAnswer(open.until),
                 }
             }
             // At the reset a log has room again for one at least, a fixed window for all, and no field says which it is.
@@ -182,15 +182,18 @@ impl Allowance {
         true
     }
 
-    /// Records that the server refused a request; `is_used_up` says whether it stated that nothing remains.
-    pub(crate) fn refuse(&mut self, is_used_up: bool, now: Moment) {
+    /// Records that the server refused a request; `is_used_up` says whether it stated that nothing remains. Returns whether
+    /// the fields turn out to mean something else, and so hold nothing back any more.
+    pub(crate) fn refuse(&mut self, is_used_up: bool, now: Moment) -> bool {
         let Some(open) = self.open.as_mut().filter(|open| now < open.until) else {
-            return;
+            return false;
         };
-        match is_used_up {
-            true => open.left = open.left.min(0),
-            false => self.is_misleading |= open.left > 0,
+        if is_used_up {
+            open.left = open.left.min(0);
+            return false;
         }
+        self.is_misleading |= open.left > 0;
+        self.is_misleading
     }
 
     /// Says whether it still decides anything.

@@ -34,6 +34,14 @@ impl Hold {
         }
     }
 
+    /// Returns the same hold, to be looked at again at `then` at the latest.
+    pub(crate) fn no_later_than(self, then: Moment) -> Self {
+        Self {
+            until: Some(self.until.map_or(then, |until| until.min(then))),
+            ..self
+        }
+    }
+
     /// Returns the one that lasts longer. A time is waited for before an end is: the end helps only then.
     pub(crate) fn longer(self, other: Self) -> Self {
         match (self.until, other.until) {

@@ -38,6 +38,8 @@ pub(crate) struct Meter {
 pub(crate) struct Conditions {
     pub(crate) now: Moment,
     pub(crate) share: Share,
+    /// When the share rises by itself; none if it is whole.
+    pub(crate) share_rises: Option<Moment>,
     /// The typical round trip.
     pub(crate) round_trip: Span,
     /// How much the path is assumed to vary.
@@ -47,6 +49,8 @@ pub(crate) struct Conditions {
     pub(crate) unproven: Load,
     /// What left less than the transit ago and is unanswered.
     pub(crate) unanswered: Load,
+    /// When the first of it left the transit ago.
+    pub(crate) unanswered_until: Option<Moment>,
     pub(crate) last_departure: Option<Moment>,
 }
 
@@ -93,18 +97,19 @@ impl Meter {
         let cost = self.units(cost).min(self.policy.most());
         let heaviest = self.heaviest_at(conditions.now);
         let pace = self.pace(heaviest.max(cost), conditions);
-        let until = |by, until| (until > conditions.now).then(|| Hold::until(by, until));
+        let held = |by, until| (until > conditions.now).then(|| Hold::until(by, until));
         let (hold, is_awaited) = match self.ruling(cost, &pace, conditions) {
-            Ruling::Pass(from) => (until(HeldBy::Pace, from), false),
-            Ruling::Closed(from) => (until(HeldBy::Allowance, from), false),
-            Ruling::ClosedUntilAnswer(from) => (until(HeldBy::Allowance, from), true),
-            ruling => {
-                let due = self.schedule.due(&self.policy, &pace, cost, heaviest);
-                let probe = self.cap.probe(&self.policy, &pace, conditions);
-                let capped = probe.and_then(|probe| until(HeldBy::Cap, probe));
-                let timed = longer(until(HeldBy::Pace, due), capped);
-                let awaits = capped.is_some() || ruling == Ruling::UsualUntilAnswer;
-                (timed.or_else(|| self.guard(cost, conditions.now)), awaits)
+            Ruling::Pass(from) => (held(HeldBy::Pace, from), false),
+            Ruling::Closed(from) => (held(HeldBy::Allowance, from), false),
+            Ruling::ClosedUntilAnswer(from) => (held(HeldBy::Allowance, from), true),
+            Ruling::Usual => self.usual_hold(cost, heaviest, &pace, conditions),
+            Ruling::UsualUntilAnswer(end) => {
+                let (hold, _) = self.usual_hold(cost, heaviest, &pace, conditions);
+                // Even if no answer ever comes.
+                let then = conditions
+                    .unanswered_until
+                    .map_or(end, |then| then.min(end));
+                (hold.map(|hold| hold.no_later_than(then)), true)
             }
         };
         Verdict { hold, is_awaited }
@@ -228,9 +233,10 @@ impl Meter {
         self.allowance.learn(stated, self.policy.limit, window, now)
     }
 
-    /// Records that the server refused a request, and whether it stated that nothing remains.
-    pub(crate) fn refuse(&mut self, is_used_up: bool, now: Moment) {
-        self.allowance.refuse(is_used_up, now);
+    /// Records that the server refused a request, and whether it stated that nothing remains. Returns whether the
+    /// server's word counts no more, which may let requests leave sooner.
+    pub(crate) fn refuse(&mut self, is_used_up: bool, now: Moment) -> bool {
+        self.allowance.refuse(is_used_up, now)
     }
 
     /// Says whether nothing may still count, and no server's word is in force.
@@ -288,6 +294,35 @@ impl Meter {
     #[cfg(test)]
     pub(crate) fn allowance_is_open(&self) -> bool {
         self.allowance.is_open()
+    }
+
+    /// Returns what pace, cap and window hold back, and whether it is the cap, which an answer can raise.
+    fn usual_hold(
+        &mut self,
+        cost: u32,
+        heaviest: u32,
+        pace: &Pace,
+        conditions: &Conditions,
+    ) -> (Option<Hold>, bool) {
+        let now = conditions.now;
+        let held = |by, until| (until > now).then(|| Hold::until(by, until));
+        let faster = self.faster_from(conditions);
+        // Only the silence before a heavy request gets shorter with the pace.
+        let due = self.schedule.due(&self.policy, pace, cost, heaviest);
+        let due = due.min(faster.max(self.schedule.next()));
+        let probe = self.cap.probe(&self.policy, pace, conditions);
+        let capped = probe.and_then(|probe| held(HeldBy::Cap, probe.min(faster)));
+        let timed = longer(held(HeldBy::Pace, due), capped);
+        (longer(timed, self.guard(cost, now)), capped.is_some())
+    }
+
+    /// Returns when the pace may next get faster by itself: at the end of the start, at a step of the recovery, or when a
+    /// heavy request is forgotten. Whoever is told a time from the pace in force has to ask again then.
+    fn faster_from(&self, conditions: &Conditions) -> Moment {
+        let start = Some(self.starts_until).filter(|&end| end > conditions.now);
+        let forgotten = self.heaviest.falls_at(conditions.now, self.usual.memory);
+        let changes = [start, conditions.share_rises, forgotten].into_iter();
+        changes.flatten().min().unwrap_or(Moment::LAST)
     }
 
     fn ruling(&self, cost: u32, pace: &Pace, conditions: &Conditions) -> Ruling {

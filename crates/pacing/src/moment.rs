@@ -21,6 +21,9 @@ impl Moment {
     /// The origin of the caller's clock.
     pub const ORIGIN: Self = Self(BEFORE_ORIGIN);
 
+    /// The end of all time.
+    pub(crate) const LAST: Self = Self(u64::MAX);
+
     /// Returns the moment that lies `nanos` nanoseconds after the origin.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {

@@ -335,7 +335,7 @@ impl Pacer {
     /// Returns the time between departures at the rate in force.
     #[must_use]
     pub fn interval(&self, now: Moment) -> Duration {
-        let conditions = self.conditions(now, Load::default());
+        let conditions = self.conditions(now);
         let intervals = self
             .meters
             .iter()
@@ -396,21 +396,26 @@ impl Pacer {
                 .map(|policy| Meter::starting(policy, quota, now));
             self.meters.extend(meters);
         }
-        let unanswered = self.unanswered.as_mut().map(|known| known.at(now));
-        let conditions = self.conditions(now, unanswered.unwrap_or_default());
+        let mut conditions = self.conditions(now);
+        if let Some(known) = &mut self.unanswered {
+            conditions.unanswered = known.at(now);
+            conditions.unanswered_until = known.requests.first();
+        }
         (conditions, &mut self.meters)
     }
 
-    fn conditions(&self, now: Moment, unanswered: Load) -> Conditions {
+    fn conditions(&self, now: Moment) -> Conditions {
         let transit = Span::of(self.quota.max_transit);
         Conditions {
             now,
             share: self.recovery.share_at(now),
+            share_rises: self.recovery.rises_at(now),
             round_trip: self.path.round_trip(transit),
             jitter: self.jitter.span(),
             transit,
             unproven: self.path.unproven(),
-            unanswered,
+            unanswered: Load::default(),
+            unanswered_until: None,
             last_departure: self.path.last_departure(),
         }
     }
@@ -437,6 +442,8 @@ impl Pacer {
         change(&mut self.jitter);
         if self.jitter.span() != before {
             self.assume();
+            // The silence that a heavy request was told to keep may be shorter now.
+            self.is_awaited = true;
         }
     }
 
@@ -510,7 +517,7 @@ impl Pacer {
             .map(|budget| budget.reset)
             .max();
         for meter in &mut self.meters {
-            meter.refuse(used_up.is_some(), now);
+            self.is_awaited |= meter.refuse(used_up.is_some(), now);
         }
         let longest = self.quota.max_retry_after.max(window);
         used_up.map(|reset| (reset + TICK).min(longest))

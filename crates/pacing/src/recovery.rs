@@ -68,12 +68,24 @@ impl Recovery {
         let Some(reopened) = self.reopened else {
             return Share(FULL);
         };
-        let step = nanos(self.window.max(SHORTEST_STEP));
-        let steps = nanos(now.since(reopened)) / step;
+        let steps = nanos(now.since(reopened)) / self.step();
         let slow = steps.min(SLOW_STEPS) * SLOW_STEP;
         let fast = steps.saturating_sub(SLOW_STEPS).saturating_mul(FAST_STEP);
         let climbed = self.share.saturating_add(slow).saturating_add(fast);
         Share(climbed.min(FULL))
+    }
+
+    /// Returns when the share rises next after `now`; none if it is whole.
+    pub(crate) fn rises_at(&self, now: Moment) -> Option<Moment> {
+        let reopened = self.reopened.filter(|_| !self.share_at(now).is_full())?;
+        let steps = nanos(now.since(reopened)) / self.step();
+        let next = self.step().saturating_mul(steps + 1);
+        Some(reopened + Span::from_nanos(next))
+    }
+
+    /// The length of a step in nanoseconds.
+    fn step(&self) -> u64 {
+        nanos(self.window.max(SHORTEST_STEP))
     }
 }
 
@@ -136,6 +148,20 @@ mod tests {
         let shares = [0, 1, 30, 31, 40].map(|second| recovery.share_at(at(second)).0);
         assert_eq!(shares, [200_000, 205_000, 350_000, 380_000, 650_000]);
         assert_eq!(recovery.share_at(at(1_000_000)).0, FULL);
+    }
+
+    #[test]
+    fn it_says_when_it_rises_until_it_is_whole() {
+        let mut recovery = Recovery::full(WINDOW);
+        assert_eq!(recovery.rises_at(at(0)), None);
+        recovery.lower(at(10), at(12));
+        for (now, rises) in [(10, 13), (12, 13), (13, 14), (43, 44)] {
+            assert_eq!(recovery.rises_at(at(now)), Some(at(rises)), "{now}");
+        }
+        assert!(recovery.share_at(at(44)).is_full());
+        assert_eq!(recovery.rises_at(at(44)), None);
+        recovery.set_window(Duration::MAX);
+        assert!(recovery.rises_at(at(44)).is_some());
     }
 
     #[test]

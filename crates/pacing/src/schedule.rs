@@ -64,6 +64,11 @@ impl Schedule {
         self.next + self.lead(policy, pace, cost, heaviest)
     }
 
+    /// Returns the moment from which a request may leave that is no heavier than those before it.
+    pub(crate) fn next(&self) -> Moment {
+        self.next
+    }
+
     /// Records a departure at `now`.
     pub(crate) fn depart(
         &mut self,

@@ -367,6 +367,49 @@ fn stated(remaining: u64, reset: u64) -> [Budget; 1] {
     }]
 }
 
+/// Whoever waits for an answer beside an allowance asks again when what is unanswered counts no more, and at the reset.
+#[test]
+fn an_allowance_that_waits_for_answers_which_never_come_is_asked_again() {
+    for (reset, asks_by) in [(1_200, 11_040), (0, 11_010)] {
+        let mut pacer = running(Quota::per_hour(5_000).burst(1).unwrap());
+        let departure = pacer.depart(at(10_000));
+        let answer = stated(5, reset);
+        pacer.answer_with(departure, at(10_010), Feedback::Accepted, &answer);
+        let _hung = [10_030, 10_040].map(|now| pacer.depart(at(now)));
+        let hold = pacer.hold(Cost::of(2), at(10_050)).expect("two are left");
+        assert!(hold.until <= Some(at(asks_by)), "{reset}: {hold:?}");
+        assert!(hold.until > Some(at(11_000)), "{reset}: {hold:?}");
+    }
+}
+
+#[test]
+fn a_refusal_that_ends_an_allowance_wakes_whoever_waits_for_its_reset() {
+    let mut pacer = running(Quota::per_hour(5_000));
+    let departure = pacer.depart(at(10_000));
+    let other = pacer.depart(at(10_000));
+    let answer = stated(3, 1_200);
+    pacer.answer_with(departure, at(10_010), Feedback::Accepted, &answer);
+    let hold = pacer.hold(Cost::of(5), at(10_020)).expect("3 are left");
+    assert_eq!(hold.by, HeldBy::Allowance);
+    assert!(pacer.answer(other, at(10_020), Feedback::Refused(None)));
+    let hold = pacer
+        .hold(Cost::of(5), at(10_020))
+        .expect("the gate is closed");
+    assert_ne!(hold.by, HeldBy::Allowance);
+}
+
+#[test]
+fn a_heavy_request_asks_again_when_the_rate_rises() {
+    let mut pacer = running(Quota::per_second(100));
+    let departure = pacer.depart(at(10_000));
+    let hint = Some(Duration::from_millis(10));
+    pacer.answer(departure, at(10_000), Feedback::Refused(hint));
+    let hold = pacer.hold(Cost::of(80), at(10_100)).expect("it is heavy");
+    let step = Quota::per_second(100).counted_window();
+    assert_eq!(hold.until, Some(at(10_010) + step));
+    assert_eq!(pacer.due(at(10_010)), Due::Now, "a light one needs none");
+}
+
 /// Requests that the server's word let leave at once give it back if they never left.
 #[test]
 fn requests_that_never_left_cost_no_allowance() {
