@@ -64,7 +64,7 @@ pub struct Departure {
     pub(crate) number: u32,
     pub(crate) cost: Cost,
     /// What was unanswered before it, in requests and in cost.
-    before: (u32, u32),
+    pub(crate) before: (u32, u32),
 }
 
 impl Departure {
