@@ -281,7 +281,7 @@ impl Meter {
         self.cap = known.cap;
         self.allowance = match known.policy == self.policy {
             true => known.allowance,
-            false => Allowance::following(&known.allowance),
+            false => Allowance::following(&known.allowance, now + self.policy.counted_window()),
         };
         self.heaviest = known.heaviest;
         let heaviest = self.heaviest_at(now);
