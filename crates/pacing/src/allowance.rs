@@ -3,27 +3,33 @@ use std::time::Duration;
 use crate::Moment;
 use crate::moment::Span;
 
-/// A server's clock shows whole seconds, and its window may start anew up to one later than it stated.
+/// A server states whole seconds, so its window may start anew up to one second later than it
+/// stated.
 const TICK: Span = Span::of(Duration::from_secs(1));
-/// While the server's word lets requests past the pace, at least this time is between them: an error of it costs no lump.
+/// The least time between requests that the server's word lets past the pace. If the word is wrong,
+/// an answer says so before many have left.
 const LEAST_GAP: Span = Span::of(Duration::from_millis(10));
-/// The others wait no longer for the end of the first request of a new window.
+/// The longest wait for the end of the first request of a new window.
 const PROBE_TIME: Span = Span::of(Duration::from_secs(5));
-/// A window that starts anew has a reset later by this part of itself, in percent, less two ticks.
+/// The reset of a new window is later by this part of the window, in percent, less two ticks.
 const NEW_WINDOW: u64 = 99;
 
 /// What a server states to remain of one limit, and lets leave past the pace.
 ///
-/// An answer x states the remaining requests and the reset. What was answered before x left, or left `max_transit`
-/// before it, was counted before x. So of the remaining only what was unanswered when x left, and what left after it, can
-/// still be taken. The remaining of every kind of server falls by requests only, so the least of several answers is safe.
+/// # Why it is safe
+///
+/// An answer x states the remaining requests and the reset. A request that was answered before x
+/// left, or that left `max_transit` before it, was counted before x. So the remaining can only be
+/// taken by what was unanswered when x left and by what left after it. No kind of server lowers its
+/// remaining by itself, so the least of several answers is safe.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Allowance {
     open: Option<Open>,
     probe: Probe,
     /// A request was refused while some remained: the fields mean something else.
     is_misleading: bool,
-    /// Until then more may have been counted than a lower limit allows, so that a reset makes room for none.
+    /// Until then the server may have counted more than a limit that was lowered, so a reset may
+    /// make room for nothing.
     over_full_until: Moment,
 }
 
@@ -31,9 +37,10 @@ pub(crate) struct Allowance {
 struct Open {
     left: i64,
     until: Moment,
-    /// Whether the limit was lowered within a window before it was opened.
+    /// Whether the quota was changed within a window before it was opened.
     over_full: bool,
-    /// Whether the server has stated a later reset since, and not that most of the limit remains: it has no fixed windows.
+    /// Whether the server has stated a later reset since, without most of the limit remaining: then
+    /// it has no fixed windows, or the next one is used already.
     slides: bool,
 }
 
@@ -66,7 +73,8 @@ pub(crate) struct Stated {
 pub(crate) enum Ruling {
     /// Pace, window and cap decide.
     Usual,
-    /// They decide until this moment, or until what is unanswered ends or counts no more.
+    /// They decide until this moment, or until the unanswered requests have ended or left the
+    /// transit ago.
     UsualUntilAnswer(Moment),
     /// It may leave from this moment on, whatever pace, window and cap say.
     Pass(Moment),
@@ -82,9 +90,10 @@ impl Allowance {
         self.open.is_some() && !self.is_misleading
     }
 
-    /// Decides about a request of this cost, while the cost of `unanswered` may still be on its way.
+    /// Decides about a request of this cost, while a cost of `unanswered` may still be on its way.
     ///
-    /// `share` is the time that the server takes to give back one, `interval` that between departures.
+    /// `share` is the time in which the server gives back one, `interval` the one between
+    /// departures.
     pub(crate) fn ruling(
         &self,
         cost: u32,
@@ -102,7 +111,8 @@ impl Allowance {
             // Nothing remains: the next window has room for it.
             _ if now < open.until && open.left < cost => Ruling::Closed(open.until),
             _ if now < open.until => {
-                // Others may use the limit too: with nothing on its way the server's word is exact.
+                // With nothing on its way the server's word is exact. Otherwise the margin is for
+                // others that may use the limit, too.
                 let unanswered = i64::try_from(unanswered).unwrap_or(i64::MAX);
                 match unanswered == 0 || unanswered.saturating_add(2 * cost) <= open.left {
                     true => Ruling::Pass(
@@ -111,7 +121,8 @@ impl Allowance {
                     false => Ruling::UsualUntilAnswer(open.until),
                 }
             }
-            // At the reset a log has room again for one at least, a fixed window for all, and no field says which it is.
+            // No field says whether the server has a log or fixed windows. At the reset a log has
+            // room for one at least, a fixed window for all.
             Probe::Waiting if cost == 1 && !open.slides && !open.over_full => {
                 Ruling::Pass(open.until + share)
             }
@@ -162,8 +173,8 @@ impl Allowance {
         }
     }
 
-    /// Records what an answer states, which came at `now`, of a limit with this window. Returns whether that opens the
-    /// allowance of a new window.
+    /// Records what an answer that came at `now` states of a limit with this window. Returns
+    /// whether an allowance opens.
     pub(crate) fn learn(&mut self, stated: Stated, limit: u32, window: Span, now: Moment) -> bool {
         let until = now + stated.reset + TICK;
         let remaining = i64::try_from(stated.remaining.min(limit.into())).unwrap_or(i64::MAX);
@@ -176,7 +187,7 @@ impl Allowance {
                 open.slides = slides;
                 return false;
             }
-            // An answer that comes this late may state that the next window is used up, too.
+            // An answer that comes after the reset may state that the next window is used already.
             open.slides |= slides;
             if !is_fresh || !is_new_window(until, open.until, window) {
                 return false;
@@ -192,8 +203,9 @@ impl Allowance {
         true
     }
 
-    /// Records that the server refused a request; `is_used_up` says whether it stated that nothing remains. Returns whether
-    /// the fields turn out to mean something else, and so hold nothing back any more.
+    /// Records that the server refused a request; `is_used_up` says whether it stated that nothing
+    /// remains. Returns whether the fields turn out to mean something else, and so hold nothing
+    /// back any more.
     pub(crate) fn refuse(&mut self, is_used_up: bool, now: Moment) -> bool {
         let Some(open) = self.open.as_mut().filter(|open| now < open.until) else {
             return false;
@@ -211,8 +223,8 @@ impl Allowance {
         !self.is_misleading && self.open.is_some_and(|open| now < open.until)
     }
 
-    /// Continues `known` under another quota: what its fields mean stays known, what remains does not. Until
-    /// `over_full_until` more may have been counted than the limit.
+    /// Continues `known` under another quota. What its fields mean stays known, what remains does
+    /// not. Until `over_full_until` the server may have counted more than the new limit.
     pub(crate) fn following(known: &Self, over_full_until: Moment) -> Self {
         Self {
             is_misleading: known.is_misleading,
@@ -338,6 +350,8 @@ mod tests {
         let mut allowance = open(10);
         assert_eq!(rule(&allowance, 1, 0, 601), Ruling::Pass(at(637)));
         assert_eq!(rule(&allowance, 2, 0, 601), Ruling::Usual);
+        assert_eq!(rule(&open(0), 1, 0, 600), Ruling::Closed(at(601)));
+        assert_eq!(rule(&open(0), 1, 0, 601), Ruling::Pass(at(637)));
         allowance.depart(1, 7, at(600));
         assert_eq!(rule(&allowance, 1, 0, 601), Ruling::Pass(at(637)));
         allowance.depart(1, 8, at(637));
@@ -359,7 +373,8 @@ mod tests {
 
     #[test]
     fn a_new_window_has_a_later_reset_and_most_of_the_limit() {
-        // 99 % of an hour less 2 s after 601 s is 4163 s, as an answer at 700 s states it with a tick.
+        // 99 % of an hour less 2 s after 601 s is 4163 s, as an answer at 700 s states it with a
+        // tick.
         for (remaining, reset, opens) in [
             (100, 3_462, true),
             (50, 3_462, true),

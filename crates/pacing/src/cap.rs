@@ -3,11 +3,12 @@ use crate::moment::Span;
 use crate::policy::{Pace, Policy};
 use crate::{Model, Moment};
 
-/// Holds requests back while more of them left without a proof of the path than the pace and the typical round trip
-/// explain. A path that blocks for a while would otherwise flush all of them at once.
+/// Holds requests back while too many have left unproven: more than the pace sends in a typical
+/// round trip. The path may be blocked then, and would deliver all of them at once when it opens.
 ///
-/// Meanwhile single requests probe the path, at gaps that double up to `max_transit`, so the hold always has an end.
-/// Requests that are slow, hang or poll for long do not count: they are proven as soon as a later one is answered.
+/// Meanwhile single requests probe the path, at gaps that double up to `max_transit`, so the hold
+/// always has an end. Slow, hung and long-polling requests do not count: an answer to a later
+/// request proves the path.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cap {
     /// The probes that left since the last proof.
@@ -17,9 +18,11 @@ pub(crate) struct Cap {
 impl Cap {
     /// Returns the moment of the next probe, if requests are held back.
     ///
-    /// They are held while unproven cost >= lump + (round trip + jitter) / interval. A lump is what may arrive at once.
-    /// Up to three quarters of the limit are no lump, since heavy requests and a burst would leave room for nothing else.
-    /// Where slots hold the rate below the pace, their interval counts.
+    /// They are held while unproven cost >= lump + (round trip + jitter) / interval.
+    ///
+    /// The lump is what the pace lets arrive at once. It is bounded by three quarters of the limit,
+    /// or the heaviest request: a heavy request beside a burst would otherwise fill the window in
+    /// one block. Where slots hold the rate below the pace, the interval is theirs.
     pub(crate) fn probe(
         self,
         policy: &Policy,

@@ -1,7 +1,7 @@
 use crate::Moment;
 use crate::moment::Span;
 
-/// The heaviest cost of late: for one to two times the `memory` that it is asked with.
+/// The highest cost that left in the last one to two `memory` periods.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heaviest {
     current: u32,

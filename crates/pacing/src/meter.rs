@@ -33,7 +33,7 @@ pub(crate) struct Meter {
     starts_until: Moment,
 }
 
-/// What holds for every limit when it is asked.
+/// The state of the limiter that all its limits share, at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conditions {
     pub(crate) now: Moment,
@@ -45,11 +45,11 @@ pub(crate) struct Conditions {
     /// How much the path is assumed to vary.
     pub(crate) jitter: Span,
     pub(crate) transit: Span,
-    /// What left and no answer has proven.
+    /// What left after the latest departure whose answer came.
     pub(crate) unproven: Load,
     /// What left less than the transit ago and is unanswered.
     pub(crate) unanswered: Load,
-    /// When the first of it left the transit ago.
+    /// When the first of it will have left the transit ago.
     pub(crate) unanswered_until: Option<Moment>,
     pub(crate) last_departure: Option<Moment>,
 }
@@ -105,7 +105,7 @@ impl Meter {
             Ruling::Usual => self.usual_hold(cost, heaviest, &pace, conditions),
             Ruling::UsualUntilAnswer(end) => {
                 let (hold, _) = self.usual_hold(cost, heaviest, &pace, conditions);
-                // Even if no answer ever comes.
+                // If no answer ever comes, the allowance decides again when the transit is over.
                 let then = conditions
                     .unanswered_until
                     .map_or(end, |then| then.min(end));
@@ -162,7 +162,7 @@ impl Meter {
         self.allowance.end(departure.number);
     }
 
-    /// Gives everything back: the request never left. Its departure only if no later one is spaced from it.
+    /// Gives back a request that never left; its departure only if no later one was spaced from it.
     pub(crate) fn refund(&mut self, departure: Departure, is_latest: bool) {
         let sent = self.sent(departure);
         self.window.refund(sent);
@@ -200,7 +200,8 @@ impl Meter {
             self.window.charge(added, now);
             self.allowance.charge(added.cost);
             let cost = after.min(self.policy.most());
-            // It stays known, even if the latest departure is undone that is not this one.
+            // An undo of a later departure restores the heaviest from before it: this cost stays
+            // known.
             let undone = self.heaviest_before.as_mut().filter(|_| !is_latest);
             for heaviest in iter::once(&mut self.heaviest).chain(undone) {
                 heaviest.depart(cost, now, self.usual.memory);
@@ -211,8 +212,8 @@ impl Meter {
         }
     }
 
-    /// Records what the answer to a departure states to remain of this limit, while `since` has left after it. Returns
-    /// whether that opens an allowance.
+    /// Records what the answer to a departure states to remain of this limit. `since` has left
+    /// after that departure. Returns whether an allowance opens.
     pub(crate) fn learn(
         &mut self,
         budget: &Budget,
@@ -233,8 +234,8 @@ impl Meter {
         self.allowance.learn(stated, self.policy.limit, window, now)
     }
 
-    /// Records that the server refused a request, and whether it stated that nothing remains. Returns whether the
-    /// server's word counts no more, which may let requests leave sooner.
+    /// Records that the server refused a request, and whether it stated that nothing remains.
+    /// Returns whether the allowance ends with that, which may let requests leave sooner.
     pub(crate) fn refuse(&mut self, is_used_up: bool, now: Moment) -> bool {
         self.allowance.refuse(is_used_up, now)
     }
@@ -264,10 +265,12 @@ impl Meter {
         }
     }
 
-    /// Takes over what has left under other limits. One that counts the same knows it best; of these one whose window is
-    /// as long as this one's or longer remembers all, and of these the shortest does so most exactly.
+    /// Takes over what has left under the limits of the quota before. `in_flight` is what has not
+    /// ended, as this limit counts.
     ///
-    /// `in_flight` is what has not ended, as this limit counts.
+    /// It is taken from one limit: one with the same unit if there is any; then one with a window
+    /// as long as this one's or longer, since it remembers all; then the shortest, since its
+    /// entries are finest.
     pub(crate) fn remember(&mut self, known: &[Self], in_flight: u64, conditions: &Conditions) {
         let best = known.iter().max_by_key(|meter| {
             let counts_alike = meter.policy.unit == self.policy.unit;
@@ -296,7 +299,8 @@ impl Meter {
         self.allowance.is_open()
     }
 
-    /// Returns what pace, cap and window hold back, and whether it is the cap, which an answer can raise.
+    /// Returns the longest hold of pace, cap and window, and whether the cap holds, which an answer
+    /// can end.
     fn usual_hold(
         &mut self,
         cost: u32,
@@ -316,8 +320,9 @@ impl Meter {
         (longer(timed, self.guard(cost, now)), capped.is_some())
     }
 
-    /// Returns when the pace may next get faster by itself: at the end of the start, at a step of the recovery, or when a
-    /// heavy request is forgotten. Whoever is told a time from the pace in force has to ask again then.
+    /// Returns when the pace may next get faster by itself: at the end of the start, at a step of
+    /// the recovery, or when a heavy cost is forgotten. A time that was found with the pace in
+    /// force holds no longer than that.
     fn faster_from(&self, conditions: &Conditions) -> Moment {
         let start = Some(self.starts_until).filter(|&end| end > conditions.now);
         let forgotten = self.heaviest.falls_at(conditions.now, self.usual.memory);

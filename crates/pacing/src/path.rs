@@ -2,19 +2,22 @@ use crate::moment::Span;
 use crate::unit::Load;
 use crate::{Departure, Moment};
 
-/// The first round trips tell little of the typical one: up to this number the path is taken to be slower.
+/// The first round trips say little about the typical one: up to this number the path is assumed to
+/// be slower.
 const WARM_UP: u32 = 20;
-/// Before that, a round trip is taken to be this part of `max_transit` at least.
+/// Until then a round trip is assumed to take at least this part of `max_transit`.
 const UNKNOWN_ROUND_TRIP: u64 = 4;
-/// How far one round trip moves the typical one: a single stall moves it by 2 %.
+/// One round trip moves the typical one by this part of itself, 2 %: a single stall hardly counts.
 const STEP: u64 = 50;
-/// Of `max_transit`: shorter silences than half of it let nothing pile up that a slot does not still count.
+/// A silence is longer than this part of `max_transit`. In a shorter one nothing can pile up on the
+/// path that is not still held by its slot.
 const SILENCE: u64 = 2;
 
-/// The path to the server: its typical round trip, and the requests that left since it was last known to deliver.
+/// The path to the server: its typical round trip, and the requests that left since it was last
+/// known to deliver.
 ///
-/// Departures are numbered. The latest one whose answer came is `proven`. An answer to a later one is a proof that the
-/// path delivers; what left after `proven` is unproven.
+/// Departures are numbered. The latest one whose answer came is `proven`. An answer to a later one
+/// is a proof that the path delivers; what left after `proven` is unproven.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Path {
     typical: Span,
@@ -24,11 +27,12 @@ pub(crate) struct Path {
     proven: Mark,
     proven_departure: Option<Moment>,
     last_proof: Option<Moment>,
-    /// What left after `proven` and turned out never to have left.
+    /// The departures after `proven` that turned out never to have left.
     refunded: Load,
 }
 
-/// A departure by its number, and the cost of all departures up to it. Both wrap: only their distances are used.
+/// A departure by its number, and the cost of all departures up to it. Both wrap: only their
+/// distances are used.
 #[derive(Clone, Copy, Debug, Default)]
 struct Mark {
     number: u32,
@@ -68,7 +72,7 @@ impl Path {
     /// Records a departure and returns the cost of all departures so far.
     pub(crate) fn depart(&mut self, cost: u64, now: Moment) -> u64 {
         if self.unproven().requests == 0 {
-            // A silence starts when something waits for an answer, not while there is nothing to answer.
+            // A silence starts when a request waits for an answer; an idle time is none.
             self.last_proof = self.last_proof.max(Some(now));
         }
         self.last_departure = Some(now);
@@ -120,12 +124,14 @@ impl Path {
         };
         self.proven_departure = Some(departure.sent);
         self.last_proof = Some(now);
-        // Refunds of what left after this departure are forgotten, too: that counts too much as unproven, never too little.
+        // Refunds of later departures are forgotten, too. That counts too much as unproven, never
+        // too little.
         self.refunded = Load::default();
         Some(proof)
     }
 
-    /// Learns one round trip. The typical one moves by 2 % of itself towards each, so single stalls do not move it.
+    /// Learns one round trip. The typical one moves by 2 % of itself towards each, so single stalls
+    /// do not move it.
     pub(crate) fn learn(&mut self, round_trip: Span) {
         let step = Span::from_nanos((self.typical.nanos() / STEP).max(1));
         self.typical = match self.replies {
@@ -173,7 +179,8 @@ impl Path {
         self.last_departure
     }
 
-    /// Numbers wrap, so they are compared by their distance.
+    /// Returns whether a departure is later than `proven`. Numbers wrap, so their distances are
+    /// compared.
     fn is_unproven(&self, departure: Departure) -> bool {
         let after = departure.number.wrapping_sub(self.proven.number);
         after != 0 && after <= self.latest.number.wrapping_sub(self.proven.number)

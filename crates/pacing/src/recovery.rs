@@ -17,9 +17,10 @@ const SHORTEST_STEP: Duration = Duration::from_secs(1);
 
 /// The share of the configured rate that is in force after refusals.
 ///
-/// A refusal leaves 80 % of the rate in force (70 % if it comes within five windows of the last reopening), never less
-/// than 5 % of the configured rate. From the reopening on it climbs by 0.5 % of the configured rate a window, or a
-/// second where the window is shorter; after 30 such steps by 3 %.
+/// A refusal leaves 80 % of the rate in force (70 % if it comes within five windows of the last
+/// reopening), never less than 5 % of the configured rate. From the reopening on it climbs by 0.5 %
+/// of the configured rate a window, or a second where the window is shorter; after 30 such steps by
+/// 3 %.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recovery {
     window: Duration,
@@ -38,7 +39,8 @@ impl Recovery {
         }
     }
 
-    /// Lowers the rate for a refusal at `now`. It starts to climb when the gate opens, at `reopens`.
+    /// Lowers the rate for a refusal at `now`. It starts to climb when the gate opens, at
+    /// `reopens`.
     pub(crate) fn lower(&mut self, now: Moment, reopens: Moment) {
         let relapse = self
             .reopened

@@ -13,8 +13,8 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    /// Returns an empty list. Its slots are freed at the next multiple of `grain` nanoseconds, so a list that holds
-    /// slots for a time t has at most t / `grain` + 2 entries.
+    /// Returns an empty list. Its slots are freed at the next multiple of `grain` nanoseconds, so a
+    /// list that holds slots for a time t has at most t / `grain` + 2 entries.
     pub(crate) fn new(grain: u64) -> Self {
         Self {
             grain: grain.max(1),
@@ -28,7 +28,8 @@ impl Slots {
         let free = free.round_up(self.grain);
         self.held += slots;
         match self.entries.back_mut() {
-            // The same entry, or a clock that stood still: freeing late is safe, freeing early is not.
+            // The same entry, or a clock that went back: freeing late is safe, freeing early is
+            // not.
             Some((last, held)) if *last >= free => *held += slots,
             _ => self.entries.push_back((free, slots)),
         }
@@ -47,8 +48,8 @@ impl Slots {
         }
     }
 
-    /// Frees up to `slots` of those that are held until `free`, and returns how many. Slots that stand in another entry,
-    /// because a clock stood still, stay.
+    /// Frees up to `slots` of those that are held until `free`, and returns how many. Slots that
+    /// are in another entry, because the clock went back, stay.
     pub(crate) fn take(&mut self, free: Moment, slots: u64) -> u64 {
         let free = free.round_up(self.grain);
         let Ok(index) = self.entries.binary_search_by_key(&free, |&(free, _)| free) else {
@@ -84,7 +85,7 @@ impl Slots {
 
     /// Returns the number of slots that are held at `now`.
     pub(crate) fn held_at(&mut self, now: Moment) -> u64 {
-        // Entries that were taken go too, so that the first one is found at once.
+        // Empty entries go too, so that the first one with slots is found at once.
         while let Some(&(free, held)) = self.entries.front()
             && (free <= now || held == 0)
         {

@@ -71,7 +71,8 @@ fn of_requests_and_records() -> Quota {
     both.model(Model::SlidingLog).unwrap()
 }
 
-/// Lets requests of such a cost leave, one as soon as it may after the other, until one would have to wait for longer.
+/// Lets requests of such a cost leave, one as soon as it may after the other, until one would have
+/// to wait for longer.
 fn leave(pacer: &mut Pacer, cost: u32, until: Moment) -> u32 {
     let (mut now, mut left) = (at(10_000), 0);
     while let Due::Now | Due::At(_) = pacer.due_for(Cost::of(cost), now) {
@@ -221,7 +222,8 @@ fn another_quota_keeps_what_was_learned_unless_it_assumes_another_jitter() {
     check(Quota::per_second(50).jitter_ceiling(ceiling), 70);
 }
 
-/// A round trip of 5 ms and a jitter of 2 ms explain less than one unproven request beside the one more.
+/// A round trip of 5 ms and a jitter of 2 ms explain less than one unproven request beside the one
+/// more.
 #[test]
 fn a_path_that_no_answer_comes_through_is_probed_at_gaps_that_double() {
     for model in [Model::Unknown, Model::SlidingLog] {
@@ -327,7 +329,8 @@ fn an_old_answer_is_no_proof() {
 #[test]
 fn a_silence_is_counted_from_the_first_request_that_waits_for_an_answer() {
     let mut pacer = learned(log());
-    // Idle for 100 s, and then answered after 400 ms: no silence, though the last proof is long ago.
+    // Idle for 100 s, and then answered after 400 ms: no silence, though the last proof is long
+    // ago.
     let departure = pacer.depart(at(600_000));
     pacer.answer(departure, at(600_400), Feedback::Accepted);
     // Given up and answered only after 1.5 s: all that left meanwhile may arrive now.
@@ -367,7 +370,8 @@ fn stated(remaining: u64, reset: u64) -> [Budget; 1] {
     }]
 }
 
-/// Whoever waits for an answer beside an allowance asks again when what is unanswered counts no more, and at the reset.
+/// Whoever waits for an answer beside an allowance asks again when what is unanswered counts no
+/// more, and at the reset.
 #[test]
 fn an_allowance_that_waits_for_answers_which_never_come_is_asked_again() {
     for (reset, asks_by) in [(1_200, 11_040), (0, 11_010)] {
@@ -590,7 +594,8 @@ fn another_quota_counts_what_has_left_and_is_spaced_from_it() {
     assert_eq!(pacer.counted(at(21_160)), 0);
 }
 
-/// What has left within a minute does not count for a second, though the limit of the minute remembers it.
+/// What has left within a minute does not count for a second, though the limit of the minute
+/// remembers it.
 #[test]
 fn each_limit_of_another_quota_counts_its_own_window() {
     let minute = Quota::new(1_000, Duration::from_secs(60)).unwrap();
