@@ -3,11 +3,12 @@ use crate::moment::Span;
 use crate::policy::{Pace, Policy};
 use crate::{Model, Moment};
 
-/// Holds requests back while more of them left without a proof of the path than the pace and the typical round trip
-/// explain. A path that blocks for a while would otherwise flush all of them at once.
+/// Holds requests back while too many have left unproven: more than the pace sends in a typical
+/// round trip. The path may be blocked then, and would deliver all of them at once when it opens.
 ///
-/// Meanwhile single requests probe the path, at gaps that double up to `max_transit`, so the hold always has an end.
-/// Requests that are slow, hang or poll for long do not count: they are proven as soon as a later one is answered.
+/// Meanwhile single requests probe the path, at gaps that double up to `max_transit`, so the hold
+/// always has an end. Slow, hung and long-polling requests do not count: an answer to a later
+/// request proves the path.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cap {
     /// The probes that left since the last proof.
@@ -17,9 +18,11 @@ pub(crate) struct Cap {
 impl Cap {
     /// Returns the moment of the next probe, if requests are held back.
     ///
-    /// They are held while unproven cost >= lump + (round trip + jitter) / interval. A lump is what may arrive at once.
-    /// Up to three quarters of the limit are no lump, since heavy requests and a burst would leave room for nothing else.
-    /// Where slots hold the rate below the pace, their interval counts.
+    /// They are held while unproven cost >= lump + (round trip + jitter) / interval.
+    ///
+    /// The lump is what the pace lets arrive at once. It is bounded by three quarters of the limit,
+    /// or the heaviest request: a heavy request beside a burst would otherwise fill the window in
+    /// one block. Where slots hold the rate below the pace, the interval is theirs.
     pub(crate) fn probe(
         self,
         policy: &Policy,
@@ -59,4 +62,155 @@ fn is_beyond_slots(policy: &Policy, beyond: u128, usual: u128, conditions: &Cond
     }
     let held = policy.counted_window() + conditions.round_trip.min(conditions.transit);
     beyond * u128::from(held.nanos()) >= usual * u128::from(policy.limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::recovery::Recovery;
+    use crate::unit::{Load, Unit};
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const UNKNOWN: Policy = Policy::new(100, SECOND);
+    const PACE: Pace = Pace {
+        interval: millis(20),
+        lateness: millis(2),
+        burst: 1,
+        heaviest: 1,
+        memory: millis(2_000),
+    };
+
+    const fn millis(millis: u64) -> Span {
+        Span::of(Duration::from_millis(millis))
+    }
+
+    fn at(millis: u64) -> Moment {
+        Moment::ORIGIN + Duration::from_millis(millis)
+    }
+
+    /// A round trip of 100 ms and a jitter of 50 ms; the last departure was at 10 s.
+    fn conditions(unproven: u64) -> Conditions {
+        Conditions {
+            now: at(10_001),
+            share: Recovery::full(SECOND).share_at(at(0)),
+            share_rises: None,
+            round_trip: millis(100),
+            jitter: millis(50),
+            transit: millis(1_000),
+            unproven: Load {
+                requests: 7,
+                cost: unproven,
+            },
+            unanswered: Load::default(),
+            unanswered_until: None,
+            last_departure: Some(at(10_000)),
+        }
+    }
+
+    /// The least unproven cost that holds requests back.
+    fn holds_from(policy: &Policy, pace: &Pace, conditions: Conditions) -> u64 {
+        let holds = |&cost: &u64| {
+            let unproven = Load { requests: 7, cost };
+            let conditions = Conditions {
+                unproven,
+                ..conditions
+            };
+            Cap::default().probe(policy, pace, &conditions).is_some()
+        };
+        (0..1_000).find(holds).expect("it holds sooner or later")
+    }
+
+    #[test]
+    fn more_is_held_back_than_a_lump_and_what_the_round_trip_explains() {
+        fn check(burst: u32, heaviest: u32, expected: u64) {
+            let pace = Pace {
+                burst,
+                heaviest,
+                ..PACE
+            };
+            let from = holds_from(&UNKNOWN, &pace, conditions(0));
+            assert_eq!(from, expected, "{burst} {heaviest}");
+        }
+        // 150 ms take 7.5 intervals of 20 ms.
+        check(1, 1, 1 + 8);
+        check(10, 1, 10 + 8);
+        check(10, 5, 14 + 8);
+        // No more than 75 are a lump, unless one request is.
+        check(60, 40, 75 + 8);
+        check(20, 90, 90 + 8);
+    }
+
+    #[test]
+    fn where_slots_hold_the_rate_below_the_pace_their_interval_counts() {
+        let fast = Pace {
+            interval: millis(1),
+            ..PACE
+        };
+        // (1001.5 ms + 100 ms) / 100 = 11.015 ms; 150 ms take 13.6 of them.
+        assert_eq!(holds_from(&UNKNOWN, &fast, conditions(0)), 1 + 14);
+        let slow = Conditions {
+            round_trip: millis(30_000),
+            ..conditions(0)
+        };
+        // Slots are held for 1 s and the window at most: 20.015 ms; 30.05 s take 1501.4 of them.
+        let large = Policy {
+            limit: 10_000,
+            ..UNKNOWN
+        };
+        assert!(Cap::default().probe(&UNKNOWN, &fast, &slow).is_none());
+        let unproven = |cost| Conditions {
+            unproven: Load { requests: 7, cost },
+            ..slow
+        };
+        let holds = |policy, cost| Cap::default().probe(policy, &PACE, &unproven(cost));
+        assert!(holds(&UNKNOWN, 1_501).is_none() && holds(&UNKNOWN, 1_503).is_some());
+        // And the pace where that is slower than the slots.
+        assert!(holds(&large, 1_502).is_none() && holds(&large, 1_504).is_some());
+        let model = Model::TokenBucket {
+            size: 100,
+            refill: 100,
+        };
+        let bucket = Policy { model, ..UNKNOWN };
+        assert_eq!(holds_from(&bucket, &fast, conditions(0)), 1 + 150);
+    }
+
+    #[test]
+    fn a_limit_in_requests_counts_requests() {
+        let by_request = Policy {
+            unit: Unit::Request,
+            ..UNKNOWN
+        };
+        let cap = Cap::default();
+        assert!(cap.probe(&by_request, &PACE, &conditions(500)).is_none());
+        assert!(cap.probe(&UNKNOWN, &PACE, &conditions(500)).is_some());
+    }
+
+    #[test]
+    fn probes_leave_at_gaps_that_double_up_to_the_transit_until_a_proof() {
+        let mut cap = Cap::default();
+        let mut gaps = Vec::new();
+        for _ in 0..7 {
+            let probe = cap.probe(&UNKNOWN, &PACE, &conditions(500));
+            let gap = probe.expect("it holds").since(at(10_000));
+            gaps.push(gap.as_millis());
+            cap.record_probe();
+        }
+        assert_eq!(gaps, [50, 100, 200, 400, 800, 1_000, 1_000]);
+        cap.probes = u32::MAX;
+        cap.record_probe();
+        let probe = cap.probe(&UNKNOWN, &PACE, &conditions(500));
+        assert_eq!(probe, Some(at(11_000)));
+        cap.reset();
+        let probe = cap.probe(&UNKNOWN, &PACE, &conditions(500));
+        assert_eq!(probe, Some(at(10_050)));
+        // An interval that is longer than jitter and transit is the gap.
+        let slow = Pace {
+            interval: millis(3_000),
+            ..PACE
+        };
+        let probe = cap.probe(&UNKNOWN, &slow, &conditions(500));
+        assert_eq!(probe, Some(at(13_000)));
+    }
 }

@@ -3,13 +3,13 @@ use std::time::Duration;
 use crate::fields::Budget;
 use crate::{Moment, Quota};
 
-/// A server may see this part of its limit used beyond our own requests before others are thought to use it: it may
-/// count otherwise than we do.
+/// Up to this part of the limit may be used beyond our own requests before others are assumed to
+/// use it: the server may count differently.
 const UNEXPLAINED: u64 = 10;
-/// A reset that lies this much further away than the last one belongs to a new window.
+/// A reset that is later than the last one by more than this belongs to a new window.
 const NEW_WINDOW: Duration = Duration::from_secs(1);
 
-/// What a server still allows where others use the same limit: no more leaves until the reset.
+/// Where others use the same limit: what the server still allows until the reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ceiling {
     budget: Option<Left>,
@@ -22,11 +22,12 @@ struct Left {
 }
 
 impl Ceiling {
-    /// Records what an answer says that came at `now`, while requests of a cost of `in_flight` had no answer, and
-    /// `counted`, these included, may count at the server.
+    /// Records what an answer that came at `now` states. A cost of `in_flight` has no answer, and
+    /// one of `counted`, which includes it, may count at the server.
     ///
-    /// What our own requests explain changes nothing: `quota` holds for those. Otherwise no more may leave than remain,
-    /// those in flight included, until the reset, or until the quota's longest `Retry-After`.
+    /// If our own requests explain what is used, nothing changes: `quota` holds. Otherwise no more
+    /// than the remaining, less what is in flight, may leave until the reset, or until the quota's
+    /// longest `Retry-After`.
     pub(crate) fn learn(
         &mut self,
         budget: &Budget,
@@ -89,7 +90,8 @@ mod tests {
         Moment::ORIGIN + Duration::from_secs(seconds)
     }
 
-    /// A limit of 100 of which `remaining` are left for `reset` seconds, heard at `second`; 5 are in flight, 20 count.
+    /// A limit of 100 of which `remaining` are left for `reset` seconds, heard at `second`; 5 are
+    /// in flight, 20 count.
     fn hear(ceiling: &mut Ceiling, remaining: u64, reset: u64, second: u64) {
         let budget = Budget {
             limit: Some(100),

@@ -1,7 +1,7 @@
 use crate::Moment;
 use crate::moment::Span;
 
-/// The heaviest cost of late: for one to two times the `memory` that it is asked with.
+/// The highest cost that left in the last one to two `memory` periods.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heaviest {
     current: u32,
@@ -24,6 +24,12 @@ impl Heaviest {
     pub(crate) fn of_late(&self, now: Moment, memory: Span) -> u32 {
         let turned = self.turned(now, memory);
         turned.current.max(turned.before)
+    }
+
+    /// Returns when the heaviest cost may be forgotten next after `now`, if nothing leaves.
+    pub(crate) fn falls_at(&self, now: Moment, memory: Span) -> Option<Moment> {
+        let turns = [memory, memory * 2].map(|memory| self.since + memory);
+        turns.into_iter().find(|&turn| turn > now)
     }
 
     /// Records a cost that leaves at `now`.
@@ -63,6 +69,23 @@ mod tests {
         heaviest.depart(3, at(10_001), MEMORY);
         for (now, expected) in [(10_001, 7), (12_000, 7), (13_999, 7), (14_000, 1)] {
             assert_eq!(heaviest.of_late(at(now), MEMORY), expected, "{now}");
+        }
+    }
+
+    #[test]
+    fn it_says_when_a_heavy_cost_may_be_forgotten() {
+        let mut heaviest = Heaviest::default();
+        heaviest.depart(7, at(10_000), MEMORY);
+        heaviest.depart(9, at(11_000), MEMORY);
+        for (now, falls) in [
+            (11_000, Some(12_000)),
+            (11_999, Some(12_000)),
+            (12_000, Some(14_000)),
+            (13_999, Some(14_000)),
+            (14_000, None),
+        ] {
+            let falls = falls.map(at);
+            assert_eq!(heaviest.falls_at(at(now), MEMORY), falls, "{now}");
         }
     }
 

@@ -5,7 +5,8 @@ use crate::Moment;
 pub struct Hold {
     /// The part of the limiter that holds the request back.
     pub by: HeldBy,
-    /// The earliest moment at which it may leave; none if it waits for the end of a request that is in flight.
+    /// The earliest moment at which it may leave; none if it waits for the end of a request in
+    /// flight.
     pub until: Option<Moment>,
 }
 
@@ -17,10 +18,10 @@ pub enum HeldBy {
     Pace,
     /// Earlier requests may still count at the server.
     Window,
-    /// More requests left than a path of the typical round trip explains without one of them being answered. Single
-    /// requests probe the path meanwhile.
+    /// More requests have left unanswered than the pace sends in a typical round trip, so the path
+    /// may be blocked. Single requests probe it meanwhile.
     Cap,
-    /// By the server's word no request is left until its limit starts anew.
+    /// The server has stated that nothing remains until its limit starts anew.
     Allowance,
     /// A throttled response, or a penalty, closed the gate.
     Gate,
@@ -34,7 +35,16 @@ impl Hold {
         }
     }
 
-    /// Returns the one that lasts longer. A time is waited for before an end is: the end helps only then.
+    /// Returns the same hold, until `then` at the latest.
+    pub(crate) fn no_later_than(self, then: Moment) -> Self {
+        Self {
+            until: Some(self.until.map_or(then, |until| until.min(then))),
+            ..self
+        }
+    }
+
+    /// Returns the one that lasts longer. One with a time comes before one that waits for an end:
+    /// the end of a request helps only after that time.
     pub(crate) fn longer(self, other: Self) -> Self {
         match (self.until, other.until) {
             (Some(one), Some(two)) if two > one => other,

@@ -1,20 +1,23 @@
-//! Decides when the next request may go, so that a server whose limit is known refuses none.
+//! Decides when the next request may leave, so that a server whose limit is known refuses none.
 //!
-//! This is arithmetic only: no I/O, no async, no clock and no randomness of its own. The time is an argument
-//! ([`Moment`]), and so is the random generator. The crate `tower-pace` puts it under tower services.
+//! This is arithmetic only: no I/O, no async, no clock and no randomness of its own. The time
+//! ([`Moment`]) and the random generator are arguments. The crate `tower-pace` applies it to tower
+//! services.
 //!
 //! # Layout
 //!
-//! - [`Quota`] says what the server allows, how it counts ([`Model`]) and what is assumed of the path to it.
-//! - [`Pacer`] answers when a request of some [`Cost`] may leave, and learns from every answer.
-//! - [`Line`] says who is next among those who wait.
-//! - [`AdaptiveLimit`] learns from the answers how many requests may be in flight, by trying other limits.
-//! - [`fields`] reads what a server says of its limits.
-//! - [`retry`] says what an answer means, how long to back off, and what `Retry-After` said.
+//! - [`Quota`] is what the server allows, how it counts ([`Model`]) and what is assumed of the
+//!   path.
+//! - [`Pacer`] returns when a request of a [`Cost`] may leave, and learns from every answer.
+//! - [`Line`] returns who is next among those that wait.
+//! - [`AdaptiveLimit`] learns from the answers how many requests may be in flight, by trying other
+//!   limits.
+//! - [`fields`] reads what a server states of its limits.
+//! - [`retry`] decides what an answer means and how long to back off, and reads `Retry-After`.
 //!
 //! # What slow answers cost
 //!
-//! Of a limit of 100 requests a second a saturated client uses:
+//! A saturated client uses this share of a limit of 100 requests a second:
 //!
 //! | setting, answers after | 10 to 20 ms | 2 s | 20 s | 60 s | 20 ms, 5 % of them 30 s |
 //! |---|---|---|---|---|---|
@@ -25,12 +28,12 @@
 //! | `Unknown`, 6,000 a minute | 98 % | 98 % | 98 % | 98 % | 98 % |
 //! | `Unknown`, [`counted_until_answered`](Quota::counted_until_answered) | 98 % | 33 % | 5 % | 2 % | 41 % |
 //!
-//! `cargo run --release -p pacing --example prices` prints these figures and those below.
+//! `cargo run --release -p pacing --example prices` prints this table and those below.
 //!
 //! # What the models cost
 //!
-//! W is the window, counted as W (1 + 500 ppm) + 1 ms since clocks differ; J is the assumed jitter, 100 ms at first; D
-//! is how late a timer may fire, 2 ms. Of a limit L and a burst B:
+//! L is the limit and B the burst. W is the window, counted as W (1 + 500 ppm) + 1 ms since clocks
+//! differ. J is the assumed jitter, 100 ms at first. D is how late a timer may fire, 2 ms.
 //!
 //! | model | time between departures | nothing is refused |
 //! |---|---|---|
@@ -38,8 +41,8 @@
 //! | `SlidingLog`, [`FixedWindow`](Model::FixedWindow) | W/L | while requests arrive within `max_transit` or never |
 //! | `TokenBucket`, with a token every q | q, or (q + J + D)/size if that is more | while the path varies by J at most |
 //!
-//! B is 1; where W is a minute or more and the model `Unknown`, it is L/50. Used of the limit at a round trip of 1 ms, at
-//! first and once jitter is learned:
+//! B is 1 by default. For `Unknown` with a W of a minute or more it is L/50. This share of the
+//! limit is used at a round trip of 1 ms, at first and once jitter is learned:
 //!
 //! | requests a second | `Unknown` | jitter ceiling of 2 ms | `SlidingLog` |
 //! |---|---|---|---|
@@ -49,8 +52,9 @@
 //! | 1000 | 90.5 -> 99.2 % | 99.3 -> 99.3 % | 99.4 -> 99.7 % |
 //! | 10000 | 90.7 -> 99.3 % | 99.4 -> 99.4 % | 90.6 -> 99.5 % |
 //!
-//! So a small limit without a model is used by half: name the model, which doubles the rate, or a lower
-//! [`jitter_ceiling`](Quota::jitter_ceiling). A longer round trip costs, of 100 requests a second:
+//! A small limit without a model is only half used. Name the model, which doubles the rate at 1 a
+//! second, or a lower [`jitter_ceiling`](Quota::jitter_ceiling). A longer round trip leaves, of 100
+//! requests a second:
 //!
 //! | round trip | W/(W + round trip) | `Unknown` | `SlidingLog` | `TokenBucket` |
 //! |---|---|---|---|---|
@@ -62,8 +66,8 @@
 //!
 //! # What costs cost
 //!
-//! `Unknown` spaces all requests for the heaviest of the last two windows. The cost that leaves a second, of a limit of
-//! 100:
+//! `Unknown` spaces all requests for the heaviest of the last two windows. Of a limit of 100 a
+//! second this cost leaves each second:
 //!
 //! | mix | `Unknown` | jitter ceiling of 2 ms | `SlidingLog` | `TokenBucket` of 100 |
 //! |---|---|---|---|---|
@@ -78,39 +82,44 @@
 //! | 10 % of 100 | 17 | 19 | 54 | 51 |
 //! | 100 % of 100 | 45 | 50 | 99 | 90 |
 //!
-//! Keep a cost under a tenth of the limit, or name the model, and ask for no [`burst`](Quota::burst) beside heavy costs.
+//! Keep a cost under a tenth of the limit, or name the model, and ask for no
+//! [`burst`](Quota::burst) beside heavy costs.
 //!
 //! # The rules
 //!
-//! **Slots.** A request holds its cost of the limit from its departure s until s + `max_transit` + W, and once the
-//! server's own answer came at r until min(r, s + `max_transit`) + W. It leaves only while there are slots for it. So
-//! no request that hangs, is slow or is given up holds anything for longer than that. `src/window.rs` has the proof.
+//! **Slots.** A request holds slots for its cost from its departure s until s + `max_transit` + W.
+//! Once the server's own answer came at r, it holds them until min(r, s + `max_transit`) + W. A
+//! request leaves only if there are slots for it. No request that hangs, is slow or was given up
+//! holds slots for longer. `src/window.rs` has the proof.
 //!
-//! **Cap.** While more requests left than the pace explains without one of them being answered, the path may be blocked.
-//! Single requests then probe it, at gaps that double up to `max_transit`, until one of them or a later one is answered.
-//! A block of the whole path flushes nothing that a log of 100 or more refuses, however long it lasts; smaller limits pay
-//! for never stopping with a few refusals after 5 s and more (10 a second: none to 5 s, 3 to 5 at 10 s).
+//! **Cap.** If more requests have left unanswered than the pace sends in a typical round trip, the
+//! path may be blocked. Single requests then probe it, at gaps that double up to `max_transit`,
+//! until one of them or a later request is answered. After a block of the whole path, however long,
+//! a log of 100 or more refuses nothing. Smaller limits have a few refusals after 5 s and more,
+//! since the limiter never stops (10 a second: none to 5 s, 3 to 5 at 10 s).
 //!
-//! **Start.** The first departure comes one interval after the start, or 100 ms if that is sooner, and the second two
-//! intervals after the start: a process that was just restarted has forgotten its window. With
-//! [`unused_at_start`](Quota::unused_at_start) the whole burst may leave at once.
+//! **Start.** The first departure comes one interval after the start, or after 100 ms if that is
+//! sooner. The second comes two intervals after the start: a process that was just restarted has
+//! forgotten its window. With [`unused_at_start`](Quota::unused_at_start) the whole burst may leave
+//! at once.
 //!
-//! **The server's word.** Of a limit with a window of a minute and more, what an answer states to remain may leave at
-//! once, 10 ms apart, until the stated reset, and then nothing before it. The first request after the reset asks again. A
-//! refusal that the fields do not explain ends that for good. A secondary limit by the second, which many such servers
-//! have, has to be told with [`and`](Quota::and).
+//! **The server's word.** With a window of a minute or more, the requests that an answer states to
+//! remain may leave at once, 10 ms apart. When they have left, nothing leaves before the stated
+//! reset. The first request after the reset asks again. A refusal that the fields do not explain
+//! ends this for good. Many such servers have a second limit by the second: add it with
+//! [`and`](Quota::and).
 //!
-//! **Refusals.** One refusal closes the gate for everyone: until `Retry-After`; or else, if nothing remains, until the
-//! stated reset; or else for W + J, doubled with every further refusal up to 32 times. Then the rate starts at 80 % and climbs.
-//! Beside somebody who takes 30 or 60 % of the limit there are 2 to 5 refusals a minute, and 78 to 84 % of the rest is
-//! used.
+//! **Refusals.** One refusal closes the gate for everyone: until `Retry-After`; without it, if
+//! nothing remains, until the stated reset; otherwise for W + J, doubled with every further refusal
+//! up to 32 times. Then the rate starts at 80 % and climbs. If others take 30 or 60 % of the limit,
+//! there are 2 to 5 refusals a minute, and 78 to 84 % of the rest is used.
 //!
 //! # Outside of the promise
 //!
-//! - A block of longer than `max_transit` of a part of the path, of one gateway of two, say.
-//! - A block of longer than `max_transit` where answers take longer than that anyway.
+//! - A block of a part of the path, say of one gateway of two, for longer than `max_transit`.
+//! - A block for longer than `max_transit` where answers take longer than that anyway.
 //! - A server that counts a request when it answers, without `counted_until_answered`.
-//! - The refusal of a request that costs more than it was thought to; see [`Pacer::settle`].
+//! - A request that costs more than was estimated; see [`Pacer::settle`].
 //!
 //! # Example
 //!

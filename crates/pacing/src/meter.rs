@@ -1,4 +1,5 @@
 use std::cmp::Reverse;
+use std::iter;
 
 use crate::allowance::{Allowance, Ruling, Stated};
 use crate::cap::Cap;
@@ -32,20 +33,24 @@ pub(crate) struct Meter {
     starts_until: Moment,
 }
 
-/// What holds for every limit when it is asked.
+/// The state of the limiter that all its limits share, at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conditions {
     pub(crate) now: Moment,
     pub(crate) share: Share,
+    /// When the share rises by itself; none if it is whole.
+    pub(crate) share_rises: Option<Moment>,
     /// The typical round trip.
     pub(crate) round_trip: Span,
     /// How much the path is assumed to vary.
     pub(crate) jitter: Span,
     pub(crate) transit: Span,
-    /// What left and no answer has proven.
+    /// What left after the latest departure whose answer came.
     pub(crate) unproven: Load,
     /// What left less than the transit ago and is unanswered.
     pub(crate) unanswered: Load,
+    /// When the first of it will have left the transit ago.
+    pub(crate) unanswered_until: Option<Moment>,
     pub(crate) last_departure: Option<Moment>,
 }
 
@@ -92,18 +97,19 @@ impl Meter {
         let cost = self.units(cost).min(self.policy.most());
         let heaviest = self.heaviest_at(conditions.now);
         let pace = self.pace(heaviest.max(cost), conditions);
-        let until = |by, until| (until > conditions.now).then(|| Hold::until(by, until));
+        let held = |by, until| (until > conditions.now).then(|| Hold::until(by, until));
         let (hold, is_awaited) = match self.ruling(cost, &pace, conditions) {
-            Ruling::Pass(from) => (until(HeldBy::Pace, from), false),
-            Ruling::Closed(from) => (until(HeldBy::Allowance, from), false),
-            Ruling::ClosedUntilAnswer(from) => (until(HeldBy::Allowance, from), true),
-            ruling => {
-                let due = self.schedule.due(&self.policy, &pace, cost, heaviest);
-                let probe = self.cap.probe(&self.policy, &pace, conditions);
-                let capped = probe.and_then(|probe| until(HeldBy::Cap, probe));
-                let timed = longer(until(HeldBy::Pace, due), capped);
-                let awaits = capped.is_some() || ruling == Ruling::UsualUntilAnswer;
-                (timed.or_else(|| self.guard(cost, conditions.now)), awaits)
+            Ruling::Pass(from) => (held(HeldBy::Pace, from), false),
+            Ruling::Closed(from) => (held(HeldBy::Allowance, from), false),
+            Ruling::ClosedUntilAnswer(from) => (held(HeldBy::Allowance, from), true),
+            Ruling::Usual => self.usual_hold(cost, heaviest, &pace, conditions),
+            Ruling::UsualUntilAnswer(end) => {
+                let (hold, _) = self.usual_hold(cost, heaviest, &pace, conditions);
+                // If no answer ever comes, the allowance decides again when the transit is over.
+                let then = conditions
+                    .unanswered_until
+                    .map_or(end, |then| then.min(end));
+                (hold.map(|hold| hold.no_later_than(then)), true)
             }
         };
         Verdict { hold, is_awaited }
@@ -156,7 +162,7 @@ impl Meter {
         self.allowance.end(departure.number);
     }
 
-    /// Gives everything back: the request never left. Its departure only if no later one is spaced from it.
+    /// Gives back a request that never left; its departure only if no later one was spaced from it.
     pub(crate) fn refund(&mut self, departure: Departure, is_latest: bool) {
         let sent = self.sent(departure);
         self.window.refund(sent);
@@ -194,14 +200,20 @@ impl Meter {
             self.window.charge(added, now);
             self.allowance.charge(added.cost);
             let cost = after.min(self.policy.most());
-            self.heaviest.depart(cost, now, self.usual.memory);
+            // An undo of a later departure restores the heaviest from before it: this cost stays
+            // known.
+            let undone = self.heaviest_before.as_mut().filter(|_| !is_latest);
+            for heaviest in iter::once(&mut self.heaviest).chain(undone) {
+                heaviest.depart(cost, now, self.usual.memory);
+            }
             let pace = self.pace(self.heaviest_at(now), conditions);
-            self.schedule.charge(&pace, after - before, now);
+            let added = after - before;
+            self.schedule.charge(&pace, added, is_latest, now);
         }
     }
 
-    /// Records what the answer to a departure states to remain of this limit, while `since` has left after it. Returns
-    /// whether that opens an allowance.
+    /// Records what the answer to a departure states to remain of this limit. `since` has left
+    /// after that departure. Returns whether an allowance opens.
     pub(crate) fn learn(
         &mut self,
         budget: &Budget,
@@ -223,8 +235,9 @@ impl Meter {
     }
 
     /// Records that the server refused a request, and whether it stated that nothing remains.
-    pub(crate) fn refuse(&mut self, is_used_up: bool, now: Moment) {
-        self.allowance.refuse(is_used_up, now);
+    /// Returns whether the allowance ends with that, which may let requests leave sooner.
+    pub(crate) fn refuse(&mut self, is_used_up: bool, now: Moment) -> bool {
+        self.allowance.refuse(is_used_up, now)
     }
 
     /// Says whether nothing may still count, and no server's word is in force.
@@ -252,10 +265,12 @@ impl Meter {
         }
     }
 
-    /// Takes over what has left under other limits. One that counts the same knows it best; of these one whose window is
-    /// as long as this one's or longer remembers all, and of these the shortest does so most exactly.
+    /// Takes over what has left under the limits of the quota before. `in_flight` is what has not
+    /// ended, as this limit counts.
     ///
-    /// `in_flight` is what has not ended, as this limit counts.
+    /// It is taken from one limit: one with the same unit if there is any; then one with a window
+    /// as long as this one's or longer, since it remembers all; then the shortest, since its
+    /// entries are finest.
     pub(crate) fn remember(&mut self, known: &[Self], in_flight: u64, conditions: &Conditions) {
         let best = known.iter().max_by_key(|meter| {
             let counts_alike = meter.policy.unit == self.policy.unit;
@@ -269,7 +284,7 @@ impl Meter {
         self.cap = known.cap;
         self.allowance = match known.policy == self.policy {
             true => known.allowance,
-            false => Allowance::following(&known.allowance),
+            false => Allowance::following(&known.allowance, now + self.policy.counted_window()),
         };
         self.heaviest = known.heaviest;
         let heaviest = self.heaviest_at(now);
@@ -282,6 +297,37 @@ impl Meter {
     #[cfg(test)]
     pub(crate) fn allowance_is_open(&self) -> bool {
         self.allowance.is_open()
+    }
+
+    /// Returns the longest hold of pace, cap and window, and whether the cap holds, which an answer
+    /// can end.
+    fn usual_hold(
+        &mut self,
+        cost: u32,
+        heaviest: u32,
+        pace: &Pace,
+        conditions: &Conditions,
+    ) -> (Option<Hold>, bool) {
+        let now = conditions.now;
+        let held = |by, until| (until > now).then(|| Hold::until(by, until));
+        let faster = self.faster_from(conditions);
+        // Only the silence before a heavy request gets shorter with the pace.
+        let due = self.schedule.due(&self.policy, pace, cost, heaviest);
+        let due = due.min(faster.max(self.schedule.next()));
+        let probe = self.cap.probe(&self.policy, pace, conditions);
+        let capped = probe.and_then(|probe| held(HeldBy::Cap, probe.min(faster)));
+        let timed = longer(held(HeldBy::Pace, due), capped);
+        (longer(timed, self.guard(cost, now)), capped.is_some())
+    }
+
+    /// Returns when the pace may next get faster by itself: at the end of the start, at a step of
+    /// the recovery, or when a heavy cost is forgotten. A time that was found with the pace in
+    /// force holds no longer than that.
+    fn faster_from(&self, conditions: &Conditions) -> Moment {
+        let start = Some(self.starts_until).filter(|&end| end > conditions.now);
+        let forgotten = self.heaviest.falls_at(conditions.now, self.usual.memory);
+        let changes = [start, conditions.share_rises, forgotten].into_iter();
+        changes.flatten().min().unwrap_or(Moment::LAST)
     }
 
     fn ruling(&self, cost: u32, pace: &Pace, conditions: &Conditions) -> Ruling {

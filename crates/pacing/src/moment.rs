@@ -1,8 +1,9 @@
 use std::ops::{Add, Mul, Sub};
 use std::time::Duration;
 
-/// The time before the origin that moments can show: a quota that starts with its full burst counts back from its
-/// start, which may be the origin. The longest burst takes two windows of 366 days and two jitters of as much.
+/// The time before the origin that moments can show. A quota that starts with its full burst counts
+/// back from its start, which may be the origin: at most two windows of 366 days and two jitters of
+/// 366 days.
 const BEFORE_ORIGIN: u64 = 5 * 366 * 86_400 * 1_000_000_000;
 
 /// A point in time, in nanoseconds since an origin that the caller chooses.
@@ -21,13 +22,17 @@ impl Moment {
     /// The origin of the caller's clock.
     pub const ORIGIN: Self = Self(BEFORE_ORIGIN);
 
+    /// The end of all time.
+    pub(crate) const LAST: Self = Self(u64::MAX);
+
     /// Returns the moment that lies `nanos` nanoseconds after the origin.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(BEFORE_ORIGIN.saturating_add(nanos))
     }
 
-    /// Returns the nanoseconds between the origin and this moment, zero if it lies before the origin.
+    /// Returns the nanoseconds between the origin and this moment, zero if it lies before the
+    /// origin.
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
         self.0.saturating_sub(BEFORE_ORIGIN)
@@ -87,7 +92,8 @@ impl Sub<Span> for Moment {
     }
 }
 
-/// A length of time in nanoseconds: one word, where a [`Duration`] is two numbers and a carry. All arithmetic saturates.
+/// A length of time in nanoseconds: one word, where a [`Duration`] is two numbers and a carry. All
+/// arithmetic saturates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span(u64);
 
@@ -151,17 +157,17 @@ impl Mul<u32> for Span {
     }
 }
 
-/// The whole duration in nanoseconds, saturating.
+/// Returns the whole duration in nanoseconds, saturating.
 pub(crate) const fn nanos(time: Duration) -> u64 {
     Span::of(time).nanos()
 }
 
-/// The duration of so many nanoseconds, saturating.
+/// Returns a duration of `nanos` nanoseconds, saturating.
 pub(crate) fn duration(nanos: u128) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
-/// The shorter of two durations, in a `const`.
+/// Returns the shorter of two durations, in a `const`.
 pub(crate) const fn shorter(one: Duration, other: Duration) -> Duration {
     if one.as_nanos() < other.as_nanos() {
         one

@@ -17,14 +17,15 @@ use crate::{Cost, Moment, Quota};
 
 /// A server's clock shows whole seconds: a stated reset may come up to one later.
 const TICK: Duration = Duration::from_secs(1);
-/// What is unanswered is forgotten up to 1/256 of the transit late.
+/// An unanswered request is dropped up to 1/256 of the transit late. More entries would take more
+/// memory, fewer would keep the server's word from being used for longer.
 const ENTRIES: u64 = 256;
 
 /// Decides when a request may leave, for everyone who shares one quota.
 ///
-/// Ask [`due`](Self::due), then [`depart`](Self::depart), and report the end of every departure: exactly one of
-/// [`answer`](Self::answer), [`answer_from_gateway`](Self::answer_from_gateway), [`abandon`](Self::abandon) and
-/// [`refund`](Self::refund).
+/// Ask [`due`](Self::due), then [`depart`](Self::depart), and report the end of every departure:
+/// exactly one of [`answer`](Self::answer), [`answer_from_gateway`](Self::answer_from_gateway),
+/// [`abandon`](Self::abandon) and [`refund`](Self::refund).
 #[derive(Clone, Debug)]
 pub struct Pacer {
     quota: Quota,
@@ -33,12 +34,12 @@ pub struct Pacer {
     in_flight: Load,
     path: Path,
     jitter: Jitter,
-    /// What may still be on its way unanswered, if a limit relies on the server's word.
+    /// The unanswered requests, if a limit relies on the server's word.
     unanswered: Option<Unanswered>,
     ceiling: Ceiling,
     gate: Gate,
     recovery: Recovery,
-    /// Somebody was held until a time that the end of a request may bring nearer.
+    /// A caller was told a time that the end of a request may bring forward.
     is_awaited: bool,
 }
 
@@ -47,7 +48,8 @@ pub struct Pacer {
 pub enum Due {
     /// It may leave now.
     Now,
-    /// It may not leave before this moment. An answer that comes in between can move it in either direction.
+    /// It may not leave before this moment. Ask again then. An answer that comes in between can
+    /// move it in either direction.
     At(Moment),
     /// It may leave when a request that is in flight has ended.
     OnAnswer,
@@ -58,13 +60,13 @@ pub enum Due {
 #[must_use = "tell the pacer how the request ended"]
 pub struct Departure {
     pub(crate) sent: Moment,
-    /// The cost of all departures up to this one.
+    /// The cost of all departures up to this one. It wraps.
     pub(crate) total: u64,
     /// It wraps.
     pub(crate) number: u32,
     pub(crate) cost: Cost,
     /// What was unanswered before it, in requests and in cost.
-    before: (u32, u32),
+    pub(crate) before: (u32, u32),
 }
 
 impl Departure {
@@ -77,14 +79,14 @@ impl Departure {
     }
 }
 
-/// What an answer says of the limit.
+/// What an answer says about the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feedback {
     /// The server took the request.
     Accepted,
-    /// The server refused it and may have said for how long (429).
+    /// The server refused it (429), with its `Retry-After` if it sent one.
     Refused(Option<Duration>),
-    /// The server failed, which says nothing of the limit.
+    /// The server failed (5xx), which says nothing about the limit.
     Failed,
 }
 
@@ -106,14 +108,15 @@ impl Pacer {
         }
     }
 
-    /// Says when the next request may leave.
+    /// Returns when the next request may leave.
     pub fn due(&mut self, now: Moment) -> Due {
         self.due_for(Cost::ONE, now)
     }
 
-    /// Says when a request of such a cost may leave.
+    /// Returns when a request of this cost may leave.
     ///
-    /// A cost that can never leave counts as the most that can; ask [`Quota::fits`] to refuse it.
+    /// A cost above a limit counts as the whole limit. [`Quota::fits`] says beforehand whether it
+    /// fits.
     pub fn due_for(&mut self, cost: Cost, now: Moment) -> Due {
         match self.hold(cost, now) {
             None => Due::Now,
@@ -121,7 +124,7 @@ impl Pacer {
         }
     }
 
-    /// Returns what holds a request of such a cost back now; of several holds the longest.
+    /// Returns what holds back a request of this cost at `now`. Of several holds it is the longest.
     pub fn hold(&mut self, cost: Cost, now: Moment) -> Option<Hold> {
         let (conditions, meters) = self.at(now);
         let mut hold = None;
@@ -142,12 +145,14 @@ impl Pacer {
         })
     }
 
-    /// Records that a request leaves at `now`. Only call it while [`due`](Self::due) says [`Due::Now`].
+    /// Records that a request leaves at `now`. Only call it while [`due`](Self::due) says
+    /// [`Due::Now`].
     pub fn depart(&mut self, now: Moment) -> Departure {
         self.depart_with(Cost::ONE, now)
     }
 
-    /// Records that a request of such a cost leaves. Only call it while [`due_for`](Self::due_for) says [`Due::Now`].
+    /// Records that a request of this cost leaves. Only call it while [`due_for`](Self::due_for)
+    /// says [`Due::Now`].
     pub fn depart_with(&mut self, cost: Cost, now: Moment) -> Departure {
         let number = self.path.next_number();
         let (conditions, meters) = self.at(now);
@@ -171,15 +176,18 @@ impl Pacer {
         }
     }
 
-    /// Records that the server's own answer came at `now`. Returns whether a request that was told a time may leave
-    /// sooner.
+    /// Records that the server's own answer came at `now`. Returns true if a caller that was told a
+    /// time has to ask again, since it may leave sooner.
     ///
-    /// An answer of something in front of the server (502, 503, 504 ..) is none of its own.
+    /// The answer of a gateway (502, 503) is not the server's own: report it with
+    /// [`answer_from_gateway`](Self::answer_from_gateway), and its timeout (504) with
+    /// [`abandon`](Self::abandon).
     pub fn answer(&mut self, departure: Departure, now: Moment, feedback: Feedback) -> bool {
         self.answer_with(departure, now, feedback, &[])
     }
 
-    /// Records an answer as [`answer`](Self::answer) does, and what it states to remain of its limits.
+    /// Records an answer as [`answer`](Self::answer) does, and what it states to remain of its
+    /// limits.
     pub fn answer_with(
         &mut self,
         departure: Departure,
@@ -212,10 +220,11 @@ impl Pacer {
         mem::take(&mut self.is_awaited) | is_nearer
     }
 
-    /// Records that something in front of the server answered at `now`, and may have said for how long to stay away (503
-    /// with `Retry-After`). Returns whether a request that was told a time may leave sooner.
+    /// Records that a gateway in front of the server answered at `now`. `retry_after` is its
+    /// `Retry-After`, if it sent one (503). Returns the same as [`answer`](Self::answer).
     ///
-    /// It shows that the path is open. The request may still be on its way to the server's counter.
+    /// The answer proves that the path is open. The request may still be on its way to the server's
+    /// counter, so it holds its slots.
     pub fn answer_from_gateway(
         &mut self,
         departure: Departure,
@@ -235,8 +244,8 @@ impl Pacer {
         mem::take(&mut self.is_awaited)
     }
 
-    /// Records that a request ended at `now` without an answer: it may still be on its way. Returns whether a request
-    /// that was told a time may leave sooner.
+    /// Records that a request ended at `now` without an answer. It may still be on its way, so it
+    /// holds its slots. Returns the same as [`answer`](Self::answer).
     pub fn abandon(&mut self, departure: Departure, now: Moment) -> bool {
         self.end(departure);
         for meter in &mut self.meters {
@@ -245,8 +254,11 @@ impl Pacer {
         mem::take(&mut self.is_awaited)
     }
 
-    /// Records that a request provably never left: it gives back its slots, its part of an allowance, and its departure
-    /// if that was the latest one. After a later departure an earlier one could not be spaced.
+    /// Records that a request provably never left, and gives back its slots and its part of an
+    /// allowance.
+    ///
+    /// Its departure is given back only if it was the latest: a later one was spaced from it. Every
+    /// caller that waits has to ask again.
     pub fn refund(&mut self, departure: Departure) {
         self.end(departure);
         let is_latest = self.path.is_latest(departure);
@@ -261,11 +273,12 @@ impl Pacer {
         }
     }
 
-    /// Corrects the cost of a request that is in flight, now that it is known, and returns the departure to report the
-    /// end of.
+    /// Corrects the cost of a request that is in flight, and returns the departure whose end to
+    /// report.
     ///
-    /// What it costs less is given back. What it costs more was counted by the server without having been asked for here:
-    /// the promise holds for estimates that are not too low.
+    /// A lower cost gives back the difference, and every caller that waits has to ask again. A
+    /// higher cost was counted by the server before it was reserved here: the promise holds only
+    /// for estimates that are not too low.
     pub fn settle(&mut self, departure: Departure, cost: Cost, now: Moment) -> Departure {
         let is_latest = self.path.is_latest(departure);
         let (conditions, meters) = self.at(now);
@@ -285,16 +298,19 @@ impl Pacer {
         }
         Departure {
             cost,
-            total: departure.total + added.cost,
+            total: departure.total.wrapping_add(added.cost),
             ..departure
         }
     }
 
-    /// Holds another quota from now on. What has left is remembered, and counted by the new windows.
+    /// Replaces the quota. The requests that have left are remembered, and count in the new
+    /// windows.
     ///
-    /// A rate that refusals have lowered stays lowered by as much. For a window the pace is that of a new process. A limit
-    /// in [`Cost`] after limits in requests alone knows what is in flight, but of what has ended only how many there were:
-    /// there let a window pass before the change.
+    /// A rate that refusals have lowered stays lowered by the same share. For one window the pace
+    /// is that of a new process. Every caller that waits has to ask again.
+    ///
+    /// Before a change from limits in requests to one in [`Cost`], let a window pass: the cost of
+    /// what is in flight is known, but of what has ended only the number of requests.
     pub fn set_quota(&mut self, quota: Quota, now: Moment) {
         if quota.jitter_ceiling != self.quota.jitter_ceiling {
             self.jitter = Jitter::new(quota.jitter_ceiling);
@@ -321,7 +337,8 @@ impl Pacer {
         self.assume();
     }
 
-    /// Lets nothing leave before `until`, whatever the quota says. A gate that is closed for longer stays closed.
+    /// Lets nothing leave before `until`, whatever the quota says. A gate that is closed for longer
+    /// stays closed.
     pub fn penalize(&mut self, until: Moment) {
         self.gate.close_until(until);
     }
@@ -335,7 +352,7 @@ impl Pacer {
     /// Returns the time between departures at the rate in force.
     #[must_use]
     pub fn interval(&self, now: Moment) -> Duration {
-        let conditions = self.conditions(now, Load::default());
+        let conditions = self.conditions(now);
         let intervals = self
             .meters
             .iter()
@@ -358,14 +375,15 @@ impl Pacer {
             .map_or(0, |meter| meter.window.held(now))
     }
 
-    /// Returns the moment from which requests may leave again after a refusal; it has passed if the gate is open.
+    /// Returns the moment from which requests may leave again after a refusal; it has passed if the
+    /// gate is open.
     #[must_use]
     pub fn open_from(&self) -> Moment {
         self.gate.open_from()
     }
 
-    /// Returns the moment from which requests may leave again after a refusal, a penalty, or where others have used up the
-    /// limit by the server's word; it has passed if they may.
+    /// Returns the moment from which requests may leave again after a refusal, a penalty, or where
+    /// others have used up the limit by the server's word; it has passed if they may.
     #[must_use]
     pub fn closed_until(&self) -> Moment {
         self.gate.open_from().max(self.ceiling.open_from())
@@ -377,8 +395,8 @@ impl Pacer {
         self.jitter.assumed()
     }
 
-    /// Says whether a new pacer of the same quota would do no worse: nothing may still count, nothing is in flight, no
-    /// server's word holds, and the rate is whole.
+    /// Returns whether a new pacer of the same quota would do no worse: nothing may still count,
+    /// nothing is in flight, no server's word holds, and the rate is whole.
     #[must_use]
     pub fn is_as_new(&mut self, now: Moment) -> bool {
         let is_open = self.gate.open_from() <= now && !self.ceiling.holds(now);
@@ -396,21 +414,26 @@ impl Pacer {
                 .map(|policy| Meter::starting(policy, quota, now));
             self.meters.extend(meters);
         }
-        let unanswered = self.unanswered.as_mut().map(|known| known.at(now));
-        let conditions = self.conditions(now, unanswered.unwrap_or_default());
+        let mut conditions = self.conditions(now);
+        if let Some(known) = &mut self.unanswered {
+            conditions.unanswered = known.at(now);
+            conditions.unanswered_until = known.requests.first();
+        }
         (conditions, &mut self.meters)
     }
 
-    fn conditions(&self, now: Moment, unanswered: Load) -> Conditions {
+    fn conditions(&self, now: Moment) -> Conditions {
         let transit = Span::of(self.quota.max_transit);
         Conditions {
             now,
             share: self.recovery.share_at(now),
+            share_rises: self.recovery.rises_at(now),
             round_trip: self.path.round_trip(transit),
             jitter: self.jitter.span(),
             transit,
             unproven: self.path.unproven(),
-            unanswered,
+            unanswered: Load::default(),
+            unanswered_until: None,
             last_departure: self.path.last_departure(),
         }
     }
@@ -431,12 +454,14 @@ impl Pacer {
         }
     }
 
-    /// Changes what is known of the path, and tells the meters if that changes what is assumed of it.
+    /// Changes the learned jitter, and the pace of every limit if the assumed one changes with it.
     fn learn(&mut self, change: impl FnOnce(&mut Jitter)) {
         let before = self.jitter.span();
         change(&mut self.jitter);
         if self.jitter.span() != before {
             self.assume();
+            // A heavy request may need less silence before it now.
+            self.is_awaited = true;
         }
     }
 
@@ -478,12 +503,16 @@ impl Pacer {
         is_nearer
     }
 
-    /// Returns what is stated of a limit with a long window: the budget of the same number, or the only one if no limit
-    /// of ours has its number.
+    /// Returns the budget that belongs to a limit with a long window: the one with the same number,
+    /// or the only one if no limit of ours has its number.
     fn budget_of<'a>(&self, index: usize, stated: &'a [Budget]) -> Option<&'a Budget> {
         let policy = &self.meters[index].policy;
         let longest = policy.counted_window().duration() + TICK;
-        let fits = |budget: &&Budget| budget.limit.is_some() && budget.reset <= longest;
+        // With more remaining than the limit is, the fields mean something else.
+        let fits = |budget: &&Budget| {
+            let is_within = budget.limit >= Some(budget.remaining);
+            is_within && budget.reset <= longest
+        };
         let is_of =
             |meter: &Meter, budget: &Budget| budget.limit == Some(u64::from(meter.policy.limit));
         let same = stated
@@ -495,8 +524,8 @@ impl Pacer {
         same.or(only).filter(|_| policy.has_allowance())
     }
 
-    /// Records a refusal with every limit. Returns how long to wait if the answer states that nothing remains until a reset
-    /// within a window of ours.
+    /// Records a refusal with every limit. Returns how long to wait if the answer states that
+    /// nothing remains, and a reset within a window of ours.
     fn refuse_allowances(&mut self, stated: &[Budget], now: Moment) -> Option<Duration> {
         let windows = self.quota.policies().map(|policy| policy.counted_window());
         let window = windows.max().unwrap_or_default().duration();
@@ -506,7 +535,7 @@ impl Pacer {
             .map(|budget| budget.reset)
             .max();
         for meter in &mut self.meters {
-            meter.refuse(used_up.is_some(), now);
+            self.is_awaited |= meter.refuse(used_up.is_some(), now);
         }
         let longest = self.quota.max_retry_after.max(window);
         used_up.map(|reset| (reset + TICK).min(longest))
@@ -521,7 +550,8 @@ impl Pacer {
     }
 }
 
-/// What left within `max_transit` and is unanswered: it may reach the counter after an answer was written.
+/// The requests that left within `max_transit` and are unanswered: they may reach the counter after
+/// an answer was written, so its remaining does not include them.
 #[derive(Clone, Debug)]
 struct Unanswered {
     transit: Span,
@@ -576,12 +606,14 @@ impl Unanswered {
     }
 }
 
-/// Returns the time that a server named. "At once" to a request that was just refused is none.
+/// Returns the `Retry-After` of a refusal. Zero counts as none: the server has just refused a
+/// request.
 fn named(retry_after: Option<Duration>) -> Option<Duration> {
     retry_after.filter(|time| !time.is_zero())
 }
 
-/// A refusal does not say which limit it is about. The shortest window is tried first, and the pause doubles from there.
+/// A refusal does not say which limit refused. The pause starts from the shortest window and
+/// doubles.
 fn shortest_window(quota: &Quota) -> Duration {
     let windows = quota.policies().map(|policy| policy.counted_window());
     windows.min().unwrap_or_default().duration()

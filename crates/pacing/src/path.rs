@@ -2,19 +2,22 @@ use crate::moment::Span;
 use crate::unit::Load;
 use crate::{Departure, Moment};
 
-/// The first round trips tell little of the typical one: up to this number the path is taken to be slower.
+/// The first round trips say little about the typical one: up to this number the path is assumed to
+/// be slower.
 const WARM_UP: u32 = 20;
-/// Before that, a round trip is taken to be this part of `max_transit` at least.
+/// Until then a round trip is assumed to take at least this part of `max_transit`.
 const UNKNOWN_ROUND_TRIP: u64 = 4;
-/// How far one round trip moves the typical one: a single stall moves it by 2 %.
+/// One round trip moves the typical one by this part of itself, 2 %: a single stall hardly counts.
 const STEP: u64 = 50;
-/// Of `max_transit`: shorter silences than half of it let nothing pile up that a slot does not still count.
+/// A silence is longer than this part of `max_transit`. In a shorter one nothing can pile up on the
+/// path that is not still held by its slot.
 const SILENCE: u64 = 2;
 
-/// The path to the server: its typical round trip, and the requests that left since it was last known to deliver.
+/// The path to the server: its typical round trip, and the requests that left since it was last
+/// known to deliver.
 ///
-/// Departures are numbered. The latest one whose answer came is `proven`. An answer to a later one is a proof that the
-/// path delivers; what left after `proven` is unproven.
+/// Departures are numbered. The latest one whose answer came is `proven`. An answer to a later one
+/// is a proof that the path delivers; what left after `proven` is unproven.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Path {
     typical: Span,
@@ -24,11 +27,12 @@ pub(crate) struct Path {
     proven: Mark,
     proven_departure: Option<Moment>,
     last_proof: Option<Moment>,
-    /// What left after `proven` and turned out never to have left.
+    /// The departures after `proven` that turned out never to have left.
     refunded: Load,
 }
 
-/// A departure by its number, and the load of all departures up to it.
+/// A departure by its number, and the cost of all departures up to it. Both wrap: only their
+/// distances are used.
 #[derive(Clone, Copy, Debug, Default)]
 struct Mark {
     number: u32,
@@ -68,20 +72,20 @@ impl Path {
     /// Records a departure and returns the cost of all departures so far.
     pub(crate) fn depart(&mut self, cost: u64, now: Moment) -> u64 {
         if self.unproven().requests == 0 {
-            // A silence starts when something waits for an answer, not while there is nothing to answer.
+            // A silence starts when a request waits for an answer; an idle time is none.
             self.last_proof = self.last_proof.max(Some(now));
         }
         self.last_departure = Some(now);
         self.latest = Mark {
             number: self.next_number(),
-            cost: self.latest.cost + cost,
+            cost: self.latest.cost.wrapping_add(cost),
         };
         self.latest.cost
     }
 
     /// Adds to the cost of the latest departures: one of them cost more than it was counted for.
     pub(crate) fn charge(&mut self, cost: u64) {
-        self.latest.cost += cost;
+        self.latest.cost = self.latest.cost.wrapping_add(cost);
     }
 
     /// Records that `load` of a departure never left.
@@ -120,12 +124,14 @@ impl Path {
         };
         self.proven_departure = Some(departure.sent);
         self.last_proof = Some(now);
-        // Refunds of what left after this departure are forgotten, too: that counts too much as unproven, never too little.
+        // Refunds of later departures are forgotten, too. That counts too much as unproven, never
+        // too little.
         self.refunded = Load::default();
         Some(proof)
     }
 
-    /// Learns one round trip. The typical one moves by 2 % of itself towards each, so single stalls do not move it.
+    /// Learns one round trip. The typical one moves by 2 % of itself towards each, so single stalls
+    /// do not move it.
     pub(crate) fn learn(&mut self, round_trip: Span) {
         let step = Span::from_nanos((self.typical.nanos() / STEP).max(1));
         self.typical = match self.replies {
@@ -150,7 +156,7 @@ impl Path {
     /// Returns what left after the latest departure whose answer came.
     pub(crate) fn unproven(&self) -> Load {
         let requests = u64::from(self.latest.number.wrapping_sub(self.proven.number));
-        let cost = self.latest.cost - self.proven.cost;
+        let cost = self.latest.cost.wrapping_sub(self.proven.cost);
         Load {
             requests: requests.saturating_sub(self.refunded.requests),
             cost: cost.saturating_sub(self.refunded.cost),
@@ -161,7 +167,7 @@ impl Path {
     pub(crate) fn since(&self, departure: Departure) -> Load {
         Load {
             requests: self.latest.number.wrapping_sub(departure.number).into(),
-            cost: self.latest.cost.saturating_sub(departure.total),
+            cost: self.latest.cost.wrapping_sub(departure.total),
         }
     }
 
@@ -173,9 +179,169 @@ impl Path {
         self.last_departure
     }
 
-    /// Numbers wrap, so they are compared by their distance.
+    /// Returns whether a departure is later than `proven`. Numbers wrap, so their distances are
+    /// compared.
     fn is_unproven(&self, departure: Departure) -> bool {
         let after = departure.number.wrapping_sub(self.proven.number);
         after != 0 && after <= self.latest.number.wrapping_sub(self.proven.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Cost;
+
+    const JITTER: Span = Span::of(Duration::from_millis(100));
+    const TRANSIT: Span = Span::of(Duration::from_secs(1));
+
+    fn at(millis: u64) -> Moment {
+        Moment::ORIGIN + Duration::from_millis(millis)
+    }
+
+    fn millis(millis: u64) -> Span {
+        Span::of(Duration::from_millis(millis))
+    }
+
+    fn depart(path: &mut Path, cost: u32, now: u64) -> Departure {
+        Departure {
+            sent: at(now),
+            number: path.next_number(),
+            total: path.depart(cost.into(), at(now)),
+            cost: Cost::of(cost),
+            before: (0, 0),
+        }
+    }
+
+    fn prove(path: &mut Path, departure: Departure, now: u64) -> Option<Proof> {
+        path.prove(departure, at(now), JITTER, TRANSIT)
+    }
+
+    fn load(requests: u64, cost: u64) -> Load {
+        Load { requests, cost }
+    }
+
+    #[test]
+    fn only_an_answer_to_a_later_departure_is_a_proof_and_says_what_left_since() {
+        let mut path = Path::new();
+        let [one, two, three] = [(3, 10), (4, 20), (5, 30)].map(|(c, t)| depart(&mut path, c, t));
+        assert_eq!(path.unproven(), load(3, 12));
+        assert_eq!(path.since(one), load(2, 9));
+        let proof = prove(&mut path, two, 40).expect("nothing was proven before");
+        assert_eq!((proof.unproven, proof.since), (load(3, 12), None));
+        assert_eq!(path.unproven(), load(1, 5));
+        assert!(prove(&mut path, one, 41).is_none());
+        assert!(prove(&mut path, two, 42).is_none());
+        let proof = prove(&mut path, three, 43).expect("it left later");
+        assert_eq!((proof.unproven, proof.since), (load(1, 5), Some(at(20))));
+        assert_eq!(path.unproven(), load(0, 0));
+        assert!(path.is_latest(three) && !path.is_latest(two));
+        assert_eq!(path.last_departure(), Some(at(30)));
+    }
+
+    #[test]
+    fn refunds_leave_what_is_unproven_and_charges_come_to_it() {
+        let mut path = Path::new();
+        let [one, two] = [(3, 10), (4, 20)].map(|(c, t)| depart(&mut path, c, t));
+        path.refund(two, load(1, 4));
+        assert_eq!(path.unproven(), load(1, 3));
+        path.charge(6);
+        assert_eq!(path.unproven(), load(1, 9));
+        prove(&mut path, one, 30).expect("nothing was proven before");
+        // The refund is forgotten: that counts too much, and never too little.
+        assert_eq!(path.unproven(), load(1, 10));
+        path.refund(one, load(1, 3));
+        assert_eq!(path.unproven(), load(1, 10), "it was proven");
+        path.refund(two, load(1, 4));
+        path.refund(two, load(1, 40));
+        assert_eq!(path.unproven(), load(0, 0));
+    }
+
+    #[test]
+    fn numbers_and_sums_wrap() {
+        let mut path = Path::new();
+        let before = Mark {
+            number: u32::MAX - 1,
+            cost: u64::MAX - 4,
+        };
+        (path.latest, path.proven) = (before, before);
+        let departures = [(3, 10), (4, 20), (5, 30)].map(|(c, t)| depart(&mut path, c, t));
+        assert_eq!(departures.map(|one| one.number), [u32::MAX, 0, 1]);
+        assert_eq!(path.unproven(), load(3, 12));
+        assert_eq!(path.since(departures[0]), load(2, 9));
+        let proof = prove(&mut path, departures[1], 40).expect("it left later");
+        assert_eq!(proof.unproven, load(3, 12));
+        assert!(prove(&mut path, departures[0], 41).is_none());
+        assert_eq!(path.unproven(), load(1, 5));
+    }
+
+    #[test]
+    fn a_silence_is_longer_than_half_of_the_transit_and_than_the_usual_round_trip() {
+        fn ends_silence(round_trip: u64, replies: u32, answered: u64) -> bool {
+            let mut path = Path::new();
+            for _ in 0..replies {
+                path.learn(millis(round_trip));
+            }
+            let departure = depart(&mut path, 1, 1_000);
+            let proof = prove(&mut path, departure, answered);
+            proof.expect("nothing was proven before").ends_silence
+        }
+        assert!(!ends_silence(10, 20, 1_500));
+        assert!(ends_silence(10, 20, 1_501));
+        // A quarter of the transit and the jitter are less than half of the transit.
+        assert!(ends_silence(10, 0, 1_501));
+        assert!(!ends_silence(600, 20, 1_700));
+        assert!(ends_silence(600, 20, 1_701));
+    }
+
+    #[test]
+    fn a_silence_starts_with_the_last_proof_or_the_first_request_after_it() {
+        let mut path = Path::new();
+        let ends = |path: &mut Path, departure, now| {
+            let proof = prove(path, departure, now);
+            proof.expect("it left later").ends_silence
+        };
+        let first = depart(&mut path, 1, 0);
+        let second = depart(&mut path, 1, 400);
+        let third = depart(&mut path, 1, 800);
+        assert!(!ends(&mut path, first, 450));
+        assert!(!ends(&mut path, second, 900), "the last proof came at 450");
+        assert!(ends(&mut path, third, 1_401), "the last proof came at 900");
+        let later = depart(&mut path, 1, 9_000);
+        let last = depart(&mut path, 1, 9_400);
+        assert!(!ends(&mut path, later, 9_500), "nothing was waited for");
+        assert!(!ends(&mut path, last, 9_999));
+        // What never left is waited for no more.
+        let unsent = depart(&mut path, 1, 20_000);
+        path.refund(unsent, load(1, 1));
+        let sent = depart(&mut path, 1, 20_400);
+        assert!(!ends(&mut path, sent, 20_900));
+    }
+
+    #[test]
+    fn the_typical_round_trip_moves_by_a_fiftieth_and_is_a_quarter_of_the_transit_at_first() {
+        let mut path = Path::new();
+        assert_eq!(path.round_trip(TRANSIT), millis(250));
+        path.learn(millis(500));
+        assert_eq!(path.round_trip(TRANSIT), millis(500), "it is slower");
+        path.learn(millis(9_000));
+        assert_eq!(path.typical, millis(510));
+        path.learn(millis(515));
+        assert_eq!(path.typical, millis(515), "no further than the round trip");
+        path.learn(millis(1));
+        assert_eq!(path.typical, Span::from_nanos(504_700_000));
+        path.learn(millis(500));
+        assert_eq!(path.typical, millis(500));
+        for _ in 5..20 {
+            assert!(path.round_trip(TRANSIT) >= millis(250));
+            path.typical = millis(100);
+            path.learn(millis(100));
+        }
+        assert_eq!(path.round_trip(TRANSIT), millis(100), "20 are enough");
+        path.typical = Span::from_nanos(3);
+        path.learn(millis(1));
+        assert_eq!(path.typical, Span::from_nanos(4), "it moves at all");
     }
 }

@@ -5,13 +5,14 @@ use crate::moment::{Span, nanos};
 use crate::unit::Unit;
 use crate::unsafe_quota::{Fault, Per};
 
-/// How late after its place a request may leave where the slots alone keep the promise.
+/// How late a request may leave and keep its place, where the slots alone keep the promise.
 const GUARDED_LATENESS: Span = Span::of(Duration::from_millis(20));
 
-/// From this window on an unknown server has a burst by default, and what it states to remain may be used up at once: an
-/// interval is so long there that a short program would do nothing but wait.
+/// From this window on an unknown server has a burst by default, and what it states to remain may
+/// leave at once. The interval is so long there that a short program would only wait.
 const LONG_WINDOW: Duration = Duration::from_secs(60);
-/// The burst of an unknown server with a long window: this part of the limit. It costs 2 % of the rate.
+/// The burst of an unknown server with a long window: this part of the limit. It costs 2 % of the
+/// rate.
 const LONG_WINDOW_BURST: u32 = 50;
 
 /// One limit of a quota: what the server allows and how it counts.
@@ -91,13 +92,14 @@ impl Policy {
         }
     }
 
-    /// Returns the window as it has to be counted here: clocks may differ by 500 ppm, and the last tick counts.
+    /// Returns the window as it has to be counted here: clocks may differ by 500 ppm, and the last
+    /// tick counts.
     pub(crate) fn counted_window(&self) -> Span {
         let window = nanos(self.window);
         Span::from_nanos(window + window.div_ceil(2_000) + 1_000_000)
     }
 
-    /// Returns the time in which the server gives back one, if it does so evenly.
+    /// Returns the time in which a server that refills evenly gives back one.
     pub(crate) fn share(&self) -> Span {
         let window = self.counted_window().nanos();
         Span::from_nanos(window.div_ceil(u64::from(self.limit)))
@@ -111,17 +113,19 @@ impl Policy {
         }
     }
 
-    /// Whether requests are held back by their slots. A bucket may be smaller than the limit, and is kept by the pace.
+    /// Returns whether slots hold requests back. A bucket may be smaller than the limit, so the
+    /// pace keeps it.
     pub(crate) fn is_guarded(&self) -> bool {
         !matches!(self.model, Model::TokenBucket { .. })
     }
 
-    /// Whether the pace has to make room for heavy requests, since the slots alone do not.
+    /// Returns whether the pace has to make room for heavy requests. A log and a fixed window are
+    /// kept by their slots.
     pub(crate) fn spaces_costs(&self) -> bool {
         !matches!(self.model, Model::SlidingLog | Model::FixedWindow)
     }
 
-    /// Whether a server states what remains of this limit for long enough to rely on it.
+    /// Returns whether the window is long enough to use up what the server states to remain.
     pub(crate) fn has_allowance(&self) -> bool {
         self.window >= LONG_WINDOW
     }
@@ -153,7 +157,7 @@ impl Policy {
         }
     }
 
-    /// Returns the pace while nothing heavier than `heaviest` was sent of late: a heavy request takes the room of a burst.
+    /// Returns the pace for costs up to `heaviest`: a heavy request takes the room of a burst.
     pub(crate) fn pace(&self, slip: Slip, heaviest: u32) -> Pace {
         match self.model {
             Model::Unknown => self.even_pace(slip, heaviest),
@@ -162,8 +166,9 @@ impl Policy {
         }
     }
 
-    /// Returns the pace of the first moments: a process that was just started does not know what it sent before, nor
-    /// whether others start with it. An unknown server is paced as ever, and its burst has to build up.
+    /// Returns the pace of the first window: a process that was just started knows neither what it
+    /// sent before nor whether others start with it. An unknown server has its usual pace, and its
+    /// burst builds up.
     pub(crate) fn starting_pace(&self, slip: Slip, heaviest: u32) -> Pace {
         let own = self.pace(slip, heaviest);
         if self.model == Model::Unknown {
@@ -181,8 +186,8 @@ impl Policy {
         }
     }
 
-    /// Any interval of window + jitter + lateness has room for burst + rate: (burst + heaviest - 1) at once, and the rest
-    /// spread evenly.
+    /// Any interval of window + jitter + lateness has room for burst + rate: (burst + heaviest - 1)
+    /// at once, and the rest spread evenly.
     fn even_pace(&self, slip: Slip, heaviest: u32) -> Pace {
         let span = (self.counted_window() + slip.jitter + slip.lateness).nanos();
         let burst = self.even_burst(heaviest);
@@ -224,7 +229,8 @@ impl Policy {
         }
     }
 
-    /// Whatever arrives together must fit into the bucket, and one more only when a token came back for it.
+    /// Whatever arrives together must fit into the bucket, and one more only when a token came back
+    /// for it.
     fn bucket_pace(&self, slip: Slip, heaviest: u32, size: u32, refill: u32) -> Pace {
         let (window, refill) = (nanos(self.window), u64::from(refill));
         let jitter = (slip.jitter + slip.lateness).nanos();

@@ -19,17 +19,17 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// What a server allows, and what is assumed of the path to it.
 ///
-/// `limit` requests in any `window`, counted by whatever algorithm unless a [`model`](Self::model) is named. The
-/// [crate](crate) has the table of what each model costs. The assumptions that the promise "no request is refused"
-/// rests on are these:
+/// `limit` requests in any `window`, counted by whatever algorithm unless a [`model`](Self::model)
+/// is named. The [crate](crate) has the table of what each model costs. The assumptions that the
+/// promise "no request is refused" rests on are these:
 ///
 /// - the limit is ours alone, and it is at least what is stated here;
 /// - client and server clocks run within 500 ppm of each other;
-/// - a request that was given up (timed out, canceled, reset) reaches the server's counter within [`max_transit`]
-///   or never;
-/// - on a server with a sliding counter (previous window weighted, plus the current) or a token bucket that was named,
-///   the time that requests take to reach the counter varies by no more than [`jitter_ceiling`]. The other algorithms
-///   need no such bound.
+/// - a request that was given up (timed out, canceled, reset) reaches the server's counter within
+///   [`max_transit`] or never;
+/// - on a server with a sliding counter (previous window weighted, plus the current) or a token
+///   bucket that was named, the time that requests take to reach the counter varies by no more than
+///   [`jitter_ceiling`]. The other algorithms need no such bound.
 ///
 /// [`max_transit`]: Self::max_transit
 /// [`jitter_ceiling`]: Self::jitter_ceiling
@@ -60,7 +60,8 @@ impl Quota {
     ///
     /// # Panics
     ///
-    /// Panics if `limit` is zero. In a `const` that is a compile error. [`Quota::new`] returns an error instead.
+    /// Panics if `limit` is zero. In a `const` that is a compile error. [`Quota::new`] returns an
+    /// error instead.
     #[must_use]
     pub const fn per_second(limit: u32) -> Self {
         Self::of(limit, Duration::from_secs(1))
@@ -70,7 +71,8 @@ impl Quota {
     ///
     /// # Panics
     ///
-    /// Panics if `limit` is zero. In a `const` that is a compile error. [`Quota::new`] returns an error instead.
+    /// Panics if `limit` is zero. In a `const` that is a compile error. [`Quota::new`] returns an
+    /// error instead.
     #[must_use]
     pub const fn per_minute(limit: u32) -> Self {
         Self::of(limit, Duration::from_secs(60))
@@ -80,7 +82,8 @@ impl Quota {
     ///
     /// # Panics
     ///
-    /// Panics if `limit` is zero. In a `const` that is a compile error. [`Quota::new`] returns an error instead.
+    /// Panics if `limit` is zero. In a `const` that is a compile error. [`Quota::new`] returns an
+    /// error instead.
     #[must_use]
     pub const fn per_hour(limit: u32) -> Self {
         Self::of(limit, Duration::from_secs(60 * 60))
@@ -132,18 +135,20 @@ impl Quota {
         self.each(|policy| Policy { model, ..policy })
     }
 
-    /// Lets up to `burst` requests leave at once after an idle time; of a combined quota, under every limit in it.
+    /// Lets up to `burst` requests leave at once after an idle time; of a combined quota, under
+    /// every limit in it.
     ///
-    /// An unknown server pays for it for ever: burst + rate x (window + jitter) stays within the limit, so every request
-    /// of burst takes one from the rate. A sliding log and a fixed window do not care, and a token bucket allows its size
-    /// without being asked, less what jitter takes. While refusals have lowered the rate there is no burst, nor in the first
-    /// window after the start, which spaces what leaves by window / (limit - burst), or by two of the limit's shares if
-    /// that is less.
+    /// An unknown server pays for it for ever: burst + rate x (window + jitter) stays within the
+    /// limit, so every request of burst takes one from the rate. A sliding log and a fixed window
+    /// do not care, and a token bucket allows its size without being asked, less what jitter takes.
+    /// While refusals have lowered the rate there is no burst, nor in the first window after the
+    /// start, which spaces what leaves by window / (limit - burst), or by two of the limit's shares
+    /// if that is less.
     ///
     /// # Errors
     ///
-    /// Fails if `burst` is zero, if it leaves less than half of the limit as the rate to an unknown server, or if it is
-    /// more than the limit or the bucket.
+    /// Fails if `burst` is zero, if it leaves less than half of the limit as the rate to an unknown
+    /// server, or if it is more than the limit or the bucket.
     ///
     /// ```
     /// use pacing::Quota;
@@ -158,7 +163,8 @@ impl Quota {
         })
     }
 
-    /// Holds the limits of `other` as well: a request leaves when all of them have room for it, and is counted by all.
+    /// Holds the limits of `other` as well: a request leaves when all of them have room for it, and
+    /// is counted by all.
     ///
     /// Of what is assumed of the path, the more careful is taken.
     ///
@@ -195,7 +201,8 @@ impl Quota {
         }
     }
 
-    /// Returns how many requests the window allows; of a combined quota, by the limit that was named first.
+    /// Returns how many requests the window allows; of a combined quota, by the limit that was
+    /// named first.
     #[must_use]
     pub const fn limit(&self) -> u32 {
         self.first.limit
@@ -207,13 +214,15 @@ impl Quota {
         self.first.window
     }
 
-    /// Returns that window as it has to be counted here: clocks may differ by 500 ppm, and the last tick counts.
+    /// Returns that window as it has to be counted here: clocks may differ by 500 ppm, and the last
+    /// tick counts.
     #[must_use]
     pub fn counted_window(&self) -> Duration {
         self.first.counted_window().duration()
     }
 
-    /// Returns the time between departures at the full rate before anything is learned, rounded up to a nanosecond.
+    /// Returns the time between departures at the full rate before anything is learned, rounded up
+    /// to a nanosecond.
     #[must_use]
     pub fn spacing(&self) -> Duration {
         let slip = self.widest_slip();

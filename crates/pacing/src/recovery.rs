@@ -17,9 +17,10 @@ const SHORTEST_STEP: Duration = Duration::from_secs(1);
 
 /// The share of the configured rate that is in force after refusals.
 ///
-/// A refusal leaves 80 % of the rate in force (70 % if it comes within five windows of the last reopening), never less
-/// than 5 % of the configured rate. From the reopening on it climbs by 0.5 % of the configured rate a window, or a
-/// second where the window is shorter; after 30 such steps by 3 %.
+/// A refusal leaves 80 % of the rate in force (70 % if it comes within five windows of the last
+/// reopening), never less than 5 % of the configured rate. From the reopening on it climbs by 0.5 %
+/// of the configured rate a window, or a second where the window is shorter; after 30 such steps by
+/// 3 %.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recovery {
     window: Duration,
@@ -38,7 +39,8 @@ impl Recovery {
         }
     }
 
-    /// Lowers the rate for a refusal at `now`. It starts to climb when the gate opens, at `reopens`.
+    /// Lowers the rate for a refusal at `now`. It starts to climb when the gate opens, at
+    /// `reopens`.
     pub(crate) fn lower(&mut self, now: Moment, reopens: Moment) {
         let relapse = self
             .reopened
@@ -68,12 +70,24 @@ impl Recovery {
         let Some(reopened) = self.reopened else {
             return Share(FULL);
         };
-        let step = nanos(self.window.max(SHORTEST_STEP));
-        let steps = nanos(now.since(reopened)) / step;
+        let steps = nanos(now.since(reopened)) / self.step();
         let slow = steps.min(SLOW_STEPS) * SLOW_STEP;
         let fast = steps.saturating_sub(SLOW_STEPS).saturating_mul(FAST_STEP);
         let climbed = self.share.saturating_add(slow).saturating_add(fast);
         Share(climbed.min(FULL))
+    }
+
+    /// Returns when the share rises next after `now`; none if it is whole.
+    pub(crate) fn rises_at(&self, now: Moment) -> Option<Moment> {
+        let reopened = self.reopened.filter(|_| !self.share_at(now).is_full())?;
+        let steps = nanos(now.since(reopened)) / self.step();
+        let next = self.step().saturating_mul(steps + 1);
+        Some(reopened + Span::from_nanos(next))
+    }
+
+    /// The length of a step in nanoseconds.
+    fn step(&self) -> u64 {
+        nanos(self.window.max(SHORTEST_STEP))
     }
 }
 
@@ -136,6 +150,20 @@ mod tests {
         let shares = [0, 1, 30, 31, 40].map(|second| recovery.share_at(at(second)).0);
         assert_eq!(shares, [200_000, 205_000, 350_000, 380_000, 650_000]);
         assert_eq!(recovery.share_at(at(1_000_000)).0, FULL);
+    }
+
+    #[test]
+    fn it_says_when_it_rises_until_it_is_whole() {
+        let mut recovery = Recovery::full(WINDOW);
+        assert_eq!(recovery.rises_at(at(0)), None);
+        recovery.lower(at(10), at(12));
+        for (now, rises) in [(10, 13), (12, 13), (13, 14), (43, 44)] {
+            assert_eq!(recovery.rises_at(at(now)), Some(at(rises)), "{now}");
+        }
+        assert!(recovery.share_at(at(44)).is_full());
+        assert_eq!(recovery.rises_at(at(44)), None);
+        recovery.set_window(Duration::MAX);
+        assert!(recovery.rises_at(at(44)).is_some());
     }
 
     #[test]

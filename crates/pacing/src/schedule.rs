@@ -9,14 +9,15 @@ const LONGEST_START: Span = Span::of(Duration::from_millis(100));
 
 /// Evenly spaced departures.
 ///
-/// A departure takes a place on a grid of intervals. A request may leave a little after its place and keeps it, so that a
-/// late timer costs no throughput; a burst keeps more of them. Anything later is lost and never caught up in a lump. A
-/// heavy request takes as many intervals as it costs.
+/// Each departure takes a place, and the next place is one interval later for each unit of its
+/// cost. A request that leaves a little late keeps its place, so a late timer costs no throughput;
+/// a burst keeps the places of a longer time. Places that are older than that are lost.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
-    /// From here on the next request may leave, unless it is heavier than those before it.
+    /// The next place: a request may leave from here on, unless it is heavier than those before it.
     next: Moment,
-    /// The place that the first departure takes at least: a process that was just restarted has forgotten what it sent.
+    /// The earliest place of the first departure: a process that was just restarted has forgotten
+    /// what it sent.
     first: Moment,
     last_departure: Option<Moment>,
     /// Nothing leaves before, after a silence of the path.
@@ -34,8 +35,8 @@ struct Latest {
 }
 
 impl Schedule {
-    /// Starts at `now`. The first departure comes one interval later, or 100 ms if that is sooner, and takes the place
-    /// of one interval in any case.
+    /// Starts at `now`. The first departure comes one interval later, or 100 ms if that is sooner,
+    /// and takes the place of one interval in any case.
     pub(crate) fn starting(now: Moment, pace: &Pace) -> Self {
         let first = now + pace.interval;
         Self {
@@ -54,14 +55,20 @@ impl Schedule {
             next,
             first: next,
             last_departure: None,
-            postponed: now,
+            postponed: next,
             latest: None,
         }
     }
 
-    /// Returns the moment from which a request of this cost may leave, with costs up to `heaviest` before it.
+    /// Returns the moment from which a request of this cost may leave, with costs up to `heaviest`
+    /// before it.
     pub(crate) fn due(&self, policy: &Policy, pace: &Pace, cost: u32, heaviest: u32) -> Moment {
         self.next + self.lead(policy, pace, cost, heaviest)
+    }
+
+    /// Returns the moment from which a request may leave that is no heavier than those before it.
+    pub(crate) fn next(&self) -> Moment {
+        self.next
     }
 
     /// Records a departure at `now`.
@@ -97,19 +104,28 @@ impl Schedule {
     /// Records that the latest departure cost less: `cost`, not what it departed with.
     pub(crate) fn spare(&mut self, pace: &Pace, cost: u32) {
         if let (Some(latest), Some(departure)) = (self.latest, self.last_departure) {
-            // From its place: a high cost takes less than its intervals where the server forgets sooner.
+            // Counted from its place: the high cost may have taken less than its intervals, up to
+            // the memory.
             let next = (latest.place + pace.interval * cost).min(departure + pace.memory);
             self.next = self.next.min(next.max(self.postponed));
         }
     }
 
-    /// Records that a departure cost more by `added`.
-    pub(crate) fn charge(&mut self, pace: &Pace, added: u32, now: Moment) {
-        self.next = (self.next + pace.interval * added).min((now + pace.memory).max(self.next));
+    /// Records that a departure cost more by `added`; `is_latest` says whether the latest one did.
+    pub(crate) fn charge(&mut self, pace: &Pace, added: u32, is_latest: bool, now: Moment) {
+        let most = now + pace.memory;
+        let charged = |next: Moment| (next + pace.interval * added).min(most.max(next));
+        self.next = charged(self.next);
+        if let Some(latest) = self.latest.as_mut().filter(|_| !is_latest) {
+            // An undo or a lower cost of the latest departure starts from these.
+            latest.place = charged(latest.place);
+            latest.next_before = charged(latest.next_before);
+        }
     }
 
-    /// Continues `known`, which had another interval: the next departure comes a `charge` after its latest one. What is
-    /// left of a postponement takes as many of the new intervals as it had of the old ones.
+    /// Continues `known`, which had another interval: the next departure comes a `charge` after its
+    /// latest one. The rest of a postponement takes as many of the new intervals as it had of the
+    /// old ones.
     pub(crate) fn follow(
         &mut self,
         known: &Self,
@@ -125,17 +141,20 @@ impl Schedule {
         }
     }
 
-    /// Undoes the latest departure, once.
+    /// Undoes the latest departure, once. A postponement that came after it stays.
     pub(crate) fn undo(&mut self) {
         if let Some(latest) = self.latest.take() {
-            self.next = latest.next_before;
+            self.next = latest.next_before.max(self.postponed);
             self.last_departure = latest.departure_before;
         }
     }
 
-    /// Returns the silence that a request heavier than all before it needs beside its place: those were spaced for
-    /// lighter ones. No longer silence is needed than the server remembers, counted from the last departure; a place may
-    /// lie further back. A log and a fixed window are kept by their slots and need none.
+    /// Returns how long after the next place a request may leave that is heavier than all before
+    /// it: those were spaced for lighter ones.
+    ///
+    /// The server forgets everything after the memory, so no longer silence is needed. It counts
+    /// from the last departure, since a place may lie further back. A log and a fixed window are
+    /// kept by their slots and need none.
     fn lead(&self, policy: &Policy, pace: &Pace, cost: u32, heaviest: u32) -> Span {
         match self.last_departure {
             Some(last) if cost > heaviest && policy.spaces_costs() => {
@@ -287,11 +306,11 @@ mod tests {
         depart(&mut schedule, &PACE, 5, 20);
         schedule.spare(&PACE, 2);
         assert_eq!(schedule.next, at(40));
-        schedule.charge(&PACE, 2, at(25));
+        schedule.charge(&PACE, 2, true, at(25));
         assert_eq!(schedule.next, at(60));
-        schedule.charge(&PACE, 50, at(25));
+        schedule.charge(&PACE, 50, true, at(25));
         assert_eq!(schedule.next, at(105));
-        schedule.charge(&PACE, 50, at(5));
+        schedule.charge(&PACE, 50, true, at(5));
         assert_eq!(
             schedule.next,
             at(105),
@@ -343,6 +362,45 @@ mod tests {
         );
         schedule.undo();
         assert_eq!(schedule.next, at(30));
+    }
+
+    #[test]
+    fn what_came_after_the_latest_departure_stays_when_that_is_undone_or_cost_less() {
+        let departed = || {
+            let mut schedule = running();
+            depart(&mut schedule, &PACE, 1, 20);
+            depart(&mut schedule, &PACE, 3, 30);
+            assert_eq!(schedule.next, at(60));
+            schedule
+        };
+        let mut schedule = departed();
+        schedule.postpone(at(70));
+        schedule.undo();
+        assert_eq!(schedule.next, at(70));
+        // The one before the latest cost 2 more, and then the latest one did.
+        let mut schedule = departed();
+        schedule.charge(&PACE, 2, false, at(35));
+        assert_eq!(schedule.next, at(80));
+        schedule.spare(&PACE, 1);
+        assert_eq!(schedule.next, at(60));
+        schedule.undo();
+        assert_eq!(schedule.next, at(50));
+        let mut schedule = departed();
+        schedule.charge(&PACE, 2, true, at(35));
+        schedule.undo();
+        assert_eq!(schedule.next, at(30));
+    }
+
+    #[test]
+    fn the_burst_of_an_unused_limit_is_given_back_too() {
+        let pace = Pace { burst: 3, ..PACE };
+        let mut schedule = Schedule::unused(at(0), &pace);
+        let next = schedule.next;
+        depart(&mut schedule, &pace, 1, 0);
+        schedule.spare(&pace, 1);
+        assert_eq!(schedule.next, next + PACE.interval);
+        schedule.undo();
+        assert_eq!(schedule.next, next);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::mem;
 
 use crate::Moment;
 use crate::moment::Span;
@@ -12,8 +13,8 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    /// Returns an empty list. Its slots are freed at the next multiple of `grain` nanoseconds, so a list that holds
-    /// slots for a time t has at most t / `grain` + 2 entries.
+    /// Returns an empty list. Its slots are freed at the next multiple of `grain` nanoseconds, so a
+    /// list that holds slots for a time t has at most t / `grain` + 2 entries.
     pub(crate) fn new(grain: u64) -> Self {
         Self {
             grain: grain.max(1),
@@ -27,7 +28,8 @@ impl Slots {
         let free = free.round_up(self.grain);
         self.held += slots;
         match self.entries.back_mut() {
-            // The same entry, or a clock that stood still: freeing late is safe, freeing early is not.
+            // The same entry, or a clock that went back: freeing late is safe, freeing early is
+            // not.
             Some((last, held)) if *last >= free => *held += slots,
             _ => self.entries.push_back((free, slots)),
         }
@@ -46,8 +48,8 @@ impl Slots {
         }
     }
 
-    /// Frees up to `slots` of those that are held until `free`, and returns how many. Slots that stand in another entry,
-    /// because a clock stood still, stay.
+    /// Frees up to `slots` of those that are held until `free`, and returns how many. Slots that
+    /// are in another entry, because the clock went back, stay.
     pub(crate) fn take(&mut self, free: Moment, slots: u64) -> u64 {
         let free = free.round_up(self.grain);
         let Ok(index) = self.entries.binary_search_by_key(&free, |&(free, _)| free) else {
@@ -60,15 +62,16 @@ impl Slots {
         taken
     }
 
-    /// Frees the slots that are held past `after` and not until `until`.
-    pub(crate) fn take_between(&mut self, after: Option<Moment>, until: Moment) {
+    /// Frees the slots that are held past `after` and not until `until`, and returns how many.
+    pub(crate) fn take_between(&mut self, after: Option<Moment>, until: Moment) -> u64 {
         let after = after.map(|after| after.round_up(self.grain));
-        for (free, held) in &mut self.entries {
-            if Some(*free) > after && *free < until {
-                self.held -= *held;
-                *held = 0;
-            }
-        }
+        let entries = self.entries.iter_mut();
+        let taken = entries
+            .filter(|(free, _)| Some(*free) > after && *free < until)
+            .map(|(_, held)| mem::take(held))
+            .sum();
+        self.held -= taken;
+        taken
     }
 
     /// Returns the number of slots that are held past `after`.
@@ -82,8 +85,9 @@ impl Slots {
 
     /// Returns the number of slots that are held at `now`.
     pub(crate) fn held_at(&mut self, now: Moment) -> u64 {
+        // Empty entries go too, so that the first one with slots is found at once.
         while let Some(&(free, held)) = self.entries.front()
-            && free <= now
+            && (free <= now || held == 0)
         {
             self.entries.pop_front();
             self.held -= held;
@@ -137,6 +141,18 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_that_was_taken_goes_once_it_is_the_first() {
+        let mut slots = Slots::new(10);
+        for free in [20, 30, 40] {
+            slots.hold_until(at(free), 1);
+        }
+        slots.take(at(30), 1);
+        assert_eq!((slots.held_at(at(5)), slots.len()), (2, 3));
+        slots.take(at(20), 1);
+        assert_eq!((slots.held_at(at(5)), slots.len()), (1, 1));
+    }
+
+    #[test]
     fn slots_of_another_time_are_not_taken() {
         let mut slots = Slots::new(10);
         slots.hold_until(at(20), 2);
@@ -178,10 +194,10 @@ mod tests {
         let mut slots = filled();
         assert_eq!(slots.held_past(Some(at(25))), 90);
         assert_eq!(slots.held_past(None), 140);
-        slots.take_between(Some(at(15)), at(50));
+        assert_eq!(slots.take_between(Some(at(15)), at(50)), 30 + 40);
         assert_eq!((slots.held, slots.held_past(Some(at(15)))), (70, 50));
         let mut slots = filled();
-        slots.take_between(None, at(31));
+        assert_eq!(slots.take_between(None, at(31)), 20 + 30);
         assert_eq!(slots.held, 90);
     }
 }

@@ -12,7 +12,7 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// Returns what a request of such a cost takes.
+    /// Returns what a request of this cost takes.
     pub(crate) const fn of(self, cost: Cost) -> Cost {
         match self {
             Self::Cost => cost,
@@ -22,10 +22,10 @@ impl Unit {
 }
 
 impl Quota {
-    /// Counts every request as one, whatever its [`Cost`]; of a combined quota, by every limit in it. By default the cost
-    /// counts.
+    /// Counts every request as one, whatever its [`Cost`], under every limit of this quota. By
+    /// default the cost counts.
     ///
-    /// So a limit in requests holds beside one in what they carry:
+    /// Combined with [`and`](Self::and), a limit in requests holds beside one in records:
     ///
     /// ```
     /// use pacing::{Cost, Quota};
@@ -48,8 +48,8 @@ impl Quota {
         self
     }
 
-    /// Puts this one limit in the place of those limits of `other` that count what its first one does. A limit that
-    /// counts something else stays: no pace of this one keeps it.
+    /// Replaces the limits of `other` that have the unit of its first one by this one limit. The
+    /// limits with the other unit stay: no pace of this one keeps them.
     pub(crate) fn in_place_of(self, other: &Self) -> Self {
         let unit = other.first.unit;
         let mut kept = other.policies().filter(|policy| policy.unit != unit);
@@ -58,13 +58,13 @@ impl Quota {
         quota
     }
 
-    /// Returns what a request of such a cost takes of the limit that was named first.
+    /// Returns what a request of this cost takes of the limit that was named first.
     #[must_use]
     pub const fn units(&self, cost: Cost) -> Cost {
         self.first.unit.of(cost)
     }
 
-    /// Says whether a request of such a cost can ever leave.
+    /// Checks that a request of this cost can ever leave.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl Quota {
     }
 }
 
-/// A sum of requests, as every unit counts it: limits that come later may count otherwise than those that were there.
+/// A sum of requests in every unit: the limits of a later quota may have another unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Load {
     pub(crate) requests: u64,

@@ -4,15 +4,16 @@ use crate::policy::Policy;
 use crate::slots::Slots;
 use crate::{Moment, Quota};
 
-/// Up to this limit every answer is remembered by itself; above it, in entries for 1/256 of the time.
+/// Up to this limit every answer has an entry of its own, which is exact. Above it that would take
+/// too much memory.
 const EXACT: u32 = 1_024;
-/// A slot is freed up to 1/256 of its time late: 0.4 %.
+/// Entries of a coarse list: a slot is freed up to 1/256 of its time late, which costs 0.4 %.
 const ENTRIES: u64 = 256;
 
 /// The slots of one limit: what may still count at the server.
 ///
-/// W' is the [counted window](Policy::counted_window), T is `max_transit`. A request of a cost c may leave only while
-/// the slots held and c are at most the limit. Its slots are held
+/// W' is the [counted window](Policy::counted_window), T is `max_transit`. A request of a cost c
+/// may leave only while the slots held and c are at most the limit. Its slots are held
 ///
 /// - from its departure at s until s + T + W';
 /// - once the server's own answer came at r, until min(r, s + T) + W';
@@ -20,30 +21,34 @@ const ENTRIES: u64 = 256;
 ///
 /// # Why the server never counts more than the limit
 ///
-/// It rests on one assumption: a request reaches the server's counter within T of its departure, or never. Let
-/// e = min(r, s + T); then a request arrives at a <= e. Of the requests that arrive in a half-open window of length W,
-/// let q be the one that departed last, at s_q <= a_q. Had the slots of another one, p, been freed by s_q, then
-/// a_p <= e_p <= s_q - W' <= a_q - W, and p and q could not share the window. So the slots of all others were held at
-/// s_q, and the rule bounds the sum. This covers an exact log, fixed windows wherever they start, and a bucket of the limit.
+/// It rests on one assumption: a request reaches the server's counter within T of its departure, or
+/// never. Let e = min(r, s + T); then a request arrives at a <= e. Of the requests that arrive in a
+/// half-open window of length W, let q be the one that departed last, at s_q <= a_q. Had the slots
+/// of another one, p, been freed by s_q, then a_p <= e_p <= s_q - W' <= a_q - W, and p and q could
+/// not share the window. So the slots of all others were held at s_q, and the rule bounds the sum.
+/// This covers an exact log, fixed windows wherever they start, and a bucket of the limit.
 ///
 /// # After a silence
 ///
-/// A path that was blocked for longer than T breaks the assumption. The answer that ends such a silence makes
+/// A path that was blocked for longer than T breaks the assumption. The answer that ends such a
+/// silence makes
 /// [`hold_again`](Self::hold_again) hold all that left meanwhile for another window.
 ///
 /// # Memory
 ///
-/// Up to a limit of 1,024 the answers of one window have one entry each. Everything else has at most 258 entries.
+/// Up to a limit of 1,024 the answers of one window have one entry each. Everything else has at
+/// most 258 entries.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
     limit: u32,
     span: Span,
     transit: Span,
-    /// What was answered within T. Freed a window after the answer.
+    /// The requests that were answered within T. Freed a window after the answer.
     answered: Slots,
-    /// What was not. Freed T and a window after the departure; if the server counts when it answers, after the end.
+    /// The others. Freed T and a window after the departure; if the server counts when it answers,
+    /// T and a window after the end.
     unanswered: Slots,
-    /// What has no end yet, if the server counts when it answers: its slots have no time.
+    /// The cost in flight, if the server counts when it answers: until then its slots have no time.
     endless: Option<u64>,
 }
 
@@ -62,7 +67,8 @@ impl Window {
             limit: policy.limit,
             span,
             transit,
-            answered: Slots::new(match policy.limit <= EXACT {
+            // A bucket can be larger than its limit, and all of it be answered within one window.
+            answered: Slots::new(match policy.limit.max(policy.most()) <= EXACT {
                 true => 1,
                 false => grain(span),
             }),
@@ -79,7 +85,8 @@ impl Window {
 
     /// Returns what holds a request of this cost back, if anything does.
     ///
-    /// The time is the earliest at which a slot can be freed: an answer that comes now frees its slots a window later.
+    /// The time is the earliest at which a slot can be freed: an answer that comes now frees its
+    /// slots a window later.
     pub(crate) fn hold(&mut self, cost: u32, now: Moment) -> Option<Hold> {
         if self.held(now) + u64::from(cost) <= u64::from(self.limit) {
             return None;
@@ -95,6 +102,8 @@ impl Window {
 
     /// Records a departure.
     pub(crate) fn depart(&mut self, cost: u64, now: Moment) {
+        // A bucket never asks what is held: without this its lists would grow for ever.
+        self.held(now);
         match &mut self.endless {
             Some(endless) => *endless += cost,
             None => self
@@ -141,25 +150,29 @@ impl Window {
         }
     }
 
-    /// Holds what left after `since` until `now` and a window at least: it was silent for so long that it may arrive as
-    /// late as now. So much left is `unproven`, whatever became of it.
+    /// Holds what left after `since` for a window from `now` at least: after a silence it may
+    /// arrive as late as now. `unproven` is its cost, whatever became of it.
     pub(crate) fn hold_again(&mut self, unproven: u64, since: Option<Moment>, now: Moment) {
         let free = now + self.span;
         if self.endless.is_some() {
             return self.answered.hold_until(free, unproven);
         }
-        // Nothing that left after `since` was answered before, so its slots are those that are freed after that one's.
-        // A request that left less than T ago is held for long enough already. Those of one entry are not told apart:
-        // they stay as they are, and are held once more.
+        // No request that left after `since` was answered before, so their slots are those that are
+        // freed after its own. One that left less than T ago is held for long enough already.
+        // Requests in the same entry as `since` cannot be told from it: they stay, and are held
+        // once more.
         let proven = since.map(|since| since + self.transit + self.span);
-        self.unanswered.take_between(proven, free);
+        let taken = self.unanswered.take_between(proven, free);
         let stay = self.unanswered.held_past(proven);
-        self.answered
-            .hold_until(free, unproven.saturating_sub(stay));
+        // After a change of the quota these entries can hold earlier requests, too. All are held
+        // again.
+        let again = unproven.saturating_sub(stay).max(taken);
+        self.answered.hold_until(free, again);
     }
 
-    /// Takes over what another window knows, and holds it for the time of this one. `in_flight` is what has not ended,
-    /// as this limit counts; `counts_alike` says whether the other window counts in the same way.
+    /// Takes over the slots of another window, and holds them for the time of this one. `in_flight`
+    /// is what has not ended, as this limit counts; `counts_alike` says whether the other window
+    /// has the same unit.
     pub(crate) fn remember(
         &mut self,
         known: &Self,
@@ -172,7 +185,7 @@ impl Window {
         self.unanswered.copy(&known.unanswered, from, to);
         match &mut self.endless {
             Some(endless) => *endless = in_flight,
-            // When it left is not known, or not how much of it: it is held as if it left now.
+            // Its departures are not known in this window's unit: it is held as if it left now.
             None if known.endless.is_some() || !counts_alike => {
                 self.unanswered.hold_until(now + to, in_flight);
             }
@@ -218,7 +231,8 @@ mod tests {
         hold.expect("there is no room").until
     }
 
-    /// T and a window of one second, in which a slot is held; an entry of the list covers 1/256 of it.
+    /// T and a window of one second, in which a slot is held; an entry of the list covers 1/256 of
+    /// it.
     const HELD: Duration = Duration::from_micros(2_001_500);
     const ENTRY: Duration = Duration::from_micros(7_900);
     const COUNTED: Duration = Duration::from_micros(1_001_500);
@@ -320,7 +334,8 @@ mod tests {
         window.depart(1, at(1_000));
         window.answer(sent(900, 1), at(905));
         window.hold_again(1, Some(at(900)), at(1_700));
-        // The first one, without an answer; the second's answer; the third, which left less than T ago.
+        // The first one, without an answer; the second's answer; the third, which left less than T
+        // ago.
         assert_eq!(window.held(at(1_700)), 3);
         assert_eq!(window.held(at(905) + COUNTED), 2);
         assert_eq!(window.held(at(0) + HELD + ENTRY), 1);
@@ -386,6 +401,37 @@ mod tests {
     }
 
     #[test]
+    fn memory_stays_bounded_where_nobody_asks_what_is_held() {
+        for size in [1, 1_000, 1_000_000] {
+            let bucket = crate::Model::TokenBucket { size, refill: 100 };
+            let mut window = of(&Quota::per_second(100).model(bucket).unwrap());
+            for millis in 0..20_000 {
+                window.depart(1, at(millis / 10));
+                window.answer(sent(millis / 10, 1), at(millis / 10));
+            }
+            for millis in 2_000..20_000 {
+                window.depart(1, at(millis));
+                window.answer(sent(millis, 1), at(millis));
+            }
+            let entries = window.answered.len().max(window.unanswered.len());
+            assert!(entries <= 1_024, "{entries} of {size}");
+        }
+    }
+
+    #[test]
+    fn a_silence_frees_nothing_that_another_quota_held_from_then_on() {
+        let mut known = window(10);
+        known.depart(1, at(0));
+        let mut next = window(100);
+        next.remember(&known, 50, false, at(500));
+        next.depart(1, at(600));
+        next.depart(1, at(700));
+        // 600 ms after the one before, that one's answer was the last proof: only one left since.
+        next.hold_again(1, Some(at(400)), at(2_000));
+        assert!(next.held(at(2_100)) >= 51);
+    }
+
+    #[test]
     fn another_window_takes_over_what_a_window_knows() {
         fn check(known: &Quota, next: &Quota, until: u64) {
             let mut known = of(known);
@@ -403,7 +449,8 @@ mod tests {
         let ten = Quota::new(10, Duration::from_secs(10)).unwrap();
         check(&second, &second, 1_002);
         check(&second, &ten, 10_006);
-        // The entries of a longer window are longer: the answer does not find its slots, which stay without it.
+        // The entries of a longer window are longer: the answer does not find its slots, which stay
+        // without it.
         check(&ten, &second, 2_030);
         check(&second, &second.max_transit(Duration::from_secs(3)), 1_002);
         check(&second.counted_until_answered(), &second, 1_002);
@@ -455,8 +502,8 @@ mod tests {
     }
 
     proptest! {
-        /// The plain definition: every request with the time at which it is freed. Of what is not answered the list
-        /// frees up to an entry late.
+        /// The plain definition: every request with the time at which it is freed. Of what is not
+        /// answered the list frees up to an entry late.
         #[test]
         fn the_window_agrees_with_its_definition(limit in 1_u32..20, steps in steps()) {
             let mut window = window(limit);
@@ -501,7 +548,8 @@ mod tests {
             }
         }
 
-        /// Coarse entries hold a slot at least as long as the exact window does, and one entry longer at most.
+        /// Coarse entries hold a slot at least as long as the exact window does, and one entry
+        /// longer at most.
         #[test]
         fn entries_free_late_and_never_early(answers in prop::collection::vec(0_u64..5_000_000, 1..100)) {
             let quota = Quota::per_second(5_000);

@@ -71,7 +71,8 @@ fn of_requests_and_records() -> Quota {
     both.model(Model::SlidingLog).unwrap()
 }
 
-/// Lets requests of such a cost leave, one as soon as it may after the other, until one would have to wait for longer.
+/// Lets requests of such a cost leave, one as soon as it may after the other, until one would have
+/// to wait for longer.
 fn leave(pacer: &mut Pacer, cost: u32, until: Moment) -> u32 {
     let (mut now, mut left) = (at(10_000), 0);
     while let Due::Now | Due::At(_) = pacer.due_for(Cost::of(cost), now) {
@@ -221,7 +222,8 @@ fn another_quota_keeps_what_was_learned_unless_it_assumes_another_jitter() {
     check(Quota::per_second(50).jitter_ceiling(ceiling), 70);
 }
 
-/// A round trip of 5 ms and a jitter of 2 ms explain less than one unproven request beside the one more.
+/// A round trip of 5 ms and a jitter of 2 ms explain less than one unproven request beside the one
+/// more.
 #[test]
 fn a_path_that_no_answer_comes_through_is_probed_at_gaps_that_double() {
     for model in [Model::Unknown, Model::SlidingLog] {
@@ -327,7 +329,8 @@ fn an_old_answer_is_no_proof() {
 #[test]
 fn a_silence_is_counted_from_the_first_request_that_waits_for_an_answer() {
     let mut pacer = learned(log());
-    // Idle for 100 s, and then answered after 400 ms: no silence, though the last proof is long ago.
+    // Idle for 100 s, and then answered after 400 ms: no silence, though the last proof is long
+    // ago.
     let departure = pacer.depart(at(600_000));
     pacer.answer(departure, at(600_400), Feedback::Accepted);
     // Given up and answered only after 1.5 s: all that left meanwhile may arrive now.
@@ -339,12 +342,76 @@ fn a_silence_is_counted_from_the_first_request_that_waits_for_an_answer() {
     assert_eq!(pacer.counted(at(702_510)), 0);
 }
 
+#[test]
+fn a_cost_that_turned_out_higher_stays_known_when_a_later_request_never_left() {
+    let mut pacer = running(Quota::per_second(100));
+    let estimated = pacer.depart(at(10_000));
+    let unsent = pacer.depart(at(10_020));
+    let settled = pacer.settle(estimated, Cost::of(40), at(10_020));
+    let Due::At(next) = pacer.due(at(10_020)) else {
+        panic!("40 take their time")
+    };
+    pacer.refund(unsent);
+    let Due::At(due) = pacer.due(at(10_020)) else {
+        panic!("39 more take their time")
+    };
+    assert!(due < next);
+    let spacing = Quota::per_second(100).spacing();
+    assert!(due.since(at(10_020)) > spacing * 39, "{due:?}");
+    assert_eq!(pacer.due_for(Cost::of(40), due), Due::Now);
+    pacer.answer(settled, at(10_030), Feedback::Accepted);
+}
+
 fn stated(remaining: u64, reset: u64) -> [Budget; 1] {
     [Budget {
         limit: Some(5_000),
         remaining,
         reset: Duration::from_secs(reset),
     }]
+}
+
+/// Whoever waits for an answer beside an allowance asks again when what is unanswered counts no
+/// more, and at the reset.
+#[test]
+fn an_allowance_that_waits_for_answers_which_never_come_is_asked_again() {
+    for (reset, asks_by) in [(1_200, 11_040), (0, 11_010)] {
+        let mut pacer = running(Quota::per_hour(5_000).burst(1).unwrap());
+        let departure = pacer.depart(at(10_000));
+        let answer = stated(5, reset);
+        pacer.answer_with(departure, at(10_010), Feedback::Accepted, &answer);
+        let _hung = [10_030, 10_040].map(|now| pacer.depart(at(now)));
+        let hold = pacer.hold(Cost::of(2), at(10_050)).expect("two are left");
+        assert!(hold.until <= Some(at(asks_by)), "{reset}: {hold:?}");
+        assert!(hold.until > Some(at(11_000)), "{reset}: {hold:?}");
+    }
+}
+
+#[test]
+fn a_refusal_that_ends_an_allowance_wakes_whoever_waits_for_its_reset() {
+    let mut pacer = running(Quota::per_hour(5_000));
+    let departure = pacer.depart(at(10_000));
+    let other = pacer.depart(at(10_000));
+    let answer = stated(3, 1_200);
+    pacer.answer_with(departure, at(10_010), Feedback::Accepted, &answer);
+    let hold = pacer.hold(Cost::of(5), at(10_020)).expect("3 are left");
+    assert_eq!(hold.by, HeldBy::Allowance);
+    assert!(pacer.answer(other, at(10_020), Feedback::Refused(None)));
+    let hold = pacer
+        .hold(Cost::of(5), at(10_020))
+        .expect("the gate is closed");
+    assert_ne!(hold.by, HeldBy::Allowance);
+}
+
+#[test]
+fn a_heavy_request_asks_again_when_the_rate_rises() {
+    let mut pacer = running(Quota::per_second(100));
+    let departure = pacer.depart(at(10_000));
+    let hint = Some(Duration::from_millis(10));
+    pacer.answer(departure, at(10_000), Feedback::Refused(hint));
+    let hold = pacer.hold(Cost::of(80), at(10_100)).expect("it is heavy");
+    let step = Quota::per_second(100).counted_window();
+    assert_eq!(hold.until, Some(at(10_010) + step));
+    assert_eq!(pacer.due(at(10_010)), Due::Now, "a light one needs none");
 }
 
 /// Requests that the server's word let leave at once give it back if they never left.
@@ -428,6 +495,9 @@ fn a_budget_of_another_limit_opens_nothing() {
     check(hourly, &[other(Some(60), 60), budget], true);
     check(hourly, &[other(Some(60), 60), other(Some(100), 60)], false);
     check(hourly, &[other(None, 60)], false);
+    check(hourly, &[other(Some(0), 60)], false);
+    check(hourly, &[other(Some(9), 60)], false);
+    check(hourly, &[other(Some(10), 60)], true);
     check(hourly, &[other(Some(5_000), 3_604)], false);
     check(hourly, &[other(Some(5_000), 3_602)], true);
     check(Quota::per_second(5_000), &[budget], false);
@@ -524,7 +594,8 @@ fn another_quota_counts_what_has_left_and_is_spaced_from_it() {
     assert_eq!(pacer.counted(at(21_160)), 0);
 }
 
-/// What has left within a minute does not count for a second, though the limit of the minute remembers it.
+/// What has left within a minute does not count for a second, though the limit of the minute
+/// remembers it.
 #[test]
 fn each_limit_of_another_quota_counts_its_own_window() {
     let minute = Quota::new(1_000, Duration::from_secs(60)).unwrap();

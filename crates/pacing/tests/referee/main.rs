@@ -1,5 +1,6 @@
 //! A saturated client against servers that count: who is refused, and how much of the limit is used.
 
+mod hostile;
 mod path;
 mod rules;
 mod scenes;

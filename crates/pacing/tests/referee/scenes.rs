@@ -54,6 +54,7 @@ impl Case {
             ..Scene::new(quota.0, kind)
         };
         let scene = with_costs(scene, size(model), &mut rng);
+        let scene = with_changes(scene, &mut rng);
         let steady = scene.weather.stall == 0.0 && scene.weather.blocks.is_none();
         Self {
             scene,
@@ -96,6 +97,17 @@ fn with_costs(scene: Scene, size: u32, rng: &mut SmallRng) -> Scene {
         heaviest,
         heavy: [1.0, 0.1, 0.01][rng.random_range(0..3)],
         estimated: sometimes(0.3, rng, |_| 0.5).unwrap_or(0.0),
+        ..scene
+    }
+}
+
+/// Sometimes the quota changes again and again, and the server's limit with it or not, where the slots keep it.
+fn with_changes(scene: Scene, rng: &mut SmallRng) -> Scene {
+    let keeps = matches!(scene.kind, Kind::SlidingLog | Kind::FixedWindow);
+    let changes = sometimes(0.4, rng, |_| 0.03).filter(|_| keeps);
+    Scene {
+        changes: changes.unwrap_or(0.0),
+        follows: rng.random_bool(0.5),
         ..scene
     }
 }

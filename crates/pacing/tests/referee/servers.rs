@@ -67,6 +67,13 @@ impl Server {
         }
     }
 
+    /// Allows the limit of another quota from now on, and counts with it what it knows.
+    pub(crate) fn change(&mut self, now: Duration, quota: &Quota) {
+        self.forget(now.as_secs_f64());
+        self.limit = f64::from(quota.limit());
+        self.window = quota.window().as_secs_f64();
+    }
+
     /// States what remains, in whole numbers and seconds.
     pub(crate) fn budget(&self, now: Duration) -> Budget {
         let now = now.as_secs_f64();
@@ -98,13 +105,18 @@ impl Server {
         }
     }
 
-    fn admit_by_log(&mut self, now: f64, cost: f64) -> bool {
+    /// Drops from the log what is no longer in the window.
+    fn forget(&mut self, now: f64) {
         while let Some(&(at, cost)) = self.log.front()
             && at <= now - self.window
         {
             self.log.pop_front();
             self.current -= cost;
         }
+    }
+
+    fn admit_by_log(&mut self, now: f64, cost: f64) -> bool {
+        self.forget(now);
         let admitted = self.current + cost <= self.limit;
         if admitted {
             self.log.push_back((now, cost));

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use pacing::fields::Budget;
-use pacing::{Cost, Departure, Due, Feedback, Moment, Pacer, Quota};
+use pacing::{Cost, Departure, Due, Feedback, Model, Moment, Pacer, Quota};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -51,6 +51,9 @@ pub(crate) struct Scene {
     pub(crate) heavy: f64,
     /// The share of the limit that somebody else takes.
     pub(crate) competitor: f64,
+    /// How often the quota is changed after a request, and whether the server changes its limit at the same moment.
+    pub(crate) changes: f64,
+    pub(crate) follows: bool,
     /// So often the process is restarted, and forgets everything.
     pub(crate) restarts: Option<Duration>,
     /// The clocks' difference in 500 ppm, from -1 to 1.
@@ -97,6 +100,8 @@ impl Scene {
             heaviest: 1,
             heavy: 1.0,
             competitor: 0.0,
+            changes: 0.0,
+            follows: false,
             restarts: None,
             drift: 0.0,
             phase: 0.25,
@@ -161,6 +166,8 @@ pub(crate) struct World {
     /// The cost of the next request.
     next: Cost,
     idle_until: Moment,
+    /// How many calls had left when the server's limit changed last. They may be refused.
+    left_before: usize,
     /// The most that the server can take at once.
     most: u32,
     life: u32,
@@ -186,6 +193,7 @@ impl World {
             now: Moment::ORIGIN,
             next: Cost::ONE,
             idle_until: Moment::ORIGIN,
+            left_before: 0,
             most: match scene.kind {
                 Kind::TokenBucket { size, .. } => size,
                 _ => scene.real.limit(),
@@ -305,6 +313,36 @@ impl World {
             let windows = self.rng.random_range(0.0..2.0);
             self.idle_until = self.now + scene.quota.window().mul_f64(windows);
         }
+        if self.happens(scene.changes) {
+            self.change_quota();
+        }
+    }
+
+    /// Sets another quota, and the server's limit and window with it if that follows. It holds for the server in any
+    /// case.
+    fn change_quota(&mut self) {
+        let scene = self.scene;
+        let limit = self.rng.random_range(1..=scene.real.limit());
+        let model = match (scene.kind, self.rng.random_bool(0.5)) {
+            (Kind::SlidingLog, true) => Model::SlidingLog,
+            (Kind::FixedWindow, true) => Model::FixedWindow,
+            _ => Model::Unknown,
+        };
+        let window = match (scene.kind, scene.follows) {
+            // Other servers would have to say when their windows start.
+            (Kind::SlidingLog, true) => scene.real.window() * self.rng.random_range(1..=3) / 2,
+            _ => scene.real.window(),
+        };
+        let quota = Quota::new(limit, window).and_then(|quota| quota.model(model));
+        let quota = quota
+            .expect("drawn so that it holds")
+            .assuming(&scene.quota);
+        let transit = scene.transit * self.rng.random_range(1..=3);
+        self.pacer.set_quota(quota.max_transit(transit), self.now);
+        if scene.follows {
+            self.server.change(self.server_time(), &quota);
+            (self.left_before, self.most) = (self.calls.len(), limit);
+        }
     }
 
     fn happens(&mut self, share: f64) -> bool {
@@ -344,6 +382,7 @@ impl World {
         call.stated = self.scene.states.then(|| self.server.budget(now));
         self.arrived.push((self.now, cost));
         match call.refused {
+            true if number < self.left_before => {}
             true => self.outcome.refused += 1,
             false => self.admitted += u64::from(cost),
         }

@@ -9,7 +9,7 @@ use super::pace::Pace;
 use crate::line::{Queue, Wake};
 use crate::retry_after::retry_after;
 
-/// A request that has left. Dropped before it is told how the request ended, it counts as abandoned.
+/// A request that has left. If it is dropped before its end is recorded, it counts as abandoned.
 #[derive(Debug)]
 pub(super) struct Flight {
     queue: Arc<Queue<Pace>>,
@@ -24,7 +24,7 @@ impl Flight {
         }
     }
 
-    /// Records what an answer says of the limit, and of the path.
+    /// Records what an answer says about the limit and the path.
     pub(super) fn answer(&mut self, status: StatusCode, headers: &HeaderMap) {
         match origin(status) {
             Origin::Server => {
@@ -76,21 +76,24 @@ impl Drop for Flight {
     }
 }
 
-/// Whose word an answer is.
+/// Where an answer comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
     /// The server's own: its counter has seen the request.
     Server,
-    /// Something in front of the server: the path to it is open, but the request may still be on its way to the counter.
+    /// A gateway: the path to the server is open, but the request may still be on its way to the
+    /// counter.
     Gateway,
-    /// A timeout's, here or on the way: nothing came from the server, and the request may still be on its way.
+    /// A timeout, here or on the way: nothing came from the server, and the request may still
+    /// arrive.
     Nobody,
 }
 
 /// Every status that is not known to come from elsewhere is the server's, 429 and 500 included.
 fn origin(status: StatusCode) -> Origin {
     match status.as_u16() {
-        // 520 to 530 are Cloudflare's: 522 and 524 are its timeouts. 499 is nginx's, 598 and 599 are proxies' timeouts.
+        // 520 to 530 are Cloudflare's: 522 and 524 are its timeouts. 499 is nginx's, 598 and 599
+        // are proxies' timeouts.
         408 | 499 | 504 | 522 | 524 | 598 | 599 => Origin::Nobody,
         502 | 503 | 520 | 521 | 523 | 525..=527 | 530 => Origin::Gateway,
         _ => Origin::Server,

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use crate::line::Wake;
 
-/// What happened to a limit. It is told once the lock is released, since whoever listens runs foreign code.
+/// What happened to a limit. It is reported after the lock is released, since a subscriber runs
+/// foreign code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct News {
     /// A refusal closed the gate for so long.
@@ -11,12 +12,12 @@ pub(crate) struct News {
     pub(super) learned: Option<Duration>,
     /// Requests without an answer take the whole limit.
     pub(super) starved: bool,
-    /// Who waits may leave earlier than it was told, for all that is known.
+    /// A waiter may leave before its timer fires.
     pub(super) hastened: bool,
 }
 
 impl News {
-    /// Says whom it concerns: whoever set a timer for its departure may be too late with it.
+    /// Returns whom to wake. A waiter with a timer is woken only if it may leave before that.
     pub(super) fn wake(self) -> Wake {
         match self.hastened {
             true => Wake::Always,
@@ -24,7 +25,7 @@ impl News {
         }
     }
 
-    /// Tells it as events of the crate `tracing`, if the feature of that name is on.
+    /// Emits it as events of the crate `tracing`, if the feature of that name is on.
     #[cfg(feature = "tracing")]
     pub(super) fn tell(self) {
         if let Some(time) = self.closed {

@@ -47,8 +47,8 @@ impl Pace {
         }
     }
 
-    /// Records an answer of the server's own, and obeys what it says of the limit, as far as that is slower than what is
-    /// configured.
+    /// Records an answer of the server's own, and obeys what it says of the limit, as far as that
+    /// is slower than what is configured.
     pub(super) fn answer(
         &mut self,
         departure: Departure,
@@ -104,7 +104,8 @@ impl Pace {
         self.pacer.refund(departure);
     }
 
-    /// Tells whether the gate closed since it was `opened`, and whether the whole limit waits for answers.
+    /// Returns whether the gate closed after `opened`, and whether the whole limit waits for
+    /// answers.
     fn news(&mut self, opened: Moment, now: Moment) -> News {
         let opens = self.pacer.open_from();
         News {

@@ -14,11 +14,13 @@ pub struct Snapshot {
     pub counted: u64,
     /// The time between two departures at the rate in force.
     pub interval: Duration,
-    /// How long nothing may leave: after a refusal, by the server's word, or by a handle. None if the gate is open.
+    /// How long nothing may leave: after a refusal, by the server's word, or by a handle. None if
+    /// the gate is open.
     pub gate: Option<Duration>,
     /// What would hold back a request now.
     pub bound: Bound,
-    /// How long that holds at least. None if nothing does, or if only the end of a request or a handle can end it.
+    /// How long that holds at least. None if nothing does, or if only the end of a request or a
+    /// handle can end it.
     pub bound_for: Option<Duration>,
     /// The quota in force, which is slower than the configured one if the server's word is.
     pub quota: Quota,
@@ -40,7 +42,8 @@ impl Snapshot {
 pub enum Bound {
     /// By the server's word no request remains until its limit starts anew.
     Allowance,
-    /// Too many requests left without one of them being answered: the path may be blocked. Single requests probe it.
+    /// Too many requests left without one of them being answered: the path may be blocked. Single
+    /// requests probe it.
     Cap,
     /// The gate is closed after a throttled response, or by a handle.
     Gate,
