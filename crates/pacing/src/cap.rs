@@ -1,4 +1,4 @@
-use crate::meter::Conditions;
+use crate::conditions::Conditions;
 use crate::moment::Span;
 use crate::policy::{Pace, Policy};
 use crate::{Model, Moment};

@@ -3,13 +3,13 @@ use std::iter;
 
 use crate::allowance::{Allowance, Ruling, Stated};
 use crate::cap::Cap;
+use crate::conditions::Conditions;
 use crate::fields::Budget;
 use crate::heaviest::Heaviest;
 use crate::hold::{HeldBy, Hold, longer};
 use crate::moment::Span;
 use crate::path::Proof;
 use crate::policy::{Pace, Policy, Slip};
-use crate::recovery::Share;
 use crate::schedule::Schedule;
 use crate::unit::Load;
 use crate::window::{Sent, Window};
@@ -31,27 +31,6 @@ pub(crate) struct Meter {
     usual: Pace,
     /// Until then the pace is that of a start.
     starts_until: Moment,
-}
-
-/// The state of the limiter that all its limits share, at one moment.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Conditions {
-    pub(crate) now: Moment,
-    pub(crate) share: Share,
-    /// When the share rises by itself; none if it is whole.
-    pub(crate) share_rises: Option<Moment>,
-    /// The typical round trip.
-    pub(crate) round_trip: Span,
-    /// How much the path is assumed to vary.
-    pub(crate) jitter: Span,
-    pub(crate) transit: Span,
-    /// What left after the latest departure whose answer came.
-    pub(crate) unproven: Load,
-    /// What left less than the transit ago and is unanswered.
-    pub(crate) unanswered: Load,
-    /// When the first of it will have left the transit ago.
-    pub(crate) unanswered_until: Option<Moment>,
-    pub(crate) last_departure: Option<Moment>,
 }
 
 /// What holds a request back under one limit, and whether an answer may end that sooner.

@@ -2,18 +2,19 @@ use std::mem;
 use std::time::Duration;
 
 use crate::ceiling::Ceiling;
+use crate::conditions::Conditions;
 use crate::fields::Budget;
 use crate::gate::{Gate, Refusal};
 use crate::hold::{HeldBy, Hold, longer};
 use crate::jitter::Jitter;
-use crate::meter::{Conditions, Meter};
+use crate::meter::Meter;
 use crate::moment::Span;
 use crate::path::Path;
 use crate::policy::Slip;
 use crate::recovery::Recovery;
 use crate::slots::Slots;
 use crate::unit::Load;
-use crate::{Cost, Moment, Quota};
+use crate::{Cost, Departure, Moment, Quota};
 
 /// A server's clock shows whole seconds: a stated reset may come up to one later.
 const TICK: Duration = Duration::from_secs(1);
@@ -53,30 +54,6 @@ pub enum Due {
     At(Moment),
     /// It may leave when a request that is in flight has ended.
     OnAnswer,
-}
-
-/// A request that has left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "tell the pacer how the request ended"]
-pub struct Departure {
-    pub(crate) sent: Moment,
-    /// The cost of all departures up to this one. It wraps.
-    pub(crate) total: u64,
-    /// It wraps.
-    pub(crate) number: u32,
-    pub(crate) cost: Cost,
-    /// What was unanswered before it, in requests and in cost.
-    pub(crate) before: (u32, u32),
-}
-
-impl Departure {
-    /// Returns what had left within `max_transit` before it and was unanswered.
-    pub(crate) fn unanswered(self) -> Load {
-        Load {
-            requests: self.before.0.into(),
-            cost: self.before.1.into(),
-        }
-    }
 }
 
 /// What an answer says about the limit.

@@ -41,7 +41,7 @@
 //! | the server keeps a log, or counts by the minute | [`model`](pacing::Quota::model) `SlidingLog`, `FixedWindow` | 98 %, 50 %, 94 % |
 //! | the server is a bucket or a GCRA | `TokenBucket { size, refill }` | 100 % of its refill |
 //! | the limit is by the minute, the hour or the day | `Quota::per_minute`, `per_hour` | 98 % |
-//! | the server counts a request when it answers | [`counted_until_answered`](pacing::Quota::counted_until_answered) | 90 -> 98 %, L per W + round trip, 41 % |
+//! | the server counts a request when it answers | [`counted_until_answered`](pacing::Quota::counted_until_answered) | 90 -> 98 %, L per W + round trip, 40 % |
 //!
 //! The figure after the arrow is reached after 5,000 answers, which show how much the path varies.
 //! Without a model, a small quota is only half used: at 1 request per second one leaves every 2.2
