@@ -259,8 +259,8 @@ impl<R: Resource> State<R> {
         }
         match self.tell(R::Demand::default(), now) {
             Due::OnAnswer => Woken::default(),
-            Due::Now => self.wake(now, now),
-            Due::At(due) => self.wake(due, now),
+            Due::Now => self.wake(now, now, NEAREST),
+            Due::At(due) => self.wake(due, now, NEAREST),
         }
     }
 
@@ -287,26 +287,33 @@ impl<R: Resource> State<R> {
         let concerns = match wake {
             Wake::Nobody => false,
             Wake::IfAwaited => self.awaited,
-            Wake::Always => true,
+            Wake::Always | Wake::All => true,
         };
         if !concerns || self.line.is_empty() {
             return Woken::default();
         }
+        let nearest = match wake {
+            Wake::All => u32::MAX,
+            _ => NEAREST,
+        };
         // Whether an answer is awaited is not told anew: until the one who is next has come, each answer looks for it.
         match self.resource.due(R::Demand::default(), now) {
-            Due::At(due) => self.wake(due, now),
-            Due::Now | Due::OnAnswer => self.wake(now, now),
+            Due::At(due) => self.wake(due, now, nearest),
+            Due::Now | Due::OnAnswer => self.wake(now, now, nearest),
         }
     }
 
     /// Wakes who is next, and those behind it who would not be there soon if it never came.
-    fn wake(&mut self, due: Moment, now: Moment) -> Woken {
-        let mut nearest = NEAREST;
+    fn wake(&mut self, due: Moment, now: Moment, mut nearest: u32) -> Woken {
         if self.told > due + JUMP {
             (nearest, self.told) = (u32::MAX, due);
         }
+        let late = match nearest {
+            u32::MAX => Duration::ZERO,
+            _ => LATE,
+        };
         let next = self.line.wake_next(now);
-        let behind = self.line.hasten(now, due + LATE, nearest);
+        let behind = self.line.hasten(now, due + late, nearest);
         Woken { next, behind }
     }
 }

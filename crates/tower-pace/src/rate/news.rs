@@ -18,9 +18,10 @@ pub(crate) struct News {
 impl News {
     /// Says whom it concerns: whoever set a timer for its departure may be too late with it.
     pub(super) fn wake(self) -> Wake {
-        match self.hastened {
-            true => Wake::Always,
-            false => Wake::IfAwaited,
+        match (self.learned, self.hastened) {
+            (Some(_), _) => Wake::All,
+            (None, true) => Wake::Always,
+            (None, false) => Wake::IfAwaited,
         }
     }
 

@@ -206,12 +206,13 @@ const BEFORE: [fn(&Handle); 5] = [
 /// Returns the time from when a limit is made faster, some time after something else was done to it, until the last of
 /// `live` has left, behind the `parked`.
 async fn after_a_limit_was_made_faster(
+    limit: Quota,
     before: fn(&Handle),
     pause: Duration,
     parked: usize,
     live: usize,
 ) -> Duration {
-    let layer = RateLimitLayer::new(Quota::per_hour(20));
+    let layer = RateLimitLayer::new(limit);
     let service = layer.layer(Server::ok());
     service.clone().oneshot(get()).await.unwrap();
     let _parked = park(&service, parked);
@@ -236,16 +237,35 @@ async fn after_a_limit_was_made_faster(
 async fn before_a_limit_that_was_made_faster_they_cost_5_ms_each() {
     for (step, before) in BEFORE.into_iter().enumerate() {
         for pause in [0, 3, 20].map(millis) {
-            for (parked, live) in [(1, 1), (20, 3), (30, 1), (200, 10)] {
-                let alone = after_a_limit_was_made_faster(before, pause, 0, live).await;
-                let fair = alone + EACH * parked as u32;
-                let took = after_a_limit_was_made_faster(before, pause, parked, live).await;
-                assert!(
-                    took <= fair + millis(12),
-                    "{step} {pause:?} {parked}: {took:?}, not {fair:?}"
-                );
-            }
+            made_faster_costs_5_ms_each(Quota::per_hour(20), before, pause, step).await;
         }
+    }
+}
+
+/// Everyone was told of a departure in some seconds.
+#[tokio::test(start_paused = true)]
+async fn before_a_limit_that_was_made_a_little_faster_they_cost_5_ms_each() {
+    for limit in [600, 60, 40, 25].map(Quota::per_minute) {
+        for (step, before) in BEFORE[..3].iter().enumerate() {
+            made_faster_costs_5_ms_each(limit, *before, Duration::ZERO, step).await;
+        }
+    }
+}
+
+async fn made_faster_costs_5_ms_each(
+    limit: Quota,
+    before: fn(&Handle),
+    pause: Duration,
+    step: usize,
+) {
+    for (parked, live) in [(1, 1), (20, 3), (30, 1), (200, 10)] {
+        let alone = after_a_limit_was_made_faster(limit, before, pause, 0, live).await;
+        let fair = alone + EACH * parked as u32;
+        let took = after_a_limit_was_made_faster(limit, before, pause, parked, live).await;
+        assert!(
+            took <= fair + millis(12),
+            "{limit:?} {step} {pause:?} {parked}: {took:?}, not {fair:?}"
+        );
     }
 }
 
