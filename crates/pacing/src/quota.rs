@@ -134,8 +134,8 @@ impl Quota {
 
     /// Lets up to `burst` requests leave at once after an idle time; of a combined quota, under every limit in it.
     ///
-    /// An unknown server pays for it for ever: burst + rate x (window + jitter) stays within the limit, so every request
-    /// of burst takes one from the rate. A sliding log and a fixed window do not care, and a token bucket allows its size
+    /// Before an unknown server it costs rate for ever: burst + rate x (window + jitter) stays within the limit, so every
+    /// request of burst takes one a window from the rate. A sliding log and a fixed window do not care, and a token bucket allows its size
     /// without being asked, less what jitter takes. While refusals have lowered the rate there is no burst, nor in the first
     /// window after the start, which spaces what leaves by window / (limit - burst), or by two of the limit's shares if
     /// that is less.
