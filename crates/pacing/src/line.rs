@@ -198,7 +198,7 @@ impl<W> Line<W> {
     ///
     /// Whoever waits foresees when those before it are served, and if they are served sooner it looks too late. As long as
     /// the nearest who may still come would not, this looks at nobody else. Otherwise it wakes those of the next `nearest`
-    /// who would, and behind them one in each doubling of the distance.
+    /// who would, and behind them one in each doubling of the distance. With `u32::MAX` it wakes all who would.
     #[must_use]
     pub fn hasten(&mut self, now: Moment, by: Moment, nearest: u32) -> Vec<W> {
         let mut woken = Vec::new();
@@ -215,7 +215,7 @@ impl<W> Line<W> {
                 continue;
             }
             let is_late = waiter.expected > by + GRACE.saturating_mul(behind);
-            if behind == 1 && !is_late {
+            if behind == 1 && !is_late && nearest < u32::MAX {
                 break;
             }
             if is_late {
@@ -389,6 +389,15 @@ mod tests {
                 .into_iter()
                 .eq(2..=200)
         );
+    }
+
+    #[test]
+    fn all_are_hastened_even_behind_those_who_were_woken_and_have_not_come() {
+        let (mut line, _) = line([1, 1, 2, 1]);
+        assert_eq!(line.wake_next(at(0)), Some(1));
+        assert_eq!(line.hasten(at(0), at(1), 2), [2, 3]);
+        assert_eq!(line.hasten(at(0), at(1), 2), [], "they may come");
+        assert_eq!(line.hasten(at(0), at(1), u32::MAX), [4]);
     }
 
     #[test]

@@ -22,9 +22,9 @@ const LATE: Duration = Duration::from_millis(200);
 /// How many behind the head are hastened one by one if the nearest would be too late. Each is good for about one departure,
 /// so fewer would be hastened more often, and more would crowd the lock.
 const NEAREST: u32 = 16;
-/// If the head is woken by so much earlier than it was told, what all wait for has changed at a stroke, as a quota or a
-/// gate does, and all are hastened. That is dear, so it must not happen where departures only are sooner than foreseen:
-/// then the head is early by no more than [`LATE`] and the longest grace.
+/// If a claim is due by so much earlier than those who wait were told, what all wait for has changed at a stroke, as a
+/// quota or a gate does, and all are hastened. That is dear, so it must not happen where departures only are sooner than
+/// foreseen. What was told counts, not when the head looks: it may have been woken for another change and not have come.
 const JUMP: Duration = Duration::from_secs(2);
 
 /// What is waited for.
@@ -68,6 +68,8 @@ pub(super) struct State<R> {
     pub(super) resource: R,
     /// Who is next was told to wait for an answer, so that every answer must wake it.
     awaited: bool,
+    /// The latest moment at which the least demand was said to be due, since all were hastened.
+    told: Moment,
 }
 
 impl<R: Resource> State<R> {
@@ -77,6 +79,7 @@ impl<R: Resource> State<R> {
             line: Line::default(),
             resource,
             awaited: false,
+            told: Moment::ORIGIN,
         }
     }
 
@@ -135,6 +138,7 @@ impl<R: Resource> State<R> {
         let reading = self.clock.read();
         let now = reading.moment;
         let ahead = self.ahead(place);
+        self.note_told(now);
         let due = match ahead {
             0 => self.tell(caller.demand, now),
             _ => self.resource.due(caller.demand, now),
@@ -159,6 +163,15 @@ impl<R: Resource> State<R> {
             now,
             until: reading.instant_of(expected),
         })
+    }
+
+    /// Notes what is due for the least demand: one that asks for more is told a later moment, which says nothing of others.
+    fn note_told(&mut self, now: Moment) {
+        if R::TIMED
+            && let Due::At(due) = self.resource.due(R::Demand::default(), now)
+        {
+            self.told = self.told.max(due);
+        }
     }
 
     /// Lets one wait whose inner service is not ready, and says when its patience ends, if it does.
@@ -246,8 +259,8 @@ impl<R: Resource> State<R> {
         }
         match self.tell(R::Demand::default(), now) {
             Due::OnAnswer => Woken::default(),
-            Due::Now => self.wake(now, now),
-            Due::At(due) => self.wake(due, now),
+            Due::Now => self.wake(now, now, NEAREST),
+            Due::At(due) => self.wake(due, now, NEAREST),
         }
     }
 
@@ -274,27 +287,33 @@ impl<R: Resource> State<R> {
         let concerns = match wake {
             Wake::Nobody => false,
             Wake::IfAwaited => self.awaited,
-            Wake::Always => true,
+            Wake::Always | Wake::All => true,
         };
         if !concerns || self.line.is_empty() {
             return Woken::default();
         }
+        let nearest = match wake {
+            Wake::All => u32::MAX,
+            _ => NEAREST,
+        };
         // Whether an answer is awaited is not told anew: until the one who is next has come, each answer looks for it.
         match self.resource.due(R::Demand::default(), now) {
-            Due::At(due) => self.wake(due, now),
-            Due::Now | Due::OnAnswer => self.wake(now, now),
+            Due::At(due) => self.wake(due, now, nearest),
+            Due::Now | Due::OnAnswer => self.wake(now, now, nearest),
         }
     }
 
     /// Wakes who is next, and those behind it who would not be there soon if it never came.
-    fn wake(&mut self, due: Moment, now: Moment) -> Woken {
-        let told = self.line.next_is_missed();
-        let nearest = match told.is_some_and(|told| told > due + JUMP) {
-            true => u32::MAX,
-            false => NEAREST,
+    fn wake(&mut self, due: Moment, now: Moment, mut nearest: u32) -> Woken {
+        if self.told > due + JUMP {
+            (nearest, self.told) = (u32::MAX, due);
+        }
+        let late = match nearest {
+            u32::MAX => Duration::ZERO,
+            _ => LATE,
         };
         let next = self.line.wake_next(now);
-        let behind = self.line.hasten(now, due + LATE, nearest);
+        let behind = self.line.hasten(now, due + late, nearest);
         Woken { next, behind }
     }
 }

@@ -46,6 +46,8 @@ pub(crate) enum Wake {
     IfAwaited,
     /// Whoever is next.
     Always,
+    /// Whoever is next, and all behind it who would look too late if it did not come. That takes a look at each.
+    All,
 }
 
 /// What wakes those whom a change concerns, once the lock is released.

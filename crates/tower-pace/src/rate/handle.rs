@@ -85,7 +85,8 @@ impl Handle {
     fn change(&self, change: impl FnOnce(&mut Pace, Moment)) {
         self.queue.change(|pace, now| {
             change(pace, now);
-            Wake::Always
+            // Handles change a limit seldom, and whoever waits has set its timer by the limit before.
+            Wake::All
         });
     }
 }

@@ -13,8 +13,8 @@
 //! A departure that is due is not assigned to a waiter. The waiter is woken; if it is not polled
 //! within 5 ms, because its future is parked in a `select!`, say, the next one may depart. So k
 //! parked futures cost those behind them 5 ms each, once, and about 10 ms more. Where only an
-//! answer can make room, or departures come sooner than the waiters were told, the first of them
-//! costs up to 200 ms more. A future that is dropped while it waits gives its place back. One that
+//! answer can make room, the first of them costs up to 200 ms more, and up to 2 s where an answer
+//! makes departures come that much sooner than the waiters were told. A future that is dropped while it waits gives its place back. One that
 //! is dropped later keeps its slots for as long as the request may still count at the server.
 //!
 //! A waiter that was passed over and is polled again has its old place. The limiter then waits
@@ -27,12 +27,14 @@
 //!
 //! A layer stands in a stack once. If it stands there twice, each request departs twice and waits
 //! the second time behind all others, while its first departure holds its slots. Nothing spins,
-//! but it is slow: bound the wait.
+//! but it is slow: at 100 a second 40 calls at once take 10 s, and 200 take 3 minutes. Bound the
+//! wait.
 //!
 //! # Which settings
 //!
-//! Share of 100 requests a second that is used with answers after 20 ms; after 2 s and more; and
-//! after 20 ms with 5 % of them after 30 s:
+//! The share of 100 requests a second that many callers use. Of three figures the first is for
+//! answers after 20 ms, the second for answers after 2 s and more, and the third for answers after
+//! 20 ms of which 5 % come after 30 s:
 //!
 //! | what is known | setting | used |
 //! |---|---|---|
@@ -41,7 +43,7 @@
 //! | the server keeps a log, or counts by the minute | [`model`](pacing::Quota::model) `SlidingLog`, `FixedWindow` | 98 %, 50 %, 94 % |
 //! | the server is a bucket or a GCRA | `TokenBucket { size, refill }` | 100 % of its refill |
 //! | the limit is by the minute, the hour or the day | `Quota::per_minute`, `per_hour` | 98 % |
-//! | the server counts a request when it answers | [`counted_until_answered`](pacing::Quota::counted_until_answered) | 90 -> 98 %, L per W + round trip, 40 % |
+//! | the server counts a request when it answers | [`counted_until_answered`](pacing::Quota::counted_until_answered) | 90 -> 98 %, the limit in each window and round trip (33 % after 2 s), 40 % |
 //!
 //! The figure after the arrow is reached after 5,000 answers, which show how much the path varies.
 //! Without a model, a small quota is only half used: at 1 request per second one leaves every 2.2

@@ -19,9 +19,10 @@ pub(crate) struct News {
 impl News {
     /// Returns whom to wake. A waiter with a timer is woken only if it may leave before that.
     pub(super) fn wake(self) -> Wake {
-        match self.hastened {
-            true => Wake::Always,
-            false => Wake::IfAwaited,
+        match (self.learned, self.hastened) {
+            (Some(_), _) => Wake::All,
+            (None, true) => Wake::Always,
+            (None, false) => Wake::IfAwaited,
         }
     }
 

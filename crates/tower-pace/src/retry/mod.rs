@@ -13,19 +13,20 @@
 //!
 //! The last answer, or the last error, is returned when the attempts are used up, when the [`Budget`] is, when the server
 //! asks for more time than the policy allows, or when the wait would not end before the request's
-//! [`Deadline`](crate::Deadline). So is the refusal of a bounded limit below ([`Bounded`](crate::Bounded)), which has said how
-//! long the turn would take, before the errors that [`was_sent`](crate::was_sent) knows. A response that is not the first one carries a [`Retried`] in its extensions.
+//! [`Deadline`](crate::Deadline). The refusal of a bounded limit below ([`Bounded`](crate::Bounded)) is returned as well: it
+//! has said how long the turn would take. It is told from a failure if it wraps an error that
+//! [`was_sent`](crate::was_sent) knows. A response that is not the first one carries a [`Retried`] in its extensions.
 //!
 //! # What it costs
 //!
-//! A request is cloned before each attempt but an only one, with its body and all its extensions, whether or not it may be
-//! replayed: any request may be refused with a 429. Bodies that are not `Clone` are kept while they are sent by
+//! A request is cloned before each attempt, with its body and all its extensions, whether or not it may be replayed: any
+//! request may be refused with a 429. Where the policy allows one attempt, nothing is cloned. Bodies that are not `Clone` are kept while they are sent by
 //! [`RetryLayer::buffered`]. A response that is not returned is read to its end before the wait, within bounds, so that its
 //! connection can be used again.
 //!
 //! Put this layer outside of the rate limit and of the concurrency limit: every attempt then pays both, and nothing is
-//! held during a backoff once the answer is read. A timeout for one attempt goes inside of the rate limit. hyper-util's client sends a request
-//! again by itself if it never left over a connection that was closed meanwhile; that is no attempt here. Nothing else
+//! held during a backoff once the answer is read. A timeout for one attempt goes inside of the rate limit. hyper-util's
+//! client sends a request again by itself if it never left over a connection that was closed meanwhile; that is no attempt here. Nothing else
 //! below may send a request again or follow redirects: an error of its last attempt says nothing of the first.
 //!
 //! # From a `tower::retry::Policy`

@@ -12,7 +12,7 @@ use http::Request;
 use tokio::task::JoinSet;
 use tokio_test::{assert_pending, task};
 use tower::{Layer, Service, ServiceExt};
-use tower_pace::{ConcurrencyLayer, Quota, RateLimit, RateLimitLayer};
+use tower_pace::{ConcurrencyLayer, Handle, Quota, RateLimit, RateLimitLayer};
 
 use crate::server::{Server, get, millis, now, status};
 
@@ -191,9 +191,28 @@ async fn in_the_middle_before_a_permit_they_cost_a_bounded_time_as_well() {
     }
 }
 
-/// Returns the time from when a limit is made faster until the last of `live` has left, behind the `parked`.
-async fn after_a_limit_was_made_faster(parked: usize, live: usize) -> Duration {
-    let layer = RateLimitLayer::new(Quota::per_hour(20));
+/// What a handle does before it makes a limit faster.
+const BEFORE: [fn(&Handle); 5] = [
+    |_| {},
+    Handle::resume,
+    |handle| handle.penalize(millis(1)),
+    |handle| handle.set_quota(Quota::per_hour(30)),
+    |handle| {
+        handle.pause();
+        handle.resume();
+    },
+];
+
+/// Returns the time from when a limit is made faster, some time after something else was done to it, until the last of
+/// `live` has left, behind the `parked`.
+async fn after_a_limit_was_made_faster(
+    limit: Quota,
+    before: fn(&Handle),
+    pause: Duration,
+    parked: usize,
+    live: usize,
+) -> Duration {
+    let layer = RateLimitLayer::new(limit);
     let service = layer.layer(Server::ok());
     service.clone().oneshot(get()).await.unwrap();
     let _parked = park(&service, parked);
@@ -203,21 +222,49 @@ async fn after_a_limit_was_made_faster(parked: usize, live: usize) -> Duration {
     }
     tokio::task::yield_now().await;
     let _behind = park(&service, 50);
+    before(&layer.handle());
+    if !pause.is_zero() {
+        tokio::time::sleep(pause).await;
+    }
     let start = now();
     layer.handle().set_quota(Quota::per_second(100));
     calls.join_all().await;
     now() - start
 }
 
-/// Everyone was told of a departure in minutes, and would look then.
+/// Everyone was told of a departure in minutes, and would look then. The one who is next may have been woken already.
 #[tokio::test(start_paused = true)]
 async fn before_a_limit_that_was_made_faster_they_cost_5_ms_each() {
-    for (parked, live) in [(1, 1), (20, 3), (200, 10)] {
-        let fair = after_a_limit_was_made_faster(0, live).await + EACH * parked as u32;
-        let took = after_a_limit_was_made_faster(parked, live).await;
+    for (step, before) in BEFORE.into_iter().enumerate() {
+        for pause in [0, 3, 20].map(millis) {
+            made_faster_costs_5_ms_each(Quota::per_hour(20), before, pause, step).await;
+        }
+    }
+}
+
+/// Everyone was told of a departure in some seconds.
+#[tokio::test(start_paused = true)]
+async fn before_a_limit_that_was_made_a_little_faster_they_cost_5_ms_each() {
+    for limit in [600, 60, 40, 25].map(Quota::per_minute) {
+        for (step, before) in BEFORE[..3].iter().enumerate() {
+            made_faster_costs_5_ms_each(limit, *before, Duration::ZERO, step).await;
+        }
+    }
+}
+
+async fn made_faster_costs_5_ms_each(
+    limit: Quota,
+    before: fn(&Handle),
+    pause: Duration,
+    step: usize,
+) {
+    for (parked, live) in [(1, 1), (20, 3), (30, 1), (200, 10)] {
+        let alone = after_a_limit_was_made_faster(limit, before, pause, 0, live).await;
+        let fair = alone + EACH * parked as u32;
+        let took = after_a_limit_was_made_faster(limit, before, pause, parked, live).await;
         assert!(
             took <= fair + millis(12),
-            "{parked}: {took:?}, not {fair:?}"
+            "{limit:?} {step} {pause:?} {parked}: {took:?}, not {fair:?}"
         );
     }
 }
