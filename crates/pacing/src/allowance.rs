@@ -174,7 +174,7 @@ impl Allowance {
     }
 
     /// Records what an answer that came at `now` states of a limit with this window. Returns
-    /// whether an allowance opens.
+    /// whether requests may leave sooner than they were told.
     pub(crate) fn learn(&mut self, stated: Stated, limit: u32, window: Span, now: Moment) -> bool {
         let until = now + stated.reset + TICK;
         let remaining = i64::try_from(stated.remaining.min(limit.into())).unwrap_or(i64::MAX);
@@ -188,9 +188,11 @@ impl Allowance {
                 return false;
             }
             // An answer that comes after the reset may state that the next window is used already.
+            // Then nobody waits for the probe any more.
+            let is_nearer = slides && !open.slides;
             open.slides |= slides;
             if !is_fresh || !is_new_window(until, open.until, window) {
-                return false;
+                return is_nearer;
             }
         }
         self.open = Some(Open {
@@ -384,9 +386,9 @@ mod tests {
         ] {
             let mut allowance = open(10);
             allowance.depart(1, 1, at(640));
-            let opened = learn(&mut allowance, stated(remaining, reset), 700);
-            assert_eq!(opened, opens, "{remaining} {reset}");
-            assert_eq!(allowance.holds(at(700)), opens);
+            let is_nearer = learn(&mut allowance, stated(remaining, reset), 700);
+            assert!(is_nearer || !opens, "{remaining} {reset}");
+            assert_eq!(allowance.holds(at(700)), opens, "{remaining} {reset}");
             let probes = matches!(allowance.probe, Probe::Waiting);
             assert_eq!(probes, opens, "the probe starts anew with the window");
         }
@@ -408,12 +410,14 @@ mod tests {
             (60, 1_000, 620, asks),
         ] {
             let mut allowance = open(10);
-            assert!(!learn(&mut allowance, stated(remaining, reset), now));
+            let is_nearer = learn(&mut allowance, stated(remaining, reset), now);
+            assert_eq!(is_nearer, now == 620 && expected == Ruling::Usual);
             assert_eq!(rule(&allowance, 1, 0, 650), expected, "{remaining} {reset}");
         }
         let mut allowance = open(10);
-        learn(&mut allowance, stated(0, 3_000), 620);
-        learn(&mut allowance, stated(0, 0), 621);
+        assert!(learn(&mut allowance, stated(0, 3_000), 620));
+        assert!(!learn(&mut allowance, stated(0, 3_000), 620));
+        assert!(!learn(&mut allowance, stated(0, 0), 621));
         assert_eq!(rule(&allowance, 1, 0, 650), Ruling::Usual, "it stays known");
         assert!(learn(&mut allowance, stated(100, 3_600), 700));
         assert_eq!(

@@ -192,7 +192,7 @@ impl Meter {
     }
 
     /// Records what the answer to a departure states to remain of this limit. `since` has left
-    /// after that departure. Returns whether an allowance opens.
+    /// after that departure. Returns whether requests may leave sooner than they were told.
     pub(crate) fn learn(
         &mut self,
         budget: &Budget,
