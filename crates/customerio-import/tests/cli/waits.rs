@@ -31,6 +31,14 @@ fn a_429_without_a_time_is_waited_out() {
 }
 
 #[test]
+fn a_429_without_a_time_is_told_while_a_request_waits_for_its_next_attempt() {
+    let world = World::with(Simulator::builder().script(Script::new([429; 2])));
+    let file = world.file("a.csv", people(10));
+    let run = world.run(&format!("people {} --id-column id", file.display()));
+    run.check(0, "the server answers with status 429; for 1 h at most");
+}
+
+#[test]
 fn a_server_that_fails_for_all_is_waited_out_without_halving() {
     for status in [500, 503] {
         let world = World::with(Simulator::builder().script(Script::new([status; 9])));
