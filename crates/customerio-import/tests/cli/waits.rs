@@ -200,6 +200,18 @@ fn waits_that_a_server_asks_for_are_told_and_bounded_in_sum() {
 }
 
 #[test]
+fn what_was_only_throttled_is_not_sent_when_the_patience_ends() {
+    let port = serve(|_| "429 Busy");
+    let world = World::new();
+    let file = world.file("a.csv", people(5));
+    let line = format!("people {} --id-column id --patience 2s", file.display());
+    let run = to(port, &line);
+    run.check(5, "the server answers with status 429");
+    let totals = "0 accepted, 0 rejected, 0 unknown, 5 not sent";
+    assert!(run.stdout.contains(totals), "{}{}", run.stdout, run.stderr);
+}
+
+#[test]
 fn waits_that_a_server_asks_for_are_waited_where_they_are_short() {
     let throttled = Arc::new(AtomicBool::new(false));
     let port = serve(move |_| match throttled.swap(true, Relaxed) {
