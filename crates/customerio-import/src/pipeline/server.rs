@@ -116,6 +116,8 @@ impl Server {
             TRIES
         };
         match others_succeed {
+            // Where nothing else is left to send, no success of others can follow: the run would wait for this record alone.
+            false if part.is_suspect_alone() && part.failures() >= TRIES => Verdict::Breaks,
             false => Verdict::Down,
             true if part.failures() >= tries && part.may_have_arrived() > 0 => Verdict::Breaks,
             true => Verdict::Again,

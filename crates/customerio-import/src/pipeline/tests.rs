@@ -28,6 +28,8 @@ struct Fake {
     asked_until: Arc<Mutex<Option<Instant>>>,
     /// The field that asked for it.
     field: Option<&'static str>,
+    /// The person whose record ends in 500, and alone, as a client leaves it that has halved the batch.
+    isolated: Option<&'static str>,
 }
 
 #[derive(Default)]
@@ -47,6 +49,7 @@ impl Fake {
             flight: Arc::default(),
             asked_until: Arc::default(),
             field: Some("Retry-After"),
+            isolated: None,
         }
     }
 
@@ -88,7 +91,18 @@ impl Api for Fake {
         }
         sleep(self.latency).await;
         self.flight.lock().unwrap().now -= 1;
-        vec![(self.answer)(&request); request.len()]
+        let mut outcomes = vec![(self.answer)(&request); request.len()];
+        if let Some(isolated) = self.isolated {
+            let body: serde_json::Value = serde_json::from_slice(&request.body().unwrap()).unwrap();
+            let batch = body["batch"].as_array();
+            let operations = batch.map_or_else(|| std::slice::from_ref(&body), Vec::as_slice);
+            for (outcome, operation) in outcomes.iter_mut().zip(operations) {
+                if operation["identifiers"]["id"] == isolated {
+                    *outcome = answered(500, "");
+                }
+            }
+        }
+        outcomes
     }
 
     fn asked(&self) -> Option<Asked> {
@@ -716,5 +730,22 @@ async fn many_short_waits_that_a_server_asks_for_are_bounded_in_sum() {
         );
         let requests = fake.flight.lock().unwrap().requests as u64;
         assert!(requests <= most + 1, "{seconds} s: {requests} requests");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_record_that_breaks_the_server_is_not_waited_for() {
+    for count in [5, 40] {
+        let fake = Fake {
+            isolated: Some("p5"),
+            ..Fake::accepting()
+        };
+        let end = import(&fake, feed(people(count)).0, &watch::Sender::default()).await;
+        let expected = Totals {
+            unknown: 1,
+            ..accepted(count - 1)
+        };
+        assert_eq!(end.totals, expected, "{count}");
+        assert!(end.halt.is_none(), "{count}: {:?}", end.halt);
     }
 }
