@@ -83,12 +83,19 @@ impl fmt::Display for Doubt {
     }
 }
 
+/// Tells whether a character looks like a space or like nothing: those to which Unicode gives the property
+/// `Default_Ignorable_Code_Point` but for the selectors of letters and emoji, every white space but the usual
+/// one, the blank of Braille, and the special ones up to the replacement character.
 fn is_unseen(letter: char) -> bool {
     letter.is_control()
+        || (letter.is_whitespace() && letter != ' ')
         || matches!(
             letter,
-            '\u{a0}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}'
-                | '\u{feff}' | '\u{fffd}'
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffd}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e00ff}'
         )
 }
 
@@ -177,6 +184,11 @@ mod tests {
                     "1\u{200b}",
                     "a\u{a0}b",
                     "\u{fffd}",
+                    "a\u{2003}b",
+                    "a\u{2028}b",
+                    "a\u{3164}b",
+                    "a\u{ffa0}b",
+                    "a\u{e0041}b",
                 ],
             ),
         ];

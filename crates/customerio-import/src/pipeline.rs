@@ -35,7 +35,7 @@ use self::api::Api;
 use self::flights::{Flights, Line};
 use self::halt::{status, turned_away};
 use self::part::{Part, Settled};
-use self::server::{Server, is_about_a_record};
+use self::server::{Server, is_about_a_record, is_answered};
 use crate::console::Console;
 use crate::interrupt::{Interrupt, Urgency};
 use crate::mapping::Record;
@@ -196,12 +196,14 @@ impl<A: Api> Pipeline<'_, A> {
             let records = counted::records(outcomes.len() as u64);
             format!("a request of {records} is settled")
         });
+        let was_down = self.server.outage().is_some();
         if outcomes.iter().any(is_about_a_record) {
-            let was_down = self.server.outage().is_some();
             self.server.succeed();
-            if was_down {
-                self.look();
-            }
+        } else if outcomes.iter().any(is_answered) {
+            self.server.answer();
+        }
+        if was_down && self.server.outage().is_none() {
+            self.look();
         }
         let Settled { records, left } = part.settle(&mut self.packer, outcomes);
         self.observe(&records);

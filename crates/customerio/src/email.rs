@@ -53,15 +53,18 @@ fn starts_with_mailto(address: &str) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case("mailto:"))
 }
 
-/// Tells whether a character takes no room and is no letter: those of Unicode's category of formats that text holds by
-/// accident, after it was copied from a page. The standard library knows white space and control characters only.
+/// Tells whether a character takes no room: those to which Unicode gives the property `Default_Ignorable_Code_Point`, the
+/// blank of Braille, and the special ones up to the replacement character. Text holds them by accident, after it was
+/// copied from a page. The standard library knows white space and control characters only.
 fn is_unseen(letter: char) -> bool {
     matches!(
         letter,
         '\u{ad}'
             | '\u{34f}'
             | '\u{61c}'
-            | '\u{180e}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
             | '\u{200b}'..='\u{200f}'
             | '\u{202a}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
@@ -69,7 +72,10 @@ fn is_unseen(letter: char) -> bool {
             | '\u{3164}'
             | '\u{fe00}'..='\u{fe0f}'
             | '\u{feff}'
-            | '\u{fff9}'..='\u{fffd}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffd}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
             | '\u{e0000}'..='\u{e0fff}'
     )
 }
@@ -133,7 +139,7 @@ mod tests {
             ("control character", "\0\u{7}\u{1a}\u{1b}\u{7f}\u{9f}"),
             (
                 "not seen",
-                "\u{ad}\u{200b}\u{200d}\u{200e}\u{202e}\u{2060}\u{feff}\u{fe0f}\u{fffd}",
+                "\u{ad}\u{200b}\u{200d}\u{200e}\u{202e}\u{2060}\u{feff}\u{fe0f}\u{fffd}\u{115f}\u{1160}\u{17b4}\u{180b}\u{3164}\u{ffa0}\u{1d173}\u{e0041}",
             ),
         ];
         for (kind, letters) in kinds {

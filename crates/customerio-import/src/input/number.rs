@@ -79,7 +79,8 @@ fn scientific(literal: &str) -> (String, i64) {
 }
 
 /// Tells whether the double, written with as many digits as the literal has, is the literal again. So `0.1` is kept, and
-/// so are the twenty digits with which some programs write it; cents behind sixteen digits are not.
+/// so are the twenty digits with which some programs write it; cents behind sixteen digits are not. Where the double lies
+/// in the middle of two literals, writers differ in the last digit, and the shortest form is kept as well.
 fn is_kept(value: f64, digits: &str, exponent: i64) -> bool {
     /// The exact value of any double has fewer digits.
     const MOST: usize = 800;
@@ -87,13 +88,16 @@ fn is_kept(value: f64, digits: &str, exponent: i64) -> bool {
         return true;
     }
     let precision = digits.len().min(MOST) - 1;
-    let written = format!("{:.precision$e}", value.abs());
-    let Some((mantissa, power)) = written.split_once('e') else {
-        return false;
-    };
-    let kept = mantissa.replace('.', "");
     let (head, tail) = digits.split_at(precision + 1);
-    kept == head && tail.bytes().all(|digit| digit == b'0') && power.parse() == Ok(exponent)
+    let is_literal = |written: &str| {
+        written.split_once('e').is_some_and(|(mantissa, power)| {
+            mantissa.replace('.', "") == head && power.parse() == Ok(exponent)
+        })
+    };
+    let value = value.abs();
+    let is_written =
+        is_literal(&format!("{value:.precision$e}")) || is_literal(&format!("{value:e}"));
+    is_written && tail.bytes().all(|digit| digit == b'0')
 }
 
 #[cfg(test)]
@@ -145,6 +149,8 @@ mod tests {
             "0.30000000000000004",
             "0.10000000000000000555",
             "2251799813685248.5",
+            "1671783317508445.2",
+            "1671783317508445.3",
             "9007199254740993e0",
             "1.7976931348623157e308",
             "5e-324",

@@ -266,6 +266,9 @@ fn escaped_units(text: &str) -> impl Iterator<Item = (usize, u32)> {
 
 #[cfg(test)]
 mod tests {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
     use super::*;
 
     #[track_caller]
@@ -319,6 +322,23 @@ mod tests {
             r#"{"a":"18446744073709551616"}"#,
             r#"{"a":"18446744073709551616"}"#,
         );
+    }
+
+    /// Without its feature `float_roundtrip`, serde_json reads many literals as a neighbor of the nearest double.
+    #[test]
+    fn decimals_are_read_as_the_nearest_double() {
+        let mut random = StdRng::seed_from_u64(1);
+        let of_any_size = std::iter::repeat_with(|| f64::from_bits(random.random()));
+        let numbers: Vec<_> = of_any_size
+            .filter(|number| number.is_finite())
+            .take(5_000)
+            .collect();
+        let small = std::iter::repeat_with(|| random.random::<f64>()).take(5_000);
+        for number in numbers.into_iter().chain(small) {
+            let fields = read(&format!("{{\"a\":[{number:e}]}}"))
+                .unwrap_or_else(|fault| panic!("{number:e}: {fault}"));
+            assert_eq!(fields["a"][0].as_f64(), Some(number), "{number:?}");
+        }
     }
 
     #[test]

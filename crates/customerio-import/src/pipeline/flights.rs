@@ -1,7 +1,9 @@
 use std::collections::HashMap;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::Poll;
 
 use customerio::{Cause, Outcome, Request};
 use tokio::sync::watch;
@@ -115,9 +117,16 @@ async fn fly(
         () = interrupt.reaches(Urgency::Drain) => {}
         outcomes = &mut sending => return outcomes,
     }
-    if has_left.load(Relaxed) {
-        sending.await
-    } else {
-        vec![Outcome::NotSent(Cause::stopped()); records]
-    }
+    // An attempt that has left is waited for. Where it is throttled, or never reached the server, no other one follows.
+    poll_fn(|cx| {
+        let turned_back = || Poll::Ready(vec![Outcome::NotSent(Cause::stopped()); records]);
+        if !has_left.load(Relaxed) {
+            return turned_back();
+        }
+        match sending.as_mut().poll(cx) {
+            Poll::Pending if !has_left.load(Relaxed) => turned_back(),
+            polled => polled,
+        }
+    })
+    .await
 }

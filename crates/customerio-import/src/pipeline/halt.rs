@@ -36,6 +36,8 @@ pub(crate) enum Wait {
     Asked { until: i64, field: String },
     /// The server fails for all.
     Outage { since: i64, cause: Cause },
+    /// The server throttles and names no time.
+    Throttled { since: i64 },
 }
 
 impl fmt::Display for Wait {
@@ -45,6 +47,13 @@ impl fmt::Display for Wait {
             Self::Asked { until, field } => {
                 let until = clock::shown(*until);
                 write!(f, "server asked to wait until {until} ({field})")
+            }
+            Self::Throttled { since } => {
+                let since = clock::shown(*since);
+                write!(
+                    f,
+                    "waiting since {since}: the server answers with status 429"
+                )
             }
             Self::Outage { since, cause } => {
                 write!(f, "waiting since {}: ", clock::shown(*since))?;

@@ -31,11 +31,10 @@ impl<A: Api> Pipeline<'_, A> {
         self.look = now + LOOK;
         let asked = self.api.asked();
         self.wait = asked.as_ref().and_then(|asked| self.named(asked));
-        let outage = self.server.outage().map(|outage| Wait::Outage {
-            since: outage.since,
-            cause: outage.cause.clone(),
-        });
-        let wait = self.wait.clone().or(outage);
+        if asked.as_ref().is_some_and(|asked| asked.field.is_none()) {
+            self.server.throttle(clock::unix_seconds());
+        }
+        let wait = self.wait.clone().or_else(|| self.unnamed());
         let patience = self.server.patience();
         let bound = counted::time(patience);
         let said = wait.as_ref();
@@ -43,11 +42,20 @@ impl<A: Api> Pipeline<'_, A> {
         self.console.wait(said.as_deref(), now);
         let remaining = asked.as_ref().map(|asked| asked.remaining);
         if self.server.pass_time(now, remaining) {
-            let unnamed = || asked.map(|asked| asked_until(&asked, "after a 429 without a time"));
-            if let Some(wait) = wait.or_else(unnamed) {
-                self.halt(Halt::Patience(patience, wait));
-            }
+            let since = clock::unix_seconds();
+            let wait = wait.unwrap_or(Wait::Throttled { since });
+            self.halt(Halt::Patience(patience, wait));
         }
+    }
+
+    /// Returns the wait for a server that names no time.
+    fn unnamed(&self) -> Option<Wait> {
+        let outage = self.server.outage().map(|outage| Wait::Outage {
+            since: outage.since,
+            cause: outage.cause.clone(),
+        });
+        let throttled = || self.server.throttled_since();
+        outage.or_else(|| throttled().map(|since| Wait::Throttled { since }))
     }
 
     /// Returns the wait that the server asked for by a field. Its end is told once: it is rounded anew with each look.

@@ -15,6 +15,8 @@ pub(super) struct Part {
     failures: u32,
     /// How many requests had succeeded when the part was made, or when it failed last.
     successes: u64,
+    /// Whether it ended in 500 while others succeeded.
+    is_suspect: bool,
 }
 
 /// How a request ended for the records of a part.
@@ -33,6 +35,7 @@ impl Part {
             failure: None,
             failures: 0,
             successes,
+            is_suspect: false,
         }
     }
 
@@ -98,6 +101,7 @@ impl Part {
                 failure,
                 failures: self.failures.saturating_add(1),
                 successes: self.successes,
+                is_suspect: self.is_suspect,
             }
         });
         Settled { records, left }
@@ -110,7 +114,13 @@ impl Part {
 
     /// Notes until when a success of others says nothing of this part.
     pub(super) fn note(&mut self, successes: u64) {
+        self.is_suspect |= self.ended_in_500() && successes > self.successes;
         self.successes = successes;
+    }
+
+    /// Returns whether it is one record that ended in 500 while others succeeded.
+    pub(super) fn is_suspect_alone(&self) -> bool {
+        self.is_suspect && self.ended_in_500() && self.records() == 1
     }
 
     /// Splits in two, which may be in flight at once; into one if all records are of one person.
@@ -119,16 +129,24 @@ impl Part {
             parcel,
             mut last,
             failure,
+            failures,
+            is_suspect,
             ..
         } = self;
         let (first, second) = parcel.split();
+        // What cannot be split is what it was.
+        let (failures, is_suspect) = match second {
+            Some(_) => (1, false),
+            None => (failures, is_suspect),
+        };
         let rest = last.split_off(first.request.len());
         let part = |parcel, last| Self {
             parcel,
             last,
             failure: failure.clone(),
-            failures: 1,
+            failures,
             successes,
+            is_suspect,
         };
         (part(first, last), second.map(|second| part(second, rest)))
     }

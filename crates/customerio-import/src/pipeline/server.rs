@@ -21,6 +21,7 @@ const TRIES: u32 = 4;
 #[derive(Debug)]
 pub(super) struct Server {
     outage: Option<Outage>,
+    throttled: Option<Throttled>,
     /// Requests with records that the API judged.
     successes: u64,
     patience: Patience,
@@ -34,6 +35,15 @@ pub(super) struct Outage {
     pub(super) cause: Cause,
     pause: Duration,
     next: Instant,
+}
+
+/// A time in which the server throttles and names no time, so that the pauses are our own.
+#[derive(Clone, Copy, Debug)]
+struct Throttled {
+    /// In seconds since 1970.
+    since: i64,
+    /// Whether more than one look saw it. Where others succeed meanwhile, it is over before the second.
+    lasts: bool,
 }
 
 /// What a failure says, of the server or of the part that failed.
@@ -51,6 +61,7 @@ impl Server {
     pub(super) fn new(patience: Duration, now: Instant) -> Self {
         Self {
             outage: None,
+            throttled: None,
             successes: 0,
             patience: Patience::new(patience, now),
         }
@@ -67,7 +78,33 @@ impl Server {
     /// The API judged a record.
     pub(super) fn succeed(&mut self) {
         self.successes += 1;
+        self.answer();
+    }
+
+    /// The server answered and not with a failure that passes, though perhaps without a word about a record.
+    pub(super) fn answer(&mut self) {
         self.outage = None;
+        self.throttled = None;
+    }
+
+    /// A look saw that nothing leaves after a 429 that named no time.
+    pub(super) fn throttle(&mut self, unix_seconds: i64) {
+        self.throttled = Some(match self.throttled {
+            None => Throttled {
+                since: unix_seconds,
+                lasts: false,
+            },
+            Some(seen) => Throttled {
+                lasts: true,
+                ..seen
+            },
+        });
+    }
+
+    /// Returns since when the server throttles without naming a time, once that lasts; in seconds since 1970.
+    pub(super) fn throttled_since(&self) -> Option<i64> {
+        let lasting = self.throttled.filter(|throttled| throttled.lasts)?;
+        Some(lasting.since)
     }
 
     /// Says what the failure of a part means, of which some is left.
@@ -79,6 +116,8 @@ impl Server {
             TRIES
         };
         match others_succeed {
+            // Where nothing else is left to send, no success of others can follow: the run would wait for this record alone.
+            false if part.is_suspect_alone() && part.failures() >= TRIES => Verdict::Breaks,
             false => Verdict::Down,
             true if part.failures() >= tries && part.may_have_arrived() > 0 => Verdict::Breaks,
             true => Verdict::Again,
@@ -88,7 +127,11 @@ impl Server {
     /// A request failed for reasons that concern all.
     pub(super) fn fail(&mut self, cause: &Cause, now: Instant, unix_seconds: i64) {
         let (since, pause) = match &self.outage {
-            None => (unix_seconds, FIRST_PAUSE),
+            // One wait is told with one beginning.
+            None => {
+                let throttled = self.throttled.map(|throttled| throttled.since);
+                (throttled.unwrap_or(unix_seconds), FIRST_PAUSE)
+            }
             // Those that left before it was known tell nothing new.
             Some(outage) if now < outage.next => return,
             Some(outage) => (outage.since, (outage.pause * 2).min(LONGEST_PAUSE)),
@@ -137,9 +180,11 @@ impl Patience {
         }
     }
 
+    /// Counts the time since the last look as waited if the run waits at either end of it: a wait is seen only by the look
+    /// after its beginning, and many short ones would else count as work.
     fn pass(&mut self, now: Instant, is_waiting: bool) {
         let passed = now.saturating_duration_since(self.looked);
-        self.spent = match self.was_waiting {
+        self.spent = match self.was_waiting || is_waiting {
             true => self.spent.saturating_add(passed),
             false => self.spent.saturating_sub(passed),
         };
@@ -148,6 +193,16 @@ impl Patience {
 
     fn left(&self) -> Duration {
         self.limit.saturating_sub(self.spent)
+    }
+}
+
+/// Returns whether a server has answered, and not with a failure that may pass: it is up, if it is the API or not.
+pub(super) fn is_answered(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Accepted | Outcome::Rejected(_) => true,
+        Outcome::Unknown(cause) | Outcome::NotSent(cause) => {
+            cause.status().is_some() && !cause.is_transient()
+        }
     }
 }
 

@@ -26,6 +26,10 @@ struct Fake {
     flight: Arc<Mutex<Flight>>,
     /// Until when nothing may leave.
     asked_until: Arc<Mutex<Option<Instant>>>,
+    /// The field that asked for it.
+    field: Option<&'static str>,
+    /// The person whose record ends in 500, and alone, as a client leaves it that has halved the batch.
+    isolated: Option<&'static str>,
 }
 
 #[derive(Default)]
@@ -44,6 +48,8 @@ impl Fake {
             answer: Arc::new(answer),
             flight: Arc::default(),
             asked_until: Arc::default(),
+            field: Some("Retry-After"),
+            isolated: None,
         }
     }
 
@@ -85,7 +91,18 @@ impl Api for Fake {
         }
         sleep(self.latency).await;
         self.flight.lock().unwrap().now -= 1;
-        vec![(self.answer)(&request); request.len()]
+        let mut outcomes = vec![(self.answer)(&request); request.len()];
+        if let Some(isolated) = self.isolated {
+            let body: serde_json::Value = serde_json::from_slice(&request.body().unwrap()).unwrap();
+            let batch = body["batch"].as_array();
+            let operations = batch.map_or_else(|| std::slice::from_ref(&body), Vec::as_slice);
+            for (outcome, operation) in outcomes.iter_mut().zip(operations) {
+                if operation["identifiers"]["id"] == isolated {
+                    *outcome = answered(500, "");
+                }
+            }
+        }
+        outcomes
     }
 
     fn asked(&self) -> Option<Asked> {
@@ -94,7 +111,7 @@ impl Api for Fake {
         let remaining = remaining.filter(|remaining| !remaining.is_zero())?;
         Some(Asked {
             remaining,
-            field: Some("Retry-After".into()),
+            field: self.field.map(Into::into),
         })
     }
 }
@@ -530,6 +547,25 @@ async fn outages_with_work_between_them_have_each_the_whole_patience() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_ends_with_an_answer_even_if_that_is_not_of_the_api() {
+    let fake = fake_by_number(|number| match number {
+        1 => Outcome::NotSent(cause("connection refused")),
+        _ => lost(),
+    });
+    let slow = Fake {
+        latency: Duration::from_secs(60),
+        ..fake
+    };
+    let end = import(&slow, feed(people(2_000)).0, &watch::Sender::default()).await;
+    assert!(
+        matches!(end.halt, Some(Halt::Fruitless(Some(200)))),
+        "{:?}",
+        end.halt
+    );
+    assert_eq!(slow.flight.lock().unwrap().most, PACE.concurrency);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outage_that_ends_in_something_else_does_not_stop_the_reading() {
     let fake = fake_by_number(|number| match number {
         1 => answered(503, ""),
@@ -661,5 +697,55 @@ async fn waits_that_a_server_asks_for_are_bounded_in_sum() {
             assert!(end.totals.accepted >= 10 && end.totals.accepted < 100);
             assert_eq!(end.totals.unknown, 0);
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_after_a_429_without_a_time_is_a_wait_for_the_throttling_server() {
+    let mut fake = asking_for(Duration::from_secs(60 * 61));
+    fake.field = None;
+    let end = import_cautiously_of(&fake, 100).await;
+    let halt = end.halt.unwrap();
+    assert!(
+        matches!(halt, Halt::Patience(_, Wait::Throttled { .. })),
+        "{halt:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_short_waits_that_a_server_asks_for_are_bounded_in_sum() {
+    for seconds in [1, 2, 3] {
+        let fake = asking_for(Duration::from_secs(seconds));
+        let alone = Pace {
+            concurrency: 1,
+            ..PACE
+        };
+        let items = feed(people(50_000)).0;
+        let end = import_at(&alone, &fake, items, &watch::Sender::default()).await;
+        let most = HOUR.as_secs() / seconds;
+        assert!(
+            matches!(end.halt, Some(Halt::Patience(_, Wait::Asked { .. }))),
+            "{seconds} s: {:?}",
+            end.halt
+        );
+        let requests = fake.flight.lock().unwrap().requests as u64;
+        assert!(requests <= most + 1, "{seconds} s: {requests} requests");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_record_that_breaks_the_server_is_not_waited_for() {
+    for count in [5, 40] {
+        let fake = Fake {
+            isolated: Some("p5"),
+            ..Fake::accepting()
+        };
+        let end = import(&fake, feed(people(count)).0, &watch::Sender::default()).await;
+        let expected = Totals {
+            unknown: 1,
+            ..accepted(count - 1)
+        };
+        assert_eq!(end.totals, expected, "{count}");
+        assert!(end.halt.is_none(), "{count}: {:?}", end.halt);
     }
 }

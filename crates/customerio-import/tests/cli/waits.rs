@@ -31,6 +31,14 @@ fn a_429_without_a_time_is_waited_out() {
 }
 
 #[test]
+fn a_429_without_a_time_is_told_while_a_request_waits_for_its_next_attempt() {
+    let world = World::with(Simulator::builder().script(Script::new([429; 2])));
+    let file = world.file("a.csv", people(10));
+    let run = world.run(&format!("people {} --id-column id", file.display()));
+    run.check(0, "the server answers with status 429; for 1 h at most");
+}
+
+#[test]
 fn a_server_that_fails_for_all_is_waited_out_without_halving() {
     for status in [500, 503] {
         let world = World::with(Simulator::builder().script(Script::new([status; 9])));
@@ -189,6 +197,18 @@ fn waits_that_a_server_asks_for_are_told_and_bounded_in_sum() {
         let totals = format!("{accepted} accepted, 0 rejected, {unknown} unknown");
         assert!(run.stdout.contains(&totals), "{}{}", run.stdout, run.stderr);
     }
+}
+
+#[test]
+fn what_was_only_throttled_is_not_sent_when_the_patience_ends() {
+    let port = serve(|_| "429 Busy");
+    let world = World::new();
+    let file = world.file("a.csv", people(5));
+    let line = format!("people {} --id-column id --patience 2s", file.display());
+    let run = to(port, &line);
+    run.check(5, "the server answers with status 429");
+    let totals = "0 accepted, 0 rejected, 0 unknown, 5 not sent";
+    assert!(run.stdout.contains(totals), "{}{}", run.stdout, run.stderr);
 }
 
 #[test]

@@ -25,8 +25,8 @@ use crate::{Delivery, Endpoint, Failure, Outcome};
 
 /// What all parts of one call share.
 #[derive(Debug)]
-pub(super) struct Call<'a> {
-    pub(super) departure: Option<&'a Departure>,
+pub(super) struct Call {
+    pub(super) departure: Option<Departure>,
     pub(super) deadline: Option<Deadline>,
     /// For how long the server may still hold the call back.
     pub(super) hold: Option<Duration>,
@@ -44,7 +44,7 @@ impl Client {
         departure: Option<Departure>,
     ) -> Vec<Outcome> {
         let counters = &self.0.layers.counters;
-        let mut call = self.call(departure.as_ref());
+        let mut call = self.call(departure);
         while delivery.request().is_some() {
             let response = self.part(&mut delivery, &mut call).await;
             match response.map(|response| response.status()) {
@@ -60,7 +60,7 @@ impl Client {
     }
 
     /// Begins a call, which ends at its deadline.
-    pub(super) fn call<'a>(&self, departure: Option<&'a Departure>) -> Call<'a> {
+    pub(super) fn call(&self, departure: Option<Departure>) -> Call {
         Call {
             departure,
             deadline: self.0.deadline.map(Deadline::within),
@@ -73,7 +73,7 @@ impl Client {
     pub(super) async fn part(
         &self,
         delivery: &mut Delivery,
-        call: &mut Call<'_>,
+        call: &mut Call,
     ) -> Option<Response<Bytes>> {
         let request = delivery.request()?;
         if call
@@ -88,10 +88,7 @@ impl Client {
             return None;
         }
         let trace = Trace::start(request);
-        let mut request = request.to_http(&self.0.endpoint);
-        if let Some(departure) = call.departure {
-            request.extensions_mut().insert(departure.clone());
-        }
+        let request = request.to_http(&self.0.endpoint);
         self.traced(trace, request, delivery, call).await
     }
 
@@ -101,7 +98,7 @@ impl Client {
         trace: Trace,
         request: Request<Full<Bytes>>,
         delivery: &mut Delivery,
-        call: &mut Call<'_>,
+        call: &mut Call,
     ) -> Option<Response<Bytes>> {
         let exchange = self.exchange(request, delivery, call);
         let response = trace.cover(exchange).await;
@@ -113,9 +110,10 @@ impl Client {
         &self,
         mut request: Request<Full<Bytes>>,
         delivery: &mut Delivery,
-        call: &mut Call<'_>,
+        call: &mut Call,
     ) -> Option<Response<Bytes>> {
-        let trail = Trail::default();
+        let trail = Trail::new(call.departure.clone());
+        call.departure = call.departure.take().map(Departure::finally);
         request.extensions_mut().insert(trail.clone());
         let sending = answer(self.0.stack.clone(), request, call.deadline);
         let result = match &mut call.hold {

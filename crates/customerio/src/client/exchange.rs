@@ -19,7 +19,7 @@ use tower_pace::{Attempt, Deadline, was_sent};
 use super::hold::LastField;
 use super::stats::Counters;
 use super::trace;
-use super::trail::{Departure, Trail};
+use super::trail::Trail;
 use crate::response::is_of_the_api;
 use crate::v1::Success;
 
@@ -78,9 +78,6 @@ where
             None => self.counters.count_first(),
         }
         let extensions = request.extensions();
-        if let Some(departure) = extensions.get::<Departure>() {
-            departure.mark();
-        }
         let trail = extensions.get::<Trail>().cloned().unwrap_or_default();
         trail.depart();
         let deadline = Deadline::within(self.timeout);
@@ -195,11 +192,13 @@ fn of_the_api(response: Response<Bytes>, success: Success) -> Result<Response<By
 }
 
 fn record(result: &Result<Response<Bytes>, BoxError>, trail: &Trail, counters: &Counters) {
+    let throttled = |response: &Response<Bytes>| response.status() == StatusCode::TOO_MANY_REQUESTS;
+    let is_throttled = result.as_ref().is_ok_and(throttled);
+    if is_throttled {
+        counters.count_throttled();
+    }
     let may_have_arrived = match result {
         Ok(response) => {
-            if response.status() == StatusCode::TOO_MANY_REQUESTS {
-                counters.count_throttled();
-            }
             response.status().is_server_error() || response.status() == StatusCode::REQUEST_TIMEOUT
         }
         Err(error) => was_sent(error),
@@ -209,6 +208,8 @@ fn record(result: &Result<Response<Bytes>, BoxError>, trail: &Trail, counters: &
     trail.end();
     if may_have_arrived {
         trail.mark_may_have_arrived();
+    } else if is_throttled || result.is_err() {
+        trail.take_back();
     }
 }
 

@@ -136,15 +136,16 @@ impl Client {
         self.carry(Delivery::new(request), None).await
     }
 
-    /// Sends a request as [`send`](Self::send) does, and sets `has_left` in the poll in which its first attempt leaves.
+    /// Sends a request as [`send`](Self::send) does, and sets `has_left` in the poll in which an attempt leaves.
     ///
-    /// While it is not set, the request waits for its turn, and dropping the future means that it was not sent.
+    /// It is cleared again where each attempt so far was answered with 429 or never reached the server, until the next one
+    /// leaves. While it is not set, the request waits for its turn, and dropping the future means that it was not sent.
     pub async fn send_watched(
         &self,
         request: impl Into<Request>,
         has_left: &Arc<AtomicBool>,
     ) -> Vec<Outcome> {
-        let departure = Departure(Arc::clone(has_left));
+        let departure = Departure::new(has_left);
         self.carry(Delivery::new(request), Some(departure)).await
     }
 

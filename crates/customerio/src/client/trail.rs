@@ -18,6 +18,7 @@ struct Steps {
     may_have_arrived: AtomicBool,
     is_in_flight: AtomicBool,
     connection: Mutex<Wire>,
+    departure: Option<Departure>,
 }
 
 /// What is known of the connection of the attempt that is in flight.
@@ -29,18 +30,43 @@ struct Wire {
     request: Option<OnConnection>,
 }
 
-/// Tells the caller that an attempt at the request was handed to the transport. It travels as the trail does.
+/// Tells the caller that an attempt at the request was handed to the transport.
 #[derive(Clone, Debug)]
-pub(super) struct Departure(pub(super) Arc<AtomicBool>);
+pub(super) struct Departure {
+    has_left: Arc<AtomicBool>,
+    /// Whether an earlier part of the call has been answered, so that the call as a whole cannot be taken back.
+    is_final: bool,
+}
 
 impl Departure {
-    pub(super) fn mark(&self) {
-        self.0.store(true, Relaxed);
+    pub(super) fn new(has_left: &Arc<AtomicBool>) -> Self {
+        Self {
+            has_left: Arc::clone(has_left),
+            is_final: false,
+        }
+    }
+
+    /// Returns what tells of the parts that follow an answer.
+    pub(super) fn finally(self) -> Self {
+        Self {
+            is_final: true,
+            ..self
+        }
     }
 }
 
 impl Trail {
+    pub(super) fn new(departure: Option<Departure>) -> Self {
+        Self(Arc::new(Steps {
+            departure,
+            ..Steps::default()
+        }))
+    }
+
     pub(super) fn depart(&self) {
+        if let Some(departure) = &self.0.departure {
+            departure.has_left.store(true, Relaxed);
+        }
         self.0.is_in_flight.store(true, Relaxed);
         self.connection(|wire| *wire = Wire::default());
     }
@@ -73,6 +99,15 @@ impl Trail {
     pub(super) fn end(&self) {
         self.0.is_in_flight.store(false, Relaxed);
         self.connection(|wire| wire.request = None);
+    }
+
+    /// Tells the caller that nothing of the call has left so far, after an attempt that was throttled or never sent.
+    pub(super) fn take_back(&self) {
+        let departure = self.0.departure.as_ref();
+        let departure = departure.filter(|departure| !departure.is_final);
+        if let Some(departure) = departure.filter(|_| !self.may_have_arrived()) {
+            departure.has_left.store(false, Relaxed);
+        }
     }
 
     /// Returns whether an attempt is with the transport, with or without a connection.

@@ -35,3 +35,30 @@ async fn a_request_without_an_answer_has_left() {
     check(0, vec![Reply::Hang], Duration::from_millis(100), true).await;
     check(1, vec![OK, Reply::Hang], Duration::from_secs(5), true).await;
 }
+
+/// Lets a request go through `replies`, and tells after `patience` whether it has left and how many attempts there were.
+async fn check_attempts(replies: Vec<Reply>, patience: u64, expected: (bool, usize)) {
+    let script = Script::new(replies);
+    let client = builder().build_with(script.clone()).unwrap();
+    let has_left = Arc::new(AtomicBool::new(false));
+    let sending = client.send_watched(identify("a"), &has_left);
+    assert!(
+        timeout(Duration::from_secs(patience), sending)
+            .await
+            .is_err()
+    );
+    assert_eq!((has_left.load(Relaxed), script.seen().len()), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_throttled_has_not_left_until_its_next_attempt() {
+    check_attempts(vec![Reply::Throttle(9), Reply::Hang], 5, (false, 1)).await;
+    check_attempts(vec![Reply::Throttle(9), Reply::Hang], 15, (true, 2)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_may_have_arrived_has_left_whatever_follows() {
+    let busy = || Reply::Answer(503, "");
+    check_attempts(vec![busy(), Reply::Throttle(60)], 30, (true, 2)).await;
+    check_attempts(vec![Reply::Reset, Reply::Throttle(60)], 30, (true, 2)).await;
+}
