@@ -617,3 +617,137 @@ fn an_answer_that_comes_after_a_smaller_quota_gives_back_all_its_slots() {
     pacer.answer(departure, at(13_000), Feedback::Accepted);
     assert_eq!(pacer.in_flight(), 0);
 }
+
+#[test]
+fn requests_of_an_allowance_leave_10_ms_apart() {
+    let mut pacer = running(Quota::per_hour(5_000));
+    let departure = pacer.depart(at(10_000));
+    let answer = stated(50, 1_200);
+    pacer.answer_with(departure, at(10_010), Feedback::Accepted, &answer);
+    let departure = pacer.depart(at(10_030));
+    pacer.answer(departure, at(10_031), Feedback::Accepted);
+    assert_eq!(pacer.due(at(10_031)), Due::At(at(10_040)));
+    assert_eq!(pacer.due(at(10_040)), Due::Now);
+}
+
+#[test]
+fn what_left_unproven_counts_as_if_it_arrived_with_the_proof() {
+    let mut pacer = learned(log());
+    let departed: Vec<_> = (0..5).map(|_| pacer.depart(at(600_000))).collect();
+    pacer.answer(departed[4], at(600_700), Feedback::Accepted);
+    // Four more than may arrive at once, less a round trip of 5 ms and a jitter of 2 ms.
+    let busy = log().spacing() * 4 - Duration::from_millis(7);
+    assert_eq!(pacer.due(at(600_700)), Due::At(at(600_700) + busy));
+}
+
+/// A request that leaves late keeps its place, and its answer does not take that away.
+#[test]
+fn a_proof_of_nothing_but_itself_postpones_nothing() {
+    let mut pacer = learned(log());
+    for now in [600_000, 600_005] {
+        assert_eq!(pacer.due(at(now)), Due::Now);
+        let departure = pacer.depart(at(now));
+        pacer.answer(departure, at(now), Feedback::Accepted);
+    }
+    assert_eq!(pacer.due(at(600_006)), Due::Now);
+}
+
+#[test]
+fn a_request_that_counts_until_it_ends_makes_room_when_it_is_given_up() {
+    let mut pacer = running(Quota::per_second(1).counted_until_answered());
+    let departure = pacer.depart(at(10_000));
+    assert_eq!(pacer.due(at(60_000)), Due::OnAnswer);
+    pacer.abandon(departure, at(60_000));
+    let Due::At(due) = pacer.due(at(60_000)) else {
+        panic!("it may still arrive")
+    };
+    assert!(due > at(61_000), "{due:?}");
+    assert_eq!(pacer.due(at(62_020)), Due::Now);
+}
+
+#[test]
+fn a_settled_cost_changes_slots_and_pace_by_the_difference() {
+    let mut pacer = running(log());
+    let (spacing, late) = (log().spacing(), Duration::from_millis(20));
+    let mut departure = pacer.depart_with(Cost::of(40), at(10_000));
+    for cost in [5, 70, 70, 69] {
+        departure = pacer.settle(departure, Cost::of(cost), at(10_000));
+        assert_eq!(pacer.counted(at(10_000)), cost.into());
+        assert_eq!(pacer.in_flight(), cost.into());
+        let next = at(10_000) + spacing * cost - late;
+        assert_eq!(pacer.due(at(10_000)), Due::At(next), "{cost}");
+    }
+    pacer.answer(departure, at(10_000), Feedback::Accepted);
+    assert_eq!((pacer.in_flight(), pacer.counted(at(10_000))), (0, 69));
+}
+
+#[test]
+fn a_pacer_is_as_new_once_it_has_nothing_to_remember() {
+    let mut pacer = running(Quota::per_hour(1_000));
+    assert!(pacer.is_as_new(at(5_000)));
+    let departure = pacer.depart(at(10_000));
+    assert!(!pacer.is_as_new(at(90_000_000)), "it is in flight");
+    let answer = stated(10, 3_602);
+    pacer.answer_with(departure, at(10_010), Feedback::Accepted, &answer);
+    assert!(!pacer.is_as_new(at(3_611_800)), "it still counts");
+    assert_eq!(pacer.counted(at(3_612_500)), 0);
+    assert!(!pacer.is_as_new(at(3_612_500)), "the server's word holds");
+    assert!(pacer.is_as_new(at(3_613_010)));
+    let departure = pacer.depart(at(4_000_000));
+    pacer.answer(departure, at(4_000_010), Feedback::Accepted);
+    assert!(!pacer.is_as_new(at(4_000_020)));
+}
+
+#[test]
+fn a_lowered_rate_remembers_heavy_requests_for_longer() {
+    let mut pacer = running(log());
+    let departure = pacer.depart(at(200_000));
+    let hint = Some(Duration::from_millis(1));
+    pacer.answer(departure, at(200_000), Feedback::Refused(hint));
+    let next = interval_after(&mut pacer, 90, at(200_100));
+    assert!(next > log().counted_window(), "{next:?}");
+}
+
+#[test]
+fn another_quota_takes_over_from_the_limit_that_counts_the_same() {
+    let mut pacer = running(of_requests_and_records());
+    let _departure = pacer.depart_with(Cost::of(50), at(10_000));
+    pacer.set_quota(log(), at(10_001));
+    assert_eq!(pacer.counted(at(10_001)), 50);
+}
+
+#[test]
+fn an_allowance_outlives_a_change_that_leaves_its_limit_as_it_was() {
+    let hourly = |limit| Quota::per_hour(limit).burst(1).unwrap();
+    let mut pacer = running(hourly(5_000));
+    let departure = pacer.depart(at(10_000));
+    let answer = stated(50, 1_200);
+    pacer.answer_with(departure, at(10_010), Feedback::Accepted, &answer);
+    pacer.set_quota(
+        hourly(5_000).max_transit(Duration::from_secs(2)),
+        at(10_020),
+    );
+    assert!(pacer.meters[0].allowance_is_open());
+    pacer.set_quota(hourly(4_000), at(10_030));
+    assert!(!pacer.meters[0].allowance_is_open());
+    // For a window after the change no reset is probed: the pace decides.
+    let departure = pacer.depart(at(20_000));
+    let answer = stated(1_000, 0);
+    pacer.answer_with(departure, at(20_010), Feedback::Accepted, &answer);
+    assert!(pacer.meters[0].allowance_is_open());
+    assert_eq!(pacer.due(at(20_020)), Due::At(at(21_010)));
+    assert_eq!(pacer.due(at(21_010)), Due::Now);
+}
+
+#[test]
+fn a_heavy_request_asks_again_when_the_start_is_over() {
+    let (size, refill) = (100, 100);
+    let bucket = Model::TokenBucket { size, refill };
+    let quota = Quota::per_second(100).model(bucket).unwrap();
+    let mut pacer = running(quota);
+    let _departure = pacer.depart(at(20));
+    let over = at(100) + quota.counted_window();
+    let until = |pacer: &mut Pacer, now| pacer.hold(Cost::of(100), now).and_then(|hold| hold.until);
+    assert_eq!(until(&mut pacer, at(100)), Some(over));
+    assert!(until(&mut pacer, over) > Some(over));
+}
