@@ -395,6 +395,7 @@ mod tests {
         let mut allowance = open(10);
         assert!(!learn(&mut allowance, stated(100, 3_600), 600));
         assert_eq!(left(&allowance), 10, "before the reset nothing opens");
+        assert!(learn(&mut allowance, stated(100, 3_600), 601));
     }
 
     #[test]

@@ -142,6 +142,14 @@ mod tests {
         assert!(ceiling.holds(at(29)) && !ceiling.holds(at(30)));
         hear(&mut ceiling, 60, 30, 30);
         assert_eq!(ceiling.open_from(), Moment::ORIGIN);
+        // What was known until 30 s is no older count any more.
+        let mut next = Ceiling::default();
+        hear(&mut next, 10, 30, 0);
+        hear(&mut next, 50, 1, 30);
+        assert!(next.holds(at(30)));
+        // The same count states the reset anew.
+        hear(&mut next, 50, 0, 30);
+        assert!(!next.holds(at(30)));
         hear(&mut ceiling, 0, u64::MAX, 40);
         assert_eq!(ceiling.open_from(), at(40 + 3_600));
     }

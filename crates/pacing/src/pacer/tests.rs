@@ -617,3 +617,299 @@ fn an_answer_that_comes_after_a_smaller_quota_gives_back_all_its_slots() {
     pacer.answer(departure, at(13_000), Feedback::Accepted);
     assert_eq!(pacer.in_flight(), 0);
 }
+
+#[test]
+fn requests_of_an_allowance_leave_10_ms_apart() {
+    let mut pacer = running(Quota::per_hour(5_000));
+    let departure = pacer.depart(at(10_000));
+    let answer = stated(50, 1_200);
+    pacer.answer_with(departure, at(10_010), Feedback::Accepted, &answer);
+    let departure = pacer.depart(at(10_030));
+    pacer.answer(departure, at(10_031), Feedback::Accepted);
+    assert_eq!(pacer.due(at(10_031)), Due::At(at(10_040)));
+    assert_eq!(pacer.due(at(10_040)), Due::Now);
+}
+
+#[test]
+fn what_left_unproven_counts_as_if_it_arrived_with_the_proof() {
+    let mut pacer = learned(log());
+    let departed: Vec<_> = (0..5).map(|_| pacer.depart(at(600_000))).collect();
+    pacer.answer(departed[4], at(600_700), Feedback::Accepted);
+    // Four more than may arrive at once, less a round trip of 5 ms and a jitter of 2 ms.
+    let busy = log().spacing() * 4 - Duration::from_millis(7);
+    assert_eq!(pacer.due(at(600_700)), Due::At(at(600_700) + busy));
+}
+
+/// A request that leaves late keeps its place, and its answer does not take that away.
+#[test]
+fn a_proof_of_nothing_but_itself_postpones_nothing() {
+    let mut pacer = learned(log());
+    for now in [600_000, 600_005] {
+        assert_eq!(pacer.due(at(now)), Due::Now);
+        let departure = pacer.depart(at(now));
+        pacer.answer(departure, at(now), Feedback::Accepted);
+    }
+    assert_eq!(pacer.due(at(600_006)), Due::Now);
+}
+
+#[test]
+fn a_request_that_counts_until_it_ends_makes_room_when_it_is_given_up() {
+    let mut pacer = running(Quota::per_second(1).counted_until_answered());
+    let departure = pacer.depart(at(10_000));
+    assert_eq!(pacer.due(at(60_000)), Due::OnAnswer);
+    pacer.abandon(departure, at(60_000));
+    let Due::At(due) = pacer.due(at(60_000)) else {
+        panic!("it may still arrive")
+    };
+    assert!(due > at(61_000), "{due:?}");
+    assert_eq!(pacer.due(at(62_020)), Due::Now);
+}
+
+#[test]
+fn a_settled_cost_changes_slots_and_pace_by_the_difference() {
+    let mut pacer = running(log());
+    let (spacing, late) = (log().spacing(), Duration::from_millis(20));
+    let mut departure = pacer.depart_with(Cost::of(40), at(10_000));
+    for cost in [5, 70, 70, 69] {
+        departure = pacer.settle(departure, Cost::of(cost), at(10_000));
+        assert_eq!(pacer.counted(at(10_000)), cost.into());
+        assert_eq!(pacer.in_flight(), cost.into());
+        let next = at(10_000) + spacing * cost - late;
+        assert_eq!(pacer.due(at(10_000)), Due::At(next), "{cost}");
+    }
+    pacer.answer(departure, at(10_000), Feedback::Accepted);
+    assert_eq!((pacer.in_flight(), pacer.counted(at(10_000))), (0, 69));
+}
+
+#[test]
+fn a_pacer_is_as_new_once_it_has_nothing_to_remember() {
+    let mut pacer = running(Quota::per_hour(1_000));
+    assert!(pacer.is_as_new(at(5_000)));
+    let departure = pacer.depart(at(10_000));
+    assert!(!pacer.is_as_new(at(90_000_000)), "it is in flight");
+    let answer = stated(10, 3_602);
+    pacer.answer_with(departure, at(10_010), Feedback::Accepted, &answer);
+    assert!(!pacer.is_as_new(at(3_611_800)), "it still counts");
+    assert_eq!(pacer.counted(at(3_612_500)), 0);
+    assert!(!pacer.is_as_new(at(3_612_500)), "the server's word holds");
+    assert!(pacer.is_as_new(at(3_613_010)));
+    let departure = pacer.depart(at(4_000_000));
+    pacer.answer(departure, at(4_000_010), Feedback::Accepted);
+    assert!(!pacer.is_as_new(at(4_000_020)));
+}
+
+#[test]
+fn a_lowered_rate_remembers_heavy_requests_for_longer() {
+    let mut pacer = running(log());
+    let departure = pacer.depart(at(200_000));
+    let hint = Some(Duration::from_millis(1));
+    pacer.answer(departure, at(200_000), Feedback::Refused(hint));
+    let next = interval_after(&mut pacer, 90, at(200_100));
+    assert!(next > log().counted_window(), "{next:?}");
+}
+
+#[test]
+fn another_quota_takes_over_from_the_limit_that_counts_the_same() {
+    let mut pacer = running(of_requests_and_records());
+    let _departure = pacer.depart_with(Cost::of(50), at(10_000));
+    pacer.set_quota(log(), at(10_001));
+    assert_eq!(pacer.counted(at(10_001)), 50);
+}
+
+#[test]
+fn an_allowance_outlives_a_change_that_leaves_its_limit_as_it_was() {
+    let hourly = |limit| Quota::per_hour(limit).burst(1).unwrap();
+    let mut pacer = running(hourly(5_000));
+    let departure = pacer.depart(at(10_000));
+    let answer = stated(50, 1_200);
+    pacer.answer_with(departure, at(10_010), Feedback::Accepted, &answer);
+    pacer.set_quota(
+        hourly(5_000).max_transit(Duration::from_secs(2)),
+        at(10_020),
+    );
+    assert!(pacer.meters[0].allowance_is_open());
+    pacer.set_quota(hourly(4_000), at(10_030));
+    assert!(!pacer.meters[0].allowance_is_open());
+    // For a window after the change no reset is probed: the pace decides.
+    let departure = pacer.depart(at(20_000));
+    let answer = stated(1_000, 0);
+    pacer.answer_with(departure, at(20_010), Feedback::Accepted, &answer);
+    assert!(pacer.meters[0].allowance_is_open());
+    assert_eq!(pacer.due(at(20_020)), Due::At(at(21_010)));
+    assert_eq!(pacer.due(at(21_010)), Due::Now);
+}
+
+#[test]
+fn a_heavy_request_asks_again_when_the_start_is_over() {
+    let (size, refill) = (100, 100);
+    let bucket = Model::TokenBucket { size, refill };
+    let quota = Quota::per_second(100).model(bucket).unwrap();
+    let mut pacer = running(quota);
+    let _departure = pacer.depart(at(20));
+    let over = at(100) + quota.counted_window();
+    let until = |pacer: &mut Pacer, now| pacer.hold(Cost::of(100), now).and_then(|hold| hold.until);
+    assert_eq!(until(&mut pacer, at(100)), Some(over));
+    assert!(until(&mut pacer, over) > Some(over));
+}
+
+#[test]
+fn what_was_unanswered_before_an_answer_is_taken_from_its_allowance() {
+    let mut pacer = running(Quota::per_hour(5_000));
+    let _unanswered = pacer.depart(at(10_000));
+    let departure = pacer.depart(at(10_010));
+    let answer = stated(10, 1_200);
+    pacer.answer_with(departure, at(10_020), Feedback::Accepted, &answer);
+    assert_eq!(pacer.hold(Cost::of(9), at(12_000)), None);
+    let hold = pacer.hold(Cost::of(10), at(12_000)).expect("9 are left");
+    assert_eq!(hold.by, HeldBy::Allowance);
+}
+
+/// A time that the cap told ends with any end, and every end is reported once.
+#[test]
+fn whoever_was_told_a_time_by_the_cap_is_told_of_the_next_end() {
+    let mut pacer = running(log());
+    let mut departed = Vec::new();
+    let mut now = at(10_000);
+    while pacer
+        .hold(Cost::ONE, now)
+        .is_none_or(|hold| hold.by != HeldBy::Cap)
+    {
+        match pacer.due(now) {
+            Due::At(due) => now = due,
+            _ => departed.push(pacer.depart(now)),
+        }
+    }
+    assert!(pacer.abandon(departed[0], now));
+    assert!(!pacer.abandon(departed[1], now));
+    assert_ne!(pacer.due(now), Due::Now);
+    assert!(pacer.answer_from_gateway(departed[2], now, None));
+    assert!(!pacer.answer_from_gateway(departed[3], now, None));
+}
+
+#[test]
+fn the_answer_to_a_probe_opens_the_next_window_for_those_that_wait_for_it() {
+    let mut pacer = running(Quota::per_hour(5_000).burst(1).unwrap());
+    let departure = pacer.depart(at(10_000));
+    let answer = stated(0, 10);
+    assert!(pacer.answer_with(departure, at(10_010), Feedback::Accepted, &answer));
+    assert_eq!(pacer.due(at(10_020)), Due::At(at(21_010)));
+    let Due::At(probe) = pacer.due(at(21_010)) else {
+        panic!("the probe waits for room")
+    };
+    assert_eq!(pacer.due(probe), Due::Now);
+    let departure = pacer.depart(probe);
+    assert_eq!(pacer.due(probe), Due::At(probe + Duration::from_secs(5)));
+    let answer = stated(4_999, 3_600);
+    let now = probe + Duration::from_millis(10);
+    assert!(pacer.answer_with(departure, now, Feedback::Accepted, &answer));
+    assert_eq!(pacer.due(now), Due::Now);
+}
+
+#[test]
+fn a_cost_that_is_settled_for_more_is_proven_with_its_answer() {
+    let mut pacer = running(log());
+    let departure = pacer.depart_with(Cost::of(10), at(10_000));
+    let departure = pacer.settle(departure, Cost::of(40), at(10_010));
+    assert_eq!(pacer.path.unproven().cost, 40);
+    pacer.answer(departure, at(10_020), Feedback::Accepted);
+    assert_eq!(pacer.path.unproven(), Load::default());
+}
+
+#[test]
+fn a_limiter_that_has_started_is_not_unused_whatever_its_next_quota_says() {
+    let unused = log().burst(50).unwrap().unused_at_start();
+    let mut fresh = Pacer::new(log());
+    fresh.set_quota(unused, at(10_000));
+    assert_eq!(fresh.due(at(10_000)), Due::Now);
+    let mut started = running(log());
+    started.set_quota(unused, at(10_000));
+    assert_ne!(started.due(at(10_000)), Due::Now);
+}
+
+#[test]
+fn a_pacer_with_a_closed_gate_or_a_lowered_rate_is_not_as_new() {
+    let mut pacer = running(log());
+    pacer.penalize(at(20_000));
+    assert_eq!(pacer.closed_until(), at(20_000));
+    assert!(!pacer.is_as_new(at(19_999)) && pacer.is_as_new(at(20_000)));
+    let departure = pacer.depart(at(30_000));
+    let hint = Some(Duration::from_millis(1));
+    pacer.answer(departure, at(30_000), Feedback::Refused(hint));
+    assert!(!pacer.is_as_new(at(35_000)), "the rate is lowered");
+    assert!(pacer.is_as_new(at(100_000)));
+}
+
+#[test]
+fn others_hold_a_limit_back_until_a_new_window_is_stated() {
+    let mut pacer = running(log());
+    let mut hear = |remaining, reset, now| {
+        let departure = pacer.depart(at(now));
+        let budget = Budget {
+            limit: Some(100),
+            remaining,
+            reset: Duration::from_secs(reset),
+        };
+        let is_nearer = pacer.answer_with(departure, at(now), Feedback::Accepted, &[budget]);
+        (is_nearer, pacer.closed_until())
+    };
+    assert_eq!(hear(50, 30, 10_000), (false, Moment::ORIGIN));
+    assert_eq!(hear(0, 30, 11_000), (false, at(41_000)));
+    assert_eq!(hear(50, 60, 12_000), (true, Moment::ORIGIN));
+}
+
+#[test]
+fn a_refusal_waits_for_the_reset_only_if_nothing_remains_until_a_reset_in_the_window() {
+    fn check(remaining: u64, reset: u64, closed: Duration) {
+        let quota = Quota::per_minute(100);
+        let mut pacer = running(quota);
+        let departure = pacer.depart(at(10_000));
+        let budget = Budget {
+            limit: None,
+            remaining,
+            reset: Duration::from_secs(reset),
+        };
+        let feedback = Feedback::Refused(None);
+        pacer.answer_with(departure, at(10_000), feedback, &[budget]);
+        assert_eq!(pacer.open_from().since(at(10_000)), closed, "{reset}");
+    }
+    let pause = Quota::per_minute(100).counted_window() + Duration::from_millis(100);
+    check(0, 7, Duration::from_secs(8));
+    check(1, 7, pause);
+    check(0, 61, Duration::from_secs(62));
+    check(0, 62, pause);
+}
+
+fn unanswered(pacer: &mut Pacer, now: u64) -> (u64, u64) {
+    let unanswered = pacer.at(at(now)).0.unanswered;
+    (unanswered.requests, unanswered.cost)
+}
+
+#[test]
+fn what_is_unanswered_counts_for_the_transit_at_its_settled_cost() {
+    let mut pacer = running(Quota::per_hour(5_000));
+    let departure = pacer.depart_with(Cost::of(10), at(10_000));
+    let lower = pacer.settle(departure, Cost::of(4), at(10_100));
+    assert_eq!(unanswered(&mut pacer, 10_100), (1, 4));
+    let higher = pacer.settle(lower, Cost::of(7), at(10_200));
+    assert_eq!(unanswered(&mut pacer, 10_999), (1, 7));
+    assert_eq!(unanswered(&mut pacer, 11_004), (0, 0));
+    pacer.answer(higher, at(12_000), Feedback::Accepted);
+    for nanos in 0..100_000 {
+        let now = at(20_000) + Duration::from_nanos(nanos * 50_000);
+        let _unanswered = pacer.depart(now);
+    }
+    let known = pacer.unanswered.as_ref().expect("the window is long");
+    assert!(known.requests.len() <= 258 && known.cost.len() <= 258);
+}
+
+#[test]
+fn another_transit_counts_what_is_in_flight_from_the_change_on() {
+    for (transit, until) in [(1, 11_004), (5, 15_520)] {
+        let mut pacer = running(Quota::per_hour(5_000));
+        let _unanswered = pacer.depart(at(10_000));
+        let quota = Quota::per_hour(4_000).max_transit(Duration::from_secs(transit));
+        pacer.set_quota(quota, at(10_500));
+        assert_eq!(unanswered(&mut pacer, until - 20), (1, 1), "{transit}");
+        assert_eq!(unanswered(&mut pacer, until), (0, 0), "{transit}");
+    }
+}
