@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 
-use crate::world::{API_KEY, Run, SITE_ID, World, bare, data, ended, finish, signal};
+use crate::world::{API_KEY, Run, SITE_ID, World, data, ended, finish, heeding_hangups, signal};
 
 const TIMES: u64 = 20;
 const RECORDS: u64 = 2000;
@@ -47,7 +47,7 @@ impl<'a> Met<'a> {
     }
 
     fn command(&self) -> Command {
-        with_credentials(bare(&self.line))
+        with_credentials(heeding_hangups(&self.line))
     }
 
     /// Sends the signal so long after the journal is there.
@@ -186,7 +186,7 @@ fn started(world: &World, port: u16) -> Child {
         file.display(),
         world.folder.path().join("report.json").display()
     );
-    with_credentials(bare(&line)).spawn().unwrap()
+    with_credentials(heeding_hangups(&line)).spawn().unwrap()
 }
 
 #[test]

@@ -114,7 +114,25 @@ impl Run {
 
 /// Returns the command without a destination and without credentials.
 pub(crate) fn bare(line: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cio-import"));
+    prepared(Command::new(env!("CARGO_BIN_EXE_cio-import")), line)
+}
+
+/// Returns the command as [`bare`] does, for a process that heeds SIGHUP. Whoever runs the tests may ignore it, as `nohup`
+/// does, and the process would inherit that.
+#[cfg(target_os = "linux")]
+pub(crate) fn heeding_hangups(line: &str) -> Command {
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_cio-import")]);
+    prepared(command, line)
+}
+
+/// Returns the command as [`bare`] does: only on Linux a process can tell that SIGHUP was ignored.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn heeding_hangups(line: &str) -> Command {
+    bare(line)
+}
+
+fn prepared(mut command: Command, line: &str) -> Command {
     command
         .args(line.split_whitespace())
         .stdout(Stdio::piped())
