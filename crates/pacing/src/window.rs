@@ -405,10 +405,13 @@ mod tests {
         for size in [1, 1_000, 1_000_000] {
             let bucket = crate::Model::TokenBucket { size, refill: 100 };
             let mut window = of(&Quota::per_second(100).model(bucket).unwrap());
-            for millis in 0..20_000 {
-                window.depart(1, at(millis / 10));
-                window.answer(sent(millis / 10, 1), at(millis / 10));
+            for nanos in 0..20_000 {
+                let now = Moment::from_nanos(nanos);
+                window.depart(1, now);
+                window.answer(Sent { at: now, cost: 1 }, now);
             }
+            // A small bucket gives that many only to those that do not ask when they may leave.
+            assert!(window.answered.len() <= 1_024 || size <= 1_000);
             for millis in 2_000..20_000 {
                 window.depart(1, at(millis));
                 window.answer(sent(millis, 1), at(millis));

@@ -913,3 +913,31 @@ fn another_transit_counts_what_is_in_flight_from_the_change_on() {
         assert_eq!(unanswered(&mut pacer, until), (0, 0), "{transit}");
     }
 }
+
+#[test]
+fn of_several_holds_the_longest_is_told() {
+    let mut pacer = running(Quota::per_second(10).model(Model::SlidingLog).unwrap());
+    let mut now = at(10_000);
+    for _ in 0..10 {
+        if let Due::At(due) = pacer.due(now) {
+            now = due;
+        }
+        let departure = pacer.depart(now);
+        pacer.answer(departure, now, Feedback::Accepted);
+    }
+    // The pace would let the next one leave 100 ms after the tenth, 20 ms before the first one is freed.
+    let until = Some(at(10_000) + Duration::from_micros(1_001_500));
+    let by = HeldBy::Window;
+    assert_eq!(pacer.hold(Cost::ONE, now), Some(Hold { by, until }));
+}
+
+#[test]
+fn less_jitter_may_let_a_heavy_request_leave_sooner() {
+    let mut pacer = running(Quota::per_second(100));
+    for reply in 1..=5_000 {
+        let now = at(reply * 100);
+        let departure = pacer.depart(now);
+        let is_nearer = pacer.answer(departure, now, Feedback::Accepted);
+        assert_eq!(is_nearer, reply == 5_000, "{reply}");
+    }
+}
