@@ -419,7 +419,7 @@ impl Pacer {
         self.in_flight = self.in_flight.minus(Load::of(departure.cost));
     }
 
-    /// Records that the answer to a departure came, whoever it is from.
+    /// Records that an answer to a departure came, from the server or a gateway.
     fn prove(&mut self, departure: Departure, now: Moment) {
         let transit = Span::of(self.quota.max_transit);
         let proof = self.path.prove(departure, now, self.jitter.span(), transit);
@@ -464,8 +464,8 @@ impl Pacer {
             return false;
         }
         let closed_until = self.ceiling.open_from();
+        let (in_flight, counted) = (self.in_flight(), self.counted(now));
         for budget in stated {
-            let (in_flight, counted) = (self.in_flight(), self.counted(now));
             self.ceiling
                 .learn(budget, &self.quota, in_flight, counted, now);
         }

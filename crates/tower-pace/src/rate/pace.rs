@@ -22,7 +22,7 @@ pub(crate) struct Pace {
     stated: Option<Moment>,
     is_paused: bool,
     /// What held back the last request that asked.
-    hold: Option<Hold>,
+    held: Option<Hold>,
     counters: Counters,
     starvation: Starvation,
 }
@@ -41,7 +41,7 @@ impl Pace {
             configured: quota,
             stated: None,
             is_paused: false,
-            hold: None,
+            held: None,
             counters: Counters::default(),
             starvation: Starvation::default(),
         }
@@ -240,8 +240,8 @@ impl Resource for Pace {
         if self.is_paused {
             return Due::OnAnswer;
         }
-        self.hold = self.pacer.hold(cost, now);
-        match self.hold {
+        self.held = self.pacer.hold(cost, now);
+        match self.held {
             None => Due::Now,
             Some(hold) => hold.until.map_or(Due::OnAnswer, Due::At),
         }
@@ -262,7 +262,7 @@ impl Resource for Pace {
 
     fn cause(&mut self, due: Due, _: Moment) -> Cause {
         self.starvation.is_seen |= !self.is_paused && due == Due::OnAnswer;
-        match self.bound(self.hold) {
+        match self.bound(self.held) {
             Bound::Pause | Bound::Gate | Bound::Allowance => Cause::Gated,
             Bound::Window | Bound::Cap => Cause::Acknowledged,
             Bound::Nothing | Bound::Pace => Cause::Paced,
