@@ -171,7 +171,8 @@ async fn of_all_resets_only_a_refusal_proves_anything() {
     }
 }
 
-/// RFC 9113, section 6.8: whatever the reason, streams above the last one that it names were not and will not be processed.
+/// RFC 9113, section 6.8: whatever the reason, streams above the last one that it names were not
+/// and will not be processed.
 #[tokio::test]
 async fn a_go_away_proves_it_for_the_streams_above_its_last() {
     for reason in [
@@ -218,7 +219,8 @@ async fn what_was_not_written_before_the_connection_ended_proves_it() {
     assert_eq!(script.requests(), 0);
 }
 
-/// What proves that a request was not processed sends it again, a POST too, and gives the slot of an hour back.
+/// What proves that a request was not processed sends it again, a POST too, and gives the slot of
+/// an hour back.
 #[tokio::test]
 async fn a_post_that_was_not_processed_is_sent_again_and_counts_once() {
     type First = fn(u32) -> Vec<u8>;
@@ -248,7 +250,8 @@ async fn a_post_that_was_not_processed_is_sent_again_and_counts_once() {
     }
 }
 
-/// The client learns of a GOAWAY that came before an answer, and takes another connection for what comes after.
+/// The client learns of a GOAWAY that came before an answer, and takes another connection for what
+/// comes after.
 #[tokio::test]
 async fn a_connection_that_was_ended_between_two_requests_loses_none() {
     let script = Script::default();

@@ -1,4 +1,5 @@
-//! The layers in the stacks that they are made for: around a hyper client, in axum, between tower-http's layers.
+//! The layers in the stacks that they are made for: around a hyper client, in axum, between
+//! tower-http's layers.
 
 mod axum;
 mod http2;

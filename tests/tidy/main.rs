@@ -1,8 +1,8 @@
 //! The house rules that a machine can see.
 //!
-//! Each rule is a function from what it reads to what it found, in [`rules`], beside small tests that show it failing. A
-//! test here holds the repository to it. A word that must not occur is a row of a table: [`rules::bans::BANS`] for code,
-//! [`rules::mentions::MENTIONS`] for any text.
+//! Each rule is a function from what it reads to what it found, in [`rules`], beside small tests
+//! that show it failing. A test here holds the repository to it. A word that must not occur is a
+//! row of a table: [`rules::bans::BANS`] for code, [`rules::mentions::MENTIONS`] for any text.
 
 mod finding;
 mod lexer;

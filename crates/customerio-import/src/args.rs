@@ -20,11 +20,12 @@ use crate::mapping::TimeFormat;
 ///
 /// Credentials are read from CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY.
 ///
-/// Exit codes: 0 all accepted; 1 the file, the mapping or the settings cannot be used, nothing was sent; 2 usage;
-/// 3 done, but some records were rejected or are unknown; 4 credentials refused; 5 stopped before the end.
+/// Exit codes: 0 all accepted; 1 the file, the mapping or the settings cannot be used, nothing was
+/// sent; 2 usage; 3 done, but some records were rejected or are unknown; 4 credentials refused; 5
+/// stopped before the end.
 ///
-/// Ctrl-C, SIGTERM and SIGHUP finish what is in flight and write report and rejects; the same command goes on then. A second
-/// signal waits for nothing.
+/// Ctrl-C, SIGTERM and SIGHUP finish what is in flight and write report and rejects; the same
+/// command goes on then. A second signal waits for nothing.
 #[derive(Debug, Parser)]
 #[command(name = "cio-import", version, about)]
 pub(crate) struct Args {
@@ -55,7 +56,8 @@ pub(crate) struct PeopleColumn {
     /// Column that holds the person's id
     #[arg(long, value_name = "COLUMN")]
     pub(crate) id_column: Option<String>,
-    /// Column that holds the person's e-mail address, where that is the identifier; white space around it is left out
+    /// Column that holds the person's e-mail address, where that is the identifier; white space
+    /// around it is left out
     #[arg(long, value_name = "COLUMN")]
     pub(crate) email_column: Option<String>,
 }
@@ -72,7 +74,8 @@ pub(crate) struct EventsArgs {
     /// How the timestamp column writes a moment: rfc3339, unix (seconds), or a format of strftime
     #[arg(long, value_name = "FORMAT", requires = "timestamp_column")]
     pub(crate) timestamp_format: Option<TimeFormat>,
-    /// Column that, with name and person, tells repeated events from different ones; the default is the place in the file
+    /// Column that, with name and person, tells repeated events from different ones; the default is
+    /// the place in the file
     #[arg(long, value_name = "COLUMN")]
     pub(crate) event_id_column: Option<String>,
     #[command(flatten)]
@@ -86,7 +89,8 @@ pub(crate) struct EventsColumn {
     /// Column that holds the person's id
     #[arg(long, value_name = "COLUMN")]
     pub(crate) person_column: Option<String>,
-    /// Column that holds the person's e-mail address, where that is the identifier; white space around it is left out
+    /// Column that holds the person's e-mail address, where that is the identifier; white space
+    /// around it is left out
     #[arg(long, value_name = "COLUMN")]
     pub(crate) email_column: Option<String>,
 }
@@ -110,7 +114,8 @@ pub(crate) struct CommonArgs {
     /// How the file is written, where its name does not tell
     #[arg(long)]
     pub(crate) format: Option<Format>,
-    /// Character between the cells of a CSV file, like ';' or tab; the default is a comma, or what a first line sep= says
+    /// Character between the cells of a CSV file, like ';' or tab; the default is a comma, or what
+    /// a first line sep= says
     #[arg(long, value_name = "CHARACTER")]
     pub(crate) delimiter: Option<Delimiter>,
     /// Sends to a simulator inside this process; needs no credentials
@@ -131,7 +136,8 @@ pub(crate) struct CommonArgs {
     /// The most requests in a window of time; the default is 1000/1s
     #[arg(long, value_name = "N/TIME", value_parser = quota)]
     pub(crate) limit: Option<Quota>,
-    /// The most records in a window of time, whatever number of requests carries them; the default is 10000/1s
+    /// The most records in a window of time, whatever number of requests carries them; the default
+    /// is 10000/1s
     #[arg(long, value_name = "N/TIME", value_parser = quota)]
     pub(crate) record_limit: Option<Quota>,
     /// The most requests in flight
@@ -140,21 +146,23 @@ pub(crate) struct CommonArgs {
     /// Goes on where the API rejects the first 100 records for the same reason
     #[arg(long)]
     pub(crate) keep_going: bool,
-    /// How long the server may keep the run waiting, all waits together less the time of work between them: while it is down
-    /// or refuses connections, or asks for it
+    /// How long the server may keep the run waiting, all waits together less the time of work
+    /// between them: while it is down or refuses connections, or asks for it
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = patience)]
     pub(crate) patience: Duration,
-    /// Writes the report, a JSON object, to this file; it, the rejects file and the journal must be regular files of yours, and
-    /// become readable by you only
+    /// Writes the report, a JSON object, to this file; it, the rejects file and the journal must be
+    /// regular files of yours, and become readable by you only
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
     /// Writes why records were rejected or are unknown to this file, a JSON object a line
     #[arg(long, value_name = "FILE")]
     pub(crate) rejects: Option<PathBuf>,
-    /// Answers the questions of the plan with yes; of a stream, sends ids and rows that a plan would ask about
+    /// Answers the questions of the plan with yes; of a stream, sends ids and rows that a plan
+    /// would ask about
     #[arg(long)]
     pub(crate) yes: bool,
-    /// Remembers a finished run, with all records accepted or rejected, in this file; the default is FILE.cio-journal
+    /// Remembers a finished run, with all records accepted or rejected, in this file; the default
+    /// is FILE.cio-journal
     #[arg(long, value_name = "FILE", conflicts_with = "no_journal")]
     pub(crate) journal: Option<PathBuf>,
     /// Does not remember a finished run
@@ -163,7 +171,8 @@ pub(crate) struct CommonArgs {
     /// Sends a finished run again, with the same event ids
     #[arg(long)]
     pub(crate) again: bool,
-    /// Names this import, from which event ids are made; the default is a digest of the content and the mapping
+    /// Names this import, from which event ids are made; the default is a digest of the content and
+    /// the mapping
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) import_id: Option<String>,
     /// Tells the import id, and with -vv each request, on the standard error
@@ -174,7 +183,8 @@ pub(crate) struct CommonArgs {
 // === impl Args ===
 
 impl Args {
-    /// Reads the command line, or ends the process: with the help that was asked for, or with what is wrong.
+    /// Reads the command line, or ends the process: with the help that was asked for, or with what
+    /// is wrong.
     pub(crate) fn read() -> Self {
         Self::try_parse().unwrap_or_else(|error| {
             if !error.use_stderr() {

@@ -1,4 +1,5 @@
-//! What a person sees while the import runs, on the standard error: progress, and records that were not taken.
+//! What a person sees while the import runs, on the standard error: progress, and records that were
+//! not taken.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -29,7 +30,8 @@ struct Waiting {
 
 const STEP: u64 = 1000;
 
-/// How often a wait is told again where there is no bar: often enough to show that the program lives.
+/// How often a wait is told again where there is no bar: often enough to show that the program
+/// lives.
 const REPEAT: Duration = Duration::from_secs(60);
 
 impl Console {
@@ -82,7 +84,8 @@ impl Console {
         }
     }
 
-    /// Shows what the run waits for, or that it goes on: beside the bar, else a line at once and then each minute.
+    /// Shows what the run waits for, or that it goes on: beside the bar, else a line at once and
+    /// then each minute.
     pub(crate) fn wait(&mut self, line: Option<&str>, now: Instant) {
         match (line, &mut self.waiting) {
             (None, None) => {}

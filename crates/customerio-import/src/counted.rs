@@ -18,7 +18,8 @@ pub(crate) fn requests(count: u64) -> String {
     counted(count, "request", "requests")
 }
 
-/// Writes a time as a person says it: `1.5 s`, `20 min`, `1 h 5 min`. From a minute on, parts of a second are left out.
+/// Writes a time as a person says it: `1.5 s`, `20 min`, `1 h 5 min`. From a minute on, parts of a
+/// second are left out.
 pub(crate) fn time(time: Duration) -> String {
     let seconds = time.as_secs();
     if seconds < 60 {

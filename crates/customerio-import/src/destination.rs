@@ -136,7 +136,8 @@ fn builder(base_url: &str, credentials: Credentials, pace: &Pace) -> ClientBuild
         .credentials(credentials)
         .base_url(base_url)
         .limits(limits)
-        // A request carries hundreds of records: what the server has trouble with is worth all its attempts.
+        // A request carries hundreds of records: what the server has trouble with is worth all its
+        // attempts.
         .retry(RetryPolicy::default().without_budget())
         // The run bounds all waits together.
         .max_hold(None)

@@ -1,10 +1,12 @@
-//! Ids that are well-formed and yet hardly what somebody meant: what spreadsheets and programs leave in a cell.
+//! Ids that are well-formed and yet hardly what somebody meant: what spreadsheets and programs
+//! leave in a cell.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// What is odd about an id. Only a person can know whether it is right, so it is asked about and not refused.
+/// What is odd about an id. Only a person can know whether it is right, so it is asked about and
+/// not refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Doubt {
     /// `1.23457E+15`: several ids have become one.
@@ -83,9 +85,10 @@ impl fmt::Display for Doubt {
     }
 }
 
-/// Tells whether a character looks like a space or like nothing: those to which Unicode gives the property
-/// `Default_Ignorable_Code_Point` but for the selectors of letters and emoji, every white space but the usual
-/// one, the blank of Braille, and the special ones up to the replacement character.
+/// Tells whether a character looks like a space or like nothing: those to which Unicode gives the
+/// property `Default_Ignorable_Code_Point` but for the selectors of letters and emoji, every white
+/// space but the usual one, the blank of Braille, and the special ones up to the replacement
+/// character.
 fn is_unseen(letter: char) -> bool {
     letter.is_control()
         || (letter.is_whitespace() && letter != ' ')

@@ -26,8 +26,8 @@ pub(crate) struct Sent {
     pub(crate) problems: Problems,
 }
 
-/// Tells how the run ended. A journal is completed only where each record was accepted or rejected: the same command takes
-/// up the others.
+/// Tells how the run ended. A journal is completed only where each record was accepted or rejected:
+/// the same command takes up the others.
 pub(crate) fn conclude(
     sent: Sent,
     journal: Option<Journal>,
@@ -80,7 +80,8 @@ fn both(one: Result<()>, other: Result<()>) -> Result<()> {
     other.and(one)
 }
 
-/// Tells whether something was sent and nothing was accepted, which may lie in the address and not in the records.
+/// Tells whether something was sent and nothing was accepted, which may lie in the address and not
+/// in the records.
 fn is_in_vain(report: &Report) -> bool {
     report.requests > 0 && report.accepted == 0
 }
@@ -104,7 +105,8 @@ fn write_report(report: &Report, file: Option<File>) -> Result<()> {
         .context("the report cannot be written; free some space")
 }
 
-/// Tells the counts, on the standard error where the standard output takes nothing: what was sent is sent.
+/// Tells the counts, on the standard error where the standard output takes nothing: what was sent
+/// is sent.
 fn tell(counts: &str) {
     if let Err(error) = print(counts) {
         complain(&format!(

@@ -1,5 +1,6 @@
-//! Signals: before the first request one calls the run off; then the first asks to finish what is in flight, the second to
-//! stop at once, and the third ends the process, whatever it is waiting for.
+//! Signals: before the first request one calls the run off; then the first asks to finish what is
+//! in flight, the second to stop at once, and the third ends the process, whatever it is waiting
+//! for.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -10,8 +11,9 @@ use tokio::time::timeout;
 
 use crate::exit::Exit;
 
-/// Signals that come together are one: `timeout` sends its signal to the process and to the process's group, and a terminal
-/// that closes is told by the kernel and by the shell. A person who presses Ctrl-C twice is slower.
+/// Signals that come together are one: `timeout` sends its signal to the process and to the
+/// process's group, and a terminal that closes is told by the kernel and by the shell. A person who
+/// presses Ctrl-C twice is slower.
 const TOGETHER: Duration = Duration::from_millis(100);
 
 /// Where signals come from.
@@ -47,8 +49,8 @@ impl Interrupt {
         }
     }
 
-    /// Does `work` on a thread of its own, where blocking is fine. Returns nothing where a signal comes first: the thread
-    /// is left to the end of the process.
+    /// Does `work` on a thread of its own, where blocking is fine. Returns nothing where a signal
+    /// comes first: the thread is left to the end of the process.
     pub(crate) async fn unless_before<T: Send + 'static>(
         &mut self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -64,7 +66,8 @@ impl Interrupt {
     }
 }
 
-/// Listens for signals for as long as the future is polled, in a task of its own: the run may wait for a terminal or a disk.
+/// Listens for signals for as long as the future is polled, in a task of its own: the run may wait
+/// for a terminal or a disk.
 pub(crate) async fn listen(
     mut signals: impl Source,
     urgency: watch::Sender<Urgency>,

@@ -1,8 +1,9 @@
-//! Remembers a finished run, so that it is not sent again: one whose records are all accepted or rejected.
+//! Remembers a finished run, so that it is not sent again: one whose records are all accepted or
+//! rejected.
 //!
-//! Two lines of JSON: the header names what is sent where, the second line says that the run has come to its end. A
-//! journal without the second line is of a run that stopped, or that left records unknown or not sent; the next run starts
-//! over with the same event ids.
+//! Two lines of JSON: the header names what is sent where, the second line says that the run has
+//! come to its end. A journal without the second line is of a run that stopped, or that left
+//! records unknown or not sent; the next run starts over with the same event ids.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -31,7 +32,8 @@ pub(crate) struct Header {
     pub(crate) import_id: String,
 }
 
-/// A journal on disk, locked until it is dropped. An empty one that was never begun is removed then.
+/// A journal on disk, locked until it is dropped. An empty one that was never begun is removed
+/// then.
 #[derive(Debug)]
 pub(crate) struct Journal {
     file: File,
@@ -198,7 +200,8 @@ impl Drop for Journal {
     }
 }
 
-/// Returns the report of a run that came to its end; `None` for a journal that is new or of a run that did not.
+/// Returns the report of a run that came to its end; `None` for a journal that is new or of a run
+/// that did not.
 fn past(text: &str, header: &Header) -> Result<Option<Report>> {
     let mut lines = text.split_inclusive('\n');
     // A torn first line is what a crash at the very start leaves: nothing had been sent.

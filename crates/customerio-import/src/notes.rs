@@ -1,4 +1,5 @@
-//! What the plan tells about the content of a file that can be sent and is yet hardly what somebody meant.
+//! What the plan tells about the content of a file that can be sent and is yet hardly what somebody
+//! meant.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! Brings records from a reader to the API: packs them, keeps requests in flight, and settles each record once.
+//! Brings records from a reader to the API: packs them, keeps requests in flight, and settles each
+//! record once.
 //!
 //! ```text
 //! reader ─► channel (bounded) ─► packer (bounded) ─► in flight (bounded) ─► totals, problems
@@ -6,9 +7,9 @@
 //!
 //! Each arrow waits when the next place is full, so memory does not grow with the input.
 //!
-//! What fails for reasons that may pass is held and sent again: at once while others succeed; one request at a time, with
-//! growing pauses, while none does. A request that fails again and again while others succeed is split, until the record
-//! that breaks the server stands alone.
+//! What fails for reasons that may pass is held and sent again: at once while others succeed; one
+//! request at a time, with growing pauses, while none does. A request that fails again and again
+//! while others succeed is split, until the record that breaks the server stands alone.
 
 mod alike;
 mod api;
@@ -45,8 +46,8 @@ use crate::reader::Item;
 use crate::report::Totals;
 use crate::{clock, counted};
 
-/// Sends the records that `items` yields, until its end or until something halts the run; waits for the server for as
-/// long as `patience` lasts.
+/// Sends the records that `items` yields, until its end or until something halts the run; waits for
+/// the server for as long as `patience` lasts.
 pub(crate) async fn run<A: Api>(
     api: A,
     items: Receiver<Item>,
@@ -143,7 +144,8 @@ impl<A: Api> Pipeline<'_, A> {
         }
     }
 
-    /// Fills the places in flight. While the input lasts, only a full packer gives: its batches are full then.
+    /// Fills the places in flight. While the input lasts, only a full packer gives: its batches are
+    /// full then.
     fn dispatch(&mut self, is_open: bool) {
         if self.server.outage().is_some() {
             return self.probe(is_open);
@@ -155,7 +157,8 @@ impl<A: Api> Pipeline<'_, A> {
         }
     }
 
-    /// Returns how many requests may be in flight: one alone, as long as the API may reject them all.
+    /// Returns how many requests may be in flight: one alone, as long as the API may reject them
+    /// all.
     fn places(&self) -> usize {
         if self.alike.is_open() {
             1
@@ -234,7 +237,8 @@ impl<A: Api> Pipeline<'_, A> {
         self.console.advance(&self.end.totals);
     }
 
-    /// Ends the run where one request after the other is answered by something that is not the API, or not at all.
+    /// Ends the run where one request after the other is answered by something that is not the API,
+    /// or not at all.
     fn watch_for_words(&mut self, records: &[(Line, Outcome)]) {
         let outcomes = || records.iter().map(|(_, outcome)| outcome);
         self.fruitless = if outcomes().any(is_about_a_record) {
@@ -275,7 +279,8 @@ impl<A: Api> Pipeline<'_, A> {
         self.end.halt.get_or_insert(halt);
     }
 
-    /// Lets go of what is held and of what is still in flight, if anything: what has left may have arrived.
+    /// Lets go of what is held and of what is still in flight, if anything: what has left may have
+    /// arrived.
     async fn finish(mut self) -> End {
         while let Some(part) = self.held.pop_front() {
             let settled = part.give_up(&mut self.packer);

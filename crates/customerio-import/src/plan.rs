@@ -142,14 +142,16 @@ impl fmt::Display for Recent {
 // === impl Pace ===
 
 impl Pace {
-    /// Returns how long so many requests with so many records take; what no duration can hold is the longest one.
+    /// Returns how long so many requests with so many records take; what no duration can hold is
+    /// the longest one.
     fn time(&self, requests: u64, records: u64) -> Duration {
         let seconds = |quota: Quota, count: u64| quota.spacing().as_secs_f64() * count as f64;
         let longest = seconds(self.limit, requests).max(seconds(self.record_limit, records));
         Duration::try_from_secs_f64(longest).unwrap_or(Duration::MAX)
     }
 
-    /// Says which limit bounds the run: a rate, until answers take so long that all places are taken.
+    /// Says which limit bounds the run: a rate, until answers take so long that all places are
+    /// taken.
     fn bound(&self) -> String {
         let places = self.concurrency as u64;
         let (by_requests, answer) = (

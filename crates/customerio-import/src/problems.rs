@@ -1,4 +1,5 @@
-//! Tells which records were not taken: the first few on the standard error, all of them in the rejects file.
+//! Tells which records were not taken: the first few on the standard error, all of them in the
+//! rejects file.
 
 use std::fmt;
 use std::fs::File;
@@ -22,8 +23,9 @@ pub(crate) struct Problems {
     file: Option<BufWriter<File>>,
 }
 
-/// One record that was not taken. Its `Display` is for the terminal and leaves out the server's words, which may repeat
-/// people's data; the rejects file, which only its owner may read, has them.
+/// One record that was not taken. Its `Display` is for the terminal and leaves out the server's
+/// words, which may repeat people's data; the rejects file, which only its owner may read, has
+/// them.
 #[derive(Debug, Serialize)]
 pub(crate) struct Problem {
     line: u64,
@@ -66,7 +68,8 @@ impl Problems {
         })
     }
 
-    /// Brings the rejects file to the disk. Returns what to print of the problems that were not printed.
+    /// Brings the rejects file to the disk. Returns what to print of the problems that were not
+    /// printed.
     pub(crate) fn finish(mut self) -> io::Result<Option<String>> {
         if let Some(file) = &mut self.file {
             file.flush()?;

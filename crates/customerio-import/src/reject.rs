@@ -26,7 +26,8 @@ pub(crate) enum Column {
     Number(usize),
 }
 
-/// How many characters of a column's name are shown: a key of a JSON line may be as long as the line.
+/// How many characters of a column's name are shown: a key of a JSON line may be as long as the
+/// line.
 const SHOWN_NAME: usize = 60;
 
 // === impl Reject ===

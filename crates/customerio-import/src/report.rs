@@ -54,7 +54,8 @@ impl Report {
     ///
     /// # Panics
     ///
-    /// Panics where more records were settled than there are: a record would have been settled twice.
+    /// Panics where more records were settled than there are: a record would have been settled
+    /// twice.
     pub(crate) fn new(records: u64, totals: Totals, traffic: Traffic, elapsed: Duration) -> Self {
         let missed = records
             .checked_sub(totals.records())
@@ -72,7 +73,8 @@ impl Report {
         }
     }
 
-    /// Returns whether each record was accepted or rejected, so that nothing is left for another run.
+    /// Returns whether each record was accepted or rejected, so that nothing is left for another
+    /// run.
     pub(crate) fn is_settled(&self) -> bool {
         self.unknown == 0 && self.not_sent == 0
     }

@@ -1,5 +1,5 @@
-//! Reads a file once before it is sent: what the plan says, and what would stop the run, is known before the first
-//! request.
+//! Reads a file once before it is sent: what the plan says, and what would stop the run, is known
+//! before the first request.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,8 @@ use crate::reject::Reject;
 pub(crate) struct Scan {
     pub(crate) records: u64,
     pub(crate) rejected: u64,
-    /// Requests that the records fill; a person's operations that must wait for each other can make it more.
+    /// Requests that the records fill; a person's operations that must wait for each other can make
+    /// it more.
     pub(crate) requests: u64,
     /// Events after the moment from which on they may trigger campaigns.
     pub(crate) recent: u64,
@@ -28,8 +29,8 @@ pub(crate) struct Scan {
 ///
 /// # Errors
 ///
-/// Fails where the file cannot be read to its end, where it is in doubt what its records are, and where no record at all
-/// has a column that the mapping names.
+/// Fails where the file cannot be read to its end, where it is in doubt what its records are, and
+/// where no record at all has a column that the mapping names.
 pub(crate) fn scan(
     mut rows: Rows,
     mapping: &Mapping,
@@ -83,8 +84,8 @@ fn is_recent(mapping: &Mapping, record: &Record, since: i64) -> bool {
     }
 }
 
-/// Where a file is damaged so that nothing of it can be sent. It tells of several places, so that one look at the file is
-/// enough to mend it.
+/// Where a file is damaged so that nothing of it can be sent. It tells of several places, so that
+/// one look at the file is enough to mend it.
 #[derive(Debug, Default)]
 struct DamageReport {
     broken: Vec<String>,

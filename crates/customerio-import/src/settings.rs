@@ -40,7 +40,8 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// Fails where they cannot be used together, the input cannot be opened, a credential is missing, or the address would betray it.
+    /// Fails where they cannot be used together, the input cannot be opened, a credential is
+    /// missing, or the address would betray it.
     pub(crate) fn new(args: Args) -> Result<Self> {
         let (mapping, common) = match args.command {
             Command::People(people) => people_mapping(people),
@@ -80,7 +81,8 @@ impl Settings {
         })
     }
 
-    /// Returns the id from which event ids are made; reads the whole input where it must be derived.
+    /// Returns the id from which event ids are made; reads the whole input where it must be
+    /// derived.
     pub(crate) fn import_id(&self) -> Result<ImportId> {
         match &self.given_import_id {
             Some(id) => Ok(id.clone()),

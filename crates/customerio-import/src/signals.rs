@@ -1,4 +1,5 @@
-//! What asks the process to end: SIGINT, which Ctrl-C sends, SIGTERM and SIGHUP. Other systems than Unix have Ctrl-C alone.
+//! What asks the process to end: SIGINT, which Ctrl-C sends, SIGTERM and SIGHUP. Other systems than
+//! Unix have Ctrl-C alone.
 
 use std::io;
 
@@ -55,8 +56,8 @@ impl Source for Signals {
     }
 }
 
-/// Tells whether the process was started with SIGHUP ignored, as `nohup` does it: then it outlives its terminal. Only Linux
-/// says so without unsafe code.
+/// Tells whether the process was started with SIGHUP ignored, as `nohup` does it: then it outlives
+/// its terminal. Only Linux says so without unsafe code.
 #[cfg(unix)]
 fn is_hangup_ignored() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))

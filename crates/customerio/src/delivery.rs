@@ -5,13 +5,16 @@ use http::{Response, StatusCode};
 
 use crate::{Cause, Failure, Lane, Outcome, Request, Settlement};
 
-/// Carries one request to the outcomes of all its operations, through every resending that the responses ask for.
+/// Carries one request to the outcomes of all its operations, through every resending that the
+/// responses ask for.
 ///
-/// Loop: send [`request`](Self::request), then give its [`answer`](Self::answer) or [`failure`](Self::fail), until
-/// none is left. Attempts and their waits are the sender's business; give only what counts in the end.
+/// Loop: send [`request`](Self::request), then give its [`answer`](Self::answer) or
+/// [`failure`](Self::fail), until none is left. Attempts and their waits are the sender's business;
+/// give only what counts in the end.
 ///
-/// After a part whose fate is unknown, the rest is not sent: it may hold later operations of the same people. Where
-/// [other requests succeed](Self::others_succeed), only these people's later operations are not sent.
+/// After a part whose fate is unknown, the rest is not sent: it may hold later operations of the
+/// same people. Where [other requests succeed](Self::others_succeed), only these people's later
+/// operations are not sent.
 #[derive(Debug)]
 #[must_use]
 pub struct Delivery {
@@ -30,7 +33,8 @@ struct Part {
     may_have_arrived: bool,
     /// Whether other requests succeeded while this one was tried.
     others_succeed: bool,
-    /// Whether the half that is next after it may go before it, and so tell whether the server is down for all.
+    /// Whether the half that is next after it may go before it, and so tell whether the server is
+    /// down for all.
     may_go_second: bool,
 }
 
@@ -54,9 +58,11 @@ impl Delivery {
         self.pending.last().map(|part| &part.request)
     }
 
-    /// Says that an earlier attempt at the request that is next may have arrived, as after a timeout.
+    /// Says that an earlier attempt at the request that is next may have arrived, as after a
+    /// timeout.
     ///
-    /// If its last attempt is turned away unread, the request then ends unknown instead of not sent.
+    /// If its last attempt is turned away unread, the request then ends unknown instead of not
+    /// sent.
     pub fn attempt_may_have_arrived(&mut self) {
         if let Some(part) = self.pending.last_mut() {
             part.may_have_arrived = true;
@@ -65,8 +71,8 @@ impl Delivery {
 
     /// Says that the server took other requests while the one that is next was tried.
     ///
-    /// If that one is answered with 500, the server is not down for all: a batch is halved, until the operation that
-    /// breaks the server stands alone and ends unknown.
+    /// If that one is answered with 500, the server is not down for all: a batch is halved, until
+    /// the operation that breaks the server stands alone and ends unknown.
     pub fn others_succeed(&mut self) {
         if let Some(part) = self.pending.last_mut() {
             part.others_succeed = true;
@@ -102,14 +108,16 @@ impl Delivery {
                     None => {}
                 }
             }
-            // A batch that was refused as a whole was refused by every attempt; one that was taken may be applied.
+            // A batch that was refused as a whole was refused by every attempt; one that was taken
+            // may be applied.
             Settlement::Resend(requests) => {
                 self.resend(requests, positions, response.status().is_success());
             }
         }
     }
 
-    /// Takes the news that no response came to the request that is next. Without such a request it does nothing.
+    /// Takes the news that no response came to the request that is next. Without such a request it
+    /// does nothing.
     pub fn fail(&mut self, failure: Failure) {
         let Some(part) = self.pending.pop() else {
             return;
@@ -143,7 +151,8 @@ impl Delivery {
         self.pending.extend(other_half);
     }
 
-    /// Puts requests that together carry the operations of `positions` in front of what is still to be sent.
+    /// Puts requests that together carry the operations of `positions` in front of what is still to
+    /// be sent.
     fn resend(
         &mut self,
         requests: impl IntoIterator<Item = Request>,
@@ -205,7 +214,8 @@ impl Delivery {
         }
     }
 
-    /// Returns one outcome for each operation, in their order. What was not carried to its end counts as stopped.
+    /// Returns one outcome for each operation, in their order. What was not carried to its end
+    /// counts as stopped.
     #[must_use]
     pub fn into_outcomes(mut self) -> Vec<Outcome> {
         self.withhold(&Cause::stopped());

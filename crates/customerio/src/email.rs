@@ -4,11 +4,11 @@ use crate::InvalidInput;
 
 const FIELD: &str = "person email";
 
-/// Refuses what is no single bare address. Whether mail arrives there is not asked: a domain without a dot is one, and
-/// letters of every alphabet are letters.
+/// Refuses what is no single bare address. Whether mail arrives there is not asked: a domain
+/// without a dot is one, and letters of every alphabet are letters.
 ///
-/// An identifier that differs by a character that nobody sees makes a second profile of the same person, so the form is
-/// checked before it is sent.
+/// An identifier that differs by a character that nobody sees makes a second profile of the same
+/// person, so the form is checked before it is sent.
 pub(crate) fn check(address: &str) -> Result<(), InvalidInput> {
     match fault(address) {
         Some(why) => Err(InvalidInput::malformed(FIELD, why)),
@@ -16,7 +16,8 @@ pub(crate) fn check(address: &str) -> Result<(), InvalidInput> {
     }
 }
 
-/// Returns what is wrong. The most telling fault comes first: a list has several `@` because it is a list.
+/// Returns what is wrong. The most telling fault comes first: a list has several `@` because it is
+/// a list.
 fn fault(address: &str) -> Option<&'static str> {
     let holds = |is: fn(char) -> bool| address.contains(is);
     if starts_with_mailto(address) {
@@ -53,9 +54,10 @@ fn starts_with_mailto(address: &str) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case("mailto:"))
 }
 
-/// Tells whether a character takes no room: those to which Unicode gives the property `Default_Ignorable_Code_Point`, the
-/// blank of Braille, and the special ones up to the replacement character. Text holds them by accident, after it was
-/// copied from a page. The standard library knows white space and control characters only.
+/// Tells whether a character takes no room: those to which Unicode gives the property
+/// `Default_Ignorable_Code_Point`, the blank of Braille, and the special ones up to the replacement
+/// character. Text holds them by accident, after it was copied from a page. The standard library
+/// knows white space and control characters only.
 fn is_unseen(letter: char) -> bool {
     matches!(
         letter,

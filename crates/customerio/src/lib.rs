@@ -1,11 +1,14 @@
 //! Speaks to Customer.io's Track API: requests as values out, typed outcomes in.
 //!
-//! This crate is unofficial. Without features it does no I/O, reads no clock and needs no async runtime:
+//! This crate is unofficial. Without features it does no I/O, reads no clock and needs no async
+//! runtime:
 //!
 //! 1. Say who and what: [`Person`], [`Attributes`], [`Event`].
 //! 2. Make it one checked and serialized [`Operation`], alone or in a [`Batch`].
-//! 3. Turn the [`Request`] into an [`http::Request`] for an [`Endpoint`], and send it with anything.
-//! 4. Give the answer to [`Request::settle`] or [`Delivery`]: every operation ends as exactly one [`Outcome`].
+//! 3. Turn the [`Request`] into an [`http::Request`] for an [`Endpoint`], and send it with
+//!    anything.
+//! 4. Give the answer to [`Request::settle`] or [`Delivery`]: every operation ends as exactly one
+//!    [`Outcome`].
 //!
 //! With feature `client`, `Client` does all of this over a paced stack of layers.
 //! Who keeps many requests in flight takes [`packer`], which keeps the order for each person.

@@ -10,7 +10,8 @@ use crate::{InvalidInput, Lane, Validation, email};
 /// The documented limit of an identifier, in bytes.
 const MAX_ID: usize = 150;
 
-/// The most that an encoded identifier takes in a path. An `http::Uri` holds 65,534 bytes; the rest is for the base URL.
+/// The most that an encoded identifier takes in a path. An `http::Uri` holds 65,534 bytes; the rest
+/// is for the base URL.
 const MAX_SEGMENT: usize = 32_000;
 
 /// Everything but the unreserved characters of RFC 3986, section 2.3.
@@ -54,7 +55,8 @@ impl Person {
         Self::checked(Kind::Id, "person id", id)
     }
 
-    /// Names a person by the `id` that you gave them, however long it is unless `validation` is strict.
+    /// Names a person by the `id` that you gave them, however long it is unless `validation` is
+    /// strict.
     ///
     /// # Errors
     ///
@@ -91,15 +93,17 @@ impl Person {
     ///
     /// # Errors
     ///
-    /// The address is empty, longer than 150 bytes, or not one bare address: exactly one `@` with something before and
-    /// after it, no white space, control or zero-width character, no display name, no list, no `mailto:`.
+    /// The address is empty, longer than 150 bytes, or not one bare address: exactly one `@` with
+    /// something before and after it, no white space, control or zero-width character, no display
+    /// name, no list, no `mailto:`.
     pub fn email(email: &str) -> Result<Self, InvalidInput> {
         let person = Self::checked(Kind::Email, "person email", email)?;
         email::check(email)?;
         Ok(person)
     }
 
-    /// Names a person by the `cio_id` that Customer.io gave them, with or without the `cio_` before it.
+    /// Names a person by the `cio_id` that Customer.io gave them, with or without the `cio_` before
+    /// it.
     ///
     /// # Errors
     ///
@@ -192,7 +196,8 @@ impl Person {
         &self.value
     }
 
-    /// Returns the identifier as one path segment of version 1, whose server infers the kind from the shape.
+    /// Returns the identifier as one path segment of version 1, whose server infers the kind from
+    /// the shape.
     pub(crate) fn path_segment(&self) -> Result<String, InvalidInput> {
         let encoded = encode(&self.value).to_string();
         check_bytes("person in a path", encoded.len(), MAX_SEGMENT)?;

@@ -13,8 +13,8 @@ const USER_AGENT: &str = concat!("customerio-rust/", env!("CARGO_PKG_VERSION"));
 
 /// Holds one request to the Track API as a value, apart from where it goes and who sends it.
 ///
-/// An [`Operation`] goes to `/api/v2/entity`, a [`Batch`] to `/api/v2/batch`; [`v1`](crate::v1) makes the rest.
-/// Cloning shares the bodies of operations.
+/// An [`Operation`] goes to `/api/v2/entity`, a [`Batch`] to `/api/v2/batch`; [`v1`](crate::v1)
+/// makes the rest. Cloning shares the bodies of operations.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub(crate) content: Content,
@@ -31,8 +31,8 @@ impl Request {
     /// Returns the HTTP request for `endpoint`, with the whole body in memory.
     ///
     /// The `Authorization` header is marked sensitive. With feature `client`, a request that
-    /// [may be replayed](Self::may_replay) carries the mark by which `tower-pace` knows it, and a batch the number of its
-    /// operations as its cost.
+    /// [may be replayed](Self::may_replay) carries the mark by which `tower-pace` knows it, and a
+    /// batch the number of its operations as its cost.
     #[must_use]
     pub fn to_http(&self, endpoint: &Endpoint) -> http::Request<Full<Bytes>> {
         let body = self.body();
@@ -124,8 +124,8 @@ impl Request {
         }
     }
 
-    /// Returns whether sending it again changes nothing, so that an ambiguous failure may be followed by another
-    /// attempt.
+    /// Returns whether sending it again changes nothing, so that an ambiguous failure may be
+    /// followed by another attempt.
     #[must_use]
     pub fn may_replay(&self) -> bool {
         match &self.content {
@@ -155,7 +155,8 @@ impl Request {
         }
     }
 
-    /// Returns the lane of the one operation that it carries; version 1 and several operations have none.
+    /// Returns the lane of the one operation that it carries; version 1 and several operations have
+    /// none.
     pub(crate) fn lane(&self) -> Option<Lane> {
         match self.operations() {
             [operation] => Some(operation.lane()),

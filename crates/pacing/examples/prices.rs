@@ -1,4 +1,5 @@
-//! Prints what the modes cost and what they are worth: `cargo run --release -p pacing --example prices`.
+//! Prints what the modes cost and what they are worth:
+//! `cargo run --release -p pacing --example prices`.
 //!
 //! The figures are measured by a saturated client on virtual time, and are the same in every run.
 

@@ -7,8 +7,8 @@ const MOST_DOUBLINGS: u32 = 5;
 
 /// Stops everyone who shares the limiter after a refusal, until the server wants to be asked again.
 ///
-/// Refusals of requests that left before the gate closed belong to the same event: they can make the pause longer, if
-/// the server says so, but they are no further refusal.
+/// Refusals of requests that left before the gate closed belong to the same event: they can make
+/// the pause longer, if the server says so, but they are no further refusal.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Gate {
     closed_at: Option<Moment>,
@@ -34,8 +34,8 @@ impl Gate {
 
     /// Closes the gate at `now` after the refusal of a request that was `sent` earlier.
     ///
-    /// `retry_after` is what the server asked for. Without it the pause is `pause`, doubled for each further refusal
-    /// since the last success, up to 32 times.
+    /// `retry_after` is what the server asked for. Without it the pause is `pause`, doubled for
+    /// each further refusal since the last success, up to 32 times.
     pub(crate) fn refuse(
         &mut self,
         sent: Moment,

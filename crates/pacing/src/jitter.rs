@@ -9,10 +9,11 @@ const BLOCKS: usize = 10;
 /// What the assumption adds to the spread seen so far.
 const MARGIN: Span = Span::of(Duration::from_millis(2));
 
-/// How much the way to the server is assumed to vary: the spread of the last 5,000 round trips and 2 ms, under a ceiling.
+/// How much the way to the server is assumed to vary: the spread of the last 5,000 round trips and
+/// 2 ms, under a ceiling.
 ///
-/// It is the ceiling until 5,000 round trips were seen, widens at once, shrinks only every 500 round trips, and starts
-/// again after a refusal: a refusal shows that the assumption was wrong.
+/// It is the ceiling until 5,000 round trips were seen, widens at once, shrinks only every 500
+/// round trips, and starts again after a refusal: a refusal shows that the assumption was wrong.
 ///
 /// A block of 500 round trips is kept as its least and its most, so the memory is 10 pairs.
 #[derive(Clone, Copy, Debug)]

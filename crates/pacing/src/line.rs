@@ -5,35 +5,39 @@ use std::time::Duration;
 use self::lanes::{Lanes, Waiter};
 use crate::Moment;
 
-/// How long a waiter may be late before it is passed over for the first time: some ticks of a common timer. A shorter
-/// one would pass over waiters that come when they are woken, and a longer one is lost with each that does not.
+/// How long a waiter may be late before it is passed over for the first time: some ticks of a
+/// common timer. A shorter one would pass over waiters that come when they are woken, and a longer
+/// one is lost with each that does not.
 const GRACE: Duration = Duration::from_millis(5);
 
-/// How often a grace doubles at most: to 1.28 s. A thread that blocks for longer between two polls can still be overtaken.
-/// A larger bound would let a waiter that comes now and then, and never when it is woken, stop all others for as long.
+/// How often a grace doubles at most: to 1.28 s. A thread that blocks for longer between two polls
+/// can still be overtaken. A larger bound would let a waiter that comes now and then, and never
+/// when it is woken, stop all others for as long.
 const MOST_MISSES: u8 = 8;
 
 /// The waiters of one limiter: who is next.
 ///
-/// A waiter joins a [`Lane`] and keeps its place, first come first served, until it leaves. Each lane's head stands for
-/// its lane, and of the heads the oldest is next. `W` is what it takes to wake a waiter.
+/// A waiter joins a [`Lane`] and keeps its place, first come first served, until it leaves. Each
+/// lane's head stands for its lane, and of the heads the oldest is next. `W` is what it takes to
+/// wake a waiter.
 ///
-/// Nothing is handed to a waiter that may never come for it. Every waiter is expected at some moment: when its timer
-/// fires, or as soon as it was woken. One that does not come within its grace is absent, and passed over until it comes by
-/// itself; then it has its old place again. A lane whose inner service is not ready is stuck: it holds up no other, until
-/// one of its waiters is served or leaves.
+/// Nothing is handed to a waiter that may never come for it. Every waiter is expected at some
+/// moment: when its timer fires, or as soon as it was woken. One that does not come within its
+/// grace is absent, and passed over until it comes by itself; then it has its old place again. A
+/// lane whose inner service is not ready is stuck: it holds up no other, until one of its waiters
+/// is served or leaves.
 ///
 /// # Grace
 ///
-/// A waiter has [`GRACE`](Self::GRACE). Each time it was passed over and comes back by itself its grace doubles, up to
-/// 256 times, until it is served. A waiter whose thread is busy is late whenever it is woken, and without that would
-/// be passed over for ever by the caller that keeps the thread busy. One that is late by up to t is passed over at most
-/// log2(t / 5 ms) + 1 times.
+/// A waiter has [`GRACE`](Self::GRACE). Each time it was passed over and comes back by itself its
+/// grace doubles, up to 256 times, until it is served. A waiter whose thread is busy is late
+/// whenever it is woken, and without that would be passed over for ever by the caller that keeps
+/// the thread busy. One that is late by up to t is passed over at most log2(t / 5 ms) + 1 times.
 ///
 /// # Cost
 ///
-/// Every question and every change takes logarithmic time in the waiters and in the lanes, and one more for each waiter
-/// that is passed over.
+/// Every question and every change takes logarithmic time in the waiters and in the lanes, and one
+/// more for each waiter that is passed over.
 #[derive(Clone, Debug)]
 pub struct Line<W> {
     lanes: Lanes<W>,
@@ -42,7 +46,7 @@ pub struct Line<W> {
     opened: u64,
     /// Somebody was passed over since that was last asked, so another is next and does not know it.
     has_passed_over: bool,
-    /// What woke those who left, until it is taken.
+    /// The wakers of waiters that left, until they are taken.
     dropped: Vec<W>,
 }
 
@@ -58,7 +62,8 @@ pub struct Ticket {
     number: u64,
     /// How often its holder was passed over since it was last served.
     misses: u8,
-    /// Its holder was told when to come. If it does not stand in the line any more, it was passed over.
+    /// Its holder was told when to come. If it does not stand in the line any more, it was passed
+    /// over.
     is_expected: bool,
 }
 
@@ -97,7 +102,8 @@ impl<W> Line<W> {
         self.len == 0
     }
 
-    /// Hands out the last place of a lane. The waiter stands there from its first [`wait`](Self::wait) on.
+    /// Hands out the last place of a lane. The waiter stands there from its first
+    /// [`wait`](Self::wait) on.
     pub fn join(&mut self, lane: Lane) -> Ticket {
         self.joined += 1;
         Ticket {
@@ -108,8 +114,9 @@ impl<W> Line<W> {
         }
     }
 
-    /// Lets a waiter stand in its place; it is expected at `expected` and can be woken by `waker` before. Returns the
-    /// ticket to come back with, whose grace is longer if the waiter had been passed over.
+    /// Lets a waiter stand in its place; it is expected at `expected` and can be woken by `waker`
+    /// before. Returns the ticket to come back with, whose grace is longer if the waiter had been
+    /// passed over.
     pub fn wait(&mut self, ticket: Ticket, expected: Moment, waker: W) -> Ticket {
         let was_missed = ticket.is_expected && !self.lanes.stands(ticket);
         let misses = ticket.misses + u8::from(was_missed);
@@ -122,8 +129,9 @@ impl<W> Line<W> {
         ticket
     }
 
-    /// Lets a waiter stand in its place while its inner service is not ready, which holds up its lane for a grace.
-    /// Returns the ticket to come back with. To be passed over is no miss then: the inner service wakes it, not the line.
+    /// Lets a waiter stand in its place while its inner service is not ready, which holds up its
+    /// lane for a grace. Returns the ticket to come back with. To be passed over is no miss then:
+    /// the inner service wakes it, not the line.
     pub fn wait_stuck(&mut self, ticket: Ticket, now: Moment, waker: W) -> Ticket {
         self.stand(ticket, Waiter::new(waker, now, 0), true);
         Ticket {
@@ -132,8 +140,8 @@ impl<W> Line<W> {
         }
     }
 
-    /// Takes a waiter out of the line that was served: its inner service is ready, and so may those behind it be. Returns
-    /// the ticket to come back with, which has missed nothing.
+    /// Takes a waiter out of the line that was served: its inner service is ready, and so may those
+    /// behind it be. Returns the ticket to come back with, which has missed nothing.
     pub fn serve(&mut self, ticket: Ticket) -> Ticket {
         let removed = self.lanes.change(ticket.lane, |waiters| {
             waiters.stuck = false;
@@ -147,8 +155,8 @@ impl<W> Line<W> {
         }
     }
 
-    /// Takes a waiter out of the line, if it stands there, and says whether it stood at the head of its lane: then
-    /// another may be next now.
+    /// Takes a waiter out of the line, if it stands there, and says whether it stood at the head of
+    /// its lane: then another may be next now.
     pub fn leave(&mut self, ticket: Ticket) -> bool {
         let (was_head, removed) = self.lanes.change(ticket.lane, |waiters| {
             let was_head = waiters.first() == Some(ticket.number);
@@ -160,7 +168,8 @@ impl<W> Line<W> {
         was_head
     }
 
-    /// Says whether the holder of `ticket`, who is here now, comes before all who stand in the line.
+    /// Says whether the holder of `ticket`, who is here now, comes before all who stand in the
+    /// line.
     pub fn is_next(&mut self, ticket: Ticket, now: Moment) -> bool {
         self.pass_over_absent(now);
         self.lanes.oldest_before(ticket).is_none()
@@ -180,7 +189,8 @@ impl<W> Line<W> {
         usize::try_from(since).unwrap_or(usize::MAX).min(self.len)
     }
 
-    /// Returns what wakes the one who is next, unless it was woken before, and expects it from `now` on.
+    /// Returns what wakes the one who is next, unless it was woken before, and expects it from
+    /// `now` on.
     pub fn wake_next(&mut self, now: Moment) -> Option<W> {
         self.pass_over_absent(now);
         let next = self.lanes.next()?;
@@ -193,12 +203,14 @@ impl<W> Line<W> {
         self.lanes.next_is_missed()
     }
 
-    /// Returns what wakes those behind the head who would look too late if it did not come. The nearest should look by
-    /// `by`, and each further one a grace later.
+    /// Returns the wakers of waiters behind the head that would look too late if the head did not
+    /// come. The nearest should look by `by`, and each further one a grace later.
     ///
-    /// Whoever waits foresees when those before it are served, and if they are served sooner it looks too late. As long as
-    /// the nearest who may still come would not, this looks at nobody else. Otherwise it wakes those of the next `nearest`
-    /// who would, and behind them one in each doubling of the distance. With `u32::MAX` it wakes all who would.
+    /// A waiter sets its timer by the time at which the waiters before it should be served. If they
+    /// are served sooner, the timer is too late. While that of the nearest waiter is in time, no
+    /// other timer is looked at. Otherwise this wakes the late ones among the next `nearest`
+    /// waiters, and behind them one at each doubling of the distance. With `u32::MAX` it wakes all
+    /// late ones.
     #[must_use]
     pub fn hasten(&mut self, now: Moment, by: Moment, nearest: u32) -> Vec<W> {
         let mut woken = Vec::new();
@@ -228,12 +240,14 @@ impl<W> Line<W> {
         woken
     }
 
-    /// Says whether somebody was passed over since this was last asked: then another is next, who must be woken.
+    /// Says whether somebody was passed over since this was last asked: then another is next, who
+    /// must be woken.
     pub fn take_passed_over(&mut self) -> bool {
         std::mem::take(&mut self.has_passed_over)
     }
 
-    /// Takes the wakers that are of no more use. Their drop may run foreign code: do that without a lock.
+    /// Takes the wakers that are of no more use. Their drop may run foreign code: do that without a
+    /// lock.
     #[must_use]
     pub fn take_dropped(&mut self) -> Vec<W> {
         std::mem::take(&mut self.dropped)
@@ -242,7 +256,8 @@ impl<W> Line<W> {
     fn stand(&mut self, ticket: Ticket, waiter: Waiter<W>, stuck: bool) {
         let replaced = self.lanes.change(ticket.lane, |waiters| {
             let replaced = waiters.standing.insert(ticket.number, waiter);
-            // One at the head that is not stuck waits for its departure now, whatever it waited for before.
+            // One at the head that is not stuck waits for its departure now, whatever it waited for
+            // before.
             waiters.stuck = stuck || (waiters.stuck && waiters.first() != Some(ticket.number));
             replaced
         });

@@ -138,11 +138,11 @@ impl Quota {
     /// Lets up to `burst` requests leave at once after an idle time; of a combined quota, under
     /// every limit in it.
     ///
-    /// Before an unknown server it costs rate for ever: burst + rate x (window + jitter) stays within
-    /// the limit, so each request of the burst takes one a window from the rate. A sliding log and a
-    /// fixed window do not mind it. A token bucket allows its size without being asked, less what
-    /// jitter takes. An unknown server with a window of a minute or more has a burst of limit / 50
-    /// unless another one is asked for.
+    /// Before an unknown server it costs rate for ever: burst + rate x (window + jitter) stays
+    /// within the limit, so each request of the burst takes one a window from the rate. A sliding
+    /// log and a fixed window do not mind it. A token bucket allows its size without being asked,
+    /// less what jitter takes. An unknown server with a window of a minute or more has a burst of
+    /// limit / 50 unless another one is asked for.
     ///
     /// While refusals have lowered the rate there is no burst. At the start the burst of an unknown
     /// server builds up from zero, and the other models have none for the first window.

@@ -5,8 +5,9 @@ use hyper_util::client::legacy::Error as ClientError;
 
 use crate::proof::{Known, Proof};
 
-/// hyper-util's client could not connect, or got the request back from hyper unwritten: exactly then hyper's error is a
-/// cancellation, and hyper-util has no predicate of its own for that. Else it is as with hyper's error.
+/// hyper-util's client could not connect, or got the request back from hyper unwritten: exactly
+/// then hyper's error is a cancellation, and hyper-util has no predicate of its own for that. Else
+/// it is as with hyper's error.
 impl Known for ClientError {
     fn proof(&self) -> Proof {
         let source = self.source().and_then(<dyn Error>::downcast_ref);
@@ -17,7 +18,8 @@ impl Known for ClientError {
     }
 }
 
-/// hyper has no predicate for what h2 says, but keeps h2's error as the source. Should that change, nothing is proven.
+/// hyper has no predicate for what h2 says, but keeps h2's error as the source. Should that change,
+/// nothing is proven.
 impl Known for hyper::Error {
     fn proof(&self) -> Proof {
         let source = self.source().and_then(<dyn Error>::downcast_ref);
@@ -28,16 +30,19 @@ impl Known for hyper::Error {
     }
 }
 
-/// The server closed the stream before any processing (RFC 9113, section 8.7): by a reset with `REFUSED_STREAM`, or by a
-/// GOAWAY whose last stream came before this one, whatever its reason (section 6.8).
+/// The server closed the stream before any processing (RFC 9113, section 8.7): by a reset with
+/// `REFUSED_STREAM`, or by a GOAWAY whose last stream came before this one, whatever its reason
+/// (section 6.8).
 ///
-/// h2 ends a stream with a received GOAWAY only if it is above the last one. Streams up to that one live on, and end with an
-/// answer, a reset or an error of the connection, which prove nothing; and so does what h2 itself finds wrong. A new request
-/// on a connection that got a GOAWAY fails with it, too, and was not written.
+/// h2 ends a stream with a received GOAWAY only if it is above the last one. Streams up to that one
+/// live on, and end with an answer, a reset or an error of the connection, which prove nothing; and
+/// so does what h2 itself finds wrong. A new request on a connection that got a GOAWAY fails with
+/// it, too, and was not written.
 ///
-/// One gap is left, in hyper's client on several threads: a request without a body that it hands to h2 in the very moment,
-/// between two calls, in which the first GOAWAY of a graceful shutdown arrives fails with it, and its head and a reset are
-/// written all the same. h2's error does not say which stream was the last, so that nothing here can tell it apart.
+/// One gap is left, in hyper's client on several threads: a request without a body that it hands to
+/// h2 in the very moment, between two calls, in which the first GOAWAY of a graceful shutdown
+/// arrives fails with it, and its head and a reset are written all the same. h2's error does not
+/// say which stream was the last, so that nothing here can tell it apart.
 impl Known for h2::Error {
     fn proof(&self) -> Proof {
         let is_refused = self.is_reset() && self.reason() == Some(Reason::REFUSED_STREAM);
@@ -109,7 +114,8 @@ mod tests {
         }
     }
 
-    /// Polls a task once and keeps it until it is dropped from here: what it would have done is left undone.
+    /// Polls a task once and keeps it until it is dropped from here: what it would have done is
+    /// left undone.
     #[derive(Clone, Default)]
     struct Tasks(Arc<Mutex<Vec<Task>>>);
 

@@ -10,8 +10,8 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 /// What an error proves of the request that ended in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proof {
-    /// A limit refused the wait, or the deadline had passed before the call. The request never left, and nobody should try
-    /// again: the limit has said how long it would take.
+    /// A limit refused the wait, or the deadline had passed before the call. The request never
+    /// left, and nobody should try again: the limit has said how long it would take.
     Refused,
     /// The request never left, or the server says that it did not process it.
     #[cfg_attr(
@@ -49,9 +49,9 @@ macro_rules! in_wrappers {
     };
 }
 
-/// Says what an error proves, as it is or boxed, and in up to three wrappers of ours, whatever their order: those of a bounded
-/// rate limit, a bounded concurrency limit and a deadline. What they wrap has to be [`Known`]: an error tells its own type
-/// and not the kind of it.
+/// Says what an error proves, as it is or boxed, and in up to three wrappers of ours, whatever
+/// their order: those of a bounded rate limit, a bounded concurrency limit and a deadline. What
+/// they wrap has to be [`Known`]: an error tells its own type and not the kind of it.
 pub(crate) fn proof<E: 'static>(error: &E) -> Proof {
     let error: &dyn Any = error;
     let proof = in_wrappers!(error, BoxError);

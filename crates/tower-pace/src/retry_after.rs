@@ -5,13 +5,14 @@ use pacing::retry::{RetryAfter, parse_date};
 
 use crate::clock;
 
-/// Fields of Azure and of those who took it over, and of AWS, whose field names no unit and is in milliseconds too.
+/// Fields of Azure and of those who took it over, and of AWS, whose field names no unit and is in
+/// milliseconds too.
 const IN_MILLIS: [&str; 3] = ["retry-after-ms", "x-ms-retry-after-ms", "x-amz-retry-after"];
 const SHOULD_RETRY: [&str; 2] = ["x-should-retry", "stripe-should-retry"];
 
-/// What a response asked for with `Retry-After`, `retry-after-ms`, `x-ms-retry-after-ms` and `x-amz-retry-after`: of several
-/// fields the longest, since none is to be undercut. A date counts from the response's own `Date`. The time has no bound
-/// here; whoever obeys it has one.
+/// What a response asked for with `Retry-After`, `retry-after-ms`, `x-ms-retry-after-ms` and
+/// `x-amz-retry-after`: of several fields the longest, since none is to be undercut. A date counts
+/// from the response's own `Date`. The time has no bound here; whoever obeys it has one.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let standard = headers.get_all(header::RETRY_AFTER).iter();
     let standard = standard.filter_map(|value| RetryAfter::parse(value.as_bytes()));
@@ -26,7 +27,8 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .max()
 }
 
-/// What a response says itself of whether to send the request again, in `x-should-retry` or `stripe-should-retry`.
+/// What a response says itself of whether to send the request again, in `x-should-retry` or
+/// `stripe-should-retry`.
 pub(crate) fn should_retry(headers: &HeaderMap) -> Option<bool> {
     let mut values = SHOULD_RETRY.iter().filter_map(|name| headers.get(*name));
     values.find_map(|value| match value.as_bytes().trim_ascii() {
@@ -163,8 +165,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a server sends, reading it overflows nothing, neither does adding the wait to the clock, and no garbage
-        /// hides what another field asks for.
+        /// Whatever a server sends, reading it overflows nothing, neither does adding the wait to
+        /// the clock, and no garbage hides what another field asks for.
         #[test]
         fn no_value_overflows_or_hides_another(
             value in prop_oneof![
@@ -178,7 +180,8 @@ mod tests {
             for name in ["retry-after", "retry-after-ms", "x-ms-retry-after-ms", "x-amz-retry-after"] {
                 headers.append(name, value.parse().unwrap());
             }
-            // Most of these are no date, so that what is asked for counts from the clock of this machine.
+            // Most of these are no date, so that what is asked for counts from the clock of this
+            // machine.
             headers.insert("date", date.parse().unwrap());
             clock::after(retry_after(&headers).unwrap_or_default());
             headers.insert("date", HeaderValue::from_static("Fri, 29 Sep 2023 16:26:37 GMT"));

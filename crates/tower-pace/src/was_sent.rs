@@ -1,13 +1,14 @@
 use crate::proof::{Proof, proof};
 
-/// Says whether a request that ended in `error` may have been processed: false only if the error proves that it never left,
-/// or that the server did not process it.
+/// Says whether a request that ended in `error` may have been processed: false only if the error
+/// proves that it never left, or that the server did not process it.
 ///
-/// The rate limit gives the slot of such a request back, and a retry may send it again whatever it does.
-/// The error is tested as it is or boxed, and not its sources: what an outer client did before it met a source is unknown.
-/// The refusal of a bounded wait proves it, before a service that fails with one of the errors named here, an `io::Error`,
-/// an `Infallible` or a box. Up to three wrappers around one of these are looked through, each a
-/// [`TimedOut`](crate::TimedOut) or a [`Bounded`](crate::Bounded).
+/// The rate limit gives the slot of such a request back, and a retry may send it again whatever it
+/// does. The error is tested as it is or boxed, and not its sources: what an outer client did
+/// before it met a source is unknown. The refusal of a bounded wait proves it, before a service
+/// that fails with one of the errors named here, an `io::Error`, an `Infallible` or a box. Up to
+/// three wrappers around one of these are looked through, each a [`TimedOut`](crate::TimedOut) or a
+/// [`Bounded`](crate::Bounded).
 ///
 /// With the feature `hyper` the errors of hyper-util's client, of hyper and of h2 are known:
 ///
@@ -23,10 +24,11 @@ use crate::proof::{Proof, proof};
 /// | the connection ended or a message broke off, with or without an error | no |
 /// | a timeout | no |
 ///
-/// hyper's error of an upgrade that never came (`hyper::upgrade::on`) is a cancellation too, though its request was
-/// answered: a service must wrap it in an error of its own.
+/// hyper's error of an upgrade that never came (`hyper::upgrade::on`) is a cancellation too, though
+/// its request was answered: a service must wrap it in an error of its own.
 ///
-/// It speaks of one attempt: ask it inside of whatever sends again or follows redirects, not outside.
+/// It speaks of one attempt: ask it inside of whatever sends again or follows redirects, not
+/// outside.
 ///
 /// ```
 /// let error = std::io::Error::other("reset");

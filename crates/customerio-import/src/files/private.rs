@@ -23,8 +23,8 @@ pub(super) fn check(path: &Path, role: Role) -> Result<()> {
     }
 }
 
-/// Opens a file for reading and writing and leaves its content, or creates it. Whether it may be an output is seen from what
-/// was opened: its name may lead elsewhere a moment later.
+/// Opens a file for reading and writing and leaves its content, or creates it. Whether it may be an
+/// output is seen from what was opened: its name may lead elsewhere a moment later.
 pub(super) fn open(path: &Path, role: Role) -> Result<File> {
     let file = match options().create_new(true).open(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => options().open(path),
@@ -84,7 +84,8 @@ fn sync_new(path: &Path, role: Role) -> Result<()> {
         })
 }
 
-/// Brings the name of a file to the disk: a crash must not take back that it was created, or removed.
+/// Brings the name of a file to the disk: a crash must not take back that it was created, or
+/// removed.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     sync(folder(path))
 }

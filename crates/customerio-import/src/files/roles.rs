@@ -16,7 +16,8 @@ pub(crate) struct Roles(Vec<(Role, Identity)>);
 // === impl Roles ===
 
 impl Roles {
-    /// Begins with the input, unless it is one that keeps nothing, and with where the standard streams lead.
+    /// Begins with the input, unless it is one that keeps nothing, and with where the standard
+    /// streams lead.
     pub(crate) fn new(input: Option<Identity>) -> Self {
         let streams = [
             (Role::StandardOutput, Identity::of_stream(io::stdout())),
@@ -29,8 +30,8 @@ impl Roles {
         )
     }
 
-    /// Refuses outputs by what their names say now, so that the user need not wait for it. What is opened later is looked at
-    /// once more.
+    /// Refuses outputs by what their names say now, so that the user need not wait for it. What is
+    /// opened later is looked at once more.
     pub(crate) fn check(&self, outputs: &[(Role, Option<&Path>)]) -> Result<()> {
         let mut seen: Vec<(Role, PathBuf)> = Vec::new();
         let mut roles = self.clone();
@@ -56,7 +57,8 @@ impl Roles {
     ///
     /// # Errors
     ///
-    /// Fails where it is no regular file of the user, has another role, or cannot be kept from others.
+    /// Fails where it is no regular file of the user, has another role, or cannot be kept from
+    /// others.
     pub(crate) fn open(&mut self, role: Role, path: &Path) -> Result<File> {
         self.try_open(role, path).with_context(|| shown(path))
     }

@@ -13,7 +13,8 @@ pub(crate) fn shown(path: &Path) -> String {
     shown
 }
 
-/// Escapes what a terminal would obey or not show. Quotes and backslashes of names are common, and harmless.
+/// Escapes what a terminal would obey or not show. Quotes and backslashes of names are common, and
+/// harmless.
 pub(crate) fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for letter in text.chars() {

@@ -4,8 +4,8 @@ use crate::reject::Reject;
 
 /// A place from which on it is in doubt where a record begins and ends.
 ///
-/// Reading may go on in order to tell of further places, but nothing that follows may be sent: it may be a piece of a
-/// cell.
+/// Reading may go on in order to tell of further places, but nothing that follows may be sent: it
+/// may be a piece of a cell.
 #[derive(Debug)]
 pub(crate) struct Broken(pub(super) Reject);
 

@@ -29,7 +29,8 @@ pub(crate) struct CsvRows {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HeaderAgain {
     Same,
-    /// With other columns, or in another order: the cells that follow are not what this file's header says.
+    /// With other columns, or in another order: the cells that follow are not what this file's
+    /// header says.
     Other,
 }
 
@@ -40,8 +41,8 @@ impl CsvRows {
     ///
     /// # Errors
     ///
-    /// Fails on a header that is missing, damaged or not UTF-8, that has a name twice or an empty one, and where it is
-    /// another delimiter that brings the person's column to light.
+    /// Fails on a header that is missing, damaged or not UTF-8, that has a name twice or an empty
+    /// one, and where it is another delimiter that brings the person's column to light.
     pub(crate) fn new(source: Bytes, dialect: &Dialect) -> Result<Self> {
         let by = dialect.delimiter.unwrap_or(Delimiter::COMMA);
         let mut tokenizer = Tokenizer::new(source, by.byte());
@@ -108,7 +109,8 @@ impl CsvRows {
         }
     }
 
-    /// Refuses what programs leave behind between the records: headers and marks of files that were joined, ends of files.
+    /// Refuses what programs leave behind between the records: headers and marks of files that were
+    /// joined, ends of files.
     fn check_strays(&self) -> Result<(), Fault> {
         if self.header_again() == Some(HeaderAgain::Same) {
             return Err(Fault::new(
@@ -138,7 +140,8 @@ impl CsvRows {
         Ok(())
     }
 
-    /// Tells whether the row is a header, as in the middle of files that were joined: this file's or another one.
+    /// Tells whether the row is a header, as in the middle of files that were joined: this file's
+    /// or another one.
     fn header_again(&self) -> Option<HeaderAgain> {
         let is = |cell: &[u8], name: &String| {
             cell.trim_ascii()

@@ -21,7 +21,8 @@ impl Delimiter {
         self.0
     }
 
-    /// Reads the line `sep=;`, with which a spreadsheet is told the delimiter; `record` is the first of the file.
+    /// Reads the line `sep=;`, with which a spreadsheet is told the delimiter; `record` is the
+    /// first of the file.
     pub(super) fn announced(record: &Record, by: Self) -> Option<Result<Self>> {
         let mut cells = record.cells();
         let said = cells.next()?;
@@ -36,7 +37,8 @@ impl Delimiter {
         }
     }
 
-    /// Returns the delimiter with which the first line holds a column of the name `column`, and all the columns then.
+    /// Returns the delimiter with which the first line holds a column of the name `column`, and all
+    /// the columns then.
     ///
     /// Without that name the line may be a person's data, and is shown to nobody.
     pub(super) fn suited(

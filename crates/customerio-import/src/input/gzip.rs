@@ -7,7 +7,8 @@ use super::bytes::Bytes;
 
 /// Reads every member of a gzip file, and the zeros that tapes and copies put behind the last one.
 ///
-/// [`flate2::read::MultiGzDecoder`] takes such zeros for the head of one more member, and refuses them.
+/// [`flate2::read::MultiGzDecoder`] takes such zeros for the head of one more member, and refuses
+/// them.
 pub(super) struct Gunzip {
     state: State,
 }

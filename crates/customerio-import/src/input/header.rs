@@ -34,7 +34,8 @@ pub(super) fn read(tokenizer: &mut Tokenizer, dialect: &Dialect) -> Result<(Deli
     Ok((delimiter, header))
 }
 
-/// Reads the record that names the columns: the first, or the one behind the line `sep=`. Returns the delimiter.
+/// Reads the record that names the columns: the first, or the one behind the line `sep=`. Returns
+/// the delimiter.
 fn read_record(
     tokenizer: &mut Tokenizer,
     record: &mut Record,

@@ -1,4 +1,5 @@
-/// What tells whether a line that lies in a cell, in whole or in part, looks like a row of the file.
+/// What tells whether a line that lies in a cell, in whole or in part, looks like a row of the
+/// file.
 #[derive(Debug, Default)]
 pub(super) struct InsideLine {
     pub(super) delimiters: usize,
@@ -16,8 +17,8 @@ impl InsideLine {
         self.quoted_delimiters += usize::from(is_delimiter);
     }
 
-    /// A stray quote at the end of one row and another one further down make a cell of the rows between: such a cell has
-    /// the delimiters of a row on one line.
+    /// A stray quote at the end of one row and another one further down make a cell of the rows
+    /// between: such a cell has the delimiters of a row on one line.
     pub(super) fn is_like_a_row(&self, width: usize) -> bool {
         !self.is_prose && self.quoted_delimiters > 0 && self.delimiters + 1 == width
     }

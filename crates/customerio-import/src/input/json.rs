@@ -112,8 +112,8 @@ impl JsonRows {
             .unwrap_or(&self.buffer)
     }
 
-    /// Refuses a line that is a piece of something longer: of an object that is printed over several lines, or of an
-    /// array. Objects in it would be taken for records.
+    /// Refuses a line that is a piece of something longer: of an object that is printed over
+    /// several lines, or of an array. Objects in it would be taken for records.
     fn check_whole(&self) -> Result<()> {
         let text = self.text().trim_ascii();
         if self.is_too_long || text.is_empty() {

@@ -3,8 +3,9 @@ use super::line_count::LineCount;
 use super::record::{Damage, DamageKind, Record};
 use super::row::MAX_RECORD;
 
-/// So many bytes behind the first line break of a cell the reader stops to look for the end of its quotes. Memory is bounded
-/// before, by [`MAX_RECORD`]; this bounds how long a stream with an open quote is read without a word.
+/// So many bytes behind the first line break of a cell the reader stops to look for the end of its
+/// quotes. Memory is bounded before, by [`MAX_RECORD`]; this bounds how long a stream with an open
+/// quote is read without a word.
 const MAX_QUOTED: usize = 16 * MAX_RECORD;
 
 /// Where in a record the next byte stands.
@@ -13,9 +14,11 @@ enum State {
     /// Before the first byte of a record.
     RecordStart,
     CellStart,
-    /// In a cell without quotes, of which nothing but white space, an equals sign, or more was read.
+    /// In a cell without quotes, of which nothing but white space, an equals sign, or more was
+    /// read.
     Bare(Begun),
-    /// In the quotes of `="00123"`, by which programs keep a spreadsheet from reading a number. They are text.
+    /// In the quotes of `="00123"`, by which programs keep a spreadsheet from reading a number.
+    /// They are text.
     Formula,
     Quoted,
     /// After a quote inside of quotes: it closes the cell, or the next one doubles it.
@@ -207,7 +210,8 @@ impl<'a> Machine<'a> {
                 self.record.strip_marks();
                 self.open_quote();
             }
-            // Readers agree that such a quote is text, so that cells and record end where they would without it.
+            // Readers agree that such a quote is text, so that cells and record end where they
+            // would without it.
             Begun::Text => {
                 self.damage(DamageKind::BareQuote, line, false);
                 self.keep(b'"');

@@ -66,7 +66,8 @@ fn check(literal: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Returns the digits of a decimal from the first that is not zero on, and the power of ten of that one.
+/// Returns the digits of a decimal from the first that is not zero on, and the power of ten of that
+/// one.
 fn scientific(literal: &str) -> (String, i64) {
     let literal = literal.trim_start_matches('-');
     let (mantissa, power) = literal.split_once(['e', 'E']).unwrap_or((literal, "0"));
@@ -78,9 +79,10 @@ fn scientific(literal: &str) -> (String, i64) {
     (digits.to_owned(), power + whole.len() as i64 - 1 - leading)
 }
 
-/// Tells whether the double, written with as many digits as the literal has, is the literal again. So `0.1` is kept, and
-/// so are the twenty digits with which some programs write it; cents behind sixteen digits are not. Where the double lies
-/// in the middle of two literals, writers differ in the last digit, and the shortest form is kept as well.
+/// Tells whether the double, written with as many digits as the literal has, is the literal again.
+/// So `0.1` is kept, and so are the twenty digits with which some programs write it; cents behind
+/// sixteen digits are not. Where the double lies in the middle of two literals, writers differ in
+/// the last digit, and the shortest form is kept as well.
 fn is_kept(value: f64, digits: &str, exponent: i64) -> bool {
     /// The exact value of any double has fewer digits.
     const MOST: usize = 800;

@@ -1,5 +1,5 @@
-//! Reads one JSON object, and refuses what a lenient reader would change in silence: a name that occurs twice, at any
-//! depth, and numbers that lose digits.
+//! Reads one JSON object, and refuses what a lenient reader would change in silence: a name that
+//! occurs twice, at any depth, and numbers that lose digits.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,7 +15,8 @@ use crate::reject::{Column, Fault};
 ///
 /// # Errors
 ///
-/// Says what is wrong with a text that is no object, or not one whose members can be sent as they are.
+/// Says what is wrong with a text that is no object, or not one whose members can be sent as they
+/// are.
 pub(super) fn read(text: &str) -> Result<Map<String, Value>, Fault> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let members = reader
@@ -181,8 +182,8 @@ fn no_object(text: &str, error: &serde_json::Error) -> Fault {
     Fault::numbered(column, reason)
 }
 
-/// Returns the column, counted from 1, and the byte at which the reader stopped. It counts control characters in strings
-/// from 0.
+/// Returns the column, counted from 1, and the byte at which the reader stopped. It counts control
+/// characters in strings from 0.
 fn stop(text: &str, column: usize) -> (usize, Option<u8>) {
     let bytes = text.as_bytes();
     let at = column.max(1);
@@ -324,7 +325,8 @@ mod tests {
         );
     }
 
-    /// Without its feature `float_roundtrip`, serde_json reads many literals as a neighbor of the nearest double.
+    /// Without its feature `float_roundtrip`, serde_json reads many literals as a neighbor of the
+    /// nearest double.
     #[test]
     fn decimals_are_read_as_the_nearest_double() {
         let mut random = StdRng::seed_from_u64(1);

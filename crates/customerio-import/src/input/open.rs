@@ -143,7 +143,8 @@ impl fmt::Display for Input {
     }
 }
 
-/// Tells the format from the end of the name, `.gz` aside, unless it is given; and whether the content is compressed.
+/// Tells the format from the end of the name, `.gz` aside, unless it is given; and whether the
+/// content is compressed.
 fn told(path: &Path, format: Option<Format>) -> Result<(Format, bool)> {
     let gzip = path
         .extension()

@@ -1,7 +1,7 @@
 use serde_json::{Map, Value};
 
-/// The most bytes that one record of a file may take. An operation holds 32,000, so that what is longer is damage:
-/// a quote that is never closed, or a file without ends of lines.
+/// The most bytes that one record of a file may take. An operation holds 32,000, so that what is
+/// longer is damage: a quote that is never closed, or a file without ends of lines.
 pub(super) const MAX_RECORD: usize = 1 << 20;
 
 /// One record as it stands in the file, fields without a value included.

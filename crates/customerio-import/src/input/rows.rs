@@ -8,7 +8,8 @@ use super::row::Row;
 use crate::doubt::Doubt;
 use crate::reject::{Fault, Reject};
 
-/// Iterates over the records of an input. The outer error ends the reading; the inner one is about one record.
+/// Iterates over the records of an input. The outer error ends the reading; the inner one is about
+/// one record.
 #[derive(Debug)]
 pub(crate) struct Rows {
     lines: Lines,

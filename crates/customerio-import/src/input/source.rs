@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::files::Identity;
 
-/// What records are read from. It is opened once: what the plan has seen is what is sent, whatever becomes of the name.
+/// What records are read from. It is opened once: what the plan has seen is what is sent, whatever
+/// becomes of the name.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     /// A regular file; readers share it, and each has a place of its own in it.

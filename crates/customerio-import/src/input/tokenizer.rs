@@ -1,8 +1,9 @@
 //! Cuts a CSV file into cells by the grammar of RFC 4180, and says where the file departs from it.
 //!
-//! The crate `csv` reads every file, whatever its quotes: a quote that is never closed makes one cell of the rest of the
-//! file. Here each departure is told. Where the end of the record is in doubt, too, the damage is lost, and what follows
-//! may be told as well but must not be sent: it may be a piece of a cell.
+//! The crate `csv` reads every file, whatever its quotes: a quote that is never closed makes one
+//! cell of the rest of the file. Here each departure is told. Where the end of the record is in
+//! doubt, too, the damage is lost, and what follows may be told as well but must not be sent: it
+//! may be a piece of a cell.
 
 use std::io::{self, BufRead, BufReader};
 
@@ -19,7 +20,8 @@ pub(super) struct Tokenizer {
     /// The number of cells that a row should have, once it is known.
     pub(super) width: Option<usize>,
     lines: LineCount,
-    /// The record as it stands in the file, until the header is understood: it may have to be cut otherwise.
+    /// The record as it stands in the file, until the header is understood: it may have to be cut
+    /// otherwise.
     raw: Option<Vec<u8>>,
 }
 
@@ -34,7 +36,8 @@ impl Tokenizer {
         }
     }
 
-    /// Returns the bytes of the record read last, as they stand in the file, and remembers none from now on.
+    /// Returns the bytes of the record read last, as they stand in the file, and remembers none
+    /// from now on.
     pub(super) fn take_raw(&mut self) -> Vec<u8> {
         self.raw.take().unwrap_or_default()
     }

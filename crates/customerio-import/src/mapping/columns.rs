@@ -12,7 +12,8 @@ use super::person::PersonColumn;
 use crate::input::{Header, Row};
 use crate::reject::Reject;
 
-/// Says what the columns of a file mean. Columns that are not named become attributes under their own name.
+/// Says what the columns of a file mean. Columns that are not named become attributes under their
+/// own name.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Mapping {
     pub(crate) person: PersonColumn,
@@ -71,7 +72,8 @@ impl Mapping {
         }
     }
 
-    /// Refuses a column that is given two meanings: the first would take its value away from the second.
+    /// Refuses a column that is given two meanings: the first would take its value away from the
+    /// second.
     pub(crate) fn check_columns(&self) -> Result<()> {
         let mut seen = HashSet::new();
         match self.columns().into_iter().find(|name| !seen.insert(*name)) {
@@ -108,8 +110,8 @@ impl Mapping {
         hex(&Sha256::digest(self.canonical()))
     }
 
-    /// Derives the id of the import from the content of the file, the kind, and the mapping; where the file lies does
-    /// not matter.
+    /// Derives the id of the import from the content of the file, the kind, and the mapping; where
+    /// the file lies does not matter.
     pub(crate) fn import_id(&self, content: &[u8; 32]) -> ImportId {
         ImportId::derive(content, &self.canonical())
     }
@@ -119,7 +121,8 @@ impl Mapping {
     }
 }
 
-/// Says what to name instead. It never repeats the header: where that is missing, the first line is a person's data.
+/// Says what to name instead. It never repeats the header: where that is missing, the first line is
+/// a person's data.
 fn instead(column: &str, header: &[String]) -> String {
     let folded = |name: &str| name.trim().to_lowercase();
     match header.iter().find(|name| folded(name) == folded(column)) {

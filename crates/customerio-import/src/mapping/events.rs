@@ -14,8 +14,8 @@ use crate::reject::Fault;
 pub(crate) struct EventColumns {
     pub(crate) name: String,
     pub(crate) moment: Moment,
-    /// The column from whose values, with name and person, repeated events are told; without one, the place in the file
-    /// tells.
+    /// The column from whose values, with name and person, repeated events are told; without one,
+    /// the place in the file tells.
     pub(crate) event_id: Option<String>,
 }
 
@@ -32,8 +32,8 @@ pub(crate) enum Moment {
     },
 }
 
-/// The namespace of event ids that come from a column. They do not depend on the file, so that an event that stands
-/// in two files is one event.
+/// The namespace of event ids that come from a column. They do not depend on the file, so that an
+/// event that stands in two files is one event.
 const COLUMN_NAMESPACE: &str = "cio-import event id column";
 
 impl EventColumns {
@@ -84,8 +84,9 @@ impl EventColumns {
     }
 }
 
-/// Returns what the id of an event is made from, apart from its time. The API compares ids over the whole workspace, so
-/// the value of the column alone would make one event of an order's two, and one of two people's.
+/// Returns what the id of an event is made from, apart from its time. The API compares ids over the
+/// whole workspace, so the value of the column alone would make one event of an order's two, and
+/// one of two people's.
 fn column_key(value: &str, name: &str, identifier: Identifier, who: &str) -> Vec<u8> {
     serde_json::to_vec(&(value, name, identifier, who)).expect("texts can be written")
 }

@@ -27,7 +27,8 @@ fn valueless(column: &str) -> Fault {
     )
 }
 
-/// Takes the person from the column that says who it is, and a text that is the same for the same person.
+/// Takes the person from the column that says who it is, and a text that is the same for the same
+/// person.
 ///
 /// White space around an address is no part of it; around an id it may be.
 pub(super) fn take_person(
@@ -46,7 +47,8 @@ pub(super) fn take_person(
 
 /// Makes attributes of all fields that are left.
 ///
-/// Fields without a value mean "unknown". [`Attributes`] leaves them out, as the API would take them for a removal.
+/// Fields without a value mean "unknown". [`Attributes`] leaves them out, as the API would take
+/// them for a removal.
 pub(super) fn attributes(fields: Fields) -> Result<Attributes, Fault> {
     let mut attributes = Attributes::new();
     for (name, value) in fields {

@@ -209,7 +209,8 @@ fn one_key_of_another_event_or_person_makes_another_id() {
     assert_ne!(of("a@example.com"), of("b@example.com"));
 }
 
-/// Computed apart from this program. Other ids would send every event of a repeated import a second time.
+/// Computed apart from this program. Other ids would send every event of a repeated import a second
+/// time.
 #[test]
 fn event_ids_and_import_ids_never_change() {
     let fields = json!({"id": "a", "what": "won", "when": "2016"});

@@ -75,7 +75,8 @@ impl FromStr for TimeFormat {
     }
 }
 
-/// Reads `2024-01-02T03:04:05Z`, with any fraction and offset, and with a space in place of the `T`.
+/// Reads `2024-01-02T03:04:05Z`, with any fraction and offset, and with a space in place of the
+/// `T`.
 fn rfc3339(text: &str) -> Result<i64> {
     ensure!(is_rfc3339(text), "not RFC 3339");
     let (start, end) = text.split_at(DATE_TIME);
@@ -90,8 +91,8 @@ fn rfc3339(text: &str) -> Result<i64> {
 /// The length of a date and a time without fraction and offset.
 const DATE_TIME: usize = "2024-01-02T03:04:05".len();
 
-/// Tells whether a text has the form of RFC 3339, section 5.6. What jiff reads is wider: offsets without a colon or without
-/// minutes, dates without hyphens, names of time zones.
+/// Tells whether a text has the form of RFC 3339, section 5.6. What jiff reads is wider: offsets
+/// without a colon or without minutes, dates without hyphens, names of time zones.
 fn is_rfc3339(text: &str) -> bool {
     let fits = |text: &str, pattern: &str| {
         text.len() == pattern.len()

@@ -7,7 +7,8 @@ use customerio::{Client, Outcome, Request};
 
 /// Sends one request and tells the outcome of each of its operations, in order.
 pub(crate) trait Api: Clone + Send + 'static {
-    /// Sets `has_left` in the poll in which the request leaves; a future that is dropped before has sent nothing.
+    /// Sets `has_left` in the poll in which the request leaves; a future that is dropped before has
+    /// sent nothing.
     fn send(
         &self,
         request: Request,
@@ -22,7 +23,8 @@ pub(crate) trait Api: Clone + Send + 'static {
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) remaining: Duration,
-    /// The name of the field that asked for it; nothing where the wait is our own, after a 429 that named no time.
+    /// The name of the field that asked for it; nothing where the wait is our own, after a 429 that
+    /// named no time.
     pub(crate) field: Option<String>,
 }
 

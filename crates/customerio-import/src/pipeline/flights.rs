@@ -65,7 +65,8 @@ impl Flights {
         self.aloft.insert(task.id(), flight);
     }
 
-    /// Waits for the outcomes of any request; nothing where none is on its way. Dropping the future loses nothing.
+    /// Waits for the outcomes of any request; nothing where none is on its way. Dropping the future
+    /// loses nothing.
     pub(super) async fn land(&mut self) -> Option<Result<Landed, JoinError>> {
         let landed = self.tasks.join_next_with_id().await?;
         Some(landed.map(|(id, landed)| {
@@ -74,7 +75,8 @@ impl Flights {
         }))
     }
 
-    /// Turns back the requests that wait for their turn. They land as not sent, and the others are not disturbed.
+    /// Turns back the requests that wait for their turn. They land as not sent, and the others are
+    /// not disturbed.
     pub(super) fn turn_back(&self) {
         self.urgency.send_replace(Urgency::Drain);
     }
@@ -117,7 +119,8 @@ async fn fly(
         () = interrupt.reaches(Urgency::Drain) => {}
         outcomes = &mut sending => return outcomes,
     }
-    // An attempt that has left is waited for. Where it is throttled, or never reached the server, no other one follows.
+    // An attempt that has left is waited for. Where it is throttled, or never reached the server,
+    // no other one follows.
     poll_fn(|cx| {
         let turned_back = || Poll::Ready(vec![Outcome::NotSent(Cause::stopped()); records]);
         if !has_left.load(Relaxed) {

@@ -7,19 +7,22 @@ use customerio::{Cause, Outcome};
 use crate::clock;
 use crate::report::Totals;
 
-/// How many requests in a row may bring no word about a record before the run ends: then it is not the records.
+/// How many requests in a row may bring no word about a record before the run ends: then it is not
+/// the records.
 pub(crate) const MAX_FRUITLESS: u32 = 100;
 
 /// Why a run ended before its input did.
 #[derive(Debug)]
 pub(crate) enum Halt {
-    /// The API rejected the first records, all for the same reason; the status is that of its answers.
+    /// The API rejected the first records, all for the same reason; the status is that of its
+    /// answers.
     Alike(Option<u16>),
     /// The API refused the credentials.
     Credentials,
     /// The input, the rejects file or this program failed.
     Failed(Error),
-    /// Many requests in a row brought no word about a record; the status is that of the last answer, if one came.
+    /// Many requests in a row brought no word about a record; the status is that of the last
+    /// answer, if one came.
     Fruitless(Option<u16>),
     /// The user asked for it.
     Interrupted,
@@ -75,8 +78,8 @@ pub(crate) struct End {
     pub(crate) halt: Option<Halt>,
 }
 
-/// Tells whether the API takes no requests, for a reason that waiting does not mend. What is not sent only because it
-/// follows an unknown part says nothing of it.
+/// Tells whether the API takes no requests, for a reason that waiting does not mend. What is not
+/// sent only because it follows an unknown part says nothing of it.
 pub(super) fn turned_away(outcome: &Outcome) -> Option<Halt> {
     match outcome {
         Outcome::NotSent(cause) if cause.is_credentials() => Some(Halt::Credentials),
@@ -94,8 +97,8 @@ pub(super) fn status(outcome: &Outcome) -> Option<u16> {
     status.map(|status| status.as_u16())
 }
 
-/// Returns a cause with what lies behind it. The words with which a server of HTTP/2 closes a connection are left out: they
-/// may repeat people's data.
+/// Returns a cause with what lies behind it. The words with which a server of HTTP/2 closes a
+/// connection are left out: they may repeat people's data.
 pub(crate) fn chain(cause: &Cause) -> String {
     let error = Error::new(cause.clone());
     let levels = error.chain().map(|level| {

@@ -25,7 +25,8 @@ impl<A: Api> Pipeline<'_, A> {
         probe.map_or(self.look, |probe| probe.min(self.look))
     }
 
-    /// Counts the time in which the run waits for the server, says what it waits for, and ends it after too much of that.
+    /// Counts the time in which the run waits for the server, says what it waits for, and ends it
+    /// after too much of that.
     pub(super) fn look(&mut self) {
         let now = clock::now();
         self.look = now + LOOK;
@@ -58,7 +59,8 @@ impl<A: Api> Pipeline<'_, A> {
         outage.or_else(|| throttled().map(|since| Wait::Throttled { since }))
     }
 
-    /// Returns the wait that the server asked for by a field. Its end is told once: it is rounded anew with each look.
+    /// Returns the wait that the server asked for by a field. Its end is told once: it is rounded
+    /// anew with each look.
     fn named(&self, asked: &Asked) -> Option<Wait> {
         let new = asked_until(asked, asked.field.as_deref()?);
         match (&self.wait, &new) {
@@ -71,7 +73,8 @@ impl<A: Api> Pipeline<'_, A> {
         }
     }
 
-    /// Waits for what is in flight, but not where the server holds back what would have to leave once more.
+    /// Waits for what is in flight, but not where the server holds back what would have to leave
+    /// once more.
     pub(super) async fn drain(&mut self) {
         let until = clock::now() + DRAIN;
         while !self.flights.is_empty() && (clock::now() < until || self.api.asked().is_none()) {
@@ -82,7 +85,8 @@ impl<A: Api> Pipeline<'_, A> {
         }
     }
 
-    /// Sends one request to a server that fails for all, when it is time: one that was not tried yet, if there is one.
+    /// Sends one request to a server that fails for all, when it is time: one that was not tried
+    /// yet, if there is one.
     pub(super) fn probe(&mut self, is_open: bool) {
         let is_due = self.server.next_probe() <= Some(clock::now());
         if !is_due || !self.flights.is_empty() {
@@ -102,8 +106,8 @@ impl<A: Api> Pipeline<'_, A> {
         Some(Part::new(parcel, self.server.successes()))
     }
 
-    /// Returns the part whose last try is the longest ago. One that ended in 500 before is split: where it breaks the
-    /// server, one half shows that the server is not down for all.
+    /// Returns the part whose last try is the longest ago. One that ended in 500 before is split:
+    /// where it breaks the server, one half shows that the server is not down for all.
     pub(super) fn tried(&mut self) -> Option<Part> {
         let part = self.held.pop_front()?;
         if !part.ended_in_500() || part.failures() < 2 {
@@ -116,7 +120,8 @@ impl<A: Api> Pipeline<'_, A> {
         Some(first)
     }
 
-    /// Keeps what failed for a reason that may pass, or finds the record that breaks the server in it.
+    /// Keeps what failed for a reason that may pass, or finds the record that breaks the server in
+    /// it.
     pub(super) fn hold(&mut self, mut part: Part) {
         if self.end.halt.is_some() {
             return self.held.push_back(part);

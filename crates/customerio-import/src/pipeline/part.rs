@@ -70,7 +70,8 @@ impl Part {
         status.is_some_and(|status| status.as_u16() == 500)
     }
 
-    /// Settles what the outcomes of a request settle: all but what may still be accepted, and is safe to send again.
+    /// Settles what the outcomes of a request settle: all but what may still be accepted, and is
+    /// safe to send again.
     pub(super) fn settle(self, packer: &mut Packer<Line>, outcomes: Vec<Outcome>) -> Settled {
         let failure = outcomes.iter().find_map(transient).cloned();
         let may_replay = self.request().may_replay();

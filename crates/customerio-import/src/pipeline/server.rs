@@ -1,4 +1,5 @@
-//! What is known of the server: whether it takes records, since when it does not, and how long that may last.
+//! What is known of the server: whether it takes records, since when it does not, and how long that
+//! may last.
 
 use std::time::Duration;
 
@@ -9,11 +10,12 @@ use super::part::Part;
 
 /// The pause before the first request after a failure for all; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Long enough to leave a server in trouble alone, and short beside the time that operators take to notice.
+/// Long enough to leave a server in trouble alone, and short beside the time that operators take to
+/// notice.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How often a part that ends in 500 is sent while others succeed, before it is the part that breaks the server. The first
-/// time the server may just have gone down.
+/// How often a part that ends in 500 is sent while others succeed, before it is the part that
+/// breaks the server. The first time the server may just have gone down.
 const TRIES_500: u32 = 2;
 /// The same for other failures, which a server in part overloaded gives to anyone.
 const TRIES: u32 = 4;
@@ -42,7 +44,8 @@ pub(super) struct Outage {
 struct Throttled {
     /// In seconds since 1970.
     since: i64,
-    /// Whether more than one look saw it. Where others succeed meanwhile, it is over before the second.
+    /// Whether more than one look saw it. Where others succeed meanwhile, it is over before the
+    /// second.
     lasts: bool,
 }
 
@@ -81,7 +84,8 @@ impl Server {
         self.answer();
     }
 
-    /// The server answered and not with a failure that passes, though perhaps without a word about a record.
+    /// The server answered and not with a failure that passes, though perhaps without a word about
+    /// a record.
     pub(super) fn answer(&mut self) {
         self.outage = None;
         self.throttled = None;
@@ -101,7 +105,8 @@ impl Server {
         });
     }
 
-    /// Returns since when the server throttles without naming a time, once that lasts; in seconds since 1970.
+    /// Returns since when the server throttles without naming a time, once that lasts; in seconds
+    /// since 1970.
     pub(super) fn throttled_since(&self) -> Option<i64> {
         let lasting = self.throttled.filter(|throttled| throttled.lasts)?;
         Some(lasting.since)
@@ -116,7 +121,8 @@ impl Server {
             TRIES
         };
         match others_succeed {
-            // Where nothing else is left to send, no success of others can follow: the run would wait for this record alone.
+            // Where nothing else is left to send, no success of others can follow: the run would
+            // wait for this record alone.
             false if part.is_suspect_alone() && part.failures() >= TRIES => Verdict::Breaks,
             false => Verdict::Down,
             true if part.failures() >= tries && part.may_have_arrived() > 0 => Verdict::Breaks,
@@ -149,7 +155,8 @@ impl Server {
         self.outage.as_ref().map(|outage| outage.next)
     }
 
-    /// Counts the time since the last call as waited or worked. Returns whether the patience has ended.
+    /// Counts the time since the last call as waited or worked. Returns whether the patience has
+    /// ended.
     pub(super) fn pass_time(&mut self, now: Instant, asked: Option<Duration>) -> bool {
         let is_waiting = self.outage.is_some() || asked.is_some();
         self.patience.pass(now, is_waiting);
@@ -161,7 +168,8 @@ impl Server {
     }
 }
 
-/// How long the run may wait for the server: all waits together, less the time of work between them.
+/// How long the run may wait for the server: all waits together, less the time of work between
+/// them.
 #[derive(Debug)]
 struct Patience {
     limit: Duration,
@@ -180,8 +188,8 @@ impl Patience {
         }
     }
 
-    /// Counts the time since the last look as waited if the run waits at either end of it: a wait is seen only by the look
-    /// after its beginning, and many short ones would else count as work.
+    /// Counts the time since the last look as waited if the run waits at either end of it: a wait
+    /// is seen only by the look after its beginning, and many short ones would else count as work.
     fn pass(&mut self, now: Instant, is_waiting: bool) {
         let passed = now.saturating_duration_since(self.looked);
         self.spent = match self.was_waiting || is_waiting {
@@ -196,7 +204,8 @@ impl Patience {
     }
 }
 
-/// Returns whether a server has answered, and not with a failure that may pass: it is up, if it is the API or not.
+/// Returns whether a server has answered, and not with a failure that may pass: it is up, if it is
+/// the API or not.
 pub(super) fn is_answered(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Accepted | Outcome::Rejected(_) => true,
@@ -206,7 +215,8 @@ pub(super) fn is_answered(outcome: &Outcome) -> bool {
     }
 }
 
-/// Returns whether the API has judged a record, unlike a server that has no such page, or one that fails.
+/// Returns whether the API has judged a record, unlike a server that has no such page, or one that
+/// fails.
 pub(super) fn is_about_a_record(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Accepted => true,

@@ -28,7 +28,8 @@ struct Fake {
     asked_until: Arc<Mutex<Option<Instant>>>,
     /// The field that asked for it.
     field: Option<&'static str>,
-    /// The person whose record ends in 500, and alone, as a client leaves it that has halved the batch.
+    /// The person whose record ends in 500, and alone, as a client leaves it that has halved the
+    /// batch.
     isolated: Option<&'static str>,
 }
 

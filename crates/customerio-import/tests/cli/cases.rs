@@ -1,4 +1,5 @@
-//! Files in the manner of public bug reports, each in `cases/`, and what must become of their records.
+//! Files in the manner of public bug reports, each in `cases/`, and what must become of their
+//! records.
 
 use std::path::{Path, PathBuf};
 

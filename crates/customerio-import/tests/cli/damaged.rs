@@ -1,4 +1,5 @@
-//! Inputs that are damaged, byte for byte, and what the program says of each: where, what, and what to do.
+//! Inputs that are damaged, byte for byte, and what the program says of each: where, what, and what
+//! to do.
 
 use std::io::Write;
 
@@ -20,7 +21,8 @@ enum Then {
 
 use Then::{Misused, Refused, Rejected};
 
-/// Sends a file with the given name, flags and bytes, and expects `said` in one line of what is told.
+/// Sends a file with the given name, flags and bytes, and expects `said` in one line of what is
+/// told.
 #[track_caller]
 fn check(name: &str, flags: &str, content: &[u8], then: &Then, said: &str) {
     let world = World::new();

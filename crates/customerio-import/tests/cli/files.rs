@@ -9,7 +9,8 @@ use crate::world::{Run, World, ended, finish};
 const INPUT: &str = "id\n1\n.\n";
 const FLAGS: [&str; 3] = ["--journal", "--report", "--rejects"];
 
-/// Returns the command with a file in the place of one of its outputs, and the others where they do not exist yet.
+/// Returns the command with a file in the place of one of its outputs, and the others where they do
+/// not exist yet.
 fn with_output(world: &World, input: &Path, flag: &str, file: &Path) -> Command {
     let mut command = world.command("people --id-column id");
     command.arg(input);
@@ -233,7 +234,8 @@ fn an_output_that_is_refused_keeps_its_mode() {
     }
 }
 
-/// Only the superuser may give files away; to everybody else the file stays their own, and is taken.
+/// Only the superuser may give files away; to everybody else the file stays their own, and is
+/// taken.
 #[test]
 fn an_output_of_another_user_is_refused() {
     for flag in FLAGS {
@@ -325,7 +327,8 @@ fn each_output_that_cannot_be_written_is_told() {
     assert!(run.stdout.contains("1 accepted, 1 rejected"));
 }
 
-/// Runs a command with files that may hold so many blocks (of 512 bytes, by POSIX), as on a disk that is nearly full.
+/// Runs a command with files that may hold so many blocks (of 512 bytes, by POSIX), as on a disk
+/// that is nearly full.
 fn with_room(command: &Command, blocks: u8) -> Run {
     let mut limited = Command::new("sh");
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 
-use crate::world::{API_KEY, Run, SITE_ID, World, data, ended, finish, heeding_hangups, signal};
+use crate::world::{API_KEY, Run, SITE_ID, World, data, ended, finish, signal, with_hangups};
 
 const TIMES: u64 = 20;
 const RECORDS: u64 = 2000;
@@ -47,7 +47,7 @@ impl<'a> Met<'a> {
     }
 
     fn command(&self) -> Command {
-        with_credentials(heeding_hangups(&self.line))
+        with_credentials(with_hangups(&self.line))
     }
 
     /// Sends the signal so long after the journal is there.
@@ -62,7 +62,8 @@ impl<'a> Met<'a> {
         ended(child.wait_with_output().unwrap())
     }
 
-    /// Checks what the run left, where `before` people were known when it began. Returns whether it was stopped.
+    /// Checks what the run left, where `before` people were known when it began. Returns whether it
+    /// was stopped.
     fn check(&self, run: &Run, before: u64) -> bool {
         let said = format!("{}: {}{}", run.code, run.stdout, run.stderr);
         let left = |name: &str| self.folder.join(name).exists();
@@ -186,7 +187,7 @@ fn started(world: &World, port: u16) -> Child {
         file.display(),
         world.folder.path().join("report.json").display()
     );
-    with_credentials(heeding_hangups(&line)).spawn().unwrap()
+    with_credentials(with_hangups(&line)).spawn().unwrap()
 }
 
 #[test]

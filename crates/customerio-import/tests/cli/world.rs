@@ -117,10 +117,10 @@ pub(crate) fn bare(line: &str) -> Command {
     prepared(Command::new(env!("CARGO_BIN_EXE_cio-import")), line)
 }
 
-/// Returns the command as [`bare`] does, for a process that heeds SIGHUP. Whoever runs the tests may ignore it, as `nohup`
-/// does, and the process would inherit that.
+/// Returns the command as [`bare`] does, with SIGHUP not ignored. `nohup` ignores it for the tests,
+/// and the process would inherit that.
 #[cfg(target_os = "linux")]
-pub(crate) fn heeding_hangups(line: &str) -> Command {
+pub(crate) fn with_hangups(line: &str) -> Command {
     let mut command = Command::new("env");
     command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_cio-import")]);
     prepared(command, line)
@@ -128,7 +128,7 @@ pub(crate) fn heeding_hangups(line: &str) -> Command {
 
 /// Returns the command as [`bare`] does: only on Linux a process can tell that SIGHUP was ignored.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn heeding_hangups(line: &str) -> Command {
+pub(crate) fn with_hangups(line: &str) -> Command {
     bare(line)
 }
 

@@ -13,7 +13,8 @@ pub(crate) enum Identifier {
 }
 
 impl Identifier {
-    /// Infers the kind from the shape of a path segment, as v1 does. A phone number in a path is an id.
+    /// Infers the kind from the shape of a path segment, as v1 does. A phone number in a path is an
+    /// id.
     pub(crate) fn in_path(text: &str) -> Result<Self, Refusal> {
         if let Some(cio_id) = text.strip_prefix("cio_") {
             return Self::of_kind("cio_id", cio_id.to_owned());
@@ -101,7 +102,8 @@ fn is_email(text: &str) -> bool {
     })
 }
 
-/// One address and nothing around it: no display name, no list, no scheme, and nothing that cannot be seen.
+/// One address and nothing around it: no display name, no list, no scheme, and nothing that cannot
+/// be seen.
 fn is_plain_address(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else {
         return false;

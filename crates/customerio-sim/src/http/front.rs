@@ -17,8 +17,8 @@ use crate::world::World;
 
 /// What every request to the API meets: the way in, the gateway, the counter, the API, the way out.
 ///
-/// Its fate is drawn when its head arrives. It goes on its way once its body is whole, so that no answer is sent while
-/// the client still writes.
+/// Its fate is drawn when its head arrives. It goes on its way once its body is whole, so that no
+/// answer is sent while the client still writes.
 pub(super) async fn front(
     State(world): State<Arc<World>>,
     request: Request,
@@ -141,8 +141,9 @@ fn arrival(at: Duration, method: &Method, uri: &Uri, response: &Response) -> Arr
     }
 }
 
-/// How long a head may take to become whole, with the idle time before it, and then a body. Longer than clients keep idle
-/// connections, which hyper does for 90 s; without it, half-sent requests would hold all places of a server.
+/// How long a head may take to become whole, with the idle time before it, and then a body. Longer
+/// than clients keep idle connections, which hyper does for 90 s; without it, half-sent requests
+/// would hold all places of a server.
 pub(crate) const SLOWEST_REQUEST: Duration = Duration::from_secs(5 * 60);
 
 /// Over what any documented limit allows, and still small.

@@ -16,7 +16,8 @@ use super::reply;
 use crate::api::Identifier;
 use crate::world::World;
 
-/// Shows the books to this machine. Requests here are neither limited nor counted, and meet no weather.
+/// Shows the books to this machine. Requests here are neither limited nor counted, and meet no
+/// weather.
 pub(super) fn routes() -> Router<Arc<World>> {
     Router::new()
         .route("/books", get(books))

@@ -1,4 +1,5 @@
-//! The API as HTTP: what a request meets on its way, the routes, and the answers in the API's envelopes.
+//! The API as HTTP: what a request meets on its way, the routes, and the answers in the API's
+//! envelopes.
 
 mod credentials;
 mod front;

@@ -130,7 +130,8 @@ pub(super) fn scripted(status: StatusCode, pause: Option<u32>) -> Response {
     }
 }
 
-/// A response that is never to arrive. A server that does not know the mark fails on its body instead.
+/// A response that is never to arrive. A server that does not know the mark fails on its body
+/// instead.
 pub(super) fn dropped() -> Response {
     let mut response = Response::new(Body::new(BrokenBody));
     response.extensions_mut().insert(Dropped);

@@ -13,9 +13,10 @@ use crate::simulator::Simulator;
 
 /// Serves one connection until it ends, on a socket as well as on a pipe in memory.
 ///
-/// A client that closes its side or goes away does not call its request back: it still reaches the counter and takes
-/// effect, as on a real network. A connection that the weather drops is closed without a byte of an answer. One that is idle,
-/// or whose request is not whole, is closed after five minutes. Dropping the future closes the connection.
+/// A client that closes its side or goes away does not call its request back: it still reaches the
+/// counter and takes effect, as on a real network. A connection that the weather drops is closed
+/// without a byte of an answer. One that is idle, or whose request is not whole, is closed after
+/// five minutes. Dropping the future closes the connection.
 ///
 /// # Example: without a socket
 ///

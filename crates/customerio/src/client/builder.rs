@@ -16,7 +16,8 @@ use super::transport::Transport;
 use super::{Budget, BuildError, Client, Limits};
 use crate::{Credentials, Endpoint, InvalidInput, Region};
 
-/// As long as one wait that a quota obeys at most: a server may ask for that once, and not again and again.
+/// As long as one wait that a quota obeys at most: a server may ask for that once, and not again
+/// and again.
 const MAX_HOLD: Duration = Duration::from_secs(60 * 60);
 
 /// Collects the settings of a [`Client`].
@@ -93,35 +94,39 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the limits; by default [`Limits::documented`]. Clients made from clones of one value share them.
+    /// Sets the limits; by default [`Limits::documented`]. Clients made from clones of one value
+    /// share them.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Sets how often a request is sent again, and after which wait; by default [`RetryPolicy::default`].
+    /// Sets how often a request is sent again, and after which wait; by default
+    /// [`RetryPolicy::default`].
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// Seeds the jitter of the waits between attempts, so that a test sees the same ones each time; by default the system does.
+    /// Seeds the jitter of the waits between attempts, so that a test sees the same ones each time;
+    /// by default the system does.
     pub fn jitter_seed(mut self, seed: u64) -> Self {
         self.jitter_seed = Some(seed);
         self
     }
 
-    /// Tells the server with the header `X-Retry-Count` of every attempt but the first which it is; by default it is not
-    /// told.
+    /// Tells the server with the header `X-Retry-Count` of every attempt but the first which it is;
+    /// by default it is not told.
     pub fn send_retry_count(mut self) -> Self {
         self.counts_retries = true;
         self
     }
 
-    /// Refuses a request whose turn is further away than `time` by the forecast, or when it has waited for so long; by
-    /// default it waits as long as it takes.
+    /// Refuses a request whose turn is further away than `time` by the forecast, or when it has
+    /// waited for so long; by default it waits as long as it takes.
     ///
-    /// Waiting for one of those in flight to end counts. What is refused was not sent: see [`Error::is_wait_refused`].
+    /// Waiting for one of those in flight to end counts. What is refused was not sent: see
+    /// [`Error::is_wait_refused`].
     ///
     /// [`Error::is_wait_refused`]: super::Error::is_wait_refused
     pub fn max_wait(mut self, time: Duration) -> Self {
@@ -129,9 +134,11 @@ impl ClientBuilder {
         self
     }
 
-    /// Refuses a request that would have to wait while `others` wait already; by default any number may wait.
+    /// Refuses a request that would have to wait while `others` wait already; by default any number
+    /// may wait.
     ///
-    /// Zero refuses whatever cannot leave at once, and so the very first: a limiter starts with a short wait.
+    /// Zero refuses whatever cannot leave at once, and so the very first: a limiter starts with a
+    /// short wait.
     pub fn max_queued(mut self, others: usize) -> Self {
         self.bounds.others = Some(others);
         self
@@ -149,7 +156,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how long one attempt may take, from its departure to the last byte of the answer; by default 10 s.
+    /// Sets how long one attempt may take, from its departure to the last byte of the answer; by
+    /// default 10 s.
     ///
     /// Waiting for a turn does not count.
     pub fn timeout(mut self, attempt: Duration) -> Self {
@@ -157,22 +165,24 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how long a call may take as a whole, waits for turns, retries and all parts of a batch together; by default
-    /// as long as it takes.
+    /// Sets how long a call may take as a whole, waits for turns, retries and all parts of a batch
+    /// together; by default as long as it takes.
     ///
-    /// A call ends by then, and no retry is begun that could not end before. What waited, or had no connection yet, was not
-    /// sent; what was in flight may have been applied. With [`max_wait`](Self::max_wait) or [`max_queued`](Self::max_queued), a turn beyond the
-    /// deadline is refused at once. [`Client::with_deadline`] sets another deadline for single calls.
+    /// A call ends by then, and no retry is begun that could not end before. What waited, or had no
+    /// connection yet, was not sent; what was in flight may have been applied. With
+    /// [`max_wait`](Self::max_wait) or [`max_queued`](Self::max_queued), a turn beyond the deadline
+    /// is refused at once. [`Client::with_deadline`] sets another deadline for single calls.
     pub fn deadline(mut self, call: Duration) -> Self {
         self.deadline = Some(call);
         self
     }
 
-    /// Sets how long the server may hold a call back in all, by `Retry-After` or by what it says of its limit, for all parts
-    /// of a batch together; by default one hour.
+    /// Sets how long the server may hold a call back in all, by `Retry-After` or by what it says of
+    /// its limit, for all parts of a batch together; by default one hour.
     ///
     /// Then, or at once where it asks for longer than what is left of that, the call ends: see
-    /// [`Error::is_held_too_long`]. What was not sent before ends as not sent. `None` waits for as long as it takes.
+    /// [`Error::is_held_too_long`]. What was not sent before ends as not sent. `None` waits for as
+    /// long as it takes.
     ///
     /// [`Error::is_held_too_long`]: super::Error::is_held_too_long
     pub fn max_hold(mut self, time: impl Into<Option<Duration>>) -> Self {
@@ -180,18 +190,21 @@ impl ClientBuilder {
         self
     }
 
-    /// Returns a client that sends by HTTP/2 or HTTP/1.1 over pooled connections. No runtime is needed yet.
+    /// Returns a client that sends by HTTP/2 or HTTP/1.1 over pooled connections. No runtime is
+    /// needed yet.
     ///
     /// # Errors
     ///
-    /// There are no credentials, the base URL is refused by [`Endpoint::new`], the concurrency or a time is zero, the TCP
-    /// keep-alive is not of 1 s to 32,767 s, the environment names a proxy that cannot be used, or the system offers no certificates for TLS or no randomness.
+    /// There are no credentials, the base URL is refused by [`Endpoint::new`], the concurrency or a
+    /// time is zero, the TCP keep-alive is not of 1 s to 32,767 s, the environment names a proxy
+    /// that cannot be used, or the system offers no certificates for TLS or no randomness.
     pub fn build(self) -> Result<Client, BuildError> {
         let transport = self.transport.clone();
         self.assemble(|endpoint, layers| transport.under(layers, endpoint))
     }
 
-    /// Returns a client that sends through `service`, which stands where hyper's client stands otherwise.
+    /// Returns a client that sends through `service`, which stands where hyper's client stands
+    /// otherwise.
     ///
     /// The service must not retry, queue or follow redirects: the limit holds for what it is given.
     ///

@@ -69,7 +69,8 @@ impl Client {
         }
     }
 
-    /// Sends the next request of a delivery, unless the deadline of the call has passed. Returns the answer, if one came.
+    /// Sends the next request of a delivery, unless the deadline of the call has passed. Returns
+    /// the answer, if one came.
     pub(super) async fn part(
         &self,
         delivery: &mut Delivery,
@@ -92,7 +93,8 @@ impl Client {
         self.traced(trace, request, delivery, call).await
     }
 
-    /// Sends one request with all its attempts, and tells the delivery how it ended. Returns the answer, if one came.
+    /// Sends one request with all its attempts, and tells the delivery how it ended. Returns the
+    /// answer, if one came.
     async fn traced(
         &self,
         trace: Trace,

@@ -10,8 +10,8 @@ use crate::{Cause, InvalidInput, Outcome, Region, Rejection};
 
 /// Says why one operation was not accepted.
 ///
-/// You must not depend on the exact words; ask the predicates. Printed alone it says what became of the operation; why,
-/// and what to do, is in its [sources](StdError::source):
+/// You must not depend on the exact words; ask the predicates. Printed alone it says what became of
+/// the operation; why, and what to do, is in its [sources](StdError::source):
 ///
 /// ```
 /// # use customerio::Client;
@@ -32,7 +32,8 @@ use crate::{Cause, InvalidInput, Outcome, Region, Rejection};
 /// # }
 /// ```
 ///
-/// The words of a server may be among it, with what they quote of a person: see [`Cause`] and [`Rejection`].
+/// The words of a server may be among it, with what they quote of a person: see [`Cause`] and
+/// [`Rejection`].
 #[derive(Clone, Debug)]
 pub struct Error {
     kind: Kind,
@@ -68,7 +69,8 @@ impl Error {
         Self::of(Kind::NotSent(cause))
     }
 
-    /// Turns the outcome of one operation into a result. The answer has just come: what it asked for counts from now.
+    /// Turns the outcome of one operation into a result. The answer has just come: what it asked
+    /// for counts from now.
     pub(super) fn check(outcome: Outcome) -> Result<(), Self> {
         match outcome {
             Outcome::Accepted => Ok(()),
@@ -82,7 +84,8 @@ impl Error {
         self.kind.cause()
     }
 
-    /// Returns whether the operation was refused, by this crate's checks or by the API, and will be refused again.
+    /// Returns whether the operation was refused, by this crate's checks or by the API, and will be
+    /// refused again.
     #[must_use]
     pub fn is_rejected(&self) -> bool {
         self.rejection().is_some()
@@ -128,21 +131,23 @@ impl Error {
         self.cause().is_some_and(Cause::is_deadline)
     }
 
-    /// Returns whether the server held the call back for longer than [`max_hold`](super::ClientBuilder::max_hold).
+    /// Returns whether the server held the call back for longer than
+    /// [`max_hold`](super::ClientBuilder::max_hold).
     #[must_use]
     pub fn is_held_too_long(&self) -> bool {
         self.cause().is_some_and(Cause::is_held_too_long)
     }
 
-    /// Returns whether the client gave the request no turn, by [`max_wait`](super::ClientBuilder::max_wait) or
+    /// Returns whether the client gave the request no turn, by
+    /// [`max_wait`](super::ClientBuilder::max_wait) or
     /// [`max_queued`](super::ClientBuilder::max_queued).
     #[must_use]
     pub fn is_wait_refused(&self) -> bool {
         self.cause().is_some_and(Cause::is_wait_refused)
     }
 
-    /// Returns whether the API sent the request elsewhere, which is never followed, or said that the account is held
-    /// elsewhere: the [region](Self::region) or the base URL is wrong.
+    /// Returns whether the API sent the request elsewhere, which is never followed, or said that
+    /// the account is held elsewhere: the [region](Self::region) or the base URL is wrong.
     #[must_use]
     pub fn is_redirect(&self) -> bool {
         self.cause().is_some_and(Cause::is_redirect)
@@ -169,7 +174,8 @@ impl Error {
         }
     }
 
-    /// Returns how long after it the last response wanted no further request, as [`Cause::retry_after`] does.
+    /// Returns how long after it the last response wanted no further request, as
+    /// [`Cause::retry_after`] does.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.cause().and_then(Cause::retry_after)
@@ -177,8 +183,9 @@ impl Error {
 
     /// Returns from when on the last response wants further requests, if it said so.
     ///
-    /// It is a moment of tokio's clock, so that a paused test sees it come, counted from the end of the call. At most
-    /// thirty years lie between. A 429 that names no time may be a daily quota: trying again soon will not help.
+    /// It is a moment of tokio's clock, so that a paused test sees it come, counted from the end of
+    /// the call. At most thirty years lie between. A 429 that names no time may be a daily quota:
+    /// trying again soon will not help.
     #[must_use]
     pub fn retry_at(&self) -> Option<Instant> {
         self.retry_at

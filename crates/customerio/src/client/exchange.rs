@@ -23,16 +23,17 @@ use super::trail::Trail;
 use crate::response::is_of_the_api;
 use crate::v1::Success;
 
-/// How much of a response's body is kept. More fails the attempt: no answer of the API comes near it.
+/// How much of a response's body is kept. More fails the attempt: no answer of the API comes near
+/// it.
 const MAX_BODY: usize = 1 << 20;
 
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Makes one attempt: sends a request and reads the whole answer, within a timeout.
 ///
-/// A success that is not of the API's form is an error, like a body that breaks off: both leave open what became of the
-/// request, and the retry outside must see that. Errors of the inner service are boxed and not wrapped, because
-/// `tower_pace::was_sent` tests them as they are.
+/// A success that is not of the API's form is an error, like a body that breaks off: both leave
+/// open what became of the request, and the retry outside must see that. Errors of the inner
+/// service are boxed and not wrapped, because `tower_pace::was_sent` tests them as they are.
 #[derive(Clone, Debug)]
 pub(super) struct Exchange<S> {
     inner: S,
@@ -166,7 +167,8 @@ where
             Poll::Ready(result) => result.and_then(|response| of_the_api(response, *this.success)),
             Poll::Pending => {
                 this.trail.note_connection();
-                // Asked first: a timer is pending while the exchange uses up the task's budget at each poll.
+                // Asked first: a timer is pending while the exchange uses up the task's budget at
+                // each poll.
                 if !this.deadline.remaining().is_zero() {
                     ready!(this.timer.poll(cx));
                 }

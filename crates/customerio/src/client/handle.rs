@@ -22,8 +22,9 @@ use crate::{Cause, Credentials, Delivery, Endpoint, Event, Outcome, Region, Requ
 
 /// Sends operations to Customer.io.
 ///
-/// A clone is cheap, and shares everything: limits, connections, statistics. The methods need a tokio runtime with I/O
-/// and time. Dropping a future stops its work and gives its turn back; a request that has left may still be applied.
+/// A clone is cheap, and shares everything: limits, connections, statistics. The methods need a
+/// tokio runtime with I/O and time. Dropping a future stops its work and gives its turn back; a
+/// request that has left may still be applied.
 #[derive(Clone)]
 pub struct Client(pub(super) Arc<Inner>);
 
@@ -43,9 +44,11 @@ impl Client {
         ClientBuilder::new()
     }
 
-    /// Returns a client for `CUSTOMERIO_SITE_ID`, `CUSTOMERIO_TRACK_API_KEY` and, if it is set, `CUSTOMERIO_REGION`.
+    /// Returns a client for `CUSTOMERIO_SITE_ID`, `CUSTOMERIO_TRACK_API_KEY` and, if it is set,
+    /// `CUSTOMERIO_REGION`.
     ///
-    /// It goes through the proxy that [`HTTPS_PROXY`](ClientBuilder::proxy_from_env) names, if it is set.
+    /// It goes through the proxy that [`HTTPS_PROXY`](ClientBuilder::proxy_from_env) names, if it
+    /// is set.
     ///
     /// # Errors
     ///
@@ -59,7 +62,8 @@ impl Client {
             .build()
     }
 
-    /// Returns a client that accepts everything and sends nothing, for a program that is to run without Customer.io.
+    /// Returns a client that accepts everything and sends nothing, for a program that is to run
+    /// without Customer.io.
     ///
     /// Nothing is paced, and the statistics count what would have been sent.
     #[must_use]
@@ -100,7 +104,8 @@ impl Client {
         })
     }
 
-    /// Returns a client that shares everything, and whose calls end within another time than this one's.
+    /// Returns a client that shares everything, and whose calls end within another time than this
+    /// one's.
     ///
     /// See [`ClientBuilder::deadline`]. Zero or too little sends nothing.
     ///
@@ -128,18 +133,21 @@ impl Client {
 
     /// Sends a request and returns one outcome for each of its operations, in their order.
     ///
-    /// A batch that is refused as a whole is halved until the guilty operation stands alone, and one whose answer says
-    /// nothing of its operations is sent one by one. So is halved a batch that ends in 500 after all its attempts, while
-    /// other requests of this client succeed: one operation breaks the server then. After a part whose fate is otherwise
-    /// unknown, the rest is not sent. An event without an id is sent as [`submit`](Self::submit) does.
+    /// A batch that is refused as a whole is halved until the guilty operation stands alone, and
+    /// one whose answer says nothing of its operations is sent one by one. So is halved a batch
+    /// that ends in 500 after all its attempts, while other requests of this client succeed: one
+    /// operation breaks the server then. After a part whose fate is otherwise unknown, the rest is
+    /// not sent. An event without an id is sent as [`submit`](Self::submit) does.
     pub async fn send(&self, request: impl Into<Request>) -> Vec<Outcome> {
         self.carry(Delivery::new(request), None).await
     }
 
-    /// Sends a request as [`send`](Self::send) does, and sets `has_left` in the poll in which an attempt leaves.
+    /// Sends a request as [`send`](Self::send) does, and sets `has_left` in the poll in which an
+    /// attempt leaves.
     ///
-    /// It is cleared again where each attempt so far was answered with 429 or never reached the server, until the next one
-    /// leaves. While it is not set, the request waits for its turn, and dropping the future means that it was not sent.
+    /// It is cleared again where each attempt so far was answered with 429 or never reached the
+    /// server, until the next one leaves. While it is not set, the request waits for its turn, and
+    /// dropping the future means that it was not sent.
     pub async fn send_watched(
         &self,
         request: impl Into<Request>,
@@ -153,7 +161,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The credentials were refused, the account is held in another region (see [`Error::region`]), or no answer came.
+    /// The credentials were refused, the account is held in another region (see [`Error::region`]),
+    /// or no answer came.
     pub async fn check(&self) -> Result<Account, Error> {
         let mut delivery = Delivery::new(v1::region());
         let mut call = self.call(None);
@@ -185,17 +194,19 @@ impl Client {
         self.0.layers.counters.stats()
     }
 
-    /// Returns for how long the server lets nothing of this client leave, and which field of a response asked for that.
+    /// Returns for how long the server lets nothing of this client leave, and which field of a
+    /// response asked for that.
     ///
-    /// The longest that a quota obeys is an hour, unless it says otherwise; then the server is asked again.
+    /// The longest that a quota obeys is an hour, unless it says otherwise; then the server is
+    /// asked again.
     #[must_use]
     pub fn hold(&self) -> Option<Hold> {
         let gate = self.limit().gate?;
         Some(self.0.layers.last_field.hold(gate))
     }
 
-    /// Returns the state of the limit that this client keeps, with all who share it: how many wait, at which rate the
-    /// rest leaves, and what holds it back.
+    /// Returns the state of the limit that this client keeps, with all who share it: how many wait,
+    /// at which rate the rest leaves, and what holds it back.
     #[must_use]
     pub fn limit(&self) -> Snapshot {
         self.0.layers.limit.handle().snapshot()

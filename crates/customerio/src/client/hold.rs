@@ -17,7 +17,8 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct Hold {
     /// How long it lasts from now on.
     pub remaining: Duration,
-    /// The field of a response that asked for it, such as `Retry-After`; nothing after a 429 that named no time.
+    /// The field of a response that asked for it, such as `Retry-After`; nothing after a 429 that
+    /// named no time.
     pub field: Option<String>,
 }
 
@@ -44,7 +45,8 @@ impl LastField {
     }
 }
 
-/// Returns the field of a response that keeps further requests back, by the rules of the rate limit.
+/// Returns the field of a response that keeps further requests back, by the rules of the rate
+/// limit.
 fn asking(status: StatusCode, headers: &HeaderMap) -> Option<HeaderName> {
     let may_name_a_time = matches!(
         status,
@@ -89,8 +91,8 @@ fn spelled(name: &HeaderName) -> String {
     parts.collect::<Vec<_>>().join("-")
 }
 
-/// Resolves once the server has held a call back for `left` in all, or holds it back for longer than what is left of that.
-/// The time in which an attempt is on its way does not count.
+/// Resolves once the server has held a call back for `left` in all, or holds it back for longer
+/// than what is left of that. The time in which an attempt is on its way does not count.
 pub(super) async fn held_for(limit: &RateLimitLayer, trail: &Trail, left: &mut Duration) {
     let mut was_held = false;
     loop {

@@ -9,10 +9,12 @@ use crate::response::REQUEST_ID;
 
 const HIDDEN: &str = "[redacted]";
 
-/// What is shorter stands in any words by chance, and is no secret of Customer.io, whose keys have 20 characters.
+/// What is shorter stands in any words by chance, and is no secret of Customer.io, whose keys have
+/// 20 characters.
 const SHORTEST: usize = 8;
 
-/// Hides the credentials in what the server says: an error page, or an id, may repeat the request's headers.
+/// Hides the credentials in what the server says: an error page, or an id, may repeat the request's
+/// headers.
 ///
 /// It must come before the words are cut to their bound, so that no half of a secret stays.
 pub(super) fn masked(response: Response<Bytes>, endpoint: &Endpoint) -> Response<Bytes> {
@@ -40,7 +42,8 @@ fn in_body(body: Bytes, secrets: &[Zeroizing<String>]) -> Bytes {
     }
 }
 
-/// Looks into the strings of JSON after they are parsed, since `/` may be written as `\/`, and copies the rest as it is.
+/// Looks into the strings of JSON after they are parsed, since `/` may be written as `\/`, and
+/// copies the rest as it is.
 fn in_strings(json: &[u8], secrets: &[Zeroizing<String>]) -> Vec<u8> {
     let mut hidden = Vec::with_capacity(json.len());
     let mut rest = json;
@@ -71,7 +74,8 @@ fn in_text(text: &str, secrets: &[Zeroizing<String>]) -> String {
     })
 }
 
-/// Hides the credentials in the text of an error, where they may be quoted as `Debug` quotes text or bytes, also twice.
+/// Hides the credentials in the text of an error, where they may be quoted as `Debug` quotes text
+/// or bytes, also twice.
 pub(super) fn hidden(text: &str, secrets: &[Zeroizing<String>]) -> String {
     let long = secrets.iter().filter(|secret| secret.len() >= SHORTEST);
     let quoted = long.flat_map(|secret| {

@@ -1,9 +1,10 @@
 //! Bounds what a server may send on a connection without being asked.
 //!
-//! Of themselves the libraries bound much of it: hyper a head of HTTP/1.1 to 100 fields and about 400 KB, h2 a list of
-//! fields to 16 KB with its CONTINUATION frames, streams that it resets for errors to 1,024 and those that it keeps reset
-//! to 50. They bound neither interim answers (1xx) nor frames that concern no stream (PING, SETTINGS, WINDOW_UPDATE), which
-//! cost time and, answered, bandwidth for as long as the server likes.
+//! Of themselves the libraries bound much of it: hyper a head of HTTP/1.1 to 100 fields and about
+//! 400 KB, h2 a list of fields to 16 KB with its CONTINUATION frames, streams that it resets for
+//! errors to 1,024 and those that it keeps reset to 50. They bound neither interim answers (1xx)
+//! nor frames that concern no stream (PING, SETTINGS, WINDOW_UPDATE), which cost time and,
+//! answered, bandwidth for as long as the server likes.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -16,8 +17,8 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What an idle connection may bring: pings and settings take some hundred bytes in the time that it is kept, and an answer
-/// may overtake the note that a request is on its way.
+/// What an idle connection may bring: pings and settings take some hundred bytes in the time that
+/// it is kept, and an answer may overtake the note that a request is on its way.
 const IDLE: usize = 256 * 1024;
 /// What each request on its way may bring beyond that: twice the largest answer that is read.
 const FOR_EACH: usize = 2 * 1024 * 1024;

@@ -1,9 +1,9 @@
 //! Sends requests through a ready-made stack: retried when that is safe, paced, bounded, timed.
 //!
-//! From outside: retry, rate limit, concurrency, and one exchange that sends a request and reads the whole answer
-//! within the attempt's timeout. So every attempt pays the limiter, waiting for a turn is no timeout, and a body that
-//! breaks off is a failed attempt. Redirects are not followed. Nothing is spawned but what hyper spawns for its
-//! connections.
+//! From outside: retry, rate limit, concurrency, and one exchange that sends a request and reads
+//! the whole answer within the attempt's timeout. So every attempt pays the limiter, waiting for a
+//! turn is no timeout, and a body that breaks off is a failed attempt. Redirects are not followed.
+//! Nothing is spawned but what hyper spawns for its connections.
 //!
 //! ```
 //! use customerio::client::{Client, Limits, Quota};
@@ -31,9 +31,10 @@
 //!
 //! # Watching it
 //!
-//! [`Client::stats`] counts attempts and outcomes, and [`Client::limit`] shows the line; the example `prometheus` exports
-//! both. With feature `tracing` the client tells a subscriber of your choice what it does. Names are kept like those of
-//! functions. No id, attribute, path, body or key is in them.
+//! [`Client::stats`] counts attempts and outcomes, and [`Client::limit`] shows the line; the
+//! example `prometheus` exports both. With feature `tracing` the client tells a subscriber of your
+//! choice what it does. Names are kept like those of functions. No id, attribute, path, body or key
+//! is in them.
 //!
 //! | name | kind | level | fields |
 //! |---|---|---|---|

@@ -10,8 +10,9 @@ use crate::response::bounded;
 /// A chain of errors is short; this one ends even if one is its own source.
 const MOST: usize = 16;
 
-/// Returns an error that may be shown: itself, unless a text of it repeats the credentials, or holds more of the server's
-/// words than is kept, or such as act on a terminal. The debug data of an HTTP/2 GOAWAY may be our own request.
+/// Returns an error that may be shown: itself, unless a text of it repeats the credentials, or
+/// holds more of the server's words than is kept, or such as act on a terminal. The debug data of
+/// an HTTP/2 GOAWAY may be our own request.
 ///
 /// Then all of it is text: the types behind it would show the words again.
 pub(super) fn showable(error: BoxError, secrets: &[Zeroizing<String>]) -> BoxError {

@@ -33,7 +33,8 @@ pub(super) struct Layers {
     pub(super) last_field: Arc<LastField>,
 }
 
-/// How long a request may wait for its turn, and behind how many others. Without either nothing is refused.
+/// How long a request may wait for its turn, and behind how many others. Without either nothing is
+/// refused.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct WaitBounds {
     pub(super) time: Option<Duration>,

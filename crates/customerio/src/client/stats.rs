@@ -4,8 +4,8 @@ use crate::Outcome;
 
 /// Counts what a client, with its clones, has done. No number ever goes back.
 ///
-/// Requests count when they leave, operations when their call ends. An operation that this crate's checks refused, or
-/// whose call was dropped, is in none.
+/// Requests count when they leave, operations when their call ends. An operation that this crate's
+/// checks refused, or whose call was dropped, is in none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -25,7 +25,8 @@ pub struct Stats {
     pub not_sent: u64,
 }
 
-/// Counts while many requests are under way. Each number stands for itself, so no order between them is needed.
+/// Counts while many requests are under way. Each number stands for itself, so no order between
+/// them is needed.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     requests: AtomicU64,

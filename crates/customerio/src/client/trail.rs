@@ -6,10 +6,12 @@ use hyper_util::client::legacy::connect::CaptureConnection;
 
 use super::meter::{Meter, OnConnection};
 
-/// Remembers, across the attempts at one request, whether any of them may have arrived, and whether one is in flight.
+/// Remembers, across the attempts at one request, whether any of them may have arrived, and whether
+/// one is in flight.
 ///
-/// It travels in the request's extensions. The last attempt's result alone does not tell: a timeout that is followed
-/// by a 429 leaves the operation perhaps applied, and a call that is ended by its deadline has no result.
+/// It travels in the request's extensions. The last attempt's result alone does not tell: a timeout
+/// that is followed by a 429 leaves the operation perhaps applied, and a call that is ended by its
+/// deadline has no result.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trail(Arc<Steps>);
 
@@ -34,7 +36,8 @@ struct Wire {
 #[derive(Clone, Debug)]
 pub(super) struct Departure {
     has_left: Arc<AtomicBool>,
-    /// Whether an earlier part of the call has been answered, so that the call as a whole cannot be taken back.
+    /// Whether an earlier part of the call has been answered, so that the call as a whole cannot be
+    /// taken back.
     is_final: bool,
 }
 
@@ -101,7 +104,8 @@ impl Trail {
         self.connection(|wire| wire.request = None);
     }
 
-    /// Tells the caller that nothing of the call has left so far, after an attempt that was throttled or never sent.
+    /// Tells the caller that nothing of the call has left so far, after an attempt that was
+    /// throttled or never sent.
     pub(super) fn take_back(&self) {
         let departure = self.0.departure.as_ref();
         let departure = departure.filter(|departure| !departure.is_final);
@@ -120,8 +124,9 @@ impl Trail {
         self.0.is_in_flight.load(Relaxed) && !self.is_connecting()
     }
 
-    /// Keeps the connection of the attempt from being used again: a request that got no answer in time may have met a dead
-    /// one, on which HTTP/2 would send every other request, too. Those that are on it already are left alone.
+    /// Keeps the connection of the attempt from being used again: a request that got no answer in
+    /// time may have met a dead one, on which HTTP/2 would send every other request, too. Those
+    /// that are on it already are left alone.
     pub(super) fn poison_connection(&self) {
         self.connection(|wire| {
             let captured = wire.captured.as_ref();

@@ -27,8 +27,9 @@ use crate::Endpoint;
 /// Keeps idle connections alive through machines that forget them.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// Twice as long a silence shows that a connection of HTTP/2 is dead: about as long as the 60 s after which load balancers
-/// forget idle ones. Servers that count pings as abuse allow one in ten seconds and more.
+/// Twice as long a silence shows that a connection of HTTP/2 is dead: about as long as the 60 s
+/// after which load balancers forget idle ones. Servers that count pings as abuse allow one in ten
+/// seconds and more.
 const PING: Duration = Duration::from_secs(20);
 
 /// How connections are made.
@@ -113,8 +114,8 @@ where
     }))
 }
 
-/// Lets the trail of a request know whether hyper's client has a connection for it, new or pooled. Before, it has handed
-/// the request to none.
+/// Lets the trail of a request know whether hyper's client has a connection for it, new or pooled.
+/// Before, it has handed the request to none.
 #[derive(Clone, Debug)]
 struct Watched<S>(S);
 
@@ -136,9 +137,11 @@ impl<S: Service<Request<Full<Bytes>>>> Service<Request<Full<Bytes>>> for Watched
     }
 }
 
-/// Bounds all of connecting: TCP, a proxy's answer and the handshake of TLS; and what the connection brings unasked.
+/// Bounds all of connecting: TCP, a proxy's answer and the handshake of TLS; and what the
+/// connection brings unasked.
 ///
-/// Without it the last two would end with the attempt's timeout, which leaves open whether the request had left.
+/// Without it the last two would end with the attempt's timeout, which leaves open whether the
+/// request had left.
 #[derive(Clone, Debug)]
 struct Within<C> {
     inner: C,

@@ -20,8 +20,8 @@ pub struct Ticket<T> {
 }
 
 impl<T> Parcel<T> {
-    /// Splits into two parcels near the middle, between two lanes, so that both may be in flight at once. There is no
-    /// second one if all operations are of one lane.
+    /// Splits into two parcels near the middle, between two lanes, so that both may be in flight at
+    /// once. There is no second one if all operations are of one lane.
     #[must_use = "the lanes of both stay closed until their tickets are settled"]
     pub fn split(mut self) -> (Self, Option<Self>) {
         let Some(middle) = self.ticket.middle() else {

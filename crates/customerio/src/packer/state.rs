@@ -5,7 +5,8 @@ use super::refusal::Reason;
 use super::{NotQueued, Parcel, Ticket};
 use crate::{Batch, Cause, Lane, Operation, Outcome};
 
-/// How many batches' worth of operations wait, so that lanes in flight do not leave the next batch half empty.
+/// How many batches' worth of operations wait, so that lanes in flight do not leave the next batch
+/// half empty.
 const BATCHES_AHEAD: usize = 4;
 
 /// How many bytes of operations wait at most, give or take one operation.
@@ -18,9 +19,9 @@ const MAX_STOPPED: usize = 100_000;
 ///
 /// An operation that names two people waits for both lanes and holds both while it is in flight.
 ///
-/// A lane of which one operation ended [`Outcome::Unknown`] is stopped: what waits in it comes out as not sent, and
-/// nothing more is taken for it. After 100,000 stopped lanes nothing more is taken for any, so that memory stays
-/// bounded.
+/// A lane of which one operation ended [`Outcome::Unknown`] is stopped: what waits in it comes out
+/// as not sent, and nothing more is taken for it. After 100,000 stopped lanes nothing more is taken
+/// for any, so that memory stays bounded.
 #[derive(Debug)]
 pub struct Packer<T> {
     lanes: Lanes<T>,
@@ -31,7 +32,8 @@ pub struct Packer<T> {
 }
 
 impl<T> Packer<T> {
-    /// Returns an empty packer whose batches take at most `max_items` operations (0 counts as 1), and 500,000 bytes.
+    /// Returns an empty packer whose batches take at most `max_items` operations (0 counts as 1),
+    /// and 500,000 bytes.
     ///
     /// With 1, every operation goes through `/api/v2/entity`.
     #[must_use]
@@ -72,7 +74,8 @@ impl<T> Packer<T> {
         Ok(())
     }
 
-    /// Returns the next request, or nothing if every waiting operation is behind one that is in flight.
+    /// Returns the next request, or nothing if every waiting operation is behind one that is in
+    /// flight.
     ///
     /// It takes what is there: to get full batches, push until [`is_full`](Self::is_full) first.
     pub fn next_parcel(&mut self) -> Option<Parcel<T>> {
@@ -130,10 +133,11 @@ impl<T> Packer<T> {
         (operation, tag)
     }
 
-    /// Takes the outcomes of a parcel, one for each operation in the order of the request, and opens its lanes.
+    /// Takes the outcomes of a parcel, one for each operation in the order of the request, and
+    /// opens its lanes.
     ///
-    /// Returns tags with outcomes: those of the parcel, in order, then those of operations that waited behind one that
-    /// ended unknown.
+    /// Returns tags with outcomes: those of the parcel, in order, then those of operations that
+    /// waited behind one that ended unknown.
     ///
     /// # Panics
     ///
@@ -173,11 +177,12 @@ impl<T> Packer<T> {
         settled
     }
 
-    /// Takes the outcomes of a parcel as far as there are any, one place for each operation in the order of the request.
+    /// Takes the outcomes of a parcel as far as there are any, one place for each operation in the
+    /// order of the request.
     ///
-    /// Returns tags with outcomes as [`settle`](Self::settle) does, and a parcel of the operations that are left, to be
-    /// sent again. A lane stays closed while one of its operations is left. What is left of a lane that ended unknown
-    /// comes out as not sent.
+    /// Returns tags with outcomes as [`settle`](Self::settle) does, and a parcel of the operations
+    /// that are left, to be sent again. A lane stays closed while one of its operations is left.
+    /// What is left of a lane that ended unknown comes out as not sent.
     ///
     /// # Panics
     ///

@@ -5,7 +5,8 @@ use super::answer::Answer;
 /// How many bytes of the server's words are kept.
 pub(super) const MAX_WORDS: usize = 1_000;
 
-/// Returns what the server says in an error body: the messages of one of its envelopes, or else the raw text.
+/// Returns what the server says in an error body: the messages of one of its envelopes, or else the
+/// raw text.
 pub(super) fn words(body: &[u8]) -> String {
     match Answer::read(body).and_then(Answer::into_words) {
         Some(said) => bounded(&said),

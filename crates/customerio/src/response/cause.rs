@@ -13,9 +13,10 @@ use crate::Region;
 ///
 /// Cloning is cheap. You must not depend on the exact words; ask the predicates.
 ///
-/// `Display` and `Debug` show at most 1,000 bytes of what the server said, with control characters escaped and, where a
-/// client sent the request, without the credentials. They may quote a person's id or value. There is no code for the reason,
-/// so let logs hold the predicates, the status and the [request id](Self::request_id) instead of the text.
+/// `Display` and `Debug` show at most 1,000 bytes of what the server said, with control characters
+/// escaped and, where a client sent the request, without the credentials. They may quote a person's
+/// id or value. There is no code for the reason, so let logs hold the predicates, the status and
+/// the [request id](Self::request_id) instead of the text.
 #[derive(Clone)]
 pub struct Cause(Arc<Inner>);
 
@@ -83,7 +84,8 @@ impl Cause {
         Self(Arc::new(Inner::of(kind)))
     }
 
-    /// Says that an earlier operation of the same lane ended unknown, so this one must not overtake it.
+    /// Says that an earlier operation of the same lane ended unknown, so this one must not overtake
+    /// it.
     #[must_use]
     pub fn follows_unknown() -> Self {
         Self::of(Kind::FollowsUnknown)
@@ -111,7 +113,8 @@ impl Cause {
         }))
     }
 
-    /// Returns whether the API refused the credentials (401, 403): the operation itself may be fine.
+    /// Returns whether the API refused the credentials (401, 403): the operation itself may be
+    /// fine.
     #[must_use]
     pub fn is_credentials(&self) -> bool {
         self.0.kind == Kind::Credentials
@@ -123,16 +126,18 @@ impl Cause {
         self.0.kind == Kind::Throttled
     }
 
-    /// Returns whether sending again later may succeed without anybody's doing: the server failed or turned requests away
-    /// because there were too many, or no answer came.
+    /// Returns whether sending again later may succeed without anybody's doing: the server failed
+    /// or turned requests away because there were too many, or no answer came.
     ///
-    /// It says nothing of whether sending again is safe: see [`Request::may_replay`](crate::Request::may_replay).
+    /// It says nothing of whether sending again is safe: see
+    /// [`Request::may_replay`](crate::Request::may_replay).
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self.0.kind, Kind::Failed | Kind::Status | Kind::Throttled)
     }
 
-    /// Returns whether the operation was held back only because an earlier one of its request or its lane ended unknown.
+    /// Returns whether the operation was held back only because an earlier one of its request or
+    /// its lane ended unknown.
     #[must_use]
     pub fn is_withheld(&self) -> bool {
         self.0.kind == Kind::FollowsUnknown
@@ -159,8 +164,8 @@ impl Cause {
         self.0.kind == Kind::WaitRefused
     }
 
-    /// Returns whether the API sent the request elsewhere (3xx), which is never followed, or said that the account is held
-    /// elsewhere.
+    /// Returns whether the API sent the request elsewhere (3xx), which is never followed, or said
+    /// that the account is held elsewhere.
     #[must_use]
     pub fn is_redirect(&self) -> bool {
         matches!(self.0.kind, Kind::Redirected(_))
@@ -181,16 +186,18 @@ impl Cause {
         self.0.status
     }
 
-    /// Returns the id that the response gave the request (`X-Request-Id`), for the vendor's support.
+    /// Returns the id that the response gave the request (`X-Request-Id`), for the vendor's
+    /// support.
     ///
-    /// At most 100 bytes of letters, digits and `-._:+=`. Another form is left out, since it may repeat what was sent.
+    /// At most 100 bytes of letters, digits and `-._:+=`. Another form is left out, since it may
+    /// repeat what was sent.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
-    /// Returns how long after it the last response wants no further request, if it says so in seconds, or by a date
-    /// beside its own; at most thirty years.
+    /// Returns how long after it the last response wants no further request, if it says so in
+    /// seconds, or by a date beside its own; at most thirty years.
     ///
     /// A 429 without it may be a daily quota: trying again soon will not help.
     #[must_use]

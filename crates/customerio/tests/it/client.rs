@@ -359,7 +359,8 @@ async fn a_batch_is_halved_until_the_guilty_stands_alone() {
     assert_eq!(script.seen().len(), 5);
 }
 
-/// Answers 500 by `breaks` to whatever holds the person `u7`, and success to the rest, after a while.
+/// Answers 500 by `breaks` to whatever holds the person `u7`, and success to the rest, after a
+/// while.
 fn broken_by_one(breaks: impl Fn() -> bool + Clone + Send + Sync + 'static) -> Client {
     let service = service_fn(move |request: http::Request<Full<Bytes>>| {
         let breaks = breaks.clone();
@@ -479,7 +480,8 @@ async fn clients_of_one_limits_value_share_it() {
     assert!((0..30).all(within), "eleven requests in a second: {seen:?}");
 }
 
-/// Sends batches of so many operations for ten seconds, and returns how many left in the busiest second.
+/// Sends batches of so many operations for ten seconds, and returns how many left in the busiest
+/// second.
 async fn busiest_second(limits: Limits, size: usize) -> usize {
     let script = Script::new([]);
     let client = builder().limits(limits).build_with(script.clone()).unwrap();
@@ -511,7 +513,8 @@ async fn a_batch_of_more_than_the_limit_of_records_leaves_all_the_same() {
     assert_eq!(busiest_second(limits, 5).await, 1);
 }
 
-/// Sends three at once through a limit of one a second, which takes the second 2.3 s and the third 4.5 s.
+/// Sends three at once through a limit of one a second, which takes the second 2.3 s and the third
+/// 4.5 s.
 async fn refused_of_three(builder: ClientBuilder) -> Vec<bool> {
     let limits = Limits::documented().ingress(Quota::per_second(1));
     let script = Script::new([]);

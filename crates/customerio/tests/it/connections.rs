@@ -202,7 +202,8 @@ async fn the_loopback_is_reached_without_a_proxy() {
     assert!(heard.join().unwrap().starts_with("POST /api/v2/entity"));
 }
 
-/// Returns how a call ended whose deadline passed as soon as the other side had heard what it waits for.
+/// Returns how a call ended whose deadline passed as soon as the other side had heard what it waits
+/// for.
 async fn late<T: Send + 'static>(builder: ClientBuilder, heard: JoinHandle<T>) -> Error {
     let [deadline, connecting, attempt] = [30, 60, 120].map(Duration::from_secs);
     let builder = builder.deadline(deadline).connect_timeout(connecting);

@@ -207,7 +207,8 @@ fn nothing_overtakes_a_part_whose_fate_is_unknown() {
     );
 }
 
-/// Delivers while other requests succeed all the time; the server answers `status` to whatever holds `guilty`.
+/// Delivers while other requests succeed all the time; the server answers `status` to whatever
+/// holds `guilty`.
 fn deliver_beside_others(ids: &[&str], status: u16, guilty: &str) -> (String, Vec<usize>) {
     let mut delivery = Delivery::new(batch(ids));
     let mut sizes = Vec::new();

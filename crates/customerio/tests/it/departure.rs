@@ -36,7 +36,8 @@ async fn a_request_without_an_answer_has_left() {
     check(1, vec![OK, Reply::Hang], Duration::from_secs(5), true).await;
 }
 
-/// Lets a request go through `replies`, and tells after `patience` whether it has left and how many attempts there were.
+/// Lets a request go through `replies`, and tells after `patience` whether it has left and how many
+/// attempts there were.
 async fn check_attempts(replies: Vec<Reply>, patience: u64, expected: (bool, usize)) {
     let script = Script::new(replies);
     let client = builder().build_with(script.clone()).unwrap();

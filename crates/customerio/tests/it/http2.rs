@@ -1,4 +1,5 @@
-//! A server of HTTP/2 that is written by hand, frame by frame, so that it can do what no library does.
+//! A server of HTTP/2 that is written by hand, frame by frame, so that it can do what no library
+//! does.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
@@ -122,8 +123,8 @@ impl Peer {
     }
 }
 
-/// Lets `speak` have each connection, with its number from 0 on. Returns the port and how many there were. The threads
-/// end with their connections; the one that listens ends with the process.
+/// Lets `speak` have each connection, with its number from 0 on. Returns the port and how many
+/// there were. The threads end with their connections; the one that listens ends with the process.
 pub(crate) fn listen(
     speak: impl Fn(usize, &mut Peer) -> io::Result<()> + Clone + Send + 'static,
 ) -> (u16, Arc<AtomicUsize>) {

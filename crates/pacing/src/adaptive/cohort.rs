@@ -2,18 +2,20 @@ use crate::Moment;
 
 /// The most that one latency counts for, in typical latencies.
 ///
-/// It makes heavy tails measurable, and a failure or a hung request finite. Without it one answer in a hundred that takes
-/// fifty times as long decides every comparison, and the limit moves at random. With 1/(1 - p) or less, a share p of
-/// instant answers would hide the latency of the others: 5 allows 80 %.
+/// It makes heavy tails measurable, and a failure or a hung request finite. Without it one answer
+/// in a hundred that takes fifty times as long decides every comparison, and the limit moves at
+/// random. With 1/(1 - p) or less, a share p of instant answers would hide the latency of the
+/// others: 5 allows 80 %.
 const CLIP: f64 = 5.0;
 
-/// What a failure counts for while no latency is known, in nanoseconds: 31 years. Its square is still exact enough.
+/// What a failure counts for while no latency is known, in nanoseconds: 31 years. Its square is
+/// still exact enough.
 const UNKNOWN: f64 = 1e18;
 
 /// The requests by which one limit is judged: those that depart while it is reached and unchanged.
 ///
-/// The value of a request is its latency, or the [clip](CLIP) if that is less. A failure, and a request that is late, count
-/// as the clip.
+/// The value of a request is its latency, or the [clip](CLIP) if that is less. A failure, and a
+/// request that is late, count as the clip.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cohort {
     /// What a sample carries to be found again. It is never zero.
@@ -85,11 +87,13 @@ impl Cohort {
     pub(super) fn reopen(&mut self, size: f64) {
         self.stage = Stage::Open { is_reached: true };
         self.size = size;
-        // A request that was counted as late may still end. By a number of the past it does not count again.
+        // A request that was counted as late may still end. By a number of the past it does not
+        // count again.
         self.number += 1;
     }
 
-    /// Lets a request join that departs, if it says something. Returns the number of its cohort, or zero.
+    /// Lets a request join that departs, if it says something. Returns the number of its cohort, or
+    /// zero.
     pub(super) fn join(&mut self, now: Moment, at_limit: bool, any_load: bool) -> u64 {
         let Stage::Open { is_reached } = &mut self.stage else {
             return 0;
@@ -142,8 +146,9 @@ impl Cohort {
 
     /// Returns whether the cohort is closed and each of its requests accounted for.
     ///
-    /// `now` is not known where a request is cancelled. A request that is in flight for the clip or longer counts as late:
-    /// no decision waits for one that hangs, and slow ones are not left out for being slow.
+    /// `now` is not known where a request is cancelled. A request that is in flight for the clip or
+    /// longer counts as late: no decision waits for one that hangs, and slow ones are not left out
+    /// for being slow.
     pub(super) fn is_complete(&mut self, now: Option<Moment>) -> bool {
         let Stage::Closed { at } = self.stage else {
             return false;
@@ -181,8 +186,8 @@ impl Cohort {
         self.served + self.failed + self.late
     }
 
-    /// Returns the most that one latency counts for. Where nothing is known yet, that is by the cohort's own mean, once half
-    /// of it was served and not all at once.
+    /// Returns the most that one latency counts for. Where nothing is known yet, that is by the
+    /// cohort's own mean, once half of it was served and not all at once.
     fn clip(&self) -> f64 {
         match self.typical {
             Some(typical) => CLIP * typical,

@@ -1,11 +1,13 @@
-/// A mean above this many floors is a queue, whoever made it. At 1.25 it is often chance; without it two clients raise each
-/// other to 17 times the latency.
+/// A mean above this many floors is a queue, whoever made it. At 1.25 it is often chance; without
+/// it two clients raise each other to 17 times the latency.
 const QUEUE: f64 = 1.4;
 
-/// How much of the way to a mean that is not our queue the floor goes up. At a half it follows the queue of another client.
+/// How much of the way to a mean that is not our queue the floor goes up. At a half it follows the
+/// queue of another client.
 const RELEARN: f64 = 0.3;
 
-/// The mean latency without a queue, as far as it was seen: the only memory of latency that outlives a trial.
+/// The mean latency without a queue, as far as it was seen: the only memory of latency that
+/// outlives a trial.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Floor(Option<f64>);
 

@@ -5,10 +5,11 @@ use crate::Moment;
 
 /// How many requests may be in flight, learned by trying other limits.
 ///
-/// Latency alone does not tell a queue of our own from a longer path or from chance. Changing the limit does: if our
-/// requests queue, latency follows the limit; if they do not, it stays. So the limit rests at a base, and moves for trials:
-/// up by half, or down by a third. A trial is judged by a cohort, that is by as many requests as the spread of their
-/// latencies demands. The base moves to where latency begins to rise.
+/// Latency alone does not tell a queue of our own from a longer path or from chance. Changing the
+/// limit does: if our requests queue, latency follows the limit; if they do not, it stays. So the
+/// limit rests at a base, and moves for trials: up by half, or down by a third. A trial is judged
+/// by a cohort, that is by as many requests as the spread of their latencies demands. The base
+/// moves to where latency begins to rise.
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,48 +23,53 @@ use crate::Moment;
 /// assert_eq!(limit.limit(), 20, "a trial: the limit was reached, so more might be served");
 /// ```
 ///
-/// Report of every [`depart`](Self::depart) how it ended: exactly one of [`answer`](Self::answer) and
-/// [`cancel`](Self::cancel).
+/// Report of every [`depart`](Self::depart) how it ended: exactly one of [`answer`](Self::answer)
+/// and [`cancel`](Self::cancel).
 ///
 /// # What to expect
 ///
-/// - The limit settles where latency begins to rise, which is less than the most throughput where latency grows with every
-///   request: there it has nearly the best ratio of the two. Where each request adds 1 ms to 100 ms, it settles near 50: that
-///   is half of the throughput of 200 in flight, at half of the latency.
-/// - It learns only while the limit is reached. One cohort in six departs at 1.25 to 1.5 times the base or at two thirds
-///   of it, and one in eighteen before a server that fails what is too much.
-/// - The more latencies vary, the longer it takes: a decision rests on about 150 answers if their standard deviation is
-///   their mean, and on 8 or one round trip if they are alike.
+/// - The limit settles where latency begins to rise, which is less than the most throughput where
+///   latency grows with every request: there it has nearly the best ratio of the two. Where each
+///   request adds 1 ms to 100 ms, it settles near 50: that is half of the throughput of 200 in
+///   flight, at half of the latency.
+/// - It learns only while the limit is reached. One cohort in six departs at 1.25 to 1.5 times the
+///   base or at two thirds of it, and one in eighteen before a server that fails what is too much.
+/// - The more latencies vary, the longer it takes: a decision rests on about 150 answers if their
+///   standard deviation is their mean, and on 8 or one round trip if they are alike.
 /// - Failures that do not depend on the limit leave it alone until they are the majority.
-/// - Two clients share a server fairly, at 1.2 times the latency, and up to 2.6 times where latency has no chance in it.
-///   More of them queue many times as much, five of them 3 to 9 times, since each sees a fifth of what it does: give each
-///   its share as the upper bound.
+/// - Two clients share a server fairly, at 1.2 times the latency, and up to 2.6 times where latency
+///   has no chance in it. More of them queue many times as much, five of them 3 to 9 times, since
+///   each sees a fifth of what it does: give each its share as the upper bound.
 /// - It is no rate limit. Before a server that answers 429 it stays or grows.
 ///
 /// # The rule
 ///
-/// By Little's law the server takes `limit * latency before / latency in the trial` requests without a queue. After a trial
-/// up, if that is near its limit, the limit is kept, and the next trial follows at once. If it is well above the base, it is
-/// the new base. Otherwise the limit returns to the base, and rests longer before the next trial. After three of these, a
-/// trial down looks for a queue at the base the same way.
+/// By Little's law the server takes `limit * latency before / latency in the trial` requests
+/// without a queue. After a trial up, if that is near its limit, the limit is kept, and the next
+/// trial follows at once. If it is well above the base, it is the new base. Otherwise the limit
+/// returns to the base, and rests longer before the next trial. After three of these, a trial down
+/// looks for a queue at the base the same way.
 ///
-/// The lowest mean latency is remembered as the floor. At more than 1.4 times the floor nothing grows, and a trial down
-/// tells whether the queue is ours. If not, the path is longer, and the floor follows it. So several clients do not fill
-/// one queue in turns.
+/// The lowest mean latency is remembered as the floor. At more than 1.4 times the floor nothing
+/// grows, and a trial down tells whether the queue is ours. If not, the path is longer, and the
+/// floor follows it. So several clients do not fill one queue in turns.
 ///
-/// A failure counts as five usual latencies, and so does a request that takes longer than that. As soon as more than half
-/// of a cohort has failed, a trial up ends, or the base falls by three tenths.
+/// A failure counts as five usual latencies, and so does a request that takes longer than that. As
+/// soon as more than half of a cohort has failed, a trial up ends, or the base falls by three
+/// tenths.
 #[derive(Clone, Debug)]
 pub struct AdaptiveLimit {
     trials: Trials,
     cohort: Cohort,
     /// The mean latency that was served in the last cohort, in nanoseconds.
     typical: Option<f64>,
-    /// The squared coefficient of variation of latencies: the last cohort's, or half of what it was before.
+    /// The squared coefficient of variation of latencies: the last cohort's, or half of what it was
+    /// before.
     spread: f64,
 }
 
-/// A request that has departed. The default says nothing when it ends, for a limit that does not learn.
+/// A request that has departed. The default says nothing when it ends, for a limit that does not
+/// learn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use = "tell the limit how the request ended"]
 pub struct Sample {
@@ -83,22 +89,24 @@ pub enum Answer {
     Silent,
 }
 
-/// A cohort is so large that one standard error of its mean is a fifth of the step, in logarithms: at a standard deviation
-/// as large as the mean, 152 requests for a step of 1.5. At 3 chance decides too many trials; at 7 decisions take twice as
-/// long and are hardly better.
+/// A cohort is so large that one standard error of its mean is a fifth of the step, in logarithms:
+/// at a standard deviation as large as the mean, 152 requests for a step of 1.5. At 3 chance
+/// decides too many trials; at 7 decisions take twice as long and are hardly better.
 const PRECISION: f64 = 5.0;
 
 /// Of fewer requests the spread is not seen.
 const MIN_COHORT: f64 = 8.0;
 
-/// Bounds the time that one decision takes, at the price of some precision where latencies vary more than exponentially.
+/// Bounds the time that one decision takes, at the price of some precision where latencies vary
+/// more than exponentially.
 const MAX_COHORT: f64 = 250.0;
 
-/// A cohort that lacks a fifth is judged all the same. Its size was estimated from the spread of the one before, and to be
-/// exact would cost another round trip.
+/// A cohort that lacks a fifth is judged all the same. Its size was estimated from the spread of
+/// the one before, and to be exact would cost another round trip.
 const ENOUGH: f64 = 0.8;
 
-/// A step of zero, where the bounds leave no choice, would ask for more than there are. Any size will do then.
+/// A step of zero, where the bounds leave no choice, would ask for more than there are. Any size
+/// will do then.
 const LEAST_STEP: f64 = 0.01;
 
 impl AdaptiveLimit {
@@ -127,10 +135,12 @@ impl AdaptiveLimit {
         self.gather();
     }
 
-    /// Records that a request departs at `now`, after which `in_flight` are. Does not change the limit.
+    /// Records that a request departs at `now`, after which `in_flight` are. Does not change the
+    /// limit.
     ///
-    /// The limit is reached where `in_flight` is as much. A caller whose answers come together may pass the limit for those
-    /// that it sends in their place: of a round trip, only the last one would reach it otherwise.
+    /// The limit is reached where `in_flight` is as much. A caller whose answers come together may
+    /// pass the limit for those that it sends in their place: of a round trip, only the last one
+    /// would reach it otherwise.
     pub fn depart(&mut self, now: Moment, in_flight: usize) -> Sample {
         let at_limit = in_flight >= self.limit();
         // The start takes what comes, so that it is short.
@@ -141,7 +151,8 @@ impl AdaptiveLimit {
         }
     }
 
-    /// Records an answer that came at `now`. Without effect on what departed before the limit changed.
+    /// Records an answer that came at `now`. Without effect on what departed before the limit
+    /// changed.
     pub fn answer(&mut self, sample: Sample, now: Moment, answer: Answer) {
         if self.cohort.has(sample.cohort) {
             match answer {
@@ -166,7 +177,8 @@ impl AdaptiveLimit {
 
     /// Decides by the cohort, if it is complete.
     fn conclude(&mut self, now: Option<Moment>) {
-        // A server that refuses does so fast. To wait for what it does serve would fail hundreds of requests more.
+        // A server that refuses does so fast. To wait for what it does serve would fail hundreds of
+        // requests more.
         if self.cohort.is_failing() {
             self.trials.fail();
             return self.gather();
@@ -197,10 +209,12 @@ impl AdaptiveLimit {
         self.cohort = self.cohort.next(self.cohort_size(), self.typical);
     }
 
-    /// Returns how many requests a cohort takes, to tell the limit from the one that it is compared with.
+    /// Returns how many requests a cohort takes, to tell the limit from the one that it is compared
+    /// with.
     fn cohort_size(&self) -> f64 {
         let size = self.spread * (PRECISION / self.trials.step().max(LEAST_STEP)).powi(2);
-        // Answers come in waves, so a part of a round trip misleads. The start can do with half of one.
+        // Answers come in waves, so a part of a round trip misleads. The start can do with half of
+        // one.
         let waves = if self.trials.is_starting() { 2.0 } else { 1.0 };
         let round_trip = self.limit() as f64 / waves;
         size.clamp(MIN_COHORT, MAX_COHORT).max(round_trip)
@@ -256,7 +270,8 @@ mod tests {
             self.answered([])
         }
 
-        /// Answers cohorts until the limit is another one, and returns how many it took, and the limit.
+        /// Answers cohorts until the limit is another one, and returns how many it took, and the
+        /// limit.
         fn until_trial(&mut self, millis: u64) -> (usize, usize) {
             let before = self.limit.limit();
             let cohorts = (1..100).find(|_| self.after(millis) != before);
@@ -330,7 +345,8 @@ mod tests {
     fn a_cohort_that_says_too_little_is_joined_by_more() {
         let mut client = Client::new(Adaptive::between(1, 100).starting_at(8));
         client.limit.set(8);
-        // A squared coefficient of variation of 0.25 demands 38 requests; four fifths of it will do.
+        // A squared coefficient of variation of 0.25 demands 38 requests; four fifths of it will
+        // do.
         let latencies = [50, 150].into_iter().cycle();
         assert_eq!(client.limit.cohort_size(), 8.0);
         client.answered(latencies);

@@ -1,7 +1,7 @@
 /// The bounds of an [`AdaptiveLimit`](crate::AdaptiveLimit), and where it starts.
 ///
-/// The upper bound is what protects a server that many clients share: from three on they queue more than one would, since
-/// none of them sees what it does.
+/// The upper bound is what protects a server that many clients share: from three on they queue more
+/// than one would, since none of them sees what it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Adaptive {
     initial: usize,
@@ -12,7 +12,8 @@ pub struct Adaptive {
 impl Adaptive {
     const INITIAL: usize = 10;
 
-    /// Returns a limit that stays between `least` and `most` requests and starts at 10, or at the nearer bound.
+    /// Returns a limit that stays between `least` and `most` requests and starts at 10, or at the
+    /// nearer bound.
     ///
     /// # Panics
     ///
@@ -35,8 +36,8 @@ impl Adaptive {
         bounds.starting_at(Self::INITIAL)
     }
 
-    /// Starts at `initial` requests, or at the nearer bound. From 10 to 200 it takes fewer than ten round trips if
-    /// latencies are alike, and 100 to 200 if they vary as much as their mean.
+    /// Starts at `initial` requests, or at the nearer bound. From 10 to 200 it takes fewer than ten
+    /// round trips if latencies are alike, and 100 to 200 if they vary as much as their mean.
     #[must_use]
     pub const fn starting_at(self, initial: usize) -> Self {
         Self {

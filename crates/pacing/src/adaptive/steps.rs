@@ -1,16 +1,18 @@
 //! How far a trial goes from the base.
 
-/// The factor of a trial. The requests that it takes fall with the square of the step, and the harm that it
-/// does grows with the step.
+/// The factor of a trial. The requests that it takes fall with the square of the step, and the harm
+/// that it does grows with the step.
 const STEP: f64 = 1.5;
 
-/// The factor of a trial up until the first one fails. At 1.5 the start takes twice as many round trips.
+/// The factor of a trial up until the first one fails. At 1.5 the start takes twice as many round
+/// trips.
 const FIRST_STEP: f64 = 2.0;
 
 /// The factor of every second trial after one that failed: a step of 1.5 jumps over a sharp knee.
 const FINE_STEP: f64 = 1.25;
 
-/// From here on the effect of a fine step on latency can be told from noise. Below it is three requests at most.
+/// From here on the effect of a fine step on latency can be told from noise. Below it is three
+/// requests at most.
 const FINE_FROM: usize = 16;
 
 /// The size of a trial up.
@@ -36,7 +38,8 @@ impl Size {
         rounded(base as f64 * factor).max(base.saturating_add(1))
     }
 
-    /// Returns the size of the trial after one that was given up: small ones and usual ones take turns.
+    /// Returns the size of the trial after one that was given up: small ones and usual ones take
+    /// turns.
     pub(super) fn after_failure(self, small: Self) -> Self {
         match self {
             Self::First | Self::Usual => small,

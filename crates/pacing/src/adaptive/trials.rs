@@ -15,11 +15,13 @@ pub(super) struct Trials {
     /// The mean at the base, which a trial is compared with.
     base_mean: f64,
     floor: Floor,
-    /// The size of the next trial up. [`Size::First`] until one fails: the limit is still far from where it will be.
+    /// The size of the next trial up. [`Size::First`] until one fails: the limit is still far from
+    /// where it will be.
     size: Size,
     /// Trials up that failed since the last trial down.
     failed_ups: u32,
-    /// How many cohorts the base rests after a trial that failed, beside the one that the next trial is compared with.
+    /// How many cohorts the base rests after a trial that failed, beside the one that the next
+    /// trial is compared with.
     pause: u32,
     /// The base before failures lowered it, until it has recovered.
     before_failures: Option<usize>,
@@ -32,12 +34,13 @@ enum Phase {
     Rest { more: u32 },
     /// It is above the base, to see whether latency follows.
     Up,
-    /// It is below the base, to see whether latency follows. It must, if a latency above the floor is a queue of ours.
+    /// It is below the base, to see whether latency follows. It must, if a latency above the floor
+    /// is a queue of ours.
     Down { above_floor: bool },
 }
 
-/// A trial up is kept if the server takes at least this share of its limit without a queue. A tenth is the noise of a
-/// comparison: 0.8 keeps queues, and at 0.95 chance undoes what was right.
+/// A trial up is kept if the server takes at least this share of its limit without a queue. A tenth
+/// is the noise of a comparison: 0.8 keeps queues, and at 0.95 chance undoes what was right.
 const ACCEPT: f64 = 0.9;
 
 /// A difference by less than this factor is noise, and no reason to move the base.
@@ -46,13 +49,13 @@ const GAIN: f64 = 1.1;
 /// Leaves a queue of a twentieth, so that the server is not idle while requests come unevenly.
 const HEADROOM: f64 = 1.05;
 
-/// A queue is ours if a trial down lowers the latency by this share of what it would if all of it were ours (in
-/// logarithms). At zero chance makes every longer path a queue, and the limit never recovers from it; at a half two clients
-/// take each other's queue for the path.
+/// A queue is ours if a trial down lowers the latency by this share of what it would if all of it
+/// were ours (in logarithms). At zero chance makes every longer path a queue, and the limit never
+/// recovers from it; at a half two clients take each other's queue for the path.
 const OURS: f64 = 0.125;
 
-/// The longest pause between trials. Twice as long finds new capacity later, half as long spends more time in trials. Trials
-/// that end in failures hurt the caller, so there are fewer of them.
+/// The longest pause between trials. Twice as long finds new capacity later, half as long spends
+/// more time in trials. Trials that end in failures hurt the caller, so there are fewer of them.
 const MAX_PAUSE: u32 = 4;
 const MAX_PAUSE_OF_FAILURES: u32 = 16;
 
@@ -117,8 +120,8 @@ impl Trials {
         if self.phase == Phase::Up {
             return self.give_up(Size::Hard, MAX_PAUSE_OF_FAILURES);
         }
-        // It is too much even for a server that is asked for no more than usual. That needs no trial: less at once, and
-        // again by each cohort for which it goes on.
+        // It is too much even for a server that is asked for no more than usual. That needs no
+        // trial: less at once, and again by each cohort for which it goes on.
         self.before_failures.get_or_insert(self.base);
         self.base = self.bounds.clamp(seven_tenths(self.limit));
         self.failed_ups = 0;
@@ -190,7 +193,8 @@ impl Trials {
         }
     }
 
-    /// Returns to the base. Each trial up that fails doubles the pause to the next one, up to `longest`.
+    /// Returns to the base. Each trial up that fails doubles the pause to the next one, up to
+    /// `longest`.
     fn give_up(&mut self, small: Size, longest: u32) {
         self.count_failed_up();
         self.size = self.size.after_failure(small);
@@ -198,7 +202,8 @@ impl Trials {
         self.rest(self.pause);
     }
 
-    /// The start doubled the limit, so it may have kept a queue: after its first failure a trial down comes next.
+    /// The start doubled the limit, so it may have kept a queue: after its first failure a trial
+    /// down comes next.
     fn count_failed_up(&mut self) {
         self.failed_ups = match self.is_starting() {
             true => UPS_PER_DOWN,
@@ -239,7 +244,8 @@ impl Trials {
 
     fn try_down(&mut self, above_floor: bool) {
         self.failed_ups = 0;
-        // There is no less to try. What is above the floor has to be the floor then, or nothing would ever grow again.
+        // There is no less to try. What is above the floor has to be the floor then, or nothing
+        // would ever grow again.
         if self.base <= self.bounds.least() {
             self.floor.set(self.base_mean);
             return self.rest(1);
@@ -247,7 +253,8 @@ impl Trials {
         self.enter(Phase::Down { above_floor }, self.limit_down());
     }
 
-    /// Moves the base to `limit`, or to the nearer bound. The first cohort there lets the queue settle that was before.
+    /// Moves the base to `limit`, or to the nearer bound. The first cohort there lets the queue
+    /// settle that was before.
     fn move_base(&mut self, limit: usize) {
         self.base = self.bounds.clamp(limit);
         self.pause = 1;
@@ -317,7 +324,8 @@ mod tests {
             self.0.limit()
         }
 
-        /// Goes on until the limit is another one, and returns how many cohorts it took, and the limit.
+        /// Goes on until the limit is another one, and returns how many cohorts it took, and the
+        /// limit.
         fn until_trial(&mut self, millis: u64) -> (usize, usize) {
             let before = self.0.limit();
             let cohorts = (1..100).find(|_| self.after(millis) != before);

@@ -50,9 +50,10 @@ pub struct Budget {
 impl LimitFields {
     /// Reads the fields of an answer, whose names are in lower case.
     ///
-    /// A reset that is a date is compared with the answer's own `Date`, and says nothing without one. A cached answer
-    /// (`Age` over zero) says nothing. Beside a `Retry-After`, which has precedence, budgets count for nothing. Policies
-    /// that count anything but requests are passed over. Of a field that comes more than once, the lines are one list.
+    /// A reset that is a date is compared with the answer's own `Date`, and says nothing without
+    /// one. A cached answer (`Age` over zero) says nothing. Beside a `Retry-After`, which has
+    /// precedence, budgets count for nothing. Policies that count anything but requests are passed
+    /// over. Of a field that comes more than once, the lines are one list.
     #[must_use]
     pub fn read<'a, F>(fields: F) -> Self
     where
@@ -168,7 +169,8 @@ fn listed(member: Member<'_>, named: &[(&str, Allotment)]) -> Option<Budget> {
     })
 }
 
-/// `limit=100, remaining=50, reset=30`; of a key that comes twice, the last value counts (RFC 9651, section 4.2.2).
+/// `limit=100, remaining=50, reset=30`; of a key that comes twice, the last value counts (RFC 9651,
+/// section 4.2.2).
 fn dictionary(lines: &Lines<'_>) -> Option<Budget> {
     let entry = |wanted| {
         let entries = lines.members().filter_map(|member| member.entry());
@@ -195,8 +197,9 @@ impl Family<'_> {
         })
     }
 
-    /// Each number that remains goes with the limit and the reset of the same place, as where a gateway adds its fields to
-    /// those of another. Where there are fewer resets the last one counts, so that nothing that remains is lost.
+    /// Each number that remains goes with the limit and the reset of the same place, as where a
+    /// gateway adds its fields to those of another. Where there are fewer resets the last one
+    /// counts, so that nothing that remains is lost.
     fn budgets(&self, date: Option<SystemTime>) -> impl Iterator<Item = Budget> {
         let [_, remaining, resets] = &self.parts;
         remaining

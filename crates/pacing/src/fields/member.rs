@@ -12,7 +12,8 @@ pub(super) struct Lines<'a> {
     count: usize,
 }
 
-/// A member of a list or a dictionary, as RFC 9651 writes them, with its parameters; read leniently.
+/// A member of a list or a dictionary, as RFC 9651 writes them, with its parameters; read
+/// leniently.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member<'a> {
     head: &'a str,
@@ -161,7 +162,8 @@ mod tests {
         assert_eq!(members(long.as_bytes()).count(), 0);
     }
 
-    /// Whatever the lines are, they mean what one line of them all means, as long as that has no more than eight members.
+    /// Whatever the lines are, they mean what one line of them all means, as long as that has no
+    /// more than eight members.
     #[test]
     fn lines_are_one_list() {
         fn check(values: &[&[u8]], expected: &[&str]) {

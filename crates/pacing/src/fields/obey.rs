@@ -5,13 +5,14 @@ use crate::Quota;
 
 /// A server's word slows down to this part of the configured rate, and no further.
 const SLOWEST: u32 = 20;
-/// A limit for longer than this, or than the configured window, is not spread evenly: that would waste what it allows
-/// at once. Its budget keeps it.
+/// A limit for longer than this, or than the configured window, is not spread evenly: that would
+/// waste what it allows at once. Its budget keeps it.
 const LONGEST_SPREAD: Duration = Duration::from_secs(60);
 
 impl LimitFields {
-    /// Returns the slowest quota that the server states, if it is slower than `configured`, and not slower than a 20th of
-    /// it: a server's word never speeds anyone up, and an absurd one stops nobody.
+    /// Returns the slowest quota that the server states, if it is slower than `configured`, and not
+    /// slower than a 20th of it: a server's word never speeds anyone up, and an absurd one stops
+    /// nobody.
     #[must_use]
     pub fn slower_than(&self, configured: &Quota) -> Option<Quota> {
         let stated = self.allotments.iter();

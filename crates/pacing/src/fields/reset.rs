@@ -4,9 +4,9 @@ use crate::retry::RetryAfter;
 
 /// Reads when a limit starts anew: how long after the answer, which has this date.
 ///
-/// Nothing says in which of its forms an ad hoc field is, so that it is read as a member of `Retry-After` is: a number is
-/// seconds, or if it is too large for that, seconds or milliseconds since 1970; letters are a date. A date needs the
-/// answer's own to compare it with.
+/// Nothing says in which of its forms an ad hoc field is, so that it is read as a member of
+/// `Retry-After` is: a number is seconds, or if it is too large for that, seconds or milliseconds
+/// since 1970; letters are a date. A date needs the answer's own to compare it with.
 pub(super) fn reset(text: &str, answered: Option<SystemTime>) -> Option<Duration> {
     match RetryAfter::read(text)? {
         RetryAfter::Delay(delay) => Some(delay),

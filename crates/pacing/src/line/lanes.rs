@@ -3,14 +3,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{GRACE, Lane, Ticket};
 use crate::Moment;
 
-/// The waiters of each lane, and the heads of the lanes in order, so that none has to be looked for.
+/// The waiters of each lane, and the heads of the lanes in order, so that none has to be looked
+/// for.
 #[derive(Clone, Debug)]
 pub(super) struct Lanes<W> {
     by_lane: BTreeMap<Lane, Waiters<W>>,
     heads: Heads,
 }
 
-/// Those who stand in one lane, by the number of their tickets.
+/// The waiters of one lane, by the number of their tickets.
 #[derive(Clone, Debug)]
 pub(super) struct Waiters<W> {
     pub(super) standing: BTreeMap<u64, Waiter<W>>,
@@ -79,7 +80,8 @@ impl<W> Lanes<W> {
         waiters.head().map(|head| head.missed)
     }
 
-    /// The oldest of those who come before the holder of `ticket`: in its own lane, and the heads of the others.
+    /// Returns the oldest waiter before the holder of `ticket`: in its own lane, and among the
+    /// heads of the others.
     pub(super) fn oldest_before(&self, ticket: Ticket) -> Option<u64> {
         let own = self.by_lane.get(&ticket.lane).and_then(Waiters::first);
         let mut others = self.heads.by_age.iter();
@@ -88,7 +90,7 @@ impl<W> Lanes<W> {
         oldest.min().filter(|&number| number < ticket.number)
     }
 
-    /// The first from `number` on among those who stand in `lane` and the heads of the others.
+    /// Returns the first from `number` on among the waiters of `lane` and the heads of the others.
     pub(super) fn first_from(&self, lane: Lane, number: u64) -> Option<(Place, &Waiter<W>)> {
         let own = self.by_lane.get(&lane);
         let own = own.and_then(|waiters| waiters.standing.range(number..).next());
@@ -115,7 +117,8 @@ impl<W> Lanes<W> {
         popped.map(|(_, waiter)| waiter)
     }
 
-    /// Returns what wakes one who stands in the line, unless it was woken before, and expects it from `now` on.
+    /// Returns what wakes one who stands in the line, unless it was woken before, and expects it
+    /// from `now` on.
     pub(super) fn wake(&mut self, place: Place, now: Moment) -> Option<W> {
         self.change(place.lane, |waiters| {
             let waiter = waiters.standing.get_mut(&place.number)?;

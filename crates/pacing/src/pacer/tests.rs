@@ -370,8 +370,8 @@ fn stated(remaining: u64, reset: u64) -> [Budget; 1] {
     }]
 }
 
-/// Whoever waits for an answer beside an allowance asks again when what is unanswered counts no
-/// more, and at the reset.
+/// A request that waits for an answer beside an allowance asks again when unanswered requests no
+/// longer count, and at the reset.
 #[test]
 fn an_allowance_that_waits_for_answers_which_never_come_is_asked_again() {
     for (reset, asks_by) in [(1_200, 11_040), (0, 11_010)] {
@@ -387,7 +387,7 @@ fn an_allowance_that_waits_for_answers_which_never_come_is_asked_again() {
 }
 
 #[test]
-fn a_refusal_that_ends_an_allowance_wakes_whoever_waits_for_its_reset() {
+fn a_refusal_that_ends_an_allowance_wakes_the_waiters_for_its_reset() {
     let mut pacer = running(Quota::per_hour(5_000));
     let departure = pacer.depart(at(10_000));
     let other = pacer.depart(at(10_000));
@@ -766,7 +766,7 @@ fn what_was_unanswered_before_an_answer_is_taken_from_its_allowance() {
 
 /// A time that the cap told ends with any end, and every end is reported once.
 #[test]
-fn whoever_was_told_a_time_by_the_cap_is_told_of_the_next_end() {
+fn the_next_end_wakes_waiters_that_the_cap_gave_a_time() {
     let mut pacer = running(log());
     let mut departed = Vec::new();
     let mut now = at(10_000);
@@ -925,7 +925,8 @@ fn of_several_holds_the_longest_is_told() {
         let departure = pacer.depart(now);
         pacer.answer(departure, now, Feedback::Accepted);
     }
-    // The pace would let the next one leave 100 ms after the tenth, 20 ms before the first one is freed.
+    // The pace would let the next one leave 100 ms after the tenth, 20 ms before the first one is
+    // freed.
     let until = Some(at(10_000) + Duration::from_micros(1_001_500));
     let by = HeldBy::Window;
     assert_eq!(pacer.hold(Cost::ONE, now), Some(Hold { by, until }));

@@ -5,8 +5,8 @@ const UTC: [&str; 4] = ["GMT", "UTC", "UT", "Z"];
 
 /// Reads a date of HTTP in any of its three forms (RFC 9110, section 5.6.7), from 1970 to 9999.
 ///
-/// White space around it is passed over. A leap second is the second after the one before it. A weekday that is not that
-/// of the date, or any other flaw, is `None`.
+/// White space around it is passed over. A leap second is the second after the one before it. A
+/// weekday that is not that of the date, or any other flaw, is `None`.
 ///
 /// ```
 /// use pacing::retry::parse_http_date;
@@ -21,11 +21,12 @@ pub fn parse_http_date(value: &[u8]) -> Option<SystemTime> {
     http_date(std::str::from_utf8(value).ok()?)
 }
 
-/// Reads a date as servers write it, from 1970 to 9999: one of HTTP, one of HTTP in another zone, or one of RFC 3339.
+/// Reads a date as servers write it, from 1970 to 9999: one of HTTP, one of HTTP in another zone,
+/// or one of RFC 3339.
 ///
-/// A zone is one of the names of UTC, or an offset of at most 23 hours and 59 minutes, with or without its colon. A date of
-/// RFC 3339 may have a space in the place of the `T` or before its zone, and without a zone it is UTC. A fraction of a
-/// second counts as a whole one.
+/// A zone is one of the names of UTC, or an offset of at most 23 hours and 59 minutes, with or
+/// without its colon. A date of RFC 3339 may have a space in the place of the `T` or before its
+/// zone, and without a zone it is UTC. A fraction of a second counts as a whole one.
 ///
 /// ```
 /// use pacing::retry::{parse_date, parse_http_date};
@@ -99,7 +100,8 @@ fn fraction(text: &str) -> Option<(bool, &str)> {
     (!digits.is_empty()).then(|| (digits.bytes().any(|digit| digit != b'0'), rest))
 }
 
-/// Returns how far a zone is ahead of UTC, in seconds: less than a day, so that no date can overflow.
+/// Returns how far a zone is ahead of UTC, in seconds: less than a day, so that no date can
+/// overflow.
 fn offset(zone: &str) -> Option<i64> {
     if UTC.iter().any(|name| zone.eq_ignore_ascii_case(name)) {
         return Some(0);
@@ -150,8 +152,8 @@ fn days_of(year: i64, month: i64) -> i64 {
     }
 }
 
-/// The days from 1970 to a date of the Gregorian calendar: years are counted from March, so that a leap day ends one. Years
-/// of four digits keep all of it far from any bound.
+/// The days from 1970 to a date of the Gregorian calendar: years are counted from March, so that a
+/// leap day ends one. Years of four digits keep all of it far from any bound.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let years = if month > 2 { year } else { year - 1 };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;

@@ -1,8 +1,9 @@
 //! Says what an answer means, whether and when to try again, and what `Retry-After` asked for.
 //!
-//! Three small decisions, each of which can be replaced: what happened ([`Verdict`], [`RetryPolicy::classify`]), may it be
-//! sent again ([`is_idempotent`], [`RetryPolicy::replays`]), and how long to wait ([`Backoff`], [`RetryAfter`]).
-//! [`Attempts`] applies them to one request, and an [`Account`] of the [`Budget`] to all.
+//! Three small decisions, each of which can be replaced: what happened ([`Verdict`],
+//! [`RetryPolicy::classify`]), may it be sent again ([`is_idempotent`], [`RetryPolicy::replays`]),
+//! and how long to wait ([`Backoff`], [`RetryAfter`]). [`Attempts`] applies them to one request,
+//! and an [`Account`] of the [`Budget`] to all.
 
 mod attempts;
 mod backoff;

@@ -9,7 +9,8 @@ use crate::moment::nanos;
 const LARGEST_JITTER: Duration = Duration::from_secs(1);
 /// A number of seconds from here on is no time span, which would be 30 years, but counts from 1970.
 const EPOCH: u64 = 1_000_000_000;
-/// The last second that a date of HTTP can name, in the year 9999. A number beyond it is not a date but absurd.
+/// The last second that a date of HTTP can name, in the year 9999. A number beyond it is not a date
+/// but absurd.
 const LAST: u64 = 253_402_300_799;
 /// The weekdays, whose comma is one of a date and ends no member of a list.
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
@@ -42,13 +43,14 @@ impl RetryAfter {
     ///
     /// - a fraction, which is rounded up to a whole second;
     /// - a date in another zone or notation, as [`parse_date`](super::parse_date) reads it;
-    /// - a number from 1,000,000,000 on, which would be 31 years: seconds since 1970, or from 1,000,000,000,000 on
-    ///   milliseconds since 1970, if that is a date up to the year 9999;
-    /// - a list of these, as proxies make it of several fields: the longest wait counts, and what is malformed is passed
-    ///   over.
+    /// - a number from 1,000,000,000 on, which would be 31 years: seconds since 1970, or from
+    ///   1,000,000,000,000 on milliseconds since 1970, if that is a date up to the year 9999;
+    /// - a list of these, as proxies make it of several fields: the longest wait counts, and what
+    ///   is malformed is passed over.
     ///
-    /// White space is passed over, and a number too large for 64 bits counts as the largest. Everything else, a sign or a
-    /// unit, is `None`. The caller has to bound the wait: nothing is too long here.
+    /// White space is passed over, and a number too large for 64 bits counts as the largest.
+    /// Everything else, a sign or a unit, is `None`. The caller has to bound the wait: nothing is
+    /// too long here.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         members(std::str::from_utf8(value).ok()?)
@@ -56,8 +58,8 @@ impl RetryAfter {
             .reduce(Self::later)
     }
 
-    /// Reads the value of a field in milliseconds, `retry-after-ms` say, which no standard describes: a number, rounded up,
-    /// or the largest of a list.
+    /// Reads the value of a field in milliseconds, `retry-after-ms` say, which no standard
+    /// describes: a number, rounded up, or the largest of a list.
     #[must_use]
     pub fn parse_millis(value: &[u8]) -> Option<Self> {
         members(std::str::from_utf8(value).ok()?)
@@ -76,10 +78,11 @@ impl RetryAfter {
         }
     }
 
-    /// Returns how long to wait after an answer of the date `answered`, zero if what was asked for is past.
+    /// Returns how long to wait after an answer of the date `answered`, zero if what was asked for
+    /// is past.
     ///
-    /// Both dates should be of the server's clock: with the answer's own `Date` it does not matter how far the clocks of
-    /// client and server differ.
+    /// Both dates should be of the server's clock: with the answer's own `Date` it does not matter
+    /// how far the clocks of client and server differ.
     #[must_use]
     pub fn after(self, answered: SystemTime) -> Duration {
         let until = |date: SystemTime| date.duration_since(answered).unwrap_or_default();
@@ -139,7 +142,8 @@ fn is_weekday(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphabetic())
 }
 
-/// Reads a number without a sign, and rounds a fraction up. One too large for 64 bits counts as the largest.
+/// Reads a number without a sign, and rounds a fraction up. One too large for 64 bits counts as the
+/// largest.
 fn rounded_up(text: &str) -> Option<u64> {
     let text = text.trim_ascii();
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
@@ -155,7 +159,8 @@ fn digits(text: &str) -> Option<u64> {
     Some(text.parse().unwrap_or(u64::MAX))
 }
 
-/// Returns the date that a number counts to from 1970, in seconds or milliseconds, if it cannot be a time span.
+/// Returns the date that a number counts to from 1970, in seconds or milliseconds, if it cannot be
+/// a time span.
 fn epoch(number: u64) -> Option<SystemTime> {
     let since = match number {
         EPOCH..=LAST => Duration::from_secs(number),
@@ -167,7 +172,8 @@ fn epoch(number: u64) -> Option<SystemTime> {
 
 /// Draws a wait of at least `floor`, with up to a tenth of it, and up to a second, on top.
 ///
-/// A wait that a server asked for is never shortened, but everyone who was told the same should not come back at once.
+/// A wait that a server asked for is never shortened, but everyone who was told the same should not
+/// come back at once.
 #[must_use]
 pub fn wait_at_least(floor: Duration, rng: &mut impl Rng) -> Duration {
     let jitter = (floor / 10).min(LARGEST_JITTER);
@@ -195,13 +201,15 @@ mod tests {
         assert_eq!(asked, seconds.map(Duration::from_secs), "{value:?}");
     }
 
-    /// The vectors of other clients' tests, and what they do not test. Where those disagree, the comment says our choice.
+    /// The vectors of other clients' tests, and what they do not test. Where those disagree, the
+    /// comment says our choice.
     #[test]
     fn what_a_field_says_is_obeyed_to_the_second() {
         check("5", Some(5));
         check("20", Some(20));
         check("60", Some(60));
-        // Beyond 60 or 120 s some fall back to their backoff, which is earlier than told. The policy has the bound.
+        // Beyond 60 or 120 s some fall back to their backoff, which is earlier than told. The
+        // policy has the bound.
         check("61", Some(61));
         check("120", Some(120));
         check("121", Some(121));
@@ -238,8 +246,9 @@ mod tests {
         check("Fri, 29 Sep 100000 16:26:57 GMT", None);
     }
 
-    /// The grammar has neither fraction nor list nor any other date, and other clients pass them over or fall back to their
-    /// backoff, which is earlier than meant. Servers send them, so they are rounded up and obeyed.
+    /// The grammar has neither fraction nor list nor any other date, and other clients pass them
+    /// over or fall back to their backoff, which is earlier than meant. Servers send them, so they
+    /// are rounded up and obeyed.
     #[test]
     fn what_servers_send_beyond_the_grammar_is_obeyed() {
         check("2.5", Some(3));
@@ -291,7 +300,8 @@ mod tests {
         check("Thu, 31 Dec 2020 23:59:50 GMT", 0);
     }
 
-    /// Up to 31 years it is a delay, and far beyond the last date it is one too: both are for the caller's bound.
+    /// Up to 31 years it is a delay, and far beyond the last date it is one too: both are for the
+    /// caller's bound.
     #[test]
     fn a_number_that_can_be_no_delay_is_an_epoch() {
         fn check(value: &str, answered: u64, seconds: u64) {

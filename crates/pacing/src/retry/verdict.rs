@@ -3,12 +3,13 @@
 pub enum Verdict {
     /// The answer stands: success, or a failure that would only repeat itself.
     Final,
-    /// Another attempt at the same request is still at work (409), if the request carries a token by which the server
-    /// knows it again; otherwise the answer stands.
+    /// Another attempt at the same request is still at work (409), if the request carries a token
+    /// by which the server knows it again; otherwise the answer stands.
     Conflict,
     /// The server refused for its limit (429): the request was not processed.
     Throttled,
-    /// The server or something before it failed for the moment: 408, 425, 500, 502, 503, 504, 520 to 524.
+    /// The server or something before it failed for the moment: 408, 425, 500, 502, 503, 504, 520
+    /// to 524.
     Transient,
 }
 
@@ -31,8 +32,8 @@ impl Verdict {
         }
     }
 
-    /// Lets the server's own word on an answer of this status overrule the verdict: `false` ends the attempts, `true`
-    /// makes a client error or a server error worth another.
+    /// Lets the server's own word on an answer of this status overrule the verdict: `false` ends
+    /// the attempts, `true` makes a client error or a server error worth another.
     #[must_use]
     pub const fn overruled(self, status: u16, should_retry: bool) -> Self {
         match self {
@@ -43,8 +44,8 @@ impl Verdict {
     }
 }
 
-/// Says whether a request of this method has the same effect however often it arrives (RFC 9110, section 9.2.2; for QUERY,
-/// RFC 10008).
+/// Says whether a request of this method has the same effect however often it arrives (RFC 9110,
+/// section 9.2.2; for QUERY, RFC 10008).
 ///
 /// ```
 /// use pacing::retry::is_idempotent;

@@ -93,7 +93,8 @@ fn two_clients_share_a_server_fairly() {
             );
         }
     }
-    // Without chance two clients may fall into step, and each takes the queue of the other for the path.
+    // Without chance two clients may fall into step, and each takes the queue of the other for the
+    // path.
     check(Spread::Constant, 0.3, 0.95);
     check(Spread::Exponential, 0.15, 0.8);
 }

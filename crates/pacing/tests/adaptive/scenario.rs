@@ -31,7 +31,8 @@ pub(crate) struct Extent {
 }
 
 impl Extent {
-    /// Reads `ADAPTIVE_SEEDS`: with it each scenario is played in its whole length, by so many seeds.
+    /// Reads `ADAPTIVE_SEEDS`: with it each scenario is played in its whole length, by so many
+    /// seeds.
     pub(crate) fn from_env() -> Self {
         let seeds = env::var("ADAPTIVE_SEEDS").ok();
         Self {
@@ -246,7 +247,8 @@ fn try_fixed(limit: usize, law: &Law, patience: Patience) -> Sum {
     world.clients[0].record.between(5.0, world.seconds())
 }
 
-/// Returns after how many round trips of the best limit the first twenty began that had nearly its figures.
+/// Returns after how many round trips of the best limit the first twenty began that had nearly its
+/// figures.
 fn settled(record: &Record, from: f64, to: f64, best: &Best) -> Option<f64> {
     let round_trip = best.sum.latency;
     let steps = (0..).map(|step| from + f64::from(step) * round_trip / 4.0);

@@ -1,7 +1,8 @@
-//! Whatever a server writes into its fields, reading it neither panics nor gives what is out of bounds.
+//! Whatever a server writes into its fields, reading it neither panics nor gives what is out of
+//! bounds.
 //!
-//! The modules hold what must be true of any bytes: here it is played with bytes near the grammar, and by the fuzz
-//! targets of `crates/fuzz` with those that reach the most code.
+//! The modules hold what must be true of any bytes: here it is played with bytes near the grammar,
+//! and by the fuzz targets of `crates/fuzz` with those that reach the most code.
 
 mod limit_fields;
 mod retry_after;

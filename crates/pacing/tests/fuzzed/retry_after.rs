@@ -6,7 +6,8 @@ use pacing::retry::{RetryAfter, parse_date, parse_http_date};
 
 /// Fri, 31 Dec 9999 23:59:59 GMT: the last second that a date can name.
 pub(crate) const LAST: u64 = 253_402_300_799;
-/// Where that second may lie in a zone behind UTC, by less than a day, with a leap second and a fraction on top.
+/// Where that second may lie in a zone behind UTC, by less than a day, with a leap second and a
+/// fraction on top.
 const LAST_ELSEWHERE: u64 = LAST + 86_400;
 
 /// Reads a value that an answer of the second `now` carried.
@@ -25,7 +26,8 @@ pub(crate) fn check(value: &[u8], now: u64) {
     let wait = |asked: RetryAfter| asked.after(at(now));
     let wait_of = |value: &[u8]| RetryAfter::parse(value).map(wait);
     assert!(date.is_none() || wait_of(value) <= Some(Duration::from_secs(LAST_ELSEWHERE)));
-    // No member of a list is undercut, whatever the others are. Bytes that are not text make a field of none.
+    // No member of a list is undercut, whatever the others are. Bytes that are not text make a
+    // field of none.
     if std::str::from_utf8(value).is_ok() {
         let listed = [b"5, ", value].concat();
         let expected = wait_of(value).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Callers, servers and clocks that do anything at all: nothing panics, nothing stops for ever, and no time that was told
-//! is later than the truth.
+//! Callers, servers and clocks that do anything at all: nothing panics, nothing stops for ever, and
+//! no time that was told is later than the truth.
 
 use std::time::Duration;
 
@@ -185,7 +185,8 @@ impl Chaos {
         let before = self.now;
         self.now = match (self.rng.random_range(0..10), self.told) {
             (0..5, Some((_, at))) => at,
-            // Somewhere on the way, the end of the transit and whole steps of the recovery among it.
+            // Somewhere on the way, the end of the transit and whole steps of the recovery among
+            // it.
             (5..7, Some((_, at))) => {
                 let left = at.since(before);
                 before + left.mul_f64(self.rng.random())
@@ -233,7 +234,8 @@ impl Chaos {
             .answer_with(departure, self.now, feedback, stated)
     }
 
-    /// A request that was told a time may not leave before it unless somebody was told to ask again.
+    /// A request that was told a time may not leave before it unless somebody was told to ask
+    /// again.
     fn check(&mut self) {
         // The gap between requests that a server's word lets leave is no hold of its own.
         let gap = Duration::from_millis(10);
@@ -255,7 +257,8 @@ impl Chaos {
         for departure in self.in_flight.drain(..) {
             self.pacer.abandon(departure, self.now);
         }
-        // Slots that are held for a transit of a year are asked for once a window, as an answer might free them.
+        // Slots that are held for a transit of a year are asked for once a window, as an answer
+        // might free them.
         for _ in 0..10_000 {
             match self.pacer.due(self.now) {
                 Due::Now => return,

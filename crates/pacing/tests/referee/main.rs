@@ -1,4 +1,5 @@
-//! A saturated client against servers that count: who is refused, and how much of the limit is used.
+//! A saturated client against servers that count: who is refused, and how much of the limit is
+//! used.
 
 mod hostile;
 mod path;
@@ -58,7 +59,8 @@ impl Beyond {
     }
 }
 
-/// How many random scenes are played: `REFEREE_SCENES`, or a part that a debug build plays in a few seconds.
+/// How many random scenes are played: `REFEREE_SCENES`, or a part that a debug build plays in a few
+/// seconds.
 fn scenes() -> u64 {
     let scenes = std::env::var("REFEREE_SCENES").ok();
     scenes.map_or(4_000, |scenes| {
@@ -141,7 +143,8 @@ fn a_known_log_costs_no_more_than_3_percent_under_any_delays() {
     }
 }
 
-/// While a path is blocked only probes leave. With a burst of the whole limit the rest leaves at once after the block.
+/// While a path is blocked only probes leave. With a burst of the whole limit the rest leaves at
+/// once after the block.
 #[test]
 fn a_known_log_uses_most_of_what_a_path_leaves_that_blocks_as_a_whole() {
     fn check(window: u64, burst: u32, least: f64) {
@@ -213,7 +216,8 @@ fn a_process_that_is_restarted_again_and_again_is_refused_nothing() {
     check(Model::FixedWindow, Kind::FixedWindow);
 }
 
-/// A referee that never refuses would prove nothing: the same client with a quota that is too large is refused.
+/// A referee that never refuses would prove nothing: the same client with a quota that is too large
+/// is refused.
 #[test]
 fn every_server_refuses_a_client_that_was_told_too_much() {
     let bucket = Kind::TokenBucket {

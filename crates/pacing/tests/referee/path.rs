@@ -11,7 +11,8 @@ use rand::rngs::SmallRng;
 pub(crate) struct Weather {
     pub(crate) least: Duration,
     pub(crate) jitter: Duration,
-    /// If not zero, `jitter` is the median of a lognormal delay with this sigma, and otherwise the most of an even one.
+    /// If not zero, `jitter` is the median of a lognormal delay with this sigma, and otherwise the
+    /// most of an even one.
     pub(crate) sigma: f64,
     /// How often a way takes `stalled` longer.
     pub(crate) stall: f64,

@@ -18,7 +18,8 @@ fn log(limit: u32) -> Quota {
     quota.expect("the model holds")
 }
 
-/// A path of 10 to 20 ms that is blocked once, after 20 s, and lets go of everything at its end, however late that is.
+/// A path of 10 to 20 ms that is blocked once, after 20 s, and lets go of everything at its end,
+/// however late that is.
 fn blocked_once(quota: Quota, length: Duration, patience: Duration, seed: u64) -> Outcome {
     let weather = Weather {
         once: Some((seconds(20), length)),
@@ -72,7 +73,8 @@ fn timeouts_on_a_blocked_path_are_no_answers() {
     }
 }
 
-/// A timeout of 50 ms inside the limiter, and blocks of 900 ms: the requests arrive when the block ends.
+/// A timeout of 50 ms inside the limiter, and blocks of 900 ms: the requests arrive when the block
+/// ends.
 #[test]
 fn gateways_that_give_up_on_a_blocked_path_are_no_answers() {
     let blocks = Blocks {
@@ -201,7 +203,8 @@ fn a_hundredth_that_hangs_takes_less_than_a_fifth_of_the_rate() {
 /// All requests time out for a minute, and then the path is as it was.
 #[test]
 fn after_an_outage_the_next_request_leaves_within_the_transit_and_a_second() {
-    // What left unproven counts as if it arrived now: before a small limit that is up to two windows.
+    // What left unproven counts as if it arrived now: before a small limit that is up to two
+    // windows.
     let small = Duration::from_millis(2_250);
     for (quota, most) in [
         (Quota::per_second(100), seconds(2)),
@@ -231,7 +234,8 @@ fn after_an_outage_the_next_request_leaves_within_the_transit_and_a_second() {
     }
 }
 
-/// A sequence of costs in [`Scene`]'s terms: the least and the most of a heavy request, and the share of them.
+/// A sequence of costs in [`Scene`]'s terms: the least and the most of a heavy request, and the
+/// share of them.
 const MIXES: [(u32, u32, f64); 6] = [
     (1, 1, 0.0),
     (10, 10, 0.01),
@@ -277,7 +281,8 @@ fn costs_are_kept_by_every_model() {
     }
 }
 
-/// What costs take of 100 a second: the docs of `Cost` have the whole table, and `prices` prints it.
+/// What costs take of 100 a second: the docs of `Cost` have the whole table, and `prices` prints
+/// it.
 #[test]
 fn the_price_of_costs_is_what_the_docs_say() {
     fn check(model: Model, kind: Kind, ceiling: u64, cost: u32, least: f64) {

@@ -18,14 +18,15 @@ const fn millis(millis: u64) -> Duration {
 #[derive(Debug)]
 pub(crate) struct Case {
     pub(crate) scene: Scene,
-    /// Nothing is refused: where the slots cover the server, and while requests arrive in time or never, and otherwise while the spread
-    /// of the transit stays under the ceiling.
+    /// Nothing is refused: where the slots cover the server, and while requests arrive in time or
+    /// never, and otherwise while the spread of the transit stays under the ceiling.
     pub(crate) is_promised: bool,
     requests: u64,
 }
 
 impl Case {
-    /// Draws quota, server and path; the limit is 1 to 3,000 and the window 10 ms to 100 s, each evenly by its magnitude.
+    /// Draws quota, server and path; the limit is 1 to 3,000 and the window 10 ms to 100 s, each
+    /// evenly by its magnitude.
     pub(crate) fn random(seed: u64) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
         let limit = magnitude(1.0, 3_000.0, &mut rng) as u32;
@@ -83,8 +84,8 @@ fn requests(scene: &Scene) -> u64 {
     }
 }
 
-/// Sometimes requests cost something: a little, up to the whole limit or more, often or rarely, and sometimes less than
-/// was thought.
+/// Sometimes requests cost something: a little, up to the whole limit or more, often or rarely, and
+/// sometimes less than was thought.
 fn with_costs(scene: Scene, size: u32, rng: &mut SmallRng) -> Scene {
     let most = scene.quota.limit().min(size);
     let heaviest = match rng.random_range(0..6) {
@@ -101,7 +102,8 @@ fn with_costs(scene: Scene, size: u32, rng: &mut SmallRng) -> Scene {
     }
 }
 
-/// Sometimes the quota changes again and again, and the server's limit with it or not, where the slots keep it.
+/// Sometimes the quota changes again and again, and the server's limit with it or not, where the
+/// slots keep it.
 fn with_changes(scene: Scene, rng: &mut SmallRng) -> Scene {
     let keeps = matches!(scene.kind, Kind::SlidingLog | Kind::FixedWindow);
     let changes = sometimes(0.4, rng, |_| 0.03).filter(|_| keeps);
@@ -112,8 +114,8 @@ fn with_changes(scene: Scene, rng: &mut SmallRng) -> Scene {
     }
 }
 
-/// Sometimes there is a burst, sometimes a second limit, which the server does not hold, and sometimes the path takes
-/// longer than usual, or less. Returns the longest transit, too.
+/// Sometimes there is a burst, sometimes a second limit, which the server does not hold, and
+/// sometimes the path takes longer than usual, or less. Returns the longest transit, too.
 fn quota(limit: u32, model: Model, rng: &mut SmallRng) -> (Quota, Duration) {
     let window = Duration::from_secs_f64(magnitude(0.01, 100.0, rng));
     let quota = Quota::new(limit, window).expect("neither is zero");

@@ -77,8 +77,8 @@ fn kind_of(quota: &Quota) -> Kind {
     }
 }
 
-/// Measures the share of the limit that a client uses whose requests are answered after `thinks`, or `slow` of them after
-/// `slow_for`, before a server that counts as the quota says.
+/// Measures the share of the limit that a client uses whose requests are answered after `thinks`,
+/// or `slow` of them after `slow_for`, before a server that counts as the quota says.
 pub(crate) fn share_of_slow_answers(
     quota: Quota,
     thinks: Duration,
@@ -132,8 +132,9 @@ pub(crate) fn share_with_a_competitor(limit: u32, competitor: f64, minutes: u32)
     }
 }
 
-/// The share of L W/(W + mean round trip) that an hour before a sliding log uses, on a path that is blocked for 0.2 to 5 s
-/// at a time, 10 to 20 s after the last, and then lets go of everything at once; and what is refused.
+/// The share of L W/(W + mean round trip) that an hour before a sliding log uses, on a path that is
+/// blocked for 0.2 to 5 s at a time, 10 to 20 s after the last, and then lets go of everything at
+/// once; and what is refused.
 pub(crate) fn share_between_blocks(quota: Quota) -> (f64, u64) {
     let blocks = Blocks {
         every: Duration::from_secs(20),
@@ -154,7 +155,8 @@ pub(crate) fn share_between_blocks(quota: Quota) -> (f64, u64) {
     (outcome.rate / most, outcome.refused)
 }
 
-/// Counts the runs in which a sliding counter refuses something while the path is blocked and then flushed, twice at least.
+/// Counts the runs in which a sliding counter refuses something while the path is blocked and then
+/// flushed, twice at least.
 pub(crate) fn blocked_runs_refused(kind: Kind, runs: u64) -> usize {
     (0..runs)
         .filter(|&seed| blocked_run(kind, seed).refused > 0)

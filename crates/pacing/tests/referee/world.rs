@@ -1,4 +1,4 @@
-//! A client that always has something to send, a path, a server and whoever else it serves, event by event.
+//! A client that always has something to send, a path, a server and a competitor, event by event.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -27,11 +27,12 @@ pub(crate) struct Scene {
     pub(crate) slow_for: Duration,
     /// How often an answer never comes.
     pub(crate) hung: f64,
-    /// Whether a request can arrive later than `max_transit` after it left. Otherwise the path loses it.
+    /// Whether a request can arrive later than `max_transit` after it left. Otherwise the path
+    /// loses it.
     pub(crate) late: bool,
     /// The longest time in which a request arrives, unless it is late.
     pub(crate) transit: Duration,
-    /// How often a gateway answers in the place of whoever gives up.
+    /// How often a gateway answers when the caller gives up.
     pub(crate) gateway: f64,
     /// How often a request is counted for more than it turns out to cost.
     pub(crate) estimated: f64,
@@ -51,7 +52,8 @@ pub(crate) struct Scene {
     pub(crate) heavy: f64,
     /// The share of the limit that somebody else takes.
     pub(crate) competitor: f64,
-    /// How often the quota is changed after a request, and whether the server changes its limit at the same moment.
+    /// How often the quota is changed after a request, and whether the server changes its limit at
+    /// the same moment.
     pub(crate) changes: f64,
     pub(crate) follows: bool,
     /// So often the process is restarted, and forgets everything.
@@ -318,8 +320,8 @@ impl World {
         }
     }
 
-    /// Sets another quota, and the server's limit and window with it if that follows. It holds for the server in any
-    /// case.
+    /// Sets another quota, and the server's limit and window with it if that follows. It holds for
+    /// the server in any case.
     fn change_quota(&mut self) {
         let scene = self.scene;
         let limit = self.rng.random_range(1..=scene.real.limit());

@@ -13,8 +13,9 @@ thread_local! {
 
 /// A service that has a permit asks its inner service for readiness, until this is dropped.
 ///
-/// The same limit twice in one stack would need a second permit then, and wait for it with the first one in its hand. It
-/// would have to give that back, which lets another one try the same: all would do so for ever, without a pause.
+/// The same limit twice in one stack would need a second permit then, and wait for it with the
+/// first one in its hand. It would have to give that back, which lets another one try the same: all
+/// would do so for ever, without a pause.
 pub(super) struct Asking {
     outer: usize,
 }

@@ -5,7 +5,8 @@ use super::permit::Permit;
 use super::permits::Permits;
 use super::tally::End;
 
-/// A call that holds a permit and has no answer yet. Dropped before it has one, it counts as cancelled.
+/// A call that holds a permit and has no answer yet. Dropped before it has one, it counts as
+/// cancelled.
 #[derive(Debug)]
 pub(super) struct Call {
     permit: Option<Permit>,

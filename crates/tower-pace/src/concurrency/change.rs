@@ -1,7 +1,7 @@
 use crate::line::Wake;
 
-/// What the end of a call changed of the limit. It is told once the lock is released, since whoever listens runs foreign
-/// code.
+/// A change of the limit by the end of a call. It is logged once the lock is released, since a
+/// subscriber runs foreign code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Change {
     pub(super) before: usize,
@@ -9,7 +9,8 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// Says whom it concerns. A limit that grows has room for who waits, though no permit came back yet.
+    /// Says whom it concerns. A limit that grows has room for who waits, though no permit came back
+    /// yet.
     pub(super) fn wake(self) -> Wake {
         match self.after > self.before {
             true => Wake::IfAwaited,

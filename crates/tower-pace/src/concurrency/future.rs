@@ -14,8 +14,9 @@ use super::{BodyEnd, Until};
 use crate::line::{POLLED_AFTER_ITS_END, Patience, Unbounded};
 
 pin_project! {
-    /// The response of [`Concurrency`](super::Concurrency). A drop, or the end of the call, gives the permit back, unless
-    /// the response has a body that is still to come: then the body holds it.
+    /// The response of [`Concurrency`](super::Concurrency). A drop, or the end of the call, gives
+    /// the permit back, unless the response has a body that is still to come: then the body holds
+    /// it.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F, U = BodyEnd, W = Unbounded>
     where
@@ -96,7 +97,8 @@ where
     }
 }
 
-/// What a result says of the server's load. A 429 speaks of the rate, and other refusals of the request.
+/// What a result says of the server's load. A 429 speaks of the rate, and other refusals of the
+/// request.
 fn read<C, E>(result: &Result<Response<C>, E>) -> (Answer, End) {
     let Ok(response) = result else {
         return (Answer::Overloaded, End::Failed);

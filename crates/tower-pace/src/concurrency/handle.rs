@@ -4,7 +4,8 @@ use std::sync::Arc;
 use super::permits::Permits;
 use crate::line::{Queue, Wake};
 
-/// Shows and sets the limit that a layer's services share. The rate limit's handle is [another](crate::Handle).
+/// Shows and sets the limit that a layer's services share. The rate limit's handle is
+/// [another](crate::Handle).
 ///
 /// ```
 /// use tower_pace::ConcurrencyLayer;
@@ -25,7 +26,8 @@ pub struct Handle {
 pub struct Snapshot {
     /// How many may be in flight. A limit that adapts shows that of a trial while one runs.
     pub limit: usize,
-    /// How many permits are taken: by calls, by bodies that are still to end, and by services that are ready.
+    /// How many permits are taken: by calls, by bodies that are still to end, and by services that
+    /// are ready.
     pub in_flight: usize,
     /// How many wait for a permit, without those that were woken and did not come.
     pub queued: usize,
@@ -48,8 +50,9 @@ impl Handle {
         self.queue.with(|permits, queued| permits.snapshot(queued))
     }
 
-    /// Lets `limit` requests be in flight from now on. What is in flight stays there, even if it is more. A limit that
-    /// adapts goes on from `limit`, or from the nearer of its bounds; a trial that runs ends without a result.
+    /// Lets `limit` requests be in flight from now on. What is in flight stays there, even if it is
+    /// more. A limit that adapts goes on from `limit`, or from the nearer of its bounds; a trial
+    /// that runs ends without a result.
     ///
     /// # Panics
     ///

@@ -12,8 +12,8 @@ use crate::line::{Bounds, Patience, Queue, Unbounded};
 
 /// Applies [`Concurrency`]: at most so many requests in flight, to the end of the response's body.
 ///
-/// The state belongs to the value that [`new`](Self::new) returned: its clones, and all services that it and they make,
-/// share it. Another call of `new` shares nothing with it.
+/// The state belongs to the value that [`new`](Self::new) returned: its clones, and all services
+/// that it and they make, share it. Another call of `new` shares nothing with it.
 ///
 /// ```
 /// use tower_pace::ConcurrencyLayer;
@@ -41,16 +41,18 @@ impl ConcurrencyLayer {
 
     /// Returns a layer that learns from the answers how many requests the server can take at once.
     ///
-    /// The limit is moved by trials: it goes up or down for some requests, and stays there if the time to the head of the
-    /// response says so. It settles where that time begins to rise with the limit. An error, a 502, a 503 and a 504 count as
-    /// slow answers; when most requests end so, the limit falls at once. A 429 says nothing: it speaks of the rate, and is
-    /// for the rate limit. [`pacing::AdaptiveLimit`] has the rule and what to expect of it.
+    /// The limit is moved by trials: it goes up or down for some requests, and stays there if the
+    /// time to the head of the response says so. It settles where that time begins to rise with the
+    /// limit. An error, a 502, a 503 and a 504 count as slow answers; when most requests end so,
+    /// the limit falls at once. A 429 says nothing: it speaks of the rate, and is for the rate
+    /// limit. [`pacing::AdaptiveLimit`] has the rule and what to expect of it.
     ///
-    /// It learns only while requests wait for a permit or take the last one. In the end one request in six departs at 1.25 to
-    /// 1.5 times the limit that was found, or at two thirds of it. The more latencies vary, the more answers a trial takes: 8
-    /// or one round trip if they are alike, about 150 if their standard deviation is their mean. Three clients or more that
-    /// share a server queue there, since each sees little of what it does: choose the upper bound so that all of them
-    /// together are no harm.
+    /// It learns only while requests wait for a permit or take the last one. In the end one request
+    /// in six departs at 1.25 to 1.5 times the limit that was found, or at two thirds of it. The
+    /// more latencies vary, the more answers a trial takes: 8 or one round trip if they are alike,
+    /// about 150 if their standard deviation is their mean. Three clients or more that share a
+    /// server queue there, since each sees little of what it does: choose the upper bound so that
+    /// all of them together are no harm.
     ///
     /// ```
     /// use tower_pace::{Adaptive, ConcurrencyLayer};
@@ -79,7 +81,8 @@ impl<U, W: Patience> ConcurrencyLayer<U, W> {
         ConcurrencyLayer::of(self.queue, self.patience)
     }
 
-    /// Counts a request only until the head of its response has come, and passes the body on as it is.
+    /// Counts a request only until the head of its response has come, and passes the body on as it
+    /// is.
     #[must_use]
     pub fn until_response(self) -> ConcurrencyLayer<ResponseHead, W> {
         ConcurrencyLayer::of(self.queue, self.patience)
@@ -91,10 +94,11 @@ impl<U, W: Patience> ConcurrencyLayer<U, W> {
         self.bounded(|bounds| bounds.max_queued(others))
     }
 
-    /// Refuses a request that has waited for `time`. The wait for an inner service that is not ready counts.
+    /// Refuses a request that has waited for `time`. The wait for an inner service that is not
+    /// ready counts.
     ///
-    /// The wait is the service's readiness, before there is a request, so a request's [`Deadline`](crate::Deadline) is
-    /// not heeded.
+    /// The wait is the service's readiness, before there is a request, so a request's
+    /// [`Deadline`](crate::Deadline) is not heeded.
     #[must_use]
     pub fn max_wait(self, time: Duration) -> ConcurrencyLayer<U, Bounds> {
         self.bounded(|bounds| bounds.max_wait(time))

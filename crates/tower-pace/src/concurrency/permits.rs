@@ -46,9 +46,9 @@ impl Learned {
     fn depart(&mut self, taken: usize, queued: usize) -> Sample {
         let limit = self.limit.limit();
         self.was_full |= taken >= limit;
-        // Answers that come together let as many depart one by one, of which only the last one would find the limit
-        // reached: a cohort would take a round trip for each request. Until a new limit was full once, that is right:
-        // those before had less beside them.
+        // Answers that come together let as many depart one by one, of which only the last one
+        // would find the limit reached: a cohort would take a round trip for each request. Until a
+        // new limit was full once, that is right: those before had less beside them.
         let is_refilled = self.was_full && taken + queued >= limit;
         let in_flight = if is_refilled { limit.max(taken) } else { taken };
         self.limit.depart(self.clock.read().moment, in_flight)
@@ -97,7 +97,8 @@ impl Permits {
         }
     }
 
-    /// A call departs with a permit, while so many others wait for one. Only a limit that learns wants to know.
+    /// A call departs with a permit, while so many others wait for one. Only a limit that learns
+    /// wants to know.
     pub(super) fn depart(&mut self, queued: usize) -> Sample {
         let taken = self.tally.in_flight.taken() as usize;
         match &mut self.limit {

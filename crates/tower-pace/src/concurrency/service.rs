@@ -14,10 +14,12 @@ use super::permits::Permits;
 use super::{BodyEnd, ResponseFuture, Until};
 use crate::line::{Patience, Queue, Unbounded, Waiter};
 
-/// Bounds how many requests are in flight, to the end of the response's body; see the [module](super).
+/// Bounds how many requests are in flight, to the end of the response's body; see the
+/// [module](super).
 ///
-/// Clones share the bound, but never a permit or a place in the line. The inner service's error is passed on as it is:
-/// this service has none of its own, unless its waits are bounded; then it fails with [`Bounded`](crate::Bounded).
+/// Clones share the bound, but never a permit or a place in the line. The inner service's error is
+/// passed on as it is: this service has none of its own, unless its waits are bounded; then it
+/// fails with [`Bounded`](crate::Bounded).
 pub struct Concurrency<S, U = BodyEnd, W: Patience = Unbounded> {
     inner: S,
     waiter: Waiter<Permits, W>,
@@ -56,7 +58,8 @@ impl<S, U, W: Patience> Concurrency<S, U, W> {
         self.inner
     }
 
-    /// Resolves when a permit was taken, or refused. A permit that is there is taken without a question before.
+    /// Resolves when a permit was taken, or refused. A permit that is there is taken without a
+    /// question before.
     fn poll_admission(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.admission.is_none()
             && let Some(queue) = self.waiter.newcomers_queue()
@@ -101,13 +104,15 @@ where
     type Error = W::Error<S::Error>;
     type Future = ResponseFuture<S::Future, U, W>;
 
-    /// Is ready when a permit was taken and the inner service is ready. While the inner service is not, the permit is
-    /// given back, and the place in the line is kept. Is ready, too, when a bounded wait was refused: the call then
-    /// fails with that, and the service is as good as before.
+    /// Is ready when a permit was taken and the inner service is ready. While the inner service is
+    /// not, the permit is given back, and the place in the line is kept. Is ready, too, when a
+    /// bounded wait was refused: the call then fails with that, and the service is as good as
+    /// before.
     ///
     /// # Panics
     ///
-    /// Panics if the inner service asks the same limit for a permit: the same layer stands in the stack twice.
+    /// Panics if the inner service asks the same limit for a permit: the same layer stands in the
+    /// stack twice.
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         ready!(self.poll_admission(cx));
@@ -128,8 +133,8 @@ where
         ready.map_err(W::failed)
     }
 
-    /// Where waits are bounded, a request whose [`Deadline`](crate::Deadline) has passed is not sent: its call fails as a
-    /// refused wait does, and the permit goes back.
+    /// Where waits are bounded, a request whose [`Deadline`](crate::Deadline) has passed is not
+    /// sent: its call fails as a refused wait does, and the permit goes back.
     ///
     /// # Panics
     ///

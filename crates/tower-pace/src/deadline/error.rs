@@ -1,10 +1,11 @@
 use std::error::Error;
 use std::fmt;
 
-/// Why a call with a deadline has failed: the deadline passed, or the inner service failed before it.
+/// Why a call with a deadline has failed: the deadline passed, or the inner service failed before
+/// it.
 ///
-/// What became of a request whose deadline passed is unknown: [`was_sent`](crate::was_sent) is true for it. If the deadline
-/// had passed before the call, nothing was sent, and `was_sent` is false.
+/// What became of a request whose deadline passed is unknown: [`was_sent`](crate::was_sent) is true
+/// for it. If the deadline had passed before the call, nothing was sent, and `was_sent` is false.
 #[derive(Debug)]
 pub struct TimedOut<E> {
     kind: Kind<E>,
@@ -35,8 +36,9 @@ impl<E> TimedOut<E> {
         }
     }
 
-    /// Says whether the deadline has passed. A bounded limit that refused the wait because it would have passed is an
-    /// inner service that failed: see [`Bounded::refusal`](crate::Bounded::refusal).
+    /// Says whether the deadline has passed. A bounded limit that refused the wait because it would
+    /// have passed is an inner service that failed: see
+    /// [`Bounded::refusal`](crate::Bounded::refusal).
     #[must_use]
     pub fn is_elapsed(&self) -> bool {
         matches!(self.kind, Kind::Elapsed | Kind::Late)
@@ -85,7 +87,8 @@ impl<E: Error + 'static> Error for TimedOut<E> {
     }
 }
 
-/// The deadline of a call passed before its answer came. It is the source of a [`TimedOut`] that says so.
+/// The deadline of a call passed before its answer came. It is the source of a [`TimedOut`] that
+/// says so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Elapsed;
 

@@ -11,11 +11,13 @@ use crate::clock;
 use crate::line::POLLED_AFTER_ITS_END;
 
 pin_project! {
-    /// The response of [`Deadlined`](super::Deadlined). A drop, or the deadline, drops the inner call.
+    /// The response of [`Deadlined`](super::Deadlined). A drop, or the deadline, drops the inner
+    /// call.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
-        // Both are taken when it has ended: a future that has completed may live on and must hold nothing.
+        // Both are taken when it has ended: a future that has completed may live on and must hold
+        // nothing.
         #[pin]
         inner: Option<F>,
         // Made at the first wait, since a timer needs a runtime.
@@ -60,8 +62,8 @@ where
         }
         let inner = this.inner.as_mut().as_pin_mut();
         let inner = inner.expect(POLLED_AFTER_ITS_END);
-        // A call that sends nothing before its first poll must not begin to after the deadline. Later an answer that is
-        // there counts more than the time.
+        // A call that sends nothing before its first poll must not begin to after the deadline.
+        // Later an answer that is there counts more than the time.
         let is_too_late = this.timer.is_none() && this.deadline.has_passed();
         let polled = match is_too_late {
             true => Poll::Pending,

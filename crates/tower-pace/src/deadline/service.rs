@@ -8,9 +8,9 @@ use super::{Deadline, ResponseFuture, TimedOut};
 
 /// Ends every call at its deadline; see the [module](super).
 ///
-/// The inner service sees the deadline in the extensions of the request. It is not called if the deadline has passed; then
-/// it stays ready for the next call. What is in flight at the deadline is dropped. A call
-/// ends with the head of its response: how long the body takes is not bounded.
+/// The inner service sees the deadline in the extensions of the request. It is not called if the
+/// deadline has passed; then it stays ready for the next call. What is in flight at the deadline is
+/// dropped. A call ends with the head of its response: how long the body takes is not bounded.
 #[derive(Clone, Debug)]
 pub struct Deadlined<S> {
     inner: S,
@@ -46,8 +46,8 @@ where
     type Error = TimedOut<S::Error>;
     type Future = ResponseFuture<S::Future>;
 
-    /// Is ready when the inner service is. Waiting for that counts for no call: inside of a rate limit, an attempt that has
-    /// left must not have to wait for a permit.
+    /// Is ready when the inner service is. Waiting for that counts for no call: inside of a rate
+    /// limit, an attempt that has left must not have to wait for a permit.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx).map_err(TimedOut::inner)
     }

@@ -9,8 +9,8 @@ use crate::Deadline;
 
 /// How long a request waits for its turn: [`Unbounded`] or within [`Bounds`].
 ///
-/// It is a type parameter of the layers, since it decides what their services can fail with. It cannot be implemented
-/// outside this crate.
+/// It is a type parameter of the layers, since it decides what their services can fail with. It
+/// cannot be implemented outside this crate.
 pub trait Patience: Judge {
     /// The error of a service whose inner service fails with `E`.
     type Error<E>;
@@ -38,7 +38,8 @@ pub trait Judge: Clone {
     /// Returns the bounds that are in force.
     fn bounds(&self) -> Bounds;
 
-    /// Says whether a request that has waited for `waited` may still be sent: its deadline has not passed.
+    /// Says whether a request that has waited for `waited` may still be sent: its deadline has not
+    /// passed.
     fn starts(&self, waited: Duration) -> Result<(), Self::Refusal>;
 
     /// Says whether a request may be sent at all; `fits` tells whether its cost can ever be paid.
@@ -104,7 +105,8 @@ impl Judge for Unbounded {
     }
 }
 
-/// Waits only within bounds, of which a request's [`Deadline`] is one. The service fails with [`Bounded`].
+/// Waits only within bounds, of which a request's [`Deadline`] is one. The service fails with
+/// [`Bounded`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     max_queued: usize,
@@ -187,7 +189,8 @@ impl Judge for Bounds {
         }
     }
 
-    /// The forecast decides for one who has just come; later the bound itself does, since an answer may change all.
+    /// The forecast decides for one who has just come; later the bound itself does, since an answer
+    /// may change all.
     fn judge(&self, outlook: &Outlook) -> Result<Option<Duration>, Refused> {
         let (left, has_come) = (self.left(outlook), outlook.waited.is_none());
         if has_come && outlook.queued >= self.max_queued {

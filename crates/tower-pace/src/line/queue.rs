@@ -30,8 +30,8 @@ impl<R: Resource> Queue<R> {
         self.state.lock().line.open_lane()
     }
 
-    /// Asks for the turn of one who stands in the line, or of a newcomer. A newcomer joins only if it must wait, and if
-    /// its patience allows that.
+    /// Asks for the turn of one who stands in the line, or of a newcomer. A newcomer joins only if
+    /// it must wait, and if its patience allows that.
     pub(super) fn turn<W: Patience>(
         &self,
         caller: &Caller<R::Demand, W>,
@@ -55,8 +55,9 @@ impl<R: Resource> Queue<R> {
         turn
     }
 
-    /// Claims what is due, if it still is and the holder of `place`, or a newcomer, is still next; then it stands in the
-    /// line no more. `guard` wraps the claim before anyone is woken: a waker that panics must not lose it.
+    /// Claims what is due, if it still is and the holder of `place`, or a newcomer, is still next;
+    /// then it stands in the line no more. `guard` wraps the claim before anyone is woken: a waker
+    /// that panics must not lose it.
     pub(super) fn claim<W: Patience, G>(
         &self,
         caller: &Caller<R::Demand, W>,
@@ -79,8 +80,8 @@ impl<R: Resource> Queue<R> {
         Some(claim)
     }
 
-    /// Keeps the place of one who stands in the line, or gives one to a newcomer, while its inner service is not ready.
-    /// Returns when its patience ends, if it does.
+    /// Keeps the place of one who stands in the line, or gives one to a newcomer, while its inner
+    /// service is not ready. Returns when its patience ends, if it does.
     pub(super) fn wait_stuck<W: Patience>(
         &self,
         caller: &Caller<R::Demand, W>,
@@ -116,7 +117,8 @@ impl<R: Resource> Queue<R> {
         unlock(state, next);
     }
 
-    /// Looks at the resource and at how many stand in the line, or notes what concerns nobody who waits.
+    /// Looks at the resource and at how many stand in the line, or notes what concerns nobody who
+    /// waits.
     pub(crate) fn with<T>(&self, note: impl FnOnce(&mut R, usize) -> T) -> T {
         let mut state = self.state.lock();
         let queued = state.line.len();
@@ -133,9 +135,10 @@ impl<R: Resource> Queue<R> {
 
 /// Releases the lock, and then drops and wakes wakers.
 ///
-/// A waker may run any code when it is cloned, woken or dropped, such as a call of the same layer, so none of that happens
-/// under the lock: whoever may have to wait brings a clone, the line moves wakers in and out, and what it moved out is
-/// used here. A clone that was not needed is dropped when its owner's frame ends, which is later than this.
+/// A waker may run any code when it is cloned, woken or dropped, such as a call of the same layer,
+/// so none of that happens under the lock: a caller that may have to wait brings a clone, the line
+/// moves wakers in and out, and those that it moved out are used here. A clone that was not needed
+/// is dropped when its owner's frame ends, which is later than this.
 fn unlock<R: Resource>(mut state: Locked<'_, R>, woken: Woken) {
     let dropped = state.line.take_dropped();
     drop(state);

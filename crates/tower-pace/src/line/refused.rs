@@ -2,8 +2,8 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// The error of a service whose requests wait within [`Bounds`](super::Bounds): the wait was refused, or the inner
-/// service failed.
+/// The error of a service whose requests wait within [`Bounds`](super::Bounds): the wait was
+/// refused, or the inner service failed.
 #[derive(Debug)]
 pub struct Bounded<E> {
     kind: Kind<E>,
@@ -159,8 +159,8 @@ impl Refused {
         self.cause == Cause::TooHeavy
     }
 
-    /// Says whether the wait was, or would have been, too long; also if there was none, and the request's deadline had
-    /// passed when it came.
+    /// Says whether the wait was, or would have been, too long; also if there was none, and the
+    /// request's deadline had passed when it came.
     #[must_use]
     pub fn is_too_long(&self) -> bool {
         matches!(self.cause, Cause::TooLong | Cause::Late)
@@ -172,8 +172,8 @@ impl Refused {
         self.waited
     }
 
-    /// Returns how much longer the wait would have been, by what was known then. It is none while only an answer to a
-    /// request in flight could bring the turn, and if the deadline had passed.
+    /// Returns how much longer the wait would have been, by what was known then. It is none while
+    /// only an answer to a request in flight could bring the turn, and if the deadline had passed.
     #[must_use]
     pub fn forecast(&self) -> Option<Duration> {
         self.forecast

@@ -12,19 +12,21 @@ use super::turn::{Caller, Standing, Wait, Wake, Woken};
 use super::waited::Cause;
 use crate::clock::{Clock, LONGEST_TIMER, Reading};
 
-/// How often a waiter looks again while only an answer can bring its turn. The answer wakes who is next; this is for
-/// the case that the one who was woken never comes. A shorter time would cost looks of all who wait, and a longer one is
-/// lost where nobody else looks.
+/// How often a waiter looks again while only an answer can bring its turn. The answer wakes who is
+/// next; this is for the case that the one who was woken never comes. A shorter time would cost
+/// looks of all who wait, and a longer one is lost where nobody else looks.
 const RECHECK: Duration = Duration::from_millis(100);
-/// How much later than a grace after the head those behind it may look. It is more than the [`RECHECK`] that is theirs
-/// while only an answer can make room, by as much as the nearest 16 need: with less they would be hastened anew each time.
+/// How much later than a grace after the head those behind it may look. It is more than the
+/// [`RECHECK`] that is theirs while only an answer can make room, by as much as the nearest 16
+/// need: with less they would be hastened anew each time.
 const LATE: Duration = Duration::from_millis(200);
-/// How many behind the head are hastened one by one if the nearest would be too late. Each is good for about one departure,
-/// so fewer would be hastened more often, and more would crowd the lock.
+/// How many behind the head are hastened one by one if the nearest would be too late. Each is good
+/// for about one departure, so fewer would be hastened more often, and more would crowd the lock.
 const NEAREST: u32 = 16;
-/// If a claim is due by so much earlier than those who wait were told, what all wait for has changed at a stroke, as a
-/// quota or a gate does, and all are hastened. That is dear, so it must not happen where departures only are sooner than
-/// foreseen. What was told counts, not when the head looks: it may have been woken for another change and not have come.
+/// If a claim is due by so much earlier than the waiters were told, what all wait for has
+/// changed at a stroke, as a quota or a gate does, and all are hastened. That is dear, so it must
+/// not happen where departures only are sooner than foreseen. What was told counts, not when the
+/// head looks: it may have been woken for another change and not have come.
 const JUMP: Duration = Duration::from_secs(2);
 
 /// What is waited for.
@@ -91,7 +93,8 @@ impl<R: Resource> State<R> {
         }
     }
 
-    /// Refuses one whose deadline has passed, and a newcomer that asks for more than there ever is, if they may be refused.
+    /// Refuses one whose deadline has passed, and a newcomer that asks for more than there ever is,
+    /// if they may be refused.
     pub(super) fn admit<W: Patience>(
         &self,
         caller: &Caller<R::Demand, W>,
@@ -119,15 +122,16 @@ impl<R: Resource> State<R> {
         next && self.tell(caller.demand, now) == Due::Now
     }
 
-    /// Tells who is next when it may claim. What others are told does not matter: they may ask for less than it does.
+    /// Tells who is next when it may claim. What others are told does not matter: they may ask for
+    /// less than it does.
     fn tell(&mut self, demand: R::Demand, now: Moment) -> Due {
         let due = self.resource.due(demand, now);
         self.awaited = due == Due::OnAnswer;
         due
     }
 
-    /// Lets one wait who may not claim, and says when it should look by itself: by `watch` at the latest. The waker is
-    /// taken only if it waits.
+    /// Lets one wait who may not claim, and says when it should look by itself: by `watch` at the
+    /// latest. The waker is taken only if it waits.
     pub(super) fn wait<W: Patience>(
         &mut self,
         caller: &Caller<R::Demand, W>,
@@ -165,7 +169,8 @@ impl<R: Resource> State<R> {
         })
     }
 
-    /// Notes what is due for the least demand: one that asks for more is told a later moment, which says nothing of others.
+    /// Notes what is due for the least demand: one that asks for more is told a later moment, which
+    /// says nothing of others.
     fn note_told(&mut self, now: Moment) {
         if R::TIMED
             && let Due::At(due) = self.resource.due(R::Demand::default(), now)
@@ -215,7 +220,8 @@ impl<R: Resource> State<R> {
         }
     }
 
-    /// How long the turn takes to come if everyone ahead takes theirs; none if only an answer can tell.
+    /// How long the turn takes to come if everyone ahead takes theirs; none if only an answer can
+    /// tell.
     fn forecast(&self, due: Due, ahead: u32, now: Moment) -> Option<Duration> {
         let first = match due {
             Due::Now => Duration::ZERO,
@@ -226,10 +232,10 @@ impl<R: Resource> State<R> {
         Some(first.saturating_add(behind))
     }
 
-    /// When one should look by itself: at its departure if it is next. Otherwise when the one who is next is missed, and
-    /// then later for each that stands between: by the interval, in which they depart one by one, and by a grace at most,
-    /// in which they are passed over one by one. So k who never come are passed over in k graces at most, and whoever
-    /// waits behind them is there then.
+    /// Returns when a waiter should look by itself. The next waiter looks at its departure. The
+    /// others look when the next one counts as absent, and later by one interval, or one grace if
+    /// that is less, for each waiter between. So k parked waiters are passed over within k graces,
+    /// and the waiter behind them looks then.
     fn expected(&self, due: Due, ahead: u32, now: Moment) -> Moment {
         let (due, each) = match due {
             Due::Now => (now, self.spacing(now)),
@@ -243,7 +249,8 @@ impl<R: Resource> State<R> {
         expected.min(now + LONGEST_TIMER)
     }
 
-    /// How much later than the one before one looks. Where time brings no turn, nobody can foresee the next.
+    /// Returns how much later than the waiter before it a waiter looks. Where only the end of a
+    /// call makes room, no interval is known, and it is a grace.
     fn spacing(&self, now: Moment) -> Duration {
         match R::TIMED {
             true => self.resource.interval(now).min(Line::<Waker>::GRACE),
@@ -251,8 +258,8 @@ impl<R: Resource> State<R> {
         }
     }
 
-    /// Wakes who is next: to claim what is due, or to set its timer for when it will be. Where only an answer brings
-    /// the turn, even of the least demand, there is nothing to do before it comes.
+    /// Wakes who is next: to claim what is due, or to set its timer for when it will be. Where only
+    /// an answer brings the turn, even of the least demand, there is nothing to do before it comes.
     pub(super) fn next(&mut self, now: Moment) -> Woken {
         if self.line.is_empty() {
             return Woken::default();
@@ -264,8 +271,9 @@ impl<R: Resource> State<R> {
         }
     }
 
-    /// Lets one wait as [`wait`](Self::wait) does, and wakes those who are concerned if it has seen that somebody is
-    /// absent: then another is next, and does not know it. Whoever has seen that is there, and looks after the new one too.
+    /// Enqueues a waiter as [`wait`](Self::wait) does. If it has found the next waiter absent, it
+    /// wakes the new next one, which does not know that it is next, and looks again itself in case
+    /// that one is absent too.
     pub(super) fn wait_after_absent<W: Patience>(
         &mut self,
         caller: &Caller<R::Demand, W>,
@@ -296,7 +304,8 @@ impl<R: Resource> State<R> {
             Wake::All => u32::MAX,
             _ => NEAREST,
         };
-        // Whether an answer is awaited is not told anew: until the one who is next has come, each answer looks for it.
+        // Whether an answer is awaited is not told anew: until the one who is next has come, each
+        // answer looks for it.
         match self.resource.due(R::Demand::default(), now) {
             Due::At(due) => self.wake(due, now, nearest),
             Due::Now | Due::OnAnswer => self.wake(now, now, nearest),

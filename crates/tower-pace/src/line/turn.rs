@@ -22,7 +22,7 @@ pub(super) struct Caller<D, W> {
 
 /// What a waiter is told when it asks for its turn.
 pub(super) enum Turn {
-    /// It is due and next: whoever claims first has it.
+    /// It is due and next. Another waiter may still claim before it.
     Come(Moment),
     /// It stands in the line.
     Wait(Wait),
@@ -42,20 +42,21 @@ pub(super) struct Wait {
 pub(crate) enum Wake {
     /// Nobody: it lets in no more than before.
     Nobody,
-    /// Whoever is next, if it was told to wait for an answer.
+    /// The next waiter, if it was told to wait for an answer.
     IfAwaited,
-    /// Whoever is next.
+    /// The next waiter.
     Always,
-    /// Whoever is next, and all behind it who would look too late if it did not come. That takes a look at each.
+    /// The next waiter, and all behind it whose timers would be too late if it did not come. Each
+    /// waiter is looked at.
     All,
 }
 
-/// What wakes those whom a change concerns, once the lock is released.
+/// The wakers to call for a change, once the lock is released.
 #[derive(Debug, Default)]
 pub(super) struct Woken {
     /// The one who is next.
     pub(super) next: Option<Waker>,
-    /// Those behind it whose timers are too late.
+    /// The waiters behind it whose timers are too late.
     pub(super) behind: Vec<Waker>,
 }
 

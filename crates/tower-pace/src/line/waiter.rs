@@ -17,7 +17,8 @@ use super::{Patience, Waited};
 /// What a future of a layer panics with if it is polled when it has completed.
 pub(crate) const POLLED_AFTER_ITS_END: &str = "a future is not polled after its end";
 
-/// One request's way through a line. It allocates when it first has to wait, and its drop leaves the line.
+/// One request's way through a line. It allocates when it first has to wait, and its drop leaves
+/// the line.
 pub(crate) struct Waiter<R: Resource, W> {
     queue: Arc<Queue<R>>,
     caller: Caller<R::Demand, W>,
@@ -49,8 +50,8 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
         }
     }
 
-    /// Resolves when it is this waiter's turn to claim; nothing is taken yet. Fails, out of the line, when it may wait
-    /// no longer.
+    /// Resolves when it is this waiter's turn to claim; nothing is taken yet. Fails, out of the
+    /// line, when it may wait no longer.
     pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), W::Refusal>> {
         loop {
             match self.queue.turn(&self.caller, self.standing(), cx.waker()) {
@@ -85,8 +86,8 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
         self.place.is_none().then_some(&self.queue)
     }
 
-    /// Claims, if it still is this waiter's turn, and wraps the claim with `guard`. The place can be taken again until
-    /// [`leave`](Self::leave).
+    /// Claims, if it still is this waiter's turn, and wraps the claim with `guard`. The place can
+    /// be taken again until [`leave`](Self::leave).
     pub(crate) fn claim<G>(
         &mut self,
         guard: impl FnOnce(Arc<Queue<R>>, R::Claim) -> G,
@@ -101,8 +102,8 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
         Some(claim)
     }
 
-    /// Keeps the place while the inner service, which holds the waker of `cx`, is not ready. Fails, out of the line,
-    /// when it may wait no longer.
+    /// Keeps the place while the inner service, which holds the waker of `cx`, is not ready. Fails,
+    /// out of the line, when it may wait no longer.
     pub(crate) fn wait_stuck(&mut self, cx: &mut Context<'_>) -> Result<(), W::Refusal> {
         loop {
             let kept = self
@@ -178,7 +179,8 @@ impl<R: Resource, W> Drop for Waiter<R, W> {
 impl Place {
     fn poll_until(self: Pin<&mut Self>, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let mut timer = self.project().timer;
-        // Made anew where it stands: a reset would leave it in the runtime of the last wait, which may be gone.
+        // Made anew where it stands: a reset would leave it in the runtime of the last wait, which
+        // may be gone.
         timer.set(Some(sleep_until(until)));
         timer
             .as_pin_mut()

@@ -16,8 +16,8 @@ use crate::was_sent;
 pin_project! {
     /// The response of [`RateLimit`](super::RateLimit), after the request has had its turn.
     ///
-    /// Nothing happens before the first poll. A drop gives back the place in the line or, after the request left, counts
-    /// it as abandoned.
+    /// Nothing happens before the first poll. A drop gives back the place in the line or, after the
+    /// request left, counts it as abandoned.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, B, W = Unbounded>
     where
@@ -40,7 +40,8 @@ pin_project! {
         Waiting { candidate: Candidate<S, W>, request: Option<Request<B>> },
         // Sent => Ended
         InFlight { #[pin] response: S::Future, flight: Flight, waited: Option<Waited> },
-        // A future that has completed may live on: it must hold nothing, and send nothing if it is polled
+        // A future that has completed may live on: it must hold nothing, and send nothing if it is
+        // polled
         Ended,
     }
 }
@@ -134,7 +135,8 @@ struct Candidate<S, W: Patience> {
 }
 
 impl<S, W: Patience> Candidate<S, W> {
-    /// Waits for the turn, then for the inner service, and departs if it still is the turn; otherwise starts again.
+    /// Waits for the turn, then for the inner service, and departs if it still is the turn;
+    /// otherwise starts again.
     fn poll_departure<B>(
         &mut self,
         cx: &mut Context<'_>,
@@ -162,7 +164,8 @@ impl<S, W: Patience> Candidate<S, W> {
         }
     }
 
-    /// Departs without asking for the turn before, if nobody waits, the departure is due and the inner service is ready.
+    /// Departs without asking for the turn before, if nobody waits, the departure is due and the
+    /// inner service is ready.
     fn depart_at_once<B>(
         &mut self,
         cx: &mut Context<'_>,
@@ -208,7 +211,8 @@ impl<S, W: Patience> Candidate<S, W> {
             .or_else(|| self.explain.then(Waited::default))
     }
 
-    /// Lets go of what readiness reserved: nothing is held while the turn is waited for. A clone has reserved nothing.
+    /// Lets go of what readiness reserved: nothing is held while the turn is waited for. A clone
+    /// has reserved nothing.
     fn give_back(&mut self)
     where
         S: Clone,

@@ -30,7 +30,7 @@ impl Handle {
         }
     }
 
-    /// Says whether nobody uses the limit but whoever asks, and a new one of `quota` has nothing less to remember.
+    /// Returns true if nobody else holds the limit and a new one of `quota` would know as much.
     pub(super) fn is_idle(&self, quota: &Quota) -> bool {
         let is_alone = Arc::strong_count(&self.queue) == 1;
         is_alone
@@ -54,19 +54,21 @@ impl Handle {
             .look(|pace, queued, now| pace.snapshot(queued, now))
     }
 
-    /// Holds another quota from now on. What has left is remembered, and counts for the new quota; see
-    /// [`Pacer::set_quota`](pacing::Pacer::set_quota).
+    /// Holds another quota from now on. What has left is remembered, and counts for the new quota;
+    /// see [`Pacer::set_quota`](pacing::Pacer::set_quota).
     pub fn set_quota(&self, quota: Quota) {
         self.change(|pace, now| pace.set_quota(quota, now));
     }
 
-    /// Holds what a server said of its limit, if that is slower than the configured quota; otherwise the configured one.
-    /// Unlike what header fields state, it holds until something else is said.
+    /// Holds what a server said of its limit, if that is slower than the configured quota;
+    /// otherwise the configured one. Unlike what header fields state, it holds until something else
+    /// is said.
     pub fn learn(&self, quota: Quota) {
         self.change(|pace, now| pace.learn(quota, now));
     }
 
-    /// Lets nothing leave until [`resume`](Self::resume). What waits keeps its place, and its bounds.
+    /// Lets nothing leave until [`resume`](Self::resume). What waits keeps its place, and its
+    /// bounds.
     pub fn pause(&self) {
         self.change(|pace, _| pace.pause());
     }
@@ -76,8 +78,8 @@ impl Handle {
         self.change(|pace, _| pace.resume());
     }
 
-    /// Lets nothing leave for `time`, as a refusal that names a time does, but without lowering the rate. A gate that is
-    /// closed for longer stays so.
+    /// Lets nothing leave for `time`, as a refusal that names a time does, but without lowering the
+    /// rate. A gate that is closed for longer stays so.
     pub fn penalize(&self, time: Duration) {
         self.change(|pace, now| pace.penalize(time, now));
     }
@@ -85,7 +87,8 @@ impl Handle {
     fn change(&self, change: impl FnOnce(&mut Pace, Moment)) {
         self.queue.change(|pace, now| {
             change(pace, now);
-            // Handles change a limit seldom, and whoever waits has set its timer by the limit before.
+            // Handles change a limit seldom, and the waiters have set their timers by the limit
+            // before.
             Wake::All
         });
     }

@@ -13,17 +13,19 @@ const MOST_KEYS: usize = 1_024;
 
 /// Requests of the same key fall under the same limit.
 ///
-/// The number of limits is bounded. When a key is new and there are as many already, the least recently used of the idle
-/// ones is forgotten: one that nobody waits for or has a handle on, and that has nothing to remember, no request that may
-/// still count at the server, no gate, and no quota that a handle set or the server stated. If all are busy, the new key
-/// shares the common limit with all that found no place, for this request: the next one looks again.
+/// The number of limits is bounded. When a key is new and there are as many already, the least
+/// recently used of the idle ones is forgotten: one that nobody waits for or has a handle on, and
+/// that has nothing to remember, no request that may still count at the server, no gate, and no
+/// quota that a handle set or the server stated. If all are busy, the new key shares the common
+/// limit with all that found no place, for this request: the next one looks again.
 ///
 /// # What it costs
 ///
-/// A request takes the same time however many keys there are. For a new key 16 limits at most are looked at, the least
-/// recently used first. One that is found busy is set aside until it is used again: of those, eight are looked at each
-/// time, in turn, and eight of the others. While no more than eight limits are busy at once, that finds the least recently
-/// used idle one wherever there is one; beyond that it may be an idle one that was used later, or none where a later request
+/// A request takes the same time however many keys there are. For a new key 16 limits at most are
+/// looked at, the least recently used first. One that is found busy is set aside until it is used
+/// again: of those, eight are looked at each time, in turn, and eight of the others. While no more
+/// than eight limits are busy at once, that finds the least recently used idle one wherever there
+/// is one; beyond that it may be an idle one that was used later, or none where a later request
 /// finds one.
 pub struct Keyed<K, F> {
     registry: Arc<Registry<K, F>>,
@@ -64,8 +66,8 @@ impl<K: Clone + Eq + Hash, F> Keyed<K, F> {
         self.lock().by_key.look(key).cloned()
     }
 
-    /// Keys may panic where they are hashed or compared, but not between two halves of a change, so a poisoned lock hides no
-    /// damage.
+    /// Keys may panic where they are hashed or compared, but not between two halves of a change, so
+    /// a poisoned lock hides no damage.
     fn lock(&self) -> MutexGuard<'_, Limits<K>> {
         let limits = self.registry.limits.lock();
         limits.unwrap_or_else(PoisonError::into_inner)
@@ -87,7 +89,8 @@ where
 }
 
 impl<K: Clone + Eq + Hash> Limits<K> {
-    /// Returns the limit of a key, a new one if there is room or an idle one can make some, and what was forgotten for it.
+    /// Returns the limit of a key, a new one if there is room or an idle one can make some, and
+    /// what was forgotten for it.
     fn of(&mut self, key: &K, quota: Quota) -> (Option<Handle>, Option<(K, Handle)>) {
         if let Some(known) = self.by_key.touch(key) {
             return (Some(known.clone()), None);

@@ -14,8 +14,9 @@
 //! within 5 ms, because its future is parked in a `select!`, say, the next one may depart. So k
 //! parked futures cost those behind them 5 ms each, once, and about 10 ms more. Where only an
 //! answer can make room, the first of them costs up to 200 ms more, and up to 2 s where an answer
-//! makes departures come that much sooner than the waiters were told. A future that is dropped while it waits gives its place back. One that
-//! is dropped later keeps its slots for as long as the request may still count at the server.
+//! makes departures come that much sooner than the waiters were told. A future that is dropped
+//! while it waits gives its place back. One that is dropped later keeps its slots for as long as
+//! the request may still count at the server.
 //!
 //! A waiter that was passed over and is polled again has its old place. The limiter then waits
 //! for it twice as long, each time until it is served, up to 1.28 s. So a caller whose thread is

@@ -1,17 +1,18 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// How many values of each list are looked at for one that is idle: enough to find the least recently used one wherever no
-/// more than so many are busy at once, and few enough for every new key.
+/// How many values of each list are looked at for one that is idle: enough to find the least
+/// recently used one wherever no more than so many are busy at once, and few enough for every new
+/// key.
 const LOOKS: usize = 8;
 /// Stands for no place.
 const NONE: usize = usize::MAX;
 
-/// Values by key, in the order of their last use. Every operation takes constant time, however many values there are, but
-/// for the growth of the memory.
+/// Values by key, in the order of their last use. Every operation takes constant time, however many
+/// values there are, but for the growth of the memory.
 ///
-/// A value that was looked at and found busy is set aside, so that the next look goes on behind it. What is set aside was
-/// used less recently than all else, and comes back when it is used.
+/// A value that was looked at and found busy is set aside, so that the next look goes on behind it.
+/// What is set aside was used less recently than all else, and comes back when it is used.
 #[derive(Debug)]
 pub(super) struct Recent<K, V> {
     places: HashMap<K, usize>,
@@ -87,8 +88,8 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
         self.append(place, false);
     }
 
-    /// Removes the least recently used value that is idle, as far as it is among the eight that are looked at of those set
-    /// aside and the eight of the others.
+    /// Removes the least recently used value that is idle, as far as it is among the eight that are
+    /// looked at of those set aside and the eight of the others.
     pub(super) fn take_idle(&mut self, is_idle: impl Fn(&V) -> bool) -> Option<(K, V)> {
         let place = self
             .idle_aside(&is_idle)
@@ -105,7 +106,8 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
             }
             place = entry.newer;
         }
-        // So few are all looked at each time, in the order of their use. Of more, the next ones have their turn.
+        // So few are all looked at each time, in the order of their use. Of more, the next ones
+        // have their turn.
         if self.aside.len > LOOKS {
             for _ in 0..LOOKS {
                 let place = self.aside.oldest;
@@ -129,8 +131,8 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
     }
 
     fn remove(&mut self, place: usize) -> (K, V) {
-        // Hashing and comparing keys is foreign code, which may panic: it runs before anything else changes, so that no
-        // place is left that leads nowhere.
+        // Hashing and comparing keys is foreign code, which may panic: it runs before anything else
+        // changes, so that no place is left that leads nowhere.
         self.places.remove(&self.entries[place].key);
         let last = self.entries.len() - 1;
         if let Some(moved) = self.places.get_mut(&self.entries[last].key) {
@@ -192,8 +194,8 @@ mod tests {
 
     use super::*;
 
-    /// Makes room for a new key where `most` are taken, as a limit by key does. Returns the key that was forgotten, and how
-    /// many were looked at.
+    /// Makes room for a new key where `most` are taken, as a limit by key does. Returns the key
+    /// that was forgotten, and how many were looked at.
     fn admit(
         recent: &mut Recent<u32, u32>,
         key: u32,
@@ -291,7 +293,8 @@ mod tests {
     }
 
     proptest! {
-        /// While no more than eight are busy at once, it is the least recently used of all that are idle.
+        /// While no more than eight are busy at once, it is the least recently used of all that are
+        /// idle.
         #[test]
         fn it_agrees_with_a_plain_list(steps in steps()) {
             let (mut recent, mut plain) = (Recent::new(), Vec::new());

@@ -24,17 +24,20 @@ impl Drain {
         time: Duration::from_millis(250),
     };
 
-    /// Whether it is of use to read `body`, as far as it says itself how long it is. Without bytes or without time it is not:
-    /// a body that has not ended has at least a frame to come, which would be waited for and be one too many.
+    /// Whether it is of use to read `body`, as far as it says itself how long it is. Without bytes
+    /// or without time it is not: a body that has not ended has at least a frame to come, which
+    /// would be waited for and be one too many.
     pub(super) fn is_of_use(&self, body: &impl Body) -> bool {
         let may_read = self.bytes > 0 && !self.time.is_zero();
         may_read && !body.is_end_stream() && body.size_hint().lower() <= self.bytes as u64
     }
 }
 
-/// Reads `body` until it has ended or failed, or `left` bytes are used up. An empty frame uses up one, lest there be no end.
+/// Reads `body` until it has ended or failed, or `left` bytes are used up. An empty frame uses up
+/// one, lest there be no end.
 ///
-/// A body that is always ready is left after a while, for whoever looks at the clock, and read on in the next poll.
+/// A body that is always ready is left after a while, for whoever looks at the clock, and read on
+/// in the next poll.
 pub(super) fn poll_drained<C: Body>(
     mut body: Pin<&mut C>,
     left: &mut usize,

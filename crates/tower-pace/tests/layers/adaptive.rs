@@ -1,5 +1,6 @@
-//! A limit that adapts, beside the best fixed one for the same server, in the scenarios of Vector's adaptive request
-//! concurrency and some more. `cargo test -p tower-pace --test layers adaptive -- --nocapture` prints the table.
+//! A limit that adapts, beside the best fixed one for the same server, in the scenarios of Vector's
+//! adaptive request concurrency and some more.
+//! `cargo test -p tower-pace --test layers adaptive -- --nocapture` prints the table.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,7 +55,8 @@ impl Scenario {
         }
     }
 
-    /// The run of the fixed limit that has the most successes a second, and of those the fewest at the server.
+    /// The run of the fixed limit that has the most successes a second, and of those the fewest at
+    /// the server.
     async fn best_fixed(&self) -> (usize, Run) {
         let mut best: Option<(usize, Run)> = None;
         for limit in [1, 5, 9, 10, 11, 12, MOST] {
@@ -86,7 +88,8 @@ const SCENARIOS: &[Scenario] = &[
             _ => Reaction::Drops,
         },
     ),
-    // Two hundred requests fail until a limit below 5 is found, so it takes more of them to tell what comes after that.
+    // Two hundred requests fail until a limit below 5 is found, so it takes more of them to tell
+    // what comes after that.
     Scenario::of(
         "refuses-at-high-concurrency",
         3_000,
@@ -179,7 +182,8 @@ async fn adaptive_is_near_the_best_fixed_limit_without_knowing_the_server() {
     }
 }
 
-/// Asserts that a hundred round trips after each change the server's capacity is used, and its queue short.
+/// Asserts that a hundred round trips after each change the server's capacity is used, and its
+/// queue short.
 async fn check_follows(law: Law, changes: &[(u64, f64, f64)]) {
     let source = Source {
         requests: 10_500,
@@ -376,7 +380,8 @@ async fn a_load_that_stops_leaves_the_limit_as_it_is() {
     assert_eq!(now() - start, DELAY, "and all of it is there at once");
 }
 
-/// Nine bodies are unread, so that no permit comes back but that of the call which is dropped: it is the limit that grows.
+/// Nine bodies are unread, so that no permit comes back but that of the call which is dropped: it
+/// is the limit that grows.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_dropped_may_let_in_who_waits() {
     let layer = ConcurrencyLayer::adaptive(Adaptive::between(1, 64));

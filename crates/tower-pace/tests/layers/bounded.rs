@@ -79,7 +79,8 @@ async fn a_request_whose_turn_is_too_far_away_is_refused_at_once() {
     }
 }
 
-/// The only slot is held by a request that is not answered: nothing but an answer can bring the next turn.
+/// The only slot is held by a request that is not answered: nothing but an answer can bring the
+/// next turn.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_was_let_wait_is_refused_when_its_time_is_up() {
     let layer = RateLimitLayer::new(Quota::per_second(1).counted_until_answered());
@@ -147,7 +148,8 @@ async fn the_wait_for_an_inner_service_counts() {
     assert_eq!(now() - start, millis(300));
 }
 
-/// Is never ready, and uses up the budget of its task at each poll: every timer of tokio is then pending.
+/// Is never ready, and uses up the budget of its task at each poll: every timer of tokio is then
+/// pending.
 #[derive(Clone)]
 struct Busy;
 

@@ -27,7 +27,8 @@ fn panic_of<F: Future>(future: &mut Pin<Box<F>>) -> Option<String> {
     })
 }
 
-/// Polls a call to its end and then again, as soon as it ends and when another request could be sent.
+/// Polls a call to its end and then again, as soon as it ends and when another request could be
+/// sent.
 async fn panics_when_polled_again<S>(name: &str, mut service: S, server: &Server)
 where
     S: Service<Request<String>>,

@@ -1,4 +1,5 @@
-//! A request whose deadline has passed before it starts is not sent, by any layer that obeys deadlines.
+//! A request whose deadline has passed before it starts is not sent, by any layer that obeys
+//! deadlines.
 
 use std::error::Error;
 use std::time::Duration;
@@ -42,7 +43,8 @@ where
     sent == 1
 }
 
-/// When a request is due, when it is polled, and whether it is sent by a service that sends in its call.
+/// When a request is due, when it is polled, and whether it is sent by a service that sends in its
+/// call.
 const BY_CALL: [(u64, u64, bool); 3] = [(1_000, 0, true), (0, 0, false), (1_000, 5, true)];
 /// The same for one that sends in its future.
 const BY_POLL: [(u64, u64, bool); 6] = [
@@ -59,7 +61,8 @@ where
     S: Service<Request<String>> + Clone,
     S::Error: Error + Send + Sync + 'static,
 {
-    // A limit lets nothing leave at once before it was asked for the first time. Later what is in time leaves at once.
+    // A limit lets nothing leave at once before it was asked for the first time. Later what is in
+    // time leaves at once.
     let _ = service.clone().oneshot(get()).await;
     for &(due, late, expected) in table {
         tokio::time::sleep(Duration::from_secs(60)).await;

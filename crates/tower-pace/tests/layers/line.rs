@@ -205,7 +205,8 @@ async fn run(crowd: Crowd) {
     drop(parked);
 }
 
-/// Every permit is free, and the line lets newcomers through at the full rate, though the parked are still there.
+/// Every permit is free, and the line lets newcomers through at the full rate, though the parked
+/// are still there.
 async fn assert_nothing_lost<S>(stack: &S, crowd: &Crowd)
 where
     S: Service<Request<String>> + Clone,

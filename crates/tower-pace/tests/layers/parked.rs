@@ -1,4 +1,5 @@
-//! What futures that were polled once and are not polled again cost those behind them, on paused time.
+//! What futures that were polled once and are not polled again cost those behind them, on paused
+//! time.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -61,7 +62,8 @@ where
     live.join_all().await;
 }
 
-/// A limiter that has just let a request leave. It is not the first: that one takes a place further ahead.
+/// A limiter that has just let a request leave. It is not the first: that one takes a place further
+/// ahead.
 async fn warm(quota: Quota) -> RateLimit<Server> {
     let service = RateLimitLayer::new(quota).layer(Server::ok());
     for _ in 0..2 {
@@ -144,7 +146,8 @@ async fn before_a_permit_they_cost_5_ms_each_and_up_to_100_ms_and_once() {
     }
 }
 
-/// A newcomer that asks when the one who was woken is missed looks after all others who do not come.
+/// A newcomer that asks when the one who was woken is missed looks after all others who do not
+/// come.
 #[tokio::test(start_paused = true)]
 async fn one_who_sees_that_they_are_absent_passes_over_all_before_those_who_come() {
     for parked in [1, 4, 20] {
@@ -203,8 +206,8 @@ const BEFORE: [fn(&Handle); 5] = [
     },
 ];
 
-/// Returns the time from when a limit is made faster, some time after something else was done to it, until the last of
-/// `live` has left, behind the `parked`.
+/// Returns the time from when a limit is made faster, some time after something else was done to
+/// it, until the last of `live` has left, behind the `parked`.
 async fn after_a_limit_was_made_faster(
     limit: Quota,
     before: fn(&Handle),
@@ -232,7 +235,8 @@ async fn after_a_limit_was_made_faster(
     now() - start
 }
 
-/// Everyone was told of a departure in minutes, and would look then. The one who is next may have been woken already.
+/// Everyone was told of a departure in minutes, and would look then. The one who is next may have
+/// been woken already.
 #[tokio::test(start_paused = true)]
 async fn before_a_limit_that_was_made_faster_they_cost_5_ms_each() {
     for (step, before) in BEFORE.into_iter().enumerate() {
@@ -309,7 +313,8 @@ impl<F: Future> Future for Counting<F> {
     }
 }
 
-/// Returns how often the futures of `crowd` callers are polled until `served` of them are served, and in what time.
+/// Returns how often the futures of `crowd` callers are polled until `served` of them are served,
+/// and in what time.
 async fn polls<S>(service: S, crowd: usize, served: usize) -> (usize, Duration)
 where
     S: Service<Request<String>, Error = Infallible, Future: Send> + Clone + Send + 'static,
@@ -331,7 +336,8 @@ where
 
 const CROWD: usize = 10_000;
 
-/// Departures come as foreseen, so each waiter looks when it comes, when it is next and when it departs.
+/// Departures come as foreseen, so each waiter looks when it comes, when it is next and when it
+/// departs.
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_who_wait_for_a_fast_limit_look_a_few_times_each() {
     for quota in fast() {
@@ -341,7 +347,8 @@ async fn ten_thousand_who_wait_for_a_fast_limit_look_a_few_times_each() {
     }
 }
 
-/// A waiter looks when its rank at the last look has passed in graces, so the n-th looks once in n graces.
+/// A waiter looks when its rank at the last look has passed in graces, so the n-th looks once in n
+/// graces.
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_who_wait_for_a_slow_limit_look_some_hundred_times_a_second_in_all() {
     for (quota, served) in slow().into_iter().zip([30, 10, 1_000]) {
@@ -357,7 +364,8 @@ async fn ten_thousand_who_wait_for_a_slow_limit_look_some_hundred_times_a_second
     }
 }
 
-/// Nobody can foresee when permits come back, so those behind the head are hastened where they come fast.
+/// Nobody can foresee when permits come back, so those behind the head are hastened where they come
+/// fast.
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_who_wait_for_permits_look_a_few_times_each() {
     for permits in [1, 32] {

@@ -121,7 +121,8 @@ async fn a_server_that_counts_until_it_answers_is_waited_for() {
     }
 }
 
-/// A limit of 10 a second and answers after 2 s: 49 % of it, and 78 % where requests arrive within 250 ms.
+/// A limit of 10 a second and answers after 2 s: 49 % of it, and 78 % where requests arrive within
+/// 250 ms.
 #[tokio::test(start_paused = true)]
 async fn slow_answers_cost_no_more_than_the_transit() {
     let ten = Quota::per_second(10);
@@ -158,7 +159,8 @@ async fn requests_that_hang_stop_nobody() {
     }
 }
 
-/// A timeout of 50 ms inside the limiter, on a path that is blocked for 900 ms every 5 s: its answer is not the server's.
+/// A timeout of 50 ms inside the limiter, on a path that is blocked for 900 ms every 5 s: its
+/// answer is not the server's.
 #[tokio::test(start_paused = true)]
 async fn no_answer_of_a_timeout_or_a_gateway_frees_a_slot() {
     for status in [
@@ -362,7 +364,8 @@ async fn a_429_that_says_at_once_closes_the_gate_for_a_window() {
     assert!(gaps(&server)[0] >= millis(1_100));
 }
 
-/// A light request that joins behind could leave at once, but for the heavy one: that must not hide whom an answer wakes.
+/// A light request that joins behind could leave at once, but for the heavy one: that must not hide
+/// whom an answer wakes.
 #[tokio::test(start_paused = true)]
 async fn an_answer_wakes_a_heavy_request_though_a_light_one_stands_behind_it() {
     let quota = Quota::new(2, millis(20)).unwrap();

@@ -44,9 +44,9 @@ async fn a_request_that_may_be_replayed_is_tried_four_times() {
     check(marked(), 500, 4).await;
 }
 
-/// RFC 9110, section 9.2.2, and RFC 10008.
-/// The retry waits no less, the rate limit closes its gate for as long, and both within their bounds: five minutes, after
-/// which the answer is returned at once, and an hour.
+/// RFC 9110, section 9.2.2, and RFC 10008. The retry waits no less, the rate limit closes its gate
+/// for as long, and both within their bounds: five minutes, after which the answer is returned at
+/// once, and an hour.
 #[tokio::test(start_paused = true)]
 async fn what_servers_send_as_retry_after_is_obeyed_within_bounds() {
     for (value, seconds, attempts) in [
@@ -202,7 +202,8 @@ async fn an_error_is_tried_again_only_if_a_replay_is_safe() {
     }
 }
 
-/// A service that is gone for good, after an attempt that failed: the attempt's own error tells more.
+/// A service that is gone for good, after an attempt that failed: the attempt's own error tells
+/// more.
 #[tokio::test(start_paused = true)]
 async fn an_error_in_readiness_ends_the_attempts_with_the_last_error() {
     let (mock, mut handle) = mock::pair::<Request<String>, http::Response<String>>();

@@ -1,6 +1,8 @@
-//! Eight threads on one rate limit, in real time: calls that end, calls that are given up and calls whose task is aborted.
+//! Eight threads on one rate limit, in real time: calls that end, calls that are given up and calls
+//! whose task is aborted.
 //!
-//! `STORM_SECONDS=25 cargo test --release -p tower-pace --test layers threads` takes 25 s for each rate.
+//! `STORM_SECONDS=25 cargo test --release -p tower-pace --test layers threads` takes 25 s for each
+//! rate.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -32,8 +34,8 @@ struct Ends {
     aborted: AtomicU32,
 }
 
-/// Calls until the storm is over. A fifth of the calls have so little time that half of these end before their turn, and a
-/// tenth are made by a task that is aborted.
+/// Calls until the storm is over. A fifth of the calls have so little time that half of these end
+/// before their turn, and a tenth are made by a task that is aborted.
 async fn caller<S>(service: S, seed: u64, mean: Duration, ends: Arc<Ends>, over: Arc<AtomicBool>)
 where
     S: Service<Request<String>, Error = Infallible, Future: Send> + Clone + Send + 'static,

@@ -1,4 +1,5 @@
-//! How many turns one caller has beside another that keeps its thread busy between its calls, on real threads.
+//! How many turns one caller has beside another that keeps its thread busy between its calls, on
+//! real threads.
 
 use std::convert::Infallible;
 use std::sync::Arc;

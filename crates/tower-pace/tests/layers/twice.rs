@@ -14,7 +14,8 @@ use tower_pace::{
 
 use crate::server::{Server, get, millis, now, status};
 
-/// Panics when it is polled more often than could be needed: on paused time a loop of polls would never end.
+/// Panics when it is polled more often than could be needed: on paused time a loop of polls would
+/// never end.
 struct Bounded<F> {
     future: Pin<Box<F>>,
     polls_left: u32,
@@ -66,7 +67,8 @@ fn server() -> Server {
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Calls all of a stack that has `layer` in it twice, and checks that each panics and that all permits are back.
+/// Calls all of a stack that has `layer` in it twice, and checks that each panics and that all
+/// permits are back.
 macro_rules! panics {
     ($layer:expr, $between:expr) => {
         let layer = $layer;
@@ -110,7 +112,8 @@ async fn limits_of_their_own_in_one_stack_are_what_they_seem() {
     let (outer, inner) = (ConcurrencyLayer::new(3), ConcurrencyLayer::new(2));
     let stack = outer.layer(inner.layer(ConcurrencyLayer::new(1).layer(server())));
     assert_eq!(call(&stack, 10, MINUTE).await, (10, Vec::new()));
-    // A service that calls another one of the same limit, in its future, has two permits for a time.
+    // A service that calls another one of the same limit, in its future, has two permits for a
+    // time.
     let other = outer.layer(server());
     let calling = service_fn(move |request| other.clone().oneshot(request));
     assert_eq!(
@@ -136,7 +139,8 @@ async fn permits_that_the_outer_calls_hold_are_waited_for_without_a_loop() {
     assert_eq!((seen.in_flight, seen.queued), (0, 0));
 }
 
-/// Each request departs twice. Those that departed once wait behind all others, and hold slots meanwhile.
+/// Each request departs twice. Those that departed once wait behind all others, and hold slots
+/// meanwhile.
 #[tokio::test(start_paused = true)]
 async fn a_rate_limit_counts_each_request_twice_without_a_loop() {
     let layer = RateLimitLayer::new(Quota::per_second(100));

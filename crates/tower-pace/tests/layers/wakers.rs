@@ -1,7 +1,8 @@
 //! Wakers that call the same layer when they are woken and when they are dropped.
 //!
-//! The clone of a waker runs code of its own only if it is made of a raw vtable, which is unsafe; a `Wake` is cloned as its
-//! `Arc` is, and no test of this crate can see that. The line clones a waker before it takes its lock.
+//! The clone of a waker runs code of its own only if it is made of a raw vtable, which is unsafe; a
+//! `Wake` is cloned as its `Arc` is, and no test of this crate can see that. The line clones a
+//! waker before it takes its lock.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};

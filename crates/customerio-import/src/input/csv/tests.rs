@@ -411,7 +411,8 @@ fn lines_of(reject: &Reject) -> (u64, u64) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Each line of the file is blank, or in a row that is sent, or in one that is told; or the file is refused.
+    /// Each line of the file is blank, or in a row that is sent, or in one that is told; or the
+    /// file is refused.
     #[test]
     fn rows_that_are_sent_and_rows_that_are_told_add_up_to_the_lines(
         pieces in prop::collection::vec(

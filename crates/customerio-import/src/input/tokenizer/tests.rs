@@ -32,7 +32,8 @@ fn read(text: &[u8]) -> Vec<Read1> {
     read_from(Box::new(Cursor::new(text.to_vec())), b',')
 }
 
-/// Compares each record with its lines and cells, or with its damage: `line.column kind`, and `!` where its end is in doubt.
+/// Compares each record with its lines and cells, or with its damage: `line.column kind`, and `!`
+/// where its end is in doubt.
 #[track_caller]
 fn check(text: &str, expected: &[&str]) {
     let shown = |record: &Read1| match record.damage {

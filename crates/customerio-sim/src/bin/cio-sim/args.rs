@@ -13,8 +13,9 @@ use customerio_sim::{
 
 /// A Customer.io on your laptop: it keeps books, enforces a rate limit and misbehaves on request.
 ///
-/// Prints its URL on the first line and its books as JSON on Ctrl-C. GET /_sim/books shows them meanwhile, to this machine.
-/// Any credentials are accepted, unless --site-id and --api-key say which. This is no product of Customer.io.
+/// Prints its URL on the first line and its books as JSON on Ctrl-C. GET /_sim/books shows them
+/// meanwhile, to this machine. Any credentials are accepted, unless --site-id and --api-key say
+/// which. This is no product of Customer.io.
 #[derive(Debug, Parser)]
 #[command(name = "cio-sim", version)]
 pub(crate) struct Args {

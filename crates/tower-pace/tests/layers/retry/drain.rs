@@ -155,7 +155,8 @@ async fn the_answer_that_is_returned_is_not_touched() {
     assert_eq!(whole.unwrap().to_bytes(), "whole");
 }
 
-/// A body without end. It is ready at once, or uses up the budget of its task at each poll, as a busy connection does.
+/// A body without end. It is ready at once, or uses up the budget of its task at each poll, as a
+/// busy connection does.
 struct Endless {
     reads: Arc<AtomicUsize>,
     is_busy: bool,
