@@ -5,27 +5,40 @@
 //!
 //! What a call asks of the heap is counted elsewhere: `cargo test --test allocations -- --nocapture`.
 //!
-//! The name of a table, or its beginning, prints that one alone. `connections` and `waiters` are printed only by name.
+//! The name of a table, or its beginning, prints that one alone. `connections`, `instructions` and
+//! `waiters` are printed only by name.
 
 mod building;
 mod connections;
 mod contestants;
 mod floor;
 mod inner;
+mod instructions;
 mod measure;
 mod peers;
 mod tables;
 mod waiters;
 
+use std::io;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let wanted = std::env::args().nth(1);
-    match tables::print(wanted.as_deref()) {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("bench: {problem}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run(arguments: &[String]) -> io::Result<()> {
+    match arguments {
+        [mode, row, calls] if mode == instructions::CALLS_OF => {
+            let calls = calls.parse().map_err(io::Error::other)?;
+            instructions::call(row, calls)
+        }
+        arguments => tables::print(arguments.first().map(String::as_str)),
     }
 }

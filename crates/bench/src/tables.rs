@@ -3,10 +3,10 @@ use std::io;
 use tokio::runtime::Builder;
 
 use crate::building::{building, building_from_a_struct};
-use crate::connections;
 use crate::contestants::{budgeted_retry, concurrency, rate, retry, stack};
 use crate::measure::{Contestant, Cost, compare};
 use crate::waiters;
+use crate::{connections, instructions};
 
 /// A comparison, by its name.
 type Table = (&'static str, fn() -> Vec<Contestant>);
@@ -25,6 +25,8 @@ const TABLES: [Table; 7] = [
 const WAITERS: &str = "waiters";
 /// Counts and does not measure, so it is printed only when it is named.
 const CONNECTIONS: &str = "connections";
+/// Needs valgrind, so it is printed only when it is named.
+const INSTRUCTIONS: &str = "instructions";
 
 /// Prints the tables whose names begin with `wanted`, or all.
 ///
@@ -35,6 +37,7 @@ pub(crate) fn print(wanted: Option<&str>) -> io::Result<()> {
     match wanted {
         Some(WAITERS) => waiters::print(),
         Some(CONNECTIONS) => connections::print(),
+        Some(INSTRUCTIONS) => instructions::print(),
         _ => print_measured(wanted.unwrap_or_default()),
     }
 }
@@ -44,7 +47,7 @@ fn print_measured(wanted: &str) -> io::Result<()> {
     if !TABLES.iter().any(|(name, _)| is_wanted(name)) {
         let names = TABLES.map(|(name, _)| name).join(", ");
         let problem = format!(
-            "there is no such table; name one of {names}, {WAITERS}, {CONNECTIONS}, or none for all that measure a call"
+            "there is no such table; name one of {names}, {WAITERS}, {CONNECTIONS}, {INSTRUCTIONS}, or none for all that measure a call"
         );
         return Err(io::Error::other(problem));
     }
