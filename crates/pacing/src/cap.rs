@@ -27,18 +27,18 @@ impl Cap {
         self,
         policy: &Policy,
         pace: &Pace,
-        conditions: &Conditions,
+        conditions: &Conditions<'_>,
     ) -> Option<Moment> {
-        let unproven = conditions.unproven.counted(policy.unit);
+        let unproven = conditions.path.unproven().counted(policy.unit);
         let most = policy.most();
         let lump = pace.lump().min(pace.heaviest.max(most - most.div_ceil(4)));
         let beyond = u128::from(unproven.checked_sub(lump.into())?);
-        let usual = u128::from((conditions.round_trip + conditions.jitter).nanos());
+        let usual = u128::from((conditions.round_trip() + conditions.jitter).nanos());
         let is_beyond_pace = beyond * u128::from(pace.interval.nanos()) >= usual;
         if !is_beyond_pace && !is_beyond_slots(policy, beyond, usual, conditions) {
             return None;
         }
-        let last = conditions.last_departure?;
+        let last = conditions.path.last_departure()?;
         let gap = pace.interval.max(conditions.jitter);
         let longest = gap.max(conditions.transit);
         let doubled = gap.nanos().saturating_mul(1 << self.probes.min(62));
@@ -56,11 +56,11 @@ impl Cap {
     }
 }
 
-fn is_beyond_slots(policy: &Policy, beyond: u128, usual: u128, conditions: &Conditions) -> bool {
+fn is_beyond_slots(policy: &Policy, beyond: u128, usual: u128, conditions: &Conditions<'_>) -> bool {
     if matches!(policy.model, Model::TokenBucket { .. }) {
         return false;
     }
-    let held = policy.counted_window() + conditions.round_trip.min(conditions.transit);
+    let held = policy.counted_window() + conditions.round_trip().min(conditions.transit);
     beyond * u128::from(held.nanos()) >= usual * u128::from(policy.limit)
 }
 
@@ -69,6 +69,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::path::Path;
     use crate::recovery::Recovery;
     use crate::unit::{Load, Unit};
 
@@ -90,35 +91,32 @@ mod tests {
         Moment::ORIGIN + Duration::from_millis(millis)
     }
 
-    /// A round trip of 100 ms and a jitter of 50 ms; the last departure was at 10 s.
-    fn conditions(unproven: u64) -> Conditions {
-        Conditions {
+    /// A round trip of 100 ms; the last departure was at 10 s.
+    fn path(unproven: u64) -> Path {
+        slow_path(millis(100), unproven)
+    }
+
+    fn slow_path(round_trip: Span, cost: u64) -> Path {
+        Path::with(round_trip, Load { requests: 7, cost }, at(10_000))
+    }
+
+    /// Says when the next probe departs, with a jitter of 50 ms.
+    fn probe(cap: Cap, policy: &Policy, pace: &Pace, path: &Path) -> Option<Moment> {
+        let conditions = Conditions {
             now: at(10_001),
-            share: Recovery::full(SECOND).share_at(at(0)),
-            share_rises: None,
-            round_trip: millis(100),
+            path,
+            recovery: &Recovery::full(SECOND),
             jitter: millis(50),
             transit: millis(1_000),
-            unproven: Load {
-                requests: 7,
-                cost: unproven,
-            },
             unanswered: Load::default(),
             unanswered_until: None,
-            last_departure: Some(at(10_000)),
-        }
+        };
+        cap.probe(policy, pace, &conditions)
     }
 
     /// The least unproven cost that holds requests back.
-    fn holds_from(policy: &Policy, pace: &Pace, conditions: Conditions) -> u64 {
-        let holds = |&cost: &u64| {
-            let unproven = Load { requests: 7, cost };
-            let conditions = Conditions {
-                unproven,
-                ..conditions
-            };
-            Cap::default().probe(policy, pace, &conditions).is_some()
-        };
+    fn holds_from(policy: &Policy, pace: &Pace) -> u64 {
+        let holds = |&cost: &u64| probe(Cap::default(), policy, pace, &path(cost)).is_some();
         (0..1_000).find(holds).expect("it holds sooner or later")
     }
 
@@ -130,7 +128,7 @@ mod tests {
                 heaviest,
                 ..PACE
             };
-            let from = holds_from(&UNKNOWN, &pace, conditions(0));
+            let from = holds_from(&UNKNOWN, &pace);
             assert_eq!(from, expected, "{burst} {heaviest}");
         }
         // 150 ms take 7.5 intervals of 20 ms.
@@ -149,22 +147,15 @@ mod tests {
             ..PACE
         };
         // (1001.5 ms + 100 ms) / 100 = 11.015 ms; 150 ms take 13.6 of them.
-        assert_eq!(holds_from(&UNKNOWN, &fast, conditions(0)), 1 + 14);
-        let slow = Conditions {
-            round_trip: millis(30_000),
-            ..conditions(0)
-        };
+        assert_eq!(holds_from(&UNKNOWN, &fast), 1 + 14);
+        let slow = |cost| slow_path(millis(30_000), cost);
         // Slots are held for 1 s and the window at most: 20.015 ms; 30.05 s take 1501.4 of them.
         let large = Policy {
             limit: 10_000,
             ..UNKNOWN
         };
-        assert!(Cap::default().probe(&UNKNOWN, &fast, &slow).is_none());
-        let unproven = |cost| Conditions {
-            unproven: Load { requests: 7, cost },
-            ..slow
-        };
-        let holds = |policy, cost| Cap::default().probe(policy, &PACE, &unproven(cost));
+        assert!(probe(Cap::default(), &UNKNOWN, &fast, &slow(0)).is_none());
+        let holds = |policy, cost| probe(Cap::default(), policy, &PACE, &slow(cost));
         assert!(holds(&UNKNOWN, 1_501).is_none() && holds(&UNKNOWN, 1_503).is_some());
         // And the pace where that is slower than the slots.
         assert!(holds(&large, 1_502).is_none() && holds(&large, 1_504).is_some());
@@ -173,7 +164,7 @@ mod tests {
             refill: 100,
         };
         let bucket = Policy { model, ..UNKNOWN };
-        assert_eq!(holds_from(&bucket, &fast, conditions(0)), 1 + 150);
+        assert_eq!(holds_from(&bucket, &fast), 1 + 150);
     }
 
     #[test]
@@ -183,8 +174,8 @@ mod tests {
             ..UNKNOWN
         };
         let cap = Cap::default();
-        assert!(cap.probe(&by_request, &PACE, &conditions(500)).is_none());
-        assert!(cap.probe(&UNKNOWN, &PACE, &conditions(500)).is_some());
+        assert!(probe(cap, &by_request, &PACE, &path(500)).is_none());
+        assert!(probe(cap, &UNKNOWN, &PACE, &path(500)).is_some());
     }
 
     #[test]
@@ -192,25 +183,25 @@ mod tests {
         let mut cap = Cap::default();
         let mut gaps = Vec::new();
         for _ in 0..7 {
-            let probe = cap.probe(&UNKNOWN, &PACE, &conditions(500));
-            let gap = probe.expect("it holds").since(at(10_000));
+            let next = probe(cap, &UNKNOWN, &PACE, &path(500));
+            let gap = next.expect("it holds").since(at(10_000));
             gaps.push(gap.as_millis());
             cap.record_probe();
         }
         assert_eq!(gaps, [50, 100, 200, 400, 800, 1_000, 1_000]);
         cap.probes = u32::MAX;
         cap.record_probe();
-        let probe = cap.probe(&UNKNOWN, &PACE, &conditions(500));
-        assert_eq!(probe, Some(at(11_000)));
+        let next = probe(cap, &UNKNOWN, &PACE, &path(500));
+        assert_eq!(next, Some(at(11_000)));
         cap.reset();
-        let probe = cap.probe(&UNKNOWN, &PACE, &conditions(500));
-        assert_eq!(probe, Some(at(10_050)));
+        let next = probe(cap, &UNKNOWN, &PACE, &path(500));
+        assert_eq!(next, Some(at(10_050)));
         // An interval that is longer than jitter and transit is the gap.
         let slow = Pace {
             interval: millis(3_000),
             ..PACE
         };
-        let probe = cap.probe(&UNKNOWN, &slow, &conditions(500));
-        assert_eq!(probe, Some(at(13_000)));
+        let next = probe(cap, &UNKNOWN, &slow, &path(500));
+        assert_eq!(next, Some(at(13_000)));
     }
 }

@@ -2,7 +2,7 @@ use crate::Moment;
 use crate::moment::Span;
 
 /// The highest cost that left in the last one to two `memory` periods.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Heaviest {
     current: u32,
     before: u32,

@@ -27,10 +27,15 @@ pub(crate) struct Meter {
     /// As it was before the latest departure, until that is undone.
     heaviest_before: Option<Heaviest>,
     slip: Slip,
-    /// The pace of usual requests once the start is over, kept because it takes a division to find.
+    /// The pace of requests of cost 1 once the start is over. Its memory is that of `heaviest`.
     usual: Pace,
     /// Until then the pace is that of a start.
     starts_until: Moment,
+    /// The pace in force for costs up to the heaviest, kept because it takes divisions to find. It
+    /// is found anew from `in_force_until` on; whatever it depends on sets that to the origin.
+    in_force: Pace,
+    /// When the pace may next get faster by itself.
+    in_force_until: Moment,
 }
 
 /// What holds a request back under one limit, and whether an answer may end that sooner.
@@ -62,6 +67,8 @@ impl Meter {
             slip,
             usual,
             starts_until,
+            in_force: usual,
+            in_force_until: Moment::FIRST,
         }
     }
 
@@ -69,13 +76,18 @@ impl Meter {
     pub(crate) fn assume(&mut self, slip: Slip) {
         self.slip = slip;
         self.usual = self.policy.pace(slip, 1);
+        self.forget_pace();
+    }
+
+    /// Finds the pace anew at the next question: something that it depends on has changed.
+    pub(crate) fn forget_pace(&mut self) {
+        self.in_force_until = Moment::FIRST;
     }
 
     /// Returns what holds a request of this cost back.
-    pub(crate) fn verdict(&mut self, cost: Cost, conditions: &Conditions) -> Verdict {
+    pub(crate) fn verdict(&mut self, cost: Cost, conditions: &Conditions<'_>) -> Verdict {
         let cost = self.units(cost).min(self.policy.most());
-        let heaviest = self.heaviest_at(conditions.now);
-        let pace = self.pace(heaviest.max(cost), conditions);
+        let (heaviest, pace) = self.pace_at(cost, conditions);
         let held = |by, until| (until > conditions.now).then(|| Hold::until(by, until));
         let (hold, is_awaited) = match self.ruling(cost, &pace, conditions) {
             Ruling::Pass(from) => (held(HeldBy::Pace, from), false),
@@ -95,33 +107,35 @@ impl Meter {
     }
 
     /// Records a departure, the one with this number.
-    pub(crate) fn depart(&mut self, cost: Cost, number: u32, conditions: &Conditions) {
+    pub(crate) fn depart(&mut self, cost: Cost, number: u32, conditions: &Conditions<'_>) {
         // The slots count what the server counts, even if a lower limit came in between.
         let units = self.units(cost);
         let (cost, now) = (units.min(self.policy.most()), conditions.now);
-        let heaviest = self.heaviest_at(now);
-        let pace = self.pace(heaviest.max(cost), conditions);
+        let (heaviest, pace) = self.pace_at(cost, conditions);
         if self.cap.probe(&self.policy, &pace, conditions).is_some() {
             self.cap.record_probe();
         }
         self.schedule
             .depart(&self.policy, &pace, cost, heaviest, now);
         self.heaviest_before = Some(self.heaviest);
-        self.heaviest.depart(cost, now, self.usual.memory);
+        self.record_cost(cost, now);
         self.window.depart(units.into(), now);
         self.allowance.depart(units.into(), number, now);
     }
 
     /// Records that an answer proved the path. What left unproven counts as if it arrived now.
-    pub(crate) fn prove(&mut self, proof: &Proof, conditions: &Conditions) {
+    pub(crate) fn prove(&mut self, proof: &Proof, conditions: &Conditions<'_>) {
         let now = conditions.now;
         let unproven = proof.unproven.counted(self.policy.unit);
-        let pace = self.pace(self.heaviest_at(now), conditions);
-        let usual = conditions.round_trip + conditions.jitter;
-        let busy = (pace.beyond_lump(unproven) - usual).min(pace.memory);
-        // "Not before now" would take the slack of a timer that is late.
-        if busy > Span::ZERO {
-            self.schedule.postpone(now + busy);
+        let (_, pace) = self.pace_at(1, conditions);
+        let beyond_lump = pace.beyond_lump(unproven);
+        if beyond_lump > Span::ZERO {
+            let usual = conditions.round_trip() + conditions.jitter;
+            let busy = (beyond_lump - usual).min(pace.memory);
+            // "Not before now" would take the slack of a timer that is late.
+            if busy > Span::ZERO {
+                self.schedule.postpone(now + busy);
+            }
         }
         self.cap.reset();
         if proof.ends_silence {
@@ -149,6 +163,7 @@ impl Meter {
         if is_latest {
             self.schedule.undo();
             self.heaviest = self.heaviest_before.take().unwrap_or(self.heaviest);
+            self.forget_pace();
         }
     }
 
@@ -158,7 +173,7 @@ impl Meter {
         departure: Departure,
         cost: Cost,
         is_latest: bool,
-        conditions: &Conditions,
+        conditions: &Conditions<'_>,
     ) {
         let (before, after) = (self.units(departure.cost), self.units(cost));
         let sent = |cost: u32| Sent {
@@ -170,7 +185,7 @@ impl Meter {
             self.window.refund(spared);
             self.allowance.spare(spared.cost);
             if is_latest {
-                let pace = self.pace(self.heaviest_at(conditions.now), conditions);
+                let (_, pace) = self.pace_at(1, conditions);
                 let cost = after.min(self.policy.most());
                 self.schedule.spare(&pace, cost);
             }
@@ -185,7 +200,8 @@ impl Meter {
             for heaviest in iter::once(&mut self.heaviest).chain(undone) {
                 heaviest.depart(cost, now, self.usual.memory);
             }
-            let pace = self.pace(self.heaviest_at(now), conditions);
+            self.forget_pace();
+            let (_, pace) = self.pace_at(1, conditions);
             let added = after - before;
             self.schedule.charge(&pace, added, is_latest, now);
         }
@@ -224,8 +240,27 @@ impl Meter {
         self.window.held(now) == 0 && !self.allowance.holds(now)
     }
 
-    /// Returns the pace in force for requests up to this cost.
-    pub(crate) fn pace(&self, heaviest: u32, conditions: &Conditions) -> Pace {
+    /// Returns the heaviest cost that departed lately, and the pace in force for requests up to
+    /// that, and up to `cost` if that is more.
+    fn pace_at(&mut self, cost: u32, conditions: &Conditions<'_>) -> (u32, Pace) {
+        if conditions.now >= self.in_force_until {
+            self.in_force = self.pace(self.heaviest_at(conditions.now), conditions);
+            self.in_force_until = self.faster_from(conditions);
+        }
+        let heaviest = self.in_force.heaviest;
+        match cost <= heaviest {
+            true => (heaviest, self.in_force),
+            false => (heaviest, self.pace(cost, conditions)),
+        }
+    }
+
+    /// Returns the time between departures of requests of cost 1.
+    pub(crate) fn interval(&self, conditions: &Conditions<'_>) -> Span {
+        self.pace(1, conditions).interval
+    }
+
+    /// Finds the pace for requests up to this cost.
+    fn pace(&self, heaviest: u32, conditions: &Conditions<'_>) -> Pace {
         let pace = match heaviest {
             _ if conditions.now < self.starts_until => {
                 self.policy.starting_pace(self.slip, heaviest)
@@ -233,14 +268,25 @@ impl Meter {
             1 => self.usual,
             _ => self.policy.pace(self.slip, heaviest),
         };
-        if conditions.share.is_full() {
+        let share = conditions.recovery.share_at(conditions.now);
+        if share.is_full() {
             return pace;
         }
         // A burst would be spent when the gate opens, just when the server is close to its limit.
         Pace {
-            interval: conditions.share.stretched(pace.interval),
-            memory: conditions.share.stretched(pace.memory),
+            interval: share.stretched(pace.interval),
+            memory: share.stretched(pace.memory),
             ..pace.steady()
+        }
+    }
+
+    /// Records the cost of a departure. The pace depends on the heaviest one and on the times at
+    /// which it is forgotten.
+    fn record_cost(&mut self, cost: u32, now: Moment) {
+        let before = self.heaviest;
+        self.heaviest.depart(cost, now, self.usual.memory);
+        if self.heaviest != before {
+            self.forget_pace();
         }
     }
 
@@ -250,7 +296,7 @@ impl Meter {
     /// It is taken from one limit: one with the same unit if there is any; then one with a window
     /// as long as this one's or longer, since it remembers all; then the shortest, since its
     /// entries are finest.
-    pub(crate) fn remember(&mut self, known: &[Self], in_flight: u64, conditions: &Conditions) {
+    pub(crate) fn remember(&mut self, known: &[Self], in_flight: u64, conditions: &Conditions<'_>) {
         let best = known.iter().max_by_key(|meter| {
             let counts_alike = meter.policy.unit == self.policy.unit;
             let (known, own) = (meter.policy.counted_window(), self.policy.counted_window());
@@ -271,6 +317,7 @@ impl Meter {
         let intervals = [before.interval, self.pace(1, conditions).interval];
         self.schedule
             .follow(&known.schedule, after.charge(heaviest), intervals, now);
+        self.forget_pace();
     }
 
     #[cfg(test)]
@@ -285,11 +332,11 @@ impl Meter {
         cost: u32,
         heaviest: u32,
         pace: &Pace,
-        conditions: &Conditions,
+        conditions: &Conditions<'_>,
     ) -> (Option<Hold>, bool) {
         let now = conditions.now;
         let held = |by, until| (until > now).then(|| Hold::until(by, until));
-        let faster = self.faster_from(conditions);
+        let faster = self.in_force_until;
         // Only the silence before a heavy request gets shorter with the pace.
         let due = self.schedule.due(&self.policy, pace, cost, heaviest);
         let due = due.min(faster.max(self.schedule.next()));
@@ -302,20 +349,21 @@ impl Meter {
     /// Returns when the pace may next get faster by itself: at the end of the start, at a step of
     /// the recovery, or when a heavy cost is forgotten. A time that was found with the pace in
     /// force holds no longer than that.
-    fn faster_from(&self, conditions: &Conditions) -> Moment {
-        let start = Some(self.starts_until).filter(|&end| end > conditions.now);
-        let forgotten = self.heaviest.falls_at(conditions.now, self.usual.memory);
-        let changes = [start, conditions.share_rises, forgotten].into_iter();
+    fn faster_from(&self, conditions: &Conditions<'_>) -> Moment {
+        let now = conditions.now;
+        let start = Some(self.starts_until).filter(|&end| end > now);
+        let forgotten = self.heaviest.falls_at(now, self.usual.memory);
+        let changes = [start, conditions.recovery.rises_at(now), forgotten].into_iter();
         changes.flatten().min().unwrap_or(Moment::LAST)
     }
 
-    fn ruling(&self, cost: u32, pace: &Pace, conditions: &Conditions) -> Ruling {
+    fn ruling(&self, cost: u32, pace: &Pace, conditions: &Conditions<'_>) -> Ruling {
         // Most limits never have one, and the share takes a division.
         if !self.allowance.is_open() {
             return Ruling::Usual;
         }
         let unanswered = conditions.unanswered.counted(self.policy.unit);
-        let (last, now) = (conditions.last_departure, conditions.now);
+        let (last, now) = (conditions.path.last_departure(), conditions.now);
         let share = self.policy.share();
         self.allowance
             .ruling(cost, unanswered, pace.interval, share, last, now)

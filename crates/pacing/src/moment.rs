@@ -22,6 +22,9 @@ impl Moment {
     /// The origin of the caller's clock.
     pub const ORIGIN: Self = Self(BEFORE_ORIGIN);
 
+    /// The first moment that can be shown, before the origin.
+    pub(crate) const FIRST: Self = Self(0);
+
     /// The end of all time.
     pub(crate) const LAST: Self = Self(u64::MAX);
 

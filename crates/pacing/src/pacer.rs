@@ -112,14 +112,15 @@ impl Pacer {
             is_awaited |= verdict.is_awaited;
         }
         self.is_awaited |= is_awaited;
-        let closed = [
+        for (by, until) in [
             (HeldBy::Gate, self.gate.open_from()),
             (HeldBy::Allowance, self.ceiling.open_from()),
-        ];
-        let closed = closed.into_iter().filter(|&(_, until)| until > now);
-        closed.fold(hold, |hold, (by, until)| {
-            longer(hold, Some(Hold::until(by, until)))
-        })
+        ] {
+            if until > now {
+                hold = longer(hold, Some(Hold::until(by, until)));
+            }
+        }
+        hold
     }
 
     /// Records that a request leaves at `now`. Only call it while [`due`](Self::due) says
@@ -133,6 +134,7 @@ impl Pacer {
     pub fn depart_with(&mut self, cost: Cost, now: Moment) -> Departure {
         let number = self.path.next_number();
         let (conditions, meters) = self.at(now);
+        let before = conditions.unanswered;
         for meter in meters {
             meter.depart(cost, number, &conditions);
         }
@@ -142,7 +144,6 @@ impl Pacer {
         if let Some(unanswered) = &mut self.unanswered {
             unanswered.depart(load, now);
         }
-        let before = conditions.unanswered;
         let short = |load: u64| u32::try_from(load).unwrap_or(u32::MAX);
         Departure {
             sent: now,
@@ -329,11 +330,16 @@ impl Pacer {
     /// Returns the time between departures at the rate in force.
     #[must_use]
     pub fn interval(&self, now: Moment) -> Duration {
-        let conditions = self.conditions(now);
-        let intervals = self
-            .meters
-            .iter()
-            .map(|meter| meter.pace(1, &conditions).interval);
+        let conditions = Conditions {
+            now,
+            path: &self.path,
+            recovery: &self.recovery,
+            jitter: self.jitter.span(),
+            transit: Span::of(self.quota.max_transit),
+            unanswered: Load::default(),
+            unanswered_until: None,
+        };
+        let intervals = self.meters.iter().map(|meter| meter.interval(&conditions));
         let longest = intervals.max();
         longest.map_or_else(|| self.quota.spacing(), Span::duration)
     }
@@ -383,7 +389,7 @@ impl Pacer {
     }
 
     /// Starts the meters if this is the first question.
-    fn at(&mut self, now: Moment) -> (Conditions, &mut [Meter]) {
+    fn at(&mut self, now: Moment) -> (Conditions<'_>, &mut [Meter]) {
         if self.meters.is_empty() {
             let quota = &self.quota;
             let meters = quota
@@ -391,28 +397,20 @@ impl Pacer {
                 .map(|policy| Meter::starting(policy, quota, now));
             self.meters.extend(meters);
         }
-        let mut conditions = self.conditions(now);
-        if let Some(known) = &mut self.unanswered {
-            conditions.unanswered = known.at(now);
-            conditions.unanswered_until = known.requests.first();
-        }
-        (conditions, &mut self.meters)
-    }
-
-    fn conditions(&self, now: Moment) -> Conditions {
-        let transit = Span::of(self.quota.max_transit);
-        Conditions {
+        let (unanswered, unanswered_until) = match &mut self.unanswered {
+            Some(known) => (known.at(now), known.requests.first()),
+            None => (Load::default(), None),
+        };
+        let conditions = Conditions {
             now,
-            share: self.recovery.share_at(now),
-            share_rises: self.recovery.rises_at(now),
-            round_trip: self.path.round_trip(transit),
+            path: &self.path,
+            recovery: &self.recovery,
             jitter: self.jitter.span(),
-            transit,
-            unproven: self.path.unproven(),
-            unanswered: Load::default(),
-            unanswered_until: None,
-            last_departure: self.path.last_departure(),
-        }
+            transit: Span::of(self.quota.max_transit),
+            unanswered,
+            unanswered_until,
+        };
+        (conditions, &mut self.meters)
     }
 
     fn end(&mut self, departure: Departure) {
@@ -523,6 +521,9 @@ impl Pacer {
         match self.gate.refuse(departure.sent, now, hint, pause) {
             Refusal::New => self.recovery.lower(now, self.gate.open_from()),
             Refusal::Known => self.recovery.postpone(self.gate.open_from()),
+        }
+        for meter in &mut self.meters {
+            meter.forget_pace();
         }
     }
 }

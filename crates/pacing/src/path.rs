@@ -64,6 +64,21 @@ impl Path {
         }
     }
 
+    /// Returns a path with this typical round trip, on which `unproven` departed until `last`.
+    #[cfg(test)]
+    pub(crate) fn with(round_trip: Span, unproven: Load, last: Moment) -> Self {
+        Self {
+            typical: round_trip,
+            replies: WARM_UP,
+            latest: Mark {
+                number: unproven.requests as u32,
+                cost: unproven.cost,
+            },
+            last_departure: Some(last),
+            ..Self::new()
+        }
+    }
+
     /// Returns the number of the next departure.
     pub(crate) fn next_number(&self) -> u32 {
         self.latest.number.wrapping_add(1)
