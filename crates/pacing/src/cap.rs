@@ -23,6 +23,7 @@ impl Cap {
     /// The lump is what the pace lets arrive at once. It is bounded by three quarters of the limit,
     /// or the heaviest request: a heavy request beside a burst would otherwise fill the window in
     /// one block. Where slots hold the rate below the pace, the interval is theirs.
+    #[inline]
     pub(crate) fn probe(
         self,
         policy: &Policy,
@@ -32,7 +33,19 @@ impl Cap {
         let unproven = conditions.path.unproven().counted(policy.unit);
         let most = policy.most();
         let lump = pace.lump().min(pace.heaviest.max(most - most.div_ceil(4)));
-        let beyond = u128::from(unproven.checked_sub(lump.into())?);
+        let beyond = unproven.checked_sub(lump.into())?;
+        self.probe_beyond(beyond, policy, pace, conditions)
+    }
+
+    /// Returns the same, if `beyond` more than a lump is unproven.
+    fn probe_beyond(
+        self,
+        beyond: u64,
+        policy: &Policy,
+        pace: &Pace,
+        conditions: &Conditions<'_>,
+    ) -> Option<Moment> {
+        let beyond = u128::from(beyond);
         let usual = u128::from((conditions.round_trip() + conditions.jitter).nanos());
         let is_beyond_pace = beyond * u128::from(pace.interval.nanos()) >= usual;
         if !is_beyond_pace && !is_beyond_slots(policy, beyond, usual, conditions) {
@@ -56,7 +69,12 @@ impl Cap {
     }
 }
 
-fn is_beyond_slots(policy: &Policy, beyond: u128, usual: u128, conditions: &Conditions<'_>) -> bool {
+fn is_beyond_slots(
+    policy: &Policy,
+    beyond: u128,
+    usual: u128,
+    conditions: &Conditions<'_>,
+) -> bool {
     if matches!(policy.model, Model::TokenBucket { .. }) {
         return false;
     }

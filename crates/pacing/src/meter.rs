@@ -85,17 +85,29 @@ impl Meter {
     }
 
     /// Returns what holds a request of this cost back.
+    #[inline]
     pub(crate) fn verdict(&mut self, cost: Cost, conditions: &Conditions<'_>) -> Verdict {
         let cost = self.units(cost).min(self.policy.most());
-        let (heaviest, pace) = self.pace_at(cost, conditions);
+        // Most limits never have one, and a ruling takes a division.
+        match self.allowance.is_open() {
+            false => {
+                let (hold, is_awaited) = self.usual_hold(cost, conditions);
+                Verdict { hold, is_awaited }
+            }
+            true => self.allowed_hold(cost, conditions),
+        }
+    }
+
+    /// Returns what holds a request back if the server's word may let it past the pace.
+    fn allowed_hold(&mut self, cost: u32, conditions: &Conditions<'_>) -> Verdict {
         let held = |by, until| (until > conditions.now).then(|| Hold::until(by, until));
-        let (hold, is_awaited) = match self.ruling(cost, &pace, conditions) {
+        let (hold, is_awaited) = match self.ruling(cost, conditions) {
             Ruling::Pass(from) => (held(HeldBy::Pace, from), false),
             Ruling::Closed(from) => (held(HeldBy::Allowance, from), false),
             Ruling::ClosedUntilAnswer(from) => (held(HeldBy::Allowance, from), true),
-            Ruling::Usual => self.usual_hold(cost, heaviest, &pace, conditions),
+            Ruling::Usual => self.usual_hold(cost, conditions),
             Ruling::UsualUntilAnswer(end) => {
-                let (hold, _) = self.usual_hold(cost, heaviest, &pace, conditions);
+                let (hold, _) = self.usual_hold(cost, conditions);
                 // If no answer ever comes, the allowance decides again when the transit is over.
                 let then = conditions
                     .unanswered_until
@@ -242,6 +254,7 @@ impl Meter {
 
     /// Returns the heaviest cost that departed lately, and the pace in force for requests up to
     /// that, and up to `cost` if that is more.
+    #[inline]
     fn pace_at(&mut self, cost: u32, conditions: &Conditions<'_>) -> (u32, Pace) {
         if conditions.now >= self.in_force_until {
             self.in_force = self.pace(self.heaviest_at(conditions.now), conditions);
@@ -327,23 +340,32 @@ impl Meter {
 
     /// Returns the longest hold of pace, cap and window, and whether the cap holds, which an answer
     /// can end.
-    fn usual_hold(
-        &mut self,
-        cost: u32,
-        heaviest: u32,
-        pace: &Pace,
-        conditions: &Conditions<'_>,
-    ) -> (Option<Hold>, bool) {
+    #[inline]
+    fn usual_hold(&mut self, cost: u32, conditions: &Conditions<'_>) -> (Option<Hold>, bool) {
         let now = conditions.now;
-        let held = |by, until| (until > now).then(|| Hold::until(by, until));
+        let (heaviest, pace) = self.pace_at(cost, conditions);
         let faster = self.in_force_until;
+        let mut hold = None;
+        let mut is_capped = false;
         // Only the silence before a heavy request gets shorter with the pace.
-        let due = self.schedule.due(&self.policy, pace, cost, heaviest);
+        let due = self.schedule.due(&self.policy, &pace, cost, heaviest);
         let due = due.min(faster.max(self.schedule.next()));
-        let probe = self.cap.probe(&self.policy, pace, conditions);
-        let capped = probe.and_then(|probe| held(HeldBy::Cap, probe.min(faster)));
-        let timed = longer(held(HeldBy::Pace, due), capped);
-        (longer(timed, self.guard(cost, now)), capped.is_some())
+        if due > now {
+            hold = Some(Hold::until(HeldBy::Pace, due));
+        }
+        if let Some(probe) = self.cap.probe(&self.policy, &pace, conditions) {
+            let probe = probe.min(faster);
+            if probe > now {
+                is_capped = true;
+                hold = longer(hold, Some(Hold::until(HeldBy::Cap, probe)));
+            }
+        }
+        if self.policy.is_guarded()
+            && let Some(full) = self.window.hold(cost, now)
+        {
+            hold = longer(hold, Some(full));
+        }
+        (hold, is_capped)
     }
 
     /// Returns when the pace may next get faster by itself: at the end of the start, at a step of
@@ -357,23 +379,13 @@ impl Meter {
         changes.flatten().min().unwrap_or(Moment::LAST)
     }
 
-    fn ruling(&self, cost: u32, pace: &Pace, conditions: &Conditions<'_>) -> Ruling {
-        // Most limits never have one, and the share takes a division.
-        if !self.allowance.is_open() {
-            return Ruling::Usual;
-        }
+    fn ruling(&mut self, cost: u32, conditions: &Conditions<'_>) -> Ruling {
+        let (_, pace) = self.pace_at(cost, conditions);
         let unanswered = conditions.unanswered.counted(self.policy.unit);
         let (last, now) = (conditions.path.last_departure(), conditions.now);
         let share = self.policy.share();
         self.allowance
             .ruling(cost, unanswered, pace.interval, share, last, now)
-    }
-
-    fn guard(&mut self, cost: u32, now: Moment) -> Option<Hold> {
-        match self.policy.is_guarded() {
-            true => self.window.hold(cost, now),
-            false => None,
-        }
     }
 
     /// Returns a departure as this limit counts it.

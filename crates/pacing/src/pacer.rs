@@ -102,6 +102,7 @@ impl Pacer {
     }
 
     /// Returns what holds back a request of this cost at `now`. Of several holds it is the longest.
+    #[inline]
     pub fn hold(&mut self, cost: Cost, now: Moment) -> Option<Hold> {
         let (conditions, meters) = self.at(now);
         let mut hold = None;
@@ -121,6 +122,19 @@ impl Pacer {
             }
         }
         hold
+    }
+
+    /// Records a departure of a request of this cost at `now`, unless something holds it back.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the longest hold. Nothing is recorded then.
+    #[inline]
+    pub fn try_depart(&mut self, cost: Cost, now: Moment) -> Result<Departure, Hold> {
+        match self.hold(cost, now) {
+            Some(hold) => Err(hold),
+            None => Ok(self.depart_with(cost, now)),
+        }
     }
 
     /// Records that a request leaves at `now`. Only call it while [`due`](Self::due) says
@@ -389,13 +403,10 @@ impl Pacer {
     }
 
     /// Starts the meters if this is the first question.
+    #[inline]
     fn at(&mut self, now: Moment) -> (Conditions<'_>, &mut [Meter]) {
         if self.meters.is_empty() {
-            let quota = &self.quota;
-            let meters = quota
-                .policies()
-                .map(|policy| Meter::starting(policy, quota, now));
-            self.meters.extend(meters);
+            self.start(now);
         }
         let (unanswered, unanswered_until) = match &mut self.unanswered {
             Some(known) => (known.at(now), known.requests.first()),
@@ -411,6 +422,15 @@ impl Pacer {
             unanswered_until,
         };
         (conditions, &mut self.meters)
+    }
+
+    #[cold]
+    fn start(&mut self, now: Moment) {
+        let quota = &self.quota;
+        let meters = quota
+            .policies()
+            .map(|policy| Meter::starting(policy, quota, now));
+        self.meters.extend(meters);
     }
 
     fn end(&mut self, departure: Departure) {

@@ -8,8 +8,8 @@ use http::{Response, StatusCode};
 use pacing::Answer;
 use pin_project_lite::pin_project;
 
-use super::call::Call;
-use super::tally::End;
+use super::in_flight::InFlight;
+use super::state::End;
 use super::{BodyEnd, Until};
 use crate::line::{POLLED_AFTER_ITS_END, Patience, Unbounded};
 
@@ -32,7 +32,7 @@ pin_project! {
     #[project = StateProj]
     enum State<F, R> {
         // Sent => Ended
-        InFlight { #[pin] response: F, call: Call },
+        InFlight { #[pin] response: F, call: InFlight },
         // Not sent, since the wait for a permit was refused => Ended
         Refused { refusal: Option<R> },
         // A future that has completed may live on and must hold nothing
@@ -42,7 +42,7 @@ pin_project! {
 
 impl<F, U, W: Patience> ResponseFuture<F, U, W> {
     #[inline]
-    pub(super) fn sent(response: F, call: Call) -> Self {
+    pub(super) fn sent(response: F, call: InFlight) -> Self {
         Self {
             state: State::InFlight { response, call },
             until: PhantomData,

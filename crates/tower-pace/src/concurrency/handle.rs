@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::permits::Permits;
+use super::state::ConcurrencyState;
 use crate::line::{Queue, Wake};
 
 /// Shows and sets the limit that a layer's services share. The rate limit's handle is
@@ -17,7 +17,7 @@ use crate::line::{Queue, Wake};
 /// ```
 #[derive(Clone)]
 pub struct Handle {
-    queue: Arc<Queue<Permits>>,
+    queue: Arc<Queue<ConcurrencyState>>,
 }
 
 /// What a [`Handle`] shows of one moment.
@@ -40,14 +40,14 @@ pub struct Snapshot {
 }
 
 impl Handle {
-    pub(super) fn new(queue: Arc<Queue<Permits>>) -> Self {
+    pub(super) fn new(queue: Arc<Queue<ConcurrencyState>>) -> Self {
         Self { queue }
     }
 
     /// Returns what holds now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.queue.with(|permits, queued| permits.snapshot(queued))
+        self.queue.with(|state, queued| state.snapshot(queued))
     }
 
     /// Lets `limit` requests be in flight from now on. What is in flight stays there, even if it is
@@ -58,8 +58,8 @@ impl Handle {
     ///
     /// Panics if `limit` is zero and the limit does not adapt: it would let nothing through.
     pub fn set_limit(&self, limit: usize) {
-        self.queue.change(|permits, _| {
-            permits.set_limit(limit);
+        self.queue.change(|state, _| {
+            state.set_limit(limit);
             Wake::IfAwaited
         });
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pacing::Adaptive;
 use tower_layer::Layer;
 
-use super::permits::Permits;
+use super::state::ConcurrencyState;
 use super::{BodyEnd, Concurrency, Handle, ResponseHead};
 use crate::line::{Bounds, Patience, Queue, Unbounded};
 
@@ -23,7 +23,7 @@ use crate::line::{Bounds, Patience, Queue, Unbounded};
 /// assert_shareable(&layer);
 /// ```
 pub struct ConcurrencyLayer<U = BodyEnd, W = Unbounded> {
-    queue: Arc<Queue<Permits>>,
+    queue: Arc<Queue<ConcurrencyState>>,
     patience: W,
     until: PhantomData<U>,
 }
@@ -36,7 +36,7 @@ impl ConcurrencyLayer {
     /// Panics if `limit` is zero, which would let nothing through.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self::of(Permits::fixed(limit), Unbounded)
+        Self::of(ConcurrencyState::fixed(limit), Unbounded)
     }
 
     /// Returns a layer that learns from the answers how many requests the server can take at once.
@@ -62,12 +62,12 @@ impl ConcurrencyLayer {
     /// ```
     #[must_use]
     pub fn adaptive(bounds: Adaptive) -> Self {
-        Self::of(Permits::learned(bounds), Unbounded)
+        Self::of(ConcurrencyState::adaptive(bounds), Unbounded)
     }
 }
 
 impl<U, W: Patience> ConcurrencyLayer<U, W> {
-    fn of(queue: Arc<Queue<Permits>>, patience: W) -> Self {
+    fn of(queue: Arc<Queue<ConcurrencyState>>, patience: W) -> Self {
         Self {
             queue,
             patience,

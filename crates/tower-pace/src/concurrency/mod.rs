@@ -28,18 +28,16 @@
 //! one request in ten is lost in finding that out. A [`Handle`] shows the limit, that of a trial
 //! too, and sets it at run time.
 
-mod asking;
 mod body;
-mod call;
-mod change;
+mod events;
 mod future;
 mod handle;
 mod in_flight;
 mod layer;
+mod nested;
 mod permit;
-mod permits;
 mod service;
-mod tally;
+mod state;
 mod until;
 
 pub use body::PermitBody;

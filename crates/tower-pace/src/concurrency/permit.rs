@@ -1,32 +1,27 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::permits::Permits;
+use super::state::ConcurrencyState;
 use crate::line::{Queue, Wake};
 
-/// The right to be in flight. Its drop gives it back.
+/// The right to be in flight. Its drop releases it.
 #[expect(
     unnameable_types,
     reason = "seals `Until`: how a permit is held may change"
 )]
 pub struct Permit {
-    queue: Arc<Queue<Permits>>,
+    queue: Arc<Queue<ConcurrencyState>>,
 }
 
 impl Permit {
-    /// Takes a permit without the lock, if there is one and nobody waits.
+    /// Wraps a permit that was acquired from `queue`.
     #[inline]
-    pub(super) fn at_once(queue: &Arc<Queue<Permits>>) -> Option<Self> {
-        let taken = queue.front().in_flight.take();
-        taken.then(|| Self::claimed(Arc::clone(queue), ()))
-    }
-
-    /// Wraps a permit that was just claimed from `queue`.
-    pub(super) fn claimed(queue: Arc<Queue<Permits>>, (): ()) -> Self {
+    pub(super) fn new(queue: Arc<Queue<ConcurrencyState>>) -> Self {
         Self { queue }
     }
 
-    pub(super) fn queue(&self) -> &Queue<Permits> {
+    #[inline]
+    pub(super) fn queue(&self) -> &Queue<ConcurrencyState> {
         &self.queue
     }
 }
@@ -34,9 +29,9 @@ impl Permit {
 impl Drop for Permit {
     #[inline]
     fn drop(&mut self) {
-        if !self.queue.front().in_flight.give_back() {
-            self.queue.change(|permits, _| {
-                permits.take_back();
+        if !self.queue.front().word.put_back() {
+            self.queue.change(|state, _| {
+                state.release();
                 Wake::IfAwaited
             });
         }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::asking::{self, Asking};
-use super::call::Call;
+use super::in_flight::InFlight;
+use super::nested;
 use super::permit::Permit;
-use super::permits::Permits;
+use super::state::ConcurrencyState;
 use super::{BodyEnd, ResponseFuture, Until};
-use crate::line::{Patience, Queue, Unbounded, Waiter};
+use crate::line::{Patience, Queue, Unacquired, Unbounded, Waiter};
 
 /// Bounds how many requests are in flight, to the end of the response's body; see the
 /// [module](super).
@@ -22,19 +22,19 @@ use crate::line::{Patience, Queue, Unbounded, Waiter};
 /// fails with [`Bounded`](crate::Bounded).
 pub struct Concurrency<S, U = BodyEnd, W: Patience = Unbounded> {
     inner: S,
-    waiter: Waiter<Permits, W>,
+    waiter: Waiter<ConcurrencyState, W>,
     /// What became of the wait for a permit, until the next call spends it.
     admission: Option<Result<Permit, W::Refusal>>,
     until: PhantomData<U>,
 }
 
 impl<S, U, W: Patience> Concurrency<S, U, W> {
-    pub(super) fn new(inner: S, queue: Arc<Queue<Permits>>, patience: W) -> Self {
+    pub(super) fn new(inner: S, queue: Arc<Queue<ConcurrencyState>>, patience: W) -> Self {
         let lane = queue.open_lane();
         Self::waiting(inner, Waiter::new(queue, lane, (), patience))
     }
 
-    fn waiting(inner: S, waiter: Waiter<Permits, W>) -> Self {
+    fn waiting(inner: S, waiter: Waiter<ConcurrencyState, W>) -> Self {
         Self {
             inner,
             waiter,
@@ -57,46 +57,11 @@ impl<S, U, W: Patience> Concurrency<S, U, W> {
     pub fn into_inner(self) -> S {
         self.inner
     }
-
-    /// Resolves when a permit was taken, or refused. A permit that is there is taken without a
-    /// question before.
-    fn poll_admission(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.admission.is_none()
-            && let Some(queue) = self.waiter.newcomers_queue()
-        {
-            assert!(
-                !asking::is_asking(queue),
-                "a stack holds the same concurrency limit twice: make a ConcurrencyLayer of its own for each place"
-            );
-            self.admission = Permit::at_once(queue).map(Ok);
-        }
-        while self.admission.is_none() {
-            self.admission = match self.waiter.claim(Permit::claimed) {
-                Some(permit) => Some(Ok(permit)),
-                None => ready!(self.waiter.poll_turn(cx)).err().map(Err),
-            };
-        }
-        Poll::Ready(())
-    }
-
-    /// Gives the permit back, but not the place, while the inner service is not ready.
-    fn poll_stuck<E>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
-        match self.waiter.wait_stuck(cx) {
-            Ok(()) => {
-                self.admission = None;
-                Poll::Pending
-            }
-            Err(refusal) => {
-                self.admission = Some(Err(refusal));
-                Poll::Ready(Ok(()))
-            }
-        }
-    }
 }
 
 impl<S, B, C, U, W> Service<Request<B>> for Concurrency<S, U, W>
 where
-    S: Service<Request<B>, Response = Response<C>>,
+    S: Service<Request<B>, Response = Response<C>> + Clone,
     U: Until<C>,
     W: Patience,
 {
@@ -115,22 +80,33 @@ where
     /// stack twice.
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        ready!(self.poll_admission(cx));
-        if let Some(Err(_)) = self.admission {
-            return Poll::Ready(Ok(()));
-        }
-        let asking = Asking::begin(self.waiter.queue());
-        let ready = self.inner.poll_ready(cx);
-        drop(asking);
-        match ready {
-            Poll::Ready(Ok(())) => self.waiter.leave(),
-            Poll::Ready(Err(_)) => {
-                self.admission = None;
-                self.waiter.leave();
+        match &self.admission {
+            // Polled again before the call: the inner service may have failed since.
+            Some(Ok(_)) => {
+                let ready = self.waiter.poll_inner(cx, &mut self.inner);
+                if !matches!(ready, Poll::Ready(Ok(()))) {
+                    self.admission = None;
+                }
+                if ready.is_ready() {
+                    return ready.map_err(W::failed);
+                }
             }
-            Poll::Pending => return self.poll_stuck(cx),
+            Some(Err(_)) => return Poll::Ready(Ok(())),
+            None => {}
         }
-        ready.map_err(W::failed)
+        assert!(
+            !self.waiter.is_new() || !nested::is_asking(self.waiter.queue()),
+            "a stack holds the same concurrency limit twice: make a ConcurrencyLayer of its own for each place"
+        );
+        self.admission = match ready!(self.waiter.poll_acquire(cx, &mut self.inner)) {
+            Ok(permit) => Some(Ok(permit)),
+            // The service is as good as before: the call fails, not the service.
+            Err(Unacquired::Rejected(refusal)) => Some(Err(refusal)),
+            Err(Unacquired::Failed(error)) => return Poll::Ready(Err(W::failed(error))),
+        };
+        // The next call enqueues anew.
+        self.waiter.leave();
+        Poll::Ready(Ok(()))
     }
 
     /// Where waits are bounded, a request whose [`Deadline`](crate::Deadline) has passed is not
@@ -151,7 +127,7 @@ where
         });
         match admission {
             Ok(permit) => {
-                let call = Call::new(permit);
+                let call = InFlight::new(permit);
                 ResponseFuture::sent(self.inner.call(request), call)
             }
             Err(refusal) => ResponseFuture::refused(refusal),

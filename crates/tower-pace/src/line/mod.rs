@@ -9,22 +9,15 @@
 //! change wakes who is next, and what was set free stays free until somebody polls and takes it.
 //! Before the lock stands a `Front`, for those who come while nobody waits.
 
-mod front;
-mod lock;
 mod patience;
 mod queue;
 mod refused;
-mod state;
-mod turn;
 mod waited;
 mod waiter;
 
-pub(crate) use front::{Front, Hint};
 pub use patience::{Bounds, Patience, Unbounded};
-pub(crate) use queue::Queue;
+pub(crate) use queue::{Front, Hint, Queue, Resource, Wake};
 pub use refused::{Bounded, Refused};
-pub(crate) use state::Resource;
-pub(crate) use turn::Wake;
 pub(crate) use waited::Cause;
 pub use waited::Waited;
-pub(crate) use waiter::{POLLED_AFTER_ITS_END, Waiter};
+pub(crate) use waiter::{POLLED_AFTER_ITS_END, Unacquired, Waiter};

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -7,29 +8,42 @@ use std::task::{Context, Poll, ready};
 use pacing::Lane;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tower_service::Service;
 
-use super::queue::Queue;
-use super::state::Resource;
-use super::turn::{Caller, Standing, Turn};
+use super::queue::{Caller, Front, Queue, Resource, Standing, Step};
 use super::waited::Ledger;
 use super::{Patience, Waited};
 
-/// What a future of a layer panics with if it is polled when it has completed.
+/// The message of the panic when a future of a layer is polled after it has completed.
 pub(crate) const POLLED_AFTER_ITS_END: &str = "a future is not polled after its end";
 
-/// One request's way through a line. It allocates when it first has to wait, and its drop leaves
-/// the line.
+/// One caller and its way through a queue. It allocates when it first has to wait, and its drop
+/// leaves the queue.
 pub(crate) struct Waiter<R: Resource, W> {
     queue: Arc<Queue<R>>,
     caller: Caller<R::Demand, W>,
     place: Option<Pin<Box<Place>>>,
+    /// Whether the inner service was polled for readiness, for which it may have reserved
+    /// something.
+    has_polled_inner: bool,
 }
 
+/// The reason why a caller has acquired nothing.
+#[derive(Debug)]
+pub(crate) enum Unacquired<R, E> {
+    /// Its bounded wait ended.
+    Rejected(R),
+    /// Its inner service failed when it was polled for readiness.
+    Failed(E),
+}
+
+type PollAcquired<T, R, E> = Poll<Result<T, Unacquired<R, E>>>;
+
 pin_project! {
-    /// A place in the line.
+    /// A position in the queue.
     struct Place {
         standing: Standing,
-        // Whether the line knows of it: one who was served stands there no more.
+        // Whether the queue knows of it: not any more once the waiter has acquired.
         is_taken: bool,
         ledger: Ledger,
         #[pin]
@@ -47,29 +61,134 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
                 patience,
             },
             place: None,
+            has_polled_inner: false,
         }
     }
 
-    /// Resolves when it is this waiter's turn to claim; nothing is taken yet. Fails, out of the
-    /// line, when it may wait no longer.
-    pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), W::Refusal>> {
+    /// Waits for the resource and the inner service, and acquires when both are there.
+    ///
+    /// The waiter keeps its position while the inner service is not ready. Nothing is held across
+    /// `Pending`: what the inner service has reserved for its readiness is dropped, by a clone in
+    /// its place, when the waiter has to wait for the resource. After an acquisition the waiter has
+    /// no position, and its [`waited`](Self::waited) stays until [`leave`](Self::leave).
+    ///
+    /// A failure leaves the queue.
+    #[inline]
+    pub(crate) fn poll_acquire<S, Q>(
+        &mut self,
+        cx: &mut Context<'_>,
+        inner: &mut S,
+    ) -> PollAcquired<R::Acquired, W::Refusal, S::Error>
+    where
+        S: Service<Q> + Clone,
+    {
+        let mut is_ready = false;
+        // New => Acquired, if the queue is empty and the demand is due: one lock, no position and
+        // no waker.
+        if self.place.is_none() && self.queue.front().may_admit() {
+            match self.poll_inner(cx, inner) {
+                Poll::Ready(Ok(())) => is_ready = true,
+                Poll::Ready(Err(error)) => return self.fail(Unacquired::Failed(error)),
+                Poll::Pending => {}
+            }
+            if is_ready && let Some(acquired) = self.queue.try_acquire(&self.caller) {
+                self.has_polled_inner = false;
+                return Poll::Ready(Ok(acquired));
+            }
+        }
+        self.poll_queued(cx, inner, is_ready)
+    }
+
+    fn poll_queued<S, Q>(
+        &mut self,
+        cx: &mut Context<'_>,
+        inner: &mut S,
+        mut is_ready: bool,
+    ) -> PollAcquired<R::Acquired, W::Refusal, S::Error>
+    where
+        S: Service<Q> + Clone,
+    {
         loop {
-            match self.queue.turn(&self.caller, self.standing(), cx.waker()) {
-                Ok(Turn::Come(now)) => {
-                    if let Some(place) = &mut self.place {
-                        place.as_mut().project().ledger.note(None, now);
+            let mut place = self.place.as_mut().map(|place| place.as_mut().project());
+            let position = place.as_mut().map(|place| &mut *place.standing);
+            let step = self
+                .queue
+                .step(&self.caller, position, is_ready, cx.waker());
+            match step {
+                // Due and ready => Acquired.
+                Ok(Step::Acquired(acquired)) => {
+                    if let Some(place) = place {
+                        *place.is_taken = false;
                     }
-                    return Poll::Ready(Ok(()));
+                    self.has_polled_inner = false;
+                    return Poll::Ready(Ok(acquired));
                 }
-                Ok(Turn::Wait(wait)) => {
+                // Waiting => Due: the inner service is polled before the next step.
+                Ok(Step::Due(now)) => {
+                    if let Some(place) = place {
+                        place.ledger.note(None, now);
+                    }
+                    match self.poll_inner(cx, inner) {
+                        Poll::Ready(Ok(())) => is_ready = true,
+                        Poll::Ready(Err(error)) => return self.fail(Unacquired::Failed(error)),
+                        Poll::Pending => return self.poll_stuck(cx),
+                    }
+                }
+                // (New | Due) => Waiting, until the timer fires or the waiter is woken.
+                Ok(Step::Wait(wait)) => {
+                    is_ready = false;
+                    self.reset(inner);
                     let mut place = self.take(wait.standing);
                     let ledger = place.as_mut().project().ledger;
                     ledger.note(Some(wait.cause), wait.now);
                     ready!(place.poll_until(wait.until, cx));
                 }
-                Err(refusal) => return Poll::Ready(Err(self.refused(refusal))),
+                Err(refusal) => return self.fail(Unacquired::Rejected(refusal)),
             }
         }
+    }
+
+    /// Keeps the position while the inner service, which has the waker of `cx`, is not ready.
+    fn poll_stuck<T, E>(&mut self, cx: &mut Context<'_>) -> PollAcquired<T, W::Refusal, E> {
+        loop {
+            let kept = self
+                .queue
+                .wait_stuck(&self.caller, self.standing(), cx.waker());
+            let (standing, until) = match kept {
+                Ok(kept) => kept,
+                Err(refusal) => return self.fail(Unacquired::Rejected(refusal)),
+            };
+            let place = self.take(standing);
+            if until.is_none_or(|until| place.poll_until(until, cx).is_pending()) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Polls the inner service for readiness.
+    #[inline]
+    pub(crate) fn poll_inner<S, Q>(
+        &mut self,
+        cx: &mut Context<'_>,
+        inner: &mut S,
+    ) -> Poll<Result<(), S::Error>>
+    where
+        S: Service<Q>,
+    {
+        self.has_polled_inner = true;
+        R::poll_inner(&self.queue, || inner.poll_ready(cx))
+    }
+
+    /// Drops what the readiness of the inner service reserved. A clone has reserved nothing.
+    fn reset<S: Clone>(&mut self, inner: &mut S) {
+        if mem::take(&mut self.has_polled_inner) {
+            *inner = inner.clone();
+        }
+    }
+
+    fn fail<T, E>(&mut self, failure: Unacquired<W::Refusal, E>) -> PollAcquired<T, W::Refusal, E> {
+        self.leave();
+        Poll::Ready(Err(failure))
     }
 
     pub(crate) fn queue(&self) -> &Arc<Queue<R>> {
@@ -81,50 +200,14 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
         &self.caller.patience
     }
 
-    /// Returns the queue to one who has just come, and has no place to keep.
-    pub(crate) fn newcomers_queue(&self) -> Option<&Arc<Queue<R>>> {
-        self.place.is_none().then_some(&self.queue)
-    }
-
-    /// Claims, if it still is this waiter's turn, and wraps the claim with `guard`. The place can
-    /// be taken again until [`leave`](Self::leave).
-    pub(crate) fn claim<G>(
-        &mut self,
-        guard: impl FnOnce(Arc<Queue<R>>, R::Claim) -> G,
-    ) -> Option<G> {
-        let guard = |claim| guard(Arc::clone(&self.queue), claim);
-        let mut place = self.place.as_mut().map(|place| place.as_mut().project());
-        let standing = place.as_mut().map(|place| &mut *place.standing);
-        let claim = self.queue.claim(&self.caller, standing, guard)?;
-        if let Some(place) = place {
-            *place.is_taken = false;
-        }
-        Some(claim)
-    }
-
-    /// Keeps the place while the inner service, which holds the waker of `cx`, is not ready. Fails,
-    /// out of the line, when it may wait no longer.
-    pub(crate) fn wait_stuck(&mut self, cx: &mut Context<'_>) -> Result<(), W::Refusal> {
-        loop {
-            let kept = self
-                .queue
-                .wait_stuck(&self.caller, self.standing(), cx.waker());
-            let (standing, until) = kept.map_err(|refusal| self.refused(refusal))?;
-            let place = self.take(standing);
-            if until.is_none_or(|until| place.poll_until(until, cx).is_pending()) {
-                return Ok(());
-            }
-        }
+    /// Returns whether the caller has no position.
+    pub(crate) fn is_new(&self) -> bool {
+        self.place.is_none()
     }
 
     /// Returns how long it has waited, if it ever had to.
     pub(crate) fn waited(&self) -> Option<Waited> {
         self.place.as_ref().map(|place| place.ledger.waited())
-    }
-
-    /// Gives up the place in the line.
-    pub(crate) fn leave(&mut self) {
-        self.give_up();
     }
 
     fn take(&mut self, standing: Standing) -> Pin<&mut Place> {
@@ -140,11 +223,6 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
         (*known.standing, *known.is_taken) = (standing, true);
         place.as_mut()
     }
-
-    fn refused(&mut self, refusal: W::Refusal) -> W::Refusal {
-        self.leave();
-        refusal
-    }
 }
 
 impl<R: Resource, W> Waiter<R, W> {
@@ -152,7 +230,8 @@ impl<R: Resource, W> Waiter<R, W> {
         self.place.as_ref().map(|place| place.standing)
     }
 
-    fn give_up(&mut self) {
+    /// Gives up the position, if there is one.
+    pub(crate) fn leave(&mut self) {
         if let Some(place) = self.place.take().filter(|place| place.is_taken) {
             self.queue.leave(place.standing.ticket);
         }
@@ -160,19 +239,21 @@ impl<R: Resource, W> Waiter<R, W> {
 }
 
 impl<R: Resource, W: Patience> Clone for Waiter<R, W> {
-    /// A clone shares the line and has no place in it.
+    /// A clone shares the queue and has no position in it.
     fn clone(&self) -> Self {
-        Self {
-            queue: Arc::clone(&self.queue),
-            caller: self.caller.clone(),
-            place: None,
-        }
+        let Caller {
+            lane,
+            demand,
+            patience,
+        } = self.caller.clone();
+        Self::new(Arc::clone(&self.queue), lane, demand, patience)
     }
 }
 
 impl<R: Resource, W> Drop for Waiter<R, W> {
+    #[inline]
     fn drop(&mut self) {
-        self.give_up();
+        self.leave();
     }
 }
 
@@ -205,7 +286,7 @@ mod tests {
 
     use super::*;
 
-    /// In the line's tree an entry has up to as much room again.
+    /// An entry of the queue's tree takes up to as much memory again.
     #[test]
     fn a_waiter_takes_at_most_288_bytes_of_the_heap() {
         let entry = size_of::<(u64, Option<Waker>, Moment, u8)>();

@@ -4,7 +4,7 @@ use std::time::Duration;
 use pacing::{Lane, Moment, Quota};
 
 use super::Snapshot;
-use super::pace::Pace;
+use super::state::RateState;
 use crate::line::{Hint, Queue, Wake};
 
 /// Looks at a limit and steers it while it is in use.
@@ -19,14 +19,14 @@ use crate::line::{Hint, Queue, Wake};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Handle {
-    queue: Arc<Queue<Pace>>,
+    queue: Arc<Queue<RateState>>,
 }
 
 impl Handle {
     /// Returns the handle of a new limit.
     pub(super) fn of(quota: Quota) -> Self {
         Self {
-            queue: Queue::new(Pace::new(quota), Hint::default()),
+            queue: Queue::new(RateState::new(quota), Hint::default()),
         }
     }
 
@@ -36,14 +36,14 @@ impl Handle {
         is_alone
             && self
                 .queue
-                .look(|pace, queued, now| queued == 0 && pace.is_idle(quota, now))
+                .look(|state, queued, now| queued == 0 && state.is_idle(quota, now))
     }
 
     pub(super) fn open_lane(&self) -> Lane {
         self.queue.open_lane()
     }
 
-    pub(super) fn queue(self) -> Arc<Queue<Pace>> {
+    pub(super) fn queue(self) -> Arc<Queue<RateState>> {
         self.queue
     }
 
@@ -51,42 +51,42 @@ impl Handle {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.queue
-            .look(|pace, queued, now| pace.snapshot(queued, now))
+            .look(|state, queued, now| state.snapshot(queued, now))
     }
 
     /// Holds another quota from now on. What has left is remembered, and counts for the new quota;
     /// see [`Pacer::set_quota`](pacing::Pacer::set_quota).
     pub fn set_quota(&self, quota: Quota) {
-        self.change(|pace, now| pace.set_quota(quota, now));
+        self.change(|state, now| state.set_quota(quota, now));
     }
 
     /// Holds what a server said of its limit, if that is slower than the configured quota;
     /// otherwise the configured one. Unlike what header fields state, it holds until something else
     /// is said.
     pub fn learn(&self, quota: Quota) {
-        self.change(|pace, now| pace.learn(quota, now));
+        self.change(|state, now| state.learn(quota, now));
     }
 
     /// Lets nothing leave until [`resume`](Self::resume). What waits keeps its place, and its
     /// bounds.
     pub fn pause(&self) {
-        self.change(|pace, _| pace.pause());
+        self.change(|state, _| state.pause());
     }
 
     /// Ends a pause.
     pub fn resume(&self) {
-        self.change(|pace, _| pace.resume());
+        self.change(|state, _| state.resume());
     }
 
     /// Lets nothing leave for `time`, as a refusal that names a time does, but without lowering the
     /// rate. A gate that is closed for longer stays so.
     pub fn penalize(&self, time: Duration) {
-        self.change(|pace, now| pace.penalize(time, now));
+        self.change(|state, now| state.penalize(time, now));
     }
 
-    fn change(&self, change: impl FnOnce(&mut Pace, Moment)) {
-        self.queue.change(|pace, now| {
-            change(pace, now);
+    fn change(&self, change: impl FnOnce(&mut RateState, Moment)) {
+        self.queue.change(|state, now| {
+            change(state, now);
             // Handles change a limit seldom, and the waiters have set their timers by the limit
             // before.
             Wake::All

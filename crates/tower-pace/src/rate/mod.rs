@@ -106,17 +106,17 @@
 //! call costs beside the peers, and what no limiter can do without whose requests wait in their
 //! futures and know their round trips.
 
-mod flight;
+mod events;
 mod future;
 mod handle;
+mod in_flight;
 mod keyed;
 mod layer;
-mod news;
-mod pace;
 mod recent;
 mod scope;
 mod service;
 mod snapshot;
+mod state;
 
 pub use future::ResponseFuture;
 pub use handle::Handle;

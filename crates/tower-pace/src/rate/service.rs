@@ -4,7 +4,7 @@ use http::{Request, Response};
 use pacing::Lane;
 use tower_service::Service;
 
-use super::pace::Pace;
+use super::state::RateState;
 use super::{Handle, ResponseFuture, Scope, Single};
 use crate::line::{Patience, Unbounded, Waiter};
 
@@ -57,7 +57,7 @@ impl<S, W, K> RateLimit<S, W, K> {
 }
 
 impl<W: Patience, K> Setting<W, K> {
-    fn waiter<B>(&self, lane: Lane, request: &Request<B>) -> Waiter<Pace, W>
+    fn waiter<B>(&self, lane: Lane, request: &Request<B>) -> Waiter<RateState, W>
     where
         K: Scope<B>,
     {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::LockResult;
 
 pub(crate) use loom::sync::MutexGuard;
-pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use loom::sync::atomic::AtomicU64;
 
 /// A lock that counts how often it is taken.
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);

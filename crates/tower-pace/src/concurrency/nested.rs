@@ -1,7 +1,7 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use super::permits::Permits;
+use super::state::ConcurrencyState;
 use crate::line::Queue;
 
 thread_local! {
@@ -22,7 +22,7 @@ pub(super) struct Asking {
 
 impl Asking {
     #[inline]
-    pub(super) fn begin(queue: &Arc<Queue<Permits>>) -> Self {
+    pub(super) fn begin(queue: &Arc<Queue<ConcurrencyState>>) -> Self {
         let outer = INNERMOST.replace(address(queue));
         if outer != 0 {
             OUTER.with_borrow_mut(|limits| limits.push(outer));
@@ -43,11 +43,11 @@ impl Drop for Asking {
 
 /// Says whether a service of the same limit is asking up the stack of calls.
 #[inline]
-pub(super) fn is_asking(queue: &Arc<Queue<Permits>>) -> bool {
+pub(super) fn is_asking(queue: &Arc<Queue<ConcurrencyState>>) -> bool {
     let (innermost, asked) = (INNERMOST.get(), address(queue));
     innermost != 0 && (innermost == asked || OUTER.with_borrow(|limits| limits.contains(&asked)))
 }
 
-fn address(queue: &Arc<Queue<Permits>>) -> usize {
+fn address(queue: &Arc<Queue<ConcurrencyState>>) -> usize {
     Arc::as_ptr(queue).addr()
 }

@@ -4,20 +4,20 @@ use http::{HeaderMap, StatusCode};
 use pacing::fields::LimitFields;
 use pacing::{Departure, Feedback, Moment};
 
-use super::news::News;
-use super::pace::Pace;
+use super::events::Events;
+use super::state::RateState;
 use crate::line::{Queue, Wake};
 use crate::retry_after::retry_after;
 
 /// A request that has left. If it is dropped before its end is recorded, it counts as abandoned.
 #[derive(Debug)]
-pub(super) struct Flight {
-    queue: Arc<Queue<Pace>>,
+pub(crate) struct InFlight {
+    queue: Arc<Queue<RateState>>,
     departure: Option<Departure>,
 }
 
-impl Flight {
-    pub(super) fn new(queue: Arc<Queue<Pace>>, departure: Departure) -> Self {
+impl InFlight {
+    pub(super) fn new(queue: Arc<Queue<RateState>>, departure: Departure) -> Self {
         Self {
             queue,
             departure: Some(departure),
@@ -30,12 +30,12 @@ impl Flight {
             Origin::Server => {
                 let said = limit_fields(headers);
                 let feedback = feedback(status, headers);
-                self.end(|pace, departure, now| pace.answer(departure, now, feedback, &said));
+                self.end(|state, departure, now| state.answer(departure, now, feedback, &said));
             }
             Origin::Gateway => {
                 let throttled = status == StatusCode::SERVICE_UNAVAILABLE;
                 let hint = throttled.then(|| retry_after(headers)).flatten();
-                self.end(|pace, departure, now| pace.answer_from_gateway(departure, now, hint));
+                self.end(|state, departure, now| state.answer_from_gateway(departure, now, hint));
             }
             Origin::Nobody => self.abandon(),
         }
@@ -43,34 +43,34 @@ impl Flight {
 
     /// Records an end without an answer.
     pub(super) fn abandon(&mut self) {
-        self.end(Pace::abandon);
+        self.end(RateState::abandon);
     }
 
     /// Gives back everything: nothing was sent.
     pub(super) fn refund(&mut self) {
         if let Some(departure) = self.departure.take() {
-            self.queue.change(|pace, _| {
-                pace.refund(departure);
+            self.queue.change(|state, _| {
+                state.refund(departure);
                 Wake::Always
             });
         }
     }
 
-    fn end(&mut self, how: impl FnOnce(&mut Pace, Departure, Moment) -> News) {
+    fn end(&mut self, how: impl FnOnce(&mut RateState, Departure, Moment) -> Events) {
         let Some(departure) = self.departure.take() else {
             return;
         };
-        let mut news = News::default();
-        self.queue.change(|pace, now| {
-            news = how(pace, departure, now);
-            news.wake()
+        let mut events = Events::default();
+        self.queue.change(|state, now| {
+            events = how(state, departure, now);
+            events.wake()
         });
         // Without the lock: it runs foreign code.
-        news.tell();
+        events.emit();
     }
 }
 
-impl Drop for Flight {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.abandon();
     }

@@ -5,7 +5,7 @@ use crate::line::Wake;
 /// What happened to a limit. It is reported after the lock is released, since a subscriber runs
 /// foreign code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct News {
+pub(crate) struct Events {
     /// A refusal closed the gate for so long.
     pub(super) closed: Option<Duration>,
     /// The server's word changed the time between two departures.
@@ -16,7 +16,7 @@ pub(crate) struct News {
     pub(super) hastened: bool,
 }
 
-impl News {
+impl Events {
     /// Returns whom to wake. A waiter with a timer is woken only if it may leave before that.
     pub(super) fn wake(self) -> Wake {
         match (self.learned, self.hastened) {
@@ -28,7 +28,7 @@ impl News {
 
     /// Emits it as events of the crate `tracing`, if the feature of that name is on.
     #[cfg(feature = "tracing")]
-    pub(super) fn tell(self) {
+    pub(super) fn emit(self) {
         if let Some(time) = self.closed {
             tracing::info!(
                 ?time,
@@ -48,5 +48,5 @@ impl News {
 
     #[cfg(not(feature = "tracing"))]
     #[expect(clippy::unused_self, reason = "without the feature nobody listens")]
-    pub(super) fn tell(self) {}
+    pub(super) fn emit(self) {}
 }

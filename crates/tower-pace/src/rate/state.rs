@@ -1,20 +1,23 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use pacing::fields::LimitFields;
 use pacing::{Cost, Departure, Due, Feedback, HeldBy, Hold, Moment, Pacer, Quota};
 
-use super::news::News;
+use super::events::Events;
+use super::in_flight::InFlight;
 use super::snapshot::{Bound, Counters, Snapshot};
-use crate::line::{Cause, Hint, Resource};
+use crate::line::{Cause, Hint, Queue, Resource};
 
 /// What a server stated of its limit holds for so long after it was last stated.
 const STATED_FOR: Duration = Duration::from_secs(60);
 /// The shortest time between two warnings of the same kind.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
-/// The pacer of one limit, with what its handle and the server's header fields add.
+/// The state of one rate limit: its limiter, and the settings of its handle and of the server's
+/// header fields.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct RateState {
     pacer: Pacer,
     /// As it was set by the user: the server's word may be slower, and never faster.
     configured: Quota,
@@ -34,7 +37,7 @@ struct Starvation {
     told: Option<Moment>,
 }
 
-impl Pace {
+impl RateState {
     pub(crate) fn new(quota: Quota) -> Self {
         Self {
             pacer: Pacer::new(quota),
@@ -55,7 +58,7 @@ impl Pace {
         now: Moment,
         feedback: Feedback,
         said: &LimitFields,
-    ) -> News {
+    ) -> Events {
         match feedback {
             Feedback::Refused(_) => self.counters.refused += 1,
             Feedback::Accepted | Feedback::Failed => self.counters.answered += 1,
@@ -65,10 +68,10 @@ impl Pace {
             .pacer
             .answer_with(departure, now, feedback, &said.budgets);
         let is_other = self.heed(said, now);
-        News {
+        Events {
             learned: is_other.then(|| self.pacer.interval(now)),
             hastened: is_other || is_nearer,
-            ..self.news(opened, now)
+            ..self.events(opened, now)
         }
     }
 
@@ -78,24 +81,24 @@ impl Pace {
         departure: Departure,
         now: Moment,
         retry_after: Option<Duration>,
-    ) -> News {
+    ) -> Events {
         match retry_after {
             Some(_) => self.counters.refused += 1,
             None => self.counters.abandoned += 1,
         }
         let opened = self.pacer.open_from();
         let hastened = self.pacer.answer_from_gateway(departure, now, retry_after);
-        News {
+        Events {
             hastened,
-            ..self.news(opened, now)
+            ..self.events(opened, now)
         }
     }
 
-    pub(super) fn abandon(&mut self, departure: Departure, now: Moment) -> News {
+    pub(super) fn abandon(&mut self, departure: Departure, now: Moment) -> Events {
         self.counters.abandoned += 1;
-        News {
+        Events {
             hastened: self.pacer.abandon(departure, now),
-            ..News::default()
+            ..Events::default()
         }
     }
 
@@ -106,12 +109,12 @@ impl Pace {
 
     /// Returns whether the gate closed after `opened`, and whether the whole limit waits for
     /// answers.
-    fn news(&mut self, opened: Moment, now: Moment) -> News {
+    fn events(&mut self, opened: Moment, now: Moment) -> Events {
         let opens = self.pacer.open_from();
-        News {
+        Events {
             closed: (opens > opened).then(|| opens.since(now)),
-            starved: self.starvation.is_news(now),
-            ..News::default()
+            starved: self.starvation.is_new(now),
+            ..Events::default()
         }
     }
 
@@ -216,25 +219,27 @@ fn is_old(stated: Moment, now: Moment) -> bool {
 
 impl Starvation {
     /// Says whether it was seen since the last time, and was not told of late.
-    fn is_news(&mut self, now: Moment) -> bool {
+    fn is_new(&mut self, now: Moment) -> bool {
         let is_due = self
             .told
             .is_none_or(|told| now.since(told) >= BETWEEN_WARNINGS);
-        let is_news = self.is_seen && is_due;
+        let is_new = self.is_seen && is_due;
         self.is_seen = false;
-        self.told = if is_news { Some(now) } else { self.told };
-        is_news
+        self.told = if is_new { Some(now) } else { self.told };
+        is_new
     }
 }
 
-impl Resource for Pace {
+impl Resource for RateState {
     const TIMED: bool = true;
 
     type Demand = Cost;
 
-    type Claim = Departure;
+    type Token = Departure;
 
-    type Front = Hint;
+    type Acquired = InFlight;
+
+    type Front = Hint<Departure>;
 
     fn due(&mut self, cost: Cost, now: Moment) -> Due {
         if self.is_paused {
@@ -247,9 +252,18 @@ impl Resource for Pace {
         }
     }
 
-    fn claim(&mut self, cost: Cost, now: Moment) -> Departure {
-        self.counters.departed += 1;
-        self.pacer.depart_with(cost, now)
+    #[inline]
+    fn try_acquire(&mut self, cost: Cost, now: Moment) -> Result<Departure, Due> {
+        if self.is_paused {
+            return Err(Due::OnAnswer);
+        }
+        let departed = self.pacer.try_depart(cost, now);
+        self.counters.departed += u64::from(departed.is_ok());
+        departed.map_err(|hold| hold.until.map_or(Due::OnAnswer, Due::At))
+    }
+
+    fn guard(queue: &Arc<Queue<Self>>, departure: Departure) -> InFlight {
+        InFlight::new(Arc::clone(queue), departure)
     }
 
     fn interval(&self, now: Moment) -> Duration {
