@@ -86,6 +86,7 @@ pub(crate) enum Ruling {
 
 impl Allowance {
     /// Says whether it decides anything.
+    #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.open.is_some() && !self.is_misleading
     }
@@ -136,6 +137,7 @@ impl Allowance {
     }
 
     /// Records the departure of a request.
+    #[inline]
     pub(crate) fn depart(&mut self, cost: u64, number: u32, now: Moment) {
         self.charge(cost);
         let has_ended = self.open.is_some_and(|open| now >= open.until);
@@ -145,6 +147,7 @@ impl Allowance {
     }
 
     /// Records that a request costs more.
+    #[inline]
     pub(crate) fn charge(&mut self, cost: u64) {
         if let Some(open) = &mut self.open {
             open.left = open.left.saturating_sub_unsigned(cost);
@@ -167,6 +170,7 @@ impl Allowance {
     }
 
     /// Records that a request ended.
+    #[inline]
     pub(crate) fn end(&mut self, number: u32) {
         if self.is_probe(number) {
             self.probe = Probe::Ended;
@@ -235,6 +239,7 @@ impl Allowance {
         }
     }
 
+    #[inline]
     fn is_probe(&self, number: u32) -> bool {
         matches!(self.probe, Probe::InFlight { number: probe, .. } if probe == number)
     }

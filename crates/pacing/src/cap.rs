@@ -59,11 +59,13 @@ impl Cap {
     }
 
     /// Records a departure while requests are held back.
+    #[inline]
     pub(crate) fn record_probe(&mut self) {
         self.probes = self.probes.saturating_add(1);
     }
 
     /// Records a proof of the path: the gaps start anew.
+    #[inline]
     pub(crate) fn reset(&mut self) {
         self.probes = 0;
     }

@@ -57,6 +57,7 @@ impl Ceiling {
     }
 
     /// Records that this cost leaves.
+    #[inline]
     pub(crate) fn charge(&mut self, cost: u64) {
         if let Some(left) = &mut self.budget {
             left.cost = left.cost.saturating_sub_unsigned(cost);
@@ -76,6 +77,7 @@ impl Ceiling {
     }
 
     /// Returns the moment from which requests may leave again; it has passed while some are left.
+    #[inline]
     pub(crate) fn open_from(&self) -> Moment {
         let spent = self.budget.filter(|left| left.cost <= 0);
         spent.map_or(Moment::ORIGIN, |left| left.until)

@@ -30,6 +30,7 @@ impl Cost {
 
     /// Returns the number of units.
     #[must_use]
+    #[inline]
     pub const fn get(self) -> u32 {
         self.0.get()
     }

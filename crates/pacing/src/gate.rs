@@ -28,6 +28,7 @@ pub(crate) enum Refusal {
 impl Gate {
     /// Returns the moment from which requests may leave again; it has passed if the gate is open.
     #[must_use]
+    #[inline]
     pub(crate) fn open_from(&self) -> Moment {
         self.open_from
     }
@@ -64,6 +65,7 @@ impl Gate {
     }
 
     /// Forgets earlier refusals once a request that was `sent` after the last of them succeeds.
+    #[inline]
     pub(crate) fn succeed(&mut self, sent: Moment) {
         if self.closed_at.is_none_or(|closed| sent > closed) {
             self.events = 0;

@@ -21,6 +21,7 @@ impl Default for Heaviest {
 
 impl Heaviest {
     /// Returns the heaviest cost that left within the last `memory` before `now`; at least 1.
+    #[inline]
     pub(crate) fn of_late(&self, now: Moment, memory: Span) -> u32 {
         let turned = self.turned(now, memory);
         turned.current.max(turned.before)
@@ -33,11 +34,13 @@ impl Heaviest {
     }
 
     /// Records a cost that leaves at `now`.
+    #[inline]
     pub(crate) fn depart(&mut self, cost: u32, now: Moment, memory: Span) {
         *self = self.turned(now, memory);
         self.current = self.current.max(cost);
     }
 
+    #[inline]
     fn turned(self, now: Moment, memory: Span) -> Self {
         match now.span_since(self.since) {
             passed if passed < memory => self,

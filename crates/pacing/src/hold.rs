@@ -28,6 +28,7 @@ pub enum HeldBy {
 }
 
 impl Hold {
+    #[inline]
     pub(crate) fn until(by: HeldBy, until: Moment) -> Self {
         Self {
             by,
@@ -45,6 +46,7 @@ impl Hold {
 
     /// Returns the one that lasts longer. One with a time comes before one that waits for an end:
     /// the end of a request helps only after that time.
+    #[inline]
     pub(crate) fn longer(self, other: Self) -> Self {
         match (self.until, other.until) {
             (Some(one), Some(two)) if two > one => other,

@@ -73,11 +73,13 @@ impl Jitter {
         self.assumed.duration()
     }
 
+    #[inline]
     pub(crate) fn span(&self) -> Span {
         self.assumed
     }
 
     /// Learns one round trip.
+    #[inline]
     pub(crate) fn observe(&mut self, round_trip: Duration) {
         let one = Span::of(round_trip);
         self.current = self.current.with(Spread {
@@ -108,6 +110,7 @@ impl Jitter {
         }
     }
 
+    #[inline]
     fn seen(&self) -> Span {
         let seen = self.known.with(self.current);
         (seen.most - seen.least + MARGIN).min(self.ceiling)

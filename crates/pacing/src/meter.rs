@@ -80,6 +80,7 @@ impl Meter {
     }
 
     /// Finds the pace anew at the next question: something that it depends on has changed.
+    #[inline]
     pub(crate) fn forget_pace(&mut self) {
         self.in_force_until = Moment::FIRST;
     }
@@ -119,6 +120,7 @@ impl Meter {
     }
 
     /// Records a departure, the one with this number.
+    #[inline]
     pub(crate) fn depart(&mut self, cost: Cost, number: u32, conditions: &Conditions<'_>) {
         // The slots count what the server counts, even if a lower limit came in between.
         let units = self.units(cost);
@@ -136,6 +138,7 @@ impl Meter {
     }
 
     /// Records that an answer proved the path. What left unproven counts as if it arrived now.
+    #[inline]
     pub(crate) fn prove(&mut self, proof: &Proof, conditions: &Conditions<'_>) {
         let now = conditions.now;
         let unproven = proof.unproven.counted(self.policy.unit);
@@ -156,6 +159,7 @@ impl Meter {
     }
 
     /// Records that the server's own answer came at `now`.
+    #[inline]
     pub(crate) fn answer(&mut self, departure: Departure, now: Moment) {
         self.window.answer(self.sent(departure), now);
         self.allowance.end(departure.number);
@@ -268,6 +272,7 @@ impl Meter {
     }
 
     /// Returns the time between departures of requests of cost 1.
+    #[inline]
     pub(crate) fn interval(&self, conditions: &Conditions<'_>) -> Span {
         self.pace(1, conditions).interval
     }
@@ -295,6 +300,7 @@ impl Meter {
 
     /// Records the cost of a departure. The pace depends on the heaviest one and on the times at
     /// which it is forgotten.
+    #[inline]
     fn record_cost(&mut self, cost: u32, now: Moment) {
         let before = self.heaviest;
         self.heaviest.depart(cost, now, self.usual.memory);
@@ -389,6 +395,7 @@ impl Meter {
     }
 
     /// Returns a departure as this limit counts it.
+    #[inline]
     fn sent(&self, departure: Departure) -> Sent {
         Sent {
             at: departure.sent,
@@ -397,6 +404,7 @@ impl Meter {
     }
 
     /// Returns the part of this limit that a request of this cost takes.
+    #[inline]
     fn units(&self, cost: Cost) -> u32 {
         self.policy.unit.of(cost).get()
     }

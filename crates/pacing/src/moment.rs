@@ -54,6 +54,7 @@ impl Moment {
     }
 
     /// Returns the first multiple of `grain` nanoseconds that is not before this moment.
+    #[inline]
     pub(crate) fn round_up(self, grain: u64) -> Self {
         Self(self.0.checked_next_multiple_of(grain).unwrap_or(u64::MAX))
     }

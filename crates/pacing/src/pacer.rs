@@ -145,6 +145,7 @@ impl Pacer {
 
     /// Records that a request of this cost leaves. Only call it while [`due_for`](Self::due_for)
     /// says [`Due::Now`].
+    #[inline]
     pub fn depart_with(&mut self, cost: Cost, now: Moment) -> Departure {
         let number = self.path.next_number();
         let (conditions, meters) = self.at(now);
@@ -180,6 +181,7 @@ impl Pacer {
 
     /// Records an answer as [`answer`](Self::answer) does, and what it states to remain of its
     /// limits.
+    #[inline]
     pub fn answer_with(
         &mut self,
         departure: Departure,
@@ -433,11 +435,13 @@ impl Pacer {
         self.meters.extend(meters);
     }
 
+    #[inline]
     fn end(&mut self, departure: Departure) {
         self.in_flight = self.in_flight.minus(Load::of(departure.cost));
     }
 
     /// Records that an answer to a departure came, from the server or a gateway.
+    #[inline]
     fn prove(&mut self, departure: Departure, now: Moment) {
         let transit = Span::of(self.quota.max_transit);
         let proof = self.path.prove(departure, now, self.jitter.span(), transit);
@@ -450,6 +454,7 @@ impl Pacer {
     }
 
     /// Changes the learned jitter, and the pace of every limit if the assumed one changes with it.
+    #[inline]
     fn learn(&mut self, change: impl FnOnce(&mut Jitter)) {
         let before = self.jitter.span();
         change(&mut self.jitter);

@@ -80,11 +80,13 @@ impl Path {
     }
 
     /// Returns the number of the next departure.
+    #[inline]
     pub(crate) fn next_number(&self) -> u32 {
         self.latest.number.wrapping_add(1)
     }
 
     /// Records a departure and returns the cost of all departures so far.
+    #[inline]
     pub(crate) fn depart(&mut self, cost: u64, now: Moment) -> u64 {
         if self.unproven().requests == 0 {
             // A silence starts when a request waits for an answer; an idle time is none.
@@ -114,6 +116,7 @@ impl Path {
     /// Records that the answer to `departure` came at `now`, and returns what that proves.
     ///
     /// It proves nothing if a later departure was answered before.
+    #[inline]
     pub(crate) fn prove(
         &mut self,
         departure: Departure,
@@ -147,6 +150,7 @@ impl Path {
 
     /// Learns one round trip. The typical one moves by 2 % of itself towards each, so single stalls
     /// do not move it.
+    #[inline]
     pub(crate) fn learn(&mut self, round_trip: Span) {
         let step = Span::from_nanos((self.typical.nanos() / STEP).max(1));
         self.typical = match self.replies {
@@ -158,6 +162,7 @@ impl Path {
     }
 
     /// Returns the typical round trip.
+    #[inline]
     pub(crate) fn round_trip(&self, transit: Span) -> Span {
         match self.replies {
             0..WARM_UP => {
@@ -169,6 +174,7 @@ impl Path {
     }
 
     /// Returns what left after the latest departure whose answer came.
+    #[inline]
     pub(crate) fn unproven(&self) -> Load {
         let requests = u64::from(self.latest.number.wrapping_sub(self.proven.number));
         let cost = self.latest.cost.wrapping_sub(self.proven.cost);
@@ -186,16 +192,19 @@ impl Path {
         }
     }
 
+    #[inline]
     pub(crate) fn is_latest(&self, departure: Departure) -> bool {
         departure.number == self.latest.number
     }
 
+    #[inline]
     pub(crate) fn last_departure(&self) -> Option<Moment> {
         self.last_departure
     }
 
     /// Returns whether a departure is later than `proven`. Numbers wrap, so their distances are
     /// compared.
+    #[inline]
     fn is_unproven(&self, departure: Departure) -> bool {
         let after = departure.number.wrapping_sub(self.proven.number);
         after != 0 && after <= self.latest.number.wrapping_sub(self.proven.number)

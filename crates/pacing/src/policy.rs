@@ -52,11 +52,13 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// Returns the time that a cost takes.
+    #[inline]
     pub(crate) fn charge(&self, cost: u32) -> Span {
         (self.interval * cost).min(self.memory)
     }
 
     /// Returns how far a slot may lie back.
+    #[inline]
     pub(crate) fn slack(&self) -> Span {
         match self.burst {
             1 => self.lateness,
@@ -65,11 +67,13 @@ impl Pace {
     }
 
     /// Returns the cost that may arrive at once when nothing goes wrong.
+    #[inline]
     pub(crate) fn lump(&self) -> u32 {
         self.burst.saturating_add(self.heaviest - 1)
     }
 
     /// Returns the time that more cost takes than may arrive at once.
+    #[inline]
     pub(crate) fn beyond_lump(&self, cost: u64) -> Span {
         let beyond = cost.saturating_sub(self.lump().into());
         Span::from_nanos(self.interval.nanos().saturating_mul(beyond))
@@ -106,6 +110,7 @@ impl Policy {
     }
 
     /// Returns the largest cost that can ever leave.
+    #[inline]
     pub(crate) fn most(&self) -> u32 {
         match self.model {
             Model::TokenBucket { size, .. } => size,
@@ -115,12 +120,14 @@ impl Policy {
 
     /// Returns whether slots hold requests back. A bucket may be smaller than the limit, so the
     /// pace keeps it.
+    #[inline]
     pub(crate) fn is_guarded(&self) -> bool {
         !matches!(self.model, Model::TokenBucket { .. })
     }
 
     /// Returns whether the pace has to make room for heavy requests. A log and a fixed window are
     /// kept by their slots.
+    #[inline]
     pub(crate) fn spaces_costs(&self) -> bool {
         !matches!(self.model, Model::SlidingLog | Model::FixedWindow)
     }

@@ -62,16 +62,19 @@ impl Schedule {
 
     /// Returns the moment from which a request of this cost may leave, with costs up to `heaviest`
     /// before it.
+    #[inline]
     pub(crate) fn due(&self, policy: &Policy, pace: &Pace, cost: u32, heaviest: u32) -> Moment {
         self.next + self.lead(policy, pace, cost, heaviest)
     }
 
     /// Returns the moment from which a request may leave that is no heavier than those before it.
+    #[inline]
     pub(crate) fn next(&self) -> Moment {
         self.next
     }
 
     /// Records a departure at `now`.
+    #[inline]
     pub(crate) fn depart(
         &mut self,
         policy: &Policy,
@@ -155,6 +158,7 @@ impl Schedule {
     /// The server forgets everything after the memory, so no longer silence is needed. It counts
     /// from the last departure, since a place may lie further back. A log and a fixed window are
     /// kept by their slots and need none.
+    #[inline]
     fn lead(&self, policy: &Policy, pace: &Pace, cost: u32, heaviest: u32) -> Span {
         match self.last_departure {
             Some(last) if cost > heaviest && policy.spaces_costs() => {

@@ -24,6 +24,7 @@ impl Slots {
     }
 
     /// Holds `slots` until `free`, or until the latest time in the list if that is later.
+    #[inline]
     pub(crate) fn hold_until(&mut self, free: Moment, slots: u64) {
         let free = free.round_up(self.grain);
         self.held += slots;
@@ -50,6 +51,7 @@ impl Slots {
 
     /// Frees up to `slots` of those that are held until `free`, and returns how many. Slots that
     /// are in another entry, because the clock went back, stay.
+    #[inline]
     pub(crate) fn take(&mut self, free: Moment, slots: u64) -> u64 {
         let free = free.round_up(self.grain);
         let Ok(index) = self.entries.binary_search_by_key(&free, |&(free, _)| free) else {
@@ -84,6 +86,7 @@ impl Slots {
     }
 
     /// Returns the number of slots that are held at `now`.
+    #[inline]
     pub(crate) fn held_at(&mut self, now: Moment) -> u64 {
         // Empty entries go too, so that the first one with slots is found at once.
         while let Some(&(free, held)) = self.entries.front()
@@ -103,6 +106,7 @@ impl Slots {
     }
 
     /// Returns when the first slots are freed.
+    #[inline]
     pub(crate) fn first(&self) -> Option<Moment> {
         let taken = self.entries.iter().find(|&&(_, held)| held > 0);
         taken.map(|&(free, _)| free)

@@ -13,6 +13,7 @@ pub(crate) enum Unit {
 
 impl Unit {
     /// Returns what a request of this cost takes.
+    #[inline]
     pub(crate) const fn of(self, cost: Cost) -> Cost {
         match self {
             Self::Cost => cost,
@@ -88,6 +89,7 @@ pub(crate) struct Load {
 
 impl Load {
     /// Returns the load of one request.
+    #[inline]
     pub(crate) const fn of(cost: Cost) -> Self {
         Self {
             requests: 1,
@@ -95,6 +97,7 @@ impl Load {
         }
     }
 
+    #[inline]
     pub(crate) const fn counted(self, unit: Unit) -> u64 {
         match unit {
             Unit::Cost => self.cost,
@@ -102,6 +105,7 @@ impl Load {
         }
     }
 
+    #[inline]
     pub(crate) const fn plus(self, other: Self) -> Self {
         Self {
             requests: self.requests.saturating_add(other.requests),
@@ -109,6 +113,7 @@ impl Load {
         }
     }
 
+    #[inline]
     pub(crate) const fn minus(self, other: Self) -> Self {
         Self {
             requests: self.requests.saturating_sub(other.requests),

@@ -78,6 +78,7 @@ impl Window {
     }
 
     /// Returns the cost of what may still count at the server.
+    #[inline]
     pub(crate) fn held(&mut self, now: Moment) -> u64 {
         let endless = self.endless.unwrap_or_default();
         endless + self.unanswered.held_at(now) + self.answered.held_at(now)
@@ -87,6 +88,7 @@ impl Window {
     ///
     /// The time is the earliest at which a slot can be freed: an answer that comes now frees its
     /// slots a window later.
+    #[inline]
     pub(crate) fn hold(&mut self, cost: u32, now: Moment) -> Option<Hold> {
         if self.held(now) + u64::from(cost) <= u64::from(self.limit) {
             return None;
@@ -101,6 +103,7 @@ impl Window {
     }
 
     /// Records a departure.
+    #[inline]
     pub(crate) fn depart(&mut self, cost: u64, now: Moment) {
         // A bucket never asks what is held: without this its lists would grow for ever.
         self.held(now);
@@ -113,6 +116,7 @@ impl Window {
     }
 
     /// Records that the server's own answer to a request came at `now`.
+    #[inline]
     pub(crate) fn answer(&mut self, sent: Sent, now: Moment) {
         if let Some(endless) = &mut self.endless {
             *endless = endless.saturating_sub(sent.cost);
@@ -194,6 +198,7 @@ impl Window {
     }
 
     /// Returns when the slots of a request are freed if no answer comes.
+    #[inline]
     fn free(&self, sent: Sent) -> Moment {
         sent.at + self.transit + self.span
     }
