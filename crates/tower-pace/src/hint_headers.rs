@@ -1,45 +1,127 @@
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pacing::retry::{RetryAfter, parse_date};
 
 use crate::clock;
 
-/// Fields of Azure and of those who took it over, and of AWS, whose field names no unit and is in
-/// milliseconds too.
-const IN_MILLIS: [&str; 3] = ["retry-after-ms", "x-ms-retry-after-ms", "x-amz-retry-after"];
-const SHOULD_RETRY: [&str; 2] = ["x-should-retry", "stripe-should-retry"];
+static DELAYS_IN_MILLIS: [HeaderName; 3] = [
+    HeaderName::from_static("retry-after-ms"),
+    HeaderName::from_static("x-ms-retry-after-ms"),
+    HeaderName::from_static("x-amz-retry-after"),
+];
+static RETRY_FLAGS: [HeaderName; 2] = [
+    HeaderName::from_static("x-should-retry"),
+    HeaderName::from_static("stripe-should-retry"),
+];
 
-/// What a response asked for with `Retry-After`, `retry-after-ms`, `x-ms-retry-after-ms` and
-/// `x-amz-retry-after`: of several fields the longest, since none is to be undercut. A date counts
-/// from the response's own `Date`. The time has no bound here; whoever obeys it has one.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let standard = headers.get_all(header::RETRY_AFTER).iter();
-    let standard = standard.filter_map(|value| RetryAfter::parse(value.as_bytes()));
-    let millis = IN_MILLIS.iter().flat_map(|name| headers.get_all(*name));
-    let millis = millis.filter_map(|value| RetryAfter::parse_millis(value.as_bytes()));
-    standard
-        .chain(millis)
-        .map(|asked| match asked {
-            RetryAfter::Delay(delay) => delay,
-            RetryAfter::Date(_) | RetryAfter::Both(..) => asked.after(answered(headers)),
-        })
-        .max()
+/// The header fields, beside `Retry-After`, in which a server says when and whether to retry.
+///
+/// The default is this list. Builder methods add to it:
+///
+/// ```
+/// use http::HeaderName;
+/// use tower_pace::{HintHeaders, RetryLayer, RetryPolicy};
+///
+/// let hints = HintHeaders::default()
+///     .delay_in_millis(HeaderName::from_static("x-backoff-ms"))
+///     .retry_flag(HeaderName::from_static("x-transient"));
+/// let layer = RetryLayer::new(RetryPolicy::default()).hint_headers(hints);
+/// ```
+///
+/// | field | value | sent by |
+/// |---|---|---|
+/// | `retry-after-ms` | delay in milliseconds | Azure, as its SDKs' `azure-core` reads it, and OpenAI |
+/// | `x-ms-retry-after-ms` | delay in milliseconds | Azure Cosmos DB: "Common Azure Cosmos DB REST response headers" |
+/// | `x-amz-retry-after` | delay in milliseconds | AWS, as its SDKs' retry strategies read it |
+/// | `x-should-retry` | `true` or `false` | OpenAI and Anthropic, as their SDKs read it |
+/// | `stripe-should-retry` | `true` or `false` | Stripe: "Advanced error handling" |
+///
+/// Of several delays, `Retry-After` included, the longest counts. Of several flags, the first one
+/// in the order of this list that is `true` or `false` counts; added names come last. A value that
+/// cannot be read is ignored.
+///
+/// A retry layer takes these with [`RetryLayer::hint_headers`](crate::RetryLayer::hint_headers). A
+/// rate limit reads the delays of the default list.
+///
+/// A clone is cheap, and the default allocates nothing.
+#[derive(Clone, Debug, Default)]
+pub struct HintHeaders {
+    /// The names beyond the documented list.
+    added: Option<Arc<Added>>,
 }
 
-/// What a response says itself of whether to send the request again, in `x-should-retry` or
-/// `stripe-should-retry`.
-pub(crate) fn should_retry(headers: &HeaderMap) -> Option<bool> {
-    let mut values = SHOULD_RETRY.iter().filter_map(|name| headers.get(*name));
-    values.find_map(|value| match value.as_bytes().trim_ascii() {
+#[derive(Clone, Debug, Default)]
+struct Added {
+    delays_in_millis: Vec<HeaderName>,
+    retry_flags: Vec<HeaderName>,
+}
+
+impl HintHeaders {
+    pub(crate) const DEFAULT: Self = Self { added: None };
+
+    /// Adds a field whose value is a delay in milliseconds.
+    #[must_use]
+    pub fn delay_in_millis(mut self, name: HeaderName) -> Self {
+        self.added_mut().delays_in_millis.push(name);
+        self
+    }
+
+    /// Adds a field whose value is `true` if the request should be sent again, and `false` if not.
+    ///
+    /// The flag makes no replay safe. It says only that another attempt is promising.
+    #[must_use]
+    pub fn retry_flag(mut self, name: HeaderName) -> Self {
+        self.added_mut().retry_flags.push(name);
+        self
+    }
+
+    /// Returns the added names, apart from those of any clone.
+    fn added_mut(&mut self) -> &mut Added {
+        Arc::make_mut(self.added.get_or_insert_default())
+    }
+
+    /// Returns the delay for which a response asks, in `Retry-After` or in one of these fields.
+    ///
+    /// Of several delays it is the longest, since none may be undercut. A date counts from the
+    /// response's own `Date`. The delay has no upper bound: the caller must bound it.
+    pub(crate) fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
+        let standard = headers.get_all(header::RETRY_AFTER).iter();
+        let standard = standard.filter_map(|value| RetryAfter::parse(value.as_bytes()));
+        let added = self.added.as_deref();
+        let names = DELAYS_IN_MILLIS.iter();
+        let names = names.chain(added.iter().flat_map(|added| &added.delays_in_millis));
+        let millis = names.flat_map(|name| headers.get_all(name));
+        let millis = millis.filter_map(|value| RetryAfter::parse_millis(value.as_bytes()));
+        standard
+            .chain(millis)
+            .map(|asked| match asked {
+                RetryAfter::Delay(delay) => delay,
+                RetryAfter::Date(_) | RetryAfter::Both(..) => asked.after(responded(headers)),
+            })
+            .max()
+    }
+
+    /// Returns whether a response asks to send the request again, if it says so.
+    pub(crate) fn should_retry(&self, headers: &HeaderMap) -> Option<bool> {
+        let added = self.added.as_deref();
+        let names = RETRY_FLAGS.iter();
+        let mut names = names.chain(added.iter().flat_map(|added| &added.retry_flags));
+        names.find_map(|name| headers.get(name).and_then(parse_flag))
+    }
+}
+
+fn parse_flag(value: &HeaderValue) -> Option<bool> {
+    match value.as_bytes().trim_ascii() {
         value if value.eq_ignore_ascii_case(b"true") => Some(true),
         value if value.eq_ignore_ascii_case(b"false") => Some(false),
         _ => None,
-    })
+    }
 }
 
-/// When the response was made, by the server's clock; by ours if it does not say.
-fn answered(headers: &HeaderMap) -> SystemTime {
+/// Returns when the response was made, by the server's clock, or by ours if it has no `Date`.
+fn responded(headers: &HeaderMap) -> SystemTime {
     let date = headers.get(header::DATE);
     date.and_then(|date| parse_date(date.as_bytes()))
         .unwrap_or_else(clock::date)
@@ -47,7 +129,6 @@ fn answered(headers: &HeaderMap) -> SystemTime {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;
@@ -62,7 +143,7 @@ mod tests {
 
     fn check(fields: &[(&'static str, &'static [u8])], millis: Option<u64>) {
         assert_eq!(
-            retry_after(&headers(fields)),
+            HintHeaders::DEFAULT.retry_after(&headers(fields)),
             millis.map(Duration::from_millis),
             "{fields:?}"
         );
@@ -97,7 +178,7 @@ mod tests {
 
     /// The clock of this machine is years away from that of the server, and it does not matter.
     #[test]
-    fn a_date_counts_from_the_answers_own_date() {
+    fn a_date_counts_from_the_responses_own_date() {
         const DATE: (&str, &[u8]) = ("date", b"Fri, 29 Sep 2023 16:26:37 GMT");
         check(
             &[DATE, ("retry-after", b"Fri, 29 Sep 2023 16:26:57 GMT")],
@@ -123,7 +204,7 @@ mod tests {
 
     /// None of these is in the standard, and each is sent by servers that mean it.
     #[test]
-    fn what_servers_send_beyond_the_standard_is_rounded_up_and_obeyed() {
+    fn values_beyond_the_standard_are_rounded_up_and_obeyed() {
         const DATE: (&str, &[u8]) = ("date", b"Fri, 29 Sep 2023 16:26:37 GMT");
         let values: [(&[u8], u64); 12] = [
             (b"2.5", 3),
@@ -161,7 +242,11 @@ mod tests {
             ("date", b"today"),
             ("retry-after", b"Fri, 31 Dec 9999 23:59:59 GMT"),
         ]);
-        assert!(retry_after(&far).is_some_and(|wait| wait > Duration::from_secs(86_400)));
+        assert!(
+            HintHeaders::DEFAULT
+                .retry_after(&far)
+                .is_some_and(|wait| wait > Duration::from_secs(86_400))
+        );
     }
 
     proptest! {
@@ -183,25 +268,52 @@ mod tests {
             // Most of these are no date, so that what is asked for counts from the clock of this
             // machine.
             headers.insert("date", date.parse().unwrap());
-            clock::after(retry_after(&headers).unwrap_or_default());
+            clock::after(HintHeaders::DEFAULT.retry_after(&headers).unwrap_or_default());
             headers.insert("date", HeaderValue::from_static("Fri, 29 Sep 2023 16:26:37 GMT"));
-            let alone = retry_after(&headers);
+            let alone = HintHeaders::DEFAULT.retry_after(&headers);
             clock::after(alone.unwrap_or_default());
             headers.append("retry-after", HeaderValue::from_static("7"));
-            let beside = retry_after(&headers);
+            let beside = HintHeaders::DEFAULT.retry_after(&headers);
             prop_assert_eq!(beside, Some(alone.unwrap_or_default().max(Duration::from_secs(7))));
         }
     }
 
     #[test]
-    fn the_servers_own_word_is_true_or_false_and_nothing_else() {
+    fn a_retry_flag_is_true_or_false_and_nothing_else() {
         fn check(fields: &[(&'static str, &'static [u8])], expected: Option<bool>) {
-            assert_eq!(should_retry(&headers(fields)), expected, "{fields:?}");
+            assert_eq!(
+                HintHeaders::DEFAULT.should_retry(&headers(fields)),
+                expected,
+                "{fields:?}"
+            );
         }
         check(&[], None);
         check(&[("x-should-retry", b"true")], Some(true));
         check(&[("x-should-retry", b"False")], Some(false));
         check(&[("stripe-should-retry", b"false")], Some(false));
         check(&[("x-should-retry", b"1")], None);
+    }
+
+    #[test]
+    fn an_added_field_counts_like_those_of_the_list() {
+        let hints = HintHeaders::default();
+        let added = hints
+            .clone()
+            .delay_in_millis(HeaderName::from_static("x-backoff-ms"))
+            .retry_flag(HeaderName::from_static("x-transient"));
+        let said = headers(&[("x-backoff-ms", b"1500"), ("x-transient", b"true")]);
+        assert_eq!(added.retry_after(&said), Some(Duration::from_millis(1_500)));
+        assert_eq!(added.should_retry(&said), Some(true));
+        assert_eq!(hints.retry_after(&said), None, "a clone is not changed");
+        assert_eq!(hints.should_retry(&said), None);
+        let both = headers(&[("x-backoff-ms", b"1500"), ("retry-after", b"2")]);
+        assert_eq!(added.retry_after(&both), Some(Duration::from_secs(2)));
+        let both = headers(&[("x-transient", b"true"), ("x-should-retry", b"false")]);
+        assert_eq!(added.should_retry(&both), Some(false));
+    }
+
+    #[test]
+    fn the_size_is_that_of_a_pointer() {
+        assert_eq!(size_of::<HintHeaders>(), size_of::<usize>());
     }
 }

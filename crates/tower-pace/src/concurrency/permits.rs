@@ -7,6 +7,7 @@ use super::Snapshot;
 use super::change::Change;
 use super::tally::Tally;
 use crate::clock::Clock;
+use crate::error::LimitKind;
 use crate::line::{Queue, Resource};
 
 /// How many may be in flight, and how many are.
@@ -134,6 +135,8 @@ impl Permits {
 }
 
 impl Resource for Permits {
+    const LIMIT: LimitKind = LimitKind::Concurrency;
+
     const TIMED: bool = false;
 
     type Demand = ();

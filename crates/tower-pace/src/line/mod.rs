@@ -2,7 +2,7 @@
 //! and how long it waits.
 //!
 //! Both wait for as long as it takes unless they are bounded with `max_queued`, `max_wait` or
-//! `fail_fast`; a bounded service fails with [`Bounded`].
+//! `fail_fast`; a bounded service fails with [`Error`](crate::Error).
 //!
 //! Inside, a `Queue` is the shared state: a `Resource` (what is waited for), the line, and the
 //! clock, under one lock. A `Waiter` is one request's way through it. Nothing is handed over: a
@@ -13,7 +13,6 @@ mod front;
 mod lock;
 mod patience;
 mod queue;
-mod refused;
 mod state;
 mod turn;
 mod waited;
@@ -22,7 +21,6 @@ mod waiter;
 pub(crate) use front::{Front, Hint};
 pub use patience::{Bounds, Patience, Unbounded};
 pub(crate) use queue::Queue;
-pub use refused::{Bounded, Refused};
 pub(crate) use state::Resource;
 pub(crate) use turn::Wake;
 pub(crate) use waited::Cause;

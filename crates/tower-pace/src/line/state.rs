@@ -11,6 +11,7 @@ use super::patience::Outlook;
 use super::turn::{Caller, Standing, Wait, Wake, Woken};
 use super::waited::Cause;
 use crate::clock::{Clock, LONGEST_TIMER, Reading};
+use crate::error::LimitKind;
 
 /// How often a waiter looks again while only an answer can bring its turn. The answer wakes who is
 /// next; this is for the case that the one who was woken never comes. A shorter time would cost
@@ -31,6 +32,9 @@ const JUMP: Duration = Duration::from_secs(2);
 
 /// What is waited for.
 pub(crate) trait Resource {
+    /// The limit that a rejected wait names.
+    const LIMIT: LimitKind;
+
     /// Whether the passing of time can make a claim due.
     const TIMED: bool;
 
@@ -102,10 +106,11 @@ impl<R: Resource> State<R> {
         now: Moment,
     ) -> Result<(), W::Refusal> {
         let waited = place.map(|place| now.since(place.since));
-        caller.patience.starts(waited.unwrap_or_default())?;
+        let patience = &caller.patience;
+        patience.starts(R::LIMIT, waited.unwrap_or_default())?;
         match place {
             Some(_) => Ok(()),
-            None => caller.patience.admit(|| self.resource.fits(caller.demand)),
+            None => patience.admit(R::LIMIT, || self.resource.fits(caller.demand)),
         }
     }
 
@@ -213,6 +218,7 @@ impl<R: Resource> State<R> {
         forecast: Option<Duration>,
     ) -> Outlook {
         Outlook {
+            limit: R::LIMIT,
             now: now.instant,
             queued: self.line.len(),
             waited: place.map(|place| now.moment.since(place.since)),

@@ -5,6 +5,7 @@ use pacing::{Cost, Departure, Due, Feedback, HeldBy, Hold, Moment, Pacer, Quota}
 
 use super::news::News;
 use super::snapshot::{Bound, Counters, Snapshot};
+use crate::error::LimitKind;
 use crate::line::{Cause, Hint, Resource};
 
 /// What a server stated of its limit holds for so long after it was last stated.
@@ -228,6 +229,8 @@ impl Starvation {
 }
 
 impl Resource for Pace {
+    const LIMIT: LimitKind = LimitKind::Rate;
+
     const TIMED: bool = true;
 
     type Demand = Cost;
