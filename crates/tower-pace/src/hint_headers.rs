@@ -32,11 +32,11 @@ static RETRY_FLAGS: [HeaderName; 2] = [
 ///
 /// | field | value | sent by |
 /// |---|---|---|
-/// | `retry-after-ms` | delay in milliseconds | Azure, as its SDKs' `azure-core` reads it, and OpenAI |
-/// | `x-ms-retry-after-ms` | delay in milliseconds | Azure Cosmos DB: "Common Azure Cosmos DB REST response headers" |
-/// | `x-amz-retry-after` | delay in milliseconds | AWS, as its SDKs' retry strategies read it |
+/// | `retry-after-ms` | delay in milliseconds | Azure and OpenAI, as their SDKs read it |
+/// | `x-ms-retry-after-ms` | delay in milliseconds | Azure Cosmos DB, in its REST reference |
+/// | `x-amz-retry-after` | delay in milliseconds | AWS, as its SDKs read it |
 /// | `x-should-retry` | `true` or `false` | OpenAI and Anthropic, as their SDKs read it |
-/// | `stripe-should-retry` | `true` or `false` | Stripe: "Advanced error handling" |
+/// | `stripe-should-retry` | `true` or `false` | Stripe, in "Advanced error handling" |
 ///
 /// Of several delays, `Retry-After` included, the longest counts. Of several flags, the first one
 /// in the order of this list that is `true` or `false` counts; added names come last. A value that

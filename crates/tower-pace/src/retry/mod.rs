@@ -2,13 +2,18 @@
 //!
 //! # The three questions
 //!
-//! What happened: a 408, 425, 429, 500, 502, 503, 504 or 520 to 524, or an error without an answer,
-//! can be tried again; a 409 only if the request carries an `Idempotency-Key`. The server's own
-//! word overrules that, in one of the [`HintHeaders`](crate::HintHeaders). Is a replay safe: yes for GET, HEAD, PUT, DELETE,
-//! OPTIONS, TRACE and QUERY, for a request that carries the [`Replay`] mark in its extensions, for
-//! one that was refused with a 429, and for one whose error proves that it never left or was not
-//! processed ([`was_sent`](crate::was_sent)). How long to wait: [`RetryPolicy`] says it, and
-//! `Retry-After`, in all its forms, is never undercut. Each answer can be replaced in the policy.
+//! What happened: a 408, 425, 429, 500, 502, 503, 504 or 520 to 524, or an error without a
+//! response, can be retried; a 409 only if the request carries an `Idempotency-Key`. The server's
+//! own flag, in one of the [`HintHeaders`](crate::HintHeaders), overrules that.
+//!
+//! Is a replay safe: yes for GET, HEAD, PUT, DELETE, OPTIONS, TRACE and QUERY, for a request that
+//! carries the [`Replay`] mark in its extensions, for one that was throttled with a 429, and for
+//! one whose error proves that it was not sent or not processed ([`was_sent`](crate::was_sent)).
+//!
+//! How long to wait: as [`RetryPolicy`] says, and never less than the server asked for, in
+//! `Retry-After` or in one of the [`HintHeaders`](crate::HintHeaders).
+//!
+//! The policy can replace each answer.
 //!
 //! # When it gives up
 //!
