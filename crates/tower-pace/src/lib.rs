@@ -116,20 +116,20 @@
 mod clock;
 pub mod concurrency;
 pub mod deadline;
+mod error;
+mod hint_headers;
 pub mod line;
-#[cfg(feature = "hyper")]
-mod never_left;
-mod proof;
 mod random;
 pub mod rate;
 pub mod retry;
-mod retry_after;
 mod sync;
 mod was_sent;
 
 pub use concurrency::{Concurrency, ConcurrencyLayer};
-pub use deadline::{Deadline, DeadlineLayer, Deadlined, TimedOut};
-pub use line::{Bounded, Refused, Waited};
+pub use deadline::{Deadline, DeadlineLayer, Deadlined};
+pub use error::{Error, Rejected};
+pub use hint_headers::HintHeaders;
+pub use line::Waited;
 pub use pacing::{Adaptive, Cost, Model, Quota, TooHeavy, UnsafeQuota};
 pub use rate::{Handle, RateLimit, RateLimitLayer};
 pub use retry::{Attempt, Replay, Retried, Retry, RetryLayer, RetryPolicy};

@@ -1,16 +1,36 @@
-use crate::proof::{Proof, proof};
+//! The question "was it sent?": what the error of an attempt proves of its request.
 
-/// Says whether a request that ended in `error` may have been processed: false only if the error
-/// proves that it never left, or that the server did not process it.
+use std::any::Any;
+use std::convert::Infallible;
+use std::error;
+use std::io;
+
+use crate::error::Error;
+
+#[cfg(feature = "hyper")]
+mod hyper;
+
+pub(crate) type BoxError = Box<dyn error::Error + Send + Sync>;
+
+/// Returns false if `error` proves that the request was not sent, or that the server did not
+/// process it.
 ///
-/// The rate limit gives the slot of such a request back, and a retry may send it again whatever it
-/// does. The error is tested as it is or boxed, and not its sources: what an outer client did
-/// before it met a source is unknown. The refusal of a bounded wait proves it, before a service
-/// that fails with one of the errors named here, an `io::Error`, an `Infallible` or a box. Up to
-/// three wrappers around one of these are looked through, each a [`TimedOut`](crate::TimedOut) or a
-/// [`Bounded`](crate::Bounded).
+/// The rate limit then gives the slot back, and a retry may send the request again whatever it
+/// does. True means that the request may have been processed.
 ///
-/// With the feature `hyper` the errors of hyper-util's client, of hyper and of h2 are known:
+/// ```
+/// let error = std::io::Error::other("reset");
+/// assert!(tower_pace::was_sent(&error));
+/// ```
+///
+/// Ask it about one attempt: inside of a layer that sends again or follows redirects, not outside.
+///
+/// # Which errors prove it
+///
+/// Without the feature `hyper`: an [`Error`] whose wait was rejected, and one whose deadline had
+/// passed before the call.
+///
+/// With the feature `hyper`, the errors of hyper-util's client, of hyper and of h2 as well:
 ///
 /// | what happened | proof |
 /// |---|---|
@@ -18,23 +38,226 @@ use crate::proof::{Proof, proof};
 /// | hyper had the request in its queue, and did not write it | yes |
 /// | HTTP/2: the stream was reset with `REFUSED_STREAM` (RFC 9113, section 8.7) | yes |
 /// | HTTP/2: a GOAWAY came whose last stream was before this one, whatever its reason | yes |
-/// | HTTP/2: the stream was reset for another reason, `CANCEL` or `ENHANCE_YOUR_CALM` say | no |
+/// | HTTP/2: the stream was reset for another reason, such as `CANCEL` or `ENHANCE_YOUR_CALM` | no |
 /// | HTTP/2: a GOAWAY came whose last stream was this one or a later one, and then the connection ended | no |
 /// | HTTP/2: the connection ended while the request waited for a stream of its own: hyper does not say so | no |
 /// | the connection ended or a message broke off, with or without an error | no |
 /// | a timeout | no |
 ///
 /// hyper's error of an upgrade that never came (`hyper::upgrade::on`) is a cancellation too, though
-/// its request was answered: a service must wrap it in an error of its own.
+/// its request was answered. A service must wrap it in an error of its own.
 ///
-/// It speaks of one attempt: ask it inside of whatever sends again or follows redirects, not
-/// outside.
+/// # Which wrappers are looked through
 ///
-/// ```
-/// let error = std::io::Error::other("reset");
-/// assert!(tower_pace::was_sent(&error));
-/// ```
+/// The error is tested as it is, in a `Box<dyn Error + Send + Sync>`, and in up to three nested
+/// [`Error`]s: those of a bounded rate limit, a bounded concurrency limit and a deadline. The
+/// innermost error must be one of hyper's above, an `io::Error`, an `Infallible` or a box;
+/// otherwise even a rejected wait is not recognized.
+///
+/// The sources of an error are not tested. A client that wraps an error may have sent the request
+/// before it met that error.
 #[must_use]
 pub fn was_sent<E: 'static>(error: &E) -> bool {
     proof(error) == Proof::None
+}
+
+/// The evidence that an error gives about the request that ended in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// A limit rejected the wait, or the deadline had passed before the call. The request was not
+    /// sent, and a retry is of no use: it would wait as long or be as late.
+    Rejected,
+    /// The request was not sent, or the server says that it did not process it.
+    #[cfg_attr(
+        not(feature = "hyper"),
+        expect(dead_code, reason = "only errors of hyper prove it")
+    )]
+    NotSent,
+    /// The request may have been sent.
+    None,
+}
+
+/// Returns what `error` proves; see [`was_sent`] for the errors and wrappers that it knows.
+pub(crate) fn proof<E: 'static>(error: &E) -> Proof {
+    let error: &dyn Any = error;
+    in_wrappers::<BoxError>(error)
+        .or_else(|| Candidate::Typed(error).proof())
+        .unwrap_or(Proof::None)
+}
+
+/// An error whose type says what it proves.
+trait Evidence: 'static {
+    fn proof(&self) -> Proof;
+}
+
+impl<E: Evidence> Evidence for Error<E> {
+    fn proof(&self) -> Proof {
+        match self.get_ref() {
+            Some(error) => error.proof(),
+            None if self.is_rejected() || self.is_late() => Proof::Rejected,
+            // The deadline passed while the request was waiting or in flight.
+            None => Proof::None,
+        }
+    }
+}
+
+impl Evidence for BoxError {
+    fn proof(&self) -> Proof {
+        Candidate::Boxed(&**self).proof().unwrap_or(Proof::None)
+    }
+}
+
+impl Evidence for Infallible {
+    fn proof(&self) -> Proof {
+        match *self {}
+    }
+}
+
+/// It proves nothing itself. It is known so that a rejection around it is recognized.
+impl Evidence for io::Error {
+    fn proof(&self) -> Proof {
+        Proof::None
+    }
+}
+
+/// An error that may be one of those that are known.
+#[derive(Clone, Copy)]
+enum Candidate<'a> {
+    Typed(&'a dyn Any),
+    Boxed(&'a (dyn error::Error + 'static)),
+}
+
+impl Candidate<'_> {
+    fn proof(self) -> Option<Proof> {
+        let proof = self.find::<Infallible>();
+        let proof = proof.or_else(|| self.find::<io::Error>());
+        #[cfg(feature = "hyper")]
+        let proof = proof
+            .or_else(|| self.find::<hyper_util::client::legacy::Error>())
+            .or_else(|| self.find::<::hyper::Error>())
+            .or_else(|| self.find::<h2::Error>());
+        proof
+    }
+
+    fn find<E: Evidence + error::Error>(self) -> Option<Proof> {
+        match self {
+            Self::Typed(error) => in_wrappers::<E>(error),
+            Self::Boxed(error) => in_boxed_wrappers::<E>(error),
+        }
+    }
+}
+
+/// Looks for an `E` as it is and in up to three wrappers. Each depth is a type of its own: `Any`
+/// knows the concrete type of an error, not the generic one.
+fn in_wrappers<E: Evidence>(error: &dyn Any) -> Option<Proof> {
+    fn is<E: Evidence>(error: &dyn Any) -> Option<Proof> {
+        error.downcast_ref().map(E::proof)
+    }
+    is::<E>(error)
+        .or_else(|| is::<Error<E>>(error))
+        .or_else(|| is::<Error<Error<E>>>(error))
+        .or_else(|| is::<Error<Error<Error<E>>>>(error))
+}
+
+/// Does the same for an error from a box, which is no `Any`.
+fn in_boxed_wrappers<E: Evidence + error::Error>(
+    error: &(dyn error::Error + 'static),
+) -> Option<Proof> {
+    fn is<E: Evidence + error::Error>(error: &(dyn error::Error + 'static)) -> Option<Proof> {
+        error.downcast_ref().map(E::proof)
+    }
+    is::<E>(error)
+        .or_else(|| is::<Error<E>>(error))
+        .or_else(|| is::<Error<Error<E>>>(error))
+        .or_else(|| is::<Error<Error<Error<E>>>>(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{LimitKind, Rejected};
+
+    #[track_caller]
+    fn check<E: 'static>(error: &E, is_rejected: bool) {
+        assert_eq!(proof(error) == Proof::Rejected, is_rejected);
+    }
+
+    fn boxed(error: impl error::Error + Send + Sync + 'static) -> BoxError {
+        Box::new(error)
+    }
+
+    fn rejected<E>() -> Error<E> {
+        Error::rejected(Rejected::too_heavy(LimitKind::Rate))
+    }
+
+    #[test]
+    fn a_rejection_is_recognized_typed_or_boxed() {
+        check(&rejected::<BoxError>(), true);
+        check(&rejected::<Infallible>(), true);
+        check(&boxed(rejected::<Infallible>()), true);
+        check(&rejected::<io::Error>(), true);
+        check(&boxed(rejected::<io::Error>()), true);
+    }
+
+    #[test]
+    fn a_rejection_is_recognized_around_and_inside_of_a_second_error() {
+        check(&rejected::<Error<Infallible>>(), true);
+        check(&rejected::<Error<io::Error>>(), true);
+        check(&boxed(rejected::<Error<io::Error>>()), true);
+        check(&Error::inner(rejected::<Infallible>()), true);
+        check(&Error::inner(rejected::<io::Error>()), true);
+        check(&boxed(Error::inner(rejected::<Infallible>())), true);
+    }
+
+    #[test]
+    fn a_deadline_that_had_passed_before_the_call_counts_as_a_rejection() {
+        check(&Error::<io::Error>::late(), true);
+        check(&Error::inner(boxed(Error::<Infallible>::late())), true);
+        check(&Error::<Error<io::Error>>::elapsed(), false);
+        check(&Error::inner(Error::<io::Error>::elapsed()), false);
+    }
+
+    #[test]
+    fn a_rejection_is_recognized_at_each_depth_of_three_errors() {
+        fn innermost<E>() -> Error<Error<Error<E>>> {
+            Error::inner(Error::inner(rejected()))
+        }
+        check(&rejected::<Error<Error<io::Error>>>(), true);
+        check(&Error::inner(rejected::<Error<BoxError>>()), true);
+        check(&boxed(Error::inner(rejected::<Error<io::Error>>())), true);
+        check(&innermost::<BoxError>(), true);
+        check(&innermost::<io::Error>(), true);
+        check(&boxed(innermost::<Infallible>()), true);
+        check(&Error::inner(boxed(rejected::<io::Error>())), true);
+        let elapsed = || Error::inner(Error::<io::Error>::elapsed());
+        check(&Error::inner(elapsed()), false);
+        check(&boxed(Error::inner(elapsed())), false);
+    }
+
+    #[test]
+    fn a_failure_behind_the_limit_is_no_rejection() {
+        let reset = || io::Error::other("reset");
+        check(&reset(), false);
+        check(&boxed(reset()), false);
+        check(&Error::inner(reset()), false);
+        check(&boxed(Error::inner(reset())), false);
+        check(&Error::inner(boxed(reset())), false);
+    }
+
+    #[test]
+    fn a_rejected_request_was_not_sent() {
+        assert!(!was_sent(&rejected::<io::Error>()));
+        assert!(!was_sent(&boxed(rejected::<Infallible>())));
+    }
+
+    #[cfg(feature = "hyper")]
+    #[test]
+    fn a_rejection_around_an_error_of_hyper_is_recognized() {
+        use hyper_util::client::legacy::Error as ClientError;
+
+        check(&rejected::<ClientError>(), true);
+        check(&boxed(rejected::<ClientError>()), true);
+        check(&rejected::<::hyper::Error>(), true);
+        check(&boxed(rejected::<::hyper::Error>()), true);
+    }
 }

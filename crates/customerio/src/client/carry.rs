@@ -10,8 +10,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt};
 use tower_pace::concurrency::PermitBody;
-use tower_pace::line::Refused;
-use tower_pace::{Deadline, DeadlineLayer, was_sent};
+use tower_pace::{Deadline, DeadlineLayer, Rejected, was_sent};
 
 use super::exchange::{BoxError, NotOfTheApi};
 use super::hold::{HeldTooLong, held_for};
@@ -155,8 +154,8 @@ impl Client {
                 delivery.fail(Failure::late(is_in_flight));
             }
             Err(error) if error.is::<HeldTooLong>() => delivery.fail(Failure::held_too_long()),
-            Err(error) => match error.downcast::<Refused>() {
-                Ok(refused) => delivery.fail(Failure::wait_refused(*refused)),
+            Err(error) => match error.downcast::<Rejected>() {
+                Ok(rejected) => delivery.fail(Failure::wait_refused(*rejected)),
                 Err(error) => delivery.fail(failure(error, &self.0.endpoint)),
             },
         }

@@ -9,7 +9,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceBuilder};
 use tower_pace::concurrency::PermitBody;
 use tower_pace::line::Bounds;
-use tower_pace::{Bounded, ConcurrencyLayer, RateLimitLayer, RetryLayer, RetryPolicy};
+use tower_pace::{ConcurrencyLayer, Error, RateLimitLayer, RetryLayer, RetryPolicy};
 
 use super::disabled::Nothing;
 use super::exchange::{BoxError, Exchange};
@@ -98,16 +98,18 @@ impl Layers {
             return BoxCloneSyncService::new(layers.service(bounded));
         }
         let layers = ServiceBuilder::new()
-            .map_err(refusal_or_failure)
+            .map_err(rejection_or_failure)
             .layer(self.retry.clone())
             .layer(self.bounds.over(self.limit.clone()));
         BoxCloneSyncService::new(layers.service(bounded))
     }
 }
 
-fn refusal_or_failure(error: Bounded<BoxError>) -> BoxError {
-    match error.refusal() {
-        Some(refused) => (*refused).into(),
-        None => error.into_inner().expect("it is a refusal or a failure"),
+/// Unwraps the error of a bounded limit, so that the client finds a rejection and `was_sent` the
+/// error of the transport.
+fn rejection_or_failure(error: Error<BoxError>) -> BoxError {
+    match error.rejection() {
+        Some(rejected) => (*rejected).into(),
+        None => error.into_inner().expect("a limit has no deadline"),
     }
 }

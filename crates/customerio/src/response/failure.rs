@@ -30,10 +30,10 @@ impl Failure {
 
     /// Says that the client's own limit gave it no turn.
     #[cfg(feature = "client")]
-    pub(crate) fn wait_refused(refused: tower_pace::line::Refused) -> Self {
+    pub(crate) fn wait_refused(rejected: tower_pace::Rejected) -> Self {
         Self {
             may_have_left: false,
-            cause: Cause::boxed(Kind::WaitRefused, Box::new(refused)),
+            cause: Cause::boxed(Kind::WaitRefused, Box::new(rejected)),
         }
     }
 

@@ -72,7 +72,8 @@ impl Attempts {
         let mut next = *self;
         let wait = next.wait(policy, failure, rng)?;
         next.waited = self.waited.saturating_add(wait);
-        let is_late = left.is_some_and(|left| wait >= left) || next.waited > policy.max_wait;
+        let is_late =
+            left.is_some_and(|left| wait >= left) || next.waited > policy.max_total_backoff;
         (!is_late).then(|| {
             *self = next;
             wait
@@ -189,7 +190,7 @@ mod tests {
     #[test]
     fn more_than_five_minutes_are_not_waited_for() {
         assert!(waits(RetryPolicy::default(), Failure::Throttled(seconds(301))).is_empty());
-        let patient = RetryPolicy::default().max_wait(Duration::MAX);
+        let patient = RetryPolicy::default().max_total_backoff(Duration::MAX);
         assert_eq!(waits(patient, Failure::Throttled(seconds(300))).len(), 20);
     }
 
@@ -214,7 +215,7 @@ mod tests {
 
     #[test]
     fn all_waits_together_are_bounded() {
-        let policy = RetryPolicy::default().max_wait(Duration::from_secs(30));
+        let policy = RetryPolicy::default().max_total_backoff(Duration::from_secs(30));
         let waits = waits(policy, Failure::Throttled(seconds(5)));
         assert!(waits.len() == 5 || waits.len() == 6, "{}", waits.len());
         assert!(waits.iter().sum::<Duration>() <= Duration::from_secs(30));
@@ -242,7 +243,7 @@ mod tests {
         let fixed = Backoff::new(Duration::ZERO, Duration::ZERO);
         let policy = RetryPolicy::default()
             .backoff(fixed)
-            .max_wait(Duration::ZERO);
+            .max_total_backoff(Duration::ZERO);
         assert_eq!(waits(policy, Failure::Transient(None)).len(), 3);
     }
 

@@ -16,7 +16,7 @@ use super::{Account, Backoff, Budget, Verdict, is_idempotent};
 /// let policy = RetryPolicy::default()
 ///     .attempts(5)
 ///     .backoff(Backoff::classic())
-///     .max_wait(Duration::from_secs(30))
+///     .max_total_backoff(Duration::from_secs(30))
 ///     .classify(|status| if status == 500 { Verdict::Final } else { Verdict::of(status) });
 /// assert_eq!(policy.verdict(500), Verdict::Final);
 /// ```
@@ -26,7 +26,7 @@ pub struct RetryPolicy {
     pub(super) throttled: u32,
     pub(super) backoff: Backoff,
     pub(super) max_retry_after: Duration,
-    pub(super) max_wait: Duration,
+    pub(super) max_total_backoff: Duration,
     budget: Option<Budget>,
     classify: fn(u16) -> Verdict,
     replays: fn(&str) -> bool,
@@ -65,11 +65,12 @@ impl RetryPolicy {
         }
     }
 
-    /// Gives up where all waits of a request together would be more than `time`: the last answer is returned.
+    /// Gives up where all backoffs of a request together, those that the server asked for included,
+    /// would be more than `time`: the last answer is returned.
     #[must_use]
-    pub const fn max_wait(self, time: Duration) -> Self {
+    pub const fn max_total_backoff(self, time: Duration) -> Self {
         Self {
-            max_wait: time,
+            max_total_backoff: time,
             ..self
         }
     }
@@ -133,7 +134,7 @@ impl Default for RetryPolicy {
             throttled: 20,
             backoff: Backoff::default(),
             max_retry_after: Duration::from_secs(300),
-            max_wait: Duration::from_secs(600),
+            max_total_backoff: Duration::from_secs(600),
             budget: Some(Budget::default()),
             classify: Verdict::of,
             replays: is_idempotent,

@@ -12,6 +12,7 @@ use super::nested;
 use super::permit::Permit;
 use super::state::ConcurrencyState;
 use super::{BodyEnd, ResponseFuture, Until};
+use crate::error::LimitKind;
 use crate::line::{Patience, Queue, Unacquired, Unbounded, Waiter};
 
 /// Bounds how many requests are in flight, to the end of the response's body; see the
@@ -19,7 +20,7 @@ use crate::line::{Patience, Queue, Unacquired, Unbounded, Waiter};
 ///
 /// Clones share the bound, but never a permit or a place in the line. The inner service's error is
 /// passed on as it is: this service has none of its own, unless its waits are bounded; then it
-/// fails with [`Bounded`](crate::Bounded).
+/// fails with [`Error`](crate::Error).
 pub struct Concurrency<S, U = BodyEnd, W: Patience = Unbounded> {
     inner: S,
     waiter: Waiter<ConcurrencyState, W>,
@@ -123,7 +124,9 @@ where
             .expect("poll_ready was called and the service is ready");
         let admission = admission.and_then(|permit| {
             let patience = self.waiter.patience().heed(request.extensions());
-            patience.starts(Duration::ZERO).map(|()| permit)
+            patience
+                .starts(LimitKind::Concurrency, Duration::ZERO)
+                .map(|()| permit)
         });
         match admission {
             Ok(permit) => {

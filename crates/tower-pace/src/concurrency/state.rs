@@ -9,6 +9,7 @@ use super::events::Events;
 use super::nested::Asking;
 use super::permit::Permit;
 use crate::clock::Clock;
+use crate::error::LimitKind;
 use crate::line::{Front, Queue, Resource};
 use crate::sync::AtomicU64;
 
@@ -137,6 +138,8 @@ impl ConcurrencyState {
 }
 
 impl Resource for ConcurrencyState {
+    const LIMIT: LimitKind = LimitKind::Concurrency;
+
     const TIMED: bool = false;
 
     type Demand = ();

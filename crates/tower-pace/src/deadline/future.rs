@@ -6,8 +6,9 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
 
-use super::{Deadline, TimedOut};
+use super::Deadline;
 use crate::clock;
+use crate::error::Error;
 use crate::line::POLLED_AFTER_ITS_END;
 
 pin_project! {
@@ -53,12 +54,12 @@ impl<F, T, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<T, E>>,
 {
-    type Output = Result<T, TimedOut<E>>;
+    type Output = Result<T, Error<E>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if mem::take(this.is_late) {
-            return Poll::Ready(Err(TimedOut::late()));
+            return Poll::Ready(Err(Error::late()));
         }
         let inner = this.inner.as_mut().as_pin_mut();
         let inner = inner.expect(POLLED_AFTER_ITS_END);
@@ -70,10 +71,10 @@ where
             false => inner.poll(cx),
         };
         let result = match polled {
-            Poll::Ready(result) => result.map_err(TimedOut::inner),
+            Poll::Ready(result) => result.map_err(Error::inner),
             Poll::Pending => {
                 ready!(poll_deadline(this.timer.as_mut(), *this.deadline, cx));
-                Err(TimedOut::elapsed())
+                Err(Error::elapsed())
             }
         };
         this.inner.set(None);

@@ -7,21 +7,22 @@
 //! since they have no error of their own, and so does the first attempt of a retry. It is a hint,
 //! and ends nothing that has begun.
 //!
-//! [`DeadlineLayer`] makes it a promise: the call has ended by then, with a [`TimedOut`] if nothing
-//! else. Put that layer outside; waiting for a turn and for a retry count. The time is that from
-//! `call` on, not that in which the stack becomes ready. A rate limit is always ready, so with one
-//! in the stack that is no time; a concurrency limit without one outside of it makes callers wait
-//! in `poll_ready`, so give it a `max_wait`. The timeout of one attempt belongs inside of the rate
-//! limit, where waiting does not count.
+//! [`DeadlineLayer`] makes it a promise: the call has ended by then, if need be with an
+//! [`Error`](crate::Error) that [is elapsed](crate::Error::is_elapsed). Put that layer outside;
+//! waiting for a turn and for a retry count. The time is that from `call` on, not that in which the
+//! stack becomes ready. A rate limit is always ready, so with one in the stack that is no time; a
+//! concurrency limit without one outside of it makes callers wait in `poll_ready`, so give it a
+//! `max_wait`. The timeout of one attempt belongs inside of the rate limit, where waiting does not
+//! count.
 
-mod error;
 mod future;
 mod layer;
 mod moment;
 mod service;
 
-pub use error::{Elapsed, TimedOut};
 pub use future::ResponseFuture;
 pub use layer::DeadlineLayer;
 pub use moment::Deadline;
 pub use service::Deadlined;
+
+pub use crate::error::Elapsed;

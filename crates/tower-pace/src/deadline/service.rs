@@ -4,7 +4,8 @@ use std::time::Duration;
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{Deadline, ResponseFuture, TimedOut};
+use super::{Deadline, ResponseFuture};
+use crate::error::Error;
 
 /// Ends every call at its deadline; see the [module](super).
 ///
@@ -43,13 +44,13 @@ where
     S: Service<Request<B>, Response = Response<C>>,
 {
     type Response = Response<C>;
-    type Error = TimedOut<S::Error>;
+    type Error = Error<S::Error>;
     type Future = ResponseFuture<S::Future>;
 
     /// Is ready when the inner service is. Waiting for that counts for no call: inside of a rate
     /// limit, an attempt that has left must not have to wait for a permit.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx).map_err(TimedOut::inner)
+        self.inner.poll_ready(cx).map_err(Error::inner)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {

@@ -2,7 +2,7 @@
 //! and how long it waits.
 //!
 //! Both wait for as long as it takes unless they are bounded with `max_queued`, `max_wait` or
-//! `fail_fast`; a bounded service fails with [`Bounded`].
+//! `fail_fast`; a bounded service fails with [`Error`](crate::Error).
 //!
 //! Inside, a `Queue` is the shared state: a `Resource` (what is waited for), the line, and the
 //! clock, under one lock. A `Waiter` is one request's way through it. Nothing is handed over: a
@@ -11,13 +11,11 @@
 
 mod patience;
 mod queue;
-mod refused;
 mod waited;
 mod waiter;
 
 pub use patience::{Bounds, Patience, Unbounded};
 pub(crate) use queue::{Front, Hint, Queue, Resource, Wake};
-pub use refused::{Bounded, Refused};
 pub(crate) use waited::Cause;
 pub use waited::Waited;
 pub(crate) use waiter::{POLLED_AFTER_ITS_END, Unacquired, Waiter};

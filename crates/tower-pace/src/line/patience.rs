@@ -4,8 +4,8 @@ use std::time::Duration;
 use http::Extensions;
 use tokio::time::Instant;
 
-use super::{Bounded, Refused};
 use crate::Deadline;
+use crate::error::{Error, LimitKind, Rejected};
 
 /// How long a request waits for its turn: [`Unbounded`] or within [`Bounds`].
 ///
@@ -40,10 +40,10 @@ pub trait Judge: Clone {
 
     /// Says whether a request that has waited for `waited` may still be sent: its deadline has not
     /// passed.
-    fn starts(&self, waited: Duration) -> Result<(), Self::Refusal>;
+    fn starts(&self, limit: LimitKind, waited: Duration) -> Result<(), Self::Refusal>;
 
     /// Says whether a request may be sent at all; `fits` tells whether its cost can ever be paid.
-    fn admit(&self, fits: impl FnOnce() -> bool) -> Result<(), Self::Refusal>;
+    fn admit(&self, limit: LimitKind, fits: impl FnOnce() -> bool) -> Result<(), Self::Refusal>;
 
     /// Says how much longer a request may wait, if there is a bound.
     fn judge(&self, outlook: &Outlook) -> Result<Option<Duration>, Self::Refusal>;
@@ -56,6 +56,7 @@ pub trait Judge: Clone {
     reason = "seals `Patience`: what the line shows of itself may change"
 )]
 pub struct Outlook {
+    pub(super) limit: LimitKind,
     pub(super) now: Instant,
     /// How many others stand in the line.
     pub(super) queued: usize,
@@ -92,11 +93,11 @@ impl Judge for Unbounded {
         Bounds::NONE
     }
 
-    fn starts(&self, _: Duration) -> Result<(), Infallible> {
+    fn starts(&self, _: LimitKind, _: Duration) -> Result<(), Infallible> {
         Ok(())
     }
 
-    fn admit(&self, _: impl FnOnce() -> bool) -> Result<(), Infallible> {
+    fn admit(&self, _: LimitKind, _: impl FnOnce() -> bool) -> Result<(), Infallible> {
         Ok(())
     }
 
@@ -106,7 +107,7 @@ impl Judge for Unbounded {
 }
 
 /// Waits only within bounds, of which a request's [`Deadline`] is one. The service fails with
-/// [`Bounded`].
+/// [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     max_queued: usize,
@@ -150,19 +151,19 @@ impl Bounds {
 }
 
 impl Patience for Bounds {
-    type Error<E> = Bounded<E>;
+    type Error<E> = Error<E>;
 
-    fn failed<E>(error: E) -> Bounded<E> {
-        Bounded::failed(error)
+    fn failed<E>(error: E) -> Error<E> {
+        Error::inner(error)
     }
 
-    fn refused<E>(refusal: Refused) -> Bounded<E> {
-        Bounded::refused(refusal)
+    fn refused<E>(refusal: Rejected) -> Error<E> {
+        Error::rejected(refusal)
     }
 }
 
 impl Judge for Bounds {
-    type Refusal = Refused;
+    type Refusal = Rejected;
 
     fn heed(&self, extensions: &Extensions) -> Self {
         Self {
@@ -175,31 +176,32 @@ impl Judge for Bounds {
         *self
     }
 
-    fn starts(&self, waited: Duration) -> Result<(), Refused> {
+    fn starts(&self, limit: LimitKind, waited: Duration) -> Result<(), Rejected> {
         match self.deadline.is_some_and(Deadline::has_passed) {
-            true => Err(Refused::late(waited)),
+            true => Err(Rejected::late(limit, waited)),
             false => Ok(()),
         }
     }
 
-    fn admit(&self, fits: impl FnOnce() -> bool) -> Result<(), Refused> {
+    fn admit(&self, limit: LimitKind, fits: impl FnOnce() -> bool) -> Result<(), Rejected> {
         match fits() {
             true => Ok(()),
-            false => Err(Refused::too_heavy()),
+            false => Err(Rejected::too_heavy(limit)),
         }
     }
 
     /// The forecast decides for one who has just come; later the bound itself does, since an answer
     /// may change all.
-    fn judge(&self, outlook: &Outlook) -> Result<Option<Duration>, Refused> {
+    fn judge(&self, outlook: &Outlook) -> Result<Option<Duration>, Rejected> {
+        let limit = outlook.limit;
         let (left, has_come) = (self.left(outlook), outlook.waited.is_none());
         if has_come && outlook.queued >= self.max_queued {
-            return Err(Refused::full(outlook.queued, outlook.forecast));
+            return Err(Rejected::full(limit, outlook.queued, outlook.forecast));
         }
         let hopeless = has_come && outlook.forecast.is_some_and(|forecast| forecast > left);
         if hopeless || left.is_zero() {
             let waited = outlook.waited.unwrap_or_default();
-            return Err(Refused::too_long(waited, outlook.forecast));
+            return Err(Rejected::too_long(limit, waited, outlook.forecast));
         }
         Ok((left < Duration::MAX).then_some(left))
     }

@@ -12,6 +12,7 @@ use super::Patience;
 use super::patience::Outlook;
 use super::waited::Cause;
 use crate::clock::{Clock, LONGEST_TIMER, Reading};
+use crate::error::LimitKind;
 use crate::sync::{Mutex, MutexGuard};
 
 /// How often a waiter polls by itself while only the end of a request can make it due. That end
@@ -35,6 +36,9 @@ const JUMP: Duration = Duration::from_secs(2);
 
 /// What waiters acquire: departures of a rate limit, or permits of a concurrency limit.
 pub(crate) trait Resource: Sized {
+    /// The limit that a rejected wait names.
+    const LIMIT: LimitKind;
+
     /// Whether the passing of time can make an acquisition due.
     const TIMED: bool;
 
@@ -437,10 +441,11 @@ impl<R: Resource> State<R> {
         now: Moment,
     ) -> Result<(), W::Refusal> {
         let waited = position.map(|position| now.since(position.since));
-        caller.patience.starts(waited.unwrap_or_default())?;
+        let patience = &caller.patience;
+        patience.starts(R::LIMIT, waited.unwrap_or_default())?;
         match position {
             Some(_) => Ok(()),
-            None => caller.patience.admit(|| self.resource.fits(caller.demand)),
+            None => patience.admit(R::LIMIT, || self.resource.fits(caller.demand)),
         }
     }
 
@@ -570,6 +575,7 @@ impl<R: Resource> State<R> {
         forecast: Option<Duration>,
     ) -> Outlook {
         Outlook {
+            limit: R::LIMIT,
             now: now.instant,
             queued: self.waiters.len(),
             waited: position.map(|position| now.moment.since(position.since)),

@@ -6,8 +6,11 @@ use pacing::{Departure, Feedback, Moment};
 
 use super::events::Events;
 use super::state::RateState;
+use crate::hint_headers::HintHeaders;
 use crate::line::{Queue, Wake};
-use crate::retry_after::retry_after;
+
+/// The fields in which an answer says how long the gate stays closed.
+const HINTS: HintHeaders = HintHeaders::DEFAULT;
 
 /// A request that has left. If it is dropped before its end is recorded, it counts as abandoned.
 #[derive(Debug)]
@@ -34,7 +37,7 @@ impl InFlight {
             }
             Origin::Gateway => {
                 let throttled = status == StatusCode::SERVICE_UNAVAILABLE;
-                let hint = throttled.then(|| retry_after(headers)).flatten();
+                let hint = throttled.then(|| HINTS.retry_after(headers)).flatten();
                 self.end(|state, departure, now| state.answer_from_gateway(departure, now, hint));
             }
             Origin::Nobody => self.abandon(),
@@ -108,7 +111,7 @@ fn limit_fields(headers: &HeaderMap) -> LimitFields {
 /// Reads what an answer of the server's own says of the limit.
 fn feedback(status: StatusCode, headers: &HeaderMap) -> Feedback {
     match status {
-        StatusCode::TOO_MANY_REQUESTS => Feedback::Refused(retry_after(headers)),
+        StatusCode::TOO_MANY_REQUESTS => Feedback::Refused(HINTS.retry_after(headers)),
         _ if status.is_server_error() => Feedback::Failed,
         _ => Feedback::Accepted,
     }

@@ -11,7 +11,7 @@ use crate::line::{Patience, Unbounded, Waiter};
 /// Lets requests leave so that the server refuses none; see the [module](super).
 ///
 /// Clones share the limit. The inner service's error is passed on as it is: this service has none of its own, unless
-/// its waits are bounded; then it fails with [`Bounded`](crate::Bounded).
+/// its waits are bounded; then it fails with [`Error`](crate::Error).
 #[derive(Clone, Debug)]
 pub struct RateLimit<S, W = Unbounded, K = Single> {
     inner: S,

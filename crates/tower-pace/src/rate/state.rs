@@ -7,6 +7,7 @@ use pacing::{Cost, Departure, Due, Feedback, HeldBy, Hold, Moment, Pacer, Quota}
 use super::events::Events;
 use super::in_flight::InFlight;
 use super::snapshot::{Bound, Counters, Snapshot};
+use crate::error::LimitKind;
 use crate::line::{Cause, Hint, Queue, Resource};
 
 /// What a server stated of its limit holds for so long after it was last stated.
@@ -231,6 +232,8 @@ impl Starvation {
 }
 
 impl Resource for RateState {
+    const LIMIT: LimitKind = LimitKind::Rate;
+
     const TIMED: bool = true;
 
     type Demand = Cost;

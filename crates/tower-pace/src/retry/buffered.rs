@@ -21,7 +21,7 @@ impl BufferedRetryLayer {
         Self { layer, limit }
     }
 
-    /// Ends every call within a time, waits and all attempts together; the error is then [`TimedOut`](crate::TimedOut).
+    /// Ends every call within a time, waits and all attempts together; the error is then [`Error`](crate::Error).
     #[must_use]
     pub fn deadline(self, within: Duration) -> DeadlineLayer<Self> {
         DeadlineLayer::over(self, within)

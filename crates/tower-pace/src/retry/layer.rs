@@ -10,7 +10,7 @@ use super::drain::Drain;
 use super::report::Observer;
 use super::shared::{Plan, Shared};
 use super::{BufferedRetryLayer, Retry, Retrying};
-use crate::{DeadlineLayer, random};
+use crate::{DeadlineLayer, HintHeaders, random};
 
 /// Applies [`Retry`]: a request is sent again by a [`RetryPolicy`], when that is safe.
 ///
@@ -38,6 +38,7 @@ impl RetryLayer {
                 policy,
                 drain: Drain::DEFAULT,
                 counts_retries: false,
+                hints: HintHeaders::DEFAULT,
                 observer: None,
                 shared,
             },
@@ -68,6 +69,14 @@ impl RetryLayer {
         self
     }
 
+    /// Reads `headers` in the place of the [default list](HintHeaders) of vendors' fields, in which
+    /// a server says when and whether to retry.
+    #[must_use]
+    pub fn hint_headers(mut self, headers: HintHeaders) -> Self {
+        self.plan.hints = headers;
+        self
+    }
+
     /// Adds the header `X-Retry-Count` to every attempt but the first.
     #[must_use]
     pub fn send_retry_count(mut self) -> Self {
@@ -85,7 +94,7 @@ impl RetryLayer {
         BufferedRetryLayer::new(self, limit)
     }
 
-    /// Ends every call within a time, waits and all attempts together; the error is then [`TimedOut`](crate::TimedOut).
+    /// Ends every call within a time, waits and all attempts together; the error is then [`Error`](crate::Error).
     /// The time in which the stack becomes ready does not count; see [`deadline`](crate::deadline).
     #[must_use]
     pub fn deadline(self, within: Duration) -> DeadlineLayer<Self> {

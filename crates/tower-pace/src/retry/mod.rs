@@ -2,22 +2,31 @@
 //!
 //! # The three questions
 //!
-//! What happened: a 408, 425, 429, 500, 502, 503, 504 or 520 to 524, or an error without an answer,
-//! can be tried again; a 409 only if the request carries an `Idempotency-Key`. The server's own
-//! word, `x-should-retry`, overrules that. Is a replay safe: yes for GET, HEAD, PUT, DELETE,
-//! OPTIONS, TRACE and QUERY, for a request that carries the [`Replay`] mark in its extensions, for
-//! one that was refused with a 429, and for one whose error proves that it never left or was not
-//! processed ([`was_sent`](crate::was_sent)). How long to wait: [`RetryPolicy`] says it, and
-//! `Retry-After`, in all its forms, is never undercut. Each answer can be replaced in the policy.
+//! What happened: a 408, 425, 429, 500, 502, 503, 504 or 520 to 524, or an error without a
+//! response, can be retried; a 409 only if the request carries an `Idempotency-Key`. The server's
+//! own flag, in one of the [`HintHeaders`](crate::HintHeaders), overrules that.
+//!
+//! Is a replay safe: yes for GET, HEAD, PUT, DELETE, OPTIONS, TRACE and QUERY, for a request that
+//! carries the [`Replay`] mark in its extensions, for one that was throttled with a 429, and for
+//! one whose error proves that it was not sent or not processed ([`was_sent`](crate::was_sent)).
+//!
+//! How long to wait: as [`RetryPolicy`] says, and never less than the server asked for, in
+//! `Retry-After` or in one of the [`HintHeaders`](crate::HintHeaders).
+//!
+//! The policy can replace each answer.
 //!
 //! # When it gives up
 //!
-//! The last answer, or the last error, is returned when the attempts are used up, when the
-//! [`Budget`] is, when the server asks for more time than the policy allows, or when the wait would
-//! not end before the request's [`Deadline`](crate::Deadline). The refusal of a bounded limit below
-//! ([`Bounded`](crate::Bounded)) is returned as well: it has said how long the turn would take. It
-//! is told from a failure if it wraps an error that [`was_sent`](crate::was_sent) knows. A response
-//! that is not the first one carries a [`Retried`] in its extensions.
+//! The last response, or the last error, is returned:
+//!
+//! - when the attempts or the [`Budget`] are used up,
+//! - when the server asks for more time than the policy allows,
+//! - when the wait would not end before the request's [`Deadline`](crate::Deadline),
+//! - when a bounded limit below [rejected](crate::Rejected) the request: it has said how long the
+//!   wait would be. A rejection is recognized if it wraps an error that
+//!   [`was_sent`](crate::was_sent) knows.
+//!
+//! A response that is not the first one carries a [`Retried`] in its extensions.
 //!
 //! # What it costs
 //!
@@ -43,20 +52,21 @@
 
 mod body;
 mod buffered;
+mod classify;
 mod drain;
 mod future;
 mod layer;
+mod mark;
 mod report;
 mod retries;
 mod service;
 mod shared;
-mod signs;
 
 pub use body::{ReplayBody, ReplayError};
 pub use buffered::{BufferedRetry, BufferedRetryLayer};
 pub use future::ResponseFuture;
 pub use layer::RetryLayer;
+pub use mark::{Attempt, Replay};
 pub use pacing::retry::{Backoff, Budget, RetryPolicy, Verdict};
 pub use report::{Retried, Retrying};
 pub use service::Retry;
-pub use signs::{Attempt, Replay};

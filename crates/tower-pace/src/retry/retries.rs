@@ -7,9 +7,9 @@ use pacing::retry::Attempts;
 use tower_service::Service;
 
 use super::body::Intact;
+use super::classify::failure;
 use super::drain::Drain;
 use super::shared::{Payment, Plan};
-use super::signs::{failure, write_retry_count};
 use super::{Attempt, Retried, Retrying};
 use crate::Deadline;
 
@@ -46,7 +46,7 @@ impl<S, B> Retries<S, B> {
         result: &Result<Response<C>, E>,
     ) -> Option<Duration> {
         let request = self.request.as_ref()?;
-        let failure = failure(request, result, &self.plan.policy)?;
+        let failure = failure(request, result, &self.plan.policy, &self.plan.hints)?;
         let body: Option<&Intact> = request.extensions().get();
         if !body.is_none_or(Intact::is_kept) {
             return None;
@@ -111,7 +111,7 @@ impl<S, B> Retries<S, B> {
         let attempt = Attempt(self.attempts.number());
         request.extensions_mut().insert(attempt);
         if self.plan.counts_retries {
-            write_retry_count(request.headers_mut(), attempt);
+            attempt.write_retry_count(request.headers_mut());
         }
         if let Some(payment) = self.payment.take() {
             payment.spend();

@@ -10,6 +10,7 @@ use rand::rngs::SmallRng;
 use super::drain::Drain;
 use super::report::Observer;
 use crate::clock::Clock;
+use crate::hint_headers::HintHeaders;
 
 /// How many requests at most are counted before the clock is read for them.
 const MOST_UNDATED: u32 = 64;
@@ -22,6 +23,7 @@ pub(super) struct Plan {
     pub(super) policy: RetryPolicy,
     pub(super) drain: Drain,
     pub(super) counts_retries: bool,
+    pub(super) hints: HintHeaders,
     pub(super) observer: Option<Observer>,
     pub(super) shared: Arc<Shared>,
 }

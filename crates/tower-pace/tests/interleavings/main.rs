@@ -13,6 +13,8 @@ mod clock;
 pub mod concurrency;
 #[path = "../../src/deadline/mod.rs"]
 pub mod deadline;
+#[path = "../../src/error.rs"]
+mod error;
 #[path = "../../src/line/mod.rs"]
 pub mod line;
 
@@ -22,6 +24,7 @@ use std::task::{Context, Poll};
 
 use concurrency::{Concurrency, ConcurrencyLayer};
 use deadline::Deadline;
+pub use error::{Error, Rejected};
 use http::{Request, Response};
 use loom::model::Builder;
 use loom::thread;

@@ -1,7 +1,7 @@
 //! Waits that are bounded: by how many wait, by how long, and by not waiting at all.
 
 use std::convert::Infallible;
-use std::error::Error;
+use std::error::Error as _;
 use std::future::{Future, Ready};
 use std::pin::pin;
 use std::task::{Context, Poll};
@@ -12,10 +12,11 @@ use tokio::task::JoinSet;
 use tokio::task::coop::consume_budget;
 use tokio_test::{assert_pending, task};
 use tower::util::MapErr;
-use tower::{Layer, Service, ServiceExt};
-use tower_pace::line::{Bounds, Refused};
+use tower::{BoxError, Layer, Service, ServiceExt};
+use tower_pace::line::Bounds;
 use tower_pace::{
-    Bounded, ConcurrencyLayer, Deadline, Quota, RateLimit, RateLimitLayer, RetryLayer, RetryPolicy,
+    ConcurrencyLayer, Deadline, Error, Quota, RateLimit, RateLimitLayer, Rejected, RetryLayer,
+    RetryPolicy,
 };
 use tower_test::mock;
 
@@ -37,13 +38,13 @@ async fn warm(layer: &RateLimitLayer<Bounds>, server: Server) -> RateLimit<Serve
     layer.layer(server)
 }
 
-fn refusal<C>(result: Result<Response<C>, Bounded<Infallible>>) -> Refused {
-    let error = result.err().expect("the wait was refused");
-    *error.refusal().expect("the wait was refused")
+fn rejection<C>(result: Result<Response<C>, Error<Infallible>>) -> Rejected {
+    let error = result.err().expect("the wait was rejected");
+    *error.rejection().expect("the wait was rejected")
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_is_refused_while_too_many_others_wait() {
+async fn a_request_is_rejected_while_too_many_others_wait() {
     let server = Server::ok();
     let mut service = layer().max_queued(2).layer(server.clone());
     let mut waiting: Vec<_> = (0..2).map(|_| task::spawn(service.call(get()))).collect();
@@ -51,17 +52,17 @@ async fn a_request_is_refused_while_too_many_others_wait() {
         assert_pending!(request.poll());
     }
     let start = now();
-    let refused = refusal(service.clone().oneshot(get()).await);
-    assert!(refused.is_full() && !refused.is_too_long());
-    assert_eq!((now(), refused.waited()), (start, Duration::ZERO));
-    assert_eq!(refused.forecast(), Some(interval() * 3));
+    let rejected = rejection(service.clone().oneshot(get()).await);
+    assert!(rejected.is_full() && !rejected.is_too_long());
+    assert_eq!((now(), rejected.waited()), (start, Duration::ZERO));
+    assert_eq!(rejected.forecast(), Some(interval() * 3));
     drop(waiting);
     service.oneshot(get()).await.unwrap();
     assert_eq!(server.calls().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_whose_turn_is_too_far_away_is_refused_at_once() {
+async fn a_request_whose_turn_is_too_far_away_is_rejected_at_once() {
     let service = warm(&layer().max_wait(millis(50)), Server::ok()).await;
     let mut tasks = JoinSet::new();
     let start = now();
@@ -72,9 +73,9 @@ async fn a_request_whose_turn_is_too_far_away_is_refused_at_once() {
     let results = tasks.join_all().await;
     let sent = results.iter().filter(|(result, _)| result.is_ok()).count();
     assert_eq!(sent, 4, "four turns of 11.15 ms come within 50 ms");
-    for (refused, at) in results.into_iter().filter(|(result, _)| result.is_err()) {
-        let refused = refusal(refused);
-        assert!(refused.is_too_long() && refused.forecast() > Some(millis(50)));
+    for (rejected, at) in results.into_iter().filter(|(result, _)| result.is_err()) {
+        let rejected = rejection(rejected);
+        assert!(rejected.is_too_long() && rejected.forecast() > Some(millis(50)));
         assert_eq!(at, start);
     }
 }
@@ -82,19 +83,19 @@ async fn a_request_whose_turn_is_too_far_away_is_refused_at_once() {
 /// The only slot is held by a request that is not answered: nothing but an answer can bring the
 /// next turn.
 #[tokio::test(start_paused = true)]
-async fn a_request_that_was_let_wait_is_refused_when_its_time_is_up() {
+async fn a_request_that_was_let_wait_is_rejected_when_its_time_is_up() {
     let layer = RateLimitLayer::new(Quota::per_second(1).counted_until_answered());
     let silent = Server::new(Duration::from_secs(600), |_| status(200));
     let unanswered = tokio::spawn(layer.layer(silent).oneshot(get()));
     tokio::time::sleep(Duration::from_secs(10)).await;
     let start = now();
     let bounded = layer.max_wait(millis(500)).layer(Server::ok());
-    let refused = refusal(bounded.oneshot(get()).await);
+    let rejected = rejection(bounded.oneshot(get()).await);
     assert_eq!(
-        (now() - start, refused.waited()),
+        (now() - start, rejected.waited()),
         (millis(500), millis(500))
     );
-    assert_eq!(refused.forecast(), None);
+    assert_eq!(rejected.forecast(), None);
     unanswered.abort();
 }
 
@@ -108,7 +109,7 @@ async fn a_deadline_bounds_the_wait_of_its_request_where_waits_are_bounded() {
         request
     };
     let (start, hasty) = (now(), due_in(millis(5)));
-    assert!(refusal(service.clone().oneshot(hasty).await).is_too_long());
+    assert!(rejection(service.clone().oneshot(hasty).await).is_too_long());
     assert_eq!(now(), start);
     service.oneshot(due_in(millis(50))).await.unwrap();
     let ignored = plain.layer(Server::ok()).oneshot(due_in(millis(5))).await;
@@ -116,12 +117,12 @@ async fn a_deadline_bounds_the_wait_of_its_request_where_waits_are_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_wait_is_not_tried_again() {
+async fn a_rejected_wait_is_not_tried_again() {
     let limited = warm(&layer().fail_fast(), Server::ok()).await;
     let retry = RetryLayer::new(RetryPolicy::default()).seed(1);
     let start = now();
-    assert!(refusal(retry.layer(limited.clone()).oneshot(get()).await).is_too_long());
-    let boxed = MapErr::new(limited, Box::<dyn Error + Send + Sync>::from);
+    assert!(rejection(retry.layer(limited.clone()).oneshot(get()).await).is_too_long());
+    let boxed = MapErr::new(limited, BoxError::from);
     assert!(retry.layer(boxed).oneshot(get()).await.is_err());
     assert_eq!(now(), start);
 }
@@ -130,7 +131,7 @@ async fn a_refused_wait_is_not_tried_again() {
 async fn fail_fast_sends_at_once_or_not_at_all() {
     let server = Server::ok();
     let service = warm(&layer().fail_fast(), server.clone()).await;
-    assert!(refusal(service.clone().oneshot(get()).await).is_too_long());
+    assert!(rejection(service.clone().oneshot(get()).await).is_too_long());
     tokio::time::sleep(interval()).await;
     service.clone().oneshot(get()).await.unwrap();
     assert!(service.oneshot(get()).await.is_err());
@@ -144,7 +145,7 @@ async fn the_wait_for_an_inner_service_counts() {
     let service = layer().max_wait(millis(300)).layer(mock);
     let start = now();
     let error = service.oneshot(get()).await.unwrap_err();
-    assert!(error.refusal().is_some_and(Refused::is_too_long));
+    assert!(error.rejection().is_some_and(Rejected::is_too_long));
     assert_eq!(now() - start, millis(300));
 }
 
@@ -174,7 +175,7 @@ async fn the_wait_for_an_inner_service_that_keeps_its_task_busy_ends() {
         service: impl Service<
             Request<String>,
             Response = Response<C>,
-            Error = Bounded<Infallible>,
+            Error = Error<Infallible>,
             Future: Send,
         > + Send
         + 'static,
@@ -187,7 +188,7 @@ async fn the_wait_for_an_inner_service_that_keeps_its_task_busy_ends() {
         tokio::time::advance(millis(1)).await;
         tokio::task::yield_now().await;
         assert!(call.is_finished());
-        assert!(refusal(call.await.unwrap()).is_too_long());
+        assert!(rejection(call.await.unwrap()).is_too_long());
     }
     check(layer().max_wait(millis(300)).layer(Busy)).await;
     check(ConcurrencyLayer::new(1).max_wait(millis(300)).layer(Busy)).await;
@@ -199,8 +200,8 @@ async fn the_inner_services_error_is_kept_as_it_is() {
     let call = tokio::spawn(layer().max_queued(1).layer(mock).oneshot(get()));
     handle.next_request().await.unwrap().1.send_error("reset");
     let error = call.await.unwrap().unwrap_err();
-    assert!(error.refusal().is_none());
-    assert_eq!(error.to_string(), "the inner service failed");
+    assert!(error.rejection().is_none());
+    assert_eq!(error.to_string(), "reset");
     assert_eq!(error.into_inner().unwrap().to_string(), "reset");
 }
 
@@ -214,9 +215,9 @@ async fn bounded_and_unbounded_requests_share_one_limit() {
     tokio::task::yield_now().await;
     let hasty = layer.max_wait(Duration::from_secs(5)).layer(Server::ok());
     let start = now();
-    let refused = refusal(hasty.oneshot(get()).await);
+    let rejected = rejection(hasty.oneshot(get()).await);
     assert_eq!(now(), start);
-    assert!(refused.forecast() >= Some(Duration::from_secs(60)));
+    assert!(rejected.forecast() >= Some(Duration::from_secs(60)));
     assert_eq!(patient.await.unwrap().unwrap().status(), 200);
 }
 
@@ -225,9 +226,12 @@ async fn bounded_and_unbounded_requests_share_one_limit() {
 async fn the_error_says_what_the_wait_would_have_been() {
     let service = warm(&layer().fail_fast(), Server::ok()).await;
     let error = service.oneshot(get()).await.unwrap_err();
-    assert_eq!(error.to_string(), "the wait for a turn was refused");
+    assert_eq!(
+        error.to_string(),
+        "rejected by the local rate limit, nothing was sent"
+    );
     assert_eq!(
         error.source().unwrap().to_string(),
-        "not sent after a wait of 0ns, the turn would have come in 10.29293ms"
+        "it waited 0ns, the forecast was another 10.29293ms"
     );
 }

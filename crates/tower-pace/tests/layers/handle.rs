@@ -160,7 +160,7 @@ async fn the_wait_for_answers_is_told_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cost_that_never_fits_is_refused_where_waits_are_bounded() {
+async fn a_cost_that_never_fits_is_rejected_where_waits_are_bounded() {
     let heavy = || {
         let mut request = get();
         request.extensions_mut().insert(Cost::of(101));
@@ -168,10 +168,10 @@ async fn a_cost_that_never_fits_is_refused_where_waits_are_bounded() {
     };
     let bounded = layer().max_queued(10).layer(Server::ok());
     let error = bounded.oneshot(heavy()).await.unwrap_err();
-    assert!(error.refusal().unwrap().is_too_heavy());
+    assert!(error.rejection().unwrap().is_too_heavy());
     assert_eq!(
-        error.refusal().unwrap().to_string(),
-        "not sent: its cost is more than the limit ever allows"
+        error.rejection().unwrap().to_string(),
+        "its cost is above the limit"
     );
     layer().layer(Server::ok()).oneshot(heavy()).await.unwrap();
 }

@@ -38,7 +38,7 @@ where
     let sent = server.calls().len() - before;
     assert_eq!(result.is_ok(), sent == 1, "{name}: {sent} with {result:?}");
     if let Err(error) = result {
-        assert!(error.to_string().contains("refused") || error.to_string().contains("deadline"));
+        assert!(error.to_string().contains("rejected") || error.to_string().contains("deadline"));
     }
     sent == 1
 }
@@ -160,8 +160,8 @@ async fn by_a_limit_in_whose_line_it_waited() {
     let mut waiting = tokio_test::task::spawn(service.oneshot(due_in(millis(500))));
     tokio_test::assert_pending!(waiting.poll());
     tokio::time::sleep(millis(501)).await;
-    let refused = tokio_test::assert_ready!(waiting.poll()).unwrap_err();
-    assert!(refused.refusal().unwrap().is_too_long() && !was_sent(&refused));
+    let rejected = tokio_test::assert_ready!(waiting.poll()).unwrap_err();
+    assert!(rejected.rejection().unwrap().is_too_long() && !was_sent(&rejected));
     assert_eq!(server.calls().len(), 1);
 }
 
@@ -181,7 +181,7 @@ async fn by_a_limit_whose_inner_service_was_not_ready() {
     assert!(
         tokio_test::assert_ready!(waiting.poll())
             .unwrap_err()
-            .refusal()
+            .rejection()
             .is_some()
     );
 }
@@ -198,7 +198,7 @@ async fn and_its_error_proves_that_nothing_was_sent() {
     assert!(late.is_elapsed() && !was_sent(&late));
     assert_eq!(
         late.to_string(),
-        "nothing was sent, since the deadline had passed"
+        "the deadline had passed before the call, nothing was sent"
     );
     let retry = RetryLayer::new(RetryPolicy::default())
         .seed(1)

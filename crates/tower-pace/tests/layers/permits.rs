@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full};
 use tokio_test::{assert_pending, assert_ready, task};
 use tower::{Layer, Service, ServiceExt};
 use tower_pace::concurrency::{Handle, PermitBody, Snapshot};
-use tower_pace::{Adaptive, Bounded, ConcurrencyLayer, Quota, RateLimitLayer};
+use tower_pace::{Adaptive, ConcurrencyLayer, Error, Quota, RateLimitLayer};
 use tower_test::mock;
 
 use crate::server::{Server, get, millis, now, status};
@@ -130,7 +130,7 @@ async fn field_item_3_a_completed_future_that_is_not_dropped_holds_no_permit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_line_refuses_and_sends_nothing() {
+async fn a_full_queue_rejects_and_sends_nothing() {
     let layer = ConcurrencyLayer::new(1).max_queued(1);
     let server = slow();
     let service = layer.layer(server.clone());
@@ -140,9 +140,9 @@ async fn a_full_line_refuses_and_sends_nothing() {
         tasks.spawn(async { call.await.map(drop) });
     }
     let results = tasks.join_all().await;
-    let refused: Vec<_> = results.into_iter().filter_map(Result::err).collect();
-    assert_eq!((refused.len(), server.calls().len()), (1, 2));
-    assert!(refused[0].refusal().unwrap().is_full());
+    let rejected: Vec<_> = results.into_iter().filter_map(Result::err).collect();
+    assert_eq!((rejected.len(), server.calls().len()), (1, 2));
+    assert!(rejected[0].rejection().unwrap().is_full());
     assert!(
         service.oneshot(get()).await.is_ok(),
         "the service is as good as before"
@@ -154,8 +154,8 @@ async fn a_wait_ends_at_its_bound() {
     let service = ConcurrencyLayer::new(1).max_wait(millis(30)).layer(slow());
     let _held = service.clone().oneshot(get()).await.unwrap();
     let start = now();
-    let error: Bounded<_> = service.clone().oneshot(get()).await.unwrap_err();
-    assert!(error.refusal().unwrap().is_too_long());
+    let error: Error<_> = service.clone().oneshot(get()).await.unwrap_err();
+    assert!(error.rejection().unwrap().is_too_long());
     assert_eq!(now() - start, millis(30));
 }
 
@@ -180,7 +180,7 @@ async fn a_wait_for_an_inner_service_that_is_not_ready_ends_at_its_bound() {
     server.allow(0);
     let layer = ConcurrencyLayer::new(1).max_wait(millis(30));
     let error = layer.layer(stuck).oneshot(get()).await.unwrap_err();
-    assert!(error.refusal().unwrap().is_too_long());
+    assert!(error.rejection().unwrap().is_too_long());
     assert_eq!(in_flight(&layer.handle()), 0);
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderValue, Request};
 use tokio::task::JoinSet;
 use tower::{Layer, Service, ServiceExt};
-use tower_pace::{Bounded, Cost, Quota, RateLimit, RateLimitLayer};
+use tower_pace::{Cost, Error, Quota, RateLimit, RateLimitLayer};
 use tower_test::mock;
 
 use crate::server::{Server, get, millis, now, status, status_with_retry_after};
@@ -221,7 +221,7 @@ async fn requests_that_never_left_use_up_nothing_that_a_server_allows() {
                 let mut response = status(200);
                 let stated = HeaderValue::from_static("limit=100, remaining=5, reset=3600");
                 response.headers_mut().insert("ratelimit", stated);
-                return Ok::<_, Bounded<Infallible>>(response);
+                return Ok::<_, Error<Infallible>>(response);
             }
             let refusing = RateLimitLayer::new(Quota::per_second(1)).fail_fast();
             refusing.layer(Server::ok()).oneshot(request).await

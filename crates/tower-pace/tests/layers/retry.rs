@@ -238,21 +238,21 @@ async fn one_permit_and_a_503_first_is_no_deadlock() {
     assert_eq!(server.calls().len(), 2);
 }
 
-/// The whole stack, bounded wherever it can be: the retry knows a refusal behind all of it.
+/// The whole stack, bounded wherever it can be: the retry recognizes a rejection behind all of it.
 #[tokio::test(start_paused = true)]
-async fn a_refused_wait_is_not_tried_again_whatever_stands_between() {
+async fn a_rejected_wait_is_not_retried_whatever_is_between() {
     async fn broken(_: Request<String>) -> Result<http::Response<String>, io::Error> {
         Err(io::Error::other("reset"))
     }
     let attempt = DeadlineLayer::new(millis(100)).layer(service_fn(broken));
     let bound = ConcurrencyLayer::new(1).fail_fast().layer(attempt);
-    // Even the first request has to wait for a turn, so the limit refuses it.
+    // Even the first request has to wait for a turn, so the limit rejects it.
     let limit = RateLimitLayer::new(Quota::per_second(1)).fail_fast();
     let retry = RetryLayer::new(RetryPolicy::default())
         .on_retry(|retrying| panic!("{retrying:?}"))
         .layer(limit.layer(bound));
     let error = retry.oneshot(get()).await.unwrap_err();
-    assert!(error.refusal().is_some());
+    assert!(error.rejection().is_some());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,30 +1,32 @@
+//! What the errors of hyper-util's client, of hyper and of h2 prove.
+
 use std::error::Error;
 
 use h2::Reason;
 use hyper_util::client::legacy::Error as ClientError;
 
-use crate::proof::{Known, Proof};
+use super::{Evidence, Proof};
 
-/// hyper-util's client could not connect, or got the request back from hyper unwritten: exactly
-/// then hyper's error is a cancellation, and hyper-util has no predicate of its own for that. Else
-/// it is as with hyper's error.
-impl Known for ClientError {
+/// It proves that nothing was sent if the client could not connect, or got the request back from
+/// hyper unwritten. hyper-util has no predicate for the latter; hyper's error is then a
+/// cancellation. Otherwise hyper's error decides.
+impl Evidence for ClientError {
     fn proof(&self) -> Proof {
         let source = self.source().and_then(<dyn Error>::downcast_ref);
         match self.is_connect() {
-            true => Proof::NeverLeft,
+            true => Proof::NotSent,
             false => source.map_or(Proof::None, hyper::Error::proof),
         }
     }
 }
 
-/// hyper has no predicate for what h2 says, but keeps h2's error as the source. Should that change,
-/// nothing is proven.
-impl Known for hyper::Error {
+/// hyper has no predicate for h2's errors, and keeps them as the source. Should that change, they
+/// prove nothing.
+impl Evidence for hyper::Error {
     fn proof(&self) -> Proof {
         let source = self.source().and_then(<dyn Error>::downcast_ref);
         match self.is_canceled() {
-            true => Proof::NeverLeft,
+            true => Proof::NotSent,
             false => source.map_or(Proof::None, h2::Error::proof),
         }
     }
@@ -34,20 +36,22 @@ impl Known for hyper::Error {
 /// `REFUSED_STREAM`, or by a GOAWAY whose last stream came before this one, whatever its reason
 /// (section 6.8).
 ///
-/// h2 ends a stream with a received GOAWAY only if it is above the last one. Streams up to that one
-/// live on, and end with an answer, a reset or an error of the connection, which prove nothing; and
-/// so does what h2 itself finds wrong. A new request on a connection that got a GOAWAY fails with
-/// it, too, and was not written.
+/// h2 ends a stream with a received GOAWAY only if the stream is above the last one. Streams up to
+/// that one live on. They end with a response, a reset or an error of the connection, which prove
+/// nothing. An error that h2 itself finds proves nothing either. A new request on a connection that
+/// got a GOAWAY fails with it, too, and was not written.
 ///
-/// One gap is left, in hyper's client on several threads: a request without a body that it hands to
-/// h2 in the very moment, between two calls, in which the first GOAWAY of a graceful shutdown
-/// arrives fails with it, and its head and a reset are written all the same. h2's error does not
-/// say which stream was the last, so that nothing here can tell it apart.
-impl Known for h2::Error {
+/// # One gap
+///
+/// hyper's client on several threads hands a request without a body to h2 in two calls. If the
+/// first GOAWAY of a graceful shutdown arrives between them, the request fails with it, and its
+/// head and a reset are written all the same. h2's error does not name the last stream, so this
+/// case looks like the others.
+impl Evidence for h2::Error {
     fn proof(&self) -> Proof {
         let is_refused = self.is_reset() && self.reason() == Some(Reason::REFUSED_STREAM);
         match self.is_remote() && (is_refused || self.is_go_away()) {
-            true => Proof::NeverLeft,
+            true => Proof::NotSent,
             false => Proof::None,
         }
     }
@@ -73,9 +77,9 @@ mod tests {
     use tower::{Layer, ServiceExt};
 
     use super::*;
-    use crate::line::Refused;
-    use crate::proof::BoxError;
-    use crate::{Bounded, Retried, RetryLayer, RetryPolicy, TimedOut, was_sent};
+    use crate::error::{Error as PaceError, LimitKind, Rejected};
+    use crate::was_sent::{BoxError, was_sent};
+    use crate::{Retried, RetryLayer, RetryPolicy};
 
     /// A connection on which nothing ever happens.
     struct Idle;
@@ -143,7 +147,7 @@ mod tests {
     }
 
     /// The connection ends after the request was handed to it and before it was written.
-    async fn given_back() -> ClientError {
+    async fn returned_unwritten() -> ClientError {
         let tasks = Tasks::default();
         let dial = tower::service_fn(|_: Uri| ready(Ok::<_, io::Error>(Idle)));
         let client = Client::builder(tasks.clone()).build(dial);
@@ -153,7 +157,7 @@ mod tests {
         call.await.unwrap_err()
     }
 
-    async fn of_no_known_version() -> ClientError {
+    async fn unsupported_version() -> ClientError {
         let dial = tower::service_fn(|_: Uri| ready(Ok::<_, io::Error>(Idle)));
         let client = Client::builder(Tasks::default()).build(dial);
         let mut request = get();
@@ -174,24 +178,24 @@ mod tests {
     }
 
     #[track_caller]
-    fn check<E: 'static>(error: &E, expected: bool) {
-        assert_eq!(!was_sent(error), expected);
+    fn check<E: 'static>(error: &E, is_proof: bool) {
+        assert_eq!(!was_sent(error), is_proof);
     }
 
     fn boxed(error: impl Error + Send + Sync + 'static) -> BoxError {
         Box::new(error)
     }
 
-    fn refused<E>() -> Bounded<E> {
-        Bounded::refused(Refused::too_heavy())
+    fn rejected<E>() -> PaceError<E> {
+        PaceError::rejected(Rejected::too_heavy(LimitKind::Rate))
     }
 
     #[tokio::test]
-    async fn what_was_not_written_is_known_by_its_error_typed_or_boxed() {
-        let error = given_back().await;
+    async fn a_request_that_was_not_written_is_recognized_by_its_error_typed_or_boxed() {
+        let error = returned_unwritten().await;
         assert!(!error.is_connect(), "{error:?}");
         check(&error, true);
-        check(&boxed(given_back().await), true);
+        check(&boxed(returned_unwritten().await), true);
         check(&unconnected().await, true);
         check(&boxed(unconnected().await), true);
         check(&canceled().await, true);
@@ -202,8 +206,8 @@ mod tests {
     async fn no_other_error_proves_anything() {
         // It was made on this side.
         check(&h2::Error::from(Reason::REFUSED_STREAM), false);
-        check(&of_no_known_version().await, false);
-        check(&boxed(of_no_known_version().await), false);
+        check(&unsupported_version().await, false);
+        check(&boxed(unsupported_version().await), false);
         check(&closed().await, false);
         check(&boxed(closed().await), false);
         check(&io::Error::other("reset"), false);
@@ -212,41 +216,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_deadline_is_looked_through_and_proves_nothing_itself() {
-        check(&TimedOut::inner(unconnected().await), true);
-        check(&boxed(TimedOut::inner(unconnected().await)), true);
-        check(&TimedOut::inner(canceled().await), true);
-        check(&boxed(TimedOut::inner(canceled().await)), true);
-        check(&TimedOut::inner(boxed(canceled().await)), true);
-        check(&TimedOut::inner(of_no_known_version().await), false);
-        check(&TimedOut::inner(closed().await), false);
-        check(&TimedOut::inner(boxed(closed().await)), false);
-        check(&TimedOut::<ClientError>::elapsed(), false);
-        check(&TimedOut::<hyper::Error>::elapsed(), false);
-        check(&TimedOut::<BoxError>::elapsed(), false);
+    async fn our_error_is_looked_through_and_an_elapsed_deadline_proves_nothing() {
+        check(&PaceError::inner(unconnected().await), true);
+        check(&boxed(PaceError::inner(unconnected().await)), true);
+        check(&PaceError::inner(canceled().await), true);
+        check(&boxed(PaceError::inner(canceled().await)), true);
+        check(&PaceError::inner(boxed(canceled().await)), true);
+        check(&PaceError::inner(unsupported_version().await), false);
+        check(&PaceError::inner(closed().await), false);
+        check(&PaceError::inner(boxed(closed().await)), false);
+        check(&PaceError::<ClientError>::elapsed(), false);
+        check(&PaceError::<hyper::Error>::elapsed(), false);
+        check(&PaceError::<BoxError>::elapsed(), false);
     }
 
     #[tokio::test]
-    async fn a_refusal_proves_it_and_a_limits_error_is_looked_through() {
-        check(&refused::<ClientError>(), true);
-        check(&refused::<hyper::Error>(), true);
-        check(&refused::<BoxError>(), true);
-        check(&boxed(refused::<ClientError>()), true);
-        check(&boxed(refused::<hyper::Error>()), true);
-        check(&Bounded::failed(unconnected().await), true);
-        check(&Bounded::failed(canceled().await), true);
-        check(&Bounded::failed(boxed(canceled().await)), true);
-        check(&Bounded::failed(of_no_known_version().await), false);
-        check(&Bounded::failed(closed().await), false);
-        check(&Bounded::failed(boxed(closed().await)), false);
+    async fn a_rejection_around_an_error_of_hyper_proves_it() {
+        check(&rejected::<ClientError>(), true);
+        check(&rejected::<hyper::Error>(), true);
+        check(&rejected::<BoxError>(), true);
+        check(&boxed(rejected::<ClientError>()), true);
+        check(&boxed(rejected::<hyper::Error>()), true);
     }
 
-    fn behind_limits<E>(error: E) -> Bounded<Bounded<TimedOut<E>>> {
-        Bounded::failed(Bounded::failed(TimedOut::inner(error)))
+    fn behind_limits<E>(error: E) -> PaceError<PaceError<PaceError<E>>> {
+        PaceError::inner(PaceError::inner(PaceError::inner(error)))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_post_that_never_left_is_sent_again_behind_every_limit() {
+    async fn a_post_that_was_not_sent_is_retried_behind_every_limit() {
         let calls = Arc::new(AtomicUsize::new(0));
         let service = tower::service_fn(move |_: Request<String>| {
             let attempt = calls.fetch_add(1, Ordering::Relaxed);
@@ -264,11 +262,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stack_that_is_bounded_everywhere_hides_no_proof() {
+    async fn three_nested_errors_hide_no_proof() {
         check(&behind_limits(unconnected().await), true);
-        check(&behind_limits(boxed(given_back().await)), true);
+        check(&behind_limits(boxed(returned_unwritten().await)), true);
         check(&boxed(behind_limits(canceled().await)), true);
         check(&behind_limits(closed().await), false);
-        check(&boxed(behind_limits(of_no_known_version().await)), false);
+        check(&boxed(behind_limits(unsupported_version().await)), false);
     }
 }
