@@ -130,11 +130,11 @@ impl Path {
         let silence = self
             .last_proof
             .map_or(Span::ZERO, |last| now.span_since(last));
-        let usual = self.round_trip(transit) + jitter;
         let proof = Proof {
             unproven: self.unproven(),
             since: self.proven_departure,
-            ends_silence: silence > usual.max(Span::from_nanos(transit.nanos() / SILENCE)),
+            ends_silence: silence.nanos() > transit.nanos() / SILENCE
+                && silence > self.round_trip(transit) + jitter,
         };
         self.proven = Mark {
             number: departure.number,

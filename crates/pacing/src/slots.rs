@@ -54,14 +54,28 @@ impl Slots {
     #[inline]
     pub(crate) fn take(&mut self, free: Moment, slots: u64) -> u64 {
         let free = free.round_up(self.grain);
-        let Ok(index) = self.entries.binary_search_by_key(&free, |&(free, _)| free) else {
+        let Some(held) = self.entry(free) else {
             return 0;
         };
-        let (_, held) = &mut self.entries[index];
         let taken = slots.min(*held);
         *held -= taken;
         self.held -= taken;
         taken
+    }
+
+    /// Returns the slots that are held until `free`. Most answers come in order, so it is the first
+    /// entry more often than any other.
+    #[inline]
+    fn entry(&mut self, free: Moment) -> Option<&mut u64> {
+        let index = match self.entries.front() {
+            Some(&(first, _)) if first == free => 0,
+            _ => self
+                .entries
+                .binary_search_by_key(&free, |&(free, _)| free)
+                .ok()?,
+        };
+        let (_, held) = self.entries.get_mut(index)?;
+        Some(held)
     }
 
     /// Frees the slots that are held past `after` and not until `until`, and returns how many.

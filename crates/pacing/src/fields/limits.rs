@@ -72,6 +72,16 @@ impl LimitFields {
         }
         reading.conclude()
     }
+
+    /// Returns whether a field of this name, in lower case, may state a limit.
+    ///
+    /// A response without any such field states none, so that the others need not be read.
+    #[must_use]
+    pub fn is_one(name: &str) -> bool {
+        ["ratelimit", "x-ratelimit-", "x-rate-limit-"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+    }
 }
 
 /// What was found so far.

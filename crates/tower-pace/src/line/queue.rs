@@ -245,17 +245,13 @@ impl<R: Resource> Queue<R> {
             return Some(R::guard(self, token));
         }
         let mut state = self.lock();
-        let now = state.now();
-        let is_first = state.waiters.admits(caller.lane, now);
-        if !is_first || state.admit(caller, None, now).is_err() {
+        if !state.waiters.is_empty() {
             return None;
         }
+        let now = state.now();
+        state.admit(caller, None, now).ok()?;
         let token = state.resource.try_acquire(caller.demand, now).ok()?;
-        // Wrapped before a waiter is woken: a waker that panics must not lose it.
-        let acquired = R::guard(self, token);
-        let next = state.wake_next(now);
-        unlock(state, next);
-        Some(acquired)
+        Some(R::guard(self, token))
     }
 
     /// Acquires, enqueues or keeps a waiter, or a new caller without a position.
@@ -345,8 +341,11 @@ impl<R: Resource> Queue<R> {
         let mut state = self.lock();
         let now = state.now();
         let wake = change(&mut state.resource, now);
-        let woken = state.woken_by(wake, now);
-        unlock(state, woken);
+        // With an empty queue there is nothing to wake or to drop.
+        if !state.waiters.is_empty() {
+            let woken = state.woken_by(wake, now);
+            unlock(state, woken);
+        }
     }
 
     /// Reads the resource and the number of waiters, or records something that concerns no waiter.

@@ -28,12 +28,15 @@ impl InFlight {
     }
 
     /// Records what an answer says about the limit and the path.
+    #[inline]
     pub(super) fn answer(&mut self, status: StatusCode, headers: &HeaderMap) {
         match origin(status) {
             Origin::Server => {
-                let said = limit_fields(headers);
+                let stated = limit_fields(headers);
                 let feedback = feedback(status, headers);
-                self.end(|state, departure, now| state.answer(departure, now, feedback, &said));
+                self.end(|state, departure, now| {
+                    state.answer(departure, now, feedback, stated.as_ref())
+                });
             }
             Origin::Gateway => {
                 let throttled = status == StatusCode::SERVICE_UNAVAILABLE;
@@ -59,6 +62,7 @@ impl InFlight {
         }
     }
 
+    #[inline]
     fn end(&mut self, how: impl FnOnce(&mut RateState, Departure, Moment) -> Events) {
         let Some(departure) = self.departure.take() else {
             return;
@@ -103,9 +107,16 @@ fn origin(status: StatusCode) -> Origin {
     }
 }
 
-fn limit_fields(headers: &HeaderMap) -> LimitFields {
-    let fields = headers.iter();
-    LimitFields::read(fields.map(|(name, value)| (name.as_str(), value.as_bytes())))
+/// Reads what an answer states of the server's limit, if it has a field of that kind.
+#[inline]
+fn limit_fields(headers: &HeaderMap) -> Option<LimitFields> {
+    let mut names = headers.keys();
+    names
+        .any(|name| LimitFields::is_one(name.as_str()))
+        .then(|| {
+            let fields = headers.iter();
+            LimitFields::read(fields.map(|(name, value)| (name.as_str(), value.as_bytes())))
+        })
 }
 
 /// Reads what an answer of the server's own says of the limit.

@@ -51,24 +51,24 @@ impl RateState {
         }
     }
 
-    /// Records an answer of the server's own, and obeys what it says of the limit, as far as that
+    /// Records an answer of the server's own, and obeys what it states of the limit, as far as that
     /// is slower than what is configured.
+    #[inline]
     pub(super) fn answer(
         &mut self,
         departure: Departure,
         now: Moment,
         feedback: Feedback,
-        said: &LimitFields,
+        stated: Option<&LimitFields>,
     ) -> Events {
         match feedback {
             Feedback::Refused(_) => self.counters.refused += 1,
             Feedback::Accepted | Feedback::Failed => self.counters.answered += 1,
         }
         let opened = self.pacer.open_from();
-        let is_nearer = self
-            .pacer
-            .answer_with(departure, now, feedback, &said.budgets);
-        let is_other = self.heed(said, now);
+        let budgets = stated.map_or(&[][..], |stated| &stated.budgets);
+        let is_nearer = self.pacer.answer_with(departure, now, feedback, budgets);
+        let is_other = self.obey(stated, now);
         Events {
             learned: is_other.then(|| self.pacer.interval(now)),
             hastened: is_other || is_nearer,
@@ -110,6 +110,7 @@ impl RateState {
 
     /// Returns whether the gate closed after `opened`, and whether the whole limit waits for
     /// answers.
+    #[inline]
     fn events(&mut self, opened: Moment, now: Moment) -> Events {
         let opens = self.pacer.open_from();
         Events {
@@ -119,9 +120,18 @@ impl RateState {
         }
     }
 
-    /// Says whether another quota is in force since.
-    fn heed(&mut self, said: &LimitFields, now: Moment) -> bool {
-        match (said.slower_than(&self.configured), self.stated) {
+    /// Obeys what an answer states of the limit. Returns whether another quota is in force since.
+    #[inline]
+    fn obey(&mut self, stated: Option<&LimitFields>, now: Moment) -> bool {
+        match (stated, self.stated) {
+            (None, None) => false,
+            (stated, _) => self.obey_stated(stated, now),
+        }
+    }
+
+    fn obey_stated(&mut self, stated: Option<&LimitFields>, now: Moment) -> bool {
+        let slower = stated.and_then(|stated| stated.slower_than(&self.configured));
+        match (slower, self.stated) {
             (Some(slower), _) => {
                 self.stated = Some(now);
                 self.hold(slower, now)
@@ -220,14 +230,17 @@ fn is_old(stated: Moment, now: Moment) -> bool {
 
 impl Starvation {
     /// Says whether it was seen since the last time, and was not told of late.
+    #[inline]
     fn is_new(&mut self, now: Moment) -> bool {
+        if !self.is_seen {
+            return false;
+        }
         let is_due = self
             .told
             .is_none_or(|told| now.since(told) >= BETWEEN_WARNINGS);
-        let is_new = self.is_seen && is_due;
         self.is_seen = false;
-        self.told = if is_new { Some(now) } else { self.told };
-        is_new
+        self.told = if is_due { Some(now) } else { self.told };
+        is_due
     }
 }
 
