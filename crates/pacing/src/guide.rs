@@ -20,9 +20,9 @@
 //!
 //! **Cap.** If more requests are unanswered than depart in a typical round trip, the path may be
 //! blocked. Single requests then probe it, at gaps that double up to `max_transit`, until one of
-//! them or a later request is answered. After a block of the whole path, however long, a sliding log
-//! of 100 or more throttles nothing. Smaller limits see a few throttled requests after a block of
-//! 5 s or more, since the limiter never stops (10 a second: none to 5 s, 3 to 5 at 10 s).
+//! them or a later request is answered. After a block of the whole path, however long, a sliding
+//! log of 100 or more throttles nothing. Smaller limits see a few throttled requests after a block
+//! of 5 s or more, since the limiter never stops (10 a second: none to 5 s, 3 to 5 at 10 s).
 //!
 //! **Start.** The first request departs one interval after the start, or 100 ms after it if that is
 //! sooner. The second departs two intervals after the start: a process that was just restarted has
@@ -38,8 +38,8 @@
 //! **Throttled responses.** One throttled response closes the gate for all requests: until
 //! `Retry-After`; without it, if nothing remains, until the stated reset; otherwise for W + J,
 //! doubled with every further throttled response up to 32 times. Then the rate starts at 80 % and
-//! climbs. If other clients take 30 or 60 % of the limit, 2 to 5 requests a minute are throttled, and
-//! 78 to 84 % of the rest is used.
+//! climbs. If other clients take 30 or 60 % of the limit, 2 to 5 requests a minute are throttled,
+//! and 78 to 84 % of the rest is used.
 //!
 //! # Throughput
 //!
@@ -51,17 +51,27 @@
 //! L is the limit and B the burst. W is the window, counted as W (1 + 500 ppm) + 1 ms since clocks
 //! differ. J is the assumed jitter, 100 ms at first. D is how late a timer may fire, 2 ms.
 //!
-//! | model | interval | no request is throttled |
-//! |---|---|---|
-//! | [`Unknown`](crate::Model::Unknown) | (W + J + D)/(L - B), and 2 (W + J + D) for L = 1 | by a log, a fixed window or a bucket of L while requests arrive within `max_transit` or never; by a sliding counter while, besides, the path varies by at most J |
-//! | [`SlidingLog`](crate::Model::SlidingLog), [`FixedWindow`](crate::Model::FixedWindow) | W/L | while requests arrive within `max_transit` or never |
-//! | [`TokenBucket`](crate::Model::TokenBucket) with a token every q | q, or (q + J + D)/size if that is more | while the path varies by at most J |
+//! | model | interval |
+//! |---|---|
+//! | [`Unknown`](crate::Model::Unknown) | (W + J + D)/(L - B), and 2 (W + J + D) for L = 1 |
+//! | [`SlidingLog`](crate::Model::SlidingLog) | W/L |
+//! | [`FixedWindow`](crate::Model::FixedWindow) | W/L |
+//! | [`TokenBucket`](crate::Model::TokenBucket), a token every q | q, or (q + J + D)/size if more |
 //!
 //! B is 1 by default. For `Unknown` with a window of a minute or more it is L/50.
 //!
+//! No request is throttled while these conditions hold:
+//!
+//! - `Unknown` before a log, a fixed window or a bucket of L: requests arrive within `max_transit`
+//!   or never.
+//! - `Unknown` before a sliding counter: the same, and the path varies by at most J.
+//! - `SlidingLog` and `FixedWindow`: requests arrive within `max_transit` or never.
+//! - `TokenBucket`: the path varies by at most J.
+//!
 //! ## By limit
 //!
-//! The share of the limit that is used at a round trip of 1 ms, at first and once jitter is learned:
+//! The share of the limit that is used at a round trip of 1 ms, at first and once jitter is
+//! learned:
 //!
 //! | requests a second | `Unknown` | jitter ceiling of 2 ms | `SlidingLog` |
 //! |---|---|---|---|
@@ -93,11 +103,11 @@
 //! | setting, answers after | 10 to 20 ms | 2 s | 20 s | 60 s | 20 ms, 5 % of them 30 s |
 //! |---|---|---|---|---|---|
 //! | `Unknown` | 98 % | 50 % | 50 % | 50 % | 90 % |
-//! | and [`max_transit`](crate::Quota::max_transit) of 250 ms | 98 % | 80 % | 80 % | 80 % | 90 % |
+//! | and [`max_transit`] of 250 ms | 98 % | 80 % | 80 % | 80 % | 90 % |
 //! | `SlidingLog` | 98 % | 50 % | 50 % | 50 % | 94 % |
 //! | `TokenBucket` | 100 % | 100 % | 100 % | 100 % | 100 % |
 //! | `Unknown`, 6,000 a minute | 98 % | 98 % | 98 % | 98 % | 98 % |
-//! | `Unknown`, [`counted_until_answered`](crate::Quota::counted_until_answered) | 98 % | 33 % | 5 % | 2 % | 40 % |
+//! | `Unknown`, [`counted_until_answered`] | 98 % | 33 % | 5 % | 2 % | 40 % |
 //!
 //! ## By cost
 //!
@@ -143,6 +153,8 @@
 //! - Another client uses the same limit.
 //! - A part of the path, for instance one gateway of two, is blocked for longer than `max_transit`.
 //! - The path is blocked for longer than `max_transit`, and answers take longer than that anyway.
-//! - The server counts a request when it answers, without
-//!   [`counted_until_answered`](crate::Quota::counted_until_answered).
+//! - The server counts a request when it answers, without [`counted_until_answered`].
 //! - A request costs more than was estimated: see [`Pacer::settle`](crate::Pacer::settle).
+//!
+//! [`counted_until_answered`]: crate::Quota::counted_until_answered
+//! [`max_transit`]: crate::Quota::max_transit

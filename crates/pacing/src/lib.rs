@@ -12,9 +12,9 @@
 //! limiter.answer(departure, now, Feedback::Accepted); // report the response
 //! ```
 //!
-//! This crate is arithmetic: it has no I/O, no async, no clock and no random numbers of its own. The
-//! time and the random generator are arguments. To limit a tower service, use the crate `tower-pace`,
-//! which is built on this one.
+//! This crate is arithmetic: it has no I/O, no async, no clock and no random numbers of its own.
+//! The time and the random generator are arguments. To limit a tower service, use the crate
+//! `tower-pace`, which is built on this one.
 //!
 //! Three settings of a [`Quota`] matter most:
 //!
@@ -28,10 +28,10 @@
 //!
 //! | part | decides |
 //! |---|---|
-//! | [`Quota`], [`Cost`] | what the server allows, what a request takes of it, and the assumptions about the path |
+//! | [`Quota`], [`Cost`] | what the server allows, and what one request takes of it |
 //! | [`Pacer`] | when a request may depart; it learns from every response |
 //! | [`WaitQueue`] | which waiter is next |
-//! | [`AdaptiveLimit`] | how many requests may be in flight; it tries other limits and observes the latency |
+//! | [`AdaptiveLimit`] | how many requests may be in flight, by the latency at other limits |
 //! | [`fields`] | what the `RateLimit` header fields of a response state |
 //! | [`retry`] | whether to send a request again, after how long, and what `Retry-After` asks for |
 //!

@@ -50,18 +50,23 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 ///
 /// The first three matter most.
 ///
-/// | if | call | effect |
-/// |---|---|---|
-/// | you know how the server counts | [`model`] | twice the rate of a limit of 1 per second, a tenth more of one of 100 |
-/// | answers take longer than a second, and the path is good | [`max_transit`] | less throughput is lost to slow answers |
-/// | the server has several limits | [`and`](Self::and) | every request departs under all of them |
-/// | the path is steady, as within a data center | [`jitter_ceiling`] | the full rate from the start, not only after 5,000 answers |
-/// | requests come in groups | [`burst`](Self::burst) | a group departs at once; it may cost rate |
-/// | the server counts a request when it answers | [`counted_until_answered`] | keeps the promise before such a server; slow answers cost more |
-/// | a limit counts requests, another one records | [`by_request`](Self::by_request) | each limit counts in its own unit |
-/// | no other process has used the limit in the last window | [`unused_at_start`](Self::unused_at_start) | the first requests depart at once |
-/// | timers are late, as on a busy machine | [`lateness`](Self::lateness) | a late request keeps its place |
-/// | an hour is too long or too short for a `Retry-After` | [`max_retry_after`](Self::max_retry_after) | bounds the pause |
+/// - [`model`], if you know how the server counts: it doubles the rate of a limit of 1 per second,
+///   and gives a tenth more of a limit of 100.
+/// - [`max_transit`], if answers take longer than a second and the path is good: less throughput is
+///   lost to slow answers.
+/// - [`and`], if the server has several limits: every request departs under all of them.
+/// - [`jitter_ceiling`], if the path is steady, as within a data center: the full rate from the
+///   start, not only after 5,000 answers.
+/// - [`burst`], if requests come in groups: a group departs at once, which may cost rate.
+/// - [`counted_until_answered`], if the server counts a request when it answers: the promise holds
+///   there too, and slow answers cost more.
+/// - [`by_request`], if one limit counts requests and another one records: each counts in its own
+///   unit.
+/// - [`unused_at_start`], if no other process has used the limit in the last window: the first
+///   requests depart at once.
+/// - [`lateness`], if timers are late, as on a busy machine: a late request keeps its place.
+/// - [`max_retry_after`], if an hour is too long or too short for a `Retry-After`: it bounds the
+///   pause.
 ///
 /// # Assumptions
 ///
@@ -80,12 +85,19 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// A window W is counted as W (1 + 500 ppm) + 1 ms. A request holds slots of the limit until the
 /// server can no longer count it. Beside that, departures are spaced by an interval. For a limit L,
 /// a burst B, a jitter J and a lateness D it is (W + J + D)/(L - B) while the model is unknown, and
-/// about W/L for a named one. The [guide](crate::guide) derives it and has tables of the throughput.
+/// about W/L for a named one. The [guide](crate::guide) derives it and has tables of the
+/// throughput.
 ///
 /// [`model`]: Self::model
 /// [`max_transit`]: Self::max_transit
+/// [`and`]: Self::and
 /// [`jitter_ceiling`]: Self::jitter_ceiling
+/// [`burst`]: Self::burst
 /// [`counted_until_answered`]: Self::counted_until_answered
+/// [`by_request`]: Self::by_request
+/// [`unused_at_start`]: Self::unused_at_start
+/// [`lateness`]: Self::lateness
+/// [`max_retry_after`]: Self::max_retry_after
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     /// The limit that was stated first.
@@ -543,8 +555,9 @@ mod tests {
         check(
             Model::Unknown,
             80,
-            "a burst of 80 leaves 20/s for ever, since no window may hold more than burst + rate = 100: ask for a burst \
-             of at most 50, or if the server is a token bucket say so with Model::TokenBucket { size: 80, refill: 100 }",
+            "a burst of 80 leaves 20/s for ever, since no window may hold more than burst + rate = \
+             100: ask for a burst of at most 50, or if the server is a token bucket say so with \
+             Model::TokenBucket { size: 80, refill: 100 }",
         );
         check(
             Model::SlidingLog,
@@ -569,7 +582,8 @@ mod tests {
         check(
             bucket(80, 101),
             1,
-            "a bucket refilled by 101 lets more through than the limit of 100/s: give a refill of at most 100",
+            "a bucket refilled by 101 lets more through than the limit of 100/s: \
+             give a refill of at most 100",
         );
     }
 
@@ -627,7 +641,8 @@ mod tests {
         let text = two.and(two).unwrap().and(minute).unwrap_err().to_string();
         assert_eq!(
             text,
-            "5 limits are more than the 4 that one quota can hold: leave out a limit that the others imply"
+            "5 limits are more than the 4 that one quota can hold: \
+             leave out a limit that the others imply"
         );
         let careful = minute.counted_until_answered();
         assert!(second.and(careful).unwrap().counted_until_answered);

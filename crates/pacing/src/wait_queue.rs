@@ -201,8 +201,8 @@ impl<W> WaitQueue<W> {
         usize::try_from(since).unwrap_or(usize::MAX).min(self.len)
     }
 
-    /// Returns the waker of the next waiter, unless it was woken before. The waiter is expected from
-    /// `now` on.
+    /// Returns the waker of the next waiter, unless it was woken before. The waiter is expected
+    /// from `now` on.
     pub fn wake_next(&mut self, now: Moment) -> Option<W> {
         self.pass_over_absent(now);
         let next = self.groups.next()?;
@@ -416,8 +416,8 @@ impl<W> Groups<W> {
         popped.map(|(_, waiter)| waiter)
     }
 
-    /// Returns the waker of a queued waiter, unless it was woken before. The waiter is expected from
-    /// `now` on.
+    /// Returns the waker of a queued waiter, unless it was woken before. The waiter is expected
+    /// from `now` on.
     fn wake(&mut self, key: Key, now: Moment) -> Option<W> {
         self.change(key.group, |waiters| {
             let waiter = waiters.queued.get_mut(&key.number)?;
@@ -850,8 +850,8 @@ mod tests {
             late
         }
 
-        /// Returns true for a queued waiter of `group`, and for the head of another group that is not
-        /// stuck.
+        /// Returns true for a queued waiter of `group`, and for the head of another group that is
+        /// not stuck.
         fn counts(&self, n: usize, group: u64) -> bool {
             let other = self.waiters[n].group;
             let is_head = !self.stuck[other as usize] && self.head(other) == Some(n);
@@ -897,10 +897,13 @@ mod tests {
     proptest! {
         #[test]
         fn the_queue_agrees_with_a_plain_list(steps in steps()) {
-            let (mut queue, mut model, mut positions) = (WaitQueue::default(), Model::default(), Vec::new());
+            let (mut queue, mut model) = (WaitQueue::default(), Model::default());
+            let mut positions = Vec::new();
             let mut now = at(0);
             for step in steps {
-                let pick = |waiter: prop::sample::Index| (!positions.is_empty()).then(|| waiter.index(positions.len()));
+                let pick = |waiter: prop::sample::Index| {
+                    (!positions.is_empty()).then(|| waiter.index(positions.len()))
+                };
                 match step {
                     Step::Advance(time) => now = now + at(time).since(at(0)),
                     Step::Join(group) => {
@@ -933,7 +936,8 @@ mod tests {
                     }
                     Step::Hasten(by, nearest) => {
                         let by = now + at(by).since(at(0));
-                        prop_assert_eq!(queue.hasten(now, by, nearest), model.hasten(now, by, nearest));
+                        let woken = model.hasten(now, by, nearest);
+                        prop_assert_eq!(queue.hasten(now, by, nearest), woken);
                     }
                 }
                 let any = model.pass_over(now);
@@ -942,7 +946,8 @@ mod tests {
                     prop_assert_eq!(queue.is_next(position, now), model.is_next(n));
                 }
                 prop_assert_eq!(queue.take_passed_over(), any && !positions.is_empty());
-                prop_assert_eq!(queue.next_is_missed(), missed.map(|(expected, grace)| expected + grace));
+                let missed = missed.map(|(expected, grace)| expected + grace);
+                prop_assert_eq!(queue.next_is_missed(), missed);
                 let queued = model.waiters.iter().filter(|waiter| waiter.queued.is_some()).count();
                 prop_assert_eq!((queue.len(), queue.is_empty()), (queued, queued == 0));
             }
