@@ -34,7 +34,7 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// What a server allows: a number of requests per window.
 ///
-/// A client that keeps a quota has no request throttled, as long as the
+/// The server throttles no request of a client that keeps this quota, as long as the
 /// [assumptions](#assumptions) hold.
 ///
 /// ```
@@ -51,12 +51,12 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// The first three matter most.
 ///
 /// - [`model`], if you know how the server counts: it doubles the rate of a limit of 1 per second,
-///   and gives a tenth more of a limit of 100.
-/// - [`max_transit`], if answers take longer than a second and the path is good: less throughput is
-///   lost to slow answers.
+///   and at first gives a tenth more of a limit of 100.
+/// - [`max_transit`], if answers take longer than a second and the path is good: with a lower value
+///   less throughput is lost to slow answers.
 /// - [`and`], if the server has several limits: every request departs under all of them.
-/// - [`jitter_ceiling`], if the path is steady, as within a data center: the full rate from the
-///   start, not only after 5,000 answers.
+/// - [`jitter_ceiling`], if the path is steady, as within a data center: a lower value gives the
+///   full rate from the start, not only after 5,000 answers.
 /// - [`burst`], if requests come in groups: a group departs at once, which may cost rate.
 /// - [`counted_until_answered`], if the server counts a request when it answers: the promise holds
 ///   there too, and slow answers cost more.
@@ -188,6 +188,7 @@ impl Quota {
     /// # Ok::<(), pacing::UnsafeQuota>(())
     /// ```
     pub const fn new(limit: u32, window: Duration) -> Result<Self, UnsafeQuota> {
+        // `Duration` has no comparison in a `const fn`, so the nanoseconds are compared.
         let reason = match limit {
             0 => Reason::NoLimit(Rate { limit, window }),
             _ if window.is_zero() => Reason::NoWindow { limit },
@@ -277,6 +278,8 @@ impl Quota {
     /// ```
     pub fn and(self, other: Self) -> Result<Self, UnsafeQuota> {
         let mut others = self.policies().chain(other.policies()).skip(1);
+        // The larger time is the more careful assumption. A request counts until its answer if it
+        // does so under one limit. The start is unused only if it is so under all limits.
         let combined = Self {
             first: self.first,
             others: [others.next(), others.next(), others.next()],
@@ -451,6 +454,7 @@ impl Quota {
     ///
     /// Fails if the cost is more than a limit, or more than the size of a token bucket.
     pub fn fits(&self, cost: Cost) -> Result<(), TooHeavy> {
+        // A limit of requests counts every cost as one, so any cost fits into it.
         let by_cost = self.policies().filter(|policy| policy.unit == Unit::Cost);
         let most = by_cost.map(|policy| policy.most()).min();
         match most {
@@ -480,6 +484,7 @@ impl Quota {
         let unit = other.first.unit;
         let mut kept = other.policies().filter(|policy| policy.unit != unit);
         let mut quota = self.counting(unit).assuming(other);
+        // At most three are kept: the first limit of `other` has this unit.
         quota.others = [kept.next(), kept.next(), kept.next()];
         quota
     }

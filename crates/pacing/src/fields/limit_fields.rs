@@ -105,6 +105,7 @@ impl StatedPolicy {
     /// Returns the quota of this policy with the assumptions of `configured`.
     fn quota(&self, configured: &Quota) -> Option<Quota> {
         let longest = configured.window().max(LONGEST_SPREAD);
+        // A limit above 32 bits counts as the largest of 32 bits, which is lower and so safe.
         let limit = u32::try_from(self.limit).unwrap_or(u32::MAX);
         let quota = Quota::new(limit, self.window).ok()?.in_place_of(configured);
         let slowest = configured.spacing().saturating_mul(SLOWEST);
@@ -156,9 +157,11 @@ impl<'a> Reader<'a> {
         if self.current.is_empty() && self.policy.is_empty() && self.families.is_empty() {
             return LimitFields::default();
         }
+        // A cache does not know how much of the limit was used since it stored the response.
         if self.age.members().any(|age| age.number() > Some(0)) {
             return LimitFields::default();
         }
+        // A list of drafts 8 and later states its limits by the names of the policies.
         let named: Vec<_> = self.policy.members().filter_map(policy).collect();
         let policies = named.iter().map(|(_, policy)| *policy);
         let counted = self.families.iter().flat_map(Family::policies);
@@ -180,6 +183,7 @@ impl<'a> Reader<'a> {
 
 /// Parses a policy with its name: `100;w=60` or `"name";q=100;w=60`.
 fn policy(member: Member<'_>) -> Option<(&str, StatedPolicy)> {
+    // `qu` is the unit of the quota. Requests are the default, and the only unit of this crate.
     let counts_requests = member.parameter("qu").is_none_or(|unit| unit == "requests");
     let limit = match member.parameter("q") {
         Some(quota) => number(quota),

@@ -57,6 +57,7 @@ impl<'a> Lines<'a> {
 
 impl<'a> Member<'a> {
     fn new(text: &'a str) -> Self {
+        // The parameters keep their first semicolon: `split` then yields an empty first part.
         let end = split(text, ';').next().map_or(0, str::len);
         let (head, parameters) = text.split_at(end);
         Self {
@@ -97,6 +98,7 @@ pub(super) fn number(text: &str) -> Option<u64> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
+    // Only a number above 64 bits fails here.
     Some(digits.parse().unwrap_or(u64::MAX))
 }
 
@@ -108,6 +110,7 @@ fn unquoted(text: &str) -> &str {
 
 /// Splits at separators outside of quotes.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    // A backslash escapes only within quotes, and a quote after it does not end them.
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c: char| {
         let was_escaped = std::mem::replace(&mut escaped, false);

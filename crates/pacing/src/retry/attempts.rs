@@ -70,6 +70,7 @@ impl Attempts {
         left: Option<Duration>,
         rng: &mut impl Rng,
     ) -> Option<Duration> {
+        // Change a copy, so that giving up leaves the current attempt as it was.
         let mut next = *self;
         let wait = next.wait(policy, failure, rng)?;
         next.waited = self.waited.saturating_add(wait);
@@ -86,6 +87,7 @@ impl Attempts {
         failure: Failure,
         rng: &mut impl Rng,
     ) -> Option<Duration> {
+        // Beyond the bound the caller gets the response, and may wait by itself.
         let hint = failure.hint();
         if hint.is_some_and(|hint| hint > policy.max_retry_after) {
             return None;

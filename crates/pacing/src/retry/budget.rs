@@ -153,6 +153,7 @@ impl RetryTokens {
         if self.old.saturating_add(self.fresh) < price {
             return false;
         }
+        // The old tokens expire first, so they are taken first.
         let of_old = self.old.min(price);
         self.old -= of_old;
         self.fresh -= price - of_old;
@@ -160,9 +161,12 @@ impl RetryTokens {
     }
 
     fn withdraw_saved(&mut self, now: Moment) -> bool {
+        // `saved` counts retries times nanoseconds, so one retry is a second of nanoseconds. The
+        // floor per second is earned per nanosecond without a division.
         let price = Duration::from_secs(1).as_nanos();
         let earned = now.since(self.saved_at).as_nanos() * u128::from(self.budget.floor);
         self.saved = (self.saved + earned).min(self.budget.most_saved());
+        // A clock that goes back must not let the same time be earned twice.
         self.saved_at = self.saved_at.max(now);
         let left = self.saved.checked_sub(price);
         self.saved = left.unwrap_or(self.saved);

@@ -63,6 +63,7 @@ fn leap_second(text: &str) -> Option<SystemTime> {
 
 /// Parses `Sun, 06 Nov 1994 08:49:37 UTC` or `.. +0100`, as in RFC 5322.
 fn http_date_elsewhere(text: &str) -> Option<SystemTime> {
+    // Parse the date as if its zone were GMT, and subtract the offset.
     let (rest, zone) = text.trim_ascii().rsplit_once(' ')?;
     let offset = offset(zone)?;
     let local = http_date(&format!("{rest} GMT"))?;
@@ -78,6 +79,7 @@ fn rfc_3339(text: &str) -> Option<SystemTime> {
     let (has_fraction, zone) = fraction(rest)?;
     let [year, month, day] = numbers(day, '-', [4, 2, 2])?;
     let [hour, minute, second] = numbers(clock, ':', [2, 2, 2])?;
+    // `days` computes a date from any numbers, so all of them are checked first.
     let is_real = (1..=12).contains(&month) && (1..=days_of(year, month)).contains(&day);
     if !is_real || hour > 23 || minute > 59 || second > 60 {
         return None;
@@ -124,6 +126,7 @@ fn offset(zone: &str) -> Option<i64> {
 /// Returns the time of a clock that shows `local`, in seconds since 1970, and is `offset` seconds
 /// ahead of UTC.
 fn in_utc(local: i64, offset: i64) -> Option<SystemTime> {
+    // A date before 1970 fails in `try_from`.
     let seconds = u64::try_from(local.checked_sub(offset)?).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }

@@ -152,6 +152,7 @@ impl Default for RetryPolicy {
             // Each of these waits was asked for by the server, so there may be more of them.
             throttled: 20,
             backoff: Backoff::default(),
+            // Most callers wait no longer for one request: beyond that they need the response.
             max_retry_after: Duration::from_secs(300),
             max_wait: Duration::from_secs(600),
             budget: Some(RetryBudget::default()),

@@ -70,6 +70,7 @@ impl RetryAfter {
 
     /// Parses a member of a list.
     pub(crate) fn read(text: &str) -> Option<Self> {
+        // Numbers first: a date never parses as a number.
         match rounded_up(text) {
             Some(number) => Some(
                 epoch(number).map_or_else(|| Self::Delay(Duration::from_secs(number)), Self::Date),
@@ -93,6 +94,8 @@ impl RetryAfter {
     }
 
     fn later(self, other: Self) -> Self {
+        // A delay and a date cannot be compared without the date of the response: keep the longest
+        // of each kind.
         let (delay, date) = (
             self.delay().max(other.delay()),
             self.date().max(other.date()),
@@ -126,6 +129,7 @@ pub(crate) fn members(text: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let text = rest?;
         let mut commas = text.match_indices(',').map(|(at, _)| at);
+        // The comma of `Fri, 29 Sep ..` is behind a weekday. Commas elsewhere end a member.
         let end = commas.find(|&at| !is_weekday(text[..at].trim_ascii()));
         let (member, after) = match end {
             Some(at) => (&text[..at], Some(&text[at + 1..])),
