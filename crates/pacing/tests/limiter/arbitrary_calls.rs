@@ -1,21 +1,21 @@
-//! Callers, servers and clocks that do anything at all: nothing panics, nothing stops for ever, and
-//! no time that was told is later than the truth.
+//! Calls in any order, with any values and times: nothing panics, nothing stops for ever, and no
+//! request departs before the time that the limiter has returned.
 
 use std::time::Duration;
 
-use pacing::fields::Budget;
+use pacing::fields::StatedLimit;
 use pacing::{Cost, Departure, Due, Feedback, Model, Moment, Pacer, Quota};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-/// One element of a list.
+/// Draws one element of a list.
 fn one<T: Copy>(of: &[T], rng: &mut SmallRng) -> T {
     of[rng.random_range(0..of.len())]
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Ordinary times and absurd ones.
+/// Draws an ordinary or an absurd time.
 fn time(rng: &mut SmallRng) -> Duration {
     match rng.random_range(0..8) {
         0 => Duration::ZERO,
@@ -45,7 +45,7 @@ fn cost(rng: &mut SmallRng) -> Cost {
     }
 }
 
-/// One limit; what contradicts itself is drawn again.
+/// Draws one limit. Settings that contradict each other are drawn again.
 fn limit(rng: &mut SmallRng) -> Quota {
     loop {
         let window = match rng.random_range(0..6) {
@@ -101,10 +101,10 @@ fn quota(rng: &mut SmallRng) -> Quota {
     }
 }
 
-fn budget(quota: &Quota, rng: &mut SmallRng) -> Budget {
+fn stated_limit(quota: &Quota, rng: &mut SmallRng) -> StatedLimit {
     let limit = u64::from(quota.limit());
     let [none, most] = [0, u64::MAX];
-    Budget {
+    StatedLimit {
         limit: one(&[None, Some(limit), Some(limit), Some(0), Some(most)], rng),
         remaining: match rng.random_range(0..3) {
             0 => rng.random_range(0..=limit),
@@ -118,17 +118,18 @@ fn budget(quota: &Quota, rng: &mut SmallRng) -> Budget {
     }
 }
 
-/// Drives a pacer, and remembers what it told last.
-struct Chaos {
+/// Calls a limiter, and remembers the time that it returned last.
+struct ArbitraryCalls {
     rng: SmallRng,
     pacer: Pacer,
     now: Moment,
     in_flight: Vec<Departure>,
-    /// The last request that was told a time, unless something happened that may bring it nearer.
-    told: Option<(Cost, Moment)>,
+    /// The last request that has to wait, and until when, unless something happened that may bring
+    /// the time nearer.
+    promised: Option<(Cost, Moment)>,
 }
 
-impl Chaos {
+impl ArbitraryCalls {
     fn new(seed: u64) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
         let quota = quota(&mut rng);
@@ -137,7 +138,7 @@ impl Chaos {
             now: Moment::from_nanos(one(&[0, 0, 1, u64::MAX / 4], &mut rng)),
             rng,
             in_flight: Vec::new(),
-            told: None,
+            promised: None,
         }
     }
 
@@ -149,7 +150,7 @@ impl Chaos {
             95 => {
                 let quota = quota(&mut self.rng);
                 self.pacer.set_quota(quota, self.now);
-                self.told = None;
+                self.promised = None;
             }
             96 if self.rng.random_bool(0.1) => {
                 let until = self.now + time(&mut self.rng).min(DAY);
@@ -166,30 +167,29 @@ impl Chaos {
             Due::Now => {
                 let departure = self.pacer.depart_with(cost, self.now);
                 self.in_flight.push(departure);
-                self.told = None;
+                self.promised = None;
             }
             Due::At(at) => {
                 assert!(at > self.now, "a time that has passed");
-                self.told = Some((cost, at));
+                self.promised = Some((cost, at));
             }
             Due::OnAnswer => {
                 let counts = self.pacer.quota().counted_until_answered();
                 assert_eq!(*self.pacer.quota(), counts);
                 assert!(!self.in_flight.is_empty());
-                self.told = None;
+                self.promised = None;
             }
         }
     }
 
     fn pass_time(&mut self) {
         let before = self.now;
-        self.now = match (self.rng.random_range(0..10), self.told) {
+        self.now = match (self.rng.random_range(0..10), self.promised) {
             (0..5, Some((_, at))) => at,
-            // Somewhere on the way, the end of the transit and whole steps of the recovery among
-            // it.
+            // A time in between: the end of a transit and the steps of the recovery are there.
             (5..7, Some((_, at))) => {
-                let left = at.since(before);
-                before + left.mul_f64(self.rng.random())
+                let rest = at.since(before);
+                before + rest.mul_f64(self.rng.random())
             }
             (7, _) => before + Duration::from_secs(1),
             _ => before + time(&mut self.rng).min(DAY),
@@ -202,10 +202,10 @@ impl Chaos {
         if self.rng.random_bool(0.2) {
             let cost = cost(&mut self.rng);
             departure = self.pacer.settle(departure, cost, self.now);
-            self.told = None;
+            self.promised = None;
         }
         let retry_after = one(&[None, None, Some(time(&mut self.rng))], &mut self.rng);
-        let hastened = match self.rng.random_range(0..10) {
+        let may_be_nearer = match self.rng.random_range(0..10) {
             0 => {
                 self.pacer.refund(departure);
                 true
@@ -216,8 +216,8 @@ impl Chaos {
                 .answer_from_gateway(departure, self.now, retry_after),
             _ => self.answer(departure, retry_after),
         };
-        if hastened {
-            self.told = None;
+        if may_be_nearer {
+            self.promised = None;
         }
     }
 
@@ -228,37 +228,37 @@ impl Chaos {
             _ => Feedback::Accepted,
         };
         let quota = *self.pacer.quota();
-        let budgets = [budget(&quota, &mut self.rng), budget(&quota, &mut self.rng)];
-        let stated = &budgets[..one(&[0, 0, 1, 1, 2], &mut self.rng)];
+        let limits = [(); 2].map(|()| stated_limit(&quota, &mut self.rng));
+        let stated = &limits[..one(&[0, 0, 1, 1, 2], &mut self.rng)];
         self.pacer
             .answer_with(departure, self.now, feedback, stated)
     }
 
-    /// A request that was told a time may not leave before it unless somebody was told to ask
-    /// again.
+    /// A request may not depart before the time that was returned, unless a call returned that
+    /// waiters must ask again.
     fn check(&mut self) {
-        // The gap between requests that a server's word lets leave is no hold of its own.
+        // The gap of 10 ms between requests of a stated limit is no hold of its own.
         let gap = Duration::from_millis(10);
-        let Some((cost, at)) = self.told.filter(|&(_, at)| self.now + gap < at) else {
+        let Some((cost, at)) = self.promised.filter(|&(_, at)| self.now + gap < at) else {
             return;
         };
         let mut asked = self.pacer.clone();
         assert_ne!(
             asked.due_for(cost, self.now),
             Due::Now,
-            "at {:?} a cost of {} was told {at:?}",
+            "at {:?} a cost of {} had to wait until {at:?}",
             self.now,
             cost.get()
         );
     }
 
-    /// Ends everything that is in flight: now something leaves sooner or later.
+    /// Ends all requests in flight. A request must depart some time after that.
     fn finish(mut self) {
         for departure in self.in_flight.drain(..) {
             self.pacer.abandon(departure, self.now);
         }
-        // Slots that are held for a transit of a year are asked for once a window, as an answer
-        // might free them.
+        // Slots of an unanswered request may be held for a transit of a year. The limiter returns
+        // earlier times, since an answer might free them.
         for _ in 0..10_000 {
             match self.pacer.due(self.now) {
                 Due::Now => return,
@@ -267,22 +267,22 @@ impl Chaos {
             }
         }
         let hold = self.pacer.hold(Cost::ONE, self.now);
-        panic!("nothing leaves at {:?}: {hold:?}", self.now);
+        panic!("nothing departs at {:?}: {hold:?}", self.now);
     }
 }
 
 #[test]
-fn whatever_happens_nothing_panics_or_stops_and_no_time_is_too_late() {
+fn no_order_of_calls_panics_or_stops_the_limiter_or_departs_too_early() {
     let mut bad = Vec::new();
-    for seed in 0..crate::scenes() {
-        let played = std::panic::catch_unwind(|| {
-            let mut chaos = Chaos::new(seed);
+    for seed in 0..crate::scenarios() {
+        let result = std::panic::catch_unwind(|| {
+            let mut calls = ArbitraryCalls::new(seed);
             for _ in 0..300 {
-                chaos.step();
+                calls.step();
             }
-            chaos.finish();
+            calls.finish();
         });
-        if played.is_err() {
+        if result.is_err() {
             bad.push(seed);
         }
     }

@@ -1,19 +1,20 @@
 use crate::retry;
 
-/// The most bytes of a line that are read.
+/// The most bytes of a line. A longer line is ignored.
 const LONGEST: usize = 1_024;
-/// The most lines of a field that are read, and the most members of all of them together.
+/// The most lines of a field, and the most members of all its lines. Further ones are ignored, so
+/// that a response cannot cost much time or memory.
 const MOST: usize = 8;
 
-/// The lines of one field, which are one list (RFC 9651, section 4.2).
+/// The lines of one field. They are one list (RFC 9651, section 4.2).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Lines<'a> {
     lines: [&'a [u8]; MOST],
     count: usize,
 }
 
-/// A member of a list or a dictionary, as RFC 9651 writes them, with its parameters; read
-/// leniently.
+/// A member of a list or a dictionary of RFC 9651, with its parameters. The parser is lenient: what
+/// the RFC forbids is taken as far as it makes sense.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member<'a> {
     head: &'a str,
@@ -21,7 +22,7 @@ pub(super) struct Member<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// Appends a line. One too many is passed over.
+    /// Appends a line, or ignores it if there are too many.
     pub(super) fn push(&mut self, line: &'a [u8]) {
         if let Some(free) = self.lines.get_mut(self.count) {
             *free = line;
@@ -39,12 +40,13 @@ impl<'a> Lines<'a> {
         lines.take(MOST).map(Member::new)
     }
 
-    /// Returns the members of all lines where each may be a date, which has a comma of its own.
+    /// Returns the members of all lines as times. Some may be dates, which have a comma of their
+    /// own.
     pub(super) fn times(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.texts().flat_map(retry::members).take(MOST)
     }
 
-    /// Returns the lines that are not too long, and text.
+    /// Returns the lines that are UTF-8 and not too long.
     fn texts(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let (lines, count) = (self.lines, self.count);
         let lines = lines.into_iter().take(count);
@@ -55,6 +57,7 @@ impl<'a> Lines<'a> {
 
 impl<'a> Member<'a> {
     fn new(text: &'a str) -> Self {
+        // The parameters keep their first semicolon: `split` then yields an empty first part.
         let end = split(text, ';').next().map_or(0, str::len);
         let (head, parameters) = text.split_at(end);
         Self {
@@ -73,13 +76,13 @@ impl<'a> Member<'a> {
         number(self.head)
     }
 
-    /// Returns key and value of a dictionary's member.
+    /// Returns the key and the value of a member of a dictionary.
     pub(super) fn entry(&self) -> Option<(&'a str, &'a str)> {
         let (key, value) = self.head.split_once('=')?;
         Some((key.trim(), unquoted(value.trim())))
     }
 
-    /// Returns the value of a parameter, without quotes; of several, the last.
+    /// Returns the value of a parameter, without quotes. If it comes twice, the last one counts.
     pub(super) fn parameter(&self, key: &str) -> Option<&'a str> {
         split(self.parameters, ';')
             .filter_map(|parameter| parameter.split_once('='))
@@ -89,12 +92,13 @@ impl<'a> Member<'a> {
     }
 }
 
-/// Reads digits and nothing else; a number too large for 64 bits counts as the largest.
+/// Parses a number of digits only. A number above 64 bits counts as the largest one.
 pub(super) fn number(text: &str) -> Option<u64> {
     let digits = text.trim();
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
+    // Only a number above 64 bits fails here.
     Some(digits.parse().unwrap_or(u64::MAX))
 }
 
@@ -104,8 +108,9 @@ fn unquoted(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-/// Splits where no quotes are open.
+/// Splits at separators outside of quotes.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    // A backslash escapes only within quotes, and a quote after it does not end them.
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c: char| {
         let was_escaped = std::mem::replace(&mut escaped, false);
@@ -130,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn separators_in_quotes_separate_nothing() {
+    fn separators_in_quotes_do_not_split() {
         let found: Vec<_> = members(br#""a,b;c\",";q=1;p="x;y" , d"#).collect();
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].name(), r#"a,b;c\","#);
@@ -140,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_digits() {
+    fn a_number_has_only_digits() {
         fn check(text: &str, expected: Option<u64>) {
             assert_eq!(number(text), expected, "{text:?}");
         }
@@ -155,15 +160,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_long_has_no_members_and_of_many_only_eight_count() {
+    fn a_line_that_is_too_long_is_ignored_and_so_are_members_beyond_eight() {
         let many = "1,".repeat(100);
         assert_eq!(members(many.as_bytes()).count(), MOST);
         let long = "1".repeat(LONGEST + 1);
         assert_eq!(members(long.as_bytes()).count(), 0);
     }
 
-    /// Whatever the lines are, they mean what one line of them all means, as long as that has no
-    /// more than eight members.
+    /// Lines and one line that joins them have the same members, up to eight.
     #[test]
     fn lines_are_one_list() {
         fn check(values: &[&[u8]], expected: &[&str]) {
@@ -186,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_malformed_hides_no_other_and_those_beyond_eight_are_passed_over() {
+    fn a_malformed_line_hides_no_other_and_lines_beyond_eight_are_ignored() {
         let long = b"1".repeat(LONGEST + 1);
         let names = |values: &[&[u8]]| lines(values).members().count();
         assert_eq!(names(&[&long, b"a", b"\xff", b"b"]), 2);

@@ -1,4 +1,4 @@
-//! Clients with more to send than their limits let them, and a server, event by event.
+//! A simulation, event by event: clients that always reach their limits, and a server.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,13 +9,13 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::record::Record;
-use crate::server::{Law, Reply, Server};
+use crate::server::{Behavior, Reply, Server};
 
-/// What a client asks before it sends, and tells afterwards.
+/// A concurrency limit, adaptive or fixed.
 pub(crate) trait Limit {
     fn limit(&self) -> usize;
     fn depart(&mut self, now: Moment, in_flight: usize) -> Sample;
-    /// There was an answer, or the caller has given up.
+    /// Records an answer, or none if the caller timed out.
     fn end(&mut self, sample: Sample, now: Moment, answer: Option<Answer>);
 }
 
@@ -52,13 +52,13 @@ impl Limit for AdaptiveLimit {
     }
 }
 
-/// When callers give up.
+/// When callers time out.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Patience {
-    Endless,
-    /// After so many seconds.
+pub(crate) enum CallerTimeout {
+    Never,
+    /// After these seconds.
     Seconds(f64),
-    /// So large a share of them, at some moment before the answer.
+    /// This share of the callers, at a random time before the answer.
     Share(f64),
 }
 
@@ -70,37 +70,38 @@ struct Call {
     answer: Option<Answer>,
 }
 
-/// A client: its callers send their next request when the last one has ended.
+/// A client. Each of its callers sends its next request when the last one has ended.
 #[derive(Debug)]
 pub(crate) struct Client<L> {
     pub(crate) limit: L,
     pub(crate) record: Record,
-    /// How many may be in flight whatever the limit, and how many requests there are to send.
+    /// The number of callers, which bounds the requests in flight too.
     pub(crate) callers: usize,
+    /// The number of requests that are left to send.
     pub(crate) left: u64,
     in_flight: usize,
 }
 
 #[derive(Debug)]
-pub(crate) struct World<L> {
-    pub(crate) law: Law,
-    pub(crate) patience: Patience,
+pub(crate) struct Simulation<L> {
+    pub(crate) behavior: Behavior,
+    pub(crate) timeout: CallerTimeout,
     pub(crate) clients: Vec<Client<L>>,
     now: Moment,
     server: Server,
     rng: SmallRng,
-    /// By the moment of their end.
+    /// The end of each call, with its index.
     events: BinaryHeap<Reverse<(Moment, usize)>>,
     calls: Vec<Call>,
-    /// Places in `calls` that are free.
+    /// The free indices of `calls`.
     free: Vec<usize>,
 }
 
-impl<L: Limit> World<L> {
-    pub(crate) fn new(law: Law, seed: u64) -> Self {
+impl<L: Limit> Simulation<L> {
+    pub(crate) fn new(behavior: Behavior, seed: u64) -> Self {
         Self {
-            law,
-            patience: Patience::Endless,
+            behavior,
+            timeout: CallerTimeout::Never,
             clients: Vec::new(),
             now: Moment::ORIGIN,
             server: Server::default(),
@@ -126,7 +127,7 @@ impl<L: Limit> World<L> {
         self.now.as_nanos() as f64 / 1e9
     }
 
-    /// Goes on for so many seconds.
+    /// Runs for these seconds.
     pub(crate) fn run(&mut self, seconds: f64) {
         let until = self.now + Duration::from_secs_f64(seconds);
         self.send();
@@ -141,7 +142,7 @@ impl<L: Limit> World<L> {
         self.advance(until);
     }
 
-    /// Goes on until nothing is left to send and all has ended.
+    /// Runs until nothing is left to send and all requests have ended.
     pub(crate) fn finish(&mut self) {
         self.send();
         while let Some(Reverse((at, call))) = self.events.pop() {
@@ -172,20 +173,20 @@ impl<L: Limit> World<L> {
         client.in_flight += 1;
         client.left -= 1;
         let sample = client.limit.depart(self.now, client.in_flight);
-        let (reply, end) = self.server.take(self.now, &self.law, &mut self.rng);
+        let (reply, end) = self.server.take(self.now, &self.behavior, &mut self.rng);
         let answer = match reply {
             Reply::Served => Some(Answer::Served),
             Reply::Overloaded => Some(Answer::Overloaded),
             Reply::Throttled => Some(Answer::Silent),
             Reply::Nothing => None,
         };
-        let given_up = match self.patience {
-            Patience::Endless => end,
-            Patience::Seconds(seconds) => self.now + Duration::from_secs_f64(seconds),
-            Patience::Share(share) if self.rng.random::<f64>() < share => {
+        let given_up = match self.timeout {
+            CallerTimeout::Never => end,
+            CallerTimeout::Seconds(seconds) => self.now + Duration::from_secs_f64(seconds),
+            CallerTimeout::Share(share) if self.rng.random::<f64>() < share => {
                 self.now + end.since(self.now).mul_f64(self.rng.random())
             }
-            Patience::Share(_) => end,
+            CallerTimeout::Share(_) => end,
         };
         let call = Call {
             client: number,

@@ -1,19 +1,19 @@
-//! The ways in which servers count, each by its plain definition.
+//! Reference servers: each model by its plain definition.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use pacing::Quota;
-use pacing::fields::Budget;
+use pacing::fields::StatedLimit;
 
 /// How a server counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ServerModel {
     SlidingLog,
     FixedWindow,
-    /// The window before, weighted by what of it is still in sight, and this one.
+    /// The current window, plus the previous one weighted by its part in the sliding window.
     SlidingCounter,
-    /// The same, and what it refuses counts.
+    /// The same, and throttled requests count too.
     StrictCounter,
     TokenBucket {
         size: u32,
@@ -23,10 +23,10 @@ pub(crate) enum Kind {
 
 /// A server that allows the limit of a quota.
 pub(crate) struct Server {
-    kind: Kind,
+    kind: ServerModel,
     limit: f64,
     window: f64,
-    /// Where in its window the server is at the origin, from 0 to 1.
+    /// The part of its window that has passed at the origin, from 0 to 1.
     phase: f64,
     log: VecDeque<(f64, f64)>,
     index: f64,
@@ -37,7 +37,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(kind: Kind, quota: &Quota, phase: f64) -> Self {
+    pub(crate) fn new(kind: ServerModel, quota: &Quota, phase: f64) -> Self {
         Self {
             kind,
             limit: f64::from(quota.limit()),
@@ -48,37 +48,39 @@ impl Server {
             current: 0.0,
             previous: 0.0,
             tokens: match kind {
-                Kind::TokenBucket { size, .. } => f64::from(size),
+                ServerModel::TokenBucket { size, .. } => f64::from(size),
                 _ => 0.0,
             },
             filled: 0.0,
         }
     }
 
-    /// Counts an arrival and says whether it is let through.
+    /// Counts an arrival. Returns false if it is throttled.
     pub(crate) fn admit(&mut self, now: Duration, cost: u32) -> bool {
         let (now, cost) = (now.as_secs_f64(), f64::from(cost));
         match self.kind {
-            Kind::SlidingLog => self.admit_by_log(now, cost),
-            Kind::FixedWindow => self.admit_by_counter(now, cost, 0.0, false),
-            Kind::SlidingCounter => self.admit_by_counter(now, cost, 1.0, false),
-            Kind::StrictCounter => self.admit_by_counter(now, cost, 1.0, true),
-            Kind::TokenBucket { size, refill } => self.admit_by_bucket(now, cost, size, refill),
+            ServerModel::SlidingLog => self.admit_by_log(now, cost),
+            ServerModel::FixedWindow => self.admit_by_counter(now, cost, 0.0, false),
+            ServerModel::SlidingCounter => self.admit_by_counter(now, cost, 1.0, false),
+            ServerModel::StrictCounter => self.admit_by_counter(now, cost, 1.0, true),
+            ServerModel::TokenBucket { size, refill } => {
+                self.admit_by_bucket(now, cost, size, refill)
+            }
         }
     }
 
-    /// Allows the limit of another quota from now on, and counts with it what it knows.
+    /// Changes the limit. Requests that were counted before still count.
     pub(crate) fn change(&mut self, now: Duration, quota: &Quota) {
         self.forget(now.as_secs_f64());
         self.limit = f64::from(quota.limit());
         self.window = quota.window().as_secs_f64();
     }
 
-    /// States what remains, in whole numbers and seconds.
-    pub(crate) fn budget(&self, now: Duration) -> Budget {
+    /// States the requests that remain, in whole numbers and seconds.
+    pub(crate) fn stated_limit(&self, now: Duration) -> StatedLimit {
         let now = now.as_secs_f64();
         let (limit, remaining, reset) = match self.kind {
-            Kind::SlidingLog => {
+            ServerModel::SlidingLog => {
                 let oldest = self.log.front().map_or(now, |&(at, _)| at);
                 (
                     self.limit,
@@ -86,26 +88,26 @@ impl Server {
                     oldest + self.window - now,
                 )
             }
-            Kind::TokenBucket { size, refill } => {
+            ServerModel::TokenBucket { size, refill } => {
                 let size = f64::from(size);
                 let full = (size - self.tokens) * self.window / f64::from(refill);
                 (size, self.tokens, full)
             }
-            Kind::FixedWindow | Kind::SlidingCounter | Kind::StrictCounter => {
+            ServerModel::FixedWindow | ServerModel::SlidingCounter | ServerModel::StrictCounter => {
                 let left = 1.0 - (now / self.window + self.phase).fract();
-                let weight = f64::from(u8::from(self.kind != Kind::FixedWindow));
+                let weight = f64::from(u8::from(self.kind != ServerModel::FixedWindow));
                 let used = self.current + weight * self.previous * left;
                 (self.limit, self.limit - used, left * self.window)
             }
         };
-        Budget {
+        StatedLimit {
             limit: Some(limit as u64),
             remaining: remaining.max(0.0) as u64,
             reset: Duration::from_secs(reset.max(0.0).ceil() as u64),
         }
     }
 
-    /// Drops from the log what is no longer in the window.
+    /// Removes from the log the requests before the window.
     fn forget(&mut self, now: f64) {
         while let Some(&(at, cost)) = self.log.front()
             && at <= now - self.window
@@ -145,7 +147,7 @@ impl Server {
         let refilled = (now - self.filled) * f64::from(refill) / self.window;
         self.tokens = (self.tokens + refilled).min(f64::from(size));
         self.filled = now;
-        // As the sum of many small refills is off by as many small errors.
+        // The sum of many small refills has as many rounding errors.
         let admitted = self.tokens >= cost - 1e-6;
         if admitted {
             self.tokens -= cost;

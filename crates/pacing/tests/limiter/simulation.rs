@@ -4,88 +4,88 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use pacing::fields::Budget;
+use pacing::fields::StatedLimit;
 use pacing::{Cost, Departure, Due, Feedback, Model, Moment, Pacer, Quota};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::path::{Path, Weather};
-use crate::servers::{Kind, Server};
+use crate::path::{Delays, Path};
+use crate::servers::{Server, ServerModel};
 
-/// What is played.
+/// A client, a path and a server, with everything that can go wrong.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Scene {
+pub(crate) struct Scenario {
     pub(crate) quota: Quota,
-    /// What the server really allows.
+    /// The server's real limit.
     pub(crate) real: Quota,
-    pub(crate) kind: Kind,
-    pub(crate) weather: Weather,
-    /// How long the server takes to answer what it has counted.
-    pub(crate) thinks: Duration,
-    /// How often it takes `slow_for` in place of that.
+    pub(crate) kind: ServerModel,
+    pub(crate) delays: Delays,
+    /// The time from the count of a request to its answer.
+    pub(crate) response_time: Duration,
+    /// The probability that it is `slow_for` instead.
     pub(crate) slow: f64,
     pub(crate) slow_for: Duration,
-    /// How often an answer never comes.
+    /// The probability that a request is never answered.
     pub(crate) hung: f64,
-    /// Whether a request can arrive later than `max_transit` after it left. Otherwise the path
-    /// loses it.
+    /// Whether a request may arrive later than `max_transit` after its departure. Otherwise the
+    /// path loses it.
     pub(crate) late: bool,
-    /// The longest time in which a request arrives, unless it is late.
+    /// The longest transit, unless a request may be late.
     pub(crate) transit: Duration,
-    /// How often a gateway answers when the caller gives up.
+    /// The probability that a gateway answers when the caller times out.
     pub(crate) gateway: f64,
-    /// How often a request is counted for more than it turns out to cost.
+    /// The probability that a request costs less than was estimated.
     pub(crate) estimated: f64,
-    /// Whether the server states what remains.
+    /// Whether the server states the requests that remain.
     pub(crate) states: bool,
-    /// How many requests of the first window others have taken at the start.
+    /// The requests of other clients in the first window, at the start.
     pub(crate) used: u32,
-    /// When the caller gives up.
-    pub(crate) patience: Duration,
-    /// How often a request turns out never to have left.
+    /// The timeout of the caller.
+    pub(crate) timeout: Duration,
+    /// The probability that a request provably never left.
     pub(crate) unsent: f64,
-    /// How often the client has nothing to send after a request, for up to two windows.
+    /// The probability that the client is idle after a request, for up to two windows.
     pub(crate) idle: f64,
-    /// What heavy requests cost, and how often one is heavy.
+    /// The least and the most cost of heavy requests, and the probability that a request is heavy.
     pub(crate) least: u32,
     pub(crate) heaviest: u32,
     pub(crate) heavy: f64,
-    /// The share of the limit that somebody else takes.
+    /// The share of the limit that another client takes.
     pub(crate) competitor: f64,
-    /// How often the quota is changed after a request, and whether the server changes its limit at
-    /// the same moment.
+    /// The probability that the quota changes after a request, and whether the server changes its
+    /// limit at the same time.
     pub(crate) changes: f64,
     pub(crate) follows: bool,
-    /// So often the process is restarted, and forgets everything.
+    /// The time between restarts of the process. A restart loses all state.
     pub(crate) restarts: Option<Duration>,
-    /// The clocks' difference in 500 ppm, from -1 to 1.
+    /// The drift of the server's clock in 500 ppm, from -1 to 1.
     pub(crate) drift: f64,
     pub(crate) phase: f64,
     pub(crate) seed: u64,
 }
 
-/// What came of it.
+/// The result of a scenario.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) sent: u64,
-    pub(crate) refused: u64,
-    /// Refusals after which the gate stayed open.
+    pub(crate) throttled: u64,
+    /// Throttled responses after which the gate stayed open.
     pub(crate) ungated: u64,
-    /// The cost of what was let through, a second.
+    /// The cost that the server accepted per second.
     pub(crate) rate: f64,
     /// The mean round trip.
     pub(crate) round_trip: Duration,
 }
 
-impl Scene {
-    /// Calm weather, and nothing that goes wrong.
-    pub(crate) fn new(quota: Quota, kind: Kind) -> Self {
+impl Scenario {
+    /// Returns a scenario with a steady path, in which nothing goes wrong.
+    pub(crate) fn new(quota: Quota, kind: ServerModel) -> Self {
         Self {
             quota,
             real: quota,
             kind,
-            weather: Weather::CALM,
-            thinks: Duration::ZERO,
+            delays: Delays::STEADY,
+            response_time: Duration::ZERO,
             slow: 0.0,
             slow_for: Duration::ZERO,
             hung: 0.0,
@@ -95,7 +95,7 @@ impl Scene {
             estimated: 0.0,
             states: false,
             used: 0,
-            patience: Duration::MAX,
+            timeout: Duration::MAX,
             unsent: 0.0,
             idle: 0.0,
             least: 1,
@@ -111,19 +111,23 @@ impl Scene {
         }
     }
 
-    /// Plays for so long after `warm_up`, during which nothing is counted.
-    pub(crate) fn play(self, warm_up: Duration, time: Duration) -> Outcome {
-        let mut world = World::new(self);
+    /// Runs for `warm_up` without counting, and then for `time`.
+    pub(crate) fn run(self, warm_up: Duration, time: Duration) -> Outcome {
+        let mut simulation = Simulation::new(self);
         let start = Moment::ORIGIN + warm_up;
-        while world.now < start {
-            world.step();
+        while simulation.now < start {
+            simulation.step();
         }
-        world.outcome = Outcome::default();
-        (world.admitted, world.round_trips, world.answers) = (0, Duration::ZERO, 0);
-        while world.now < start + time {
-            world.step();
+        simulation.outcome = Outcome::default();
+        (
+            simulation.admitted,
+            simulation.round_trips,
+            simulation.answers,
+        ) = (0, Duration::ZERO, 0);
+        while simulation.now < start + time {
+            simulation.step();
         }
-        world.finish(start)
+        simulation.finish(start)
     }
 }
 
@@ -139,13 +143,13 @@ enum Event {
 struct Call {
     departure: Departure,
     sent: Moment,
-    /// What the server counts.
+    /// The cost that the server counts.
     cost: Cost,
-    /// The process that sent it.
-    life: u32,
+    /// The number of the process that sent it.
+    process: u32,
     end: End,
-    refused: bool,
-    stated: Option<Budget>,
+    throttled: bool,
+    stated: Option<StatedLimit>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -157,9 +161,9 @@ enum End {
     Unsent,
 }
 
-/// A scene as it is played.
-pub(crate) struct World {
-    scene: Scene,
+/// A running scenario.
+pub(crate) struct Simulation {
+    scenario: Scenario,
     pub(crate) pacer: Pacer,
     server: Server,
     path: Path,
@@ -168,15 +172,17 @@ pub(crate) struct World {
     /// The cost of the next request.
     next: Cost,
     idle_until: Moment,
-    /// How many calls had left when the server's limit changed last. They may be refused.
-    left_before: usize,
-    /// The most that the server can take at once.
+    /// The number of calls that had departed when the server's limit last changed. They may be
+    /// throttled.
+    departed_before: usize,
+    /// The largest cost that the server can accept.
     most: u32,
-    life: u32,
+    process: u32,
     events: BinaryHeap<Reverse<(Moment, Event)>>,
     calls: Vec<Call>,
-    /// When requests left, and when which cost arrived.
+    /// The times of all departures.
     pub(crate) departed: Vec<Moment>,
+    /// The times of all arrivals, with their cost.
     pub(crate) arrived: Vec<(Moment, u32)>,
     pub(crate) outcome: Outcome,
     admitted: u64,
@@ -184,23 +190,23 @@ pub(crate) struct World {
     answers: u32,
 }
 
-impl World {
-    pub(crate) fn new(scene: Scene) -> Self {
-        let mut world = Self {
-            scene,
-            pacer: Pacer::new(scene.quota),
-            server: Server::new(scene.kind, &scene.real, scene.phase),
-            path: Path::new(scene.weather),
-            rng: SmallRng::seed_from_u64(scene.seed),
+impl Simulation {
+    pub(crate) fn new(scenario: Scenario) -> Self {
+        let mut simulation = Self {
+            scenario,
+            pacer: Pacer::new(scenario.quota),
+            server: Server::new(scenario.kind, &scenario.real, scenario.phase),
+            path: Path::new(scenario.delays),
+            rng: SmallRng::seed_from_u64(scenario.seed),
             now: Moment::ORIGIN,
             next: Cost::ONE,
             idle_until: Moment::ORIGIN,
-            left_before: 0,
-            most: match scene.kind {
-                Kind::TokenBucket { size, .. } => size,
-                _ => scene.real.limit(),
+            departed_before: 0,
+            most: match scenario.kind {
+                ServerModel::TokenBucket { size, .. } => size,
+                _ => scenario.real.limit(),
             },
-            life: 0,
+            process: 0,
             events: BinaryHeap::new(),
             calls: Vec::new(),
             departed: Vec::new(),
@@ -210,19 +216,19 @@ impl World {
             round_trips: Duration::ZERO,
             answers: 0,
         };
-        for _ in 0..scene.used {
-            world.server.admit(Duration::ZERO, 1);
+        for _ in 0..scenario.used {
+            simulation.server.admit(Duration::ZERO, 1);
         }
-        if scene.competitor > 0.0 {
-            world.push(Moment::ORIGIN, Event::Competitor);
+        if scenario.competitor > 0.0 {
+            simulation.push(Moment::ORIGIN, Event::Competitor);
         }
-        if let Some(every) = scene.restarts {
-            world.push(Moment::ORIGIN + every, Event::Restart);
+        if let Some(every) = scenario.restarts {
+            simulation.push(Moment::ORIGIN + every, Event::Restart);
         }
-        world
+        simulation
     }
 
-    /// Sends what is due, or goes on to what happens next.
+    /// Sends a request if one is due, or advances to the next event.
     pub(crate) fn step(&mut self) {
         if self.idle_until > self.now {
             return self.advance(Some(self.idle_until));
@@ -238,11 +244,11 @@ impl World {
         }
     }
 
-    /// Waits for all requests to end. The rate is that since `start`.
+    /// Waits for all requests to end. The rate is measured since `start`.
     pub(crate) fn finish(mut self, start: Moment) -> Outcome {
         let elapsed = self.now.since(start);
         let rate = self.admitted as f64 / elapsed.as_secs_f64();
-        (self.scene.competitor, self.scene.restarts) = (0.0, None);
+        (self.scenario.competitor, self.scenario.restarts) = (0.0, None);
         while !self.events.is_empty() {
             self.advance(None);
         }
@@ -259,27 +265,27 @@ impl World {
 
     fn depart(&mut self) {
         let departure = self.pacer.depart_with(self.next, self.now);
-        let (sent, scene) = (self.now, self.scene);
+        let (sent, scenario) = (self.now, self.scenario);
         let arrival = self.path.through(sent, &mut self.rng);
-        let thinks = match self.happens(scene.slow) {
-            true => scene.slow_for,
-            false => scene.thinks,
+        let response_time = match self.happens(scenario.slow) {
+            true => scenario.slow_for,
+            false => scenario.response_time,
         };
-        let answer = self.path.through(arrival + thinks, &mut self.rng);
-        let given_up = sent + scene.patience;
-        let is_lost = !scene.late && arrival > sent + scene.transit;
-        let answer = match is_lost || self.happens(scene.hung) {
+        let answer = self.path.through(arrival + response_time, &mut self.rng);
+        let given_up = sent + scenario.timeout;
+        let is_lost = !scenario.late && arrival > sent + scenario.transit;
+        let answer = match is_lost || self.happens(scenario.hung) {
             true => None,
             false => Some(answer).filter(|&answer| answer <= given_up),
         };
         let (end, at) = match answer {
-            _ if self.happens(scene.unsent) => (End::Unsent, Some(sent)),
+            _ if self.happens(scenario.unsent) => (End::Unsent, Some(sent)),
             Some(answer) => (End::Answered, Some(answer)),
-            None if scene.patience == Duration::MAX => (End::GivenUp, None),
-            None if self.happens(scene.gateway) => (End::Gateway, Some(given_up)),
+            None if scenario.timeout == Duration::MAX => (End::GivenUp, None),
+            None if self.happens(scenario.gateway) => (End::Gateway, Some(given_up)),
             None => (End::GivenUp, Some(given_up)),
         };
-        let cost = match self.happens(scene.estimated) {
+        let cost = match self.happens(scenario.estimated) {
             true => Cost::of(self.rng.random_range(1..=self.next.get())),
             false => self.next,
         };
@@ -288,9 +294,9 @@ impl World {
             departure,
             sent,
             cost,
-            life: self.life,
+            process: self.process,
             end,
-            refused: false,
+            throttled: false,
             stated: None,
         });
         if end != End::Unsent && !is_lost {
@@ -304,46 +310,48 @@ impl World {
         self.plan_next();
     }
 
-    /// Draws the next request, and when there is one.
+    /// Draws the next request and an idle time before it.
     fn plan_next(&mut self) {
-        let scene = self.scene;
-        self.next = match self.happens(scene.heavy) {
-            true => Cost::of(self.rng.random_range(scene.least..=scene.heaviest)),
+        let scenario = self.scenario;
+        self.next = match self.happens(scenario.heavy) {
+            true => Cost::of(self.rng.random_range(scenario.least..=scenario.heaviest)),
             false => Cost::ONE,
         };
-        if self.happens(scene.idle) {
+        if self.happens(scenario.idle) {
             let windows = self.rng.random_range(0.0..2.0);
-            self.idle_until = self.now + scene.quota.window().mul_f64(windows);
+            self.idle_until = self.now + scenario.quota.window().mul_f64(windows);
         }
-        if self.happens(scene.changes) {
+        if self.happens(scenario.changes) {
             self.change_quota();
         }
     }
 
-    /// Sets another quota, and the server's limit and window with it if that follows. It holds for
-    /// the server in any case.
+    /// Sets another quota, and the server's limit and window with it if the server follows. The
+    /// server keeps the quota in both cases.
     fn change_quota(&mut self) {
-        let scene = self.scene;
-        let limit = self.rng.random_range(1..=scene.real.limit());
-        let model = match (scene.kind, self.rng.random_bool(0.5)) {
-            (Kind::SlidingLog, true) => Model::SlidingLog,
-            (Kind::FixedWindow, true) => Model::FixedWindow,
+        let scenario = self.scenario;
+        let limit = self.rng.random_range(1..=scenario.real.limit());
+        let model = match (scenario.kind, self.rng.random_bool(0.5)) {
+            (ServerModel::SlidingLog, true) => Model::SlidingLog,
+            (ServerModel::FixedWindow, true) => Model::FixedWindow,
             _ => Model::Unknown,
         };
-        let window = match (scene.kind, scene.follows) {
-            // Other servers would have to say when their windows start.
-            (Kind::SlidingLog, true) => scene.real.window() * self.rng.random_range(1..=3) / 2,
-            _ => scene.real.window(),
+        let window = match (scenario.kind, scenario.follows) {
+            // Another window would move the start of the windows of other servers.
+            (ServerModel::SlidingLog, true) => {
+                scenario.real.window() * self.rng.random_range(1..=3) / 2
+            }
+            _ => scenario.real.window(),
         };
         let quota = Quota::new(limit, window).and_then(|quota| quota.model(model));
         let quota = quota
             .expect("drawn so that it holds")
-            .assuming(&scene.quota);
-        let transit = scene.transit * self.rng.random_range(1..=3);
+            .assuming(&scenario.quota);
+        let transit = scenario.transit * self.rng.random_range(1..=3);
         self.pacer.set_quota(quota.max_transit(transit), self.now);
-        if scene.follows {
+        if scenario.follows {
             self.server.change(self.server_time(), &quota);
-            (self.left_before, self.most) = (self.calls.len(), limit);
+            (self.departed_before, self.most) = (self.calls.len(), limit);
         }
     }
 
@@ -351,7 +359,7 @@ impl World {
         share > 0.0 && self.rng.random_bool(share)
     }
 
-    /// Goes on to the next event, or to `timer` if that comes first.
+    /// Advances to the next event, or to `timer` if that is earlier.
     fn advance(&mut self, timer: Option<Moment>) {
         let next = self.events.peek().map(|Reverse((at, _))| *at);
         if let Some(timer) = timer
@@ -371,29 +379,29 @@ impl World {
     }
 
     fn server_time(&self) -> Duration {
-        let drift = (self.now.as_nanos() as f64 * self.scene.drift * 500e-6) as i64;
+        let drift = (self.now.as_nanos() as f64 * self.scenario.drift * 500e-6) as i64;
         Duration::from_nanos(self.now.as_nanos().saturating_add_signed(drift))
     }
 
     fn arrive(&mut self, number: usize) {
         let now = self.server_time();
         let call = &mut self.calls[number];
-        // A request that costs more than there ever is costs all of it.
+        // A cost above the limit counts as the whole limit.
         let cost = call.cost.get().min(self.most);
-        call.refused = !self.server.admit(now, cost);
-        call.stated = self.scene.states.then(|| self.server.budget(now));
+        call.throttled = !self.server.admit(now, cost);
+        call.stated = self.scenario.states.then(|| self.server.stated_limit(now));
         self.arrived.push((self.now, cost));
-        match call.refused {
-            true if number < self.left_before => {}
-            true => self.outcome.refused += 1,
+        match call.throttled {
+            true if number < self.departed_before => {}
+            true => self.outcome.throttled += 1,
             false => self.admitted += u64::from(cost),
         }
     }
 
     fn end(&mut self, number: usize) {
         let call = self.calls[number];
-        // The process that sent it is gone.
-        if call.life != self.life {
+        // The process that sent it has ended.
+        if call.process != self.process {
             return;
         }
         match call.end {
@@ -412,7 +420,7 @@ impl World {
     fn answer(&mut self, call: &Call) {
         self.round_trips += self.now.since(call.sent);
         self.answers += 1;
-        let feedback = match call.refused {
+        let feedback = match call.throttled {
             true => Feedback::Refused(None),
             false => Feedback::Accepted,
         };
@@ -420,28 +428,29 @@ impl World {
         let departure = self.pacer.settle(call.departure, call.cost, self.now);
         self.pacer
             .answer_with(departure, self.now, feedback, call.stated.as_slice());
-        if call.refused && was_open && self.pacer.open_from() <= self.now {
+        if call.throttled && was_open && self.pacer.open_from() <= self.now {
             self.outcome.ungated += 1;
         }
     }
 
-    /// Somebody else sends at an even rate, and is not told to slow down.
+    /// Another client sends at an even rate, whatever the server answers.
     fn compete(&mut self) {
-        if self.scene.competitor == 0.0 {
+        if self.scenario.competitor == 0.0 {
             return;
         }
         let now = self.server_time();
         self.server.admit(now, 1);
-        let quota = self.scene.real;
-        let mean = quota.window().as_secs_f64() / f64::from(quota.limit()) / self.scene.competitor;
+        let quota = self.scenario.real;
+        let mean =
+            quota.window().as_secs_f64() / f64::from(quota.limit()) / self.scenario.competitor;
         let gap = Duration::from_secs_f64(mean * self.rng.random_range(0.5..1.5));
         self.push(self.now + gap, Event::Competitor);
     }
 
     fn restart(&mut self) {
-        self.life += 1;
-        self.pacer = Pacer::new(self.scene.quota);
-        if let Some(every) = self.scene.restarts {
+        self.process += 1;
+        self.pacer = Pacer::new(self.scenario.quota);
+        if let Some(every) = self.scenario.restarts {
             self.push(self.now + every, Event::Restart);
         }
     }

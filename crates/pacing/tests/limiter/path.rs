@@ -1,4 +1,4 @@
-//! The way between client and server, and its weather.
+//! The path between client and server, and its delays.
 
 use std::time::Duration;
 
@@ -6,26 +6,26 @@ use pacing::Moment;
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
-/// How long requests and answers take, each way.
+/// The delays of requests and of answers, each way.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Weather {
+pub(crate) struct Delays {
     pub(crate) least: Duration,
     pub(crate) jitter: Duration,
-    /// If not zero, `jitter` is the median of a lognormal delay with this sigma, and otherwise the
-    /// most of an even one.
+    /// If zero, `jitter` is the most of an evenly distributed delay. Otherwise it is the median of
+    /// a lognormal delay with this sigma.
     pub(crate) sigma: f64,
-    /// How often a way takes `stalled` longer.
+    /// The probability that a message takes `stalled` longer.
     pub(crate) stall: f64,
     pub(crate) stalled: Duration,
-    /// So often the path is blocked, and then lets go of everything at once.
+    /// The path is blocked again and again, and releases all messages at the end of each block.
     pub(crate) blocks: Option<Blocks>,
-    /// The path is blocked once, from here for so long.
+    /// The start and the length of a single block.
     pub(crate) once: Option<(Duration, Duration)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Blocks {
-    /// From the end of one block to the start of the next, at most; half of it at least.
+    /// The most time from the end of one block to the start of the next. The least is half of it.
     pub(crate) every: Duration,
     /// The shortest block.
     pub(crate) least: Duration,
@@ -33,8 +33,8 @@ pub(crate) struct Blocks {
     pub(crate) most: Duration,
 }
 
-impl Weather {
-    pub(crate) const CALM: Self = Self {
+impl Delays {
+    pub(crate) const STEADY: Self = Self {
         least: Duration::from_millis(5),
         jitter: Duration::from_millis(5),
         sigma: 0.0,
@@ -47,33 +47,33 @@ impl Weather {
 
 /// A path that draws its delays as it is used.
 pub(crate) struct Path {
-    weather: Weather,
-    /// Blocks, in order, as far as they were drawn.
+    delays: Delays,
+    /// The blocks drawn so far, in order.
     blocked: Vec<(Moment, Moment)>,
 }
 
 impl Path {
-    pub(crate) fn new(weather: Weather) -> Self {
-        let once = weather.once.map(|(start, length)| {
+    pub(crate) fn new(delays: Delays) -> Self {
+        let once = delays.once.map(|(start, length)| {
             let start = Moment::ORIGIN + start;
             (start, start + length)
         });
         Self {
-            weather,
+            delays,
             blocked: once.into_iter().collect(),
         }
     }
 
-    /// Returns when what is sent at `sent` comes out at the other end.
+    /// Returns when a message that is sent at `sent` arrives.
     pub(crate) fn through(&mut self, sent: Moment, rng: &mut SmallRng) -> Moment {
-        let Weather {
+        let Delays {
             least,
             jitter,
             sigma,
             stall,
             stalled,
             ..
-        } = self.weather;
+        } = self.delays;
         let varied = match sigma {
             0.0 => fraction(jitter, rng),
             _ => jitter.mul_f64((sigma * normal(rng)).exp()),
@@ -86,7 +86,7 @@ impl Path {
     }
 
     fn released(&mut self, at: Moment, rng: &mut SmallRng) -> Moment {
-        if let Some(blocks) = self.weather.blocks {
+        if let Some(blocks) = self.delays.blocks {
             self.draw_blocks(blocks, at, rng);
         }
         let before = self.blocked.partition_point(|&(start, _)| start <= at);

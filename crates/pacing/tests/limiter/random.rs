@@ -1,4 +1,4 @@
-//! Random scenes, each from a seed.
+//! Random scenarios, each from a seed.
 
 use std::time::Duration;
 
@@ -6,41 +6,41 @@ use pacing::{Model, Moment, Quota};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::path::{Blocks, Weather};
-use crate::servers::Kind;
-use crate::world::{Outcome, Scene, World};
+use crate::path::{Blocks, Delays};
+use crate::servers::ServerModel;
+use crate::simulation::{Outcome, Scenario, Simulation};
 
 const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// A scene, and what is promised of it.
+/// A random scenario, and whether the promise covers it.
 #[derive(Debug)]
-pub(crate) struct Case {
-    pub(crate) scene: Scene,
-    /// Nothing is refused: where the slots cover the server, and while requests arrive in time or
-    /// never, and otherwise while the spread of the transit stays under the ceiling.
+pub(crate) struct RandomScenario {
+    pub(crate) scenario: Scenario,
+    /// No request may be throttled. That holds for servers that the slots cover, and for the others
+    /// if transit times vary by less than the jitter ceiling.
     pub(crate) is_promised: bool,
     requests: u64,
 }
 
-impl Case {
-    /// Draws quota, server and path; the limit is 1 to 3,000 and the window 10 ms to 100 s, each
-    /// evenly by its magnitude.
-    pub(crate) fn random(seed: u64) -> Self {
+impl RandomScenario {
+    /// Draws a quota, a server and a path. The limit is 1 to 3,000 and the window 10 ms to 100 s,
+    /// both evenly distributed on a logarithmic scale.
+    pub(crate) fn draw(seed: u64) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
         let limit = magnitude(1.0, 3_000.0, &mut rng) as u32;
         let (model, kind, covered) = pair(limit, &mut rng);
         let quota = quota(limit, model, &mut rng);
-        let scene = Scene {
-            weather: weather(&mut rng),
-            patience: sometimes(0.3, &mut rng, |rng| millis(rng.random_range(20..2_000)))
+        let scenario = Scenario {
+            delays: delays(&mut rng),
+            timeout: sometimes(0.3, &mut rng, |rng| millis(rng.random_range(20..2_000)))
                 .unwrap_or(Duration::MAX),
-            thinks: sometimes(0.2, &mut rng, |rng| millis(rng.random_range(0..5_000)))
+            response_time: sometimes(0.2, &mut rng, |rng| millis(rng.random_range(0..5_000)))
                 .unwrap_or(Duration::ZERO),
             slow: sometimes(0.2, &mut rng, |_| 0.05).unwrap_or(0.0),
             slow_for: millis(rng.random_range(2_000..60_000)),
-            // Where requests count until they are answered, some that hang may stop everything.
+            // If requests count until they are answered, some that hang may stop the client.
             hung: sometimes(0.2, &mut rng, |_| 0.01)
                 .filter(|_| quota.0 != quota.0.counted_until_answered())
                 .unwrap_or(0.0),
@@ -52,33 +52,34 @@ impl Case {
             drift: rng.random_range(-1.0..1.0),
             phase: rng.random(),
             seed,
-            ..Scene::new(quota.0, kind)
+            ..Scenario::new(quota.0, kind)
         };
-        let scene = with_costs(scene, size(model), &mut rng);
-        let scene = with_changes(scene, &mut rng);
-        let steady = scene.weather.stall == 0.0 && scene.weather.blocks.is_none();
+        let scenario = with_costs(scenario, size(model), &mut rng);
+        let scenario = with_changes(scenario, &mut rng);
+        let steady = scenario.delays.stall == 0.0 && scenario.delays.blocks.is_none();
         Self {
-            scene,
-            is_promised: covered || (steady && scene.weather.jitter <= millis(100)),
-            requests: requests(&scene),
+            scenario,
+            is_promised: covered || (steady && scenario.delays.jitter <= millis(100)),
+            requests: requests(&scenario),
         }
     }
 
-    /// Sends enough requests to show something, and waits for all of them to end.
-    pub(crate) fn play(&self) -> Outcome {
-        let mut world = World::new(self.scene);
-        while world.outcome.sent < self.requests {
-            world.step();
+    /// Sends `requests` requests, and waits for all of them to end.
+    pub(crate) fn run(&self) -> Outcome {
+        let mut simulation = Simulation::new(self.scenario);
+        while simulation.outcome.sent < self.requests {
+            simulation.step();
         }
-        world.finish(Moment::ORIGIN)
+        simulation.finish(Moment::ORIGIN)
     }
 }
 
-/// Two windows and a half, and in every twentieth scene so many that jitter is learned.
-fn requests(scene: &Scene) -> u64 {
-    let mean = 1.0 + f64::from(scene.heaviest - 1) / 2.0 * scene.heavy;
-    let windows = (f64::from(scene.quota.limit()) * 2.5 / mean) as u64 + 60;
-    match scene.seed % 20 {
+/// Returns the requests of two and a half windows. Every twentieth scenario has at least 6,500, so
+/// that jitter is learned.
+fn requests(scenario: &Scenario) -> u64 {
+    let mean = 1.0 + f64::from(scenario.heaviest - 1) / 2.0 * scenario.heavy;
+    let windows = (f64::from(scenario.quota.limit()) * 2.5 / mean) as u64 + 60;
+    match scenario.seed % 20 {
         0 => windows.max(6_500),
         _ => windows,
     }
@@ -86,31 +87,34 @@ fn requests(scene: &Scene) -> u64 {
 
 /// Sometimes requests cost something: a little, up to the whole limit or more, often or rarely, and
 /// sometimes less than was thought.
-fn with_costs(scene: Scene, size: u32, rng: &mut SmallRng) -> Scene {
-    let most = scene.quota.limit().min(size);
+fn with_costs(scenario: Scenario, size: u32, rng: &mut SmallRng) -> Scenario {
+    let most = scenario.quota.limit().min(size);
     let heaviest = match rng.random_range(0..6) {
         0 => rng.random_range(1..=most.div_ceil(4)),
         1 => rng.random_range(1..=most),
         2 => rng.random_range(most..=most.saturating_mul(2)),
-        _ => return scene,
+        _ => return scenario,
     };
-    Scene {
+    Scenario {
         heaviest,
         heavy: [1.0, 0.1, 0.01][rng.random_range(0..3)],
         estimated: sometimes(0.3, rng, |_| 0.5).unwrap_or(0.0),
-        ..scene
+        ..scenario
     }
 }
 
 /// Sometimes the quota changes again and again, and the server's limit with it or not, where the
 /// slots keep it.
-fn with_changes(scene: Scene, rng: &mut SmallRng) -> Scene {
-    let keeps = matches!(scene.kind, Kind::SlidingLog | Kind::FixedWindow);
+fn with_changes(scenario: Scenario, rng: &mut SmallRng) -> Scenario {
+    let keeps = matches!(
+        scenario.kind,
+        ServerModel::SlidingLog | ServerModel::FixedWindow
+    );
     let changes = sometimes(0.4, rng, |_| 0.03).filter(|_| keeps);
-    Scene {
+    Scenario {
         changes: changes.unwrap_or(0.0),
         follows: rng.random_bool(0.5),
-        ..scene
+        ..scenario
     }
 }
 
@@ -147,25 +151,25 @@ fn quota(limit: u32, model: Model, rng: &mut SmallRng) -> (Quota, Duration) {
 }
 
 /// Returns a model, a server that it holds for, and whether the slots cover that.
-fn pair(limit: u32, rng: &mut SmallRng) -> (Model, Kind, bool) {
+fn pair(limit: u32, rng: &mut SmallRng) -> (Model, ServerModel, bool) {
     let size = magnitude(1.0, f64::from(limit) * 2.0, rng) as u32;
     let refill = rng.random_range(1..=limit);
-    let whole = Kind::TokenBucket {
+    let whole = ServerModel::TokenBucket {
         size: limit,
         refill: limit,
     };
     match rng.random_range(0..10) {
-        0 => (Model::Unknown, Kind::SlidingLog, true),
-        1 => (Model::Unknown, Kind::FixedWindow, true),
+        0 => (Model::Unknown, ServerModel::SlidingLog, true),
+        1 => (Model::Unknown, ServerModel::FixedWindow, true),
         2 => (Model::Unknown, whole, true),
-        3 | 4 => (Model::Unknown, Kind::SlidingCounter, false),
-        5 => (Model::Unknown, Kind::StrictCounter, false),
-        6 => (Model::SlidingLog, Kind::SlidingLog, true),
-        7 => (Model::FixedWindow, Kind::FixedWindow, true),
+        3 | 4 => (Model::Unknown, ServerModel::SlidingCounter, false),
+        5 => (Model::Unknown, ServerModel::StrictCounter, false),
+        6 => (Model::SlidingLog, ServerModel::SlidingLog, true),
+        7 => (Model::FixedWindow, ServerModel::FixedWindow, true),
         8 => (Model::SlidingLog, whole, true),
         _ => (
             Model::TokenBucket { size, refill },
-            Kind::TokenBucket { size, refill },
+            ServerModel::TokenBucket { size, refill },
             false,
         ),
     }
@@ -179,22 +183,22 @@ fn size(model: Model) -> u32 {
 }
 
 /// From a loopback to a path that stalls for longer than the window.
-fn weather(rng: &mut SmallRng) -> Weather {
+fn delays(rng: &mut SmallRng) -> Delays {
     let least = millis(rng.random_range(0..50));
     let jitter = millis(magnitude(1.0, 100.0, rng).ceil() as u64);
-    let calm = Weather {
+    let calm = Delays {
         least,
         jitter,
-        ..Weather::CALM
+        ..Delays::STEADY
     };
     match rng.random_range(0..4) {
         0 | 1 => calm,
-        2 => Weather {
+        2 => Delays {
             stall: rng.random_range(0.0..0.1),
             stalled: millis(rng.random_range(1..3_000)),
             ..calm
         },
-        _ => Weather {
+        _ => Delays {
             blocks: Some(Blocks {
                 every: millis(rng.random_range(500..10_000)),
                 least: millis(200),

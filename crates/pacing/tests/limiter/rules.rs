@@ -1,13 +1,14 @@
-//! The rules of the window, the cap, costs and allowances, each with the figures that it promises.
+//! A test for each rule of the limiter, with the figures that the docs promise: slots, cap, costs,
+//! stated limits and the start.
 
 use std::time::Duration;
 
 use pacing::{Cost, Due, Feedback, Model, Moment, Pacer, Quota};
 
-use crate::path::{Blocks, Weather};
-use crate::servers::Kind;
-use crate::trials::{rate_of_costs, share_of_slow_answers};
-use crate::world::{Outcome, Scene, World};
+use crate::measure::{rate_of_costs, share_of_slow_answers};
+use crate::path::{Blocks, Delays};
+use crate::servers::ServerModel;
+use crate::simulation::{Outcome, Scenario, Simulation};
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -18,37 +19,37 @@ fn log(limit: u32) -> Quota {
     quota.expect("the model holds")
 }
 
-/// A path of 10 to 20 ms that is blocked once, after 20 s, and lets go of everything at its end,
-/// however late that is.
-fn blocked_once(quota: Quota, length: Duration, patience: Duration, seed: u64) -> Outcome {
-    let weather = Weather {
+/// Runs a client on a path of 10 to 20 ms that is blocked once, after 20 s, and releases all
+/// messages at the end of the block, however late that is.
+fn blocked_once(quota: Quota, length: Duration, timeout: Duration, seed: u64) -> Outcome {
+    let delays = Delays {
         once: Some((seconds(20), length)),
-        ..Weather::CALM
+        ..Delays::STEADY
     };
-    let scene = Scene {
-        weather,
+    let scenario = Scenario {
+        delays,
         late: true,
-        patience,
+        timeout,
         seed,
-        ..Scene::new(quota, Kind::SlidingLog)
+        ..Scenario::new(quota, ServerModel::SlidingLog)
     };
-    scene.play(Duration::ZERO, seconds(60))
+    scenario.run(Duration::ZERO, seconds(60))
 }
 
-/// The mean of the requests that are refused after one block.
-fn refused_after_block(quota: Quota, millis: u64, patience: Duration) -> f64 {
+/// Returns the mean number of requests that are throttled after one block.
+fn throttled_after_block(quota: Quota, millis: u64, timeout: Duration) -> f64 {
     let length = Duration::from_millis(millis);
-    let runs = (0..10).map(|seed| blocked_once(quota, length, patience, seed).refused);
+    let runs = (0..10).map(|seed| blocked_once(quota, length, timeout, seed).throttled);
     runs.sum::<u64>() as f64 / 10.0
 }
 
 #[test]
-fn a_block_of_the_whole_path_flushes_next_to_nothing() {
+fn after_a_block_of_the_whole_path_almost_no_request_is_throttled() {
     fn check(limit: u32, millis: u64, most: f64) {
         for quota in [Quota::per_second(limit), log(limit)] {
-            let refused = refused_after_block(quota, millis, Duration::MAX);
-            println!("{limit}/s, {millis} ms: {refused} refused of {quota:?}");
-            assert!(refused <= most, "{limit}/s, {millis} ms: {refused}");
+            let throttled = throttled_after_block(quota, millis, Duration::MAX);
+            println!("{limit}/s, {millis} ms: {throttled} throttled of {quota:?}");
+            assert!(throttled <= most, "{limit}/s, {millis} ms: {throttled}");
         }
     }
     for millis in [500, 1_000, 2_000, 5_000, 10_000, 30_000] {
@@ -64,44 +65,44 @@ fn a_block_of_the_whole_path_flushes_next_to_nothing() {
 }
 
 #[test]
-fn timeouts_on_a_blocked_path_are_no_answers() {
-    let patience = Duration::from_millis(50);
+fn timeouts_on_a_blocked_path_do_not_count_as_answers() {
+    let timeout = Duration::from_millis(50);
     for millis in [2_000, 10_000] {
-        assert_eq!(refused_after_block(log(100), millis, patience), 0.0);
+        assert_eq!(throttled_after_block(log(100), millis, timeout), 0.0);
         let quota = Quota::per_second(100);
-        assert_eq!(refused_after_block(quota, millis, patience), 0.0);
+        assert_eq!(throttled_after_block(quota, millis, timeout), 0.0);
     }
 }
 
 /// A timeout of 50 ms inside the limiter, and blocks of 900 ms: the requests arrive when the block
 /// ends.
 #[test]
-fn gateways_that_give_up_on_a_blocked_path_are_no_answers() {
+fn gateway_timeouts_on_a_blocked_path_do_not_count_as_answers() {
     let blocks = Blocks {
         every: seconds(5),
         least: Duration::from_millis(900),
         most: Duration::from_millis(900),
     };
     for gateway in [0.0, 0.5, 1.0] {
-        let scene = Scene {
-            weather: Weather {
+        let scenario = Scenario {
+            delays: Delays {
                 blocks: Some(blocks),
-                ..Weather::CALM
+                ..Delays::STEADY
             },
-            patience: Duration::from_millis(50),
+            timeout: Duration::from_millis(50),
             gateway,
-            ..Scene::new(Quota::per_second(100), Kind::SlidingLog)
+            ..Scenario::new(Quota::per_second(100), ServerModel::SlidingLog)
         };
-        let mut world = World::new(scene);
-        while world.now < Moment::ORIGIN + seconds(300) {
-            world.step();
+        let mut simulation = Simulation::new(scenario);
+        while simulation.now < Moment::ORIGIN + seconds(300) {
+            simulation.step();
         }
-        let worst = busiest(&world.arrived, seconds(1));
+        let worst = busiest(&simulation.arrived, seconds(1));
         assert!((50..=100).contains(&worst), "{worst} at {gateway}");
     }
 }
 
-/// The most cost in any half-open window.
+/// Returns the highest cost in any half-open window.
 fn busiest(arrived: &[(Moment, u32)], window: Duration) -> u32 {
     let (mut first, mut held, mut most) = (0, 0, 0);
     for &(at, cost) in arrived {
@@ -116,10 +117,10 @@ fn busiest(arrived: &[(Moment, u32)], window: Duration) -> u32 {
 }
 
 #[test]
-fn slow_answers_cost_no_more_than_the_transit() {
+fn slow_answers_cost_at_most_max_transit() {
     fn check(quota: Quota, slow: f64, slow_for: u64, least: f64) {
-        let thinks = Duration::ZERO;
-        let share = share_of_slow_answers(quota, thinks, slow, seconds(slow_for));
+        let response_time = Duration::ZERO;
+        let share = share_of_slow_answers(quota, response_time, slow, seconds(slow_for));
         println!("{slow} of answers after {slow_for} s: {share:.3} of {quota:?}");
         assert!(
             share >= least,
@@ -137,24 +138,27 @@ fn slow_answers_cost_no_more_than_the_transit() {
 }
 
 #[test]
-fn a_bucket_does_not_mind_slow_answers() {
+fn before_a_bucket_slow_answers_cost_nothing() {
     let (size, refill) = (100, 100);
     let quota = Quota::per_second(100).model(Model::TokenBucket { size, refill });
     for (slow, slow_for) in [(1.0, 2), (0.05, 30), (0.45, 30)] {
-        let scene = Scene {
+        let scenario = Scenario {
             slow,
             slow_for: seconds(slow_for),
             hung: 0.01,
-            ..Scene::new(quota.expect("it holds"), Kind::TokenBucket { size, refill })
+            ..Scenario::new(
+                quota.expect("it holds"),
+                ServerModel::TokenBucket { size, refill },
+            )
         };
-        let outcome = scene.play(seconds(60), seconds(120));
-        assert_eq!(outcome.refused, 0);
+        let outcome = scenario.run(seconds(60), seconds(120));
+        assert_eq!(outcome.throttled, 0);
         assert!(outcome.rate >= 99.0, "{}", outcome.rate);
     }
 }
 
 #[test]
-fn requests_that_hang_stop_nothing() {
+fn requests_that_hang_do_not_stop_the_limiter() {
     let bucket = Model::TokenBucket {
         size: 1,
         refill: 10,
@@ -163,23 +167,23 @@ fn requests_that_hang_stop_nothing() {
         let quota = Quota::per_second(10).model(model).expect("it holds");
         let mut pacer = Pacer::new(quota);
         let mut now = Moment::ORIGIN;
-        let mut leave = |pacer: &mut Pacer| {
+        let mut send = |pacer: &mut Pacer| {
             while let Due::At(due) = pacer.due(now) {
                 now = due;
             }
-            assert_eq!(pacer.due(now), Due::Now, "nothing waits for an answer");
+            assert_eq!(pacer.due(now), Due::Now, "no request waits for an answer");
             (pacer.depart(now), now)
         };
         for _ in 0..30 {
-            let (departure, now) = leave(&mut pacer);
+            let (departure, now) = send(&mut pacer);
             pacer.answer(
                 departure,
                 now + Duration::from_millis(5),
                 Feedback::Accepted,
             );
         }
-        let hung: Vec<_> = (0..3).map(|_| leave(&mut pacer)).collect();
-        let (_, next) = leave(&mut pacer);
+        let hung: Vec<_> = (0..3).map(|_| send(&mut pacer)).collect();
+        let (_, next) = send(&mut pacer);
         assert!(next.since(hung[2].1) <= seconds(2), "{model:?}: {next:?}");
     }
 }
@@ -188,13 +192,13 @@ fn requests_that_hang_stop_nothing() {
 fn a_hundredth_that_hangs_takes_less_than_a_fifth_of_the_rate() {
     for (limit, least) in [(10, 0.8), (100, 0.88)] {
         for quota in [Quota::per_second(limit), log(limit)] {
-            let scene = Scene {
+            let scenario = Scenario {
                 hung: 0.01,
-                ..Scene::new(quota, Kind::SlidingLog)
+                ..Scenario::new(quota, ServerModel::SlidingLog)
             };
-            let outcome = scene.play(seconds(60), seconds(300));
+            let outcome = scenario.run(seconds(60), seconds(300));
             let share = outcome.rate / f64::from(limit);
-            assert_eq!(outcome.refused, 0);
+            assert_eq!(outcome.throttled, 0);
             assert!(share >= least, "{share} of {quota:?}");
         }
     }
@@ -202,9 +206,9 @@ fn a_hundredth_that_hangs_takes_less_than_a_fifth_of_the_rate() {
 
 /// All requests time out for a minute, and then the path is as it was.
 #[test]
-fn after_an_outage_the_next_request_leaves_within_the_transit_and_a_second() {
-    // What left unproven counts as if it arrived now: before a small limit that is up to two
-    // windows.
+fn after_an_outage_the_next_request_departs_within_the_transit_and_a_second() {
+    // Requests without an answer count as if they arrived now. Under a small limit that takes up to
+    // two windows.
     let small = Duration::from_millis(2_250);
     for (quota, most) in [
         (Quota::per_second(100), seconds(2)),
@@ -213,29 +217,28 @@ fn after_an_outage_the_next_request_leaves_within_the_transit_and_a_second() {
         (log(10), seconds(2)),
         (Quota::per_second(10), small),
     ] {
-        let weather = Weather {
+        let delays = Delays {
             once: Some((seconds(20), seconds(60))),
-            ..Weather::CALM
+            ..Delays::STEADY
         };
-        let scene = Scene {
-            weather,
-            patience: seconds(5),
-            ..Scene::new(quota, Kind::SlidingLog)
+        let scenario = Scenario {
+            delays,
+            timeout: seconds(5),
+            ..Scenario::new(quota, ServerModel::SlidingLog)
         };
-        let mut world = World::new(scene);
-        while world.now < Moment::ORIGIN + seconds(120) {
-            world.step();
+        let mut simulation = Simulation::new(scenario);
+        while simulation.now < Moment::ORIGIN + seconds(120) {
+            simulation.step();
         }
         let end = Moment::ORIGIN + seconds(80);
-        let next = world.departed.iter().find(|&&sent| sent >= end);
-        let waited = next.expect("requests leave again").since(end);
+        let next = simulation.departed.iter().find(|&&sent| sent >= end);
+        let waited = next.expect("requests depart again").since(end);
         assert!(waited <= most, "{waited:?} of {quota:?}");
-        assert_eq!(world.outcome.refused, 0);
+        assert_eq!(simulation.outcome.throttled, 0);
     }
 }
 
-/// A sequence of costs in [`Scene`]'s terms: the least and the most of a heavy request, and the
-/// share of them.
+/// Mixes of costs: the least and the most cost of a heavy request, and the share of heavy requests.
 const MIXES: [(u32, u32, f64); 6] = [
     (1, 1, 0.0),
     (10, 10, 0.01),
@@ -246,16 +249,16 @@ const MIXES: [(u32, u32, f64); 6] = [
 ];
 
 #[test]
-fn costs_are_kept_by_every_model() {
+fn no_mix_of_costs_is_throttled_by_any_model() {
     let bucket = |size, refill| Model::TokenBucket { size, refill };
     let kinds = [
-        (Model::Unknown, Kind::SlidingCounter),
-        (Model::Unknown, Kind::StrictCounter),
-        (Model::SlidingLog, Kind::SlidingLog),
-        (Model::FixedWindow, Kind::FixedWindow),
+        (Model::Unknown, ServerModel::SlidingCounter),
+        (Model::Unknown, ServerModel::StrictCounter),
+        (Model::SlidingLog, ServerModel::SlidingLog),
+        (Model::FixedWindow, ServerModel::FixedWindow),
         (
             bucket(100, 100),
-            Kind::TokenBucket {
+            ServerModel::TokenBucket {
                 size: 100,
                 refill: 100,
             },
@@ -265,27 +268,26 @@ fn costs_are_kept_by_every_model() {
         for seed in 0..10 {
             for (least, heaviest, heavy) in MIXES {
                 let quota = Quota::per_second(100).model(model).expect("it holds");
-                let scene = Scene {
+                let scenario = Scenario {
                     least,
                     heaviest,
                     heavy,
                     idle: 0.02,
                     seed,
                     phase: seed as f64 / 10.0,
-                    ..Scene::new(quota, kind)
+                    ..Scenario::new(quota, kind)
                 };
-                let outcome = scene.play(Duration::ZERO, seconds(60));
-                assert_eq!(outcome.refused, 0, "{scene:?}");
+                let outcome = scenario.run(Duration::ZERO, seconds(60));
+                assert_eq!(outcome.throttled, 0, "{scenario:?}");
             }
         }
     }
 }
 
-/// What costs take of 100 a second: the docs of `Cost` have the whole table, and `prices` prints
-/// it.
+/// The cost that departs per second of a limit of 100. The guide has the whole table.
 #[test]
-fn the_price_of_costs_is_what_the_docs_say() {
-    fn check(model: Model, kind: Kind, ceiling: u64, cost: u32, least: f64) {
+fn the_throughput_of_costs_is_that_of_the_guide() {
+    fn check(model: Model, kind: ServerModel, ceiling: u64, cost: u32, least: f64) {
         let quota = Quota::per_second(100).model(model).expect("it holds");
         let quota = quota.jitter_ceiling(Duration::from_millis(ceiling));
         let rate = rate_of_costs(quota, kind, cost, 0.1);
@@ -295,25 +297,25 @@ fn the_price_of_costs_is_what_the_docs_say() {
     let models = [
         (
             Model::Unknown,
-            Kind::SlidingLog,
+            ServerModel::SlidingLog,
             100,
             [90.0, 82.0, 73.0, 45.0],
         ),
         (
             Model::Unknown,
-            Kind::SlidingLog,
+            ServerModel::SlidingLog,
             2,
             [98.0, 90.0, 80.0, 50.0],
         ),
         (
             Model::SlidingLog,
-            Kind::SlidingLog,
+            ServerModel::SlidingLog,
             100,
             [99.0, 93.0, 87.0, 61.0],
         ),
         (
             Model::TokenBucket { size, refill },
-            Kind::TokenBucket { size, refill },
+            ServerModel::TokenBucket { size, refill },
             100,
             [100.0, 99.0, 98.0, 94.0],
         ),
@@ -325,39 +327,40 @@ fn the_price_of_costs_is_what_the_docs_say() {
     }
 }
 
-/// GitHub's kind: 5,000 an hour in fixed windows, of which this one ends in 20 minutes.
-fn github(one_way: u64, used: u32) -> World {
+/// Returns a simulation of a limit like GitHub's: 5,000 an hour in fixed windows, the first of
+/// which ends in 20 minutes.
+fn github(one_way: u64, used: u32) -> Simulation {
     let hourly = Quota::per_hour(5_000);
-    let scene = Scene {
-        weather: Weather {
+    let scenario = Scenario {
+        delays: Delays {
             least: Duration::from_millis(one_way),
             jitter: Duration::ZERO,
-            ..Weather::CALM
+            ..Delays::STEADY
         },
         phase: 2.0 / 3.0,
         states: true,
         used,
-        ..Scene::new(hourly, Kind::FixedWindow)
+        ..Scenario::new(hourly, ServerModel::FixedWindow)
     };
-    World::new(scene)
+    Simulation::new(scenario)
 }
 
-fn left_after(world: &mut World, requests: usize) -> f64 {
-    while world.departed.len() < requests {
-        world.step();
+fn time_of_departure(simulation: &mut Simulation, requests: usize) -> f64 {
+    while simulation.departed.len() < requests {
+        simulation.step();
     }
-    let last = world.departed[requests - 1];
+    let last = simulation.departed[requests - 1];
     last.since(Moment::ORIGIN).as_secs_f64()
 }
 
 #[test]
-fn a_stated_allowance_is_used_at_once_and_not_exceeded() {
+fn a_stated_limit_is_used_at_once_and_not_exceeded() {
     fn check(one_way: u64, used: u32, requests: usize, most: f64) {
-        let mut world = github(one_way, used);
-        let left = left_after(&mut world, requests);
-        println!("{requests} by {left:.2} s at {one_way} ms, {used} used by others");
-        assert!(left <= most, "{requests} by {left} s at {one_way} ms");
-        assert_eq!(world.outcome.refused, 0);
+        let mut simulation = github(one_way, used);
+        let time = time_of_departure(&mut simulation, requests);
+        println!("{requests} by {time:.2} s at {one_way} ms, {used} used by others");
+        assert!(time <= most, "{requests} by {time} s at {one_way} ms");
+        assert_eq!(simulation.outcome.throttled, 0);
     }
     check(5, 0, 20, 0.32);
     check(150, 0, 20, 0.92);
@@ -369,19 +372,19 @@ fn a_stated_allowance_is_used_at_once_and_not_exceeded() {
 }
 
 #[test]
-fn a_server_that_states_more_than_is_configured_lets_no_more_leave() {
-    let scene = Scene {
+fn a_stated_limit_above_the_configured_one_changes_nothing() {
+    let scenario = Scenario {
         real: Quota::per_hour(15_000),
         states: true,
-        ..Scene::new(Quota::per_hour(5_000), Kind::FixedWindow)
+        ..Scenario::new(Quota::per_hour(5_000), ServerModel::FixedWindow)
     };
-    let mut world = World::new(scene);
-    while world.now < Moment::ORIGIN + seconds(3 * 3_600) {
-        world.step();
+    let mut simulation = Simulation::new(scenario);
+    while simulation.now < Moment::ORIGIN + seconds(3 * 3_600) {
+        simulation.step();
     }
     // The server's windows: the first one has lasted for a quarter of an hour.
     let mut windows = [0; 4];
-    for &(at, cost) in &world.arrived {
+    for &(at, cost) in &simulation.arrived {
         let at = at.since(Moment::ORIGIN).as_secs() + 900;
         windows[usize::try_from(at / 3_600).expect("hours are few")] += cost;
     }
@@ -389,28 +392,28 @@ fn a_server_that_states_more_than_is_configured_lets_no_more_leave() {
     assert!(windows[1] >= 4_500, "{windows:?}");
 }
 
-/// The fields may mean something else: what remains never changes.
+/// The fields of such a server mean something else.
 #[test]
-fn a_remaining_that_never_changes_lets_few_more_leave() {
+fn a_remaining_that_never_changes_lets_few_more_requests_depart() {
     let mut pacer = Pacer::new(Quota::per_hour(5_000));
-    let budget = pacing::fields::Budget {
+    let stated = pacing::fields::StatedLimit {
         limit: Some(5_000),
         remaining: 4_999,
         reset: seconds(3_600),
     };
-    let (mut now, mut left) = (Moment::ORIGIN, 0);
+    let (mut now, mut departed) = (Moment::ORIGIN, 0);
     while now < Moment::ORIGIN + seconds(3_600) {
         match pacer.due(now) {
             Due::At(due) => now = due,
             Due::OnAnswer => unreachable!("all are answered"),
             Due::Now => {
                 let departure = pacer.depart(now);
-                left += 1;
-                pacer.answer_with(departure, now, Feedback::Accepted, &[budget]);
+                departed += 1;
+                pacer.answer_with(departure, now, Feedback::Accepted, &[stated]);
             }
         }
     }
-    assert!(left <= 5_200, "{left}");
+    assert!(departed <= 5_200, "{departed}");
 }
 
 #[test]
@@ -420,13 +423,13 @@ fn a_429_that_states_nothing_remaining_waits_for_the_reset() {
         let now = Moment::ORIGIN + seconds(10);
         let _ = pacer.due(Moment::ORIGIN);
         let departure = pacer.depart(now);
-        let budget = pacing::fields::Budget {
+        let stated = pacing::fields::StatedLimit {
             limit: None,
             remaining: 0,
             reset: seconds(reset),
         };
         let feedback = Feedback::Refused(retry_after.map(seconds));
-        pacer.answer_with(departure, now, feedback, &[budget]);
+        pacer.answer_with(departure, now, feedback, &[stated]);
         let closed = pacer.open_from().since(now);
         assert_eq!(closed.as_secs(), opens, "{reset} {retry_after:?}");
     }
@@ -440,21 +443,25 @@ fn a_429_that_states_nothing_remaining_waits_for_the_reset() {
 }
 
 #[test]
-fn restarts_refuse_nothing() {
+fn no_request_is_throttled_after_a_restart() {
     let hourly = Quota::per_hour(5_000);
     let second = Quota::per_second(100);
-    let scenes = [(hourly, 14_000), (hourly, 73_000), (hourly, 600_000)];
+    let scenarios = [(hourly, 14_000), (hourly, 73_000), (hourly, 600_000)];
     let short = [300, 700, 1_900, 7_300].map(|millis| (second, millis));
-    for (quota, millis) in scenes.into_iter().chain(short) {
-        for kind in [Kind::SlidingLog, Kind::FixedWindow, Kind::SlidingCounter] {
-            let scene = Scene {
+    for (quota, millis) in scenarios.into_iter().chain(short) {
+        for kind in [
+            ServerModel::SlidingLog,
+            ServerModel::FixedWindow,
+            ServerModel::SlidingCounter,
+        ] {
+            let scenario = Scenario {
                 restarts: Some(Duration::from_millis(millis)),
-                ..Scene::new(quota, kind)
+                ..Scenario::new(quota, kind)
             };
             let time = (quota.window() * 4).max(seconds(60));
-            let outcome = scene.play(Duration::ZERO, time);
+            let outcome = scenario.run(Duration::ZERO, time);
             assert_eq!(
-                outcome.refused, 0,
+                outcome.throttled, 0,
                 "{millis} ms before {kind:?}: {outcome:?}"
             );
         }
@@ -462,21 +469,21 @@ fn restarts_refuse_nothing() {
 }
 
 #[test]
-fn an_unused_limit_gives_its_burst_at_once() {
+fn the_burst_of_an_unused_limit_departs_at_once() {
     fn check(quota: Quota, requests: usize, most: f64) {
-        let scene = Scene {
-            weather: Weather {
+        let scenario = Scenario {
+            delays: Delays {
                 least: Duration::from_millis(5),
                 jitter: Duration::ZERO,
-                ..Weather::CALM
+                ..Delays::STEADY
             },
-            ..Scene::new(quota.unused_at_start(), Kind::FixedWindow)
+            ..Scenario::new(quota.unused_at_start(), ServerModel::FixedWindow)
         };
-        let mut world = World::new(scene);
-        let left = left_after(&mut world, requests);
-        println!("{requests} by {left:.2} s of {quota:?}");
-        assert!(left <= most, "{requests} by {left}: {quota:?}");
-        assert_eq!(world.outcome.refused, 0);
+        let mut simulation = Simulation::new(scenario);
+        let time = time_of_departure(&mut simulation, requests);
+        println!("{requests} by {time:.2} s of {quota:?}");
+        assert!(time <= most, "{requests} by {time}: {quota:?}");
+        assert_eq!(simulation.outcome.throttled, 0);
     }
     let hourly = Quota::per_hour(5_000);
     let whole = hourly
@@ -489,7 +496,7 @@ fn an_unused_limit_gives_its_burst_at_once() {
 }
 
 #[test]
-fn a_cost_is_known_to_nobody_but_the_server_until_it_is_settled() {
+fn a_settled_cost_replaces_the_estimate() {
     let mut pacer = Pacer::new(Quota::per_second(100));
     let _ = pacer.due(Moment::ORIGIN);
     let now = Moment::ORIGIN + seconds(10);
@@ -500,7 +507,7 @@ fn a_cost_is_known_to_nobody_but_the_server_until_it_is_settled() {
     let dearer = pacer.settle(cheaper, Cost::of(70), now);
     assert_eq!((pacer.in_flight(), pacer.counted(now)), (70, 70));
     let Due::At(next) = pacer.due(now) else {
-        panic!("70 take their time")
+        panic!("a cost of 70 takes time")
     };
     assert!(next.since(now) > Duration::from_millis(600));
     pacer.answer(dearer, now, Feedback::Accepted);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Cost;
 
 /// The answer's own date is 1,696,004,797 seconds after 1970.
 fn read(fields: &[(&str, &str)]) -> LimitFields {
@@ -7,22 +8,22 @@ fn read(fields: &[(&str, &str)]) -> LimitFields {
     LimitFields::read(fields.map(|&(name, value)| (name, value.as_bytes())))
 }
 
-/// Budgets as (limit, remaining, seconds to the reset).
+/// Checks the limits as (limit, remaining, seconds to the reset).
 #[track_caller]
-fn check(fields: &[(&str, &str)], budgets: &[(Option<u64>, u64, u64)]) {
-    let said = read(fields);
-    let found = said.budgets.iter();
+fn check(fields: &[(&str, &str)], expected: &[(Option<u64>, u64, u64)]) {
+    let stated = read(fields);
+    let found = stated.budgets.iter();
     let found = found.map(|b| (b.limit, b.remaining, b.reset.as_secs()));
-    assert_eq!(found.collect::<Vec<_>>(), budgets, "{fields:?}");
+    assert_eq!(found.collect::<Vec<_>>(), expected, "{fields:?}");
 }
 
-/// Allotments as (limit, seconds of the window).
+/// Checks the policies as (limit, seconds of the window).
 #[track_caller]
-fn check_policies(fields: &[(&str, &str)], allotments: &[(u64, u64)]) {
-    let said = read(fields);
-    let found = said.allotments.iter();
+fn check_policies(fields: &[(&str, &str)], expected: &[(u64, u64)]) {
+    let stated = read(fields);
+    let found = stated.allotments.iter();
     let found = found.map(|a| (a.limit, a.window.as_secs()));
-    assert_eq!(found.collect::<Vec<_>>(), allotments, "{fields:?}");
+    assert_eq!(found.collect::<Vec<_>>(), expected, "{fields:?}");
 }
 
 #[test]
@@ -99,7 +100,7 @@ fn drafts_from_eight_on_are_lists() {
 
 /// The draft's own examples have bare tokens, and items without `r` or `t`.
 #[test]
-fn what_is_malformed_hides_nothing_else() {
+fn malformed_members_hide_no_others() {
     check(&[("ratelimit", "default;r=50;t=30")], &[(None, 50, 30)]);
     check(
         &[("ratelimit", r#""a";t=30, "b";r=1, "c";r=2;t=3, ;;,,"#)],
@@ -116,7 +117,7 @@ fn what_is_malformed_hides_nothing_else() {
 }
 
 #[test]
-fn a_cached_answer_says_nothing_and_retry_after_has_precedence() {
+fn a_cached_response_is_ignored_and_retry_after_has_precedence() {
     let current = ("ratelimit", r#""a";r=5;t=30"#);
     let policy = ("ratelimit-policy", r#""a";q=10;w=60"#);
     assert_eq!(
@@ -129,7 +130,7 @@ fn a_cached_answer_says_nothing_and_retry_after_has_precedence() {
 }
 
 #[test]
-fn numbers_are_as_large_as_they_are_and_no_larger() {
+fn numbers_above_64_bits_count_as_the_largest() {
     check(
         &[(
             "ratelimit",
@@ -140,7 +141,7 @@ fn numbers_are_as_large_as_they_are_and_no_larger() {
 }
 
 #[test]
-fn other_fields_say_nothing() {
+fn other_fields_are_ignored() {
     check(
         &[("content-length", "5"), ("x-ratelimit-used", "5"), ("", "")],
         &[],
@@ -148,7 +149,7 @@ fn other_fields_say_nothing() {
 }
 
 #[test]
-fn what_is_kept_is_bounded() {
+fn the_number_of_policies_is_bounded() {
     let many = "1;w=1,".repeat(50);
     let fields = [("ratelimit-policy", &*many), ("ratelimit-limit", &many)];
     assert_eq!(read(&fields).allotments.len(), MOST);
@@ -192,7 +193,7 @@ fn the_lines_of_a_field_are_one_list() {
 
 /// As where a gateway adds its own fields to those of the server behind it.
 #[test]
-fn fields_for_one_number_that_come_twice_are_two_budgets() {
+fn number_fields_that_come_twice_are_two_limits() {
     let lines = [
         ("x-ratelimit-limit", "100"),
         ("x-ratelimit-limit", "1000"),
@@ -201,15 +202,15 @@ fn fields_for_one_number_that_come_twice_are_two_budgets() {
         ("x-ratelimit-reset", "Fri, 29 Sep 2023 16:27:07 GMT"),
         ("x-ratelimit-reset", "3600"),
     ];
-    let budgets = [(Some(100), 5, 30), (Some(1_000), 900, 3_600)];
-    check(&lines, &budgets);
+    let both = [(Some(100), 5, 30), (Some(1_000), 900, 3_600)];
+    check(&lines, &both);
     check(
         &[
             ("x-ratelimit-limit", "100, 1000"),
             ("x-ratelimit-remaining", "5, 900"),
             ("x-ratelimit-reset", "Fri, 29 Sep 2023 16:27:07 GMT, 3600"),
         ],
-        &budgets,
+        &both,
     );
     check(
         &[
@@ -230,7 +231,7 @@ fn fields_for_one_number_that_come_twice_are_two_budgets() {
 }
 
 #[test]
-fn lines_are_bounded_too() {
+fn the_number_of_lines_is_bounded() {
     let fields = [
         "ratelimit-policy",
         "ratelimit-limit",
@@ -238,4 +239,151 @@ fn lines_are_bounded_too() {
     ];
     let many: Vec<_> = (0..1_000).map(|n| (fields[n % 3], "1;w=1")).collect();
     assert_eq!(read(&many).allotments.len(), MOST);
+}
+
+#[test]
+fn the_names_of_number_fields_are_parsed() {
+    fn check(name: &str, expected: Option<(usize, u64)>) {
+        let found = NumberField::parse(name)
+            .map(|field| (field.index, field.window.unwrap_or_default().as_secs()));
+        assert_eq!(found, expected, "{name}");
+    }
+    check("ratelimit-limit", Some((0, 0)));
+    check("x-ratelimit-remaining", Some((1, 0)));
+    check("x-rate-limit-reset", Some((2, 0)));
+    check("x-ratelimit-limit-minute", Some((0, 60)));
+    check("x-ratelimit-remaining-day", Some((1, 86_400)));
+    check("x-ratelimit-limit-tokens", None);
+    check("x-ratelimit-used", None);
+    check("ratelimit-policy", None);
+    check("content-length", None);
+}
+
+/// 1,696,004,797 seconds after 1970.
+const NOW: &[u8] = b"Fri, 29 Sep 2023 16:26:37 GMT";
+
+#[test]
+fn a_reset_is_parsed_in_all_its_forms() {
+    fn check(text: &str, seconds: Option<u64>) {
+        let expected = seconds.map(Duration::from_secs);
+        assert_eq!(reset(text, parse_date(NOW)), expected, "{text:?}");
+    }
+    check("30", Some(30));
+    check(" 0 ", Some(0));
+    check("29.2", Some(30));
+    check("29.0", Some(29));
+    check("999999999", Some(999_999_999));
+    check("1696004827", Some(30));
+    check("1696004826.5", Some(30));
+    check("1696004796", Some(0));
+    check("1696004827000", Some(30));
+    check("Fri, 29 Sep 2023 16:27:07 GMT", Some(30));
+    check("Fri, 29 Sep 2023 16:27:07 UTC", Some(30));
+    check("2023-09-29T16:27:07Z", Some(30));
+    check("2023-09-29t18:27:06.250+02:00", Some(30));
+    check("2023-09-29 14:57:07-01:30", Some(30));
+    check("2023-09-29T16:27:07", Some(30));
+    check("2024-02-29T00:00:00Z", Some(13_160_003));
+    check("", None);
+    check("soon", None);
+    check("-30", None);
+    check("+30", None);
+    check("2023-13-01T00:00:00Z", None);
+    check("2023-09-29T16:27:07Z.", None);
+    check("1900-01-01T00:00:00Z", None);
+    check("9999999999000", Some(8_303_995_202));
+    check("99999999999999999999", Some(u64::MAX));
+}
+
+#[test]
+fn an_offset_beyond_its_bounds_is_no_reset() {
+    for offset in [
+        "+9223372036854775807:00",
+        "+00:9223372036854775807",
+        "-2562047788015215:00",
+        "+24:00",
+        "-00:60",
+    ] {
+        let text = format!("2023-09-29T16:27:07{offset}");
+        assert_eq!(reset(&text, parse_date(NOW)), None, "{text:?}");
+    }
+}
+
+#[test]
+fn a_reset_that_is_a_date_is_ignored_without_a_date_header() {
+    assert_eq!(reset("1696004827", None), None);
+    assert_eq!(reset("2023-09-29T16:27:07Z", None), None);
+    assert_eq!(reset("30", None), Some(Duration::from_secs(30)));
+}
+
+fn slower(limit: u64, seconds: u64) -> Option<(u32, Duration)> {
+    let stated = LimitFields {
+        allotments: vec![StatedPolicy {
+            limit,
+            window: Duration::from_secs(seconds),
+        }],
+        ..LimitFields::default()
+    };
+    let quota = stated.slower_than(&Quota::per_second(100))?;
+    Some((quota.limit(), quota.window()))
+}
+
+#[test]
+fn a_stated_policy_of_requests_keeps_a_configured_limit_of_records() {
+    let records = Quota::per_second(10_000);
+    let configured = Quota::per_second(100).by_request().and(records).unwrap();
+    let stated = LimitFields {
+        allotments: vec![StatedPolicy {
+            limit: 50,
+            window: Duration::from_secs(1),
+        }],
+        ..LimitFields::default()
+    };
+    let quota = stated.slower_than(&configured).unwrap();
+    assert_eq!((quota.limit(), quota.units(Cost::of(500))), (50, Cost::ONE));
+    assert!(quota.fits(Cost::of(10_000)).is_ok() && quota.fits(Cost::of(10_001)).is_err());
+}
+
+#[test]
+fn a_stated_policy_is_obeyed_if_it_is_slower_and_not_absurd() {
+    let stated = |limit, seconds| Some((limit, Duration::from_secs(seconds)));
+    assert_eq!(slower(50, 1), stated(50, 1));
+    assert_eq!(slower(600, 60), stated(600, 60));
+    assert_eq!(slower(100, 1), None);
+    assert_eq!(slower(1_000, 1), None);
+    assert_eq!(slower(u64::MAX, 1), None);
+    assert_eq!(slower(1, 60), None);
+    assert_eq!(slower(0, 1), None);
+    assert_eq!(slower(50, 0), None);
+    assert_eq!(slower(500_000, 86_400), None);
+}
+
+#[test]
+fn a_stated_policy_counts_in_the_unit_of_the_configured_limit() {
+    let stated = LimitFields {
+        allotments: vec![StatedPolicy {
+            limit: 50,
+            window: Duration::from_secs(1),
+        }],
+        ..LimitFields::default()
+    };
+    let configured = Quota::per_second(100);
+    for (configured, fits) in [(configured, false), (configured.by_request(), true)] {
+        let quota = stated.slower_than(&configured).unwrap();
+        assert_eq!(quota.fits(Cost::of(51)).is_ok(), fits);
+    }
+}
+
+#[test]
+fn the_slowest_of_several_policies_counts() {
+    let policy = |limit| StatedPolicy {
+        limit,
+        window: Duration::from_secs(1),
+    };
+    let stated = LimitFields {
+        allotments: vec![policy(50), policy(20), policy(80)],
+        ..LimitFields::default()
+    };
+    let quota = stated.slower_than(&Quota::per_second(100)).unwrap();
+    assert_eq!(quota.limit(), 20);
 }
