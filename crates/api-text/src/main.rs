@@ -7,6 +7,8 @@
 //! Rustdoc's JSON is unstable: each compiler writes one version of it, and the crate `public-api` reads
 //! one. Where the two differ the check is skipped, and says so.
 
+#![warn(clippy::unwrap_used)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

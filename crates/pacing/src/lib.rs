@@ -136,6 +136,8 @@
 //! assert!(second.since(first) >= Duration::from_millis(10));
 //! ```
 
+#![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 mod adaptive;
 mod allowance;
 mod assumptions;
