@@ -1,10 +1,10 @@
 //! The rules of the house that neither the compiler nor clippy checks: which crate may depend on
 //! which, and that the maps and the READMEs are true.
 //!
-//! A rule is a function from the repository to its findings, one line each, beside a test that shows
-//! it failing. The tests here apply the rules to this repository. Banned methods are in
-//! `.clippy.toml`, and lints in the `Cargo.toml` of the workspace. A rule that a good sentence can break
-//! is for the reviewer.
+//! A rule is a function from the repository to its findings, one line each, beside a test that
+//! shows it failing. The tests here apply the rules to this repository. Banned methods are in
+//! `.clippy.toml`, and lints in the `Cargo.toml` of the workspace. A rule that a good sentence can
+//! break is for the reviewer.
 
 mod arrows;
 mod commands;

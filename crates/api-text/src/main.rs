@@ -1,11 +1,11 @@
 //! Keeps the public API of each published library as text, in `crates/<name>/api.txt`.
 //!
-//! `cargo run -p api-text -- --check` fails if a text differs from the code, and prints the lines that
-//! differ. `cargo run -p api-text -- --write` writes the texts. A change of the public API is then a
-//! change of a file, which a reviewer sees.
+//! `cargo run -p api-text -- --check` fails if a text differs from the code, and prints the lines
+//! that differ. `cargo run -p api-text -- --write` writes the texts. A change of the public API is
+//! then a change of a file, which a reviewer sees.
 //!
-//! Rustdoc's JSON is unstable: each compiler writes one version of it, and the crate `public-api` reads
-//! one. Where the two differ the check is skipped, and says so.
+//! Rustdoc's JSON is unstable: each compiler writes one version of it, and the crate `public-api`
+//! reads one. Where the two differ the check is skipped, and says so.
 
 #![warn(clippy::unwrap_used)]
 
@@ -36,8 +36,9 @@ fn main() -> anyhow::Result<ExitCode> {
         let found = format_version(&json)?;
         if found != rustdoc_types::FORMAT_VERSION {
             println!(
-                "public API: skipped, this rustdoc writes JSON of format {found}, and api-text reads {}. \
-                 Change the version of `public-api` in Cargo.toml to one that reads {found}.",
+                "public API: skipped, this rustdoc writes JSON of format {found}, and api-text \
+                 reads {}. Change the version of `public-api` in Cargo.toml to one that reads \
+                 {found}.",
                 rustdoc_types::FORMAT_VERSION
             );
             return Ok(ExitCode::SUCCESS);
@@ -152,7 +153,8 @@ fn api_text(json: &Path) -> anyhow::Result<String> {
 /// Returns whether a line is about a trait that the compiler implements, and tells a user nothing.
 ///
 /// Nearly every type is `Send`, `Sync` and `Unpin`, so only the lines that deny it are kept: a type
-/// that loses `Send` adds one. The other such traits are unstable or, as unwind safety, seldom used.
+/// that loses `Send` adds one. The other such traits are unstable or, as unwind safety, seldom
+/// used.
 fn is_noise(line: &str) -> bool {
     let Some((_, name)) = line.split_once("core::marker::") else {
         return line.starts_with("impl") && line.contains("core::panic::unwind_safe::");
