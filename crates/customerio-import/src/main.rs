@@ -5,6 +5,8 @@
 //!                       └── input ─► mapping ──────┘
 //! ```
 
+#![warn(clippy::unwrap_used)]
+
 mod args;
 mod clock;
 mod confirm;

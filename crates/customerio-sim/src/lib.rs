@@ -30,6 +30,8 @@
 //! holds at most as many moments as the limit has requests, the busiest window as many as one window held, and the trace
 //! as many arrivals as it was told to keep. A request's body is bounded by 1 MiB.
 
+#![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 mod api;
 mod books;
 mod builder;

@@ -34,6 +34,8 @@
 //! # }
 //! ```
 
+#![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 mod attributes;
 mod batch;
 #[cfg(feature = "client")]

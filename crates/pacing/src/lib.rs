@@ -38,6 +38,8 @@
 //! The [guide] explains the rules of the limiter. It has tables of the throughput, and the proof
 //! that no request is throttled.
 
+#![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 mod adaptive;
 mod allowance;
 mod cap;

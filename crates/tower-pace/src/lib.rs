@@ -89,6 +89,8 @@
 //!
 //! [`tower`]: https://docs.rs/tower
 
+#![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 mod clock;
 pub mod concurrency;
 pub mod deadline;

@@ -1,7 +1,12 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rand::TryRng;
-use rand::rngs::{SysError, SysRng};
+use rand::rngs::SysError;
+#[expect(
+    clippy::disallowed_types,
+    reason = "the system gives each client a namespace of its own"
+)]
+use rand::rngs::SysRng;
 
 use crate::{EventId, Timestamp};
 

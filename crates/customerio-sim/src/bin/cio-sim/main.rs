@@ -1,5 +1,7 @@
 //! Serves a simulated Customer.io on a local port until Ctrl-C, then prints its books.
 
+#![warn(clippy::unwrap_used)]
+
 mod args;
 
 use std::io::{self, Write};
