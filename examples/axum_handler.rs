@@ -1,8 +1,9 @@
 //! An axum handler that calls out through the three layers.
 //!
-//! Run it with `cargo run --example axum_handler`. It needs no network: the API behind the handler is a simulator in the
-//! process, which refuses what exceeds 100 requests a second. The state is cloned for every request, and a clone of the
-//! layers shares their limits: so the limit holds for the whole application, however many handlers run.
+//! Run it with `cargo run --example axum_handler`. It needs no network: the API behind the handler
+//! is a simulator in the process, which refuses what exceeds 100 requests a second. The state is
+//! cloned for every request, and a clone of the layers shares their limits: so the limit holds for
+//! the whole application, however many handlers run.
 
 use std::error::Error;
 
@@ -76,7 +77,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         assert_eq!(visit??.status(), StatusCode::CREATED);
     }
 
-    let books = simulator.books();
+    let books = simulator.totals();
     println!(
         "200 visits at once: {} people signed up, {} requests refused, at most {} in a second",
         books.people, books.throttled, books.busiest_window

@@ -1,7 +1,8 @@
 //! A hyper client behind the three layers.
 //!
-//! Run it with `cargo run --example hyper_client`. It needs no network: the server is a simulator in the process, which
-//! refuses what exceeds 100 requests a second and answers its first request with 503.
+//! Run it with `cargo run --example hyper_client`. It needs no network: the server is a simulator
+//! in the process, which refuses what exceeds 100 requests a second and answers its first request
+//! with 503.
 
 use std::error::Error;
 
@@ -28,7 +29,8 @@ fn identify(url: &str, id: usize) -> http::Result<Request<Full<Bytes>>> {
         .body(Full::from(r#"{"plan":"pro"}"#))
 }
 
-/// Sends one request and reads the answer to its end, which gives its place among those in flight back.
+/// Sends one request and reads the answer to its end, which gives its place among those in flight
+/// back.
 async fn send(client: Stack, request: Request<Full<Bytes>>) -> Result<StatusCode, Failure> {
     let response = client.oneshot(request).await?;
     let status = response.status();
@@ -62,7 +64,7 @@ async fn main() -> Result<(), Failure> {
         assert_eq!(call??, StatusCode::OK);
     }
 
-    let books = simulator.books();
+    let books = simulator.totals();
     println!(
         "{} people by {} requests, of which {} failed and {} were refused; at most {} in a second",
         books.people, books.requests, books.errors, books.throttled, books.busiest_window

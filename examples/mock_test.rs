@@ -1,7 +1,8 @@
 //! Code that calls an API, and a unit test of it with a mock instead of the API.
 //!
-//! Run it with `cargo run --example mock_test` and its test with `cargo test --example mock_test`. The code takes any
-//! tower service, so the test puts the layers around a mock and drives it by hand, on paused time.
+//! Run it with `cargo run --example mock_test` and its test with `cargo test --example mock_test`.
+//! The code takes any tower service, so the test puts the layers around a mock and drives it by
+//! hand, on paused time.
 
 use std::error::Error;
 
@@ -54,7 +55,7 @@ async fn main() -> Result<(), Failure> {
     let is_taken = cancel(layers().layer(hyper_client), &server.url(), "5").await?;
 
     assert!(is_taken);
-    assert_eq!(simulator.books().people, 1);
+    assert_eq!(simulator.totals().people, 1);
     println!("the simulator took the cancellation");
     Ok(())
 }

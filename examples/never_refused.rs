@@ -1,8 +1,8 @@
 //! A saturated client against a server that counts, four ways, over the loopback and in real time.
 //!
-//! Run it with `cargo run --release --example never_refused`, or with `-- 30` at the end for 30 s each instead of 3.
-//! Whatever the machine does meanwhile, nothing is refused. How much of the limit is used depends on the machine: on an
-//! idle one it is what the docs of `pacing` say.
+//! Run it with `cargo run --release --example never_refused`, or with `-- 30` at the end for 30 s
+//! each instead of 3. Whatever the machine does meanwhile, nothing is refused. How much of the
+//! limit is used depends on the machine: on an idle one it is what the docs of `pacing` say.
 
 use std::error::Error;
 use std::num::NonZeroU32;
@@ -51,7 +51,8 @@ async fn call_again_and_again(client: Limited, url: String) -> Result<(), Failur
     }
 }
 
-/// Returns how many requests the server took and how many it refused, in so much time after the start is over.
+/// Returns how many requests the server took and how many it refused, in so much time after the
+/// start is over.
 async fn measure(quota: Quota, counting: Counting, time: Duration) -> Result<(u64, u64), Failure> {
     let limit = Limit::per_second(LIMIT).model(counting);
     let simulator = Simulator::builder().limit(limit).build();
@@ -63,11 +64,11 @@ async fn measure(quota: Quota, counting: Counting, time: Duration) -> Result<(u6
         callers.spawn(call_again_and_again(client.clone(), server.url()));
     }
     sleep(Duration::from_secs(2)).await;
-    let before = simulator.books().requests;
+    let before = simulator.totals().requests;
     if let Ok(Some(ended)) = timeout(time, callers.join_next()).await {
         ended??;
     }
-    let books = simulator.books();
+    let books = simulator.totals();
     Ok((books.requests - before, books.throttled))
 }
 

@@ -1,7 +1,8 @@
 //! Exports what a client does to Prometheus, in its text format.
 //!
-//! Run it with `cargo run --example prometheus`. It needs no network: the API is a simulator in the process, which fails
-//! once and refuses what exceeds 100 requests a second. No label names a person, so there are few time series.
+//! Run it with `cargo run --example prometheus`. It needs no network: the API is a simulator in the
+//! process, which fails once and refuses what exceeds 100 requests a second. No label names a
+//! person, so there are few time series.
 
 use std::error::Error;
 use std::fmt::{Display, Write};

@@ -112,7 +112,8 @@ fn batch() -> Request {
     batch.into()
 }
 
-/// Settles requests by an answer of a mebibyte that repeats `item`, and compares what that takes beside the answer itself.
+/// Settles requests by an answer of a mebibyte that repeats `item`, and compares what that takes
+/// beside the answer itself.
 #[track_caller]
 fn check_settling(item: &str, at_most: u64) {
     let items = item.repeat((1 << 20) / item.len());

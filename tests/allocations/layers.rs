@@ -12,7 +12,8 @@ use crate::inner::{Body, Inner, request};
 use crate::{counted, runtime};
 
 const CALLS: u64 = 200;
-/// A second has room for 100 calls, of which 50 are made: the next is always due, and the window has something to forget.
+/// A second has room for 100 calls, of which 50 are made: the next is always due, and the window
+/// has something to forget.
 const BETWEEN: Duration = Duration::from_millis(20);
 
 /// How many allocations the calls make, after as many that let every buffer grow to what it needs.
@@ -36,7 +37,8 @@ where
     counted(calls).count_total
 }
 
-/// Allocations of one clone, of what was cloned before: the first clone of bytes moves them to where they are shared.
+/// Allocations of one clone, of what was cloned before: the first clone of bytes moves them to
+/// where they are shared.
 fn of_a_clone<T: Clone>(original: &T) -> u64 {
     drop(original.clone());
     counted(|| original.clone()).count_total

@@ -1,4 +1,5 @@
-//! What the layers, a request and an answer ask of the heap: counted, so that no load of the machine changes it.
+//! What the layers, a request and an answer ask of the heap: counted, so that no load of the
+//! machine changes it.
 //!
 //! `cargo test --test allocations -- --nocapture` prints the counts.
 

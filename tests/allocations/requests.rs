@@ -1,4 +1,5 @@
-//! Building one identify request, step by step: 9 allocations with four attributes, of which 2 are the attributes' own.
+//! Building one identify request, step by step: 9 allocations with four attributes, of which 2 are
+//! the attributes' own.
 
 use customerio::{Attributes, Credentials, Endpoint, Operation, Person, Region, Request};
 

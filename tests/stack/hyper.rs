@@ -79,7 +79,8 @@ async fn a_503_is_retried_over_the_same_client() {
     assert_eq!(client.oneshot(get()).await.unwrap().status(), 200);
 }
 
-/// A failure to connect proves that nothing was sent: even a POST may be sent again, and costs the limit nothing.
+/// A failure to connect proves that nothing was sent: even a POST may be sent again, and costs the
+/// limit nothing.
 #[tokio::test(start_paused = true)]
 async fn what_never_left_is_sent_again_and_counts_for_nothing() {
     let dials = Arc::new(AtomicUsize::new(0));

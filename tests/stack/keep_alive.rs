@@ -125,7 +125,8 @@ async fn answer_one(far: &mut DuplexStream) {
     far.write_all(answer).await.unwrap();
 }
 
-/// The server closes a connection that is not in use, and the client has not seen it yet when it sends the next request.
+/// The server closes a connection that is not in use, and the client has not seen it yet when it
+/// sends the next request.
 #[tokio::test(start_paused = true)]
 async fn a_request_queued_on_a_connection_that_was_closed_never_left() {
     let ends = Arc::new(Mutex::new(Vec::new()));

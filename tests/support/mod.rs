@@ -1,4 +1,5 @@
-//! An in-memory network between a hyper client and a server, so that the whole stack runs on paused time.
+//! An in-memory network between a hyper client and a server, so that the whole stack runs on paused
+//! time.
 
 use std::future::{Ready, ready};
 use std::io;
@@ -91,7 +92,8 @@ impl Service<Uri> for Dial {
 /// A hyper client on the in-memory network.
 pub(crate) type HyperClient = Client<Dial, Full<Bytes>>;
 
-/// A hyper-util client that connects by `dial`, with tokio's timer, so that paused time is its time.
+/// A hyper-util client that connects by `dial`, with tokio's timer, so that paused time is its
+/// time.
 pub(crate) fn client(dial: Dial) -> HyperClient {
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())

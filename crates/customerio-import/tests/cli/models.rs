@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::thread;
 use std::time::Duration;
 
-use customerio_sim::{Chance, Limit, Model, Simulator, Stall, Weather};
+use customerio_sim::{Faults, Limit, Model, Probability, Simulator, Stall};
 
 use crate::world::{World, data, finish};
 
@@ -31,32 +31,32 @@ struct Cell {
     people: u64,
 }
 
-fn weathers() -> [(&'static str, Weather); 3] {
+fn weathers() -> [(&'static str, Faults); 3] {
     let millis = Duration::from_millis;
-    let one_percent = Chance::new(0.01).unwrap();
+    let one_percent = Probability::new(0.01).unwrap();
     [
-        ("calm", Weather::calm()),
+        ("calm", Faults::none()),
         (
             "20 ms + 0-50 ms",
-            Weather::calm().latency(millis(20)).jitter(millis(50)),
+            Faults::none().latency(millis(20)).jitter(millis(50)),
         ),
         (
             "1 % stalls of 300 ms",
-            Weather::calm().stall(Stall::new(one_percent, millis(300))),
+            Faults::none().stall(Stall::new(one_percent, millis(300))),
         ),
     ]
 }
 
-fn import(model: (&'static str, Model), weather: (&'static str, Weather), people: &str) -> Cell {
+fn import(model: (&'static str, Model), weather: (&'static str, Faults), people: &str) -> Cell {
     let limit = Limit::per_second(LIMIT.get()).model(model.1);
-    let world = World::with(Simulator::builder().limit(limit).weather(weather.1).seed(7));
+    let world = World::with(Simulator::builder().limit(limit).faults(weather.1).seed(7));
     let file = world.file("people.csv", people);
     let line = format!(
         "people {} --id-column playerID --no-journal --mode single --limit {LIMIT}/1s --concurrency 64",
         file.display()
     );
     let code = finish(world.command(&line), b"").code;
-    let (report, books) = (world.report(), world.simulator.books());
+    let (report, books) = (world.report(), world.simulator.totals());
     Cell {
         model: model.0,
         weather: weather.0,

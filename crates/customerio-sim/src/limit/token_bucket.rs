@@ -1,12 +1,13 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::counter::Counter;
 use super::fixed_window::nanos;
-use super::spec::Limit;
+use super::spec::{Counter, Limit};
 
-/// A bucket whose level is counted in requests times nanoseconds: a token is one window of them, and every nanosecond
-/// adds the limit, so that nothing is ever rounded.
+/// A bucket whose level is in requests times nanoseconds.
+///
+/// In this unit a token is the window in nanoseconds, and each nanosecond adds the limit. So no
+/// division is needed, and nothing is rounded.
 #[derive(Debug)]
 pub(super) struct TokenBucket {
     token: u128,
