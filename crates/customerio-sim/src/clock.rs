@@ -21,6 +21,8 @@ impl Clock {
 
     /// Returns the time since the start.
     pub(crate) fn now(&self) -> Duration {
+        // A simulator that was built in another runtime may have started later than this one's
+        // paused clock.
         read().saturating_duration_since(self.started)
     }
 

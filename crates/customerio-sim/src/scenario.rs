@@ -57,6 +57,8 @@ pub struct InvalidScenario(String);
 
 impl InvalidScenario {
     fn new(text: &str, error: &toml::de::Error) -> Self {
+        // toml's own message spans several lines and repeats the text. An operator's log needs one
+        // line.
         let start = error.span().map_or(0, |span| span.start);
         let line = 1 + text.get(..start).unwrap_or_default().matches('\n').count();
         Self(format!("scenario, line {line}: {}", error.message()))
@@ -119,7 +121,12 @@ struct FaultSettings {
 
 /// One step of a script: a status, or a fault by its name.
 #[derive(Deserialize)]
-#[serde(untagged, deny_unknown_fields)]
+// Without `expecting`, the error would name this type in place of the keys.
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "invalid step: expected `status` from 200 to 599, or `fault`, one of garbage, gateway, none, reset"
+)]
 enum StepSettings {
     Status {
         #[serde(deserialize_with = "final_status")]
@@ -232,6 +239,7 @@ fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
 }
 
 fn final_status<'de, D: Deserializer<'de>>(from: D) -> Result<u16, D::Error> {
+    // Checked here as well as in `Step::status`, which panics.
     let status = u16::deserialize(from)?;
     if (200..=599).contains(&status) {
         return Ok(status);

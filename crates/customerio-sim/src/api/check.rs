@@ -104,6 +104,7 @@ fn value_size(value: &Value) -> usize {
 /// Returns the length of `value` as JSON, in bytes.
 pub(super) fn size(value: &impl Serialize) -> usize {
     let mut count = Count(0);
+    // Counts without a copy: the values of a batch can be long.
     serde_json::to_writer(&mut count, value)
         .expect("a JSON value serializes, and counting cannot fail");
     count.0
@@ -122,8 +123,9 @@ impl io::Write for Count {
     }
 }
 
-/// Attributes with a structure of their own, which the limit on values does not apply to.
+/// Attributes with a structure of their own. The limit of [`MAX_VALUE_BYTES`] is not for them.
 const STRUCTURED: [&str; 2] = ["cio_relationships", "cio_subscription_preferences"];
+// The limits that the API documents.
 const MAX_ATTRIBUTES: usize = 300;
 const MAX_NAME_BYTES: usize = 150;
 const MAX_VALUE_BYTES: usize = 1_000;

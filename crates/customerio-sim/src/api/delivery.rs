@@ -78,6 +78,7 @@ pub(crate) fn form(form: &str, body: &[u8]) -> Result<Operation, Rejection> {
     if let Some((name, _)) = data.iter().find(|(_, value)| !value.is_string()) {
         return Err(Rejection::invalid(name, format!("{name} must be a string")));
     }
+    // The identifier is no field of the form.
     let mut keys = Map::new();
     for key in ["email", "id"] {
         keys.extend(data.remove(key).map(|value| (key.to_owned(), value)));
@@ -135,6 +136,7 @@ const METRICS: [&str; 8] = [
     "spammed",
 ];
 const PUSH_EVENTS: [&str; 3] = ["converted", "delivered", "opened"];
+/// The limit that the API documents.
 const MAX_IDS: usize = 1_000;
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ use serde_json::{Map, Value};
 use super::check;
 use super::rejection::Rejection;
 
+// The limits that the API documents.
 const MAX_EVENT_NAME_BYTES: usize = 100;
 const MAX_EVENT_BYTES: usize = 100_000;
 

@@ -113,6 +113,7 @@ fn is_plain_address(text: &str) -> bool {
         character.is_whitespace()
             || character.is_control()
             || matches!(character, '@' | '<' | '>' | ',' | ';' | '"' | '(' | ')')
+            // Soft hyphen, zero-width characters, separators, direction marks, and byte order mark.
             || matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
             || matches!(character, '\u{2060}'..='\u{206f}' | '\u{180e}' | '\u{feff}')
     };
@@ -134,6 +135,7 @@ fn is_phone(text: &str) -> bool {
         && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// The limit that the API documents, for identifiers of all kinds.
 const MAX_ID_BYTES: usize = 150;
 
 #[cfg(test)]

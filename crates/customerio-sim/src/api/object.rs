@@ -57,6 +57,7 @@ fn id_at(keys: &Map<String, Value>, key: &str) -> Result<String, Rejection> {
     Ok(text.to_owned())
 }
 
+/// The limit that the API documents.
 const MAX_ID_BYTES: usize = 150;
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub(crate) fn identify(person: &str, body: &[u8]) -> Result<Operation, Rejection
         .remove("cio_relationships")
         .map(relationships)
         .transpose()?;
+    // After `cio_relationships` is removed: it is no attribute in v1.
     check::attributes(&attributes)?;
     match change {
         Some((Action::Delete, objects)) => Ok(Operation::DeleteRelationships { person, objects }),

@@ -24,6 +24,8 @@ pub(crate) fn batch(body: &[u8]) -> Result<Vec<Result<Operation, Rejection>>, Re
             "request body must be a JSON object with an array named batch",
         )
     };
+    // Each operation stays raw, so that its length can be checked as it was sent, and one that is
+    // malformed is rejected alone.
     let batch: Batch<'_> = serde_json::from_slice(body).map_err(malformed)?;
     Ok(batch
         .batch
@@ -68,6 +70,7 @@ struct Batch<'a> {
 }
 
 fn person(action: &str, entity: Map<String, Value>) -> Result<Operation, Rejection> {
+    // A merge names two people, and has no `identifiers`.
     if action == "merge" {
         return merge(&entity);
     }

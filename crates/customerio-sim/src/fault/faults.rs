@@ -84,7 +84,7 @@ impl Faults {
         self
     }
 
-    /// Responds 200 with a page in HTML in place of the API's response. Half of the requests are
+    /// Responds 200 with a page in HTML in place of the API's response. Half of these requests are
     /// applied.
     pub fn garbage(mut self, probability: Probability) -> Self {
         self.garbage = probability;
@@ -97,13 +97,13 @@ impl Faults {
         self
     }
 
-    /// Responds 500, 503 or 504 without `Retry-After`. Half of the requests are applied.
+    /// Responds 500, 503 or 504 without `Retry-After`. Half of these requests are applied.
     pub fn error(mut self, probability: Probability) -> Self {
         self.error = probability;
         self
     }
 
-    /// Drops the connection in place of a response. Half of the requests are applied.
+    /// Drops the connection in place of a response. Half of these requests are applied.
     pub fn reset(mut self, probability: Probability) -> Self {
         self.reset = probability;
         self

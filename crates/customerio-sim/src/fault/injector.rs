@@ -21,7 +21,7 @@ pub(crate) struct FaultInjector {
     script: Script,
     generator: Xoshiro256PlusPlus,
     /// Samples for the faults that were added later. Drawing them from `generator` would change
-    /// what every existing seed does.
+    /// the plans of every existing seed.
     second: Xoshiro256PlusPlus,
 }
 
@@ -85,6 +85,7 @@ impl FaultInjector {
         let outage = self.hits(self.faults.outage.probability);
         let error = self.hits(self.faults.error);
         let reset = self.hits(self.faults.reset);
+        // Drawn even if no fault hits: see `draw`.
         let (status, point) = (self.error_status(), self.failure_point());
         let garbage = self.faults.garbage.hits(self.second.random());
         match () {

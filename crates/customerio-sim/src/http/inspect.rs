@@ -55,6 +55,7 @@ fn is_loopback(host: &str) -> bool {
         .and_then(|name| name.strip_suffix(']'));
     match bare.unwrap_or(name).parse::<IpAddr>() {
         Ok(address) => address.is_loopback(),
+        // `user@localhost` parses as a host with user information, which no `Host` header has.
         Err(_) => name.eq_ignore_ascii_case("localhost") && !host.contains('@'),
     }
 }

@@ -67,6 +67,7 @@ async fn counted(
     next: Next,
 ) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
+    // One lock for time, record and decision: arrivals are recorded in the order of decisions.
     let (at, decision) = shared.count();
     let response = match decision {
         Decision::Admitted => admitted(shared, failure, request, next).await,
@@ -92,6 +93,7 @@ async fn admitted(
         return api(shared, request, next).await;
     };
     if failure.point == FailurePoint::AfterEffect {
+        // The response is dropped: the client never learns that the API applied the request.
         let _lost = api(shared, request, next).await;
     }
     failed(shared, failure.replacement)
@@ -103,6 +105,7 @@ async fn api(shared: &Shared, request: Request, next: Next) -> Response {
         return reply::unauthorized();
     }
     let response = next.run(request).await;
+    // A batch with rejected operations gets 207, and `Shared::apply_batch` has counted them.
     if response.status().is_client_error() {
         shared.store(|store| store.counts().rejected += 1);
     }

@@ -162,9 +162,11 @@ fn change_segment(
     query: Option<&str>,
     body: &[u8],
 ) -> Response {
+    // The API has no operation that creates a segment, so an unknown one is an error of the caller.
     if shared.store(|store| store.segment(segment).is_none()) {
         return reply::not_found();
     }
+    // The known values need no percent-decoding; another value is rejected as it is.
     let mut pairs = query.unwrap_or_default().split('&');
     let kind = pairs.find_map(|pair| pair.strip_prefix("id_type="));
     error_list(shared.apply(delivery::segment(segment, membership, kind, body)))
@@ -181,6 +183,7 @@ async fn entity(State(shared): Handle, body: Bytes) -> Response {
 }
 
 async fn batch(State(shared): Handle, body: Bytes) -> Response {
+    // Before the body is parsed, so that an invalid batch of this length gets 413 too.
     if body.len() > v2::MAX_BATCH_BYTES {
         return reply::errors(StatusCode::PAYLOAD_TOO_LARGE, &v2::batch_too_large());
     }

@@ -41,6 +41,7 @@ impl Counter for FixedWindow {
     }
 
     fn count(&mut self) {
+        // With `count_throttled` the count goes on after the window is full.
         self.current = self.current.saturating_add(1);
     }
 

@@ -35,6 +35,7 @@ impl Limiter {
     /// Counts a request that arrives at `now`, and returns whether it fits. A `now` before the last
     /// one counts as the last one.
     pub(crate) fn decide(&mut self, now: Duration) -> Decision {
+        // The counters subtract times, and would panic on one that goes back.
         self.now = self.now.max(now);
         self.counter.advance(self.now);
         if self.counter.fits() {

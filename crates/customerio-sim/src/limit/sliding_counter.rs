@@ -37,6 +37,7 @@ impl SlidingCounter {
     /// `previous` and `current` are counted. `current` must be below the limit.
     fn first_fit(&self, previous: u128, current: u128) -> u128 {
         let room = (self.limit - 1 - current) * self.window;
+        // Without a previous window, one fits at once.
         let weight = room.checked_div(previous).unwrap_or(self.window);
         self.window.saturating_sub(weight)
     }
@@ -46,8 +47,11 @@ impl Counter for SlidingCounter {
     fn advance(&mut self, now: Duration) {
         let (index, elapsed) = position(now + self.phase, nanos(self.window));
         (self.previous, self.current) = match index - self.index {
+            // The same window.
             0 => (self.previous, self.current),
+            // The next one.
             1 => (self.current, 0),
+            // A later one: the window before it had no request.
             _ => (0, 0),
         };
         self.index = index;
@@ -64,6 +68,8 @@ impl Counter for SlidingCounter {
     }
 
     fn wait(&self) -> Duration {
+        // If the current window alone is full, one fits in the next window at the earliest, when
+        // this one has become the previous one.
         let at = if self.current < self.limit {
             self.first_fit(self.previous, self.current)
         } else {

@@ -28,6 +28,7 @@ impl SlidingLog {
 impl Counter for SlidingLog {
     fn advance(&mut self, now: Duration) {
         self.now = now;
+        // Half-open: a request stops counting exactly one window later.
         while self
             .arrivals
             .front()

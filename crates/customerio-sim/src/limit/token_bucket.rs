@@ -6,8 +6,8 @@ use super::spec::{Counter, Limit};
 
 /// A bucket whose level is in requests times nanoseconds.
 ///
-/// In this unit a token is the window in nanoseconds, and each nanosecond adds the limit. So no
-/// division is needed, and nothing is rounded.
+/// In this unit a token is the window in nanoseconds, and each nanosecond adds the limit. So the
+/// level is exact.
 #[derive(Debug)]
 pub(super) struct TokenBucket {
     token: u128,
@@ -43,6 +43,7 @@ impl Counter for TokenBucket {
     }
 
     fn count(&mut self) {
+        // With `count_throttled` the bucket may have less than a token. It does not go below empty.
         self.level = self.level.saturating_sub(self.token);
     }
 

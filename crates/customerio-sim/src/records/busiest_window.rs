@@ -21,6 +21,7 @@ impl BusiestWindow {
     }
 
     pub(super) fn record(&mut self, now: Duration) {
+        // The window is half-open: an arrival leaves it exactly one window later.
         while self
             .recent
             .front()

@@ -30,6 +30,7 @@ impl Person {
     /// Adds the events of `other`, and its attributes and devices that this person does not have.
     pub(super) fn merge(&mut self, other: Self) {
         self.events += other.events;
+        // An attribute that both have keeps the value of the primary, as in the API.
         for (name, value) in other.attributes {
             self.attributes.entry(name).or_insert(value);
         }

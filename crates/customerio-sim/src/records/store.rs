@@ -45,12 +45,13 @@ impl Store {
         self.busiest_window.record(now);
     }
 
-    /// The counts that the HTTP side adds to. [`totals`](Self::totals) computes the others.
+    /// Returns the counts that `http` adds to. [`totals`](Self::totals) computes the others.
     pub(crate) fn counts(&mut self) -> &mut Totals {
         &mut self.totals
     }
 
     pub(crate) fn totals(&self) -> Totals {
+        // The rest is counted as it happens.
         Totals {
             people: self.people.len() as u64,
             busiest_window: self.busiest_window.most(),
@@ -101,6 +102,7 @@ impl Store {
             Operation::DeleteDevice { person, token } => self.delete_device(&person, &token),
             Operation::Delivery { id, report } => self.reports.delivery(id, report),
             Operation::Event { person, event } => self.receive_event(person, event),
+            // A form creates or updates its person, and its fields become attributes.
             Operation::Form { id, person, data } => {
                 self.identify(person, data.clone());
                 self.reports.form_submitted(id, data);
@@ -130,6 +132,7 @@ impl Store {
     }
 
     fn identify(&mut self, identifier: Identifier, attributes: Map<String, Value>) {
+        // `_update` is an attribute for the API, too: it is stored with the others.
         let is_update_only = attributes.get("_update") == Some(&Value::Bool(true));
         if is_update_only && !self.people.contains_key(&identifier) {
             return;
@@ -164,6 +167,7 @@ impl Store {
         {
             return;
         }
+        // After the check for suppression: an event of a suppressed person does not use up its id.
         let is_duplicate = self.count_duplicate(event.id.as_deref());
         self.totals.duplicate_events += u64::from(is_duplicate);
         if is_duplicate && self.dedupe == Dedupe::On {
@@ -192,6 +196,7 @@ impl Store {
             attributes,
             ..
         } = event;
+        // With `Dedupe::Off` the id may exist. The record stays that of the first event.
         self.events.entry(id).or_insert(Event {
             name,
             person,
@@ -213,6 +218,8 @@ impl Store {
         }
     }
 
+    /// Deletes the person, and ignores its later attributes, events and devices until
+    /// [`unsuppress`](Self::unsuppress).
     fn suppress(&mut self, identifier: Identifier) {
         self.people.remove(&identifier);
         self.suppressed.insert(identifier);
@@ -231,6 +238,8 @@ impl Store {
         if primary == secondary || !self.people.contains_key(primary) {
             return;
         }
+        // Removed only after the check of the primary: otherwise a merge into an unknown person
+        // would delete the secondary.
         let Some(merged) = self.people.remove(secondary) else {
             return;
         };

@@ -56,6 +56,9 @@ where
         }
     });
     let mut http = http1::Builder::new();
+    // The timer makes the timeout below work. The response has a `Date` of the simulator's clock,
+    // so hyper must not add one. Without `half_close`, hyper cancels a request once its client
+    // closes its side, and the request would never reach the counter.
     http.timer(TokioTimer::new())
         .header_read_timeout(Some(REQUEST_TIMEOUT))
         .auto_date_header(false)

@@ -24,7 +24,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// FailurePoint the address is invalid or taken.
+    /// If the address is invalid or in use.
     ///
     /// # Panics
     ///
@@ -67,6 +67,7 @@ async fn serve(listener: TcpListener, simulator: Simulator) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
+            // Ended connections first: each makes room for another, and their list stays short.
             biased;
             Some(_ended) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
@@ -89,5 +90,5 @@ async fn serve_stream(stream: TcpStream, simulator: Simulator) {
 /// them, and every `accept` would fail.
 const MAX_CONNECTIONS: usize = 512;
 
-/// Long enough not to use the processor, and short beside the time of a connection.
+/// Long enough not to use up a processor, short enough that a new client hardly notices it.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
