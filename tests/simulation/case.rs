@@ -34,7 +34,7 @@ pub(crate) struct Case {
     rng: SmallRng,
 }
 
-/// Everything that one run of a case left behind.
+/// The result of one run of a case.
 pub(crate) struct Run {
     pub(crate) seed: u64,
     pub(crate) quota: Quota,

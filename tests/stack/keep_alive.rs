@@ -73,8 +73,8 @@ async fn connections(body: fn() -> Body, layer: RetryLayer) -> usize {
         counter.fetch_add(1, Ordering::SeqCst);
         server.dial()
     });
-    let answer = layer.layer(client(counting)).oneshot(get()).await.unwrap();
-    let retried = answer.extensions().get::<tower_pace::Retried>().unwrap();
+    let response = layer.layer(client(counting)).oneshot(get()).await.unwrap();
+    let retried = response.extensions().get::<tower_pace::Retried>().unwrap();
     assert_eq!(retried.attempts(), 6);
     dials.load(Ordering::SeqCst)
 }
@@ -132,8 +132,8 @@ async fn a_request_that_hyper_returns_unwritten_was_not_sent() {
 async fn respond_once(far: &mut DuplexStream) {
     let mut request = [0; 1_024];
     assert!(far.read(&mut request).await.unwrap() > 0);
-    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-    far.write_all(answer).await.unwrap();
+    let response = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    far.write_all(response).await.unwrap();
 }
 
 /// The server closes an idle connection. The client has not noticed it when it sends the next

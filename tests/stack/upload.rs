@@ -101,9 +101,9 @@ async fn check(knows_its_length: bool, expected: Option<&str>) {
     let layer = RetryLayer::new(RetryPolicy::default()).buffered(FRAMES * FRAME);
     let request = Request::put("http://server/").body(Upload::new(knows_its_length));
     let call = layer.layer(client).oneshot(request.unwrap());
-    let answer = call.await.unwrap();
-    let retried = answer.extensions().get::<Retried>().unwrap();
-    assert_eq!((answer.status(), retried.attempts()), (StatusCode::OK, 3));
+    let response = call.await.unwrap();
+    let retried = response.extensions().get::<Retried>().unwrap();
+    assert_eq!((response.status(), retried.attempts()), (StatusCode::OK, 3));
     let (length, body) = received.lock().unwrap().take().unwrap();
     assert_eq!(length.as_deref(), expected);
     assert!(body == Upload::whole(), "{} bytes", body.len());

@@ -29,7 +29,9 @@ impl Credentials {
             return false;
         };
         match &self.only {
+            // Not in constant time: a simulator protects nothing.
             Some(only) => pair == only.as_bytes(),
+            // A pair without a colon is not of the form `user:password`.
             None => pair.contains(&b':'),
         }
     }

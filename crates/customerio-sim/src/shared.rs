@@ -89,7 +89,7 @@ impl Shared {
         self.clock.date()
     }
 
-    // A poisoned lock is used on: no step leaves the state half changed.
+    // Poisoning is ignored: no step can leave the state half changed.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -213,6 +213,7 @@ impl Builder {
     /// Builds the simulator and starts its clock, which is tokio's.
     #[must_use]
     pub fn build(self) -> Simulator {
+        // `Totals::busiest_window` needs a window without a limit too.
         let window = self
             .limit
             .as_ref()

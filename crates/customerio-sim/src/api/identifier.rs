@@ -79,6 +79,7 @@ impl Identifier {
                 "phone attribute must be in E.164 format",
             ));
         }
+        // Every other kind is `id`: the callers pass only known kinds.
         Ok(match kind {
             "cio_id" => Self::CioId(text),
             "email" => Self::Email(text.to_lowercase()),

@@ -36,6 +36,7 @@ pub(crate) fn batch(body: &[u8]) -> Result<Vec<Result<Operation, Rejection>>, Re
 
 /// Reads one operation.
 pub(crate) fn entity(body: &[u8]) -> Result<Operation, Rejection> {
+    // Before parsing: the limit is on the bytes as sent, white space included.
     if body.len() > MAX_OPERATION_BYTES {
         let message = format!("operation cannot be longer than {MAX_OPERATION_BYTES} bytes");
         return Err(Rejection::too_large("body", message));

@@ -31,6 +31,8 @@ pub(super) async fn simulate(
         Err(_) => return reply::too_slow(),
     };
     delay(plan.inbound).await;
+    // A gateway responds before the counter. Every other request is counted, and can be throttled
+    // before its fault applies.
     let mut response = match plan.fault {
         Some(Fault::Gateway) => bad_gateway(&shared),
         Some(Fault::Failure(failure)) => counted(&shared, Some(failure), request, next).await,

@@ -173,6 +173,7 @@ fn raw(status: StatusCode, kind: &'static str, body: impl Into<Body>) -> Respons
     (status, [(CONTENT_TYPE, kind)], body.into()).into_response()
 }
 
+/// A body that fails on its first read.
 struct BrokenBody;
 
 impl hyper::body::Body for BrokenBody {

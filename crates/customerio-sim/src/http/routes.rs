@@ -162,7 +162,7 @@ fn change_segment(
     query: Option<&str>,
     body: &[u8],
 ) -> Response {
-    // The API has no operation that creates a segment, so an unknown one is an error of the caller.
+    // The Track API cannot create a segment, so an unknown one is an error of the caller.
     if shared.store(|store| store.segment(segment).is_none()) {
         return reply::not_found();
     }
@@ -175,6 +175,7 @@ fn change_segment(
 async fn entity(State(shared): Handle, body: Bytes) -> Response {
     match shared.apply(v2::entity(&body)) {
         Ok(()) => reply::done(),
+        // The length decides the status here only: in a batch it is an error of one item.
         Err(rejection) if body.len() > v2::MAX_OPERATION_BYTES => {
             reply::errors(StatusCode::PAYLOAD_TOO_LARGE, &rejection)
         }

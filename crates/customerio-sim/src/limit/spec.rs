@@ -142,7 +142,8 @@ impl fmt::Display for Limit {
     }
 }
 
-/// The count of one [`Model`]. The limiter decides, by these answers, and counts.
+/// The count of one [`Model`]. The limiter decides by it whether to
+/// admit a request.
 pub(super) trait Counter: fmt::Debug + Send {
     /// Moves to `now`, which is never earlier than before, and drops requests that no longer count.
     fn advance(&mut self, now: Duration);

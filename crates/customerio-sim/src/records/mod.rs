@@ -1,4 +1,4 @@
-//! Records: the requests that arrived, and the people, events and objects that they left behind.
+//! Records of the requests that arrived, and of the people, events and objects in them.
 
 mod arrivals;
 mod busiest_window;

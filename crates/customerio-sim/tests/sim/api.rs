@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::client::Client;
 
 #[track_caller]
-fn check_status(answer: &crate::client::Reply, status: u16, body: &Value) {
-    assert_eq!((answer.status.as_u16(), &answer.json()), (status, body));
+fn check_status(reply: &crate::client::Reply, status: u16, body: &Value) {
+    assert_eq!((reply.status.as_u16(), &reply.json()), (status, body));
 }
 
 #[tokio::test(start_paused = true)]
@@ -44,9 +44,9 @@ async fn v1_accepts_every_documented_operation() {
         (Method::POST, "customers/3/unsuppress", json!({})),
         (Method::DELETE, "customers/4", Value::Null),
     ] {
-        let answer = client.call(method, &format!("/api/v1/{path}"), &body).await;
-        check_status(&answer, 200, &done);
-        assert_eq!(answer.body, "{}\n");
+        let reply = client.call(method, &format!("/api/v1/{path}"), &body).await;
+        check_status(&reply, 200, &done);
+        assert_eq!(reply.body, "{}\n");
     }
     let totals = simulator.totals();
     assert_eq!(
@@ -79,13 +79,13 @@ async fn a_rejection_has_the_envelope_of_its_endpoint() {
     let mut client = Client::pipe(&simulator).await;
     let long = json!({"bio": "x".repeat(1_001)});
     let message = "value for attribute 'bio' cannot be longer than 1000 bytes";
-    let answer = client.call(Method::PUT, "/api/v1/customers/1", &long).await;
-    check_status(&answer, 400, &json!({"meta": {"error": message}}));
-    let answer = client
+    let reply = client.call(Method::PUT, "/api/v1/customers/1", &long).await;
+    check_status(&reply, 400, &json!({"meta": {"error": message}}));
+    let reply = client
         .call(Method::POST, "/api/v1/customers/1/events", &json!({}))
         .await;
     check_status(
-        &answer,
+        &reply,
         400,
         &json!({"meta": {"errors": ["event name must not be blank"]}}),
     );
@@ -96,14 +96,14 @@ async fn a_rejection_has_the_envelope_of_its_endpoint() {
         "attributes": long,
     });
     let error = json!({"reason": "invalid", "field": "bio", "message": message});
-    let answer = client
+    let reply = client
         .call(Method::POST, "/api/v2/entity", &operation)
         .await;
-    check_status(&answer, 400, &json!({"errors": [error]}));
-    let answer = client
+    check_status(&reply, 400, &json!({"errors": [error]}));
+    let reply = client
         .call(Method::POST, "/api/v2/nothing", &operation)
         .await;
-    check_status(&answer, 404, &json!({"meta": {"error": "not found"}}));
+    check_status(&reply, 404, &json!({"meta": {"error": "not found"}}));
     let totals = simulator.totals();
     assert_eq!(
         (
@@ -122,15 +122,15 @@ async fn a_batch_gets_207_with_the_indices_of_its_rejected_operations() {
     let mut client = Client::pipe(&simulator).await;
     let person =
         |id: &str| json!({"type": "person", "action": "identify", "identifiers": {"id": id}});
-    let answer = client
+    let reply = client
         .call(
             Method::POST,
             "/api/v2/batch",
             &json!({"batch": [person("1"), person("2")]}),
         )
         .await;
-    check_status(&answer, 200, &json!({}));
-    let answer = client
+    check_status(&reply, 200, &json!({}));
+    let reply = client
         .call(
             Method::POST,
             "/api/v2/batch",
@@ -143,12 +143,12 @@ async fn a_batch_gets_207_with_the_indices_of_its_rejected_operations() {
         "field": "id",
         "message": "id attribute must be non-empty",
     });
-    check_status(&answer, 207, &json!({"errors": [error]}));
-    let answer = client
+    check_status(&reply, 207, &json!({"errors": [error]}));
+    let reply = client
         .call(Method::POST, "/api/v2/batch", &json!({"batch": 1}))
         .await;
     assert_eq!(
-        (answer.status.as_u16(), &answer.json()["errors"][0]["field"]),
+        (reply.status.as_u16(), &reply.json()["errors"][0]["field"]),
         (400, &json!("batch"))
     );
     let totals = simulator.totals();
@@ -187,10 +187,10 @@ async fn a_batch_has_at_most_500_000_bytes_and_an_operation_32_000() {
     let simulator = Simulator::builder().build();
     let mut client = Client::pipe(&simulator).await;
     for (size, status) in [(500_000, 200), (500_001, 413)] {
-        let answer = client
+        let reply = client
             .call(Method::POST, "/api/v2/batch", &batch_of(size))
             .await;
-        assert_eq!(answer.status, status, "{size} bytes");
+        assert_eq!(reply.status, status, "{size} bytes");
     }
     let huge = json!({
         "type": "person",
@@ -205,14 +205,11 @@ async fn a_batch_has_at_most_500_000_bytes_and_an_operation_32_000() {
             .status,
         413
     );
-    let answer = client
+    let reply = client
         .call(Method::POST, "/api/v2/batch", &json!({"batch": [huge]}))
         .await;
     assert_eq!(
-        (
-            answer.status.as_u16(),
-            &answer.json()["errors"][0]["reason"]
-        ),
+        (reply.status.as_u16(), &reply.json()["errors"][0]["reason"]),
         (207, &json!("too_large"))
     );
 }
@@ -248,8 +245,8 @@ async fn credentials_are_required_and_checked_if_configured() {
     );
     assert_eq!(Client::pipe(&open).await.put("1").await.status, 200);
     let strict = Simulator::builder().credentials("site", "other").build();
-    let answer = Client::pipe(&strict).await.put("1").await;
-    assert_eq!((answer.status.as_u16(), answer.body.len()), (401, 0));
+    let reply = Client::pipe(&strict).await.put("1").await;
+    assert_eq!((reply.status.as_u16(), reply.body.len()), (401, 0));
     let totals = strict.totals();
     assert_eq!(
         (
@@ -306,8 +303,8 @@ async fn operations_that_only_v1_has_are_recorded() {
             204,
         ),
     ] {
-        let answer = client.call(Method::POST, path, &body).await;
-        assert_eq!(answer.status, status, "{path}");
+        let reply = client.call(Method::POST, path, &body).await;
+        assert_eq!(reply.status, status, "{path}");
     }
     let segment = client.get("/_sim/segments/7").await;
     assert_eq!(segment, json!(["1"]));
@@ -353,8 +350,8 @@ async fn objects_have_related_people() {
     let anonymous = json!({"type": "object", "action": "identify_anonymous", "identifiers": acme,
         "attributes": {"seats": 5}, "cio_relationships": [{"identifiers": {"anonymous_id": "a"}}]});
     for body in [person("add_relationships"), anonymous] {
-        let answer = client.call(Method::POST, "/api/v2/entity", &body).await;
-        check_status(&answer, 200, &json!({}));
+        let reply = client.call(Method::POST, "/api/v2/entity", &body).await;
+        check_status(&reply, 200, &json!({}));
     }
     let object = client.get("/_sim/objects/1/acme").await;
     let expected = json!({
@@ -364,18 +361,18 @@ async fn objects_have_related_people() {
         "anonymous": {"a": {}},
     });
     assert_eq!(object, expected);
-    let answer = client
+    let reply = client
         .call(
             Method::POST,
             "/api/v2/entity",
             &person("delete_relationships"),
         )
         .await;
-    check_status(&answer, 200, &json!({}));
+    check_status(&reply, 200, &json!({}));
     assert!(simulator.object("1", "acme").unwrap().people.is_empty());
     let delete =
         json!({"type": "object", "action": "delete", "identifiers": {"cio_object_id": "ob1"}});
-    let answer = client.call(Method::POST, "/api/v2/entity", &delete).await;
-    check_status(&answer, 200, &json!({}));
+    let reply = client.call(Method::POST, "/api/v2/entity", &delete).await;
+    check_status(&reply, 200, &json!({}));
     assert_eq!(simulator.object("1", "acme"), None);
 }

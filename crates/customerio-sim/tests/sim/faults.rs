@@ -38,16 +38,16 @@ async fn a_script_applies_to_the_first_requests() {
     ];
     let simulator = Simulator::builder().script(Script::new(steps)).build();
     let mut client = Client::pipe(&simulator).await;
-    let mut answers = Vec::new();
+    let mut replies = Vec::new();
     for person in ["1", "2", "3", "4", "5"] {
-        let answer = client.put(person).await;
-        answers.push((
-            answer.status.as_u16(),
-            answer.header("retry-after").map(str::to_owned),
+        let reply = client.put(person).await;
+        replies.push((
+            reply.status.as_u16(),
+            reply.header("retry-after").map(str::to_owned),
         ));
     }
     assert_eq!(
-        answers,
+        replies,
         [
             (503, None),
             (429, Some("2".into())),
@@ -78,12 +78,12 @@ async fn a_gateway_responds_with_html() {
     );
     let faults = Faults::none().gateway(Probability::ALWAYS);
     let mut client = Client::pipe(&Simulator::builder().faults(faults).build()).await;
-    let answer = client.put("1").await;
+    let reply = client.put("1").await;
     assert_eq!(
-        (answer.status.as_u16(), answer.header("content-type")),
+        (reply.status.as_u16(), reply.header("content-type")),
         (502, Some("text/html"))
     );
-    assert!(answer.body.starts_with(b"<html>"));
+    assert!(reply.body.starts_with(b"<html>"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,8 +38,8 @@ async fn no_request_under_sim_is_counted_or_meets_a_fault() {
         (Method::POST, "/_sim/totals", 405),
         (Method::GET, "/_sim/nothing", 404),
     ] {
-        let answer = client.call(method, path, &json!(null)).await;
-        assert_eq!(answer.status, status, "{path}");
+        let reply = client.call(method, path, &json!(null)).await;
+        assert_eq!(reply.status, status, "{path}");
     }
     assert_eq!(
         (simulator.totals().requests, simulator.totals().gateway),

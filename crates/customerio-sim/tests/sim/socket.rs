@@ -50,10 +50,10 @@ async fn a_connection_with_an_incomplete_request_is_closed() {
         let (mut near, far) = duplex(64 * 1024);
         let served = tokio::spawn(serve_connection(far, Simulator::builder().build()));
         near.write_all(half.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        near.read_to_end(&mut answer).await.unwrap();
-        let answer = String::from_utf8(answer).unwrap();
-        assert!(answer.is_empty() || answer.contains(" 408 "), "{answer}");
+        let mut reply = Vec::new();
+        near.read_to_end(&mut reply).await.unwrap();
+        let reply = String::from_utf8(reply).unwrap();
+        assert!(reply.is_empty() || reply.contains(" 408 "), "{reply}");
         served.await.unwrap();
     }
 }
@@ -69,8 +69,8 @@ async fn records_are_shown_to_this_machine_only() {
         let mut client = Client::pipe(&simulator).await;
         let mut request = request(Method::GET, "/_sim/totals", &Value::Null);
         request.headers_mut().insert("host", host.parse().unwrap());
-        let answer = client.send(request).await.unwrap();
-        assert_eq!(answer.status, status, "{host}");
+        let reply = client.send(request).await.unwrap();
+        assert_eq!(reply.status, status, "{host}");
     }
     let mut client = Client::pipe(&simulator).await;
     let mut nameless = request(Method::GET, "/_sim/totals", &Value::Null);

@@ -23,6 +23,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
     pub(crate) listen: SocketAddr,
 
+    // The flags that require `limit` conflict through it. A default value does not conflict.
     /// Reads limit, faults, script and seed from a TOML file in place of the flags.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "limit", "latency", "jitter", "stall", "reset", "error", "gateway_502", "outage", "seed",
@@ -121,6 +122,7 @@ impl fmt::Debug for ApiKey {
     }
 }
 
+// Not `Model` itself: a variant of it has a field, which `ValueEnum` does not support.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ModelName {
     FixedWindow,
@@ -136,6 +138,7 @@ impl Args {
             Some(path) => scenario(path)?,
             None => self.builder(),
         };
+        // Credentials and segments are no part of a scenario, and apply to both.
         let builder = match (&self.site_id, &self.api_key) {
             (Some(site_id), Some(api_key)) => builder.credentials(site_id, &api_key.0),
             _ => builder,
