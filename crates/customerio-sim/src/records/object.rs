@@ -105,7 +105,8 @@ impl Objects {
             ObjectIdentifier::Typed { type_id, id } => {
                 self.by_id.get_mut(&(type_id.clone(), id.clone()))
             }
-            // A scan: requests with this id are rare, and a second index would need care in `delete`.
+            // A scan: requests with this id are rare, and a second index would need care in
+            // `delete`.
             ObjectIdentifier::CioObjectId(id) => self
                 .by_id
                 .values_mut()
