@@ -38,7 +38,7 @@ fn unreplayable(number: u64) -> Request {
 async fn what_may_not_be_replayed_is_sent_once_over_a_connection_that_resets() {
     let limits = Limits::documented();
     for seed in 0..1_000 {
-        let weather = Faults::none()
+        let faults = Faults::none()
             .latency(Duration::from_millis(1))
             .jitter(Duration::from_millis(20));
         let when = if seed % 2 == 0 {
@@ -47,7 +47,7 @@ async fn what_may_not_be_replayed_is_sent_once_over_a_connection_that_resets() {
             FailurePoint::BeforeEffect
         };
         let simulator = Simulator::builder()
-            .faults(weather)
+            .faults(faults)
             .script(Script::new([Step::reset(when)]))
             .seed(seed)
             .build();
