@@ -1,8 +1,8 @@
 //! Code that calls an API, and a unit test of it with a mock in place of the API.
 //!
-//! Run it with `cargo run --example mock_test`, and its tests with `cargo test --example
-//! mock_test`. The code takes any tower service. So the test puts the layers around a mock,
-//! responds by hand, and runs on paused time.
+//! Run it with `cargo run --example mock_test`, and its tests with
+//! `cargo test --example mock_test`. The code takes any tower service. So the test puts the layers
+//! around a mock, responds by hand, and runs on paused time.
 
 use std::error::Error;
 
