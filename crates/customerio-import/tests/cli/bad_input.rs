@@ -7,7 +7,7 @@ fn check_refused(name: &str, content: &[u8], flags: &str, code: i32, said: &str)
     let file = world.file(name, content);
     let run = world.run(&format!("people {} {flags}", file.display()));
     run.check(code, said);
-    assert_eq!(world.simulator.books().requests, 0);
+    assert_eq!(world.simulator.totals().requests, 0);
     assert!(
         !world
             .folder
@@ -211,7 +211,7 @@ fn a_run_never_writes_over_what_it_reads() {
     command.env_clear();
     finish(command, b"").check(1, "is both the input and the report");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), content);
-    assert_eq!(world.simulator.books().requests, 0);
+    assert_eq!(world.simulator.totals().requests, 0);
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_column_means_one_thing() {
             .run(&format!("{events} {flags} --yes"))
             .check(1, "is named for two things");
     }
-    assert_eq!(world.simulator.books().requests, 0);
+    assert_eq!(world.simulator.totals().requests, 0);
 }
 
 #[test]

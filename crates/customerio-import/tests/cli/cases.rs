@@ -36,7 +36,7 @@ fn check_unusable(path: &str, told: &[&str]) {
     let run = people(&world, path, "--id-column id");
     run.check(1, "");
     check_told(&run, told);
-    assert_eq!(world.simulator.books().requests, 0);
+    assert_eq!(world.simulator.totals().requests, 0);
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn one_key_of_four_events_makes_four_ids() {
     world.run(&line).check(0, "");
     world.check_report([4, 4, 0, 0, 0]);
     world.run(&format!("{line} --again")).check(0, "");
-    let books = world.simulator.books();
+    let books = world.simulator.totals();
     assert_eq!((books.events, books.duplicate_events), (4, 4));
 }
 
@@ -179,7 +179,7 @@ fn a_date_that_is_corrected_makes_another_event() {
         );
         world.run(&line).check(0, "");
     }
-    let books = world.simulator.books();
+    let books = world.simulator.totals();
     assert_eq!((books.events, books.duplicate_events), (2, 1));
 }
 
@@ -191,7 +191,7 @@ fn ids_that_a_spreadsheet_has_changed_need_a_yes() {
     run.check(1, "add --yes");
     let warning = "ids: 6 look as if a program had changed them, the first on line 2";
     assert!(run.stdout.contains(warning), "{}", run.stdout);
-    assert_eq!(world.simulator.books().requests, 0);
+    assert_eq!(world.simulator.totals().requests, 0);
     people(&world, path, "--id-column id --yes").check(0, "");
     world.check_report([7, 7, 0, 0, 0]);
     assert!(world.simulator.person("00123").is_some());
@@ -234,7 +234,7 @@ fn what_is_no_json_lines_is_refused_whole() {
     let file = world.file("a.jsonl", bytes);
     let run = world.run(&format!("people {} --id-column id", file.display()));
     run.check(1, "the file is UTF-16; save it as UTF-8");
-    assert_eq!(world.simulator.books().requests, 0);
+    assert_eq!(world.simulator.totals().requests, 0);
 }
 
 #[test]

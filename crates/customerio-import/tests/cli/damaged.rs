@@ -48,7 +48,7 @@ fn check(name: &str, flags: &str, content: &[u8], then: &Then, said: &str) {
         Refused | Misused => {
             let code = if matches!(then, Refused) { 1 } else { 2 };
             assert_eq!(
-                (run.code, world.simulator.books().requests),
+                (run.code, world.simulator.totals().requests),
                 (code, 0),
                 "{context}"
             );
@@ -56,7 +56,7 @@ fn check(name: &str, flags: &str, content: &[u8], then: &Then, said: &str) {
         Rejected(accepted, rejected) => {
             assert_eq!(run.code, 3, "{context}");
             world.check_report([accepted + rejected, *accepted, *rejected, 0, 0]);
-            assert_eq!(world.simulator.books().people, *accepted, "{context}");
+            assert_eq!(world.simulator.totals().people, *accepted, "{context}");
         }
     }
 }
@@ -655,7 +655,7 @@ fn a_stream_that_is_no_json_lines_sends_nothing() {
         let command = world.command("people - --format jsonl --id-column id");
         finish(command, input.as_bytes()).check(1, "write one object a line");
     }
-    assert_eq!(world.simulator.books().requests, 0);
+    assert_eq!(world.simulator.totals().requests, 0);
 }
 
 const ROWS_WITH_A_STRAY: usize = 30_000;
@@ -673,7 +673,7 @@ fn check_stray(rows: &str, at: usize) {
     };
     assert!(is_told(line) || is_told(line - 1), "{at}: {}", run.stderr);
     match run.code {
-        1 => assert_eq!(world.simulator.books().requests, 0),
+        1 => assert_eq!(world.simulator.totals().requests, 0),
         3 => {
             let all = ROWS_WITH_A_STRAY as u64;
             world.check_report([all, all - 1, 1, 0, 0]);
@@ -743,10 +743,10 @@ proptest! {
         let world = World::new();
         let file = world.file("a.csv", format!("id,name,city\n{rows}"));
         let run = world.run(&format!("people {} {ID}", file.display()));
-        let (people, told) = (world.simulator.books().people as usize, lines_told(&run.stderr));
+        let (people, told) = (world.simulator.totals().people as usize, lines_told(&run.stderr));
         match run.code {
             0 => prop_assert!(people == 20 || run.stdout.contains("line breaks: "), "{rows}\n{}", run.stdout),
-            1 => prop_assert_eq!(world.simulator.books().requests, 0),
+            1 => prop_assert_eq!(world.simulator.totals().requests, 0),
             3 => prop_assert!(people + told >= 20 && told > 0, "{rows}\n{}", run.stderr),
             code => prop_assert!(false, "{code}: {}", run.stderr),
         }

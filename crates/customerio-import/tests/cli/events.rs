@@ -17,7 +17,7 @@ fn check_twice(dedupe: Dedupe, expected: u64) {
             .check(0, "");
         world.check_report([6_236, 6_236, 0, 0, 0]);
     }
-    assert_eq!(world.simulator.books().events, expected);
+    assert_eq!(world.simulator.totals().events, expected);
 }
 
 #[test]
@@ -41,9 +41,9 @@ fn events_that_may_trigger_campaigns_need_a_yes() {
     let run = world.run(&line);
     run.check(1, "1 event lies in the last 72 hours");
     assert!(run.stderr.contains("add --yes"), "{}", run.stderr);
-    assert_eq!(world.simulator.books().requests, 0);
+    assert_eq!(world.simulator.totals().requests, 0);
     world.run(&format!("{line} --yes")).check(0, "");
-    assert_eq!(world.simulator.books().events, 2);
+    assert_eq!(world.simulator.totals().events, 2);
 }
 
 #[test]
@@ -72,13 +72,13 @@ fn events_of_the_standard_input_need_an_id_that_can_be_repeated() {
         )
     };
     send("").check(1, "events need --event-id-column or --import-id");
-    assert_eq!(world.simulator.books().requests, 0);
+    assert_eq!(world.simulator.totals().requests, 0);
     for _ in 0..2 {
         send("--event-id-column k").check(0, "");
     }
-    assert_eq!(world.simulator.books().events, 2);
+    assert_eq!(world.simulator.totals().events, 2);
     for _ in 0..2 {
         send("--import-id mine").check(0, "");
     }
-    assert_eq!(world.simulator.books().events, 4);
+    assert_eq!(world.simulator.totals().events, 4);
 }

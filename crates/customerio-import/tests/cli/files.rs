@@ -135,7 +135,7 @@ fn an_output_is_a_regular_file_of_its_own() {
                 !place.with_extension("nothing").exists(),
                 "{flag}, {what}: the program followed a link"
             );
-            assert_eq!(world.simulator.books().requests, 0, "{flag}, {what}");
+            assert_eq!(world.simulator.totals().requests, 0, "{flag}, {what}");
         }
         let world = World::new();
         let input = world.file("a.csv", INPUT);
@@ -177,7 +177,7 @@ fn two_outputs_are_two_files() {
                 run.code,
                 run.stderr
             );
-            assert_eq!(world.simulator.books().requests, 0);
+            assert_eq!(world.simulator.totals().requests, 0);
         }
     }
 }
@@ -200,7 +200,7 @@ fn a_standard_stream_is_no_output_too() {
         .stdout(File::create(&report).unwrap())
         .stdin(Stdio::null());
     run(command).check(1, "is both the standard output and the report");
-    assert_eq!(world.simulator.books().requests, 0);
+    assert_eq!(world.simulator.totals().requests, 0);
 }
 
 fn run(mut command: Command) -> Run {
@@ -249,7 +249,7 @@ fn an_output_of_another_user_is_refused() {
         if is_given_away {
             let said = format!("old: belongs to another user; name a file of yours with {flag}");
             run.check(1, &said);
-            assert_eq!(world.simulator.books().requests, 0);
+            assert_eq!(world.simulator.totals().requests, 0);
         } else {
             run.check(3, "");
         }
@@ -311,7 +311,7 @@ fn a_journal_that_cannot_be_written_stops_the_run_before_it_begins() {
     );
     let journal = world.folder.path().join("a.csv.cio-journal");
     assert!(!journal.exists(), "what was begun is removed");
-    assert_eq!(world.simulator.books().requests, 0);
+    assert_eq!(world.simulator.totals().requests, 0);
 }
 
 #[test]
@@ -359,7 +359,7 @@ fn rejects_that_cannot_be_written_do_not_hide_the_counts() {
     world.check_report([21, 1, 20, 0, 0]);
     world.run(&line).check(3, "");
     assert_eq!(
-        world.simulator.books().requests,
+        world.simulator.totals().requests,
         2,
         "the first run was not finished"
     );
@@ -390,5 +390,5 @@ fn a_plan_that_cannot_be_shown_is_not_carried_out() {
         1,
         "cio-import: the standard output cannot be written, and nothing was sent: No space left",
     );
-    assert_eq!(world.simulator.books().requests, 0);
+    assert_eq!(world.simulator.totals().requests, 0);
 }

@@ -29,7 +29,7 @@ fn a_rehearsal_sends_everyone_without_credentials_and_marks_nothing_as_done() {
         world.check_report([20_093, 20_093, 0, 0, 0]);
         assert_eq!(world.report()["throttled"], 0);
     }
-    assert_eq!(world.simulator.books().requests, 0);
+    assert_eq!(world.simulator.totals().requests, 0);
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn everyone_arrives_in_batches_within_the_limit() {
     );
     world.run(&line).check(0, "");
     world.check_report([20_093, 20_093, 0, 0, 0]);
-    let (report, books) = (world.report(), world.simulator.books());
+    let (report, books) = (world.report(), world.simulator.totals());
     assert_eq!((books.people, books.throttled), (20_093, 0));
     assert_eq!(report["requests"], books.requests);
     assert!(books.requests < 60, "{}", books.requests);
@@ -77,8 +77,8 @@ fn one_request_a_record_where_that_is_asked_for() {
         .check(0, "");
     assert_eq!(
         (
-            world.simulator.books().requests,
-            world.simulator.books().people
+            world.simulator.totals().requests,
+            world.simulator.totals().people
         ),
         (3, 3)
     );
@@ -140,8 +140,8 @@ fn a_compressed_file_is_the_same_import() {
     }
     assert_eq!(
         (
-            world.simulator.books().events,
-            world.simulator.books().duplicate_events
+            world.simulator.totals().events,
+            world.simulator.totals().duplicate_events
         ),
         (2, 2)
     );

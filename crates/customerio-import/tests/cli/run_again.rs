@@ -11,7 +11,7 @@ fn a_finished_run_is_not_sent_again() {
     let line = format!("people {} --id-column id", file.display());
     world.run(&line).check(3, "");
     let first = world.report();
-    let requests = world.simulator.books().requests;
+    let requests = world.simulator.totals().requests;
 
     let run = world.run(&line);
     run.check(3, "");
@@ -22,10 +22,10 @@ fn a_finished_run_is_not_sent_again() {
         run.stdout
     );
     assert_eq!(world.report(), first);
-    assert_eq!(world.simulator.books().requests, requests);
+    assert_eq!(world.simulator.totals().requests, requests);
 
     world.run(&format!("{line} --again")).check(3, "");
-    assert_eq!(world.simulator.books().requests, requests + 1);
+    assert_eq!(world.simulator.totals().requests, requests + 1);
 }
 
 /// Returns the ids of the events in bodies, each as often as it was sent.
@@ -105,8 +105,8 @@ fn a_journal_is_of_one_destination_mapping_and_content() {
         .check(1, "the content of the file or the import id differs");
     assert_eq!(
         (
-            world.simulator.books().requests,
-            other.simulator.books().requests
+            world.simulator.totals().requests,
+            other.simulator.totals().requests
         ),
         (1, 0)
     );

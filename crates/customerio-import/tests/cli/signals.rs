@@ -79,7 +79,7 @@ impl<'a> Met<'a> {
         assert_eq!(settled.iter().sum::<u64>(), RECORDS, "{said}");
         assert_eq!(count("records"), RECORDS, "{said}");
         assert_eq!(count("unknown"), 0, "{said}");
-        let people = self.world.simulator.books().people - before;
+        let people = self.world.simulator.totals().people - before;
         assert_eq!(count("accepted"), people, "{said}");
         let rejects = std::fs::read_to_string(self.folder.join("rejects")).unwrap();
         let rejects: Vec<_> = rejects.lines().map(parsed).collect();
@@ -121,13 +121,13 @@ fn check_at_random_times(name: &str, seed: u64) {
     let mut stopped = 0;
     for time in 0..TIMES {
         let met = Met::new(&world, &format!("{name}{time}"));
-        let before = world.simulator.books().people;
+        let before = world.simulator.totals().people;
         let after = Duration::from_millis(random.random_range(0..1500));
         let run = met.run(name, after);
         stopped += u64::from(met.check(&run, before));
         if time == TIMES - 1 {
             finish(met.command(), b"").check(3, "");
-            let people = world.simulator.books().people - before;
+            let people = world.simulator.totals().people - before;
             assert_eq!(people, RECORDS / 10 * 9, "the same command sends the rest");
         }
     }
@@ -246,5 +246,5 @@ fn a_run_under_nohup_outlives_the_terminal() {
     let mut rest = String::new();
     stderr.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{rest}");
-    assert_eq!(world.simulator.books().people, 20_093);
+    assert_eq!(world.simulator.totals().people, 20_093);
 }

@@ -139,7 +139,7 @@ fn a_server_that_rejects_everything_stops_the_run_early_and_the_next_one_sends_a
     world.check_report([300, 0, 300, 0, 0]);
     world.run(&line).check(0, "");
     world.check_report([300, 300, 0, 0, 0]);
-    assert_eq!(world.simulator.books().people, 300);
+    assert_eq!(world.simulator.totals().people, 300);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn an_input_that_breaks_on_the_way_stops_the_run_and_settles_what_was_sent() {
         (&report["records"], &report["rejected"]),
         (&2.into(), &0.into())
     );
-    assert_eq!(report["accepted"], world.simulator.books().people);
+    assert_eq!(report["accepted"], world.simulator.totals().people);
 }
 
 #[cfg(unix)]
@@ -190,7 +190,7 @@ fn ctrl_c_before_the_first_request_leaves_nothing_behind() {
         .map(|entry| entry.unwrap().file_name())
         .collect();
     assert_eq!(left, ["a.csv"]);
-    assert_eq!(world.simulator.books().requests, 0);
+    assert_eq!(world.simulator.totals().requests, 0);
 }
 
 /// Runs the program, which must be verbose, and presses Ctrl-C after the first request is settled.
@@ -220,7 +220,7 @@ fn ctrl_c_does_not_wait_for_requests_that_wait_for_their_turn() {
     let run = interrupted_once_settled(&world, &line);
     run.check(5, "cio-import: interrupted");
     let report = world.report();
-    assert_eq!(report["accepted"], world.simulator.books().people);
+    assert_eq!(report["accepted"], world.simulator.totals().people);
     assert_eq!(report["unknown"], 0);
     // The next turn comes after a minute, the thirty-second one after half an hour.
     let elapsed = report["elapsed_seconds"].as_f64().unwrap();
@@ -240,7 +240,7 @@ fn ctrl_c_finishes_what_is_in_flight_and_says_what_was_not_sent() {
     run.check(5, "cio-import: interrupted");
     let report = world.report();
     assert_eq!(report["records"], 20_093);
-    assert_eq!(report["accepted"], world.simulator.books().people);
+    assert_eq!(report["accepted"], world.simulator.totals().people);
     assert_eq!(
         (&report["rejected"], &report["unknown"]),
         (&0.into(), &0.into())

@@ -27,7 +27,7 @@ fn a_429_without_a_time_is_waited_out() {
     run.check(0, "the server answers with status 429");
     run.check(0, "the server takes requests again");
     world.check_report([40, 40, 0, 0, 0]);
-    assert_eq!(world.simulator.books().people, 40);
+    assert_eq!(world.simulator.totals().people, 40);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_server_that_refuses_connections_for_a_while_is_waited_for() {
         "{}",
         run.stdout
     );
-    assert_eq!(simulator.books().people, 40);
+    assert_eq!(simulator.totals().people, 40);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn the_end_of_the_patience_stops_the_run_and_the_next_one_sends_the_rest() {
     );
     assert_eq!(world.report()["accepted"], 10);
     world.run(&line).check(0, "");
-    assert_eq!(world.simulator.books().people, 40);
+    assert_eq!(world.simulator.totals().people, 40);
 }
 
 /// Runs the program against a port of the loopback.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use customerio::client::Limits;
 use customerio::{Channel, Client, Event, Metric, Operation, PushEvent, Request, v1};
-use customerio_sim::{Script, Simulator, Step, Weather, When};
+use customerio_sim::{FailurePoint, Faults, Script, Simulator, Step};
 use http::Response;
 use http_body::{Body, Frame};
 use http_body_util::Full;
@@ -38,16 +38,16 @@ fn unreplayable(number: u64) -> Request {
 async fn what_may_not_be_replayed_is_sent_once_over_a_connection_that_resets() {
     let limits = Limits::documented();
     for seed in 0..1_000 {
-        let weather = Weather::calm()
+        let faults = Faults::none()
             .latency(Duration::from_millis(1))
             .jitter(Duration::from_millis(20));
         let when = if seed % 2 == 0 {
-            When::AfterEffect
+            FailurePoint::AfterEffect
         } else {
-            When::BeforeEffect
+            FailurePoint::BeforeEffect
         };
         let simulator = Simulator::builder()
-            .weather(weather)
+            .faults(faults)
             .script(Script::new([Step::reset(when)]))
             .seed(seed)
             .build();
@@ -55,7 +55,7 @@ async fn what_may_not_be_replayed_is_sent_once_over_a_connection_that_resets() {
         let client = client.build_with(simulator.router()).unwrap();
         let error = client.submit(unreplayable(seed)).await.unwrap_err();
         assert!(error.may_have_been_applied(), "seed {seed}: {error:?}");
-        let books = simulator.books();
+        let books = simulator.totals();
         assert_eq!((books.requests, books.resets), (1, 1), "seed {seed}");
     }
 }

@@ -59,7 +59,7 @@ async fn people_are_identified_removed_and_blocked() {
     }
     accept(&client, Operation::delete(&person("2")).unwrap()).await;
     accept(&client, v1::delete(&person("1")).unwrap()).await;
-    assert_eq!(simulator.books().people, 0);
+    assert_eq!(simulator.totals().people, 0);
     let blocked = |suppress: Request, unsuppress: Request, id: &'static str| {
         let (client, simulator, plan) = (client.clone(), simulator.clone(), plan.clone());
         async move {
@@ -149,7 +149,7 @@ async fn events_pages_and_screens_arrive_with_their_data() {
     client.track_anonymous(&invite).await.unwrap();
     let known = simulator.event(&EventId::from_parts(0, 7).to_string());
     assert_eq!(known.unwrap().attributes["recipient"], "x@y.z");
-    assert_eq!(simulator.books().events, 10);
+    assert_eq!(simulator.totals().events, 10);
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,7 +177,7 @@ async fn a_merge_leaves_one_of_two() {
     }
     client.merge(&person("1"), &person("2")).await.unwrap();
     accept(&client, v1::merge(&person("1"), &person("3")).unwrap()).await;
-    assert_eq!(simulator.books().people, 1);
+    assert_eq!(simulator.totals().people, 1);
     assert_eq!(simulator.person("1").unwrap().attributes.len(), 3);
 }
 

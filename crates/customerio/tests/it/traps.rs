@@ -406,7 +406,7 @@ mod with_a_client {
         while let Some(sent) = sends.join_next().await {
             sent.unwrap().unwrap();
         }
-        let books = simulator.books();
+        let books = simulator.totals();
         assert_eq!(
             (books.accepted, books.throttled, books.people),
             (1_000, 0, 1_000)

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use customerio_sim::{Chance, Script, Simulator, Stall, Step, Weather, When};
+use customerio_sim::{FailurePoint, Faults, Probability, Script, Simulator, Stall, Step};
 use http_body_util::Full;
 use hyper::{Method, Request};
 use serde_json::json;
@@ -14,9 +14,9 @@ fn put() -> Request<Full<Bytes>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn latency_counts_both_ways_and_the_counter_stands_between() {
-    let weather = Weather::calm().latency(Duration::from_millis(20));
-    let simulator = Simulator::builder().weather(weather).trace(2).build();
+async fn latency_delays_request_and_response_and_the_counter_is_between() {
+    let faults = Faults::none().latency(Duration::from_millis(20));
+    let simulator = Simulator::builder().faults(faults).trace(2).build();
     let mut client = Client::pipe(&simulator).await;
     client.put("1").await;
     client.put("2").await;
@@ -29,7 +29,7 @@ async fn latency_counts_both_ways_and_the_counter_stands_between() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_script_plays_on_the_first_requests() {
+async fn a_script_applies_to_the_first_requests() {
     let steps = [
         Step::status(503),
         Step::status(429).retry_after(2),
@@ -38,16 +38,16 @@ async fn a_script_plays_on_the_first_requests() {
     ];
     let simulator = Simulator::builder().script(Script::new(steps)).build();
     let mut client = Client::pipe(&simulator).await;
-    let mut answers = Vec::new();
+    let mut replies = Vec::new();
     for person in ["1", "2", "3", "4", "5"] {
-        let answer = client.put(person).await;
-        answers.push((
-            answer.status.as_u16(),
-            answer.header("retry-after").map(str::to_owned),
+        let reply = client.put(person).await;
+        replies.push((
+            reply.status.as_u16(),
+            reply.header("retry-after").map(str::to_owned),
         ));
     }
     assert_eq!(
-        answers,
+        replies,
         [
             (503, None),
             (429, Some("2".into())),
@@ -56,7 +56,7 @@ async fn a_script_plays_on_the_first_requests() {
             (200, None)
         ]
     );
-    let totals = simulator.books();
+    let totals = simulator.totals();
     assert_eq!(
         (
             totals.requests,
@@ -70,27 +70,30 @@ async fn a_script_plays_on_the_first_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gateway_answers_in_html() {
+async fn a_gateway_responds_with_html() {
     let mut client = Client::pipe(&Simulator::builder().script(Script::new([502])).build()).await;
     assert_eq!(
         client.put("1").await.header("content-type"),
         Some("application/json")
     );
-    let weather = Weather::calm().gateway(Chance::ALWAYS);
-    let mut client = Client::pipe(&Simulator::builder().weather(weather).build()).await;
-    let answer = client.put("1").await;
+    let faults = Faults::none().gateway(Probability::ALWAYS);
+    let mut client = Client::pipe(&Simulator::builder().faults(faults).build()).await;
+    let reply = client.put("1").await;
     assert_eq!(
-        (answer.status.as_u16(), answer.header("content-type")),
+        (reply.status.as_u16(), reply.header("content-type")),
         (502, Some("text/html"))
     );
-    assert!(answer.body.starts_with(b"<html>"));
+    assert!(reply.body.starts_with(b"<html>"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reset_closes_the_connection_before_or_after_the_effect() {
-    for (when, people) in [(When::BeforeEffect, 0), (When::AfterEffect, 1)] {
+    for (point, people) in [
+        (FailurePoint::BeforeEffect, 0),
+        (FailurePoint::AfterEffect, 1),
+    ] {
         let simulator = Simulator::builder()
-            .script(Script::new([Step::reset(when)]))
+            .script(Script::new([Step::reset(point)]))
             .build();
         let mut client = Client::pipe(&simulator).await;
         let error = client.send(put()).await.unwrap_err();
@@ -99,7 +102,7 @@ async fn a_reset_closes_the_connection_before_or_after_the_effect() {
             client.send(put()).await.is_err(),
             "the connection stays closed"
         );
-        let totals = simulator.books();
+        let totals = simulator.totals();
         assert_eq!(
             (totals.requests, totals.resets, totals.people),
             (1, 1, people)
@@ -108,35 +111,37 @@ async fn a_reset_closes_the_connection_before_or_after_the_effect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_whose_client_has_gone_still_arrives() {
-    let weather = Weather::calm().latency(Duration::from_secs(1));
-    let simulator = Simulator::builder().weather(weather).build();
+async fn a_request_is_applied_after_its_client_disconnected() {
+    let faults = Faults::none().latency(Duration::from_secs(1));
+    let simulator = Simulator::builder().faults(faults).build();
     let (mut near, far) = duplex(1024);
     let server = tokio::spawn(customerio_sim::serve_connection(far, simulator.clone()));
-    let head = "DELETE /api/v1/customers/1 HTTP/1.1\r\nhost: sim\r\nauthorization: Basic c2l0ZTprZXk=\r\n\r\n";
+    let head = "DELETE /api/v1/customers/1 HTTP/1.1\r\nhost: sim\r\n\
+                authorization: Basic c2l0ZTprZXk=\r\n\r\n";
     near.write_all(head.as_bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(simulator.books().requests, 0);
+    assert_eq!(simulator.totals().requests, 0);
     drop(near);
     server.await.unwrap();
     assert_eq!(
-        (simulator.books().requests, simulator.books().accepted),
+        (simulator.totals().requests, simulator.totals().accepted),
         (1, 1)
     );
 }
 
-/// Twenty clients at once through a storm: what arrived when, and what came of it.
-async fn storm(seed: u64) -> Vec<(Duration, String, Option<u16>)> {
-    let chance = Chance::new(0.1).unwrap();
-    let weather = Weather::calm()
+/// Sends from twenty clients at once with many faults. Returns the time, path and status of each
+/// arrival.
+async fn arrivals(seed: u64) -> Vec<(Duration, String, Option<u16>)> {
+    let probability = Probability::new(0.1).unwrap();
+    let faults = Faults::none()
         .latency(Duration::from_millis(20))
         .jitter(Duration::from_millis(50))
-        .stall(Stall::new(chance, Duration::from_millis(300)))
-        .error(chance)
-        .reset(chance)
-        .gateway(chance);
+        .stall(Stall::new(probability, Duration::from_millis(300)))
+        .error(probability)
+        .reset(probability)
+        .gateway(probability);
     let simulator = Simulator::builder()
-        .weather(weather)
+        .faults(faults)
         .seed(seed)
         .trace(1_000)
         .build();
@@ -162,34 +167,34 @@ async fn storm(seed: u64) -> Vec<(Duration, String, Option<u16>)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_seed_replays_the_same_storm() {
-    let first = storm(7).await;
+async fn the_same_seed_repeats_the_same_arrivals() {
+    let first = arrivals(7).await;
     assert!(first.len() > 100 && first.iter().any(|(_, _, status)| status.is_none()));
-    assert_eq!(storm(7).await, first);
-    assert_ne!(storm(8).await, first);
+    assert_eq!(arrivals(7).await, first);
+    assert_ne!(arrivals(8).await, first);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scenario_plays_its_script_and_then_changes_its_weather() {
+async fn a_scenario_applies_its_script_and_then_changes_its_faults() {
     let scenario = r#"
         seed = 7
         limit = "100/1s"
-        weather = { latency = "20ms" }
+        faults = { latency = "20ms" }
 
         [[change]]
         after = "10s"
-        weather = { garbage = "100%" }
+        faults = { garbage = "100%" }
 
         [[script]]
         status = 429
         retry_after = 2
 
         [[script]]
-        instead = "garbage"
+        fault = "garbage"
         when = "after-effect"
 
         [[script]]
-        instead = "pass"
+        fault = "none"
     "#;
     let simulator = customerio_sim::from_toml(scenario).unwrap().build();
     let mut client = Client::pipe(&simulator).await;
@@ -203,14 +208,14 @@ async fn a_scenario_plays_its_script_and_then_changes_its_weather() {
         (garbage.status.as_u16(), garbage.header("content-type")),
         (200, Some("text/html"))
     );
-    assert!(simulator.person("2").is_some(), "the API has acted");
+    assert!(simulator.person("2").is_some(), "the API has applied it");
     assert_eq!(client.put("3").await.body, "{}\n");
     tokio::time::advance(Duration::from_secs(10)).await;
     assert!(client.put("4").await.body.starts_with(b"<html>"));
 }
 
 #[test]
-fn a_bad_scenario_is_answered_with_the_line_and_what_to_write() {
+fn the_error_of_an_invalid_scenario_names_the_line_and_shows_a_valid_value() {
     let check = |text: &str, line: usize, hint: &str| {
         let error = customerio_sim::from_toml(text).unwrap_err().to_string();
         assert!(
@@ -220,10 +225,10 @@ fn a_bad_scenario_is_answered_with_the_line_and_what_to_write() {
         assert!(error.contains(hint), "{error}");
     };
     check("seed = 1\nlimit = \"100\"", 2, "such as 100/1s");
-    check("[weather]\nlatency = \"20\"", 2, "such as 20ms");
-    check("[weather]\nwind = \"1%\"", 2, "unknown field `wind`");
-    check("[[change]]\nweather = {}", 1, "after");
+    check("[faults]\nlatency = \"20\"", 2, "such as 20ms");
+    check("[faults]\nlatncy = \"1%\"", 2, "unknown field `latncy`");
+    check("[[change]]\nfaults = {}", 1, "after");
+    check("[[script]]\nstatus = 101", 1, "from 200 to 599");
+    check("[[script]]\nfault = \"lost\"", 1, "one of garbage");
     check("seed = ", 1, "");
-    assert!(customerio_sim::from_toml("[[script]]\nstatus = 101").is_err());
-    assert!(customerio_sim::from_toml("[[script]]\ninstead = \"lost\"").is_err());
 }

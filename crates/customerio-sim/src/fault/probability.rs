@@ -2,46 +2,46 @@ use std::str::FromStr;
 
 use crate::setting::InvalidSetting;
 
-/// A probability from 0 to 1.
+/// A probability from 0 to 1, written `0.01` or `1%`.
 ///
 /// ```
-/// use customerio_sim::Chance;
+/// use customerio_sim::Probability;
 ///
-/// assert_eq!("1%".parse::<Chance>()?, "0.01".parse()?);
+/// assert_eq!("1%".parse::<Probability>()?, "0.01".parse()?);
 /// # Ok::<(), customerio_sim::InvalidSetting>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Chance(f64);
+pub struct Probability(f64);
 
-impl Chance {
-    /// What happens on every request.
+impl Probability {
+    /// Every request is hit.
     pub const ALWAYS: Self = Self(1.0);
-    /// What happens on no request.
+    /// No request is hit.
     pub const NEVER: Self = Self(0.0);
 
-    /// A probability from 0 to 1.
+    /// Creates a probability from a number between 0 and 1.
     ///
     /// # Errors
     ///
-    /// A number outside of that, or none.
+    /// If the number is outside of that range, or NaN.
     pub fn new(probability: f64) -> Result<Self, InvalidSetting> {
         if (0.0..=1.0).contains(&probability) {
             return Ok(Self(probability));
         }
         Err(InvalidSetting::new(
-            "chance",
+            "probability",
             probability.to_string(),
             EXPECTED,
         ))
     }
 
-    /// Whether it happens, for a roll from 0 up to but not including 1.
-    pub(super) fn hits(self, roll: f64) -> bool {
-        roll < self.0
+    /// Returns whether the fault happens, for a `sample` drawn evenly from `0.0..1.0`.
+    pub(super) fn hits(self, sample: f64) -> bool {
+        sample < self.0
     }
 }
 
-impl FromStr for Chance {
+impl FromStr for Probability {
     type Err = InvalidSetting;
 
     fn from_str(text: &str) -> Result<Self, InvalidSetting> {
@@ -52,7 +52,7 @@ impl FromStr for Chance {
             .parse::<f64>()
             .ok()
             .and_then(|number| Self::new(number / scale).ok());
-        probability.ok_or_else(|| InvalidSetting::new("chance", text, EXPECTED))
+        probability.ok_or_else(|| InvalidSetting::new("probability", text, EXPECTED))
     }
 }
 
@@ -65,14 +65,16 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: Option<f64>) {
         assert_eq!(
-            text.parse().ok().map(|Chance(probability)| probability),
+            text.parse()
+                .ok()
+                .map(|Probability(probability)| probability),
             expected,
             "{text}"
         );
     }
 
     #[test]
-    fn a_chance_is_a_probability_or_a_percentage() {
+    fn a_probability_is_a_number_or_a_percentage() {
         check("0", Some(0.0));
         check("0.25", Some(0.25));
         check("50%", Some(0.5));
@@ -81,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_probability_is_refused() {
+    fn other_text_is_rejected() {
         for text in ["", "%", "-1%", "101%", "1.5", "nan", "inf%", "1 %"] {
             check(text, None);
         }

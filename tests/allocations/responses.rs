@@ -1,4 +1,4 @@
-//! Answers of a malicious length: what reading them takes of memory.
+//! The memory that responses of a malicious length take.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -16,7 +16,7 @@ use crate::{counted, runtime};
 const MEBIBYTE: u64 = 1 << 20;
 const PIECE: usize = 64 * 1024;
 
-/// A body of a head and so many equal pieces, each of which is copied as if it came off a socket.
+/// A body of a head and a number of equal pieces. Each piece is copied, as from a socket.
 #[derive(Clone)]
 struct Repeated {
     head: Bytes,
@@ -25,7 +25,7 @@ struct Repeated {
 }
 
 impl Repeated {
-    /// Begins with `head`, and repeats `text` for so many bytes.
+    /// Begins with `head`, and then repeats `text` for `bytes` bytes.
     fn new(head: &'static str, text: &str, bytes: usize) -> Self {
         Self {
             head: Bytes::from_static(head.as_bytes()),
@@ -56,7 +56,7 @@ impl Body for Repeated {
     }
 }
 
-/// The most memory that is in use at once while a request is answered so.
+/// Returns the peak memory of one request whose response has this status and body.
 fn peak(status: u16, body: &Repeated) -> u64 {
     let body = body.clone();
     let api = service_fn(move |_| {
@@ -68,18 +68,18 @@ fn peak(status: u16, body: &Repeated) -> u64 {
     let client = client.build_with(api).unwrap();
     let identify = identify();
     let runtime = runtime();
-    let answered = counted(|| {
+    let counted = counted(|| {
         runtime
             .block_on(client.submit(identify.clone()))
             .unwrap_err()
     });
-    answered.bytes_max
+    counted.bytes_max
 }
 
-fn check(what: &str, body: &Repeated, at_least: u64, at_most: u64) {
+fn check(name: &str, body: &Repeated, at_least: u64, at_most: u64) {
     for status in [200, 400, 503] {
         let peak = peak(status, body);
-        println!("| {what}, status {status} | {peak} bytes |");
+        println!("| {name}, status {status} | {peak} bytes |");
         assert!(
             (at_least..at_most).contains(&peak),
             "{status}: {peak} bytes"
@@ -88,14 +88,14 @@ fn check(what: &str, body: &Repeated, at_least: u64, at_most: u64) {
 }
 
 #[test]
-fn an_answer_of_a_gigabyte_takes_little_more_than_the_mebibyte_that_is_read_of_it() {
+fn a_response_of_a_gigabyte_takes_little_more_than_the_mebibyte_that_is_read() {
     let body = Repeated::new("{", " ", 1 << 30);
     check("a gigabyte", &body, MEBIBYTE, MEBIBYTE + MEBIBYTE / 4);
 }
 
-/// Each zero takes two bytes of the body, and a value of many in memory.
+/// Each zero takes two bytes of the body, and many bytes as a value in memory.
 #[test]
-fn an_answer_of_a_mebibyte_of_the_densest_json_takes_little_more_than_three() {
+fn a_response_of_a_mebibyte_of_dense_json_takes_less_than_four_mebibytes() {
     let body = Repeated::new("{\"errors\":[", "0,", (1 << 20) - PIECE);
     check("dense JSON", &body, MEBIBYTE, 4 * MEBIBYTE);
 }
@@ -112,7 +112,8 @@ fn batch() -> Request {
     batch.into()
 }
 
-/// Settles requests by an answer of a mebibyte that repeats `item`, and compares what that takes beside the answer itself.
+/// Settles requests by a response of a mebibyte that repeats `item`. Compares the memory that this
+/// takes in addition to the response.
 #[track_caller]
 fn check_settling(item: &str, at_most: u64) {
     let items = item.repeat((1 << 20) / item.len());

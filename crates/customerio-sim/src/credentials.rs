@@ -5,10 +5,10 @@ use axum::http::header::AUTHORIZATION;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-/// Who may use the API by HTTP Basic authentication.
+/// The credentials that the API accepts by HTTP Basic authentication.
 #[derive(Clone)]
 pub(crate) struct Credentials {
-    /// The one pair allowed, as `user:password`; any pair if none.
+    /// The only accepted pair, as `user:password`. `None` accepts any pair.
     only: Option<String>,
 }
 
@@ -23,12 +23,15 @@ impl Credentials {
         }
     }
 
-    pub(super) fn admit(&self, headers: &HeaderMap) -> bool {
+    /// Returns whether a request with these headers is authenticated.
+    pub(crate) fn accept(&self, headers: &HeaderMap) -> bool {
         let Some(pair) = basic(headers) else {
             return false;
         };
         match &self.only {
+            // Not in constant time: a simulator protects nothing.
             Some(only) => pair == only.as_bytes(),
+            // A pair without a colon is not of the form `user:password`.
             None => pair.contains(&b':'),
         }
     }
@@ -60,14 +63,14 @@ mod tests {
     fn check(credentials: &Credentials, header: Option<&str>, expected: bool) {
         let headers = header.map(|value| (AUTHORIZATION, value.parse().unwrap()));
         assert_eq!(
-            credentials.admit(&headers.into_iter().collect()),
+            credentials.accept(&headers.into_iter().collect()),
             expected,
             "{header:?}"
         );
     }
 
     #[test]
-    fn any_pair_will_do_but_there_must_be_one() {
+    fn any_pair_is_accepted_but_there_must_be_one() {
         let any = Credentials::any();
         check(&any, None, false);
         check(&any, Some("Basic c2l0ZTprZXk="), true);
@@ -78,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn one_pair_excludes_all_others() {
+    fn with_one_pair_all_others_are_rejected() {
         let only = Credentials::only("site", "key");
         check(&only, Some("Basic c2l0ZTprZXk="), true);
         check(&only, Some("Basic Og=="), false);

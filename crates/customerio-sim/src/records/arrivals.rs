@@ -10,28 +10,28 @@ pub struct Arrival {
     pub method: String,
     /// The path as it was sent.
     pub path: String,
-    /// The status answered; none where the connection was dropped.
+    /// The status of the response. `None` if the connection was dropped.
     pub status: Option<u16>,
 }
 
 /// The first arrivals, up to a bound.
 #[derive(Debug)]
-pub(crate) struct Trace {
-    most: usize,
+pub(crate) struct ArrivalLog {
+    capacity: usize,
     arrivals: Vec<Arrival>,
 }
 
-impl Trace {
-    pub(crate) fn new(most: usize) -> Self {
+impl ArrivalLog {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self {
-            most,
+            capacity,
             arrivals: Vec::new(),
         }
     }
 
-    /// Keeps `arrival` unless the trace is full.
+    /// Records an arrival unless the log is full. `arrival` is only called if it is not.
     pub(crate) fn record(&mut self, arrival: impl FnOnce() -> Arrival) {
-        if self.arrivals.len() < self.most {
+        if self.arrivals.len() < self.capacity {
             self.arrivals.push(arrival());
         }
     }

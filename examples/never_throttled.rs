@@ -1,15 +1,16 @@
-//! A saturated client against a server that counts, four ways, over the loopback and in real time.
+//! A saturated client against servers of four models, over the loopback and in real time.
 //!
-//! Run it with `cargo run --release --example never_refused`, or with `-- 30` at the end for 30 s each instead of 3.
-//! Whatever the machine does meanwhile, nothing is refused. How much of the limit is used depends on the machine: on an
-//! idle one it is what the docs of `pacing` say.
+//! Run it with `cargo run --release --example never_throttled`. It measures each server for 3 s; a
+//! number at the end, such as `-- 30`, sets another time in seconds. No request is throttled on any
+//! machine. The used part of the limit depends on the machine: on an idle one it is the figure in
+//! the docs of `pacing`.
 
 use std::error::Error;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bytes::Bytes;
-use customerio_sim::{Limit, Model as Counting, Server, Simulator};
+use customerio_sim::{Limit, Model as ServerModel, Server, Simulator};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -26,7 +27,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 const LIMIT: u32 = 100;
 const CALLERS: usize = 64;
 
-fn limited(quota: Quota) -> Limited {
+fn rate_limited(quota: Quota) -> Limited {
     let client = Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .build_http();
@@ -44,31 +45,36 @@ async fn send(client: Limited, url: String) -> Result<StatusCode, Failure> {
     Ok(status)
 }
 
-/// Sends without a pause.
-async fn call_again_and_again(client: Limited, url: String) -> Result<(), Failure> {
+/// Sends one request after the other, until one fails.
+async fn send_forever(client: Limited, url: String) -> Result<(), Failure> {
     loop {
         send(client.clone(), url.clone()).await?;
     }
 }
 
-/// Returns how many requests the server took and how many it refused, in so much time after the start is over.
-async fn measure(quota: Quota, counting: Counting, time: Duration) -> Result<(u64, u64), Failure> {
-    let limit = Limit::per_second(LIMIT).model(counting);
+/// Returns the number of requests that reached the counter within `time`, and the number of all
+/// throttled ones. `time` begins after two seconds, when the start-up is over.
+async fn measure(
+    quota: Quota,
+    server_model: ServerModel,
+    time: Duration,
+) -> Result<(u64, u64), Failure> {
+    let limit = Limit::per_second(LIMIT).model(server_model);
     let simulator = Simulator::builder().limit(limit).build();
     let server = Server::bind("127.0.0.1:0", simulator.clone()).await?;
-    let client = limited(quota);
+    let client = rate_limited(quota);
 
     let mut callers = JoinSet::new();
     for _ in 0..CALLERS {
-        callers.spawn(call_again_and_again(client.clone(), server.url()));
+        callers.spawn(send_forever(client.clone(), server.url()));
     }
     sleep(Duration::from_secs(2)).await;
-    let before = simulator.books().requests;
+    let before = simulator.totals().requests;
     if let Ok(Some(ended)) = timeout(time, callers.join_next()).await {
         ended??;
     }
-    let books = simulator.books();
-    Ok((books.requests - before, books.throttled))
+    let totals = simulator.totals();
+    Ok((totals.requests - before, totals.throttled))
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -80,18 +86,20 @@ async fn main() -> Result<(), Failure> {
         refill: LIMIT,
     };
     let pairs = [
-        (Model::Unknown, Counting::SlidingCounter),
-        (Model::SlidingLog, Counting::SlidingLog),
-        (Model::FixedWindow, Counting::FixedWindow),
-        (bucket, Counting::TokenBucket { size }),
+        (Model::Unknown, ServerModel::SlidingCounter),
+        (Model::SlidingLog, ServerModel::SlidingLog),
+        (Model::FixedWindow, ServerModel::FixedWindow),
+        (bucket, ServerModel::TokenBucket { size }),
     ];
-    for (model, counting) in pairs {
+    for (model, server_model) in pairs {
         let quota = Quota::per_second(LIMIT).model(model)?;
         let time = Duration::from_secs(seconds);
-        let (taken, refused) = measure(quota, counting, time).await?;
-        let used = taken as f64 / (seconds as f64 * f64::from(LIMIT)) * 100.0;
-        println!("{model:?} before {counting:?}: {refused} refused, {used:.1} % of the limit used");
-        assert_eq!(refused, 0, "{model:?} before {counting:?}");
+        let (counted, throttled) = measure(quota, server_model, time).await?;
+        let used = counted as f64 / (seconds as f64 * f64::from(LIMIT)) * 100.0;
+        println!(
+            "{model:?} against {server_model:?}: {throttled} throttled, {used:.1} % of the limit used"
+        );
+        assert_eq!(throttled, 0, "{model:?} against {server_model:?}");
     }
     Ok(())
 }

@@ -3,19 +3,20 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::busiest::Busiest;
-use super::objects::{Object, Objects};
-use super::records::{Dedupe, Event, Person};
+use super::busiest_window::BusiestWindow;
+use super::event::{Dedupe, Event};
+use super::object::{Object, Objects};
+use super::person::Person;
 use super::reports::{Delivery, Form, Reports};
 use super::totals::Totals;
-use crate::api::{Identifier, Link, Membership, ObjectName, Operation, Tracked};
+use crate::api::{Identifier, Membership, ObjectIdentifier, Operation, Relationship, TrackedEvent};
 
-/// The books themselves.
+/// All records. Applies the operations that the API accepted.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub(crate) struct Store {
     dedupe: Dedupe,
     totals: Totals,
-    busiest: Busiest,
+    busiest_window: BusiestWindow,
     people: HashMap<Identifier, Person>,
     suppressed: HashSet<Identifier>,
     events: HashMap<String, Event>,
@@ -23,13 +24,13 @@ pub(crate) struct Ledger {
     reports: Reports,
 }
 
-impl Ledger {
-    /// Empty books whose busiest window is `window` long.
+impl Store {
+    /// Creates an empty store, whose busiest window is `window` long.
     pub(crate) fn new(dedupe: Dedupe, window: Duration) -> Self {
         Self {
             dedupe,
             totals: Totals::default(),
-            busiest: Busiest::new(window),
+            busiest_window: BusiestWindow::new(window),
             people: HashMap::new(),
             suppressed: HashSet::new(),
             events: HashMap::new(),
@@ -38,22 +39,23 @@ impl Ledger {
         }
     }
 
-    /// A request reaches the counter.
-    pub(crate) fn arrive(&mut self, now: Duration) {
+    /// Records a request that reaches the counter.
+    pub(crate) fn record_arrival(&mut self, now: Duration) {
         self.totals.requests += 1;
-        self.busiest.arrive(now);
+        self.busiest_window.record(now);
     }
 
-    /// The sums that are kept by hand, to add to.
-    pub(crate) fn tally(&mut self) -> &mut Totals {
+    /// Returns the counts that `http` adds to. [`totals`](Self::totals) computes the others.
+    pub(crate) fn counts(&mut self) -> &mut Totals {
         &mut self.totals
     }
 
     pub(crate) fn totals(&self) -> Totals {
+        // The rest is counted as it happens.
         Totals {
             people: self.people.len() as u64,
-            busiest_window: self.busiest.most(),
-            window_us: u64::try_from(self.busiest.window().as_micros()).unwrap_or(u64::MAX),
+            busiest_window: self.busiest_window.most(),
+            window_us: u64::try_from(self.busiest_window.window().as_micros()).unwrap_or(u64::MAX),
             ..self.totals.clone()
         }
     }
@@ -82,12 +84,12 @@ impl Ledger {
         self.reports.segments.get(&id)
     }
 
-    /// Makes an empty manual segment, which the Track API cannot do.
+    /// Creates an empty manual segment. The Track API cannot do this.
     pub(crate) fn add_segment(&mut self, id: u64) {
         self.reports.segments.entry(id).or_default();
     }
 
-    /// Takes an operation: it counts as accepted, whether or not it then has an effect.
+    /// Applies an operation. It counts as accepted, whether or not it then has an effect.
     pub(crate) fn apply(&mut self, operation: Operation) {
         self.totals.accepted += 1;
         match operation {
@@ -98,11 +100,12 @@ impl Ledger {
             } => self.add_device(person, token, device),
             Operation::Delete(person) => self.delete(&person),
             Operation::DeleteDevice { person, token } => self.delete_device(&person, &token),
-            Operation::Delivery { id, news } => self.reports.delivery(id, news),
-            Operation::Event { person, event } => self.event_received(person, event),
+            Operation::Delivery { id, report } => self.reports.delivery(id, report),
+            Operation::Event { person, event } => self.receive_event(person, event),
+            // A form creates or updates its person, and its fields become attributes.
             Operation::Form { id, person, data } => {
                 self.identify(person, data.clone());
-                self.reports.submitted(id, data);
+                self.reports.form_submitted(id, data);
             }
             Operation::Identify {
                 person,
@@ -114,23 +117,24 @@ impl Ledger {
             }
             Operation::Merge { primary, secondary } => self.merge(&primary, &secondary),
             Operation::Object { object, change } => self.objects.change(object, change),
-            Operation::Relate { person, objects } => self.relate(&person, objects),
+            Operation::AddRelationships { person, objects } => self.relate(&person, objects),
             Operation::Segment {
                 id,
                 people,
                 membership,
             } => self.change_segment(id, &people, membership),
             Operation::Suppress(person) => self.suppress(person),
-            Operation::Unrelate { person, objects } => objects
+            Operation::DeleteRelationships { person, objects } => objects
                 .iter()
-                .for_each(|link| self.objects.unrelate(&person, &link.with)),
+                .for_each(|relationship| self.objects.unrelate(&person, &relationship.with)),
             Operation::Unsuppress(person) => self.unsuppress(&person),
         }
     }
 
     fn identify(&mut self, identifier: Identifier, attributes: Map<String, Value>) {
-        let never_creates = attributes.get("_update") == Some(&Value::Bool(true));
-        if never_creates && !self.people.contains_key(&identifier) {
+        // `_update` is an attribute for the API, too: it is stored with the others.
+        let is_update_only = attributes.get("_update") == Some(&Value::Bool(true));
+        if is_update_only && !self.people.contains_key(&identifier) {
             return;
         }
         if let Some(person) = self.person_for(identifier) {
@@ -141,13 +145,13 @@ impl Ledger {
         }
     }
 
-    fn relate(&mut self, person: &Identifier, objects: Vec<Link<ObjectName>>) {
-        for link in objects {
-            self.objects.relate(person, link);
+    fn relate(&mut self, person: &Identifier, objects: Vec<Relationship<ObjectIdentifier>>) {
+        for relationship in objects {
+            self.objects.relate(person, relationship);
         }
     }
 
-    /// Who is unknown is ignored, as in the API.
+    /// Ignores unknown people, as the API does.
     fn change_segment(&mut self, id: u64, people: &[Identifier], membership: Membership) {
         for person in people {
             if self.people.contains_key(person) {
@@ -156,40 +160,43 @@ impl Ledger {
         }
     }
 
-    fn event_received(&mut self, identifier: Option<Identifier>, event: Tracked) {
+    fn receive_event(&mut self, identifier: Option<Identifier>, event: TrackedEvent) {
         if identifier
             .as_ref()
             .is_some_and(|identifier| self.suppressed.contains(identifier))
         {
             return;
         }
-        let duplicate = self.is_duplicate(event.id.as_deref());
-        self.totals.duplicate_events += u64::from(duplicate);
-        if duplicate && self.dedupe == Dedupe::On {
+        // After the check for suppression: an event of a suppressed person does not use up its id.
+        let is_duplicate = self.count_duplicate(event.id.as_deref());
+        self.totals.duplicate_events += u64::from(is_duplicate);
+        if is_duplicate && self.dedupe == Dedupe::On {
             return;
         }
         self.totals.events += 1;
-        self.keep(identifier.as_ref(), event);
+        self.record_event(identifier.as_ref(), event);
         if let Some(person) = identifier.and_then(|identifier| self.person_for(identifier)) {
             person.events += 1;
         }
     }
 
-    /// Whether an event with this id was received before; counts it as received again if so.
-    fn is_duplicate(&mut self, id: Option<&str>) -> bool {
+    /// Returns whether an event with this id was received before, and counts the repetition.
+    fn count_duplicate(&mut self, id: Option<&str>) -> bool {
         let known = id.and_then(|id| self.events.get_mut(id));
         known.map(|event| event.received += 1).is_some()
     }
 
-    fn keep(&mut self, person: Option<&Identifier>, event: Tracked) {
+    /// Records an event that carries an id. An event without one only counts.
+    fn record_event(&mut self, person: Option<&Identifier>, event: TrackedEvent) {
         let Some(id) = event.id else { return };
         let person = person.map(|identifier| identifier.text().to_owned());
-        let Tracked {
+        let TrackedEvent {
             name,
             timestamp,
             attributes,
             ..
         } = event;
+        // With `Dedupe::Off` the id may exist. The record stays that of the first event.
         self.events.entry(id).or_insert(Event {
             name,
             person,
@@ -211,6 +218,8 @@ impl Ledger {
         }
     }
 
+    /// Deletes the person, and ignores its later attributes, events and devices until
+    /// [`unsuppress`](Self::unsuppress).
     fn suppress(&mut self, identifier: Identifier) {
         self.people.remove(&identifier);
         self.suppressed.insert(identifier);
@@ -224,20 +233,22 @@ impl Ledger {
         self.people.remove(identifier);
     }
 
-    /// A primary that does not exist makes it a no-op, as in the API.
+    /// Does nothing if the primary does not exist, as the API does.
     fn merge(&mut self, primary: &Identifier, secondary: &Identifier) {
         if primary == secondary || !self.people.contains_key(primary) {
             return;
         }
+        // Removed only after the check of the primary: otherwise a merge into an unknown person
+        // would delete the secondary.
         let Some(merged) = self.people.remove(secondary) else {
             return;
         };
         if let Some(person) = self.people.get_mut(primary) {
-            person.absorb(merged);
+            person.merge(merged);
         }
     }
 
-    /// The person, created if unknown; none if suppressed.
+    /// Returns the person, and creates it if it is unknown. Returns `None` if it is suppressed.
     fn person_for(&mut self, identifier: Identifier) -> Option<&mut Person> {
         if self.suppressed.contains(&identifier) {
             return None;

@@ -1,14 +1,14 @@
 use serde::Serialize;
 
-/// Why an operation is refused, with the names that v2 gives the parts. v1 shows the message alone.
+/// The reason why an operation is rejected. v2 sends all three fields, v1 only the message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Refusal {
+pub(crate) struct Rejection {
     pub(crate) reason: &'static str,
     pub(crate) field: String,
     pub(crate) message: String,
 }
 
-impl Refusal {
+impl Rejection {
     pub(crate) fn required(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             reason: "required",

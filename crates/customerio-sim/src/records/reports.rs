@@ -3,29 +3,29 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::api::{DeliveryNews, Identifier, Membership, Subscription};
+use crate::api::{DeliveryReport, Identifier, Membership, Subscription};
 
-/// What was reported of one delivery.
+/// The reports about one delivery.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Delivery {
     /// How often each metric was reported.
     pub metrics: BTreeMap<String, u64>,
-    /// Whether whoever got it unsubscribed by it.
+    /// Whether its recipient unsubscribed through it.
     pub unsubscribed: bool,
 }
 
-/// What was submitted to one form.
+/// The submissions of one form.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Form {
     /// How often it was submitted.
     pub submissions: u64,
-    /// What was submitted last, without the identifier.
+    /// The data of the last submission, without the identifier.
     pub last: Map<String, Value>,
 }
 
-/// What is known besides people, events and objects.
+/// The records of deliveries, forms and manual segments.
 #[derive(Debug, Default)]
 pub(super) struct Reports {
     pub(super) deliveries: HashMap<String, Delivery>,
@@ -34,17 +34,17 @@ pub(super) struct Reports {
 }
 
 impl Reports {
-    pub(super) fn delivery(&mut self, id: String, news: DeliveryNews) {
+    pub(super) fn delivery(&mut self, id: String, report: DeliveryReport) {
         let delivery = self.deliveries.entry(id).or_default();
-        match news {
-            DeliveryNews::Metric(metric) => *delivery.metrics.entry(metric).or_default() += 1,
-            DeliveryNews::Subscription(subscription) => {
+        match report {
+            DeliveryReport::Metric(metric) => *delivery.metrics.entry(metric).or_default() += 1,
+            DeliveryReport::Subscription(subscription) => {
                 delivery.unsubscribed = subscription == Subscription::Unsubscribed;
             }
         }
     }
 
-    pub(super) fn submitted(&mut self, form: String, data: Map<String, Value>) {
+    pub(super) fn form_submitted(&mut self, form: String, data: Map<String, Value>) {
         let form = self.forms.entry(form).or_default();
         form.submissions += 1;
         form.last = data;

@@ -1,4 +1,4 @@
-//! A world, drawn from a seed and played to its end.
+//! A case, drawn from a seed and run to its end.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use customerio::client::{Client, Limits};
 use customerio::{Credentials, Outcome};
 use customerio_sim::{
-    Limit, Model, Script, Simulator, Stall, Step, Weather, When, serve_connection,
+    FailurePoint, Faults, Limit, Model, Script, Simulator, Stall, Step, serve_connection,
 };
 use pacing::Quota;
 use rand::rngs::SmallRng;
@@ -17,12 +17,12 @@ use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::plan::{self, Call, Mark};
+use crate::calls::{self, Call, Record};
 use crate::support::{Dial, client, now};
-use crate::wire::{Attempt, Tap};
+use crate::wire::{Attempt, Recorder};
 
-/// What a seed stands for.
-pub(crate) struct Scene {
+/// The settings that a seed stands for.
+pub(crate) struct Case {
     seed: u64,
     model: Model,
     limit: u32,
@@ -30,28 +30,28 @@ pub(crate) struct Scene {
     latency: Duration,
     jitter: Duration,
     stall: Option<Duration>,
-    faults: Faults,
+    script: ScriptedFaults,
     rng: SmallRng,
 }
 
-/// What a scene came to.
-pub(crate) struct World {
+/// The result of one run of a case.
+pub(crate) struct Run {
     pub(crate) seed: u64,
     pub(crate) quota: Quota,
     pub(crate) concurrency: usize,
-    /// The longest that a request and its answer were on their way.
+    /// The longest possible transit of a request and its response together.
     pub(crate) round_trip: Duration,
     pub(crate) simulator: Simulator,
     pub(crate) wire: Vec<Attempt>,
-    pub(crate) settled: Vec<(Mark, Outcome)>,
+    pub(crate) settled: Vec<(Record, Outcome)>,
     /// The bodies of the requests whose callers gave up.
     pub(crate) given_up: HashSet<Bytes>,
     pub(crate) end: Instant,
-    /// How many refusals the script contains: every other one would be the limit's.
-    pub(crate) scripted: u64,
+    /// The number of 429s in the script. Every further one would come from the limit.
+    pub(crate) scripted_429s: u64,
 }
 
-impl Scene {
+impl Case {
     pub(crate) fn draw(seed: u64) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
         let limit = NonZeroU32::new(rng.random_range(10..200)).expect("at least ten");
@@ -62,7 +62,8 @@ impl Scene {
             Model::TokenBucket { size: limit },
         ];
         let model = model[rng.random_range(0..model.len())];
-        // A sliding counter is promised nothing once the transit varies by more than the jitter ceiling.
+        // For a sliding counter the limit holds only while transit times vary by at most the
+        // jitter ceiling, which a stall exceeds.
         let stalls = model != Model::SlidingCounter && rng.random_bool(0.5);
         Self {
             seed,
@@ -76,15 +77,15 @@ impl Scene {
             latency: Duration::from_millis(rng.random_range(0..30)),
             jitter: Duration::from_millis(rng.random_range(0..60)),
             stall: stalls.then(|| Duration::from_millis(rng.random_range(50..3_000))),
-            faults: Faults::draw(&mut rng),
+            script: ScriptedFaults::draw(&mut rng),
             rng,
         }
     }
 
-    pub(crate) async fn play(mut self) -> World {
-        let calls = plan::calls(&mut self.rng);
+    pub(crate) async fn run(mut self) -> Run {
+        let calls = calls::calls(&mut self.rng);
         let simulator = self.simulator();
-        let tap = Tap::new(client(dial(simulator.clone())));
+        let recorder = Recorder::new(client(dial(simulator.clone())));
         let quota = Quota::per_second(self.limit);
         let client = Client::builder()
             .credentials(Credentials::new("site", "key").expect("good credentials"))
@@ -92,20 +93,20 @@ impl Scene {
             .limits(Limits::documented().ingress(quota))
             .concurrency(self.concurrency)
             .jitter_seed(self.seed)
-            .build_with(tap.clone())
+            .build_with(recorder.clone())
             .expect("good settings");
         let (settled, given_up) = self.send(client, calls).await;
-        World {
+        Run {
             seed: self.seed,
             quota,
             concurrency: self.concurrency,
             round_trip: 2 * (self.latency + self.jitter) + self.stall.unwrap_or_default(),
-            wire: tap.log(),
+            wire: recorder.attempts(),
             simulator,
             settled,
             given_up,
             end: now(),
-            scripted: self.faults.refusals,
+            scripted_429s: self.script.throttled,
         }
     }
 
@@ -114,41 +115,41 @@ impl Scene {
             .parse::<Limit>()
             .expect("a limit")
             .model(self.model);
-        let mut weather = Weather::calm().latency(self.latency).jitter(self.jitter);
+        let mut faults = Faults::none().latency(self.latency).jitter(self.jitter);
         if let Some(length) = self.stall {
-            weather = weather.stall(Stall::new("2%".parse().expect("a chance"), length));
+            faults = faults.stall(Stall::new("2%".parse().expect("a probability"), length));
         }
         Simulator::builder()
             .limit(limit)
-            .weather(weather)
-            .script(Script::new(self.faults.steps.clone()))
+            .faults(faults)
+            .script(Script::new(self.script.steps.clone()))
             .seed(self.seed)
             .build()
     }
 
-    /// Sends everything at once; a fifth of the callers gives up at a random moment.
+    /// Sends all calls at once. A fifth of the callers gives up after a random time.
     async fn send(
         &mut self,
         client: Client,
         calls: Vec<Call>,
-    ) -> (Vec<(Mark, Outcome)>, HashSet<Bytes>) {
+    ) -> (Vec<(Record, Outcome)>, HashSet<Bytes>) {
         let mut tasks = JoinSet::new();
-        for Call { request, marks } in calls {
+        for Call { request, records } in calls {
             let client = client.clone();
-            let patience = match self.rng.random_bool(0.2) {
+            let timeout = match self.rng.random_bool(0.2) {
                 true => Duration::from_millis(self.rng.random_range(0..5_000)),
                 false => Duration::from_secs(3_600),
             };
             tasks.spawn(async move {
                 let body = request.body().expect("every call has a body");
-                let sending = tokio::time::timeout(patience, client.send(request));
+                let sending = tokio::time::timeout(timeout, client.send(request));
                 let outcomes = sending.await.map_err(|_| body)?;
                 assert_eq!(
                     outcomes.len(),
-                    marks.len(),
+                    records.len(),
                     "one outcome for each operation"
                 );
-                Ok(marks.into_iter().zip(outcomes))
+                Ok(records.into_iter().zip(outcomes))
             });
         }
         let (mut settled, mut given_up) = (Vec::new(), HashSet::new());
@@ -162,8 +163,8 @@ impl Scene {
     }
 }
 
-impl World {
-    /// What went over the wire and when, in one number.
+impl Run {
+    /// Returns a hash of all attempts and their times.
     pub(crate) fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         let start = self.wire.first().map_or(self.end, |first| first.sent);
@@ -175,25 +176,26 @@ impl World {
     }
 }
 
-/// The faults of a world: they hit the first requests, and then it is over with them.
-struct Faults {
+/// The faults of the first requests. The later ones meet delays only.
+struct ScriptedFaults {
     steps: Vec<Step>,
-    refusals: u64,
+    /// The number of 429s among the steps.
+    throttled: u64,
 }
 
-impl Faults {
+impl ScriptedFaults {
     fn draw(rng: &mut SmallRng) -> Self {
         let kinds: Vec<_> = (0..rng.random_range(0..30))
             .map(|_| rng.random_range(0..40))
             .collect();
         Self {
-            refusals: kinds.iter().filter(|kind| **kind == REFUSAL).count() as u64,
+            throttled: kinds.iter().filter(|kind| **kind == THROTTLED).count() as u64,
             steps: kinds.into_iter().map(|kind| step(kind, rng)).collect(),
         }
     }
 }
 
-const REFUSAL: u32 = 28;
+const THROTTLED: u32 = 28;
 
 fn step(kind: u32, rng: &mut SmallRng) -> Step {
     match kind {
@@ -201,15 +203,16 @@ fn step(kind: u32, rng: &mut SmallRng) -> Step {
         20..=23 => Step::status(500),
         24..=26 => Step::status(503),
         27 => Step::status(503).retry_after(rng.random_range(1..4)),
-        REFUSAL => Step::status(429).retry_after(rng.random_range(1..4)),
+        THROTTLED => Step::status(429).retry_after(rng.random_range(1..4)),
         29 => Step::status(408),
         30..=33 => Step::gateway(),
-        34..=35 => Step::reset(When::BeforeEffect),
-        36..=37 => Step::reset(When::AfterEffect),
+        34..=35 => Step::reset(FailurePoint::BeforeEffect),
+        36..=37 => Step::reset(FailurePoint::AfterEffect),
         _ => Step::pass().stall(Duration::from_millis(rng.random_range(0..80))),
     }
 }
 
+/// Returns a network on which every connection leads to `simulator`.
 pub(crate) fn dial(simulator: Simulator) -> Dial {
     Dial::new(move || {
         let (near, far) = tokio::io::duplex(64 * 1024);

@@ -1,13 +1,13 @@
 use std::time::Duration;
 
-use customerio_sim::{Chance, Limit, Simulator, Weather};
+use customerio_sim::{Faults, Limit, Probability, Simulator};
 use hyper::Method;
 use serde_json::json;
 
 use crate::client::Client;
 
 #[tokio::test(start_paused = true)]
-async fn the_books_are_shown_and_showing_them_is_neither_counted_nor_limited() {
+async fn totals_are_shown_and_that_request_is_neither_counted_nor_limited() {
     let simulator = Simulator::builder()
         .limit(Limit::parse("2/500ms").unwrap())
         .build();
@@ -16,32 +16,33 @@ async fn the_books_are_shown_and_showing_them_is_neither_counted_nor_limited() {
         client.put(person).await;
     }
     for _ in 0..10 {
-        let books = client.get("/_sim/books").await;
+        let totals = client.get("/_sim/totals").await;
         let expected = json!({
-            "requests": 3, "accepted": 2, "rejected": 0, "throttled": 1, "unauthorized": 0, "people": 2, "events": 0,
-            "duplicate_events": 0, "busiest_window": 3, "window_us": 500_000, "gateway": 0, "resets": 0, "errors": 0,
+            "requests": 3, "accepted": 2, "rejected": 0, "throttled": 1, "unauthorized": 0,
+            "people": 2, "events": 0, "duplicate_events": 0, "busiest_window": 3,
+            "window_us": 500_000, "gateway": 0, "resets": 0, "errors": 0,
         });
-        assert_eq!(books, expected);
+        assert_eq!(totals, expected);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_under_sim_is_counted_or_meets_the_weather() {
-    let weather = Weather::calm()
-        .gateway(Chance::ALWAYS)
+async fn no_request_under_sim_is_counted_or_meets_a_fault() {
+    let faults = Faults::none()
+        .gateway(Probability::ALWAYS)
         .latency(Duration::from_secs(1));
-    let simulator = Simulator::builder().weather(weather).build();
+    let simulator = Simulator::builder().faults(faults).build();
     let mut client = Client::pipe(&simulator).await;
     for (method, path, status) in [
-        (Method::GET, "/_sim/books", 200),
-        (Method::POST, "/_sim/books", 405),
+        (Method::GET, "/_sim/totals", 200),
+        (Method::POST, "/_sim/totals", 405),
         (Method::GET, "/_sim/nothing", 404),
     ] {
-        let answer = client.call(method, path, &json!(null)).await;
-        assert_eq!(answer.status, status, "{path}");
+        let reply = client.call(method, path, &json!(null)).await;
+        assert_eq!(reply.status, status, "{path}");
     }
     assert_eq!(
-        (simulator.books().requests, simulator.books().gateway),
+        (simulator.totals().requests, simulator.totals().gateway),
         (0, 0)
     );
 }
@@ -69,19 +70,21 @@ async fn one_person_and_one_event_can_be_looked_up() {
         json!({"attributes": {"plan": "pro"}, "devices": {}, "updates": 1, "events": 1})
     );
     let event = client.get("/_sim/events/01").await;
-    let expected = json!({"name": "paid", "person": "a/b", "timestamp": 5, "attributes": {"sum": 3}, "received": 2});
+    let expected = json!({
+        "name": "paid", "person": "a/b", "timestamp": 5, "attributes": {"sum": 3}, "received": 2,
+    });
     assert_eq!(event, expected);
-    let nobody = client
+    let unknown = client
         .call(Method::GET, "/_sim/people/c", &json!(null))
         .await;
     assert_eq!(
-        (nobody.status.as_u16(), nobody.json()),
-        (404, json!({"error": "not in the books"}))
+        (unknown.status.as_u16(), unknown.json()),
+        (404, json!({"error": "no such record"}))
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_trace_keeps_the_first_arrivals_with_their_moments() {
+async fn the_trace_has_the_first_arrivals_with_their_times() {
     let simulator = Simulator::builder().trace(2).build();
     let mut client = Client::pipe(&simulator).await;
     for person in ["1", "2", "3"] {
@@ -89,12 +92,12 @@ async fn the_trace_keeps_the_first_arrivals_with_their_moments() {
         tokio::time::advance(Duration::from_secs(1)).await;
     }
     let trace = simulator.trace();
-    let kept: Vec<_> = trace
+    let arrivals: Vec<_> = trace
         .iter()
         .map(|arrival| (arrival.at.as_secs(), arrival.path.as_str(), arrival.status))
         .collect();
     assert_eq!(
-        kept,
+        arrivals,
         [
             (0, "/api/v1/customers/1", Some(200)),
             (1, "/api/v1/customers/2", Some(200))

@@ -2,14 +2,16 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// The most arrivals in any half-open window of one length.
+///
+/// Memory is bounded by the arrivals of one window.
 #[derive(Debug)]
-pub(super) struct Busiest {
+pub(super) struct BusiestWindow {
     window: Duration,
     recent: VecDeque<Duration>,
     most: u64,
 }
 
-impl Busiest {
+impl BusiestWindow {
     pub(super) fn new(window: Duration) -> Self {
         Self {
             window,
@@ -18,7 +20,8 @@ impl Busiest {
         }
     }
 
-    pub(super) fn arrive(&mut self, now: Duration) {
+    pub(super) fn record(&mut self, now: Duration) {
+        // The window is half-open: an arrival leaves it exactly one window later.
         while self
             .recent
             .front()
@@ -51,10 +54,13 @@ mod tests {
             window in 1_u64..40,
             gaps in prop::collection::vec(0_u64..12, 0..80),
         ) {
-            let arrivals: Vec<_> = gaps.iter().scan(0, |at, gap| { *at += gap; Some(*at) }).collect();
-            let mut busiest = Busiest::new(Duration::from_nanos(window));
-            arrivals.iter().for_each(|at| busiest.arrive(Duration::from_nanos(*at)));
-            let in_window_from = |from: &u64| arrivals.iter().filter(|at| (*from..from + window).contains(at)).count();
+            let arrivals: Vec<_> =
+                gaps.iter().scan(0, |at, gap| { *at += gap; Some(*at) }).collect();
+            let mut busiest = BusiestWindow::new(Duration::from_nanos(window));
+            arrivals.iter().for_each(|at| busiest.record(Duration::from_nanos(*at)));
+            let in_window_from = |from: &u64| {
+                arrivals.iter().filter(|at| (*from..from + window).contains(at)).count()
+            };
             let expected = arrivals.iter().map(in_window_from).max().unwrap_or(0);
             prop_assert_eq!(busiest.most(), expected as u64);
         }
