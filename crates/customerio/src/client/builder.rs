@@ -126,9 +126,9 @@ impl ClientBuilder {
     /// waited for so long; by default it waits as long as it takes.
     ///
     /// Waiting for one of those in flight to end counts. What is refused was not sent: see
-    /// [`Error::is_wait_refused`].
+    /// [`Error::is_wait_rejected`].
     ///
-    /// [`Error::is_wait_refused`]: super::Error::is_wait_refused
+    /// [`Error::is_wait_rejected`]: super::Error::is_wait_rejected
     pub fn max_wait(mut self, time: Duration) -> Self {
         self.bounds.time = Some(time);
         self
@@ -181,10 +181,10 @@ impl ClientBuilder {
     /// its limit, for all parts of a batch together; by default one hour.
     ///
     /// Then, or at once where it asks for longer than what is left of that, the call ends: see
-    /// [`Error::is_held_too_long`]. What was not sent before ends as not sent. `None` waits for as
+    /// [`Error::is_paused_too_long`]. What was not sent before ends as not sent. `None` waits for as
     /// long as it takes.
     ///
-    /// [`Error::is_held_too_long`]: super::Error::is_held_too_long
+    /// [`Error::is_paused_too_long`]: super::Error::is_paused_too_long
     pub fn max_hold(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.max_hold = time.into();
         self

@@ -81,11 +81,11 @@ impl Client {
             .deadline
             .is_some_and(|deadline| deadline.remaining().is_zero())
         {
-            delivery.fail(Failure::late(false));
+            delivery.fail(Failure::deadline(false));
             return None;
         }
         if call.hold.is_some_and(|left| left.is_zero()) {
-            delivery.fail(Failure::held_too_long());
+            delivery.fail(Failure::paused_too_long());
             return None;
         }
         let trace = Trace::start(request);
@@ -152,11 +152,11 @@ impl Client {
                 if is_in_flight {
                     trail.poison_connection();
                 }
-                delivery.fail(Failure::late(is_in_flight));
+                delivery.fail(Failure::deadline(is_in_flight));
             }
-            Err(error) if error.is::<HeldTooLong>() => delivery.fail(Failure::held_too_long()),
+            Err(error) if error.is::<HeldTooLong>() => delivery.fail(Failure::paused_too_long()),
             Err(error) => match error.downcast::<Refused>() {
-                Ok(refused) => delivery.fail(Failure::wait_refused(*refused)),
+                Ok(refused) => delivery.fail(Failure::wait_rejected(*refused)),
                 Err(error) => delivery.fail(failure(error, &self.0.endpoint)),
             },
         }

@@ -27,7 +27,8 @@ use crate::{Cause, InvalidInput, Outcome, Region, Rejection};
 ///     said += &format!(": {cause}");
 ///     source = cause.source();
 /// }
-/// let advice = "the credentials were refused; check site id, API key and region (status 401)";
+/// let advice = "the API rejected the credentials; \
+///     check the site id, the API key and the region (status 401)";
 /// assert_eq!(said, format!("the operation was not sent: {advice}"));
 /// # }
 /// ```
@@ -134,16 +135,16 @@ impl Error {
     /// Returns whether the server held the call back for longer than
     /// [`max_hold`](super::ClientBuilder::max_hold).
     #[must_use]
-    pub fn is_held_too_long(&self) -> bool {
-        self.cause().is_some_and(Cause::is_held_too_long)
+    pub fn is_paused_too_long(&self) -> bool {
+        self.cause().is_some_and(Cause::is_paused_too_long)
     }
 
     /// Returns whether the client gave the request no turn, by
     /// [`max_wait`](super::ClientBuilder::max_wait) or
     /// [`max_queued`](super::ClientBuilder::max_queued).
     #[must_use]
-    pub fn is_wait_refused(&self) -> bool {
-        self.cause().is_some_and(Cause::is_wait_refused)
+    pub fn is_wait_rejected(&self) -> bool {
+        self.cause().is_some_and(Cause::is_wait_rejected)
     }
 
     /// Returns whether the API sent the request elsewhere, which is never followed, or said that

@@ -20,7 +20,7 @@ use super::hold::LastField;
 use super::stats::Counters;
 use super::trace;
 use super::trail::Trail;
-use crate::response::is_of_the_api;
+use crate::response::is_from_the_api;
 use crate::v1::Success;
 
 /// How much of a response's body is kept. More fails the attempt: no answer of the API comes near
@@ -186,7 +186,7 @@ where
 
 /// Refuses a success that leaves open whether the API gave it.
 fn of_the_api(response: Response<Bytes>, success: Success) -> Result<Response<Bytes>, BoxError> {
-    if is_of_the_api(&response, success) {
+    if is_from_the_api(&response, success) {
         Ok(response)
     } else {
         Err(NotOfTheApi(response).into())

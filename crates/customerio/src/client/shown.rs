@@ -5,7 +5,7 @@ use secrecy::zeroize::Zeroizing;
 
 use super::exchange::BoxError;
 use super::mask::hidden;
-use crate::response::bounded;
+use crate::response::sanitize;
 
 /// A chain of errors is short; this one ends even if one is its own source.
 const MOST: usize = 16;
@@ -45,7 +45,7 @@ struct Level {
 impl Level {
     fn of(error: &dyn Error, secrets: &[Zeroizing<String>]) -> Self {
         let (display, debug) = (error.to_string(), format!("{error:?}"));
-        let show = |text: &str| bounded(&hidden(text, secrets));
+        let show = |text: &str| sanitize(&hidden(text, secrets));
         let shown = Self {
             display: show(&display),
             debug: show(&debug),

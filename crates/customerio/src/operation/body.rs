@@ -5,10 +5,10 @@ use crate::device::DeviceBody;
 use crate::json::JsonObject;
 use crate::{Attributes, EventId, Object, Person, Relationship, Timestamp};
 
-/// What an operation takes beside its attributes, most of the time.
+/// The usual size of an operation without its attributes, so that the buffer rarely grows.
 const HEAD: usize = 160;
 
-/// What is sent about one person. An action leaves out what it does not use.
+/// An operation on one person. Members that an action does not use are left out.
 #[derive(Serialize)]
 pub(super) struct About<'a> {
     pub(super) r#type: &'static str,
@@ -52,11 +52,11 @@ impl<'a> About<'a> {
     }
 
     pub(super) fn to_json(&self) -> Bytes {
-        written(self, self.attributes, self.cio_relationships)
+        serialize(self, self.attributes, self.cio_relationships)
     }
 }
 
-/// What is sent about one object and those whom it is related to.
+/// An operation on one object and its relationships.
 #[derive(Serialize)]
 pub(super) struct AboutObject<'a, R> {
     pub(super) r#type: &'static str,
@@ -70,11 +70,11 @@ pub(super) struct AboutObject<'a, R> {
 
 impl<R: Serialize> AboutObject<'_, R> {
     pub(super) fn to_json(&self) -> Bytes {
-        written(self, self.attributes, self.cio_relationships)
+        serialize(self, self.attributes, self.cio_relationships)
     }
 }
 
-/// What makes one person of two. It alone has no `identifiers`.
+/// A merge: the only operation without `identifiers`.
 #[derive(Serialize)]
 pub(super) struct Merge<'a> {
     pub(super) r#type: &'static str,
@@ -83,7 +83,7 @@ pub(super) struct Merge<'a> {
     pub(super) secondary: &'a Person,
 }
 
-/// What is sent about one delivery.
+/// An operation on one delivery of a message.
 #[derive(Serialize)]
 pub(super) struct AboutDelivery<'a> {
     pub(super) r#type: &'static str,
@@ -103,8 +103,8 @@ pub(super) struct DeviceToken<'a> {
     pub(super) device_token: &'a str,
 }
 
-/// Writes a body with its attributes and relationships, of which it leaves out what is empty.
-fn written<R: Serialize>(
+/// Serializes an operation with its attributes and relationships. Empty ones are left out.
+fn serialize<R: Serialize>(
     head: &impl Serialize,
     attributes: Option<&Attributes>,
     relationships: &[Relationship<R>],

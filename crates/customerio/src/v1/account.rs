@@ -2,7 +2,7 @@ use bytes::Bytes;
 use http::{Method, Response};
 use serde::Deserialize;
 
-use super::call::{Call, Success};
+use super::request::{Success, V1Request};
 use crate::{Region, Request};
 
 const REGION: &str = "/api/v1/accounts/region";
@@ -12,7 +12,7 @@ const REGION: &str = "/api/v1/accounts/region";
 /// Either region's host answers. [`Account::from_response`] reads what it says.
 #[must_use]
 pub fn region() -> Request {
-    let call = Call {
+    let request = V1Request {
         method: Method::GET,
         route: REGION,
         path: REGION.to_owned(),
@@ -20,7 +20,7 @@ pub fn region() -> Request {
         may_replay: true,
         success: Success::Object,
     };
-    call.into()
+    request.into()
 }
 
 /// Says where an account is held.

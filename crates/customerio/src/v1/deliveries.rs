@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use super::call::{Call, Success};
+use super::request::{Success, V1Request};
 use crate::device::check_token;
 use crate::json::to_bytes;
 use crate::operation::check_delivery_id;
@@ -15,8 +15,8 @@ const PUSH_EVENTS: &str = "/api/v1/push/events";
 #[must_use]
 pub fn metric(metric: &Metric) -> Request {
     let body = to_bytes(metric);
-    Call::post(METRICS, METRICS.to_owned(), body)
-        .repeats()
+    V1Request::post(METRICS, METRICS.to_owned(), body)
+        .not_replayed()
         .into()
 }
 
@@ -39,8 +39,8 @@ pub fn push_event(
         device_id: device_token,
         timestamp: moment,
     };
-    let call = Call::post(PUSH_EVENTS, PUSH_EVENTS.to_owned(), to_bytes(&body));
-    Ok(call.repeats().into())
+    let request = V1Request::post(PUSH_EVENTS, PUSH_EVENTS.to_owned(), to_bytes(&body));
+    Ok(request.not_replayed().into())
 }
 
 #[derive(Serialize)]
@@ -74,15 +74,15 @@ fn subscription(delivery_id: &str, unsubscribe: bool) -> Result<Request, Invalid
     check_delivery_id(delivery_id)?;
     check_segment("delivery id", delivery_id)?;
     let path = format!("/unsubscribe/{}", encode(delivery_id));
-    let call = Call {
+    let request = V1Request {
         success: Success::ObjectOrNothing,
-        ..Call::post(
+        ..V1Request::post(
             "/unsubscribe/{delivery_id}",
             path,
             to_bytes(&Subscription { unsubscribe }),
         )
     };
-    Ok(call.into())
+    Ok(request.into())
 }
 
 #[derive(Serialize)]

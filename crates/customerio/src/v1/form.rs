@@ -3,7 +3,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::call::{Call, Success};
+use super::request::{Success, V1Request};
 use crate::error::check_length;
 use crate::json::to_bytes;
 use crate::person::{check_segment, encode};
@@ -98,9 +98,9 @@ pub fn submit_form(form_id: &str, form: &Form) -> Result<Request, InvalidInput> 
     check_length("form id", form_id, MAX_NAME)?;
     check_segment("form id", form_id)?;
     let path = format!("/api/v1/forms/{}/submit", encode(form_id));
-    let call = Call {
+    let request = V1Request {
         success: Success::ObjectOrNothing,
-        ..Call::post("/api/v1/forms/{form_id}/submit", path, to_bytes(form))
+        ..V1Request::post("/api/v1/forms/{form_id}/submit", path, to_bytes(form))
     };
-    Ok(call.repeats().into())
+    Ok(request.not_replayed().into())
 }

@@ -15,16 +15,14 @@
 //! ```
 
 mod account;
-mod call;
 mod deliveries;
 mod form;
-mod path;
 mod people;
 mod relationships;
+mod request;
 mod segments;
 
 pub use account::{Account, region};
-pub(crate) use call::{Call, Success};
 pub use deliveries::{metric, push_event, resubscribe, unsubscribe};
 pub use form::{Form, submit_form};
 pub use people::{
@@ -32,4 +30,5 @@ pub use people::{
     suppress, unsuppress,
 };
 pub use relationships::{add_relationships, delete_relationships};
+pub(crate) use request::{Success, V1Request};
 pub use segments::{add_to_segment, remove_from_segment};

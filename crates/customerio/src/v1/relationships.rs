@@ -1,7 +1,7 @@
 use serde::Serialize;
 
-use super::Call;
-use super::path::{PERSON, path};
+use super::V1Request;
+use super::people::{PERSON, path};
 use crate::error::check_some;
 use crate::json::JsonObject;
 use crate::{Attributes, InvalidInput, Object, Person, Relationship, Request};
@@ -66,5 +66,5 @@ fn put(
     };
     let mut body = Attributes::new();
     body.set_json("cio_relationships", |json| changed.write(json));
-    Ok(Call::put(PERSON, path(person, "")?, body.to_json()).into())
+    Ok(V1Request::put(PERSON, path(person, "")?, body.to_json()).into())
 }

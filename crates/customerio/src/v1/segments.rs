@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use super::Call;
+use super::V1Request;
 use crate::error::{check_count, check_some};
 use crate::json::to_bytes;
 use crate::{InvalidInput, Person, Request};
@@ -53,7 +53,7 @@ fn change(route: &'static str, segment: u64, people: &[Person]) -> Result<Reques
     let path = route.replace("{segment_id}", &segment.to_string());
     let path = format!("{path}?id_type={kind}");
     let ids = people.iter().map(Person::bare).collect();
-    Ok(Call::post(route, path, to_bytes(&Ids { ids })).into())
+    Ok(V1Request::post(route, path, to_bytes(&Ids { ids })).into())
 }
 
 /// Returns the one kind of identifier that the request can say.

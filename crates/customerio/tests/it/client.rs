@@ -175,7 +175,7 @@ async fn a_server_holds_a_call_back_for_no_longer_than_it_may() {
         for _ in 0..4 {
             let error = identify(&client).await.unwrap_err();
             assert!(
-                error.is_held_too_long() && !error.may_have_been_applied(),
+                error.is_paused_too_long() && !error.may_have_been_applied(),
                 "{error:?}"
             );
         }
@@ -192,7 +192,7 @@ async fn what_a_server_asks_for_counts_in_sum() {
         let client = builder.build_with(Script::new(replies)).unwrap();
         let result = identify(&client).await;
         assert_eq!(result.is_ok(), is_accepted, "{times}");
-        assert!(result.map_or_else(|error| error.is_held_too_long(), |()| true));
+        assert!(result.map_or_else(|error| error.is_paused_too_long(), |()| true));
     }
 }
 
@@ -202,7 +202,7 @@ async fn a_call_that_may_have_arrived_before_it_was_held_is_unknown() {
     let replies = [Reply::Hang, Reply::Throttle(60)];
     let client = builder.build_with(Script::new(replies)).unwrap();
     let error = identify(&client).await.unwrap_err();
-    assert!(error.is_held_too_long() && error.may_have_been_applied());
+    assert!(error.is_paused_too_long() && error.may_have_been_applied());
 }
 
 #[tokio::test(start_paused = true)]
@@ -525,7 +525,7 @@ async fn refused_of_three(builder: ClientBuilder) -> Vec<bool> {
     let refused = results.iter().filter_map(|sent| sent.as_ref().err());
     assert!(refused.clone().all(|error| !error.may_have_been_applied()));
     assert_eq!(script.seen().len() + refused.count(), 3);
-    let refused = |sent: &Result<(), Error>| sent.as_ref().is_err_and(Error::is_wait_refused);
+    let refused = |sent: &Result<(), Error>| sent.as_ref().is_err_and(Error::is_wait_rejected);
     results.iter().map(refused).collect()
 }
 

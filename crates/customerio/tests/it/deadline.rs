@@ -78,7 +78,7 @@ async fn where_waits_are_bounded_a_turn_beyond_the_deadline_is_refused_at_once()
     client.submit(identify("a")).await.unwrap();
     let hurried = client.with_deadline(SECOND);
     let error = late(&hurried, Duration::ZERO).await;
-    assert!(error.is_wait_refused() && !error.may_have_been_applied());
+    assert!(error.is_wait_rejected() && !error.may_have_been_applied());
     assert_eq!(script.seen().len(), 1);
 }
 

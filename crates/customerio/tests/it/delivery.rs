@@ -365,6 +365,6 @@ fn our_own_checks_reject_without_a_status() {
     assert_eq!(rejection.status(), None);
     assert_eq!(
         rejection.to_string(),
-        "refused before sending: person id is empty; give a value"
+        "rejected before sending: person id is empty; give a value"
     );
 }
