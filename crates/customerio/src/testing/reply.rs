@@ -5,7 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::json;
 
-use crate::client::ANSWER;
+use crate::client::RESPONSE;
 
 /// What a scripted client is answered, once.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub struct Reply(Result<Response<Full<Bytes>>, io::ErrorKind>);
 impl Reply {
     /// The API takes the request.
     pub fn accepted() -> Self {
-        Self::status(StatusCode::OK, ANSWER)
+        Self::status(StatusCode::OK, RESPONSE)
     }
 
     /// The API refuses the request (400) with these words.

@@ -18,7 +18,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, timeout};
 use tower::service_fn;
 
-use crate::script::{NeverReady, OK, Reply, Script, builder, now, scripted};
+use crate::scripted_service::{NeverReady, OK, Reply, ScriptedService, builder, now, scripted};
 use crate::support::{KEY, batch, event_id, person, shown};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ async fn identify(client: &Client) -> Result<(), Error> {
     client.identify(&person("u1"), &Attributes::new()).await
 }
 
-fn lines(script: &Script) -> Vec<String> {
+fn lines(script: &ScriptedService) -> Vec<String> {
     script.seen().into_iter().map(|seen| seen.line).collect()
 }
 
@@ -164,14 +164,14 @@ async fn a_server_holds_a_call_back_for_no_longer_than_it_may() {
         .into_iter()
         .zip(["Retry-After", "X-RateLimit-Remaining"])
     {
-        let script = Script::new([absurd]);
-        let builder = builder().max_hold(SECOND * 10);
+        let script = ScriptedService::new([absurd]);
+        let builder = builder().max_server_pause(SECOND * 10);
         let client = builder.build_with(script.clone()).unwrap();
         let began = now();
-        assert!(client.hold().is_none());
+        assert!(client.server_pause().is_none());
         let first = identify(&client).await;
         assert!(first.is_ok() || first.is_err_and(|error| error.may_have_been_applied()));
-        assert_eq!(client.hold().unwrap().field.as_deref(), Some(field));
+        assert_eq!(client.server_pause().unwrap().field.as_deref(), Some(field));
         for _ in 0..4 {
             let error = identify(&client).await.unwrap_err();
             assert!(
@@ -188,8 +188,8 @@ async fn a_server_holds_a_call_back_for_no_longer_than_it_may() {
 async fn what_a_server_asks_for_counts_in_sum() {
     for (times, is_accepted) in [(4, true), (5, false)] {
         let replies = (0..times).map(|_| Reply::Throttle(20));
-        let builder = builder().max_hold(SECOND * 90);
-        let client = builder.build_with(Script::new(replies)).unwrap();
+        let builder = builder().max_server_pause(SECOND * 90);
+        let client = builder.build_with(ScriptedService::new(replies)).unwrap();
         let result = identify(&client).await;
         assert_eq!(result.is_ok(), is_accepted, "{times}");
         assert!(result.map_or_else(|error| error.is_paused_too_long(), |()| true));
@@ -198,9 +198,9 @@ async fn what_a_server_asks_for_counts_in_sum() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_may_have_arrived_before_it_was_held_is_unknown() {
-    let builder = builder().max_hold(SECOND * 10).timeout(SECOND);
+    let builder = builder().max_server_pause(SECOND * 10).timeout(SECOND);
     let replies = [Reply::Hang, Reply::Throttle(60)];
-    let client = builder.build_with(Script::new(replies)).unwrap();
+    let client = builder.build_with(ScriptedService::new(replies)).unwrap();
     let error = identify(&client).await.unwrap_err();
     assert!(error.is_paused_too_long() && error.may_have_been_applied());
 }
@@ -249,7 +249,7 @@ async fn retries_that_run_out_leave_the_fate_unknown() {
 #[tokio::test(start_paused = true)]
 async fn the_timeout_covers_the_attempt_and_not_the_wait_for_a_turn() {
     let second = Duration::from_secs(1);
-    let script = Script::new([Reply::After(second * 3), Reply::After(second * 3)]);
+    let script = ScriptedService::new([Reply::After(second * 3), Reply::After(second * 3)]);
     let client = builder()
         .timeout(second * 4)
         .concurrency(1)
@@ -311,7 +311,7 @@ async fn refused_credentials_and_redirects_were_not_sent() {
 #[tokio::test(start_paused = true)]
 async fn an_event_without_an_id_gets_one_where_it_is_tracked_and_is_sent_once_where_it_is_submitted()
  {
-    let ids = |script: &Script| -> Vec<_> {
+    let ids = |script: &ScriptedService| -> Vec<_> {
         let seen = script.seen().into_iter();
         seen.map(|seen| seen.body["id"].clone()).collect()
     };
@@ -431,7 +431,7 @@ async fn a_record_that_breaks_the_server_now_and_then_is_the_only_one_that_may_b
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_is_down_for_all_is_sent_no_halves() {
-    let script = Script::new((0..1_000).map(|_| Reply::Answer(500, "")));
+    let script = ScriptedService::new((0..1_000).map(|_| Reply::Answer(500, "")));
     let client = builder().build_with(script.clone()).unwrap();
     let (first, second) = (batch(&["a", "b"]), batch(&["c", "d"]));
     let (first, second) = tokio::join!(client.send(first), client.send(second));
@@ -463,7 +463,7 @@ async fn an_empty_batch_sends_nothing() {
 #[tokio::test(start_paused = true)]
 async fn clients_of_one_limits_value_share_it() {
     let limits = Limits::documented().ingress(Quota::per_second(10));
-    let script = Script::new([]);
+    let script = ScriptedService::new([]);
     let client = || {
         builder()
             .limits(limits.clone())
@@ -483,7 +483,7 @@ async fn clients_of_one_limits_value_share_it() {
 /// Sends batches of so many operations for ten seconds, and returns how many left in the busiest
 /// second.
 async fn busiest_second(limits: Limits, size: usize) -> usize {
-    let script = Script::new([]);
+    let script = ScriptedService::new([]);
     let client = builder().limits(limits).build_with(script.clone()).unwrap();
     let started = now();
     while now() - started < Duration::from_secs(10) {
@@ -517,7 +517,7 @@ async fn a_batch_of_more_than_the_limit_of_records_leaves_all_the_same() {
 /// 4.5 s.
 async fn refused_of_three(builder: ClientBuilder) -> Vec<bool> {
     let limits = Limits::documented().ingress(Quota::per_second(1));
-    let script = Script::new([]);
+    let script = ScriptedService::new([]);
     let client = builder.limits(limits).build_with(script.clone()).unwrap();
     let (first, second, third) =
         tokio::join!(identify(&client), identify(&client), identify(&client));
@@ -543,7 +543,7 @@ async fn waits_are_bounded_by_time_and_by_number() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_wait_is_not_tried_again_and_a_failure_behind_bounds_is() {
-    let script = Script::new([Reply::Reset]);
+    let script = ScriptedService::new([Reply::Reset]);
     let client = builder().max_wait(SECOND * 60).build_with(script.clone());
     identify(&client.unwrap()).await.unwrap();
     assert_eq!(script.seen().len(), 2);
@@ -555,7 +555,7 @@ async fn attempts_are_counted_for_the_server_if_asked() {
         (builder().send_retry_count(), [None, Some("1")]),
         (builder(), [None, None]),
     ] {
-        let script = Script::new([Reply::Reset]);
+        let script = ScriptedService::new([Reply::Reset]);
         let client = builder.build_with(script.clone()).unwrap();
         identify(&client).await.unwrap();
         let counts = script.seen().into_iter().map(|seen| seen.retry_count);
@@ -566,7 +566,7 @@ async fn attempts_are_counted_for_the_server_if_asked() {
 #[tokio::test(start_paused = true)]
 async fn concurrency_can_be_learned() {
     let builder = builder().adaptive_concurrency(Adaptive::between(1, 4));
-    let client = builder.build_with(Script::new([])).unwrap();
+    let client = builder.build_with(ScriptedService::new([])).unwrap();
     identify(&client).await.unwrap();
 }
 
@@ -592,7 +592,7 @@ async fn the_limit_shows_who_waits_for_a_turn() {
     let limits = Limits::documented().ingress(Quota::per_second(1));
     let client = builder()
         .limits(limits)
-        .build_with(Script::new([]))
+        .build_with(ScriptedService::new([]))
         .unwrap();
     identify(&client).await.unwrap();
     let waiting = identify(&client);
@@ -604,7 +604,7 @@ async fn the_limit_shows_who_waits_for_a_turn() {
 #[tokio::test(start_paused = true)]
 async fn concurrency_bounds_what_is_in_flight() {
     let second = Duration::from_secs(1);
-    let script = Script::new([Reply::After(second), Reply::After(second)]);
+    let script = ScriptedService::new([Reply::After(second), Reply::After(second)]);
     let client = builder().concurrency(1).build_with(script.clone()).unwrap();
     let (first, second_) = tokio::join!(identify(&client), identify(&client));
     assert!(first.is_ok() && second_.is_ok());
@@ -622,7 +622,7 @@ async fn a_service_that_is_not_ready_is_given_nothing() {
 #[tokio::test(start_paused = true)]
 async fn with_service_keeps_limits_and_statistics() {
     let (client, first) = scripted([]);
-    let other = Script::new([]);
+    let other = ScriptedService::new([]);
     let moved = client.with_service(other.clone());
     identify(&client).await.unwrap();
     identify(&moved).await.unwrap();
@@ -668,7 +668,7 @@ async fn settings_without_measure_are_taken() {
             .max_queued(usize::MAX)
             .concurrency(usize::MAX)
     };
-    let client = longest().build_with(Script::new([])).unwrap();
+    let client = longest().build_with(ScriptedService::new([])).unwrap();
     identify(&client).await.unwrap();
     identify(&client.with_deadline(Duration::MAX))
         .await

@@ -10,7 +10,7 @@ use customerio::client::{ClientBuilder, Error, Proxy, RetryPolicy, RootCertifica
 use rustls::{ServerConnection, StreamOwned};
 
 use crate::http2::{ROOT, tls};
-use crate::script::builder;
+use crate::scripted_service::builder;
 use crate::support::{KEY, identify};
 
 /// Gives the one connection that it accepts to `speak`, in a thread of its own.

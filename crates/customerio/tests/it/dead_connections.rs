@@ -12,7 +12,7 @@ use customerio::client::{ClientBuilder, RetryPolicy};
 
 use crate::connections::{head, length, roots};
 use crate::http2::{Peer, listen};
-use crate::script::builder;
+use crate::scripted_service::builder;
 use crate::support::{batch, identify};
 
 const ATTEMPT: Duration = Duration::from_millis(700);

@@ -5,13 +5,16 @@ use std::time::Duration;
 use customerio::client::{Error, Limits, Quota};
 use customerio::{Client, Outcome};
 
-use crate::script::{OK, Reply, Script, builder, now};
+use crate::scripted_service::{OK, Reply, ScriptedService, builder, now};
 use crate::support::{batch, identify, shown};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn client(deadline: Duration, replies: impl IntoIterator<Item = Reply>) -> (Client, Script) {
-    let script = Script::new(replies);
+fn client(
+    deadline: Duration,
+    replies: impl IntoIterator<Item = Reply>,
+) -> (Client, ScriptedService) {
+    let script = ScriptedService::new(replies);
     let limits = Limits::documented().ingress(Quota::per_second(1));
     let builder = builder().limits(limits).deadline(deadline);
     (builder.build_with(script.clone()).unwrap(), script)
@@ -71,7 +74,7 @@ async fn single_calls_have_a_deadline_of_their_own() {
 
 #[tokio::test(start_paused = true)]
 async fn where_waits_are_bounded_a_turn_beyond_the_deadline_is_refused_at_once() {
-    let script = Script::new([]);
+    let script = ScriptedService::new([]);
     let limits = Limits::documented().ingress(Quota::per_second(1));
     let builder = builder().limits(limits).max_wait(SECOND * 60);
     let client = builder.build_with(script.clone()).unwrap();

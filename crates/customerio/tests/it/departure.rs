@@ -7,12 +7,12 @@ use std::time::Duration;
 use customerio::client::{Limits, Quota};
 use tokio::time::timeout;
 
-use crate::script::{OK, Reply, Script, builder};
+use crate::scripted_service::{OK, Reply, ScriptedService, builder};
 use crate::support::identify;
 
 /// Sends requests through a limit of two a second, and gives the last one `patience`.
 async fn check(before: usize, replies: Vec<Reply>, patience: Duration, expected: bool) {
-    let script = Script::new(replies);
+    let script = ScriptedService::new(replies);
     let limits = Limits::documented().ingress(Quota::per_second(2));
     let client = builder().limits(limits).build_with(script.clone()).unwrap();
     for _ in 0..before {
@@ -39,7 +39,7 @@ async fn a_request_without_an_answer_has_left() {
 /// Lets a request go through `replies`, and tells after `patience` whether it has left and how many
 /// attempts there were.
 async fn check_attempts(replies: Vec<Reply>, patience: u64, expected: (bool, usize)) {
-    let script = Script::new(replies);
+    let script = ScriptedService::new(replies);
     let client = builder().build_with(script.clone()).unwrap();
     let has_left = Arc::new(AtomicBool::new(false));
     let sending = client.send_watched(identify("a"), &has_left);

@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tower::service_fn;
 
-use crate::script::builder;
+use crate::scripted_service::builder;
 use crate::support::person;
 
 /// One end of a pipe, as hyper wants it.

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value, json};
 
-use crate::script::builder;
+use crate::scripted_service::builder;
 use crate::support::{attributes, person};
 
 fn simulated() -> (Client, Simulator) {

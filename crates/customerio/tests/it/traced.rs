@@ -11,7 +11,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes as SpanAttributes, Id, Record};
 use tracing::{Metadata, Subscriber};
 
-use crate::script::{Reply, Script, builder};
+use crate::scripted_service::{Reply, ScriptedService, builder};
 use crate::support::KEY;
 
 const DATA: &str = "jane-doe";
@@ -104,7 +104,7 @@ impl Subscriber for ToThread {
 async fn logged(replies: impl IntoIterator<Item = Reply>) -> Log {
     listen();
     LOG.take();
-    let client = builder().build_with(Script::new(replies)).unwrap();
+    let client = builder().build_with(ScriptedService::new(replies)).unwrap();
     let person = Person::id(DATA).unwrap();
     let mut attributes = Attributes::new();
     attributes.insert("name", DATA).unwrap();

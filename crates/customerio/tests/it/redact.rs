@@ -1,8 +1,8 @@
-//! What a server says never repeats the credentials.
+//! The credentials are redacted in everything that comes from a server.
 
 use customerio::{Credentials, Outcome};
 
-use crate::script::{Reply, Script, builder, scripted};
+use crate::scripted_service::{Reply, ScriptedService, builder, scripted};
 use crate::support::{identify, shown};
 
 async fn check(status: u16, body: &'static str, expected: &str) {
@@ -11,7 +11,7 @@ async fn check(status: u16, body: &'static str, expected: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_are_hidden_in_a_rejection() {
+async fn credentials_are_redacted_in_a_rejection() {
     check(
         400,
         r#"{"meta":{"error":"key top-secret is wrong"}}"#,
@@ -40,10 +40,10 @@ async fn credentials_are_hidden_in_a_rejection() {
 
 /// A page that escapes `=` for HTML shows the rest of the pair as it is.
 #[tokio::test(start_paused = true)]
-async fn the_pair_is_hidden_without_its_padding() {
+async fn the_pair_is_redacted_without_its_padding() {
     let page = "<pre>Basic c2l0ZTpwYXNzLXdvcmQ&#x3D;</pre>";
     let credentials = Credentials::new("site", "pass-word").unwrap();
-    let script = Script::new([
+    let script = ScriptedService::new([
         Reply::Answer(404, page),
         Reply::Answer(404, "c2l0ZTpwYXNzLXdvcmQ="),
     ]);
@@ -61,7 +61,7 @@ async fn the_pair_is_hidden_without_its_padding() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_are_hidden_behind_a_string_that_is_no_text() {
+async fn credentials_are_redacted_behind_a_string_that_is_no_text() {
     let body = r#"{"first":"\ud800","errors":["no top-secret"]}"#;
     let (client, _) = scripted([Reply::Answer(400, body)]);
     let said = shown(&client.send(identify("a")).await);
@@ -82,7 +82,7 @@ async fn short_credentials_are_words_like_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_are_hidden_in_a_cause() {
+async fn credentials_are_redacted_in_a_cause() {
     let (client, _) = scripted([Reply::Answer(403, r#"{"meta":{"error":"not top-secret"}}"#)]);
     let outcomes = client.send(identify("a")).await;
     let [Outcome::NotSent(cause)] = &outcomes[..] else {
