@@ -44,7 +44,8 @@ const SHOWN_NAME: usize = 60;
 /// ```
 /// use customerio::Attributes;
 /// let mut attributes = Attributes::new();
-/// attributes.insert("plan", "pro")?.insert("age", None::<u8>)?.insert("vip", false)?.unset("trial")?;
+/// attributes.insert("plan", "pro")?.insert("age", None::<u8>)?.insert("vip", false)?;
+/// attributes.unset("trial")?;
 /// assert_eq!(serde_json::to_string(&attributes)?, r#"{"plan":"pro","trial":null,"vip":false}"#);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -96,8 +97,8 @@ impl Attributes {
         }
     }
 
-    /// Reads a value that may be an object although it has no fields of its own, such as a variant of
-    /// an enum.
+    /// Reads a value that may be an object although it has no fields of its own, such as a variant
+    /// of an enum.
     fn from_object<T: Serialize + ?Sized>(value: &T) -> Result<Self, InvalidInput> {
         let invalid = |problem| InvalidInput::new("attributes", problem);
         check_numbers(value).map_err(invalid)?;

@@ -33,8 +33,8 @@ struct Part {
     may_have_arrived: bool,
     /// Whether other requests succeeded while this one was sent.
     others_succeed: bool,
-    /// Whether the other half may be sent before this one. Its result shows whether the server fails
-    /// for every request.
+    /// Whether the other half may be sent before this one. Its result shows whether the server
+    /// fails for every request.
     may_go_second: bool,
 }
 
@@ -107,8 +107,8 @@ impl Delivery {
                     None => {}
                 }
             }
-            // After a success the operations may be applied already. After a rejection none is, since
-            // every attempt was rejected.
+            // After a success the operations may be applied already. After a rejection none is,
+            // since every attempt was rejected.
             Settlement::Resend(requests) => {
                 self.resend(requests, positions, response.status().is_success());
             }
@@ -131,7 +131,8 @@ impl Delivery {
         let half = first.len() / 2;
         first.retain(|position| position < half);
         second.retain(|position| position >= half);
-        // Only halves without a common lane may change places: a person's operations keep their order.
+        // Only halves without a common lane may change places: a person's operations keep their
+        // order.
         let is_apart = first.lanes().is_disjoint(&second.lanes());
         self.resend([first, second], part.positions, true);
         if let Some(first) = self.pending.last_mut() {
@@ -139,7 +140,8 @@ impl Delivery {
         }
     }
 
-    /// Sends the other half first. Its success shows that the server does not fail for every request.
+    /// Sends the other half first. Its success shows that the server does not fail for every
+    /// request.
     fn put_second(&mut self, part: Part) {
         let other_half = self.pending.pop();
         self.pending.push(Part {

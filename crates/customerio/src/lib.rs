@@ -13,8 +13,8 @@
 //! # }
 //! ```
 //!
-//! The client keeps the API's limit and retries what is safe to retry. Each operation ends as exactly
-//! one [`Outcome`]: accepted, rejected, unknown or not sent.
+//! The client keeps the API's limit and retries what is safe to retry. Each operation ends as
+//! exactly one [`Outcome`]: accepted, rejected, unknown or not sent.
 //!
 //! Three settings of `Client::builder` matter most:
 //!
@@ -33,19 +33,20 @@
 //!
 //! # Many operations
 //!
-//! A [`Batch`] carries many operations in one request. A [`Packer`](packer::Packer) forms batches and
-//! keeps the order of each person's operations while many requests are in flight.
+//! A [`Batch`] carries many operations in one request. A [`Packer`](packer::Packer) forms batches
+//! and keeps the order of each person's operations while many requests are in flight.
 //!
 //! # Without the client
 //!
-//! 1. Build an [`Operation`] from a [`Person`] and [`Attributes`] or an [`Event`]. It is checked and
-//!    serialized.
+//! 1. Build an [`Operation`] from a [`Person`] and [`Attributes`] or an [`Event`]. It is checked
+//!    and serialized.
 //! 2. Turn its [`Request`] into an [`http::Request`] for an [`Endpoint`], and send it with any HTTP
 //!    client.
 //! 3. Pass the response to a [`Delivery`], until each operation has its outcome.
 //!
 //! ```
-//! use customerio::{Attributes, Credentials, Delivery, Endpoint, Operation, Outcome, Person, Region};
+//! use customerio::{Attributes, Credentials, Delivery, Endpoint, Operation, Outcome};
+//! use customerio::{Person, Region};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let endpoint = Endpoint::for_region(Region::Eu, Credentials::new("site", "key")?);

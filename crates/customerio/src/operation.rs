@@ -114,9 +114,9 @@ impl Operation {
 
     /// Reports an event of a person, or a page or screen that they saw.
     ///
-    /// Without an id the API cannot detect a second copy of the event. Such an operation goes alone,
-    /// and is not replayed after a failure that leaves open whether it arrived. `Client::track` adds
-    /// an id; an operation cannot get one later.
+    /// Without an id the API cannot detect a second copy of the event. Such an operation goes
+    /// alone, and is not replayed after a failure that leaves open whether it arrived.
+    /// `Client::track` adds an id; an operation cannot get one later.
     ///
     /// # Errors
     ///
@@ -224,8 +224,8 @@ impl Operation {
     ///
     /// # Errors
     ///
-    /// A person is identified by a phone number, which merges do not support, or both people are the
-    /// same.
+    /// A person is identified by a phone number, which merges do not support, or both people are
+    /// the same.
     pub fn merge(primary: &Person, secondary: &Person) -> Result<Self, InvalidInput> {
         primary.check_merge(secondary)?;
         let body = Merge {
@@ -246,16 +246,16 @@ impl Operation {
 
 /// Operations on objects.
 impl Operation {
-    /// Creates an object or updates its attributes, and relates people to it. An object identified by
-    /// its `cio_object_id` must exist.
+    /// Creates an object or updates its attributes, and relates people to it. An object identified
+    /// by its `cio_object_id` must exist.
     ///
     /// The operation keeps its order with other operations on the object, not with those on the
     /// people.
     ///
     /// # Errors
     ///
-    /// There are more than 300 attributes, a person is identified by a phone number, or the operation
-    /// takes more than 32,000 bytes.
+    /// There are more than 300 attributes, a person is identified by a phone number, or the
+    /// operation takes more than 32,000 bytes.
     pub fn identify_object(
         object: &Object,
         attributes: &Attributes,
@@ -269,8 +269,8 @@ impl Operation {
     ///
     /// # Errors
     ///
-    /// The `anonymous_id` is empty or takes more than 150 bytes, there are more than 300 attributes,
-    /// or the operation takes more than 32,000 bytes.
+    /// The `anonymous_id` is empty or takes more than 150 bytes, there are more than 300
+    /// attributes, or the operation takes more than 32,000 bytes.
     pub fn identify_anonymous_object(
         object: &Object,
         attributes: &Attributes,
@@ -301,8 +301,8 @@ impl Operation {
     ///
     /// # Errors
     ///
-    /// The list is empty, a person is identified by a phone number, or the operation takes more than
-    /// 32,000 bytes.
+    /// The list is empty, a person is identified by a phone number, or the operation takes more
+    /// than 32,000 bytes.
     pub fn add_people(
         object: &Object,
         people: &[Relationship<Person>],
@@ -388,8 +388,8 @@ impl Operation {
         self.replay == Replay::Safe
     }
 
-    /// Returns whether the operation needs a request of its own: a merge, a deletion, a suppression,
-    /// or an operation that may not be replayed.
+    /// Returns whether the operation needs a request of its own: a merge, a deletion, a
+    /// suppression, or an operation that may not be replayed.
     #[must_use]
     pub fn goes_alone(&self) -> bool {
         self.batching == Batching::Alone

@@ -52,9 +52,9 @@ const MAX_STOPPED: usize = 100_000;
 ///
 /// # Unknown outcomes
 ///
-/// A lane is stopped once one of its operations ends [`Outcome::Unknown`]. Its queued operations are
-/// returned as not sent, and further ones are not queued. After 100,000 stopped lanes no operation
-/// is queued for any lane, so that memory stays bounded.
+/// A lane is stopped once one of its operations ends [`Outcome::Unknown`]. Its queued operations
+/// are returned as not sent, and further ones are not queued. After 100,000 stopped lanes no
+/// operation is queued for any lane, so that memory stays bounded.
 #[derive(Debug)]
 pub struct Packer<T> {
     lanes: Lanes<T>,
@@ -343,7 +343,10 @@ impl<T> fmt::Display for NotQueued<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.reason {
             Reason::Full => "the packer is full; send a request and settle it first",
-            Reason::Stopped => "the outcome of an earlier operation on the same person is unknown; check that one first",
+            Reason::Stopped => {
+                "the outcome of an earlier operation on the same person is unknown; \
+                 check that one first"
+            }
         })
     }
 }

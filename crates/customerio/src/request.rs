@@ -145,8 +145,8 @@ impl Request {
         }
     }
 
-    /// Keeps the operations at the positions for which `keep` returns true, counted from 0, in their
-    /// order.
+    /// Keeps the operations at the positions for which `keep` returns true, counted from 0, in
+    /// their order.
     ///
     /// A request of one operation that loses it becomes an empty batch.
     pub fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
@@ -157,8 +157,8 @@ impl Request {
         }
     }
 
-    /// Returns the lane of the operation, if the request has exactly one. A request of version 1 has
-    /// no lane.
+    /// Returns the lane of the operation, if the request has exactly one. A request of version 1
+    /// has no lane.
     pub(crate) fn lane(&self) -> Option<Lane> {
         match self.operations() {
             [operation] => Some(operation.lane()),
@@ -203,7 +203,8 @@ impl Request {
     /// let body = r#"{"errors":[{"message":"no"}]}"#.into();
     /// let rejected = http::Response::builder().status(400).body(body)?;
     /// let Settlement::Settled(outcomes) = request.settle(&rejected) else { unreachable!() };
-    /// assert!(matches!(&outcomes[..], [Outcome::Rejected(rejection)] if rejection.reason() == "no"));
+    /// let [Outcome::Rejected(rejection)] = &outcomes[..] else { unreachable!() };
+    /// assert_eq!(rejection.reason(), "no");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

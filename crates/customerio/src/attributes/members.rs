@@ -12,8 +12,8 @@ const CAPACITY: usize = 256;
 /// The members of one JSON object, as the text that is sent: sorted by name, each name once.
 #[derive(Clone, Default)]
 pub(super) struct Members {
-    /// The complete members as `"name":value`, in the order of insertion. Behind them may be a draft:
-    /// a member that is being written.
+    /// The complete members as `"name":value`, in the order of insertion. Behind them may be a
+    /// draft: a member that is being written.
     json: Vec<u8>,
     /// Where the complete members end and the draft begins.
     complete: usize,
@@ -114,7 +114,8 @@ impl Members {
         self.json.push(b':');
     }
 
-    /// Puts quotes around a number or a boolean, as `serde_json` does: in JSON each name is a string.
+    /// Puts quotes around a number or a boolean, as `serde_json` does: in JSON each name is a
+    /// string.
     fn quote_name(&mut self) -> Result<(), Problem> {
         match self.draft() {
             [b'"', ..] => Ok(()),

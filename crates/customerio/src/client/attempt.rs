@@ -23,8 +23,8 @@ use super::trace;
 use crate::response::is_from_the_api;
 use crate::v1::Success;
 
-/// How many bytes of a response's body are read. A longer body fails the attempt: without a bound, a
-/// server could fill the memory. The API's longest responses, to full batches, are well below.
+/// How many bytes of a response's body are read. A longer body fails the attempt: without a bound,
+/// a server could fill the memory. The API's longest responses, to full batches, are well below.
 const MAX_BODY: usize = 1 << 20;
 
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
@@ -172,8 +172,8 @@ where
             }
             Poll::Pending => {
                 this.progress.count_on_connection();
-                // Compare the clock before polling the timer: if the inner future uses up the task's
-                // budget at each poll, the timer stays pending for ever.
+                // Compare the clock before polling the timer: if the inner future uses up the
+                // task's budget at each poll, the timer stays pending for ever.
                 if !this.deadline.remaining().is_zero() {
                     ready!(this.timer.poll(cx));
                 }

@@ -46,7 +46,7 @@ const MAX_SERVER_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// | [`connect_timeout`](Self::connect_timeout) | connecting, in one attempt | half of `timeout` |
 /// | [`timeout`](Self::timeout) | one attempt, from its departure | 10 s |
 /// | [`max_wait`](Self::max_wait) | one wait for a departure | none |
-/// | [`max_server_pause`](Self::max_server_pause) | all pauses by the server, in one call | 1 hour |
+/// | [`max_server_pause`](Self::max_server_pause) | all server pauses of one call | 1 hour |
 /// | [`deadline`](Self::deadline) | one call: waits, attempts and retries | none |
 #[derive(Clone, Debug)]
 #[must_use]
@@ -104,7 +104,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the base URL; by default that of the region. It is an https URL, or http to the loopback.
+    /// Sets the base URL; by default that of the region. It is an https URL, or http to the
+    /// loopback.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
@@ -124,8 +125,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the seed of the random part of the backoff, so that a test always has the same waits; by
-    /// default the seed comes from the system.
+    /// Sets the seed of the random part of the backoff, so that a test always has the same waits;
+    /// by default the seed comes from the system.
     pub fn jitter_seed(mut self, seed: u64) -> Self {
         self.jitter_seed = Some(seed);
         self
@@ -155,8 +156,8 @@ impl ClientBuilder {
     /// Sets the longest wait for a departure of the rate limiter; by default there is no bound.
     ///
     /// A request is rejected at once if its departure is expected later than `time` from now, and
-    /// otherwise once it has waited for `time`. The wait for a permit counts. Each attempt has a wait
-    /// of its own. A rejected request was not sent: see [`Error::is_wait_rejected`].
+    /// otherwise once it has waited for `time`. The wait for a permit counts. Each attempt has a
+    /// wait of its own. A rejected request was not sent: see [`Error::is_wait_rejected`].
     ///
     /// [`Error::is_wait_rejected`]: super::Error::is_wait_rejected
     pub fn max_wait(mut self, time: Duration) -> Self {
@@ -167,8 +168,8 @@ impl ClientBuilder {
     /// Sets how many requests may be queued. A request that would have to wait behind `others` is
     /// rejected; by default there is no bound.
     ///
-    /// With zero, each request that cannot depart at once is rejected. That includes the first, since
-    /// a rate limiter starts with a short wait.
+    /// With zero, each request that cannot depart at once is rejected. That includes the first,
+    /// since a rate limiter starts with a short wait.
     pub fn max_queued(mut self, others: usize) -> Self {
         self.bounds.max_queued = Some(others);
         self
@@ -186,8 +187,9 @@ impl ClientBuilder {
     /// Sets the deadline of a call: all waits, attempts and parts of a batch together; by default
     /// there is none.
     ///
-    /// A retry that could not end before the deadline is not made. When the deadline passes, a request
-    /// in the queue or without a connection was not sent; one in flight may have been applied.
+    /// A retry that could not end before the deadline is not made. When the deadline passes, a
+    /// request in the queue or without a connection was not sent; one in flight may have been
+    /// applied.
     ///
     /// With [`max_wait`](Self::max_wait) or [`max_queued`](Self::max_queued), a request whose
     /// departure is expected after the deadline is rejected at once. [`Client::with_deadline`] sets
@@ -197,11 +199,11 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets for how long the server may pause a call, by `Retry-After` or by the `RateLimit` fields;
-    /// by default one hour. All parts of a batch count together. `None` sets no bound.
+    /// Sets for how long the server may pause a call, by `Retry-After` or by the `RateLimit`
+    /// fields; by default one hour. All parts of a batch count together. `None` sets no bound.
     ///
-    /// The call ends once it was paused for `time`, or at once if the server asks for a longer pause
-    /// than is left. Operations that were not sent before are then not sent: see
+    /// The call ends once it was paused for `time`, or at once if the server asks for a longer
+    /// pause than is left. Operations that were not sent before are then not sent: see
     /// [`Error::is_paused_too_long`].
     ///
     /// [`Error::is_paused_too_long`]: super::Error::is_paused_too_long
@@ -225,8 +227,9 @@ impl ClientBuilder {
 
     /// Sets the idle time before TCP checks whether the other side is still there; by default 60 s.
     ///
-    /// Whole seconds from 1 to 32,767 are possible; fractions are dropped. `None` disables the check.
-    /// If a firewall then drops an idle connection, the next request on it has an unknown outcome.
+    /// Whole seconds from 1 to 32,767 are possible; fractions are dropped. `None` disables the
+    /// check. If a firewall then drops an idle connection, the next request on it has an unknown
+    /// outcome.
     pub fn tcp_keepalive(mut self, idle: impl Into<Option<Duration>>) -> Self {
         self.transport.keepalive = idle.into();
         self
@@ -235,7 +238,8 @@ impl ClientBuilder {
     /// Sets the time without a frame before an HTTP/2 connection is pinged, idle or not; by default
     /// 20 s. The connection is closed if the answer takes longer than the same time.
     ///
-    /// `None` disables pings. Each request on a dead connection then takes a whole attempt's timeout.
+    /// `None` disables pings. Each request on a dead connection then takes a whole attempt's
+    /// timeout.
     pub fn http2_ping(mut self, silence: impl Into<Option<Duration>>) -> Self {
         self.transport.ping = silence.into();
         self
@@ -243,8 +247,8 @@ impl ClientBuilder {
 
     /// Connects through an HTTP proxy; by default without one.
     ///
-    /// Plain http, which is possible to the loopback only, does not use the proxy: it could read the
-    /// API key.
+    /// Plain http, which is possible to the loopback only, does not use the proxy: it could read
+    /// the API key.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.transport.route = Route::Through(proxy);
         self
@@ -253,16 +257,16 @@ impl ClientBuilder {
     /// Connects through the proxy of `HTTPS_PROXY` or `ALL_PROXY`, unless `NO_PROXY` matches the
     /// API's host. Names in lower case work, too. [`build`](ClientBuilder::build) reads them.
     ///
-    /// `NO_PROXY` is a list with commas of hosts (which match their subdomains), addresses, networks
-    /// such as `10.0.0.0/8`, or `*`. If the proxy cannot be used, [`build`](ClientBuilder::build)
-    /// returns an error; the client never connects without it.
+    /// `NO_PROXY` is a list with commas of hosts (which match their subdomains), addresses,
+    /// networks such as `10.0.0.0/8`, or `*`. If the proxy cannot be used,
+    /// [`build`](ClientBuilder::build) returns an error; the client never connects without it.
     pub fn proxy_from_env(mut self) -> Self {
         self.transport.route = Route::FromEnv;
         self
     }
 
-    /// Trusts these certificate authorities in addition to those of the platform; by default only the
-    /// platform's.
+    /// Trusts these certificate authorities in addition to those of the platform; by default only
+    /// the platform's.
     pub fn extra_roots(mut self, roots: RootCertificates) -> Self {
         self.transport.roots = Roots::PlatformAnd(roots);
         self

@@ -71,8 +71,8 @@ impl<'a> Call<'a> {
     /// Sends the next request of a delivery with all its attempts, and settles it. Returns the
     /// response, if one came.
     ///
-    /// Sends nothing if the deadline has passed, or if the server has paused the call for as long as
-    /// it may.
+    /// Sends nothing if the deadline has passed, or if the server has paused the call for as long
+    /// as it may.
     pub(super) async fn send_next(&mut self, delivery: &mut Delivery) -> Option<Response<Bytes>> {
         let request = delivery.request()?;
         if self

@@ -37,8 +37,8 @@ fn kind_of(error: &(dyn Error + 'static)) -> Option<Kind> {
     }
 }
 
-/// Returns the next error of the chain. `io::Error::source` skips the error inside it, so that one is
-/// returned first.
+/// Returns the next error of the chain. `io::Error::source` skips the error inside it, so that one
+/// is returned first.
 fn source<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     let inner = error
         .downcast_ref::<io::Error>()

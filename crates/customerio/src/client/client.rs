@@ -125,7 +125,8 @@ impl Client {
         })
     }
 
-    /// Returns a client that shares everything with this one, but has another deadline for its calls.
+    /// Returns a client that shares everything with this one, but has another deadline for its
+    /// calls.
     ///
     /// See [`ClientBuilder::deadline`]. If `call` is zero or too short, nothing is sent.
     ///
@@ -254,8 +255,8 @@ impl Client {
 
     /// Sends any operation of version 2 or request of version 1.
     ///
-    /// It adds no id to an event. An event without one is not sent again after a failure that leaves
-    /// open whether it arrived. [`track`](Self::track) and
+    /// It adds no id to an event. An event without one is not sent again after a failure that
+    /// leaves open whether it arrived. [`track`](Self::track) and
     /// [`track_anonymous`](Self::track_anonymous) add an id.
     ///
     /// # Errors
@@ -306,19 +307,20 @@ impl Client {
     /// - If the API rejects a batch as a whole, the batch is halved until the rejected operation is
     ///   alone.
     /// - If the response to a batch does not say how its operations ended, each is sent alone.
-    /// - If a batch gets a 500 after all attempts while other requests of this client succeed, it is
-    ///   halved: one of its operations makes the server fail.
+    /// - If a batch gets a 500 after all attempts while other requests of this client succeed, it
+    ///   is halved: one of its operations makes the server fail.
     /// - After a part with another unknown outcome, the rest is not sent.
     pub async fn send(&self, request: impl Into<Request>) -> Vec<Outcome> {
         let call = Call::new(&self.0, None);
         call.deliver(Delivery::new(request)).await
     }
 
-    /// Sends a request as [`send`](Self::send) does, and sets `has_departed` when an attempt departs.
+    /// Sends a request as [`send`](Self::send) does, and sets `has_departed` when an attempt
+    /// departs.
     ///
-    /// The flag is cleared again if each attempt so far was throttled or not sent, until the next one
-    /// departs. While it is not set, the request waits, and dropping the future means that it was not
-    /// sent.
+    /// The flag is cleared again if each attempt so far was throttled or not sent, until the next
+    /// one departs. While it is not set, the request waits, and dropping the future means that it
+    /// was not sent.
     pub async fn send_watched(
         &self,
         request: impl Into<Request>,

@@ -185,9 +185,9 @@ impl Error {
 
     /// Returns the time at which the last response allows another request, if it said so.
     ///
-    /// It is on tokio's clock, so it works in a test with paused time. It counts from the end of the
-    /// call and is at most thirty years later. A 429 without a time may be a daily quota: an attempt
-    /// soon after it fails again.
+    /// It is on tokio's clock, so it works in a test with paused time. It counts from the end of
+    /// the call and is at most thirty years later. A 429 without a time may be a daily quota: an
+    /// attempt soon after it fails again.
     #[must_use]
     pub fn retry_at(&self) -> Option<Instant> {
         self.retry_at
@@ -267,8 +267,13 @@ impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Build::Input(input) => input.fmt(f),
-            Build::Randomness(_) => f.write_str("the system has no source of randomness for event ids; check its random device"),
-            Build::Tls(_) => f.write_str("TLS cannot be set up; check the system's certificates, or give some with `only_roots`"),
+            Build::Randomness(_) => f.write_str(
+                "the system has no source of randomness for event ids; check its random device",
+            ),
+            Build::Tls(_) => f.write_str(
+                "TLS cannot be set up; \
+                 check the system's certificates, or give some with `only_roots`",
+            ),
         }
     }
 }

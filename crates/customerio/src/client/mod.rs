@@ -26,8 +26,8 @@
 //!
 //! - [`limits`](ClientBuilder::limits): the requests per second, 1,000 by default. Set it lower if
 //!   other programs send to the same workspace.
-//! - [`deadline`](ClientBuilder::deadline): the time that a call may take. By default a call waits as
-//!   long as it takes.
+//! - [`deadline`](ClientBuilder::deadline): the time that a call may take. By default a call waits
+//!   as long as it takes.
 //! - [`concurrency`](ClientBuilder::concurrency): the requests in flight, 64 by default.
 //!
 //! # The way of a request
@@ -37,7 +37,8 @@
 //!
 //! - Each attempt waits in the rate limiter. A wait is no timeout.
 //! - A response that ends too early is a failed attempt.
-//! - A request is sent again only if a second copy changes nothing, or if it was certainly not sent.
+//! - A request is sent again only if a second copy changes nothing, or if it was certainly not
+//!   sent.
 //! - Redirects are not followed.
 //! - No task is spawned, except by hyper for its connections.
 //!

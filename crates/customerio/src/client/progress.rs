@@ -39,8 +39,8 @@ struct AttemptConnection {
 #[derive(Clone, Debug)]
 pub(super) struct DepartureFlag {
     has_departed: Arc<AtomicBool>,
-    /// Whether an earlier request of the call got a response. The flag then stays set: the call as a
-    /// whole has had an effect.
+    /// Whether an earlier request of the call got a response. The flag then stays set: the call as
+    /// a whole has had an effect.
     is_final: bool,
 }
 
@@ -125,16 +125,16 @@ impl RequestProgress {
         self.0.is_in_flight.load(Relaxed)
     }
 
-    /// Returns whether an attempt is in flight that may have been sent: false while it certainly has
-    /// no connection.
+    /// Returns whether an attempt is in flight that may have been sent: false while it certainly
+    /// has no connection.
     pub(super) fn may_have_been_sent(&self) -> bool {
         self.is_in_flight() && !self.is_connecting()
     }
 
     /// Keeps the connection of the attempt from being used for further requests.
     ///
-    /// An attempt without a response in time may be on a dead connection, and HTTP/2 would send every
-    /// other request on it, too. Requests that are on it already are not affected.
+    /// An attempt without a response in time may be on a dead connection, and HTTP/2 would send
+    /// every other request on it, too. Requests that are on it already are not affected.
     pub(super) fn poison_connection(&self) {
         self.with_connection(|connection| {
             let captured = connection.captured.as_ref();

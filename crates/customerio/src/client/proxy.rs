@@ -35,8 +35,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Creates a proxy from a URL such as `http://user:password@proxy.example.com:3128`. The default
-    /// port is 80. User and password are percent-decoded.
+    /// Creates a proxy from a URL such as `http://user:password@proxy.example.com:3128`. The
+    /// default port is 80. User and password are percent-decoded.
     ///
     /// # Errors
     ///
@@ -53,8 +53,8 @@ impl Proxy {
         let found = found.ok_or_else(|| {
             InvalidInput::malformed(
                 field,
-                "is not a proxy that can be used; give a URL like http://proxy.example.com:3128, and \
-                 percent-encode user and password",
+                "is not a proxy that can be used; \
+                 give a URL like http://proxy.example.com:3128, and percent-encode user and password",
             )
         })?;
         Ok(Self {

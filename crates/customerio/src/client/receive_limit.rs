@@ -1,10 +1,10 @@
 //! Bounds the bytes that a server may send on a connection without being asked.
 //!
-//! The libraries below bound most of it. hyper bounds the head of an HTTP/1.1 response to 100 fields
-//! and about 400 KB. h2 bounds a list of fields to 16 KB, streams that it resets for errors to 1,024,
-//! and reset streams that it keeps to 50. They do not bound interim responses (1xx), nor frames
-//! without a stream (PING, SETTINGS, WINDOW_UPDATE). A server can send these for ever; they cost time
-//! and, since they are acknowledged, bandwidth.
+//! The libraries below bound most of it. hyper bounds the head of an HTTP/1.1 response to 100
+//! fields and about 400 KB. h2 bounds a list of fields to 16 KB, streams that it resets for errors
+//! to 1,024, and reset streams that it keeps to 50. They do not bound interim responses (1xx), nor
+//! frames without a stream (PING, SETTINGS, WINDOW_UPDATE). A server can send these for ever; they
+//! cost time and, since they are acknowledged, bandwidth.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -17,8 +17,8 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How many bytes an idle connection may receive. Pings and settings take some hundred bytes while a
-/// connection is pooled. The rest is for a response that arrives before its request is counted.
+/// How many bytes an idle connection may receive. Pings and settings take some hundred bytes while
+/// a connection is pooled. The rest is for a response that arrives before its request is counted.
 const IDLE: usize = 256 * 1024;
 
 /// How many bytes more for each request in flight: twice the largest body that is read.

@@ -56,7 +56,8 @@ fn redact_strings(json: &[u8], secrets: &[Zeroizing<String>]) -> Vec<u8> {
     while let Some(start) = rest.iter().position(|byte| *byte == b'"') {
         let mut strings = Deserializer::from_slice(&rest[start..]).into_iter::<String>();
         let Some(Ok(text)) = strings.next() else {
-            // Half of a surrogate pair is valid JSON but no Rust string. Redact the rest as raw text.
+            // Half of a surrogate pair is valid JSON but no Rust string. Redact the rest as raw
+            // text.
             break;
         };
         let end = start + strings.byte_offset();

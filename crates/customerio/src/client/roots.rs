@@ -29,8 +29,8 @@ impl RootCertificates {
     ///
     /// # Errors
     ///
-    /// There is no certificate, or one is not that of an authority. The error names its number, from
-    /// 1.
+    /// There is no certificate, or one is not that of an authority. The error names its number,
+    /// from 1.
     pub fn from_pem(pem: &[u8]) -> Result<Self, InvalidInput> {
         let sections = CertificateDer::pem_slice_iter(pem).enumerate();
         let certificates = sections.map(|(index, section)| match section {
@@ -77,7 +77,8 @@ fn checked(
 }
 
 fn no_certificate(number: usize) -> InvalidInput {
-    let why = "is not the X.509 certificate of an authority; give that of the root, complete and unchanged";
+    let why = "is not the X.509 certificate of an authority; \
+               give that of the root, complete and unchanged";
     InvalidInput::new(
         format!("root certificate {number}"),
         Problem::Malformed(why),
@@ -110,7 +111,8 @@ impl Roots {
             Self::Platform => builder.with_platform_verifier()?,
             Self::PlatformAnd(extra) => {
                 let verifier = Verifier::new_with_extra_roots(extra.0.clone(), provider)?;
-                // "Dangerous" because rustls cannot check a custom verifier; this one is the platform's.
+                // "Dangerous" because rustls cannot check a custom verifier; this one is the
+                // platform's.
                 let builder = builder.dangerous();
                 builder.with_custom_certificate_verifier(Arc::new(verifier))
             }

@@ -18,8 +18,8 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 pub struct ServerPause {
     /// The time until the pause ends.
     pub remaining: Duration,
-    /// The field of the response that asked for the pause, such as `Retry-After`; `None` after a 429
-    /// without such a field.
+    /// The field of the response that asked for the pause, such as `Retry-After`; `None` after a
+    /// 429 without such a field.
     pub field: Option<String>,
 }
 
@@ -28,8 +28,8 @@ pub struct ServerPause {
 pub(super) struct LastPauseField(Mutex<Option<HeaderName>>);
 
 impl LastPauseField {
-    /// Records the field of a response. A response that asks for no pause changes nothing: the pause
-    /// of an earlier one may still last.
+    /// Records the field of a response. A response that asks for no pause changes nothing: the
+    /// pause of an earlier one may still last.
     pub(super) fn record(&self, status: StatusCode, headers: &HeaderMap) {
         let field = pause_field(status, headers);
         if field.is_some() || status == StatusCode::TOO_MANY_REQUESTS {
@@ -47,8 +47,8 @@ impl LastPauseField {
     }
 }
 
-/// Returns the field of a response that closes the gate of the rate limiter. It follows the rules of
-/// `pacing::fields`.
+/// Returns the field of a response that closes the gate of the rate limiter. It follows the rules
+/// of `pacing::fields`.
 fn pause_field(status: StatusCode, headers: &HeaderMap) -> Option<HeaderName> {
     let may_name_a_time = matches!(
         status,

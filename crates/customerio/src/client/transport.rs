@@ -138,11 +138,11 @@ impl<S: Service<Request<Full<Bytes>>>> Service<Request<Full<Bytes>>> for Capture
     }
 }
 
-/// A connector with a timeout over TCP, the proxy and the TLS handshake, whose connections bound the
-/// bytes that they receive.
+/// A connector with a timeout over TCP, the proxy and the TLS handshake, whose connections bound
+/// the bytes that they receive.
 ///
-/// hyper's own connect timeout covers TCP only. The rest would end with the attempt's timeout, which
-/// leaves open whether the request was sent.
+/// hyper's own connect timeout covers TCP only. The rest would end with the attempt's timeout,
+/// which leaves open whether the request was sent.
 #[derive(Clone, Debug)]
 struct LimitedConnector<C> {
     inner: C,

@@ -20,8 +20,8 @@ pub struct InFlight<T> {
 }
 
 impl<T> PackedRequest<T> {
-    /// Splits the request in two, near its middle and between two lanes, so that both parts may be in
-    /// flight at once. Returns no second part if all operations are of one lane.
+    /// Splits the request in two, near its middle and between two lanes, so that both parts may be
+    /// in flight at once. Returns no second part if all operations are of one lane.
     #[must_use = "the lanes of both stay closed until both are settled"]
     pub fn split(mut self) -> (Self, Option<Self>) {
         let Some(middle) = self.in_flight.middle() else {

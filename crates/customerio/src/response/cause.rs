@@ -128,8 +128,8 @@ impl Cause {
         self.0.kind == Kind::Throttled
     }
 
-    /// Returns whether a later attempt may succeed without a change: the server failed, it throttled
-    /// the request, or no response came.
+    /// Returns whether a later attempt may succeed without a change: the server failed, it
+    /// throttled the request, or no response came.
     ///
     /// Whether another attempt is safe is another question: see
     /// [`Request::may_replay`](crate::Request::may_replay).
@@ -213,25 +213,31 @@ impl Cause {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Credentials => "the API rejected the credentials; check the site id, the API key and the region",
+            Self::Credentials => {
+                "the API rejected the credentials; check the site id, the API key and the region"
+            }
             #[cfg(feature = "client")]
-            Self::Deadline => "the deadline of the call passed; allow more time, or send less at once",
+            Self::Deadline => {
+                "the deadline of the call passed; allow more time, or send less at once"
+            }
             Self::Failed => "the request failed",
             Self::FollowsUnknown => {
-                "the outcome of an earlier operation on the same person is unknown; check that one, \
-                 then send this one again"
+                "the outcome of an earlier operation on the same person is unknown; \
+                 check that one, then send this one again"
             }
             #[cfg(feature = "client")]
             Self::PausedTooLong => {
-                "the server asked to wait for longer than the client allows; send later, or raise \
-                 `max_server_pause`"
-            },
+                "the server asked to wait for longer than the client allows; \
+                 send later, or raise `max_server_pause`"
+            }
             #[cfg(feature = "client")]
             Self::NoTunnel => {
-                "the proxy opened no tunnel; check its URL, and that it allows `CONNECT` to the API's \
-                 host"
+                "the proxy opened no tunnel; \
+                 check its URL, and that it allows `CONNECT` to the API's host"
             }
-            Self::NotJson => "the response did not come from the API; check the base URL and proxies",
+            Self::NotJson => {
+                "the response did not come from the API; check the base URL and proxies"
+            }
             #[cfg(feature = "client")]
             Self::ProxyCredentials => {
                 "the proxy rejected its credentials; put user and password into its URL"
@@ -248,14 +254,14 @@ impl fmt::Display for Kind {
             Self::Throttled => "the API throttled every attempt; send less, or wait longer",
             #[cfg(feature = "client")]
             Self::Untrusted => {
-                "the server's certificate is of an unknown authority; if the authority is yours, add \
-                 it with `extra_roots` or to the system's"
+                "the server's certificate is of an unknown authority; \
+                 if the authority is yours, add it with `extra_roots` or to the system's"
             }
             #[cfg(feature = "client")]
             Self::WaitRejected => {
-                "the client's rate limiter rejected the wait; send less, or raise `max_wait` or \
-                 `max_queued`"
-            },
+                "the client's rate limiter rejected the wait; \
+                 send less, or raise `max_wait` or `max_queued`"
+            }
         })
     }
 }

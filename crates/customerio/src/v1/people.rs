@@ -30,13 +30,15 @@ pub(super) fn path(person: &Person, rest: &str) -> Result<String, InvalidInput> 
 ///
 /// # Errors
 ///
-/// The id has the shape of another kind, there are more than 300 attributes, or a value takes more than 1,000 bytes.
+/// The id looks like another kind, there are more than 300 attributes, or a value takes more than
+/// 1,000 bytes.
 pub fn identify(person: &Person, attributes: &Attributes) -> Result<Request, InvalidInput> {
     attributes.check_person()?;
     Ok(V1Request::put(PERSON, path(person, "")?, attributes.to_json()).into())
 }
 
-/// Creates or updates a person as `identify` says. Version 1 carries the moment as the attribute `_timestamp`.
+/// Creates or updates a person, with the settings of an [`Identify`]. Version 1 sends its time as
+/// the attribute `_timestamp`.
 ///
 /// # Errors
 ///
@@ -54,12 +56,13 @@ pub fn identify_with(identify: &Identify) -> Result<Request, InvalidInput> {
     Ok(V1Request::put(PERSON, path(&identify.person, "")?, body.to_json()).into())
 }
 
-/// Reports what a person did, or which page or screen they saw. Without an id the event is not replayed after an
-/// ambiguous failure.
+/// Reports an event of a person, or a page or screen that they saw.
+///
+/// Without an id, the event is not replayed after a failure that leaves open whether it arrived.
 ///
 /// # Errors
 ///
-/// The id has the shape of another kind, or the event's data takes more than 100,000 bytes.
+/// The id looks like another kind, or the event's data takes more than 100,000 bytes.
 pub fn event(person: &Person, event: &Event) -> Result<Request, InvalidInput> {
     event.check_v1()?;
     let body = EventBody::new(event, None).to_json();
@@ -71,7 +74,7 @@ pub fn event(person: &Person, event: &Event) -> Result<Request, InvalidInput> {
     Ok(replayed_by_id(request, event))
 }
 
-/// Reports what somebody did who is not identified yet.
+/// Reports an event of an anonymous visitor.
 #[must_use]
 pub fn anonymous_event(event: &AnonymousEvent) -> Request {
     let AnonymousEvent {
@@ -93,7 +96,7 @@ fn replayed_by_id(request: V1Request, event: &Event) -> Request {
 ///
 /// # Errors
 ///
-/// The id has the shape of another kind.
+/// The id looks like another kind.
 pub fn suppress(person: &Person) -> Result<Request, InvalidInput> {
     Ok(V1Request::post(
         "/api/v1/customers/{id}/suppress",
@@ -103,11 +106,11 @@ pub fn suppress(person: &Person) -> Result<Request, InvalidInput> {
     .into())
 }
 
-/// Lifts the block of a person's identifiers. What was deleted does not come back.
+/// Unblocks a person's identifiers. The deleted data is not restored.
 ///
 /// # Errors
 ///
-/// The id has the shape of another kind.
+/// The id looks like another kind.
 pub fn unsuppress(person: &Person) -> Result<Request, InvalidInput> {
     Ok(V1Request::post(
         "/api/v1/customers/{id}/unsuppress",
@@ -117,11 +120,11 @@ pub fn unsuppress(person: &Person) -> Result<Request, InvalidInput> {
     .into())
 }
 
-/// Deletes a person. A later operation about them may create them again.
+/// Deletes a person. A later operation on them may create them again.
 ///
 /// # Errors
 ///
-/// The id has the shape of another kind.
+/// The id looks like another kind.
 pub fn delete(person: &Person) -> Result<Request, InvalidInput> {
     Ok(V1Request::delete(PERSON, path(person, "")?).into())
 }
@@ -130,7 +133,7 @@ pub fn delete(person: &Person) -> Result<Request, InvalidInput> {
 ///
 /// # Errors
 ///
-/// The id has the shape of another kind.
+/// The id looks like another kind.
 pub fn add_device(person: &Person, device: &Device) -> Result<Request, InvalidInput> {
     let body = DevicePut {
         device: device.named_id(),
@@ -152,7 +155,7 @@ struct DevicePut<'a> {
 ///
 /// # Errors
 ///
-/// The id has the shape of another kind, or the token is empty, `.` or `..`.
+/// The id looks like another kind, or the token is empty, `.` or `..`.
 pub fn delete_device(person: &Person, token: &str) -> Result<Request, InvalidInput> {
     check_token(token)?;
     check_segment("device token", token)?;
@@ -164,11 +167,11 @@ pub fn delete_device(person: &Person, token: &str) -> Result<Request, InvalidInp
     .into())
 }
 
-/// Makes one person of two, which cannot be undone; see [`Operation::merge`](crate::Operation::merge).
+/// Merges two people, which cannot be undone; see [`Operation::merge`](crate::Operation::merge).
 ///
 /// # Errors
 ///
-/// A person is named by a phone number, or both are the same.
+/// A person is identified by a phone number, or both people are the same.
 pub fn merge(primary: &Person, secondary: &Person) -> Result<Request, InvalidInput> {
     primary.check_merge(secondary)?;
     let body = to_bytes(&Merge { primary, secondary });

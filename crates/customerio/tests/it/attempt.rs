@@ -106,7 +106,8 @@ async fn only_a_mebibyte_is_read_of_a_response_of_a_gigabyte() {
     }
 }
 
-/// A transport that uses up the budget of its task at each poll: every timer of tokio is then pending.
+/// A transport that uses up the budget of its task at each poll: every timer of tokio is then
+/// pending.
 async fn busy(_: http::Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
     loop {
         tokio::task::coop::consume_budget().await;

@@ -1,7 +1,7 @@
 //! Whatever a peer answers and whatever a caller names, nothing panics and nothing is lost.
 //!
-//! The modules hold what must be true of any answer and of any name: here it is played with what is near the API's own,
-//! and by the fuzz targets of `crates/fuzz` with what reaches the most code.
+//! The modules hold what must be true of any answer and of any name: here it is played with what is
+//! near the API's own, and by the fuzz targets of `crates/fuzz` with what reaches the most code.
 
 mod answer;
 mod identifier;

@@ -1,9 +1,9 @@
 //! Requests that the official Node and Python SDKs really sent, made with this crate.
 //!
-//! Differences from the recordings, each on purpose: empty `data` and attributes of version 2 are left out; values
-//! that would remove an attribute are left out unless they are asked for with `unset`; DELETE has no body; ids that
-//! look like another kind are refused in version 1 unless the kind is named; bodies are UTF-8 and not escaped to
-//! ASCII.
+//! Differences from the recordings, each on purpose: empty `data` and attributes of version 2 are
+//! left out; values that would remove an attribute are left out unless they are asked for with
+//! `unset`; DELETE has no body; ids that look like another kind are refused in version 1 unless the
+//! kind is named; bodies are UTF-8 and not escaped to ASCII.
 
 use customerio::{
     AnonymousEvent, Attributes, Batch, Event, Operation, Person, Request, Timestamp, v1,

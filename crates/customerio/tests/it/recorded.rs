@@ -122,7 +122,8 @@ fn events() -> Vec<Ours> {
         Same(post(&event("purchase"))),
         Same(post(&exact)),
         Same(post(&event("purchase").timestamp(seconds(1_704_067_200)))),
-        // The SDK drops a timestamp that is no number; here it is a type, so there is nothing to drop.
+        // The SDK drops a timestamp that is no number; here it is a type, so there is nothing to
+        // drop.
         Same(post(&event("purchase"))),
         Refused(
             Timestamp::new(1_700_000_000_123).unwrap_err(),

@@ -1,4 +1,5 @@
-//! Every operation through the simulated API, which shares no code with this crate, to its effect in the books.
+//! Every operation through the simulated API, which shares no code with this crate, to its effect
+//! in the books.
 
 use customerio::client::Limits;
 use customerio::{

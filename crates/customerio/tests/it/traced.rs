@@ -35,7 +35,8 @@ type Named = (String, String, String, BTreeSet<String>);
 
 /// Writes down all that it is told, at every level, by every crate, for the thread that tells it.
 ///
-/// It is that of all threads: what one thread listens to, another may have been asked about before, and said no.
+/// It is that of all threads: what one thread listens to, another may have been asked about before,
+/// and said no.
 struct ToThread(AtomicU64);
 
 fn listen() {
@@ -150,7 +151,8 @@ async fn spans_and_events_hold_what_they_promise() {
     }
 }
 
-/// Reads the table: of a kind the first word, of the fields what is code and has the form of a name.
+/// Reads the table: of a kind the first word, of the fields what is code and has the form of a
+/// name.
 fn documented() -> BTreeSet<Named> {
     let rows = DOCS.lines().filter(|line| line.starts_with("//! | `"));
     rows.map(|row| {
