@@ -27,7 +27,8 @@ impl Timestamp {
     ///
     /// # Errors
     ///
-    /// The time is before the year 1 or after 2286. Milliseconds given as seconds are such a time.
+    /// The time is before the year 1 or after 2286. Milliseconds given as seconds are out of this
+    /// range.
     pub const fn new(unix_seconds: i64) -> Result<Self, InvalidInput> {
         if EARLIEST <= unix_seconds && unix_seconds <= LATEST {
             Ok(Self(unix_seconds))

@@ -36,7 +36,7 @@ pub(super) struct Call<'a> {
     successes: u64,
 }
 
-type Answer = Result<Response<PermitBody<Full<Bytes>>>, BoxError>;
+type StackResult = Result<Response<PermitBody<Full<Bytes>>>, BoxError>;
 
 impl<'a> Call<'a> {
     /// Begins a call. Its deadline counts from now.
@@ -102,11 +102,11 @@ impl<'a> Call<'a> {
         let progress = RequestProgress::new(self.departure.clone());
         self.departure = self.departure.take().map(DepartureFlag::never_cleared);
         request.extensions_mut().insert(progress.clone());
-        let sending = answer(client.stack.clone(), request, self.deadline);
+        let sending = send_until(client.stack.clone(), request, self.deadline);
         let result = match &mut self.pause_left {
             Some(left) => {
                 let paused = paused_too_long(&client.layers.limit, &progress, left);
-                unless(pin!(sending), pin!(paused)).await
+                or_paused(pin!(sending), pin!(paused)).await
             }
             None => sending.await,
         };
@@ -118,7 +118,7 @@ impl<'a> Call<'a> {
         }
         match result {
             Ok(response) => {
-                let response = redact_response(whole(response).await, &client.endpoint);
+                let response = redact_response(collect(response).await, &client.endpoint);
                 delivery.answer(&response);
                 Some(response)
             }
@@ -138,7 +138,7 @@ fn settle_error(
     endpoint: &Endpoint,
 ) {
     match error.downcast::<NotFromTheApi>() {
-        Ok(answer) => delivery.answer(&redact_response(answer.0, endpoint)),
+        Ok(error) => delivery.answer(&redact_response(error.0, endpoint)),
         Err(error) if error.is::<Late>() => {
             let may_have_been_sent = progress.may_have_been_sent();
             if may_have_been_sent {
@@ -155,7 +155,11 @@ fn settle_error(
 }
 
 /// Sends a request through the stack, at most until the deadline.
-async fn answer(stack: Stack, request: Request<Full<Bytes>>, deadline: Option<Deadline>) -> Answer {
+async fn send_until(
+    stack: Stack,
+    request: Request<Full<Bytes>>,
+    deadline: Option<Deadline>,
+) -> StackResult {
     let Some(deadline) = deadline else {
         return stack.oneshot(request).await;
     };
@@ -165,12 +169,12 @@ async fn answer(stack: Stack, request: Request<Full<Bytes>>, deadline: Option<De
 }
 
 /// Waits for the response, or until the server has paused the call for too long.
-async fn unless(
-    mut sending: Pin<&mut impl Future<Output = Answer>>,
+async fn or_paused(
+    mut sending: Pin<&mut impl Future<Output = StackResult>>,
     mut paused: Pin<&mut impl Future<Output = ()>>,
-) -> Answer {
+) -> StackResult {
     poll_fn(|cx| match sending.as_mut().poll(cx) {
-        Poll::Ready(answer) => Poll::Ready(answer),
+        Poll::Ready(result) => Poll::Ready(result),
         Poll::Pending => paused.as_mut().poll(cx).map(|()| Err(PausedTooLong.into())),
     })
     .await
@@ -185,7 +189,7 @@ fn failure(error: BoxError, endpoint: &Endpoint) -> Failure {
 
 /// Reads the body to its end, which releases the permit. It is in memory already, so this does not
 /// wait.
-async fn whole(response: Response<PermitBody<Full<Bytes>>>) -> Response<Bytes> {
+async fn collect(response: Response<PermitBody<Full<Bytes>>>) -> Response<Bytes> {
     let (head, body) = response.into_parts();
     let Ok(body) = body.collect().await;
     Response::from_parts(head, body.to_bytes())

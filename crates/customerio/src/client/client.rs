@@ -44,7 +44,7 @@ use crate::{
 ///
 /// # Cancellation
 ///
-/// Dropping a future stops its work and gives its position in the wait queue back. A request that
+/// Dropping a future stops its work and releases its position in the wait queue. A request that
 /// has departed may still be applied.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);

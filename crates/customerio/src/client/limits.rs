@@ -44,7 +44,7 @@ pub struct Limits(Arc<Mutex<Shared>>);
 
 struct Shared {
     quotas: Quotas,
-    /// What the API stated about its limits. It also holds for rate limiters created later.
+    /// The limits that the API stated. They also hold for rate limiters created later.
     learned: HashMap<ApiLimit, Quota>,
     /// The rate limiter of each workspace.
     limiters: HashMap<String, RateLimitLayer>,
@@ -144,7 +144,7 @@ impl Limits {
         });
     }
 
-    /// Records what the API stated about one of its limits. The slower of this quota and the one
+    /// Records a limit that the API stated. The slower of this quota and the one
     /// that was set is kept.
     ///
     /// It holds for clients in use and for clients built later, until the limit is learned or set

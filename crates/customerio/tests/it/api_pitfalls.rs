@@ -31,7 +31,7 @@ fn an_id_is_one_encoded_segment() {
 }
 
 #[test]
-fn cio_ids_have_their_prefix_in_paths_alone() {
+fn cio_ids_have_their_prefix_only_in_paths() {
     let someone = Person::cio_id("cio_03").unwrap();
     assert!(v1::delete(&someone).unwrap().path().ends_with("/cio_03"));
     let merge = v1::merge(&someone, &person("1")).unwrap();
@@ -43,7 +43,7 @@ fn cio_ids_have_their_prefix_in_paths_alone() {
 }
 
 #[test]
-fn a_phone_number_identifies_in_version_2_alone_and_in_e164() {
+fn a_phone_number_identifies_only_in_version_2_and_in_e164() {
     let phone = Person::phone("+15551234567").unwrap();
     assert!(Operation::identify(&phone, &Attributes::new()).is_ok());
     assert!(v1::identify(&phone, &Attributes::new()).is_err());
@@ -78,7 +78,7 @@ fn each_version_has_its_own_keys() {
 }
 
 #[test]
-fn times_are_seconds_and_milliseconds_are_refused() {
+fn times_are_seconds_and_milliseconds_are_errors() {
     assert!(Timestamp::new(1_700_000_000).is_ok());
     assert!(Timestamp::new(1_700_000_000_000).is_err());
 }
@@ -115,7 +115,7 @@ fn an_update_can_be_kept_from_creating() {
 }
 
 #[test]
-fn changes_that_overtake_each_other_carry_their_order() {
+fn changes_carry_the_time_that_orders_them() {
     let ordered = Identify::new(person("1"), Attributes::new());
     let ordered = ordered.timestamp(Timestamp::new(5).unwrap());
     assert_eq!(
@@ -133,8 +133,8 @@ fn sizes_are_those_of_the_serialized_bytes() {
     let mut escaped = Attributes::new();
     escaped.insert("a", "\u{1}".repeat(6_000)).unwrap();
     let event = Event::new("e").unwrap().attributes(escaped);
-    let refused = Operation::event(&person("1"), &event).unwrap_err();
-    assert!(refused.is_too_large(), "6,000 characters are 36,000 bytes");
+    let rejected = Operation::event(&person("1"), &event).unwrap_err();
+    assert!(rejected.is_too_large(), "6,000 characters are 36,000 bytes");
     let mut batch = Batch::new();
     let filler = attributes(&json!({"a": "é".repeat(500)}).to_string());
     while batch
@@ -163,7 +163,7 @@ fn a_207_is_mapped_back_to_its_operations() {
 }
 
 #[test]
-fn no_body_is_no_json() {
+fn a_missing_body_is_not_json() {
     let form = v1::Form::new(&person("1")).unwrap();
     let form = v1::submit_form("f", &form).unwrap();
     assert!(settle(form, &response(204, "")).is_accepted());
@@ -171,7 +171,7 @@ fn no_body_is_no_json() {
 }
 
 #[test]
-fn errors_come_in_three_envelopes_or_none() {
+fn errors_come_in_three_formats_or_as_raw_text() {
     for body in [
         r#"{"meta":{"error":"no"}}"#,
         r#"{"meta":{"errors":["no"]}}"#,
@@ -196,7 +196,7 @@ fn unknown_and_missing_fields_are_tolerated() {
 }
 
 #[test]
-fn an_empty_list_of_whom_it_concerns_is_refused() {
+fn an_empty_list_of_people_is_an_error() {
     assert!(v1::add_to_segment(1, &[]).is_err());
     assert!(Operation::add_relationships(&person("1"), &[]).is_err());
     assert!(Operation::add_people(&Object::new(1, "o").unwrap(), &[]).is_err());
@@ -223,7 +223,7 @@ fn a_429_without_retry_after_may_be_a_daily_quota() {
 }
 
 #[test]
-fn what_the_api_wants_as_strings_are_strings() {
+fn values_that_the_api_requires_as_strings_are_strings() {
     let form = v1::Form::new(&person("1"))
         .unwrap()
         .field("age", "5")
@@ -240,7 +240,7 @@ fn what_the_api_wants_as_strings_are_strings() {
 }
 
 #[test]
-fn numbers_that_json_lacks_are_errors() {
+fn numbers_that_json_cannot_carry_are_errors() {
     for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         assert!(Attributes::new().insert("a", number).is_err());
         assert!(Attributes::new().insert("a", vec![number]).is_err());
@@ -297,7 +297,7 @@ mod with_a_client {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_accepted_need_not_be_applied() {
+    async fn an_accepted_operation_may_not_be_applied() {
         let simulator = Simulator::builder().build();
         let client = builder().build_with(simulator.router()).unwrap();
         let update = Identify::new(person("1"), Attributes::new()).update_only();
@@ -309,7 +309,7 @@ mod with_a_client {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_merge_whose_fate_is_open_is_not_repeated() {
+    async fn a_merge_with_an_unknown_outcome_is_not_repeated() {
         let (client, script) = scripted([Reply::Reset]);
         let error = client.merge(&person("1"), &person("2")).await.unwrap_err();
         assert!(error.may_have_been_applied());
@@ -325,7 +325,7 @@ mod with_a_client {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_region_can_be_asked_for_once() {
+    async fn check_returns_the_region() {
         let region = |body| async move {
             let (client, _) = scripted([Reply::Answer(200, body)]);
             client.check().await

@@ -106,7 +106,7 @@ async fn only_a_mebibyte_is_read_of_a_response_of_a_gigabyte() {
     }
 }
 
-/// A transport that uses up the budget of its task at each poll: every timer of tokio is then
+/// A transport that uses up the budget of its task at each poll. Each timer of tokio is then
 /// pending.
 async fn busy(_: http::Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
     loop {
@@ -115,7 +115,7 @@ async fn busy(_: http::Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, In
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_keeps_its_task_busy_ends_in_time() {
+async fn an_attempt_times_out_even_if_it_keeps_its_task_busy() {
     let client = builder().timeout(Duration::from_secs(10));
     let client = client.build_with(service_fn(busy)).unwrap();
     let call = tokio::spawn(async move { client.submit(unreplayable(0)).await });

@@ -37,7 +37,7 @@ async fn debug_data_of_a_goaway_is_redacted_escaped_and_bounded() {
         for hidden in [KEY, PAIR, "\u{1b}"] {
             assert!(!said.contains(hidden), "{hidden:?} is in {said}");
         }
-        // The request is not refused by the second; it ends with the connection.
+        // The second GOAWAY does not reject the request; it ends with the connection.
         assert!(said.contains("[redacted]") || last_stream == 1, "{said}");
     }
 }

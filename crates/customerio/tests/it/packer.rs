@@ -1,4 +1,4 @@
-//! The packer against a list of what went in.
+//! The packer, checked against a list of the operations that were pushed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -62,14 +62,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Drives a packer, and checks after each step what must always hold.
+/// Drives a packer, and checks its invariants after each step.
 struct Model {
     packer: Packer<usize>,
     max_items: usize,
     /// The lanes of each pushed operation; its tag is the position.
     pushed: Vec<Vec<Lane>>,
     in_flight: Vec<PackedRequest<usize>>,
-    /// The last tag that left, by lane.
+    /// The last tag that was sent, by lane.
     left: HashMap<Lane, usize>,
     settled: HashSet<usize>,
     stopped: HashSet<Lane>,
@@ -124,7 +124,7 @@ impl Model {
                 assert!(!full && !stopped);
                 self.pushed.push(lanes);
             }
-            Err(refused) if refused.is_full() => assert!(full),
+            Err(rejected) if rejected.is_full() => assert!(full),
             Err(_) => assert!(stopped),
         }
     }
@@ -253,7 +253,7 @@ impl Model {
     }
 }
 
-/// Makes an operation with so many values of nearly a thousand bytes.
+/// Returns an operation with a number of values of nearly a thousand bytes.
 fn operation(lane: u8, kind: What, values: usize) -> Operation {
     let person = |lane: u8| person(&lane.to_string());
     let of_lane = person(lane);
@@ -314,7 +314,7 @@ fn a_busy_lane_does_not_keep_others_from_filling_a_batch() {
 }
 
 #[test]
-fn what_goes_alone_is_a_request_of_its_own() {
+fn an_operation_that_goes_alone_gets_a_request_of_its_own() {
     let deletion = Operation::delete(&person("b")).unwrap();
     let mut packer = filled(10, [identify("a"), deletion, identify("b"), identify("c")]);
     assert_eq!(packed(&mut packer), [0]);
@@ -330,7 +330,7 @@ fn what_goes_alone_is_a_request_of_its_own() {
 }
 
 #[test]
-fn a_merge_waits_for_both_lanes_and_holds_both() {
+fn a_merge_waits_for_both_lanes_and_closes_both() {
     let merge = Operation::merge(&person("a"), &person("b")).unwrap();
     let mut packer = filled(1, [identify("b"), merge, identify("b")]);
     packer.push(identify("a"), 3).unwrap();
@@ -353,7 +353,7 @@ fn a_merge_waits_for_both_lanes_and_holds_both() {
 }
 
 #[test]
-fn a_lane_with_much_to_give_goes_behind_those_that_wait() {
+fn a_lane_with_many_operations_goes_behind_waiting_lanes() {
     let mut packer = filled(1, ["a", "a", "b"].map(identify));
     let first = packer.next_request().unwrap();
     let _ = packer.settle(first.in_flight, vec![Outcome::Accepted]);
@@ -380,13 +380,13 @@ fn a_lane_that_ended_unknown_is_stopped_and_others_go_on() {
         settled[..],
         [(0, Outcome::Unknown(_)), (1, Outcome::NotSent(_))]
     ));
-    let refused = packer.push(identify("a"), 3).unwrap_err();
-    assert!(refused.is_stopped() && refused.into_parts().1 == 3);
+    let rejected = packer.push(identify("a"), 3).unwrap_err();
+    assert!(rejected.is_stopped() && rejected.into_parts().1 == 3);
     assert_eq!(packed(&mut packer), [2]);
 }
 
 #[test]
-fn a_full_packer_hands_back() {
+fn a_full_packer_returns_the_operation() {
     let mut packer = filled(1, ["a", "b", "c", "d"].map(identify));
     assert!(packer.is_full());
     assert!(packer.push(identify("e"), 4).unwrap_err().is_full());
@@ -395,7 +395,7 @@ fn a_full_packer_hands_back() {
 }
 
 #[test]
-fn what_is_left_of_a_request_keeps_its_lanes_closed_and_its_operations() {
+fn the_rest_of_a_settled_part_keeps_its_lanes_closed() {
     let mut packer = filled(4, ["a", "b", "b", "c"].map(identify));
     for (tag, id) in [(4, "a"), (5, "b")] {
         packer.push(identify(id), tag).unwrap();

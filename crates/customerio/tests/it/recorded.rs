@@ -1,6 +1,6 @@
-//! Requests recorded from the official SDKs, each made with this crate.
+//! Requests recorded from the official SDKs, each built with this crate.
 //!
-//! The recordings are of the Python SDK 3.2.0; the calls stand beside them.
+//! The recordings are of the Python SDK 3.2.0; each has its call beside it.
 
 use customerio::{
     AnonymousEvent, Attributes, Batch, Device, Event, InvalidInput, Operation, Person, Platform,

@@ -61,7 +61,7 @@ async fn the_pair_is_redacted_without_its_padding() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_are_redacted_behind_a_string_that_is_no_text() {
+async fn credentials_are_redacted_behind_a_string_that_is_not_unicode() {
     let body = r#"{"first":"\ud800","errors":["no top-secret"]}"#;
     let (client, _) = scripted([Reply::Answer(400, body)]);
     let said = shown(&client.send(identify("a")).await);
@@ -72,7 +72,7 @@ async fn credentials_are_redacted_behind_a_string_that_is_no_text() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn short_credentials_are_words_like_others() {
+async fn short_credentials_are_not_redacted() {
     check(
         400,
         r#"{"errors":["no such site"]}"#,
@@ -96,14 +96,14 @@ async fn credentials_are_redacted_in_a_cause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_half_of_a_secret_stays_where_the_words_end() {
+async fn no_half_of_a_secret_stays_at_the_end_of_the_text() {
     let filler: &'static str = "x".repeat(995).leak();
     let body: &'static str = format!("{filler}top-secret").leak();
     check(404, body, &format!("rejected({filler}[reda)")).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_id_that_repeats_the_credentials_is_left_out() {
+async fn an_id_with_the_credentials_is_dropped() {
     async fn check(id: &'static str, expected: Option<&str>) {
         let (client, _) = scripted([Reply::Named(400, id)]);
         let error = client.submit(identify("a")).await.unwrap_err();

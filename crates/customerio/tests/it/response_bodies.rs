@@ -4,7 +4,7 @@ use customerio::{Attributes, Event, Operation, Person, Request, Settlement, v1};
 
 use crate::support::{batch, identify, person, response, shown};
 
-/// Settles a request by one answer; what is to be sent again is written as `resend` and a number.
+/// Settles a request by one response. Requests to be sent again are shown as `resend` and a number.
 fn settled(request: impl Into<Request>, status: u16, body: &str) -> String {
     match request.into().settle(&response(status, body)) {
         Settlement::Settled(outcomes) => shown(&outcomes),
@@ -54,7 +54,7 @@ fn forms_and_deletions_succeed_without_a_body() {
 }
 
 #[test]
-fn version_1_says_one_message() {
+fn version_1_errors_have_one_message() {
     check_v1(
         400,
         r#"{"meta":{"error":"id attribute must be present"}}"#,
@@ -63,7 +63,7 @@ fn version_1_says_one_message() {
 }
 
 #[test]
-fn version_1_says_several_messages() {
+fn version_1_errors_have_several_messages() {
     check_v1(400, r#"{"meta":{"errors":["a","b"]}}"#, "rejected(a; b)");
     let event = v1::event(&person("u1"), &Event::new("e").unwrap()).unwrap();
     let body = r#"{"meta":{"errors":["event name must not be blank"]}}"#;
@@ -74,7 +74,7 @@ fn version_1_says_several_messages() {
 }
 
 #[test]
-fn version_2_says_reason_field_and_message() {
+fn version_2_errors_have_reason_field_and_message() {
     let body = r#"{"errors":[{"reason":"invalid","field":"name","message":"too long"}]}"#;
     check_entity(400, body, "rejected(too long (invalid, name))");
 }
@@ -139,7 +139,7 @@ fn html_and_text_of_a_gateway_are_kept_as_they_are() {
 }
 
 #[test]
-fn credentials_and_throttling_are_not_about_the_record() {
+fn credentials_and_throttling_do_not_reject_the_operation() {
     for status in [401, 403, 425, 429] {
         check_entity(status, "", "not_sent");
         check_batch(status, "", "not_sent not_sent");

@@ -23,21 +23,21 @@ use crate::support::KEY;
 
 pub(crate) enum Reply {
     Answer(u16, &'static str),
-    /// An empty answer to a request of this id.
+    /// An empty response with this request id.
     Named(u16, &'static str),
-    /// A 429 with so many seconds of `Retry-After`.
+    /// A 429 with a `Retry-After` in seconds.
     Throttle(u64),
-    /// An answer with these fields.
+    /// A response with these fields.
     With(u16, &'static [(&'static str, &'static str)]),
     /// A redirect to this place.
     Redirect(&'static str),
-    /// Half of an answer, then an error.
+    /// Half of a response, then an error.
     BreakOff,
-    /// So many bytes of an answer that is otherwise fine.
+    /// A success of this many bytes.
     Long(usize),
-    /// An answer after so long.
+    /// A success after this time.
     After(Duration),
-    /// No answer ever.
+    /// No response, for ever.
     Hang,
     /// An error of the connection.
     Reset,
