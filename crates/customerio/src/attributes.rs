@@ -93,6 +93,7 @@ impl Attributes {
         match fields.serialize(Fields(&mut attributes)) {
             Ok(()) => Ok(attributes),
             Err(NotRead::Invalid(invalid)) => Err(invalid),
+            // Rare: the value is serialized a second time, through a `Value`.
             Err(NotRead::NoFields) => Self::from_object(fields),
         }
     }

@@ -69,6 +69,7 @@ impl Batch {
     }
 
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        // With one operation more, there is a comma behind each that is there now.
         let commas = self.len();
         let size = OPEN.len() + self.bytes + commas + bytes + CLOSE.len();
         self.len() < self.max_items && size <= MAX_BATCH

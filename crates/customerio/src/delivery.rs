@@ -83,6 +83,7 @@ impl Delivery {
         let Some(part) = self.pending.pop() else {
             return;
         };
+        // Only a 500 comes from the API's own code. Other 5xx come from gateways and overload.
         let failed = response.status() == StatusCode::INTERNAL_SERVER_ERROR;
         let fails_the_server = failed && part.others_succeed;
         if fails_the_server && part.request.len() > 1 {
@@ -102,6 +103,7 @@ impl Delivery {
             Settlement::Settled(outcomes) => {
                 let is_unknown = self.record(positions, outcomes, may_have_arrived);
                 match lane {
+                    // The operation that makes the server fail was found: the others go on.
                     Some(lane) => self.withhold_lane(lane),
                     None if is_unknown => self.withhold(&Cause::follows_unknown()),
                     None => {}
@@ -169,6 +171,7 @@ impl Delivery {
             });
             positions = rest;
         }
+        // The next one is last in `pending`.
         self.pending[first..].reverse();
     }
 

@@ -144,7 +144,8 @@ mod tests {
             ("control character", "\0\u{7}\u{1a}\u{1b}\u{7f}\u{9f}"),
             (
                 "invisible character",
-                "\u{ad}\u{200b}\u{200d}\u{200e}\u{202e}\u{2060}\u{feff}\u{fe0f}\u{fffd}\u{115f}\u{1160}\u{17b4}\u{180b}\u{3164}\u{ffa0}\u{1d173}\u{e0041}",
+                "\u{ad}\u{200b}\u{200d}\u{200e}\u{202e}\u{2060}\u{feff}\u{fe0f}\u{fffd}\
+                 \u{115f}\u{1160}\u{17b4}\u{180b}\u{3164}\u{ffa0}\u{1d173}\u{e0041}",
             ),
         ];
         for (kind, letters) in kinds {

@@ -61,6 +61,7 @@ impl Endpoint {
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
             return Err(not_a_url());
         };
+        // Before the host is checked: "user@host" should be reported as a user name.
         check_transport(&scheme, &authority)?;
         if !is_host(&authority) {
             return Err(not_a_url());
@@ -174,6 +175,7 @@ pub(crate) fn is_host(authority: &Authority) -> bool {
 }
 
 fn is_loopback(host: &str) -> bool {
+    // An IPv6 address has brackets in a URL.
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
         || address

@@ -36,6 +36,7 @@ impl EventId {
         timestamp: Option<Timestamp>,
     ) -> Self {
         let namespace = namespace.as_ref();
+        // The length separates namespace and key: ("a", "bc") and ("ab", "c") differ.
         let digest = Sha256::new()
             .chain_update((namespace.len() as u64).to_be_bytes())
             .chain_update(namespace)

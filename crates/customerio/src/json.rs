@@ -8,6 +8,7 @@ impl<'a> JsonObject<'a> {
     /// Begins an object at the end of `json`, with the members of the struct `head`.
     pub(crate) fn open(json: &'a mut Vec<u8>, head: &impl Serialize) -> Self {
         serde_json::to_writer(&mut *json, head).expect(INFALLIBLE);
+        // Drop the closing brace; `close` appends it again.
         json.pop();
         Self(json)
     }

@@ -130,6 +130,7 @@ impl Operation {
         };
         match event.id {
             Some(_) => Self::batched(&body, person),
+            // In a batch, it would keep the whole batch from being replayed.
             None => Self::new(
                 body.to_json(),
                 person.lane(),
@@ -240,6 +241,7 @@ impl Operation {
             Replay::Unsafe,
             Batching::Alone,
         )?;
+        // An operation that overtook the merge, on either person, would change the wrong profile.
         Ok(merge.and_lane(secondary.lane()))
     }
 }

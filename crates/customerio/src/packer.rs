@@ -137,6 +137,7 @@ impl<T> Packer<T> {
         let mut batch = Batch::with_capacity(self.max_items);
         let mut members = Vec::new();
         while let Some((lane, operation)) = self.lanes.next() {
+            // Stop at the first that does not fit: going on with smaller ones could starve it.
             if !fits(operation, &batch) {
                 break;
             }
@@ -193,6 +194,7 @@ impl<T> Packer<T> {
             "one outcome for each operation"
         );
         let mut settled = Vec::with_capacity(outcomes.len());
+        // Lanes are opened after all outcomes are read: a later one may stop a lane.
         let mut lanes = Vec::with_capacity(outcomes.len() + 1);
         lanes.extend(in_flight.other_lane);
         for ((lane, tag), outcome) in in_flight.members.into_iter().zip(outcomes) {

@@ -143,6 +143,7 @@ impl Person {
         field: &'static str,
         value: &str,
     ) -> Result<Self, InvalidInput> {
+        // A blank identifier is an error with each validation: it would identify no one.
         check_length(field, value.trim(), usize::MAX)?;
         if validation.is_strict() {
             check_bytes(field, value.len(), MAX_ID)?;

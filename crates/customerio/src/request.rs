@@ -41,6 +41,7 @@ impl Request {
         *request.method_mut() = self.method();
         *request.uri_mut() = self.uri(endpoint);
         let headers = request.headers_mut();
+        // One allocation instead of two.
         headers.reserve(3);
         headers.insert(header::AUTHORIZATION, endpoint.authorization());
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
@@ -54,6 +55,7 @@ impl Request {
         if self.may_replay() {
             request.extensions_mut().insert(tower_pace::Replay);
         }
+        // A request without a cost counts as one operation.
         #[cfg(feature = "client")]
         if self.len() > 1 {
             let records = u32::try_from(self.len()).unwrap_or(u32::MAX);

@@ -563,7 +563,7 @@ fn addresses() {
         ),
         (
             "\u{202a}a@example.com\u{202c}",
-            "holds a character that is not seen",
+            "holds an invisible character",
         ),
         ("a\u{7}@example.com", "holds a control character; remove it"),
         (

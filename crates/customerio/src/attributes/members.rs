@@ -103,6 +103,7 @@ impl Members {
     }
 
     fn begin(&mut self) {
+        // A value that was an error leaves its draft behind.
         self.json.truncate(self.complete);
         if self.json.capacity() == 0 {
             self.json.reserve(CAPACITY);
@@ -145,6 +146,7 @@ impl Members {
         value: &V,
         removal: Removal,
     ) -> Result<(), Problem> {
+        // Before it is appended: serde_json writes NaN as `null`, which would remove the attribute.
         check_numbers(value)?;
         if self.draft().is_empty() {
             // A map that serializes a value without a name.
@@ -193,6 +195,7 @@ impl Members {
     /// Replaces a member and removes its old text, so that memory does not grow with each insert.
     fn replace(&mut self, index: usize, range: MemberRange) {
         let old = std::mem::replace(&mut self.ranges[index], range);
+        // The new text is behind the old one, so its range moves, too.
         let bytes = old.end - old.start;
         self.json.drain(old.start..old.end);
         self.complete -= bytes;

@@ -82,6 +82,7 @@ where
         let extensions = request.extensions();
         let progress = extensions.get::<RequestProgress>();
         let progress = progress.cloned().unwrap_or_default();
+        // Before the inner call: from here on, dropping the future does not prove "not sent".
         progress.record_departure();
         let deadline = Deadline::within(self.timeout);
         AttemptFuture {
@@ -214,6 +215,7 @@ fn record(
         counters.count_throttled();
     }
     let may_have_arrived = match result {
+        // A gateway may send a 408 or a 5xx after the server has read the request.
         Ok(response) => {
             response.status().is_server_error() || response.status() == StatusCode::REQUEST_TIMEOUT
         }
@@ -225,6 +227,7 @@ fn record(
     if may_have_arrived {
         progress.record_may_have_arrived();
     } else if is_throttled || result.is_err() {
+        // Any other response means that the API has read the request: the flag stays set.
         progress.clear_departure();
     }
 }

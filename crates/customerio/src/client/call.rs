@@ -100,6 +100,7 @@ impl<'a> Call<'a> {
     ) -> Option<Response<Bytes>> {
         let client = self.client;
         let progress = RequestProgress::new(self.departure.clone());
+        // After this request the call has had an effect, so a later 429 must not clear the flag.
         self.departure = self.departure.take().map(DepartureFlag::never_cleared);
         request.extensions_mut().insert(progress.clone());
         let sending = send_until(client.stack.clone(), request, self.deadline);
@@ -110,6 +111,7 @@ impl<'a> Call<'a> {
             }
             None => sending.await,
         };
+        // Both before the result is settled: it depends on them.
         if progress.may_have_arrived() {
             delivery.attempt_may_have_arrived();
         }
@@ -141,6 +143,7 @@ fn settle_error(
         Ok(error) => delivery.answer(&redact_response(error.0, endpoint)),
         Err(error) if error.is::<Late>() => {
             let may_have_been_sent = progress.may_have_been_sent();
+            // No response in time: the connection may be dead.
             if may_have_been_sent {
                 progress.poison_connection();
             }

@@ -287,6 +287,8 @@ impl Client {
     /// Reads the account in a response, if it is in the region of this client's endpoint.
     fn account(&self, response: &Response<Bytes>) -> Result<Account, Cause> {
         let account = Account::from_response(response).ok_or_else(|| not_json(response))?;
+        // Both hosts answer for each account, so a wrong region shows here only. A base URL of
+        // another host, such as a simulator, has no region to compare with.
         match self.0.endpoint.region() {
             Some(region) if region != account.region => {
                 Err(Cause::other_region(response, account.region))

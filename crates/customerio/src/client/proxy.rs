@@ -48,13 +48,15 @@ impl Proxy {
 
     fn named(field: &'static str, url: &str) -> Result<Self, InvalidInput> {
         let any_host = Uri::from_static("https://example.com");
+        // The matcher parses the URL; with no exceptions it matches any host.
         let found = Matcher::builder().https(url).build().intercept(&any_host);
         let found = found.filter(|found| is_usable(found.uri()));
         let found = found.ok_or_else(|| {
             InvalidInput::malformed(
                 field,
                 "is not a proxy that can be used; \
-                 give a URL like http://proxy.example.com:3128, and percent-encode user and password",
+                 give a URL like http://proxy.example.com:3128, and percent-encode user and \
+                 password",
             )
         })?;
         Ok(Self {
@@ -77,6 +79,8 @@ impl Proxy {
         let Some((name, url)) = first(&PROXIES) else {
             return Ok(None);
         };
+        // Even if the host is an exception: a wrong variable is an error now, not with the next
+        // host.
         let proxy = Self::named(name, &url)?;
         let exceptions = first(&EXCEPTIONS).map_or_else(String::new, |(_, hosts)| hosts);
         let matcher = Matcher::builder().https(url).no(exceptions).build();

@@ -79,6 +79,7 @@ fn part(whole: Quota, processes: NonZeroU32) -> Quota {
 /// Returns limit and window of a part of the first limit of a quota.
 fn part_of_first(whole: Quota, processes: u32) -> (u32, Duration) {
     let limit = whole.limit();
+    // Rounded down, so that the parts never add up to more than the whole.
     if limit >= processes {
         return (limit / processes, whole.window());
     }

@@ -41,6 +41,7 @@ impl ReceiveLimit {
     /// Counts a request on the connection until the guard is dropped.
     pub(super) fn count_request(&self) -> CountedRequest {
         self.0.requests.fetch_add(1, Relaxed);
+        // Counting starts again with each request, so that a connection may live for ever.
         self.0.bytes.store(0, Relaxed);
         CountedRequest(self.clone())
     }

@@ -107,6 +107,7 @@ pub(super) async fn paused_too_long(
     loop {
         // Sleep first: the check takes a lock, and most calls end before they need one.
         sleep(CHECK_INTERVAL).await;
+        // A pause that began since the last check is not counted yet.
         if was_paused {
             *left = left.saturating_sub(CHECK_INTERVAL);
         }

@@ -62,6 +62,7 @@ impl Layers {
             retry: RetryLayer::new(RetryPolicy::default()),
             limit: Limits::documented().layer(""),
             bounds: WaitBounds::default(),
+            // No request waits for a permit. The layer is there for the type of its body.
             concurrency: ConcurrencyLayer::new(1_000_000),
             timeout: Duration::from_secs(10),
             counters: Arc::default(),
@@ -77,6 +78,7 @@ impl Layers {
         BoxCloneSyncService::new(stack)
     }
 
+    /// Returns the innermost service, which makes one attempt.
     fn attempt<S>(&self, service: S) -> AttemptService<S> {
         let (counters, last_pause_field) = (
             Arc::clone(&self.counters),
@@ -93,7 +95,10 @@ impl Layers {
         S::Error: Into<BoxError>,
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
+        // Retry is outside, so that each attempt waits in the rate limiter. Concurrency is inside,
+        // so that no permit is held during that wait.
         let bounded = self.concurrency.layer(self.attempt(service));
+        // Without bounds no wait is rejected, and the error needs no conversion.
         if self.bounds.is_none() {
             let layers = ServiceBuilder::new()
                 .layer(self.retry.clone())

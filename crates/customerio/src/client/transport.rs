@@ -62,6 +62,7 @@ impl Transport {
     pub(super) fn stack(&self, layers: &Layers, to: &Endpoint) -> Result<Stack, BuildError> {
         let time = self.connect_timeout.unwrap_or(layers.timeout / 2);
         let tcp = self.tcp(time);
+        // Plain http goes to the loopback only, and never through a proxy.
         if !to.is_https() {
             return Ok(layers.over(hyper_client(tcp, time, self.ping)));
         }
@@ -77,7 +78,9 @@ impl Transport {
 
     fn tcp(&self, time: Duration) -> HttpConnector {
         let mut connector = HttpConnector::new();
+        // The TLS connector around this one passes https URLs.
         connector.enforce_http(false);
+        // A request is written in few large pieces; waiting for more would only delay it.
         connector.set_nodelay(true);
         connector.set_keepalive(self.keepalive);
         connector.set_connect_timeout(Some(time));
@@ -105,6 +108,7 @@ where
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .http2_keep_alive_interval(ping)
+        // The next request would otherwise be the first to notice a dead connection.
         .http2_keep_alive_while_idle(true);
     if let Some(ping) = ping {
         builder.http2_keep_alive_timeout(ping);

@@ -96,6 +96,7 @@ impl ResponseBody {
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         let mut json = serde_json::Deserializer::from_slice(body);
         let body = json.deserialize_map(LenientVisitor::new()).ok()?;
+        // Text behind the object means that a gateway sent the body.
         json.end().ok()?;
         Some(body)
     }
@@ -131,6 +132,7 @@ impl ErrorList {
         }
         let mut by_position = vec![None; len];
         for (position, message) in self.items {
+            // The first error of an operation is kept.
             by_position.get_mut(position)?.get_or_insert(message);
         }
         Some(by_position)

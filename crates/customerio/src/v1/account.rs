@@ -50,6 +50,7 @@ impl Account {
     /// Reads the response to [`region`]. Returns `None` if it is not in that format.
     #[must_use]
     pub fn from_response(response: &Response<Bytes>) -> Option<Self> {
+        // The body of an error does not describe the account, whatever members it has.
         if !response.status().is_success() {
             return None;
         }
