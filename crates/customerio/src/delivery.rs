@@ -9,8 +9,8 @@ use crate::{Cause, Failure, Lane, Outcome, Request, Settlement};
 ///
 /// Send the next [`request`](Self::request) and pass its response to [`answer`](Self::answer), or
 /// its failure to [`fail`](Self::fail). Repeat until `request` returns `None`. Some responses make
-/// it split a batch and send the parts. Retries are up to the sender: pass the result of the last
-/// attempt only.
+/// it split a batch; `request` then returns the parts. Retries are up to the sender: pass the
+/// result of the last attempt only.
 ///
 /// After a part whose outcome is unknown, the rest is not sent, since it may hold later operations
 /// on the same people. If [other requests succeed](Self::others_succeed), only the later operations
@@ -84,12 +84,12 @@ impl Delivery {
             return;
         };
         // Only a 500 comes from the API's own code. Other 5xx come from gateways and overload.
-        let failed = response.status() == StatusCode::INTERNAL_SERVER_ERROR;
-        let fails_the_server = failed && part.others_succeed;
-        if fails_the_server && part.request.len() > 1 {
+        let is_500 = response.status() == StatusCode::INTERNAL_SERVER_ERROR;
+        let makes_server_fail = is_500 && part.others_succeed;
+        if makes_server_fail && part.request.len() > 1 {
             return self.halve(part);
         }
-        if failed && !part.others_succeed && part.may_go_second {
+        if is_500 && !part.others_succeed && part.may_go_second {
             return self.put_second(part);
         }
         let Part {
@@ -98,7 +98,7 @@ impl Delivery {
             may_have_arrived,
             ..
         } = part;
-        let lane = request.lane().filter(|_| fails_the_server);
+        let lane = request.lane().filter(|_| makes_server_fail);
         match request.settle(response) {
             Settlement::Settled(outcomes) => {
                 let is_unknown = self.record(positions, outcomes, may_have_arrived);

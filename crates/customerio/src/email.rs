@@ -11,15 +11,15 @@ const FIELD: &str = "person email";
 /// The check prevents second profiles: an identifier that differs by an invisible character would
 /// create one for the same person.
 pub(crate) fn check(address: &str) -> Result<(), InvalidInput> {
-    match fault(address) {
+    match problem(address) {
         Some(why) => Err(InvalidInput::malformed(FIELD, why)),
         None => Ok(()),
     }
 }
 
-/// Returns the first fault. The order matters: a list has several `@`, but the message should say
+/// Returns the first problem. The order matters: a list has several `@`, but the message should say
 /// that it is a list.
-fn fault(address: &str) -> Option<&'static str> {
+fn problem(address: &str) -> Option<&'static str> {
     let holds = |is: fn(char) -> bool| address.contains(is);
     if starts_with_mailto(address) {
         return Some("begins with `mailto:`; give the address alone");
@@ -90,8 +90,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check_fault(address: &str, expected: &str) {
-        let found = fault(address).unwrap_or("none");
+    fn check_problem(address: &str, expected: &str) {
+        let found = problem(address).unwrap_or("none");
         assert!(found.contains(expected), "{address:?}: {found}");
     }
 
@@ -105,10 +105,10 @@ mod tests {
             "ünï@例え.jp",
             "a@[192.0.2.1]",
         ] {
-            assert_eq!(fault(address), None, "{address}");
+            assert_eq!(problem(address), None, "{address}");
         }
         for address in ["a", "@", "a@", "@b", "a@b@", "a@@b", "a@b@c", "@a@b"] {
-            check_fault(address, "name@domain");
+            check_problem(address, "name@domain");
         }
     }
 
@@ -120,7 +120,7 @@ mod tests {
             "e@example.com (Eve)",
             "\"Eve\" e@example.com",
         ] {
-            check_fault(address, "brackets around");
+            check_problem(address, "brackets around");
         }
         for address in [
             "f@a.com;g@a.com",
@@ -128,10 +128,10 @@ mod tests {
             "f@a.com, g@a.com",
             "f@a.com;",
         ] {
-            check_fault(address, "is a list");
+            check_problem(address, "is a list");
         }
-        check_fault("mailto:i@example.com", "mailto");
-        check_fault("MailTo:i@example.com", "mailto");
+        check_problem("mailto:i@example.com", "mailto");
+        check_problem("MailTo:i@example.com", "mailto");
     }
 
     #[test]
@@ -150,10 +150,10 @@ mod tests {
         ];
         for (kind, letters) in kinds {
             for letter in letters.chars() {
-                check_fault(&format!("{letter}a@example.com"), kind);
-                check_fault(&format!("a{letter}b@example.com"), kind);
-                check_fault(&format!("a@exa{letter}mple.com"), kind);
-                check_fault(&format!("a@example.com{letter}"), kind);
+                check_problem(&format!("{letter}a@example.com"), kind);
+                check_problem(&format!("a{letter}b@example.com"), kind);
+                check_problem(&format!("a@exa{letter}mple.com"), kind);
+                check_problem(&format!("a@example.com{letter}"), kind);
             }
         }
     }

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use bytes::Bytes;
 use serde::Serialize;
 
-use self::body::{About, AboutDelivery, AboutObject, DeliveryId, DeviceToken, Merge};
+use self::body::{DeliveryBody, DeliveryId, DeviceToken, MergeBody, ObjectBody, PersonBody};
 use crate::device::{DeviceBody, check_token};
 use crate::error::{check_bytes, check_length, check_some};
 use crate::json::to_bytes;
@@ -91,7 +91,7 @@ impl Operation {
     pub fn identify(person: &Person, attributes: &Attributes) -> Result<Self, InvalidInput> {
         attributes.check_person()?;
         Self::batched(
-            &About::new("identify", person).attributes(attributes),
+            &PersonBody::new("identify", person).attributes(attributes),
             person,
         )
     }
@@ -104,10 +104,10 @@ impl Operation {
     pub fn identify_with(identify: &Identify) -> Result<Self, InvalidInput> {
         identify.attributes.check_person()?;
         let person = &identify.person;
-        let body = About {
+        let body = PersonBody {
             timestamp: identify.timestamp,
             cio_relationships: &identify.relationships,
-            ..About::new("identify", person).attributes(&identify.attributes)
+            ..PersonBody::new("identify", person).attributes(&identify.attributes)
         };
         Self::batched(&body, person)
     }
@@ -122,11 +122,11 @@ impl Operation {
     ///
     /// The operation takes more than 32,000 bytes.
     pub fn event(person: &Person, event: &Event) -> Result<Self, InvalidInput> {
-        let body = About {
+        let body = PersonBody {
             name: Some(&event.name),
             id: event.id,
             timestamp: event.timestamp,
-            ..About::new(event.kind.name(), person).attributes(&event.attributes)
+            ..PersonBody::new(event.kind.name(), person).attributes(&event.attributes)
         };
         match event.id {
             Some(_) => Self::batched(&body, person),
@@ -146,7 +146,7 @@ impl Operation {
     ///
     /// None at present: every [`Person`] fits.
     pub fn suppress(person: &Person) -> Result<Self, InvalidInput> {
-        Self::alone(&About::new("suppress", person), person)
+        Self::alone(&PersonBody::new("suppress", person), person)
     }
 
     /// Unblocks a person's identifiers. The deleted data is not restored.
@@ -155,7 +155,7 @@ impl Operation {
     ///
     /// None at present: every [`Person`] fits.
     pub fn unsuppress(person: &Person) -> Result<Self, InvalidInput> {
-        Self::alone(&About::new("unsuppress", person), person)
+        Self::alone(&PersonBody::new("unsuppress", person), person)
     }
 
     /// Deletes a person. A later operation on them may create them again.
@@ -164,7 +164,7 @@ impl Operation {
     ///
     /// None at present: every [`Person`] fits.
     pub fn delete(person: &Person) -> Result<Self, InvalidInput> {
-        Self::alone(&About::new("delete", person), person)
+        Self::alone(&PersonBody::new("delete", person), person)
     }
 
     /// Adds a device to a person or updates it.
@@ -173,9 +173,9 @@ impl Operation {
     ///
     /// The operation takes more than 32,000 bytes.
     pub fn add_device(person: &Person, device: &Device) -> Result<Self, InvalidInput> {
-        let body = About {
+        let body = PersonBody {
             device: Some(device.named_token()),
-            ..About::new("add_device", person)
+            ..PersonBody::new("add_device", person)
         };
         Self::batched(&body, person)
     }
@@ -187,9 +187,9 @@ impl Operation {
     /// The token is empty or takes more than 4,000 bytes.
     pub fn delete_device(person: &Person, token: &str) -> Result<Self, InvalidInput> {
         check_token(token)?;
-        let body = About {
+        let body = PersonBody {
             device: Some(DeviceBody::of_token(token)),
-            ..About::new("delete_device", person)
+            ..PersonBody::new("delete_device", person)
         };
         Self::batched(&body, person)
     }
@@ -229,7 +229,7 @@ impl Operation {
     /// the same.
     pub fn merge(primary: &Person, secondary: &Person) -> Result<Self, InvalidInput> {
         primary.check_merge(secondary)?;
-        let body = Merge {
+        let body = MergeBody {
             r#type: "person",
             action: "merge",
             primary,
@@ -264,7 +264,7 @@ impl Operation {
         people: &[Relationship<Person>],
     ) -> Result<Self, InvalidInput> {
         attributes.check_count()?;
-        Self::about_object("identify", object, Some(attributes), people)
+        Self::on_object_with_people("identify", object, Some(attributes), people)
     }
 
     /// Creates an object or updates its attributes, and relates an anonymous visitor to it.
@@ -280,7 +280,7 @@ impl Operation {
     ) -> Result<Self, InvalidInput> {
         attributes.check_count()?;
         let related = [AnonymousId::new(anonymous_id)?.related()];
-        Self::object("identify_anonymous", object, Some(attributes), &related)
+        Self::on_object("identify_anonymous", object, Some(attributes), &related)
     }
 
     /// Deletes an object.
@@ -289,7 +289,7 @@ impl Operation {
     ///
     /// None at present: every [`Object`] fits.
     pub fn delete_object(object: &Object) -> Result<Self, InvalidInput> {
-        let body = AboutObject::<()> {
+        let body = ObjectBody::<()> {
             r#type: "object",
             action: "delete",
             identifiers: object,
@@ -310,7 +310,7 @@ impl Operation {
         people: &[Relationship<Person>],
     ) -> Result<Self, InvalidInput> {
         check_some("relationships", people.len())?;
-        Self::about_object("add_relationships", object, None, people)
+        Self::on_object_with_people("add_relationships", object, None, people)
     }
 
     /// Ends the relationships of people with an object.
@@ -323,7 +323,7 @@ impl Operation {
         people: &[Relationship<Person>],
     ) -> Result<Self, InvalidInput> {
         check_some("relationships", people.len())?;
-        Self::about_object("delete_relationships", object, None, people)
+        Self::on_object_with_people("delete_relationships", object, None, people)
     }
 }
 
@@ -346,7 +346,7 @@ impl Operation {
     ) -> Result<Self, InvalidInput> {
         check_delivery_id(delivery_id)?;
         check_token(device_token)?;
-        let body = AboutDelivery {
+        let body = DeliveryBody {
             r#type: "delivery",
             action: "event",
             identifiers: DeliveryId { id: delivery_id },
@@ -431,14 +431,14 @@ impl Operation {
         relationships: &[Relationship<Object>],
     ) -> Result<Self, InvalidInput> {
         check_some("relationships", relationships.len())?;
-        let body = About {
+        let body = PersonBody {
             cio_relationships: relationships,
-            ..About::new(action, person)
+            ..PersonBody::new(action, person)
         };
         Self::batched(&body, person)
     }
 
-    fn batched(body: &About<'_>, person: &Person) -> Result<Self, InvalidInput> {
+    fn batched(body: &PersonBody<'_>, person: &Person) -> Result<Self, InvalidInput> {
         Self::new(
             body.to_json(),
             person.lane(),
@@ -447,11 +447,11 @@ impl Operation {
         )
     }
 
-    fn alone(body: &About<'_>, person: &Person) -> Result<Self, InvalidInput> {
+    fn alone(body: &PersonBody<'_>, person: &Person) -> Result<Self, InvalidInput> {
         Self::new(body.to_json(), person.lane(), Replay::Safe, Batching::Alone)
     }
 
-    fn about_object(
+    fn on_object_with_people(
         action: &'static str,
         object: &Object,
         attributes: Option<&Attributes>,
@@ -460,16 +460,16 @@ impl Operation {
         for relationship in people {
             relationship.with.check_not_phone()?;
         }
-        Self::object(action, object, attributes, people)
+        Self::on_object(action, object, attributes, people)
     }
 
-    fn object<R: Serialize>(
+    fn on_object<R: Serialize>(
         action: &'static str,
         object: &Object,
         attributes: Option<&Attributes>,
         related: &[Relationship<R>],
     ) -> Result<Self, InvalidInput> {
-        let body = AboutObject {
+        let body = ObjectBody {
             r#type: "object",
             action,
             identifiers: object,

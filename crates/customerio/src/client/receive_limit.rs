@@ -1,6 +1,6 @@
 //! Bounds the bytes that a server may send on a connection without being asked.
 //!
-//! The libraries below bound most of it. hyper bounds the head of an HTTP/1.1 response to 100
+//! hyper and h2 bound most of it. hyper bounds the head of an HTTP/1.1 response to 100
 //! fields and about 400 KB. h2 bounds a list of fields to 16 KB, streams that it resets for errors
 //! to 1,024, and reset streams that it keeps to 50. They do not bound interim responses (1xx), nor
 //! frames without a stream (PING, SETTINGS, WINDOW_UPDATE). A server can send these for ever; they

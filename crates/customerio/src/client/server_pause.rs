@@ -9,7 +9,7 @@ use tower_pace::RateLimitLayer;
 use super::progress::RequestProgress;
 
 /// How often a call checks whether the server pauses it. The bound on pauses is kept with this
-/// precision. A shorter interval costs a lock for each request in flight that often.
+/// precision. A shorter interval takes the lock of the rate limiter more often, for each call.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A pause that the server asked for. No request departs before it ends.

@@ -10,7 +10,7 @@ const HEAD: usize = 160;
 
 /// An operation on one person. Members that an action does not use are left out.
 #[derive(Serialize)]
-pub(super) struct About<'a> {
+pub(super) struct PersonBody<'a> {
     pub(super) r#type: &'static str,
     pub(super) action: &'static str,
     pub(super) identifiers: &'a Person,
@@ -28,7 +28,7 @@ pub(super) struct About<'a> {
     pub(super) cio_relationships: &'a [Relationship<Object>],
 }
 
-impl<'a> About<'a> {
+impl<'a> PersonBody<'a> {
     pub(super) fn new(action: &'static str, person: &'a Person) -> Self {
         Self {
             r#type: "person",
@@ -58,7 +58,7 @@ impl<'a> About<'a> {
 
 /// An operation on one object and its relationships.
 #[derive(Serialize)]
-pub(super) struct AboutObject<'a, R> {
+pub(super) struct ObjectBody<'a, R> {
     pub(super) r#type: &'static str,
     pub(super) action: &'static str,
     pub(super) identifiers: &'a Object,
@@ -68,7 +68,7 @@ pub(super) struct AboutObject<'a, R> {
     pub(super) cio_relationships: &'a [Relationship<R>],
 }
 
-impl<R: Serialize> AboutObject<'_, R> {
+impl<R: Serialize> ObjectBody<'_, R> {
     pub(super) fn to_json(&self) -> Bytes {
         serialize(self, self.attributes, self.cio_relationships)
     }
@@ -76,7 +76,7 @@ impl<R: Serialize> AboutObject<'_, R> {
 
 /// A merge: the only operation without `identifiers`.
 #[derive(Serialize)]
-pub(super) struct Merge<'a> {
+pub(super) struct MergeBody<'a> {
     pub(super) r#type: &'static str,
     pub(super) action: &'static str,
     pub(super) primary: &'a Person,
@@ -85,7 +85,7 @@ pub(super) struct Merge<'a> {
 
 /// An operation on one delivery of a message.
 #[derive(Serialize)]
-pub(super) struct AboutDelivery<'a> {
+pub(super) struct DeliveryBody<'a> {
     pub(super) r#type: &'static str,
     pub(super) action: &'static str,
     pub(super) identifiers: DeliveryId<'a>,
