@@ -140,6 +140,6 @@ fn builder(base_url: &str, credentials: Credentials, pace: &Pace) -> ClientBuild
         // attempts.
         .retry(RetryPolicy::default().without_budget())
         // The run bounds all waits together.
-        .max_hold(None)
+        .max_server_pause(None)
         .concurrency(pace.concurrency)
 }

@@ -1,6 +1,6 @@
 //! How many requests, and how fast.
 
-use customerio::client::{Budget, Limits, Quota};
+use customerio::client::{ApiLimit, Limits, Quota};
 
 use crate::args::{CommonArgs, Mode};
 
@@ -21,10 +21,12 @@ impl Pace {
     pub(crate) fn new(common: &CommonArgs) -> Self {
         let documented = |budget| Limits::documented().quota(budget);
         Self {
-            limit: common.limit.unwrap_or_else(|| documented(Budget::Ingress)),
+            limit: common
+                .limit
+                .unwrap_or_else(|| documented(ApiLimit::Ingress)),
             record_limit: common
                 .record_limit
-                .unwrap_or_else(|| documented(Budget::Records)),
+                .unwrap_or_else(|| documented(ApiLimit::Records)),
             keeps_going: common.keep_going,
             concurrency: common.concurrency,
             batch_items: if common.mode == Mode::Single {

@@ -34,7 +34,7 @@ impl Api for Client {
     }
 
     fn asked(&self) -> Option<Asked> {
-        self.hold().map(|hold| Asked {
+        self.server_pause().map(|hold| Asked {
             remaining: hold.remaining,
             field: hold.field,
         })

@@ -102,8 +102,8 @@ impl<A: Api> Pipeline<'_, A> {
     }
 
     pub(super) fn fresh(&mut self, is_open: bool) -> Option<Part> {
-        let parcel = (!is_open || self.packer.is_full()).then(|| self.packer.next_parcel())??;
-        Some(Part::new(parcel, self.server.successes()))
+        let packed = (!is_open || self.packer.is_full()).then(|| self.packer.next_request())??;
+        Some(Part::new(packed, self.server.successes()))
     }
 
     /// Returns the part whose last try is the longest ago. One that ended in 500 before is split:

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use customerio::packer::{Packer, Parcel};
+use customerio::packer::{PackedRequest, Packer};
 use customerio::{Cause, Outcome, Request};
 
 use super::flights::Line;
@@ -8,7 +8,7 @@ use super::flights::Line;
 /// Records that are sent together, and again if need be, until each has its outcome.
 #[derive(Debug)]
 pub(super) struct Part {
-    parcel: Parcel<Line>,
+    packed: PackedRequest<Line>,
     /// What may be said of each record if nothing more is sent of it.
     last: Vec<Outcome>,
     failure: Option<Cause>,
@@ -27,10 +27,10 @@ pub(super) struct Settled {
 }
 
 impl Part {
-    pub(super) fn new(parcel: Parcel<Line>, successes: u64) -> Self {
-        let last = vec![Outcome::NotSent(Cause::stopped()); parcel.request.len()];
+    pub(super) fn new(packed: PackedRequest<Line>, successes: u64) -> Self {
+        let last = vec![Outcome::NotSent(Cause::stopped()); packed.request.len()];
         Self {
-            parcel,
+            packed,
             last,
             failure: None,
             failures: 0,
@@ -40,7 +40,7 @@ impl Part {
     }
 
     pub(super) fn request(&self) -> &Request {
-        &self.parcel.request
+        &self.packed.request
     }
 
     pub(super) fn records(&self) -> u64 {
@@ -75,7 +75,7 @@ impl Part {
     pub(super) fn settle(self, packer: &mut Packer<Line>, outcomes: Vec<Outcome>) -> Settled {
         let failure = outcomes.iter().find_map(transient).cloned();
         let may_replay = self.request().may_replay();
-        let lines: Vec<_> = self.parcel.ticket.tags().copied().collect();
+        let lines: Vec<_> = self.packed.in_flight.tags().copied().collect();
         let mut open = HashMap::new();
         let mut places = Vec::with_capacity(lines.len());
         for ((line, before), outcome) in lines.into_iter().zip(self.last).zip(outcomes) {
@@ -86,19 +86,19 @@ impl Part {
                 open.insert(line, outcome);
             }
         }
-        let (mut records, left) = packer.settle_part(self.parcel, places);
+        let (mut records, left) = packer.settle_part(self.packed, places);
         // The packer settles an open record, too, if an earlier one of its lane ended unknown.
         for (line, outcome) in &mut records {
             if let Some(last) = open.remove(line) {
                 *outcome = corrected(outcome.clone(), last.is_unknown());
             }
         }
-        let left = left.map(|parcel| {
-            let lines = parcel.ticket.tags();
+        let left = left.map(|packed| {
+            let lines = packed.in_flight.tags();
             let last = lines.map(|line| open.remove(line).expect("what is left is open"));
             Self {
                 last: last.collect(),
-                parcel,
+                packed,
                 failure,
                 failures: self.failures.saturating_add(1),
                 successes: self.successes,
@@ -110,7 +110,7 @@ impl Part {
 
     /// Settles all that is left as it is.
     pub(super) fn give_up(self, packer: &mut Packer<Line>) -> Vec<(Line, Outcome)> {
-        packer.settle(self.parcel.ticket, self.last)
+        packer.settle(self.packed.in_flight, self.last)
     }
 
     /// Notes until when a success of others says nothing of this part.
@@ -127,22 +127,22 @@ impl Part {
     /// Splits in two, which may be in flight at once; into one if all records are of one person.
     pub(super) fn split(self, successes: u64) -> (Self, Option<Self>) {
         let Self {
-            parcel,
+            packed,
             mut last,
             failure,
             failures,
             is_suspect,
             ..
         } = self;
-        let (first, second) = parcel.split();
+        let (first, second) = packed.split();
         // What cannot be split is what it was.
         let (failures, is_suspect) = match second {
             Some(_) => (1, false),
             None => (failures, is_suspect),
         };
         let rest = last.split_off(first.request.len());
-        let part = |parcel, last| Self {
-            parcel,
+        let part = |packed, last| Self {
+            packed,
             last,
             failure: failure.clone(),
             failures,

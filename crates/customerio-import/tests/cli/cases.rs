@@ -116,7 +116,7 @@ fn addresses_are_trimmed_and_what_is_none_is_rejected() {
     check_told(
         &run,
         &[
-            r#"people.csv:4: column "email": person email holds a character that is not seen"#,
+            r#"people.csv:4: column "email": person email holds an invisible character"#,
             r#"people.csv:7: column "email": person email has a name, quotes or brackets around the address"#,
             r#"people.csv:8: column "email": person email is a list"#,
             r#"people.csv:9: column "email": person email holds white space"#,

@@ -559,11 +559,11 @@ fn addresses() {
         ("a@exam\nple.com", "holds white space; remove it"),
         (
             "a@example\u{200b}.com",
-            "holds a character that is not seen, such as a zero-width space; remove it",
+            "holds an invisible character, such as a zero-width space; remove it",
         ),
         (
             "\u{202a}a@example.com\u{202c}",
-            "holds a character that is not seen",
+            "holds an invisible character",
         ),
         ("a\u{7}@example.com", "holds a control character; remove it"),
         (

@@ -79,7 +79,7 @@ fn a_proxy_of_the_environment_is_used_unless_the_way_is_the_loopback() {
     check(
         "https://track.example.com",
         1,
-        "HTTPS_PROXY is no proxy that can be used",
+        "HTTPS_PROXY is not a proxy that can be used",
     );
     check("https://localhost:9", 5, "no request gets through");
     check(&world.url(), 0, "");

@@ -18,7 +18,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, timeout};
 use tower::service_fn;
 
-use crate::script::{NeverReady, OK, Reply, Script, builder, now, scripted};
+use crate::scripted_service::{NeverReady, OK, Reply, ScriptedService, builder, now, scripted};
 use crate::support::{KEY, batch, event_id, person, shown};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ async fn identify(client: &Client) -> Result<(), Error> {
     client.identify(&person("u1"), &Attributes::new()).await
 }
 
-fn lines(script: &Script) -> Vec<String> {
+fn lines(script: &ScriptedService) -> Vec<String> {
     script.seen().into_iter().map(|seen| seen.line).collect()
 }
 
@@ -59,7 +59,7 @@ async fn every_method_sends_its_operation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_be_replayed_is_retried_after_every_ambiguous_failure() {
+async fn requests_that_may_be_replayed_are_retried_after_every_ambiguous_failure() {
     let failures = [
         Reply::Answer(503, ""),
         Reply::Answer(502, "<html>"),
@@ -79,7 +79,7 @@ async fn what_may_be_replayed_is_retried_after_every_ambiguous_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_answer_within_the_cap_is_read() {
+async fn a_long_response_within_the_bound_is_read() {
     let (client, script) = scripted([Reply::Long(1 << 20)]);
     identify(&client).await.unwrap();
     assert_eq!(script.seen().len(), 1);
@@ -121,7 +121,7 @@ async fn an_id_of_the_caller_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_must_not_be_replayed_is_sent_once() {
+async fn requests_that_must_not_be_replayed_are_sent_once() {
     for failure in [
         Reply::Answer(500, ""),
         Reply::BreakOff,
@@ -138,7 +138,7 @@ async fn what_must_not_be_replayed_is_sent_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_is_waited_for_by_everyone() {
+async fn a_429_pauses_every_request() {
     let (client, script) = scripted([Reply::Throttle(2), OK]);
     identify(&client).await.unwrap();
     assert!(script.seen()[1].at >= Duration::from_secs(2));
@@ -159,23 +159,23 @@ const ABSURD: [Reply; 2] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn a_server_holds_a_call_back_for_no_longer_than_it_may() {
+async fn a_server_pauses_a_call_for_at_most_the_bound() {
     for (absurd, field) in ABSURD
         .into_iter()
         .zip(["Retry-After", "X-RateLimit-Remaining"])
     {
-        let script = Script::new([absurd]);
-        let builder = builder().max_hold(SECOND * 10);
+        let script = ScriptedService::new([absurd]);
+        let builder = builder().max_server_pause(SECOND * 10);
         let client = builder.build_with(script.clone()).unwrap();
         let began = now();
-        assert!(client.hold().is_none());
+        assert!(client.server_pause().is_none());
         let first = identify(&client).await;
         assert!(first.is_ok() || first.is_err_and(|error| error.may_have_been_applied()));
-        assert_eq!(client.hold().unwrap().field.as_deref(), Some(field));
+        assert_eq!(client.server_pause().unwrap().field.as_deref(), Some(field));
         for _ in 0..4 {
             let error = identify(&client).await.unwrap_err();
             assert!(
-                error.is_held_too_long() && !error.may_have_been_applied(),
+                error.is_paused_too_long() && !error.may_have_been_applied(),
                 "{error:?}"
             );
         }
@@ -185,28 +185,28 @@ async fn a_server_holds_a_call_back_for_no_longer_than_it_may() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_server_asks_for_counts_in_sum() {
+async fn all_pauses_of_a_call_count_together() {
     for (times, is_accepted) in [(4, true), (5, false)] {
         let replies = (0..times).map(|_| Reply::Throttle(20));
-        let builder = builder().max_hold(SECOND * 90);
-        let client = builder.build_with(Script::new(replies)).unwrap();
+        let builder = builder().max_server_pause(SECOND * 90);
+        let client = builder.build_with(ScriptedService::new(replies)).unwrap();
         let result = identify(&client).await;
         assert_eq!(result.is_ok(), is_accepted, "{times}");
-        assert!(result.map_or_else(|error| error.is_held_too_long(), |()| true));
+        assert!(result.map_or_else(|error| error.is_paused_too_long(), |()| true));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_may_have_arrived_before_it_was_held_is_unknown() {
-    let builder = builder().max_hold(SECOND * 10).timeout(SECOND);
+async fn a_call_that_may_have_arrived_before_a_pause_is_unknown() {
+    let builder = builder().max_server_pause(SECOND * 10).timeout(SECOND);
     let replies = [Reply::Hang, Reply::Throttle(60)];
-    let client = builder.build_with(Script::new(replies)).unwrap();
+    let client = builder.build_with(ScriptedService::new(replies)).unwrap();
     let error = identify(&client).await.unwrap_err();
-    assert!(error.is_held_too_long() && error.may_have_been_applied());
+    assert!(error.is_paused_too_long() && error.may_have_been_applied());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_to_the_end_was_not_sent() {
+async fn a_request_that_is_throttled_in_every_attempt_was_not_sent() {
     let (client, _) = scripted([Reply::Throttle(1), Reply::Throttle(1), Reply::Throttle(1)]);
     let error = identify(&client).await.unwrap_err();
     assert!(error.is_throttled() && !error.may_have_been_applied());
@@ -215,7 +215,7 @@ async fn a_429_to_the_end_was_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_server_asked_for_is_a_moment_of_the_clock() {
+async fn retry_at_is_a_time_on_the_clock_of_tokio() {
     let (client, _) = scripted([Reply::Throttle(1), Reply::Throttle(1), Reply::Throttle(90)]);
     let error = identify(&client).await.unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(90)));
@@ -234,7 +234,7 @@ async fn a_429_after_a_timeout_may_have_been_applied() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retries_that_run_out_leave_the_fate_unknown() {
+async fn the_outcome_is_unknown_after_the_last_retry() {
     let (client, script) = scripted([Reply::Hang, Reply::Hang, Reply::Hang]);
     let error = identify(&client).await.unwrap_err();
     assert!(error.may_have_been_applied() && !error.is_rejected());
@@ -247,9 +247,9 @@ async fn retries_that_run_out_leave_the_fate_unknown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_timeout_covers_the_attempt_and_not_the_wait_for_a_turn() {
+async fn the_timeout_covers_the_attempt_and_not_the_wait_for_a_departure() {
     let second = Duration::from_secs(1);
-    let script = Script::new([Reply::After(second * 3), Reply::After(second * 3)]);
+    let script = ScriptedService::new([Reply::After(second * 3), Reply::After(second * 3)]);
     let client = builder()
         .timeout(second * 4)
         .concurrency(1)
@@ -261,7 +261,7 @@ async fn the_timeout_covers_the_attempt_and_not_the_wait_for_a_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejection_keeps_the_servers_words() {
+async fn a_rejection_keeps_the_servers_text() {
     let (client, script) = scripted([Reply::Answer(400, r#"{"errors":[{"message":"no\nname"}]}"#)]);
     let error = identify(&client).await.unwrap_err();
     assert_eq!(error.rejection().unwrap().reason(), r"no\nname");
@@ -290,7 +290,7 @@ async fn an_invalid_operation_is_rejected_unsent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_credentials_and_redirects_were_not_sent() {
+async fn rejected_credentials_and_redirects_were_not_sent() {
     let (client, _) = scripted([Reply::Answer(401, "")]);
     let error = identify(&client).await.unwrap_err();
     assert!(error.is_credentials() && !error.may_have_been_applied());
@@ -309,9 +309,8 @@ async fn refused_credentials_and_redirects_were_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_without_an_id_gets_one_where_it_is_tracked_and_is_sent_once_where_it_is_submitted()
- {
-    let ids = |script: &Script| -> Vec<_> {
+async fn an_event_without_an_id_gets_one_from_track_and_is_sent_once_by_submit() {
+    let ids = |script: &ScriptedService| -> Vec<_> {
         let seen = script.seen().into_iter();
         seen.map(|seen| seen.body["id"].clone()).collect()
     };
@@ -327,7 +326,7 @@ async fn an_event_without_an_id_gets_one_where_it_is_tracked_and_is_sent_once_wh
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_that_finds_no_account_here_says_which_answer_told() {
+async fn a_failed_check_keeps_status_and_request_id() {
     async fn check(body: &str, region: Option<Region>) {
         let body = body.to_owned();
         let client = builder().build_with(service_fn(move |_| {
@@ -346,7 +345,7 @@ async fn a_check_that_finds_no_account_here_says_which_answer_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_is_halved_until_the_guilty_stands_alone() {
+async fn a_batch_is_halved_until_the_rejected_operation_is_alone() {
     let (client, script) = scripted([
         Reply::Answer(400, "no"),
         OK,
@@ -359,9 +358,9 @@ async fn a_batch_is_halved_until_the_guilty_stands_alone() {
     assert_eq!(script.seen().len(), 5);
 }
 
-/// Answers 500 by `breaks` to whatever holds the person `u7`, and success to the rest, after a
-/// while.
-fn broken_by_one(breaks: impl Fn() -> bool + Clone + Send + Sync + 'static) -> Client {
+/// A client of a service that responds with 500 to each request with the person `u7` if `breaks`
+/// returns true, and with a success to the rest, after a delay.
+fn failing_for_one_person(breaks: impl Fn() -> bool + Clone + Send + Sync + 'static) -> Client {
     let service = service_fn(move |request: http::Request<Full<Bytes>>| {
         let breaks = breaks.clone();
         async move {
@@ -383,7 +382,7 @@ fn broken_by_one(breaks: impl Fn() -> bool + Clone + Send + Sync + 'static) -> C
     builder().build_with(service).unwrap()
 }
 
-/// Sends four batches of ten at once, again and again for as long as the first is on its way.
+/// Sends four batches of ten at once. Repeats the other three while the first is in flight.
 async fn forty(client: &Client) -> Vec<Outcome> {
     let batch_of = |tens: usize| {
         let ids: Vec<_> = (0..10)
@@ -405,8 +404,8 @@ async fn forty(client: &Client) -> Vec<Outcome> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_one_record_that_breaks_the_server_is_found_while_others_succeed() {
-    let client = broken_by_one(|| true);
+async fn the_operation_that_makes_the_server_fail_is_found_while_others_succeed() {
+    let client = failing_for_one_person(|| true);
     let outcomes = forty(&client).await;
     let accepted = outcomes.iter().filter(|outcome| outcome.is_accepted());
     assert_eq!((accepted.count(), outcomes.len()), (39, 40));
@@ -414,11 +413,12 @@ async fn the_one_record_that_breaks_the_server_is_found_while_others_succeed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_breaks_the_server_now_and_then_is_the_only_one_that_may_be_unknown() {
+async fn only_an_operation_that_makes_the_server_fail_at_times_may_be_unknown() {
     for percent in [1, 30, 90] {
         for seed in 0..20 {
             let rng = Arc::new(Mutex::new(StdRng::seed_from_u64(seed)));
-            let client = broken_by_one(move || rng.lock().unwrap().random_range(0..100) < percent);
+            let client =
+                failing_for_one_person(move || rng.lock().unwrap().random_range(0..100) < percent);
             for (position, outcome) in forty(&client).await.iter().enumerate() {
                 assert!(
                     outcome.is_accepted() || position == 7,
@@ -430,8 +430,8 @@ async fn a_record_that_breaks_the_server_now_and_then_is_the_only_one_that_may_b
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_is_down_for_all_is_sent_no_halves() {
-    let script = Script::new((0..1_000).map(|_| Reply::Answer(500, "")));
+async fn a_server_that_fails_for_every_request_is_sent_no_halves() {
+    let script = ScriptedService::new((0..1_000).map(|_| Reply::Answer(500, "")));
     let client = builder().build_with(script.clone()).unwrap();
     let (first, second) = (batch(&["a", "b"]), batch(&["c", "d"]));
     let (first, second) = tokio::join!(client.send(first), client.send(second));
@@ -463,7 +463,7 @@ async fn an_empty_batch_sends_nothing() {
 #[tokio::test(start_paused = true)]
 async fn clients_of_one_limits_value_share_it() {
     let limits = Limits::documented().ingress(Quota::per_second(10));
-    let script = Script::new([]);
+    let script = ScriptedService::new([]);
     let client = || {
         builder()
             .limits(limits.clone())
@@ -480,10 +480,10 @@ async fn clients_of_one_limits_value_share_it() {
     assert!((0..30).all(within), "eleven requests in a second: {seen:?}");
 }
 
-/// Sends batches of so many operations for ten seconds, and returns how many left in the busiest
-/// second.
+/// Sends batches of `size` operations for ten seconds, and returns the number of batches that
+/// departed in the busiest second.
 async fn busiest_second(limits: Limits, size: usize) -> usize {
-    let script = Script::new([]);
+    let script = ScriptedService::new([]);
     let client = builder().limits(limits).build_with(script.clone()).unwrap();
     let started = now();
     while now() - started < Duration::from_secs(10) {
@@ -496,7 +496,7 @@ async fn busiest_second(limits: Limits, size: usize) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_and_the_records_in_them_have_limits_on_one_turn() {
+async fn requests_and_operations_have_limits_in_one_rate_limiter() {
     let limits = || {
         let limits = Limits::documented().ingress(Quota::per_second(20));
         limits.records(Quota::per_second(100))
@@ -508,31 +508,31 @@ async fn requests_and_the_records_in_them_have_limits_on_one_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_of_more_than_the_limit_of_records_leaves_all_the_same() {
+async fn a_batch_over_the_limit_of_operations_still_departs() {
     let limits = Limits::documented().records(Quota::per_second(2));
     assert_eq!(busiest_second(limits, 5).await, 1);
 }
 
-/// Sends three at once through a limit of one a second, which takes the second 2.3 s and the third
-/// 4.5 s.
-async fn refused_of_three(builder: ClientBuilder) -> Vec<bool> {
+/// Sends three requests at once with a limit of one per second. The second departs after 2.3 s, the
+/// third after 4.5 s.
+async fn rejected_of_three(builder: ClientBuilder) -> Vec<bool> {
     let limits = Limits::documented().ingress(Quota::per_second(1));
-    let script = Script::new([]);
+    let script = ScriptedService::new([]);
     let client = builder.limits(limits).build_with(script.clone()).unwrap();
     let (first, second, third) =
         tokio::join!(identify(&client), identify(&client), identify(&client));
     let results = [first, second, third];
-    let refused = results.iter().filter_map(|sent| sent.as_ref().err());
-    assert!(refused.clone().all(|error| !error.may_have_been_applied()));
-    assert_eq!(script.seen().len() + refused.count(), 3);
-    let refused = |sent: &Result<(), Error>| sent.as_ref().is_err_and(Error::is_wait_refused);
-    results.iter().map(refused).collect()
+    let rejected = results.iter().filter_map(|sent| sent.as_ref().err());
+    assert!(rejected.clone().all(|error| !error.may_have_been_applied()));
+    assert_eq!(script.seen().len() + rejected.count(), 3);
+    let rejected = |sent: &Result<(), Error>| sent.as_ref().is_err_and(Error::is_wait_rejected);
+    results.iter().map(rejected).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn waits_are_bounded_by_time_and_by_number() {
     let check = async |builder: ClientBuilder, expected: [bool; 3]| {
-        assert_eq!(refused_of_three(builder).await, expected);
+        assert_eq!(rejected_of_three(builder).await, expected);
     };
     check(builder(), [false; 3]).await;
     check(builder().max_wait(SECOND * 60), [false; 3]).await;
@@ -542,20 +542,20 @@ async fn waits_are_bounded_by_time_and_by_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_wait_is_not_tried_again_and_a_failure_behind_bounds_is() {
-    let script = Script::new([Reply::Reset]);
+async fn a_rejected_wait_is_not_retried_and_a_failure_with_bounds_is() {
+    let script = ScriptedService::new([Reply::Reset]);
     let client = builder().max_wait(SECOND * 60).build_with(script.clone());
     identify(&client.unwrap()).await.unwrap();
     assert_eq!(script.seen().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempts_are_counted_for_the_server_if_asked() {
+async fn the_retry_count_is_sent_if_enabled() {
     for (builder, expected) in [
         (builder().send_retry_count(), [None, Some("1")]),
         (builder(), [None, None]),
     ] {
-        let script = Script::new([Reply::Reset]);
+        let script = ScriptedService::new([Reply::Reset]);
         let client = builder.build_with(script.clone()).unwrap();
         identify(&client).await.unwrap();
         let counts = script.seen().into_iter().map(|seen| seen.retry_count);
@@ -564,9 +564,9 @@ async fn attempts_are_counted_for_the_server_if_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn concurrency_can_be_learned() {
+async fn concurrency_can_be_adaptive() {
     let builder = builder().adaptive_concurrency(Adaptive::between(1, 4));
-    let client = builder.build_with(Script::new([])).unwrap();
+    let client = builder.build_with(ScriptedService::new([])).unwrap();
     identify(&client).await.unwrap();
 }
 
@@ -588,11 +588,11 @@ async fn outcomes_are_counted_by_operation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_limit_shows_who_waits_for_a_turn() {
+async fn the_limit_shows_the_number_of_queued_requests() {
     let limits = Limits::documented().ingress(Quota::per_second(1));
     let client = builder()
         .limits(limits)
-        .build_with(Script::new([]))
+        .build_with(ScriptedService::new([]))
         .unwrap();
     identify(&client).await.unwrap();
     let waiting = identify(&client);
@@ -602,9 +602,9 @@ async fn the_limit_shows_who_waits_for_a_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn concurrency_bounds_what_is_in_flight() {
+async fn concurrency_bounds_the_requests_in_flight() {
     let second = Duration::from_secs(1);
-    let script = Script::new([Reply::After(second), Reply::After(second)]);
+    let script = ScriptedService::new([Reply::After(second), Reply::After(second)]);
     let client = builder().concurrency(1).build_with(script.clone()).unwrap();
     let (first, second_) = tokio::join!(identify(&client), identify(&client));
     assert!(first.is_ok() && second_.is_ok());
@@ -612,7 +612,7 @@ async fn concurrency_bounds_what_is_in_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_is_not_ready_is_given_nothing() {
+async fn a_service_that_is_not_ready_gets_no_request() {
     let client = builder().build_with(NeverReady).unwrap();
     let waited = timeout(Duration::from_secs(60), identify(&client)).await;
     assert!(waited.is_err());
@@ -622,7 +622,7 @@ async fn a_service_that_is_not_ready_is_given_nothing() {
 #[tokio::test(start_paused = true)]
 async fn with_service_keeps_limits_and_statistics() {
     let (client, first) = scripted([]);
-    let other = Script::new([]);
+    let other = ScriptedService::new([]);
     let moved = client.with_service(other.clone());
     identify(&client).await.unwrap();
     identify(&moved).await.unwrap();
@@ -631,7 +631,7 @@ async fn with_service_keeps_limits_and_statistics() {
     assert_eq!(client.stats().requests, 2);
 }
 
-/// Without a runtime, as in a `static` or before `main` starts one.
+/// A program may build a client without a runtime, as in a `static` or before `main` starts one.
 #[test]
 fn building_needs_no_runtime() {
     assert!(builder().region(Region::Eu).build().is_ok());
@@ -639,7 +639,7 @@ fn building_needs_no_runtime() {
 }
 
 #[test]
-fn settings_that_cannot_work_are_refused_by_name() {
+fn settings_that_cannot_work_are_errors_with_their_names() {
     let check = |builder: ClientBuilder, field| {
         let error = builder.build().unwrap_err();
         assert_eq!(error.invalid_input().unwrap().field(), field, "{error}");
@@ -660,7 +660,7 @@ fn settings_that_cannot_work_are_refused_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn settings_without_measure_are_taken() {
+async fn extreme_settings_are_accepted() {
     let longest = || builder().timeout(Duration::MAX).deadline(Duration::MAX);
     let longest = || {
         longest()
@@ -668,7 +668,7 @@ async fn settings_without_measure_are_taken() {
             .max_queued(usize::MAX)
             .concurrency(usize::MAX)
     };
-    let client = longest().build_with(Script::new([])).unwrap();
+    let client = longest().build_with(ScriptedService::new([])).unwrap();
     identify(&client).await.unwrap();
     identify(&client.with_deadline(Duration::MAX))
         .await
@@ -696,7 +696,7 @@ async fn neither_the_key_nor_a_persons_data_is_printed() {
 }
 
 #[test]
-fn clients_and_their_futures_go_to_other_threads() {
+fn clients_and_their_futures_are_send() {
     fn check<T: Clone + Send + Sync>(_: &T) {}
     fn check_future<T: Send>(_: T) {}
     let client = builder().base_url("http://localhost:1").build().unwrap();

@@ -1,4 +1,4 @@
-//! Every operation through the simulated API, which shares no code with this crate, to its effect in the books.
+//! The effect of each operation in the simulated API, which shares no code with this crate.
 
 use customerio::client::Limits;
 use customerio::{
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value, json};
 
-use crate::script::builder;
+use crate::scripted_service::builder;
 use crate::support::{attributes, person};
 
 fn simulated() -> (Client, Simulator) {
@@ -153,7 +153,7 @@ async fn events_pages_and_screens_arrive_with_their_data() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn devices_come_and_go() {
+async fn devices_are_added_and_removed() {
     let (client, simulator) = simulated();
     let tokens = || simulator.person("1").map_or(0, |known| known.devices.len());
     client.add_device(&person("1"), &device()).await.unwrap();
@@ -168,7 +168,7 @@ async fn devices_come_and_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_merge_leaves_one_of_two() {
+async fn a_merge_makes_one_person_of_two() {
     let (client, simulator) = simulated();
     for (number, id) in ["1", "2", "3"].into_iter().enumerate() {
         let mut known = Attributes::new();
@@ -225,7 +225,7 @@ async fn relationships_are_added_and_deleted_from_both_sides() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn objects_keep_attributes_and_strangers() {
+async fn objects_keep_attributes_and_anonymous_visitors() {
     let (client, simulator) = simulated();
     let seats = |number: u8| attributes(&format!(r#"{{"seats":{number}}}"#));
     let anonymous = Operation::identify_anonymous_object(&acme(), &seats(1), "anon").unwrap();
@@ -283,7 +283,7 @@ async fn deliveries_forms_and_segments() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_region_comes_with_the_account() {
+async fn check_returns_the_region_of_the_account() {
     let (client, _) = simulated();
     let account = client.check().await.unwrap();
     assert_eq!(account.environment_id, Some(1));
@@ -327,7 +327,7 @@ fn ids() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn an_id_arrives_as_it_was_given_or_is_refused_before() {
+fn an_id_arrives_unchanged_or_is_an_error_before() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().unwrap();
     let mut arrivals = runtime.block_on(async { Arrivals::new() });
@@ -372,7 +372,7 @@ impl Arrivals {
         };
         let by_v2 = self.known_as(|event| Operation::event(&person, event).unwrap().into());
         assert_eq!(by_v2.await.as_deref(), Some(id));
-        // Version 1 infers the kind from the shape, so such an id is refused there.
+        // Version 1 infers the kind from the shape, so it is an error there.
         let shaped = id.contains('@') || id.starts_with("cio_");
         assert_eq!(v1::delete(&person).is_err(), shaped, "{id:?}");
         if !shaped {

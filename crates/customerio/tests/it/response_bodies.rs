@@ -1,10 +1,10 @@
-//! Every shape of success and error that the API and the machines before it give, as an outcome.
+//! Each format of success and error that the API and gateways before it send, as an outcome.
 
 use customerio::{Attributes, Event, Operation, Person, Request, Settlement, v1};
 
 use crate::support::{batch, identify, person, response, shown};
 
-/// Settles a request by one answer; what is to be sent again is written as `resend` and a number.
+/// Settles a request by one response. Requests to be sent again are shown as `resend` and a number.
 fn settled(request: impl Into<Request>, status: u16, body: &str) -> String {
     match request.into().settle(&response(status, body)) {
         Settlement::Settled(outcomes) => shown(&outcomes),
@@ -54,7 +54,7 @@ fn forms_and_deletions_succeed_without_a_body() {
 }
 
 #[test]
-fn version_1_says_one_message() {
+fn version_1_errors_have_one_message() {
     check_v1(
         400,
         r#"{"meta":{"error":"id attribute must be present"}}"#,
@@ -63,7 +63,7 @@ fn version_1_says_one_message() {
 }
 
 #[test]
-fn version_1_says_several_messages() {
+fn version_1_errors_have_several_messages() {
     check_v1(400, r#"{"meta":{"errors":["a","b"]}}"#, "rejected(a; b)");
     let event = v1::event(&person("u1"), &Event::new("e").unwrap()).unwrap();
     let body = r#"{"meta":{"errors":["event name must not be blank"]}}"#;
@@ -74,20 +74,20 @@ fn version_1_says_several_messages() {
 }
 
 #[test]
-fn version_2_says_reason_field_and_message() {
+fn version_2_errors_have_reason_field_and_message() {
     let body = r#"{"errors":[{"reason":"invalid","field":"name","message":"too long"}]}"#;
     check_entity(400, body, "rejected(too long (invalid, name))");
 }
 
 #[test]
-fn a_207_names_the_refused_items() {
+fn a_207_names_the_rejected_items() {
     let body =
         r#"{"errors":[{"batch_index":1,"reason":"required","field":"name","message":"no"}]}"#;
     check_batch(207, body, "accepted rejected(no (required, name))");
 }
 
 #[test]
-fn a_207_that_cannot_be_read_or_points_outside_is_resent_one_by_one() {
+fn a_207_with_unreadable_or_wrong_positions_is_resent_one_by_one() {
     check_batch(
         207,
         r#"{"errors":[{"batch_index":2,"message":"no"}]}"#,
@@ -104,7 +104,7 @@ fn a_207_that_cannot_be_read_or_points_outside_is_resent_one_by_one() {
 }
 
 #[test]
-fn a_batch_that_is_refused_as_a_whole_is_halved() {
+fn a_batch_that_is_rejected_as_a_whole_is_halved() {
     check_batch(400, r#"{"errors":[{"message":"no"}]}"#, "resend 2");
     check_batch(413, "", "resend 2");
 }
@@ -130,7 +130,7 @@ fn code_and_message_are_kept_as_they_are() {
 }
 
 #[test]
-fn html_and_text_from_the_edge_do_not_fail_the_parse() {
+fn html_and_text_of_a_gateway_are_kept_as_they_are() {
     check_entity(400, "<html>400</html>", "rejected(<html>400</html>)");
     check_entity(400, "plain", "rejected(plain)");
     check_entity(400, "", "rejected()");
@@ -139,7 +139,7 @@ fn html_and_text_from_the_edge_do_not_fail_the_parse() {
 }
 
 #[test]
-fn credentials_and_throttling_are_not_about_the_record() {
+fn credentials_and_throttling_do_not_reject_the_operation() {
     for status in [401, 403, 425, 429] {
         check_entity(status, "", "not_sent");
         check_batch(status, "", "not_sent not_sent");
@@ -150,7 +150,7 @@ fn credentials_and_throttling_are_not_about_the_record() {
 }
 
 #[test]
-fn the_servers_words_are_bounded_and_act_on_no_terminal() {
+fn the_servers_text_is_bounded_and_does_not_act_on_a_terminal() {
     let body = format!(
         r#"{{"meta":{{"error":"\u001b[31m{}"}}}}"#,
         "x".repeat(5_000)
@@ -163,7 +163,7 @@ fn the_servers_words_are_bounded_and_act_on_no_terminal() {
 }
 
 #[test]
-fn the_request_id_of_an_answer_is_kept_and_bounded() {
+fn the_request_id_of_a_response_is_kept_and_bounded() {
     let answered = |status, id: &str| {
         let mut response = response(status, "{}");
         response

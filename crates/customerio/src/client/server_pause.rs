@@ -6,79 +6,82 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use tokio::time::sleep;
 use tower_pace::RateLimitLayer;
 
-use super::trail::Trail;
+use super::progress::RequestProgress;
 
-/// How often a call looks whether the server holds it back. The bound is kept to within that.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often a call checks whether the server pauses it. The bound on pauses is kept with this
+/// precision. A shorter interval takes the lock of the rate limiter more often, for each call.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Says that the server lets nothing leave for a while.
+/// A pause that the server asked for. No request departs before it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Hold {
-    /// How long it lasts from now on.
+pub struct ServerPause {
+    /// The time until the pause ends.
     pub remaining: Duration,
-    /// The field of a response that asked for it, such as `Retry-After`; nothing after a 429 that
-    /// named no time.
+    /// The field of the response that asked for the pause, such as `Retry-After`; `None` after a
+    /// 429 without such a field.
     pub field: Option<String>,
 }
 
-/// Remembers which field of a response held the requests back last.
+/// The field of a response that last asked for a pause.
 #[derive(Debug, Default)]
-pub(super) struct LastField(Mutex<Option<HeaderName>>);
+pub(super) struct LastPauseField(Mutex<Option<HeaderName>>);
 
-impl LastField {
-    /// Notes what a response asks for; one that asks for nothing leaves the last request in force.
-    pub(super) fn note(&self, status: StatusCode, headers: &HeaderMap) {
-        let field = asking(status, headers);
+impl LastPauseField {
+    /// Records the field of a response. A response that asks for no pause changes nothing: the
+    /// pause of an earlier one may still last.
+    pub(super) fn record(&self, status: StatusCode, headers: &HeaderMap) {
+        let field = pause_field(status, headers);
         if field.is_some() || status == StatusCode::TOO_MANY_REQUESTS {
-            // No step leaves it half changed, so a panic elsewhere does not spoil it.
+            // One assignment under the lock, so a panic in another thread leaves no half of one.
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = field;
         }
     }
 
-    pub(super) fn hold(&self, remaining: Duration) -> Hold {
+    pub(super) fn pause(&self, remaining: Duration) -> ServerPause {
         let field = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Hold {
+        ServerPause {
             remaining,
             field: field.as_ref().map(spelled),
         }
     }
 }
 
-/// Returns the field of a response that keeps further requests back, by the rules of the rate
-/// limit.
-fn asking(status: StatusCode, headers: &HeaderMap) -> Option<HeaderName> {
+/// Returns the field of a response that closes the gate of the rate limiter. It follows the rules
+/// of `pacing::fields`.
+fn pause_field(status: StatusCode, headers: &HeaderMap) -> Option<HeaderName> {
     let may_name_a_time = matches!(
         status,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
     );
-    let is_asking = |name: &HeaderName, value: &[u8]| match name.as_str() {
+    let asks = |name: &HeaderName, value: &[u8]| match name.as_str() {
         "retry-after" | "retry-after-ms" | "x-ms-retry-after-ms" => may_name_a_time,
-        "ratelimit" => has_nothing_left(value),
+        "ratelimit" => has_none_remaining(value),
         name if name.starts_with("ratelimit-remaining") => value.trim_ascii() == b"0",
         name if name.starts_with("x-ratelimit-remaining") => value.trim_ascii() == b"0",
         name if name.starts_with("x-rate-limit-remaining") => value.trim_ascii() == b"0",
         _ => false,
     };
-    let mut asking = headers
+    let mut fields = headers
         .iter()
-        .filter(|(name, value)| is_asking(name, value.as_bytes()));
-    // `Retry-After` has precedence over what is left of a limit.
-    let first = asking.next()?.0;
-    let rest = asking.map(|(name, _)| name);
-    let prior = rest
+        .filter(|(name, value)| asks(name, value.as_bytes()));
+    // `Retry-After` has precedence over the remaining requests of a limit.
+    let first = fields.next()?.0;
+    let rest = fields.map(|(name, _)| name);
+    let retry_after = rest
         .chain([first])
         .find(|name| name.as_str().contains("retry-after"));
-    Some(prior.unwrap_or(first).clone())
+    Some(retry_after.unwrap_or(first).clone())
 }
 
-/// Reads `limit=10, remaining=0, reset=9` and `"default";r=0;t=9`.
-fn has_nothing_left(value: &[u8]) -> bool {
+/// Returns whether no request remains, in either format: `limit=10, remaining=0, reset=9` or
+/// `"default";r=0;t=9`.
+fn has_none_remaining(value: &[u8]) -> bool {
     let mut parts = value.split(|byte| matches!(byte, b',' | b';'));
     parts.any(|part| matches!(part.trim_ascii(), b"r=0" | b"remaining=0"))
 }
 
-/// Writes a name as documents do: `Retry-After`, `X-RateLimit-Remaining`.
+/// Returns a name in its usual spelling: `Retry-After`, `X-RateLimit-Remaining`.
 fn spelled(name: &HeaderName) -> String {
     let parts = name.as_str().split('-').map(|part| match part {
         "ratelimit" => "RateLimit".to_owned(),
@@ -91,37 +94,44 @@ fn spelled(name: &HeaderName) -> String {
     parts.collect::<Vec<_>>().join("-")
 }
 
-/// Resolves once the server has held a call back for `left` in all, or holds it back for longer
-/// than what is left of that. The time in which an attempt is on its way does not count.
-pub(super) async fn held_for(limit: &RateLimitLayer, trail: &Trail, left: &mut Duration) {
-    let mut was_held = false;
+/// Waits until the server has paused a call for `left` in all, or asks for a longer pause than is
+/// left. Subtracts the pauses from `left`.
+///
+/// The time during which an attempt is in flight does not count.
+pub(super) async fn paused_too_long(
+    limit: &RateLimitLayer,
+    progress: &RequestProgress,
+    left: &mut Duration,
+) {
+    let mut was_paused = false;
     loop {
-        // The look costs a lock, and most calls end before it.
-        sleep(LOOK).await;
-        if was_held {
-            *left = left.saturating_sub(LOOK);
+        // Sleep first: the check takes a lock, and most calls end before they need one.
+        sleep(CHECK_INTERVAL).await;
+        // A pause that began since the last check is not counted yet.
+        if was_paused {
+            *left = left.saturating_sub(CHECK_INTERVAL);
         }
         let gate = limit.handle().snapshot().gate;
-        let rest = gate.filter(|_| !trail.has_departed());
-        was_held = rest.is_some();
-        if rest.is_some_and(|rest| rest >= *left) {
+        let remaining = gate.filter(|_| !progress.is_in_flight());
+        was_paused = remaining.is_some();
+        if remaining.is_some_and(|remaining| remaining >= *left) {
             *left = Duration::ZERO;
             return;
         }
     }
 }
 
-/// The server held a call back for longer than it may.
+/// The server paused a call for longer than the call allows.
 #[derive(Debug)]
-pub(super) struct HeldTooLong;
+pub(super) struct PausedTooLong;
 
-impl fmt::Display for HeldTooLong {
+impl fmt::Display for PausedTooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the server held the request back for too long")
+        f.write_str("the server paused the request for too long")
     }
 }
 
-impl std::error::Error for HeldTooLong {}
+impl std::error::Error for PausedTooLong {}
 
 #[cfg(test)]
 mod tests {
@@ -135,12 +145,12 @@ mod tests {
             headers.append(*name, HeaderValue::from_static(value));
         }
         let status = StatusCode::from_u16(status).unwrap();
-        let found = asking(status, &headers).as_ref().map(spelled);
+        let found = pause_field(status, &headers).as_ref().map(spelled);
         assert_eq!(found.as_deref(), expected, "{status} {fields:?}");
     }
 
     #[test]
-    fn the_field_that_holds_requests_back_is_named() {
+    fn the_field_that_asks_for_a_pause_is_found() {
         check(200, &[], None);
         check(503, &[("retry-after", "9")], Some("Retry-After"));
         check(429, &[("retry-after-ms", "9")], Some("Retry-After-ms"));

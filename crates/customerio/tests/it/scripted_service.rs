@@ -1,4 +1,4 @@
-//! A service that answers by a script and writes down what it was sent.
+//! A service that answers with given replies and records the requests.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -23,21 +23,21 @@ use crate::support::KEY;
 
 pub(crate) enum Reply {
     Answer(u16, &'static str),
-    /// An empty answer to a request of this id.
+    /// An empty response with this request id.
     Named(u16, &'static str),
-    /// A 429 with so many seconds of `Retry-After`.
+    /// A 429 with a `Retry-After` in seconds.
     Throttle(u64),
-    /// An answer with these fields.
+    /// A response with these fields.
     With(u16, &'static [(&'static str, &'static str)]),
     /// A redirect to this place.
     Redirect(&'static str),
-    /// Half of an answer, then an error.
+    /// Half of a response, then an error.
     BreakOff,
-    /// So many bytes of an answer that is otherwise fine.
+    /// A success of this many bytes.
     Long(usize),
-    /// An answer after so long.
+    /// A success after this time.
     After(Duration),
-    /// No answer ever.
+    /// No response, for ever.
     Hang,
     /// An error of the connection.
     Reset,
@@ -45,9 +45,9 @@ pub(crate) enum Reply {
 
 pub(crate) const OK: Reply = Reply::Answer(200, "{}");
 
-/// Answers by its script, then with success for ever.
+/// Answers with its replies in order, then with successes.
 #[derive(Clone)]
-pub(crate) struct Script(Arc<Mutex<State>>);
+pub(crate) struct ScriptedService(Arc<Mutex<State>>);
 
 struct State {
     started: Instant,
@@ -63,7 +63,7 @@ pub(crate) struct Seen {
     pub(crate) retry_count: Option<String>,
 }
 
-impl Script {
+impl ScriptedService {
     pub(crate) fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
         let started = now();
         let replies = replies.into_iter().collect();
@@ -146,7 +146,7 @@ impl Reply {
     }
 }
 
-impl Service<Request<Full<Bytes>>> for Script {
+impl Service<Request<Full<Bytes>>> for ScriptedService {
     type Response = Response<Parts>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Response<Parts>>> + Send>>;
@@ -179,9 +179,9 @@ pub(crate) fn builder() -> ClientBuilder {
     Client::builder().credentials(Credentials::new("site", KEY).unwrap())
 }
 
-/// Returns a client with three attempts, and the script that it talks to.
-pub(crate) fn scripted(replies: impl IntoIterator<Item = Reply>) -> (Client, Script) {
-    let script = Script::new(replies);
+/// Returns a client with three attempts, and the service that it sends to.
+pub(crate) fn scripted(replies: impl IntoIterator<Item = Reply>) -> (Client, ScriptedService) {
+    let script = ScriptedService::new(replies);
     let retry = RetryPolicy::default().attempts(3).throttled(2);
     let client = builder().retry(retry).build_with(script.clone()).unwrap();
     (client, script)

@@ -1,4 +1,4 @@
-//! Servers that send without end what nobody asked for.
+//! The bound on bytes that a server sends without being asked.
 
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
@@ -11,22 +11,22 @@ use customerio::client::{ClientBuilder, RetryPolicy};
 
 use crate::connections::{head, length, printed, roots};
 use crate::http2::{HEADERS, PING, Peer, SETTINGS, listen};
-use crate::script::builder;
+use crate::scripted_service::builder;
 use crate::support::identify;
 
-/// More than an idle connection may bring, and not so much that a test takes long.
-const MOST: usize = 64 << 20;
+/// More than an idle connection may receive, and little enough for a short test.
+const MAX_SENT: usize = 64 << 20;
 
-fn patient(builder: ClientBuilder) -> ClientBuilder {
-    // What ends the flood is not the timeout.
+fn with_long_timeout(builder: ClientBuilder) -> ClientBuilder {
+    // The limit ends the connection, not the timeout.
     builder.only_roots(roots()).timeout(Duration::from_secs(60))
 }
 
 /// Sends frames until the connection ends. Returns how many bytes that took.
-fn flood(peer: &mut Peer, kind: u8, stream: u32, payload: &[u8]) -> usize {
+fn send_frames(peer: &mut Peer, kind: u8, stream: u32, payload: &[u8]) -> usize {
     let mut sent = 0;
     let flags = if kind == HEADERS { 4 } else { 0 };
-    while sent < MOST && peer.write(kind, flags, stream, payload).is_ok() {
+    while sent < MAX_SENT && peer.write(kind, flags, stream, payload).is_ok() {
         sent += 9 + payload.len();
     }
     sent
@@ -38,31 +38,31 @@ async fn received(channel: Receiver<usize>) -> usize {
 }
 
 #[tokio::test]
-async fn control_frames_on_an_idle_connection_end_it() {
+async fn endless_control_frames_end_an_idle_connection() {
     for kind in [PING, SETTINGS] {
         let payload: &[u8] = if kind == PING { &[0; 8] } else { &[] };
-        let (flooded, wait) = mpsc::channel();
+        let (sender, sent_bytes) = mpsc::channel();
         let (port, connections) = listen(move |number, peer| {
             if number > 0 {
                 return peer.answer_all();
             }
             let stream = peer.request()?;
             peer.answer(stream)?;
-            let sent = flood(peer, kind, 0, payload);
-            flooded.send(sent).map_err(io::Error::other)
+            let sent = send_frames(peer, kind, 0, payload);
+            sender.send(sent).map_err(io::Error::other)
         });
-        let builder = patient(builder().base_url(format!("https://localhost:{port}")));
+        let builder = with_long_timeout(builder().base_url(format!("https://localhost:{port}")));
         let client = builder.build().unwrap();
         client.submit(identify("u1")).await.unwrap();
-        let sent = received(wait).await;
-        assert!(sent < MOST, "{sent} bytes of frames {kind}");
+        let sent = received(sent_bytes).await;
+        assert!(sent < MAX_SENT, "{sent} bytes of frames {kind}");
         client.submit(identify("u1")).await.unwrap();
         assert_eq!((client.stats().retries, connections.load(SeqCst)), (0, 2));
     }
 }
 
 #[tokio::test]
-async fn interim_answers_without_end_end_the_connection_of_http_2() {
+async fn endless_interim_responses_end_the_connection_of_http_2() {
     let (port, _) = listen(move |number, peer| {
         let stream = peer.request()?;
         if number > 0 {
@@ -70,17 +70,17 @@ async fn interim_answers_without_end_end_the_connection_of_http_2() {
             return peer.answer_all();
         }
         // `:status: 103` as a literal of HPACK without indexing, and nothing else.
-        flood(peer, HEADERS, stream, b"\x08\x03103");
+        send_frames(peer, HEADERS, stream, b"\x08\x03103");
         Ok(())
     });
-    let builder = patient(builder().base_url(format!("https://localhost:{port}")));
+    let builder = with_long_timeout(builder().base_url(format!("https://localhost:{port}")));
     let client = builder.build().unwrap();
     client.submit(identify("u1")).await.unwrap();
     assert_eq!(client.stats().retries, 1);
 }
 
 #[tokio::test]
-async fn interim_answers_without_end_end_the_connection_of_http_1() {
+async fn endless_interim_responses_end_the_connection_of_http_1() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || -> io::Result<()> {
@@ -93,7 +93,7 @@ async fn interim_answers_without_end_end_the_connection_of_http_1() {
     });
     let builder = builder().base_url(format!("http://127.0.0.1:{port}"));
     let once = RetryPolicy::default().attempts(1);
-    let client = patient(builder).retry(once).build().unwrap();
+    let client = with_long_timeout(builder).retry(once).build().unwrap();
     let error = client.submit(identify("u1")).await.unwrap_err();
     let printed = printed(&error);
     assert!(error.may_have_been_applied(), "{printed}");

@@ -1,8 +1,8 @@
-//! What a server says never repeats the credentials.
+//! The credentials are redacted in everything that comes from a server.
 
 use customerio::{Credentials, Outcome};
 
-use crate::script::{Reply, Script, builder, scripted};
+use crate::scripted_service::{Reply, ScriptedService, builder, scripted};
 use crate::support::{identify, shown};
 
 async fn check(status: u16, body: &'static str, expected: &str) {
@@ -11,7 +11,7 @@ async fn check(status: u16, body: &'static str, expected: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_are_hidden_in_a_rejection() {
+async fn credentials_are_redacted_in_a_rejection() {
     check(
         400,
         r#"{"meta":{"error":"key top-secret is wrong"}}"#,
@@ -40,10 +40,10 @@ async fn credentials_are_hidden_in_a_rejection() {
 
 /// A page that escapes `=` for HTML shows the rest of the pair as it is.
 #[tokio::test(start_paused = true)]
-async fn the_pair_is_hidden_without_its_padding() {
+async fn the_pair_is_redacted_without_its_padding() {
     let page = "<pre>Basic c2l0ZTpwYXNzLXdvcmQ&#x3D;</pre>";
     let credentials = Credentials::new("site", "pass-word").unwrap();
-    let script = Script::new([
+    let script = ScriptedService::new([
         Reply::Answer(404, page),
         Reply::Answer(404, "c2l0ZTpwYXNzLXdvcmQ="),
     ]);
@@ -61,7 +61,7 @@ async fn the_pair_is_hidden_without_its_padding() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_are_hidden_behind_a_string_that_is_no_text() {
+async fn credentials_are_redacted_behind_a_string_that_is_not_unicode() {
     let body = r#"{"first":"\ud800","errors":["no top-secret"]}"#;
     let (client, _) = scripted([Reply::Answer(400, body)]);
     let said = shown(&client.send(identify("a")).await);
@@ -72,7 +72,7 @@ async fn credentials_are_hidden_behind_a_string_that_is_no_text() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn short_credentials_are_words_like_others() {
+async fn short_credentials_are_not_redacted() {
     check(
         400,
         r#"{"errors":["no such site"]}"#,
@@ -82,7 +82,7 @@ async fn short_credentials_are_words_like_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_are_hidden_in_a_cause() {
+async fn credentials_are_redacted_in_a_cause() {
     let (client, _) = scripted([Reply::Answer(403, r#"{"meta":{"error":"not top-secret"}}"#)]);
     let outcomes = client.send(identify("a")).await;
     let [Outcome::NotSent(cause)] = &outcomes[..] else {
@@ -96,14 +96,14 @@ async fn credentials_are_hidden_in_a_cause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_half_of_a_secret_stays_where_the_words_end() {
+async fn no_half_of_a_secret_stays_at_the_end_of_the_text() {
     let filler: &'static str = "x".repeat(995).leak();
     let body: &'static str = format!("{filler}top-secret").leak();
     check(404, body, &format!("rejected({filler}[reda)")).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_id_that_repeats_the_credentials_is_left_out() {
+async fn an_id_with_the_credentials_is_dropped() {
     async fn check(id: &'static str, expected: Option<&str>) {
         let (client, _) = scripted([Reply::Named(400, id)]);
         let error = client.submit(identify("a")).await.unwrap_err();

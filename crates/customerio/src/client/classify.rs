@@ -9,24 +9,24 @@ use tower::Service;
 
 use crate::response::Kind;
 
-/// hyper-util has no other name for it.
+/// The error of a tunnel. hyper-util exports no name for it.
 type TunnelError = <Tunnel<HttpConnector> as Service<Uri>>::Error;
 
-/// Returns what is known of a failure, so that its text can say what to do.
-pub(super) fn kind(failure: &(dyn Error + 'static)) -> Kind {
+/// Returns the kind of a failure, so that its message can say what to do next.
+pub(super) fn classify(failure: &(dyn Error + 'static)) -> Kind {
     let mut next = Some(failure);
     while let Some(error) = next {
-        if let Some(kind) = known(error) {
+        if let Some(kind) = kind_of(error) {
             return kind;
         }
-        next = cause(error);
+        next = source(error);
     }
     Kind::Failed
 }
 
-fn known(error: &(dyn Error + 'static)) -> Option<Kind> {
-    if let Some(refused) = error.downcast_ref::<TunnelError>() {
-        return Some(match refused {
+fn kind_of(error: &(dyn Error + 'static)) -> Option<Kind> {
+    if let Some(tunnel) = error.downcast_ref::<TunnelError>() {
+        return Some(match tunnel {
             TunnelError::ProxyAuthRequired => Kind::ProxyCredentials,
             _ => Kind::NoTunnel,
         });
@@ -37,8 +37,9 @@ fn known(error: &(dyn Error + 'static)) -> Option<Kind> {
     }
 }
 
-/// The source of an I/O error is that of the error in it, which would be passed over.
-fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+/// Returns the next error of the chain. `io::Error::source` skips the error inside it, so that one
+/// is returned first.
+fn source<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     let inner = error
         .downcast_ref::<io::Error>()
         .and_then(io::Error::get_ref);
@@ -50,11 +51,11 @@ mod tests {
     use super::*;
 
     fn check(failure: impl Error + 'static, expected: Kind) {
-        assert_eq!(kind(&failure), expected, "{failure:?}");
+        assert_eq!(classify(&failure), expected, "{failure:?}");
     }
 
     #[test]
-    fn what_is_known_is_found_at_any_depth() {
+    fn known_errors_are_found_at_any_depth() {
         let of = |error| rustls::Error::InvalidCertificate(error);
         check(of(CertificateError::UnknownIssuer), Kind::Untrusted);
         let nested = io::Error::other(io::Error::other(of(CertificateError::UnknownIssuer)));

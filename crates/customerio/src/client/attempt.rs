@@ -16,49 +16,50 @@ use tokio::time::{Sleep, sleep_until};
 use tower::Service;
 use tower_pace::{Attempt, Deadline, was_sent};
 
-use super::hold::LastField;
+use super::progress::RequestProgress;
+use super::server_pause::LastPauseField;
 use super::stats::Counters;
 use super::trace;
-use super::trail::Trail;
-use crate::response::is_of_the_api;
+use crate::response::is_from_the_api;
 use crate::v1::Success;
 
-/// How much of a response's body is kept. More fails the attempt: no answer of the API comes near
-/// it.
+/// How many bytes of a response's body are read. A longer body fails the attempt: without a bound,
+/// a server could fill the memory. The API's longest responses, to full batches, are well below.
 const MAX_BODY: usize = 1 << 20;
 
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Makes one attempt: sends a request and reads the whole answer, within a timeout.
+/// A service that makes one attempt: it sends a request and reads the whole response, within a
+/// timeout.
 ///
-/// A success that is not of the API's form is an error, like a body that breaks off: both leave
-/// open what became of the request, and the retry outside must see that. Errors of the inner
-/// service are boxed and not wrapped, because `tower_pace::was_sent` tests them as they are.
+/// A body that ends too early is an error, and so is a success that is not from the API. Both leave
+/// the outcome unknown, and the retry layer outside must see that. Errors of the inner service are
+/// boxed and not wrapped, because `tower_pace::was_sent` tests their concrete type.
 #[derive(Clone, Debug)]
-pub(super) struct Exchange<S> {
+pub(super) struct AttemptService<S> {
     inner: S,
     timeout: Duration,
     counters: Arc<Counters>,
-    last_field: Arc<LastField>,
+    last_pause_field: Arc<LastPauseField>,
 }
 
-impl<S> Exchange<S> {
+impl<S> AttemptService<S> {
     pub(super) fn new(
         inner: S,
         timeout: Duration,
         counters: Arc<Counters>,
-        last_field: Arc<LastField>,
+        last_pause_field: Arc<LastPauseField>,
     ) -> Self {
         Self {
             inner,
             timeout,
             counters,
-            last_field,
+            last_pause_field,
         }
     }
 }
 
-impl<S, B> Service<Request<Full<Bytes>>> for Exchange<S>
+impl<S, B> Service<Request<Full<Bytes>>> for AttemptService<S>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>>,
     S::Error: Into<BoxError>,
@@ -67,7 +68,7 @@ where
 {
     type Response = Response<Full<Bytes>>;
     type Error = BoxError;
-    type Future = ResponseFuture<S::Future, Collect<Limited<B>>>;
+    type Future = AttemptFuture<S::Future, Collect<Limited<B>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx).map_err(Into::into)
@@ -79,14 +80,16 @@ where
             None => self.counters.count_first(),
         }
         let extensions = request.extensions();
-        let trail = extensions.get::<Trail>().cloned().unwrap_or_default();
-        trail.depart();
+        let progress = extensions.get::<RequestProgress>();
+        let progress = progress.cloned().unwrap_or_default();
+        // Before the inner call: from here on, dropping the future does not prove "not sent".
+        progress.record_departure();
         let deadline = Deadline::within(self.timeout);
-        ResponseFuture {
-            trail,
+        AttemptFuture {
+            progress,
             success: extensions.get::<Success>().copied().unwrap_or_default(),
             counters: Arc::clone(&self.counters),
-            last_field: Arc::clone(&self.last_field),
+            last_pause_field: Arc::clone(&self.last_pause_field),
             deadline,
             timer: sleep_until(deadline.moment().into()),
             state: State::Sending {
@@ -97,26 +100,26 @@ where
 }
 
 pin_project! {
-    /// Polling the attempt from [`Exchange::call`].
-    pub(super) struct ResponseFuture<F, C> {
+    /// The future of one attempt.
+    pub(super) struct AttemptFuture<F, C> {
         #[pin]
         state: State<F, C>,
         deadline: Deadline,
         #[pin]
         timer: Sleep,
-        trail: Trail,
+        progress: RequestProgress,
         success: Success,
         counters: Arc<Counters>,
-        last_field: Arc<LastField>,
+        last_pause_field: Arc<LastPauseField>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
     enum State<F, C> {
-        // Until the head of the response is there => Reading, or the end
+        // Sending => Reading once the head of the response is there, or the end with an error
         Sending { #[pin] response: F },
-        // Until its body is there
+        // Reading => the end once the whole body is there, or with an error
         Reading { head: Option<response::Parts>, #[pin] body: C },
     }
 }
@@ -128,6 +131,7 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
+    /// Polls until the whole response is in memory.
     fn poll_whole(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -139,7 +143,7 @@ where
                 }
                 StateProj::Reading { head, body } => {
                     let body = ready!(body.poll(cx))?.to_bytes();
-                    let head = head.take().expect("the body ends once");
+                    let head = head.take().expect("a future is not polled after its end");
                     return Poll::Ready(Ok(Response::from_parts(head, body)));
                 }
             };
@@ -152,7 +156,7 @@ where
     }
 }
 
-impl<F, B, E> Future for ResponseFuture<F, Collect<Limited<B>>>
+impl<F, B, E> Future for AttemptFuture<F, Collect<Limited<B>>>
 where
     F: Future<Output = Result<Response<B>, E>>,
     E: Into<BoxError>,
@@ -164,42 +168,54 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = match this.state.poll_whole(cx) {
-            Poll::Ready(result) => result.and_then(|response| of_the_api(response, *this.success)),
+            Poll::Ready(result) => {
+                result.and_then(|response| check_from_the_api(response, *this.success))
+            }
             Poll::Pending => {
-                this.trail.note_connection();
-                // Asked first: a timer is pending while the exchange uses up the task's budget at
-                // each poll.
+                this.progress.count_on_connection();
+                // Compare the clock before polling the timer: if the inner future uses up the
+                // task's budget at each poll, the timer stays pending for ever.
                 if !this.deadline.remaining().is_zero() {
                     ready!(this.timer.poll(cx));
                 }
-                this.trail.poison_connection();
+                this.progress.poison_connection();
                 Err(TimedOut.into())
             }
         };
         if let Ok(response) = &result {
-            this.last_field.note(response.status(), response.headers());
+            this.last_pause_field
+                .record(response.status(), response.headers());
         }
-        record(&result, this.trail, this.counters);
+        record(&result, this.progress, this.counters);
         Poll::Ready(result.map(|response| response.map(Full::new)))
     }
 }
 
-/// Refuses a success that leaves open whether the API gave it.
-fn of_the_api(response: Response<Bytes>, success: Success) -> Result<Response<Bytes>, BoxError> {
-    if is_of_the_api(&response, success) {
+/// Returns an error for a success that may not be from the API.
+fn check_from_the_api(
+    response: Response<Bytes>,
+    success: Success,
+) -> Result<Response<Bytes>, BoxError> {
+    if is_from_the_api(&response, success) {
         Ok(response)
     } else {
-        Err(NotOfTheApi(response).into())
+        Err(NotFromTheApi(response).into())
     }
 }
 
-fn record(result: &Result<Response<Bytes>, BoxError>, trail: &Trail, counters: &Counters) {
+/// Records the result of the attempt: in the statistics, in the trace and in the progress.
+fn record(
+    result: &Result<Response<Bytes>, BoxError>,
+    progress: &RequestProgress,
+    counters: &Counters,
+) {
     let throttled = |response: &Response<Bytes>| response.status() == StatusCode::TOO_MANY_REQUESTS;
     let is_throttled = result.as_ref().is_ok_and(throttled);
     if is_throttled {
         counters.count_throttled();
     }
     let may_have_arrived = match result {
+        // A gateway may send a 408 or a 5xx after the server has read the request.
         Ok(response) => {
             response.status().is_server_error() || response.status() == StatusCode::REQUEST_TIMEOUT
         }
@@ -207,32 +223,33 @@ fn record(result: &Result<Response<Bytes>, BoxError>, trail: &Trail, counters: &
     };
     let status = result.as_ref().map(|response| response.status().as_u16());
     trace::attempt(status.ok(), may_have_arrived);
-    trail.end();
+    progress.record_end();
     if may_have_arrived {
-        trail.mark_may_have_arrived();
+        progress.record_may_have_arrived();
     } else if is_throttled || result.is_err() {
-        trail.take_back();
+        // Any other response means that the API has read the request: the flag stays set.
+        progress.clear_departure();
     }
 }
 
-/// Carries a success whose body is not of the API's form through the retry.
+/// A success that is not from the API, as an error, so that the retry layer sees a failure.
 #[derive(Debug)]
-pub(super) struct NotOfTheApi(pub(super) Response<Bytes>);
+pub(super) struct NotFromTheApi(pub(super) Response<Bytes>);
 
-impl fmt::Display for NotOfTheApi {
+impl fmt::Display for NotFromTheApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the answer was not of the API's form")
+        f.write_str("the response did not come from the API")
     }
 }
 
-impl Error for NotOfTheApi {}
+impl Error for NotFromTheApi {}
 
 #[derive(Debug)]
 struct TimedOut;
 
 impl fmt::Display for TimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the attempt timed out")
+        f.write_str("the attempt timed out before the whole response came")
     }
 }
 

@@ -1,3 +1,9 @@
+//! Named JSON values: checked while they are serialized, and kept as the text that is sent.
+
+mod fields;
+mod members;
+mod numbers;
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -5,38 +11,46 @@ use serde::ser::{Error, SerializeMap};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::fields::{Fields, Stopped};
-use super::finite::check_numbers;
-use super::members::{Member, Members, Removal};
+use self::fields::{Fields, NotRead};
+use self::members::{Member, Members, Removal};
+use self::numbers::check_numbers;
 use crate::error::{Problem, check_bytes, check_count, check_size};
 use crate::{InvalidInput, Validation};
 
-/// The documented limits of a person's attributes: bytes of a name, bytes of a value, number in one request.
+/// The documented limit of a name, in bytes.
 const MAX_NAME: usize = 150;
+
+/// The documented limit of a value of a person's attribute, in bytes.
 const MAX_VALUE: usize = 1_000;
+
+/// The documented limit of attributes in one request.
 const MAX_COUNT: usize = 300;
 
-/// How many characters of an attribute's name an error shows.
+/// How many characters of an attribute's name an error shows. A longer name would hide the rest of
+/// the message.
 const SHOWN_NAME: usize = 60;
 
-/// Holds named JSON values: what is known of a person, or the data of an event.
+/// Named JSON values: the attributes of a person or an object, or the data of an event.
 ///
-/// `None`, `null` and `""` are left out, because the API takes them as the order to remove an attribute.
-/// Who wants that says [`unset`](Self::unset). An explicit `false` or `0` is kept.
+/// `None`, `null` and `""` are left out, because the API removes an attribute that it receives with
+/// one of these values. Call [`unset`](Self::unset) to remove one. `false` and `0` are sent.
 ///
-/// Names take at most 150 bytes. The limits of a person's attributes (1,000 bytes a value, measured as
-/// JSON unless it is a string, and 300 attributes) do not hold for events, so
-/// [`Operation::identify`](crate::Operation::identify) checks them.
+/// # Limits
+///
+/// A name takes at most 150 bytes. [`Operation::identify`](crate::Operation::identify) also checks
+/// the limits of a person: 300 attributes, and 1,000 bytes for each value. A string is measured
+/// without its quotes, a list or an object as JSON. Events do not have these limits.
 ///
 /// ```
 /// use customerio::Attributes;
 /// let mut attributes = Attributes::new();
-/// attributes.insert("plan", "pro")?.insert("age", None::<u8>)?.insert("vip", false)?.unset("trial")?;
+/// attributes.insert("plan", "pro")?.insert("age", None::<u8>)?.insert("vip", false)?;
+/// attributes.unset("trial")?;
 /// assert_eq!(serde_json::to_string(&attributes)?, r#"{"plan":"pro","trial":null,"vip":false}"#);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Anything that serializes to an object will do, too:
+/// From a struct, or any other value that serializes to an object:
 ///
 /// ```
 /// use customerio::Attributes;
@@ -53,13 +67,13 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    /// Returns no attributes.
+    /// Creates an empty set of attributes.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Returns no attributes, to be checked as `validation` says.
+    /// Creates an empty set of attributes with the given validation.
     #[must_use]
     pub fn with(validation: Validation) -> Self {
         Self {
@@ -68,37 +82,40 @@ impl Attributes {
         }
     }
 
-    /// Takes the fields of a struct or the entries of a map.
+    /// Creates attributes from the fields of a struct or the entries of a map.
     ///
     /// # Errors
     ///
-    /// The value is no object, a name is empty or longer than 150 bytes, a number is NaN or infinite, or an integer takes
-    /// more than 64 bits.
+    /// The value is not an object, a name is empty or longer than 150 bytes, a number is NaN or
+    /// infinite, or an integer takes more than 64 bits.
     pub fn from_serialize<T: Serialize + ?Sized>(fields: &T) -> Result<Self, InvalidInput> {
         let mut attributes = Self::new();
         match fields.serialize(Fields(&mut attributes)) {
             Ok(()) => Ok(attributes),
-            Err(Stopped::Refused(refused)) => Err(refused),
-            Err(Stopped::NoFields) => Self::from_object(fields),
+            Err(NotRead::Invalid(invalid)) => Err(invalid),
+            // Rare: the value is serialized a second time, through a `Value`.
+            Err(NotRead::NoFields) => Self::from_object(fields),
         }
     }
 
-    /// Takes what may be an object though it has no fields of its own, as a variant of an enum.
+    /// Reads a value that may be an object although it has no fields of its own, such as a variant
+    /// of an enum.
     fn from_object<T: Serialize + ?Sized>(value: &T) -> Result<Self, InvalidInput> {
-        let refused = |problem| InvalidInput::new("attributes", problem);
-        check_numbers(value).map_err(refused)?;
+        let invalid = |problem| InvalidInput::new("attributes", problem);
+        check_numbers(value).map_err(invalid)?;
         match serde_json::to_value(value) {
             Ok(Value::Object(map)) => Self::try_from(map),
-            Ok(_) => Err(refused(Problem::NotAnObject)),
-            Err(_) => Err(refused(Problem::NotSerializable)),
+            Ok(_) => Err(invalid(Problem::NotAnObject)),
+            Err(_) => Err(invalid(Problem::NotSerializable)),
         }
     }
 
-    /// Sets one attribute, or leaves it as it is if `value` is `None`, `null` or `""`.
+    /// Sets an attribute. Does nothing if `value` is `None`, `null` or `""`.
     ///
     /// # Errors
     ///
-    /// The name is empty or longer than 150 bytes, a number is NaN or infinite, or an integer takes more than 64 bits.
+    /// The name is empty or longer than 150 bytes, a number is NaN or infinite, or an integer takes
+    /// more than 64 bits.
     pub fn insert(
         &mut self,
         name: impl AsRef<str>,
@@ -109,7 +126,7 @@ impl Attributes {
         Ok(self)
     }
 
-    /// Asks the API to remove an attribute from the person, by sending `null`.
+    /// Sets an attribute to `null`, with which the API removes it from the person.
     ///
     /// # Errors
     ///
@@ -132,22 +149,19 @@ impl Attributes {
         self.len() == 0
     }
 
-    /// Makes room for so many more attributes, within reason: the number may be a guess.
-    pub(super) fn reserve(&mut self, more: usize) {
+    /// Reserves room for `more` attributes, at most for 300: a serializer may pass a wrong number.
+    fn reserve(&mut self, more: usize) {
         self.members.reserve(more.min(MAX_COUNT));
     }
 
-    /// Begins an attribute, whose value must follow.
-    pub(super) fn put_name(&mut self, name: &str) -> Result<(), InvalidInput> {
+    /// Begins an attribute; [`put_value`](Self::put_value) must follow.
+    fn put_name(&mut self, name: &str) -> Result<(), InvalidInput> {
         self.members.name(name);
         self.check_name(name.len())
     }
 
-    /// Begins an attribute whose name may be of another type than text.
-    pub(super) fn put_any_name<K: Serialize + ?Sized>(
-        &mut self,
-        name: &K,
-    ) -> Result<(), InvalidInput> {
+    /// Begins an attribute whose name may have another type than a string.
+    fn put_any_name<K: Serialize + ?Sized>(&mut self, name: &K) -> Result<(), InvalidInput> {
         let bytes = self.members.any_name(name);
         self.check_name(bytes.map_err(|problem| InvalidInput::new("attributes", problem))?)
     }
@@ -159,21 +173,18 @@ impl Attributes {
         check_size("attribute name", bytes, MAX_NAME)
     }
 
-    /// Ends an attribute, and leaves it out if the value would remove it.
-    pub(super) fn put_value<V: Serialize + ?Sized>(
-        &mut self,
-        value: &V,
-    ) -> Result<(), InvalidInput> {
+    /// Completes an attribute, or drops it if the value would remove it.
+    fn put_value<V: Serialize + ?Sized>(&mut self, value: &V) -> Result<(), InvalidInput> {
         let put = self.members.value(value, Removal::LeaveOut);
-        put.map_err(|problem| InvalidInput::new(shown(&self.members.last_name()), problem))
+        put.map_err(|problem| InvalidInput::new(field_name(&self.members.last_name()), problem))
     }
 
     fn set_value(&mut self, value: &impl Serialize) {
         let set = self.members.value(value, Removal::Keep);
-        set.expect("this crate's values are JSON, and follow their names");
+        set.expect("this crate's values are valid JSON and follow a name");
     }
 
-    /// Sets one of the API's own attributes, whose name and value are in order.
+    /// Sets one of the API's own attributes. Name and value must be valid.
     pub(crate) fn set(&mut self, name: &str, value: &impl Serialize) {
         self.members.name(name);
         self.set_value(value);
@@ -182,15 +193,15 @@ impl Attributes {
     /// Sets one of the API's own attributes to the JSON that `write` appends.
     pub(crate) fn set_json(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
         self.members.name(name);
-        self.members.written(write);
+        self.members.raw_value(write);
     }
 
-    /// Returns how these attributes, and the event that carries them, are checked.
+    /// Returns the validation of these attributes and of their event.
     pub(crate) fn validation(&self) -> Validation {
         self.validation
     }
 
-    /// Checks how many attributes one person or object may be given at once.
+    /// Checks the documented number of attributes of a person or an object.
     pub(crate) fn check_count(&self) -> Result<(), InvalidInput> {
         if self.validation.is_off() {
             return Ok(());
@@ -204,20 +215,20 @@ impl Attributes {
         if self.validation.is_off() {
             return Ok(());
         }
-        // What is short enough as JSON need not be counted.
+        // Counting decodes a string; a value that is short enough as JSON needs no count.
         let long = |member: &Member<'_>| member.value.len() > MAX_VALUE;
         for member in self.members.iter().filter(long) {
-            check_bytes(shown(&member.name()), member.counted(), MAX_VALUE)?;
+            check_bytes(field_name(&member.name()), member.counted(), MAX_VALUE)?;
         }
         Ok(())
     }
 
-    /// Returns how many bytes the attributes take as JSON.
+    /// Returns the size as JSON, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.members.size()
     }
 
-    /// Writes the attributes as JSON behind what is in `json`.
+    /// Appends the attributes to `json`.
     pub(crate) fn write(&self, json: &mut Vec<u8>) {
         self.members.write(json);
     }
@@ -237,7 +248,7 @@ impl TryFrom<Map<String, Value>> for Attributes {
     }
 }
 
-/// Attributes are equal if their values are; the order of the names inside a value does not count.
+/// Compares names and values. The order of names inside a value does not count.
 impl PartialEq for Attributes {
     fn eq(&self, other: &Self) -> bool {
         self.validation == other.validation
@@ -259,7 +270,7 @@ impl Serialize for Attributes {
     }
 }
 
-/// Names are the caller's schema; values are a person's data and stay out.
+/// Shows the names and leaves out the values, which are personal data.
 impl fmt::Debug for Attributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Attributes")?;
@@ -268,8 +279,8 @@ impl fmt::Debug for Attributes {
     }
 }
 
-/// Writes an attribute's name into an error: escaped, and bounded.
-fn shown(name: &str) -> String {
+/// Returns the field of an error for an attribute: its name, escaped and cut.
+fn field_name(name: &str) -> String {
     let head: String = name.chars().take(SHOWN_NAME).collect();
     format!("attribute `{}`", head.escape_debug())
 }
@@ -306,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_remove_an_attribute_is_left_out() {
+    fn values_that_would_remove_an_attribute_are_left_out() {
         let attributes =
             Attributes::from_serialize(&json!({"a": null, "b": "", "c": false, "d": [null]}));
         assert_eq!(
@@ -316,9 +327,9 @@ mod tests {
     }
 
     #[test]
-    fn values_that_json_cannot_hold_are_refused_by_name() {
-        let refused = Attributes::new().insert("score\n", f32::NAN).unwrap_err();
-        assert_eq!(refused.field(), r"attribute `score\n`");
+    fn values_that_json_cannot_hold_are_errors_with_the_name() {
+        let error = Attributes::new().insert("score\n", f32::NAN).unwrap_err();
+        assert_eq!(error.field(), r"attribute `score\n`");
         let keys = std::collections::BTreeMap::from([(vec![1], 1)]);
         assert!(Attributes::new().insert("map", keys).is_err());
         assert!(Attributes::from_serialize(&[1]).is_err());
@@ -347,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stand_once_and_in_order() {
+    fn names_are_unique_and_sorted() {
         let mut attributes = Attributes::new();
         for (name, value) in [
             ("plan", 1),
@@ -366,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_replaced_takes_no_memory() {
+    fn replaced_values_take_no_memory() {
         let mut attributes = Attributes::new();
         attributes.insert("a", "x").unwrap().insert("c", 1).unwrap();
         for bytes in (0..1_000).rev() {
@@ -377,19 +388,19 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_are_refused_are_named() {
+    fn errors_name_the_invalid_field() {
         #[derive(Serialize)]
         struct Scores {
             name: &'static str,
             score: f64,
         }
         let (name, score) = ("a", f64::NAN);
-        let refused = Attributes::from_serialize(&Scores { name, score }).unwrap_err();
-        assert_eq!(refused.field(), "attribute `score`");
+        let error = Attributes::from_serialize(&Scores { name, score }).unwrap_err();
+        assert_eq!(error.field(), "attribute `score`");
     }
 
     #[test]
-    fn every_kind_of_object_gives_its_members() {
+    fn every_kind_of_object_is_read() {
         #[derive(Serialize)]
         enum Kind {
             New(u8),
@@ -424,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_measured_without_their_escapes() {
+    fn names_are_measured_without_escapes() {
         let name = "\"".repeat(150);
         let map = json!({ &*name: "\n".repeat(1_000) });
         check_person(&map, None);
@@ -450,12 +461,12 @@ mod tests {
     }
 
     #[test]
-    fn a_second_value_of_a_name_is_refused() {
+    fn a_second_value_for_one_name_is_an_error() {
         assert!(Attributes::from_serialize(&TwoValues).is_err());
     }
 
     #[test]
-    fn equality_is_of_values() {
+    fn equality_compares_values() {
         let of = |value: &Value| Attributes::from_serialize(value).unwrap();
         assert_eq!(
             of(&json!({"a": 1, "b": "x"})),

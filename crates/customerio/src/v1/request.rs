@@ -3,13 +3,11 @@ use std::fmt;
 use bytes::Bytes;
 use http::Method;
 
-use crate::{AnonymousEvent, Request};
-
-/// Holds one request of version 1.
+/// One request of version 1.
 #[derive(Clone)]
-pub(crate) struct Call {
+pub(crate) struct V1Request {
     pub(crate) method: Method,
-    /// The path with names in the place of values, which may be logged.
+    /// The path with names in place of values. It may be logged.
     pub(crate) route: &'static str,
     pub(crate) path: String,
     pub(crate) body: Option<Bytes>,
@@ -17,17 +15,18 @@ pub(crate) struct Call {
     pub(crate) success: Success,
 }
 
-/// What the body of a success looks like. A success of another form is none: a proxy may have given it.
+/// The expected body of a success. A response with another body does not count as a success: a
+/// gateway may have sent it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Success {
     /// A JSON object.
     #[default]
     Object,
-    /// A JSON object or nothing, as forms (204) and deletions answer.
+    /// A JSON object or nothing, as the API answers forms (204) and deletions.
     ObjectOrNothing,
 }
 
-impl Call {
+impl V1Request {
     pub(super) fn post(route: &'static str, path: String, body: Bytes) -> Self {
         Self {
             method: Method::POST,
@@ -57,8 +56,8 @@ impl Call {
         }
     }
 
-    /// Says that the server cannot tell the request from its repetition.
-    pub(super) fn repeats(self) -> Self {
+    /// Marks the request as one that must not be replayed: each copy has an effect of its own.
+    pub(super) fn not_replayed(self) -> Self {
         Self {
             may_replay: false,
             ..self
@@ -66,25 +65,13 @@ impl Call {
     }
 }
 
-/// Shows neither path nor body: both hold a person's data.
-impl fmt::Debug for Call {
+/// Leaves out path and body: both hold personal data.
+impl fmt::Debug for V1Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
             .field("method", &self.method)
             .field("route", &self.route)
             .field("may_replay", &self.may_replay)
             .finish_non_exhaustive()
-    }
-}
-
-impl From<&AnonymousEvent> for Request {
-    fn from(event: &AnonymousEvent) -> Self {
-        super::anonymous_event(event)
-    }
-}
-
-impl From<AnonymousEvent> for Request {
-    fn from(event: AnonymousEvent) -> Self {
-        super::anonymous_event(&event)
     }
 }

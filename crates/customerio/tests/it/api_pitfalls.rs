@@ -1,4 +1,4 @@
-//! Where a naive client goes wrong: one test for each trap of the API, in the order of its reference.
+//! The pitfalls of the API, where a naive client goes wrong: one test for each.
 
 use customerio::{
     Attributes, Batch, Device, Event, Identify, Object, Operation, Outcome, Person, Platform,
@@ -21,7 +21,7 @@ fn settle(request: impl Into<Request>, response: &Response<bytes::Bytes>) -> Out
 }
 
 #[test]
-fn trap_01_an_id_is_one_encoded_segment() {
+fn an_id_is_one_encoded_segment() {
     let path = |id: &str| v1::delete(&person(id)).unwrap().path().to_owned();
     assert_eq!(path("a+b"), "/api/v1/customers/a%2Bb");
     assert_eq!(path("../x?y#z%2F"), "/api/v1/customers/..%2Fx%3Fy%23z%252F");
@@ -31,7 +31,7 @@ fn trap_01_an_id_is_one_encoded_segment() {
 }
 
 #[test]
-fn trap_02_cio_ids_have_their_prefix_in_paths_alone() {
+fn cio_ids_have_their_prefix_only_in_paths() {
     let someone = Person::cio_id("cio_03").unwrap();
     assert!(v1::delete(&someone).unwrap().path().ends_with("/cio_03"));
     let merge = v1::merge(&someone, &person("1")).unwrap();
@@ -43,7 +43,7 @@ fn trap_02_cio_ids_have_their_prefix_in_paths_alone() {
 }
 
 #[test]
-fn trap_03_a_phone_number_identifies_in_version_2_alone_and_in_e164() {
+fn a_phone_number_identifies_only_in_version_2_and_in_e164() {
     let phone = Person::phone("+15551234567").unwrap();
     assert!(Operation::identify(&phone, &Attributes::new()).is_ok());
     assert!(v1::identify(&phone, &Attributes::new()).is_err());
@@ -53,7 +53,7 @@ fn trap_03_a_phone_number_identifies_in_version_2_alone_and_in_e164() {
 }
 
 #[test]
-fn trap_04_each_version_has_its_own_keys() {
+fn each_version_has_its_own_keys() {
     let event = Event::new("e")
         .unwrap()
         .attributes(attributes(r#"{"a":1}"#));
@@ -78,13 +78,13 @@ fn trap_04_each_version_has_its_own_keys() {
 }
 
 #[test]
-fn trap_05_times_are_seconds_and_milliseconds_are_refused() {
+fn times_are_seconds_and_milliseconds_are_errors() {
     assert!(Timestamp::new(1_700_000_000).is_ok());
     assert!(Timestamp::new(1_700_000_000_000).is_err());
 }
 
 #[test]
-fn trap_06_nothing_removes_an_attribute_by_accident() {
+fn nothing_removes_an_attribute_by_accident() {
     let mut values = attributes(r#"{"a":null,"b":"","c":1}"#);
     values.unset("d").unwrap();
     let body = json_of(Operation::identify(&person("1"), &values).unwrap());
@@ -94,7 +94,7 @@ fn trap_06_nothing_removes_an_attribute_by_accident() {
 }
 
 #[test]
-fn trap_07_an_explicit_false_is_sent() {
+fn an_explicit_false_is_sent() {
     let values = attributes(r#"{"tracked":false,"n":0}"#);
     let body = json_of(Operation::identify(&person("1"), &values).unwrap());
     assert_eq!(body["attributes"], json!({"tracked": false, "n": 0}));
@@ -104,7 +104,7 @@ fn trap_07_an_explicit_false_is_sent() {
 }
 
 #[test]
-fn trap_08_an_update_can_be_kept_from_creating() {
+fn an_update_can_be_kept_from_creating() {
     let update = Identify::new(person("1"), Attributes::new()).update_only();
     assert_eq!(
         json_of(v1::identify_with(&update).unwrap())["_update"],
@@ -115,7 +115,7 @@ fn trap_08_an_update_can_be_kept_from_creating() {
 }
 
 #[test]
-fn trap_09_changes_that_overtake_each_other_carry_their_order() {
+fn changes_carry_the_time_that_orders_them() {
     let ordered = Identify::new(person("1"), Attributes::new());
     let ordered = ordered.timestamp(Timestamp::new(5).unwrap());
     assert_eq!(
@@ -129,12 +129,12 @@ fn trap_09_changes_that_overtake_each_other_carry_their_order() {
 }
 
 #[test]
-fn trap_11_sizes_are_those_of_the_serialized_bytes() {
+fn sizes_are_those_of_the_serialized_bytes() {
     let mut escaped = Attributes::new();
     escaped.insert("a", "\u{1}".repeat(6_000)).unwrap();
     let event = Event::new("e").unwrap().attributes(escaped);
-    let refused = Operation::event(&person("1"), &event).unwrap_err();
-    assert!(refused.is_too_large(), "6,000 characters are 36,000 bytes");
+    let rejected = Operation::event(&person("1"), &event).unwrap_err();
+    assert!(rejected.is_too_large(), "6,000 characters are 36,000 bytes");
     let mut batch = Batch::new();
     let filler = attributes(&json!({"a": "é".repeat(500)}).to_string());
     while batch
@@ -153,7 +153,7 @@ fn trap_11_sizes_are_those_of_the_serialized_bytes() {
 }
 
 #[test]
-fn trap_12_a_207_is_mapped_back_to_its_operations() {
+fn a_207_is_mapped_back_to_its_operations() {
     let body = r#"{"errors":[{"batch_index":1,"message":"no"}]}"#;
     let request = Request::from(batch(&["a", "b", "c"]));
     let Settlement::Settled(outcomes) = request.settle(&response(207, body)) else {
@@ -163,7 +163,7 @@ fn trap_12_a_207_is_mapped_back_to_its_operations() {
 }
 
 #[test]
-fn trap_14_no_body_is_no_json() {
+fn a_missing_body_is_not_json() {
     let form = v1::Form::new(&person("1")).unwrap();
     let form = v1::submit_form("f", &form).unwrap();
     assert!(settle(form, &response(204, "")).is_accepted());
@@ -171,7 +171,7 @@ fn trap_14_no_body_is_no_json() {
 }
 
 #[test]
-fn trap_15_errors_come_in_three_envelopes_or_none() {
+fn errors_come_in_three_formats_or_as_raw_text() {
     for body in [
         r#"{"meta":{"error":"no"}}"#,
         r#"{"meta":{"errors":["no"]}}"#,
@@ -186,7 +186,7 @@ fn trap_15_errors_come_in_three_envelopes_or_none() {
 }
 
 #[test]
-fn trap_16_unknown_and_missing_fields_are_tolerated() {
+fn unknown_and_missing_fields_are_tolerated() {
     let account = |body| v1::Account::from_response(&response(200, body));
     let full = r#"{"region":"eu","url":"x","environment_id":null,"data":[1],"new":{}}"#;
     assert_eq!(account(full).unwrap().environment_id, None);
@@ -196,14 +196,14 @@ fn trap_16_unknown_and_missing_fields_are_tolerated() {
 }
 
 #[test]
-fn trap_17_an_empty_list_of_whom_it_concerns_is_refused() {
+fn an_empty_list_of_people_is_an_error() {
     assert!(v1::add_to_segment(1, &[]).is_err());
     assert!(Operation::add_relationships(&person("1"), &[]).is_err());
     assert!(Operation::add_people(&Object::new(1, "o").unwrap(), &[]).is_err());
 }
 
 #[test]
-fn trap_19_a_429_without_retry_after_may_be_a_daily_quota() {
+fn a_429_without_retry_after_may_be_a_daily_quota() {
     let wait = |header: Option<&str>| {
         let mut throttled = response(429, "");
         if let Some(header) = header {
@@ -223,7 +223,7 @@ fn trap_19_a_429_without_retry_after_may_be_a_daily_quota() {
 }
 
 #[test]
-fn trap_21_what_the_api_wants_as_strings_are_strings() {
+fn values_that_the_api_requires_as_strings_are_strings() {
     let form = v1::Form::new(&person("1"))
         .unwrap()
         .field("age", "5")
@@ -240,7 +240,7 @@ fn trap_21_what_the_api_wants_as_strings_are_strings() {
 }
 
 #[test]
-fn trap_22_numbers_that_json_lacks_are_errors() {
+fn numbers_that_json_cannot_carry_are_errors() {
     for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         assert!(Attributes::new().insert("a", number).is_err());
         assert!(Attributes::new().insert("a", vec![number]).is_err());
@@ -248,7 +248,7 @@ fn trap_22_numbers_that_json_lacks_are_errors() {
 }
 
 #[test]
-fn trap_23_integers_above_2_to_the_53_keep_every_digit() {
+fn integers_above_2_to_the_53_keep_every_digit() {
     let mut values = Attributes::new();
     values.insert("n", (1_u64 << 53) + 1).unwrap();
     let operation = Operation::identify(&person("1"), &values).unwrap();
@@ -260,7 +260,7 @@ fn trap_23_integers_above_2_to_the_53_keep_every_digit() {
 }
 
 #[test]
-fn trap_24_open_endpoints_get_the_credentials_as_the_sdks_send_them() {
+fn open_endpoints_get_the_credentials_as_the_sdks_send_them() {
     let unsubscribe = v1::unsubscribe("d").unwrap().to_http(&endpoint());
     assert_eq!(unsubscribe.uri(), "https://track.customer.io/unsubscribe/d");
     assert!(unsubscribe.headers()["authorization"].is_sensitive());
@@ -270,22 +270,21 @@ fn trap_24_open_endpoints_get_the_credentials_as_the_sdks_send_them() {
 mod with_a_client {
     use std::time::Duration;
 
-    use customerio::client::{Budget, Error, Limits, Quota};
+    use customerio::client::{ApiLimit, Error, Limits, Quota};
     use customerio::{Client, Credentials, Region};
     use customerio_sim::{Limit, Simulator};
     use tokio::task::JoinSet;
-    use tower::{Layer, Service, ServiceExt};
 
     use super::*;
-    use crate::script::{Reply, Script, builder};
+    use crate::scripted_service::{Reply, ScriptedService, builder};
 
-    fn scripted(replies: impl IntoIterator<Item = Reply>) -> (Client, Script) {
-        let script = Script::new(replies);
+    fn scripted(replies: impl IntoIterator<Item = Reply>) -> (Client, ScriptedService) {
+        let script = ScriptedService::new(replies);
         (builder().build_with(script.clone()).unwrap(), script)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn trap_10_an_event_keeps_its_id_in_every_attempt() {
+    async fn an_event_keeps_its_id_in_every_attempt() {
         let (client, script) = scripted([Reply::Reset, Reply::Answer(503, "")]);
         let event = Event::new("e").unwrap();
         client.track(&person("1"), &event).await.unwrap();
@@ -298,7 +297,7 @@ mod with_a_client {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn trap_13_what_is_accepted_need_not_be_applied() {
+    async fn an_accepted_operation_may_not_be_applied() {
         let simulator = Simulator::builder().build();
         let client = builder().build_with(simulator.router()).unwrap();
         let update = Identify::new(person("1"), Attributes::new()).update_only();
@@ -310,7 +309,7 @@ mod with_a_client {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn trap_18_a_merge_whose_fate_is_open_is_not_repeated() {
+    async fn a_merge_with_an_unknown_outcome_is_not_repeated() {
         let (client, script) = scripted([Reply::Reset]);
         let error = client.merge(&person("1"), &person("2")).await.unwrap_err();
         assert!(error.may_have_been_applied());
@@ -318,7 +317,7 @@ mod with_a_client {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn trap_20_a_redirect_names_the_region_and_is_not_followed() {
+    async fn a_redirect_names_the_region_and_is_not_followed() {
         let to = "https://track-eu.customer.io/api/v2/entity";
         let (client, script) = scripted([Reply::Redirect(to)]);
         let error = client.submit(identify("1")).await.unwrap_err();
@@ -326,7 +325,7 @@ mod with_a_client {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn trap_20_the_region_can_be_asked_for_once() {
+    async fn check_returns_the_region() {
         let region = |body| async move {
             let (client, _) = scripted([Reply::Answer(200, body)]);
             client.check().await
@@ -344,7 +343,7 @@ mod with_a_client {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn trap_25_no_attempt_waits_for_ever() {
+    async fn no_attempt_waits_for_ever() {
         let (client, script) = scripted((0..10).map(|_| Reply::Hang));
         let sent = tokio::time::timeout(Duration::from_secs(60), client.submit(identify("1")));
         let error: Error = sent.await.expect("attempts time out").unwrap_err();
@@ -354,41 +353,7 @@ mod with_a_client {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn trap_26_a_throttled_app_or_trigger_leaves_track_alone() {
-        let limits = Limits::documented().ingress(Quota::per_second(100));
-        let mut others = Vec::new();
-        for budget in [Budget::App, Budget::Trigger] {
-            let throttled = Script::new([Reply::Throttle(600)]);
-            let mut service = limits.layer(budget, "app").layer(throttled);
-            let request = || Request::from(identify("1")).to_http(&endpoint());
-            service
-                .ready()
-                .await
-                .unwrap()
-                .call(request())
-                .await
-                .unwrap();
-            others.push(tokio::spawn(service.oneshot(request())));
-        }
-        let script = Script::new([]);
-        let client = builder().limits(limits).build_with(script.clone()).unwrap();
-        for _ in 0..200 {
-            client.submit(identify("1")).await.unwrap();
-        }
-        let seen = script.seen();
-        assert!(
-            seen[199].at - seen[0].at < Duration::from_millis(2_300),
-            "{:?}",
-            seen[199].at
-        );
-        assert!(
-            others.iter().all(|other| !other.is_finished()),
-            "they still wait"
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn two_clients_of_one_limits_value_are_never_refused() {
+    async fn two_clients_of_one_limits_value_are_never_throttled() {
         let simulator = Simulator::builder().limit(Limit::per_second(100)).build();
         let limits = Limits::conservative();
         let client = || {
@@ -416,7 +381,7 @@ mod with_a_client {
     #[tokio::test(start_paused = true)]
     async fn limits_change_while_clients_run() {
         let limits = Limits::documented().ingress(Quota::per_second(10));
-        let script = Script::new([]);
+        let script = ScriptedService::new([]);
         let client = builder()
             .limits(limits.clone())
             .build_with(script.clone())
@@ -431,16 +396,16 @@ mod with_a_client {
         };
         let second = Duration::from_secs(1);
         assert!(took(41).await >= 4 * second);
-        limits.set(Budget::Ingress, Quota::per_second(100));
+        limits.set(ApiLimit::Ingress, Quota::per_second(100));
         assert!(took(101).await < 2 * second);
-        limits.learn(Budget::Ingress, Quota::per_second(20));
+        limits.learn(ApiLimit::Ingress, Quota::per_second(20));
         assert!(took(101).await >= 4 * second);
     }
 
     #[tokio::test(start_paused = true)]
     async fn workspaces_of_one_limits_value_do_not_wait_for_each_other() {
         let limits = Limits::documented().ingress(Quota::per_second(1));
-        let script = Script::new([]);
+        let script = ScriptedService::new([]);
         for site in ["a", "b", "c"] {
             let credentials = Credentials::new(site, "key").unwrap();
             let client = builder().credentials(credentials).limits(limits.clone());

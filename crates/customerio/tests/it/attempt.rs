@@ -1,4 +1,4 @@
-//! A peer at its worst: connections that break after the request was read, and answers without an end.
+//! The bounds of one attempt: no replay after a reset, one mebibyte of a body, and the timeout.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -16,10 +16,10 @@ use http_body::{Body, Frame};
 use http_body_util::Full;
 use tower::service_fn;
 
-use crate::script::builder;
+use crate::scripted_service::builder;
 use crate::support::{identify, person};
 
-/// What the server cannot tell from its repetition.
+/// Returns a request that may not be replayed.
 fn unreplayable(number: u64) -> Request {
     match number % 5 {
         0 => Operation::merge(&person("1"), &person("2")).unwrap().into(),
@@ -35,7 +35,7 @@ fn unreplayable(number: u64) -> Request {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_not_be_replayed_is_sent_once_over_a_connection_that_resets() {
+async fn a_request_that_may_not_be_replayed_is_sent_once_if_the_connection_resets() {
     let limits = Limits::documented();
     for seed in 0..1_000 {
         let faults = Faults::none()
@@ -95,7 +95,7 @@ async fn read_of_a_gigabyte(status: u16) -> (usize, usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_an_answer_of_a_gigabyte_a_mebibyte_is_read() {
+async fn only_a_mebibyte_is_read_of_a_response_of_a_gigabyte() {
     for status in [200, 400, 503] {
         let (read, attempts) = read_of_a_gigabyte(status).await;
         let most = attempts * ((1 << 20) + 2 * PIECE.len());
@@ -106,7 +106,8 @@ async fn of_an_answer_of_a_gigabyte_a_mebibyte_is_read() {
     }
 }
 
-/// A transport that uses up the budget of its task at each poll: every timer of tokio is then pending.
+/// A transport that uses up the budget of its task at each poll. Each timer of tokio is then
+/// pending.
 async fn busy(_: http::Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
     loop {
         tokio::task::coop::consume_budget().await;
@@ -114,7 +115,7 @@ async fn busy(_: http::Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, In
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_keeps_its_task_busy_ends_in_time() {
+async fn an_attempt_times_out_even_if_it_keeps_its_task_busy() {
     let client = builder().timeout(Duration::from_secs(10));
     let client = client.build_with(service_fn(busy)).unwrap();
     let call = tokio::spawn(async move { client.submit(unreplayable(0)).await });

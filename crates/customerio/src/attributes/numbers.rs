@@ -1,4 +1,5 @@
-//! Refuses numbers that `serde_json` would turn into `null` without a word, and those that its readers lose digits of.
+//! Finds numbers that JSON cannot carry. `serde_json` writes NaN and infinities as `null`, and its
+//! readers round integers of more than 64 bits.
 
 use std::fmt;
 
@@ -12,18 +13,18 @@ use crate::error::Problem;
 
 /// Checks that every number in `value` is finite, and every integer fits 64 bits.
 ///
-/// A value that cannot be serialized passes: whoever serializes it gets the error.
+/// A value that cannot be serialized passes; serializing it later returns the error.
 pub(super) fn check_numbers<T: Serialize + ?Sized>(value: &T) -> Result<(), Problem> {
-    match value.serialize(Probe) {
+    match value.serialize(NumberCheck) {
         Err(Found::NotFinite) => Err(Problem::NotFinite),
         Err(Found::TooWide) => Err(Problem::NotSerializable),
         Err(Found::Unserializable) | Ok(()) => Ok(()),
     }
 }
 
-/// Walks a value and keeps nothing of it.
+/// A serializer that looks at every number and writes nothing.
 #[derive(Clone, Copy)]
-struct Probe;
+struct NumberCheck;
 
 #[derive(Debug)]
 enum Found {
@@ -42,16 +43,16 @@ impl std::error::Error for Found {}
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a number of JSON")
+        f.write_str("not a JSON number")
     }
 }
 
-fn walk<T: Serialize + ?Sized>(value: &T) -> Result<(), Found> {
-    value.serialize(Probe)
+fn check<T: Serialize + ?Sized>(value: &T) -> Result<(), Found> {
+    value.serialize(NumberCheck)
 }
 
-/// Writes the methods whose values hold no number that could be infinite.
-macro_rules! harmless {
+/// Writes the methods for values without a number that could be infinite.
+macro_rules! valid {
     ($($method:ident($type:ty))*) => {
         $(fn $method(self, _: $type) -> Result<(), Found> {
             Ok(())
@@ -59,15 +60,19 @@ macro_rules! harmless {
     };
 }
 
-/// Writes the trait of one compound: each of its elements is walked.
+/// Writes the trait of one compound, which checks each element.
 macro_rules! compound {
     ($($trait:ident::$method:ident($($name:ty)?))*) => {
-        $(impl $trait for Probe {
+        $(impl $trait for NumberCheck {
             type Ok = ();
             type Error = Found;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, $(_: $name,)? value: &T) -> Result<(), Found> {
-                walk(value)
+            fn $method<T: Serialize + ?Sized>(
+                &mut self,
+                $(_: $name,)?
+                value: &T,
+            ) -> Result<(), Found> {
+                check(value)
             }
 
             fn end(self) -> Result<(), Found> {
@@ -86,7 +91,7 @@ compound! {
     SerializeTupleVariant::serialize_field()
 }
 
-impl SerializeMap for Probe {
+impl SerializeMap for NumberCheck {
     type Ok = ();
     type Error = Found;
 
@@ -95,7 +100,7 @@ impl SerializeMap for Probe {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Found> {
-        walk(value)
+        check(value)
     }
 
     fn end(self) -> Result<(), Found> {
@@ -103,7 +108,7 @@ impl SerializeMap for Probe {
     }
 }
 
-impl Serializer for Probe {
+impl Serializer for NumberCheck {
     type Ok = ();
     type Error = Found;
     type SerializeSeq = Self;
@@ -114,7 +119,7 @@ impl Serializer for Probe {
     type SerializeStruct = Self;
     type SerializeStructVariant = Self;
 
-    harmless! {
+    valid! {
         serialize_bool(bool)
         serialize_bytes(&[u8])
         serialize_char(char)
@@ -155,7 +160,7 @@ impl Serializer for Probe {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Found> {
-        walk(value)
+        check(value)
     }
 
     fn serialize_unit(self) -> Result<(), Found> {
@@ -171,7 +176,7 @@ impl Serializer for Probe {
         _: &'static str,
         value: &T,
     ) -> Result<(), Found> {
-        walk(value)
+        check(value)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -181,7 +186,7 @@ impl Serializer for Probe {
         _: &'static str,
         value: &T,
     ) -> Result<(), Found> {
-        walk(value)
+        check(value)
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Self, Found> {
@@ -245,23 +250,23 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_not_finite_is_found_in_every_place() {
+    fn a_number_that_is_not_finite_is_found_in_every_position() {
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            let is_refused = |refused| assert_eq!(refused, Err(Problem::NotFinite));
-            is_refused(check_numbers(&bad));
-            is_refused(check_numbers(&(bad as f32)));
-            is_refused(check_numbers(&[1.0, bad]));
-            is_refused(check_numbers(&(1, "a", bad)));
-            is_refused(check_numbers(&Named { inner: Some(bad) }));
-            is_refused(check_numbers(&BTreeMap::from([("a", vec![Some(bad)])])));
-            is_refused(check_numbers(&Shape::New(bad)));
-            is_refused(check_numbers(&Shape::Struct { x: bad }));
-            is_refused(check_numbers(&Shape::Tuple(0, bad)));
+            let is_error = |checked| assert_eq!(checked, Err(Problem::NotFinite));
+            is_error(check_numbers(&bad));
+            is_error(check_numbers(&(bad as f32)));
+            is_error(check_numbers(&[1.0, bad]));
+            is_error(check_numbers(&(1, "a", bad)));
+            is_error(check_numbers(&Named { inner: Some(bad) }));
+            is_error(check_numbers(&BTreeMap::from([("a", vec![Some(bad)])])));
+            is_error(check_numbers(&Shape::New(bad)));
+            is_error(check_numbers(&Shape::Struct { x: bad }));
+            is_error(check_numbers(&Shape::Tuple(0, bad)));
         }
     }
 
     #[test]
-    fn an_integer_of_more_than_64_bits_is_refused() {
+    fn an_integer_of_more_than_64_bits_is_an_error() {
         let check = |number: u128, expected| {
             assert_eq!(check_numbers(&[number]), expected, "{number}");
         };
