@@ -1,5 +1,4 @@
-//! The limit holds against every model, with all faults. `cargo test models -- --nocapture` shows
-//! the rates.
+//! The limit holds against every model, with all faults. `cargo test models -- --nocapture` shows the rates.
 
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
@@ -8,7 +7,7 @@ use std::time::Duration;
 
 use customerio_sim::{Faults, Limit, Model, Probability, Simulator, Stall};
 
-use crate::world::{World, data, finish};
+use crate::fixture::{Fixture, data, finish};
 
 const PEOPLE: usize = 800;
 const LIMIT: NonZeroU32 = NonZeroU32::new(100).unwrap();
@@ -20,7 +19,7 @@ const MODELS: [(&str, Model); 4] = [
     ("token bucket", Model::TokenBucket { size: LIMIT }),
 ];
 
-/// What one import saw, and what its server saw.
+/// The counts of one import and of its server.
 struct Cell {
     model: &'static str,
     faults: &'static str,
@@ -50,22 +49,22 @@ fn all_faults() -> [(&'static str, Faults); 3] {
 
 fn import(model: (&'static str, Model), faults: (&'static str, Faults), people: &str) -> Cell {
     let limit = Limit::per_second(LIMIT.get()).model(model.1);
-    let world = World::with(Simulator::builder().limit(limit).faults(faults.1).seed(7));
-    let file = world.file("people.csv", people);
+    let fixture = Fixture::with(Simulator::builder().limit(limit).faults(faults.1).seed(7));
+    let file = fixture.file("people.csv", people);
     let line = format!(
         "people {} --id-column playerID --no-journal --mode single --limit {LIMIT}/1s --concurrency 64",
         file.display()
     );
-    let code = finish(world.command(&line), b"").code;
-    let (report, books) = (world.report(), world.simulator.totals());
+    let code = finish(fixture.command(&line), b"").code;
+    let (report, totals) = (fixture.report(), fixture.simulator.totals());
     Cell {
         model: model.0,
         faults: faults.0,
         code,
         per_second: PEOPLE as f64 / report["elapsed_seconds"].as_f64().unwrap(),
-        throttled: books.throttled + report["throttled"].as_u64().unwrap(),
-        busiest: books.busiest_window,
-        people: books.people,
+        throttled: totals.throttled + report["throttled"].as_u64().unwrap(),
+        busiest: totals.busiest_window,
+        people: totals.people,
     }
 }
 

@@ -371,9 +371,9 @@ mod with_a_client {
         while let Some(sent) = sends.join_next().await {
             sent.unwrap().unwrap();
         }
-        let books = simulator.totals();
+        let totals = simulator.totals();
         assert_eq!(
-            (books.accepted, books.throttled, books.people),
+            (totals.accepted, totals.throttled, totals.people),
             (1_000, 0, 1_000)
         );
     }

@@ -55,8 +55,8 @@ async fn a_request_that_may_not_be_replayed_is_sent_once_if_the_connection_reset
         let client = client.build_with(simulator.router()).unwrap();
         let error = client.submit(unreplayable(seed)).await.unwrap_err();
         assert!(error.may_have_been_applied(), "seed {seed}: {error:?}");
-        let books = simulator.totals();
-        assert_eq!((books.requests, books.resets), (1, 1), "seed {seed}");
+        let totals = simulator.totals();
+        assert_eq!((totals.requests, totals.resets), (1, 1), "seed {seed}");
     }
 }
 

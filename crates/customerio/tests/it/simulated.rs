@@ -347,7 +347,7 @@ fn cases() -> u32 {
     cases.and_then(|cases| cases.parse().ok()).unwrap_or(10_000)
 }
 
-/// Sends events, and looks up whose they are by the simulator's books.
+/// Sends events, and looks up whose they are by the simulator's totals.
 struct Arrivals {
     client: Client,
     simulator: Simulator,

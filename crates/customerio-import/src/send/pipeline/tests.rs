@@ -11,32 +11,30 @@ use rand::{RngExt, SeedableRng};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
-use super::api::Asked;
-use super::hold::LOOK;
 use super::*;
 use crate::reader::READ_AHEAD;
-use crate::reject::Fault;
+use crate::reject::RecordError;
+use crate::send::MAX_SAME_REJECTIONS;
 
-/// Answers after a while with what the test says of each request.
+/// An API that answers each request with `answer`, after `latency`.
 #[derive(Clone)]
 struct Fake {
     latency: Duration,
-    waits: bool,
+    never_departs: bool,
     answer: Arc<dyn Fn(&Request) -> Outcome + Send + Sync>,
-    flight: Arc<Mutex<Flight>>,
-    /// Until when nothing may leave.
-    asked_until: Arc<Mutex<Option<Instant>>>,
-    /// The field that asked for it.
+    counts: Arc<Mutex<Counts>>,
+    /// The end of the wait during which no request departs.
+    wait_until: Arc<Mutex<Option<Instant>>>,
+    /// The header field of that wait.
     field: Option<&'static str>,
-    /// The person whose record ends in 500, and alone, as a client leaves it that has halved the
-    /// batch.
+    /// The person whose record alone ends in 500, as after the client has halved the batch.
     isolated: Option<&'static str>,
 }
 
 #[derive(Default)]
-struct Flight {
-    now: usize,
-    most: usize,
+struct Counts {
+    in_flight: usize,
+    most_in_flight: usize,
     requests: usize,
     operations: usize,
 }
@@ -45,10 +43,10 @@ impl Fake {
     fn new(answer: impl Fn(&Request) -> Outcome + Send + Sync + 'static) -> Self {
         Self {
             latency: Duration::from_millis(50),
-            waits: false,
+            never_departs: false,
             answer: Arc::new(answer),
-            flight: Arc::default(),
-            asked_until: Arc::default(),
+            counts: Arc::default(),
+            wait_until: Arc::default(),
             field: Some("Retry-After"),
             isolated: None,
         }
@@ -58,10 +56,10 @@ impl Fake {
         Self::new(|_| Outcome::Accepted)
     }
 
-    /// Lets nothing leave, as a limiter does whose next turn is far away.
-    fn waiting(self) -> Self {
+    /// Keeps every request queued, as a limiter with a late next departure does.
+    fn queueing(self) -> Self {
         Self {
-            waits: true,
+            never_departs: true,
             ..self
         }
     }
@@ -75,23 +73,23 @@ impl Fake {
 }
 
 impl Api for Fake {
-    async fn send(&self, request: Request, has_left: Arc<AtomicBool>) -> Vec<Outcome> {
-        if self.waits {
+    async fn send(&self, request: Request, departed: Arc<AtomicBool>) -> Vec<Outcome> {
+        if self.never_departs {
             std::future::pending::<()>().await;
         }
-        while let Some(asked) = self.asked() {
-            sleep(asked.remaining).await;
+        while let Some(wait) = self.current_wait() {
+            sleep(wait.remaining).await;
         }
-        has_left.store(true, Ordering::Relaxed);
+        departed.store(true, Ordering::Relaxed);
         {
-            let mut flight = self.flight.lock().unwrap();
-            flight.now += 1;
-            flight.most = flight.most.max(flight.now);
-            flight.requests += 1;
-            flight.operations += request.len();
+            let mut counts = self.counts.lock().unwrap();
+            counts.in_flight += 1;
+            counts.most_in_flight = counts.most_in_flight.max(counts.in_flight);
+            counts.requests += 1;
+            counts.operations += request.len();
         }
         sleep(self.latency).await;
-        self.flight.lock().unwrap().now -= 1;
+        self.counts.lock().unwrap().in_flight -= 1;
         let mut outcomes = vec![(self.answer)(&request); request.len()];
         if let Some(isolated) = self.isolated {
             let body: serde_json::Value = serde_json::from_slice(&request.body().unwrap()).unwrap();
@@ -106,11 +104,11 @@ impl Api for Fake {
         outcomes
     }
 
-    fn asked(&self) -> Option<Asked> {
-        let until = self.asked_until.lock().unwrap();
+    fn current_wait(&self) -> Option<CurrentWait> {
+        let until = self.wait_until.lock().unwrap();
         let remaining = until.map(|until| until.saturating_duration_since(clock::now()));
         let remaining = remaining.filter(|remaining| !remaining.is_zero())?;
-        Some(Asked {
+        Some(CurrentWait {
             remaining,
             field: self.field.map(Into::into),
         })
@@ -135,7 +133,7 @@ fn people(count: u64) -> impl Iterator<Item = Item> + Send + 'static {
     (1..=count).map(|line| record(line, &format!("p{line}")))
 }
 
-/// Yields items as the reader thread does, and counts how many were read.
+/// Sends items as the reader thread does, and counts them.
 fn feed(items: impl Iterator<Item = Item> + Send + 'static) -> (Receiver<Item>, Arc<AtomicUsize>) {
     let (sender, receiver) = mpsc::channel(READ_AHEAD);
     let read = Arc::new(AtomicUsize::new(0));
@@ -151,40 +149,44 @@ fn feed(items: impl Iterator<Item = Item> + Send + 'static) -> (Receiver<Item>, 
     (receiver, read)
 }
 
-const PACE: Pace = Pace {
+const OPTIONS: SendOptions = SendOptions {
     limit: Quota::per_second(100),
     record_limit: Quota::per_second(1_000),
     concurrency: 4,
     batch_items: 10,
-    keeps_going: true,
+    keep_going: true,
+    max_wait: HOUR,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// As an import is made that nobody told to keep going.
-const CAUTIOUS: Pace = Pace {
-    keeps_going: false,
-    ..PACE
+/// The options without `--keep-going`.
+const CHECKING: SendOptions = SendOptions {
+    keep_going: false,
+    ..OPTIONS
 };
 
-async fn import(fake: &Fake, items: Receiver<Item>, urgency: &watch::Sender<Urgency>) -> End {
-    import_at(&PACE, fake, items, urgency).await
-}
-
-async fn import_at(
-    pace: &Pace,
+async fn import(
     fake: &Fake,
     items: Receiver<Item>,
-    urgency: &watch::Sender<Urgency>,
-) -> End {
-    let interrupt = Interrupt::new(urgency.subscribe());
-    let mut console = Console::silent();
+    shutdown: &watch::Sender<Shutdown>,
+) -> RunResult {
+    import_with(&OPTIONS, fake, items, shutdown).await
+}
+
+async fn import_with(
+    options: &SendOptions,
+    fake: &Fake,
+    items: Receiver<Item>,
+    shutdown: &watch::Sender<Shutdown>,
+) -> RunResult {
+    let interrupt = Interrupt::new(shutdown.subscribe());
+    let mut console = Console::without_bar();
     let mut problems = Problems::new("a.csv".into(), None);
     run(
         fake.clone(),
         items,
-        pace,
-        HOUR,
+        options,
         interrupt,
         &mut console,
         &mut problems,
@@ -197,10 +199,10 @@ async fn check(
     fake: &Fake,
     items: impl Iterator<Item = Item> + Send + 'static,
     expected: Totals,
-) -> End {
-    let end = import(fake, feed(items).0, &watch::Sender::default()).await;
-    assert_eq!(end.totals, expected);
-    end
+) -> RunResult {
+    let result = import(fake, feed(items).0, &watch::Sender::default()).await;
+    assert_eq!(result.totals, expected);
+    result
 }
 
 fn accepted(count: u64) -> Totals {
@@ -213,37 +215,43 @@ fn accepted(count: u64) -> Totals {
 #[tokio::test(start_paused = true)]
 async fn every_record_is_settled_once_in_full_batches() {
     let fake = Fake::accepting();
-    let end = check(&fake, people(1234), accepted(1234)).await;
-    assert_eq!(end.read, 1234);
-    assert!(end.halt.is_none());
-    let flight = fake.flight.lock().unwrap();
-    assert_eq!((flight.operations, flight.requests), (1234, 124));
+    let result = check(&fake, people(1234), accepted(1234)).await;
+    assert_eq!(result.read, 1234);
+    assert!(result.stop.is_none());
+    let counts = fake.counts.lock().unwrap();
+    assert_eq!((counts.operations, counts.requests), (1234, 124));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_input_sends_nothing() {
     let fake = Fake::accepting();
     check(&fake, people(0), accepted(0)).await;
-    assert_eq!(fake.flight.lock().unwrap().requests, 0);
+    assert_eq!(fake.counts.lock().unwrap().requests, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_places_in_flight_are_used_and_never_exceeded() {
+async fn the_concurrency_is_used_and_never_exceeded() {
     let fake = Fake::accepting();
     check(&fake, people(1000), accepted(1000)).await;
-    assert_eq!(fake.flight.lock().unwrap().most, PACE.concurrency);
+    assert_eq!(
+        fake.counts.lock().unwrap().most_in_flight,
+        OPTIONS.concurrency
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn reading_stops_when_the_api_does() {
     let fake = Fake::accepting().slow();
     let (items, read) = feed(people(1_000_000));
-    let urgency = watch::Sender::default();
+    let shutdown = watch::Sender::default();
     tokio::select! {
-        _ = import(&fake, items, &urgency) => panic!("the api does not answer"),
+        _ = import(&fake, items, &shutdown) => panic!("the api does not answer"),
         () = sleep(Duration::from_secs(60)) => {}
     }
-    let (in_flight, packed) = (PACE.concurrency * PACE.batch_items, 4 * PACE.batch_items);
+    let (in_flight, packed) = (
+        OPTIONS.concurrency * OPTIONS.batch_items,
+        4 * OPTIONS.batch_items,
+    );
     let read = read.load(Ordering::Relaxed);
     assert!(read >= in_flight + packed, "{read}");
     assert!(read <= in_flight + packed + READ_AHEAD + 2, "{read}");
@@ -251,11 +259,11 @@ async fn reading_stops_when_the_api_does() {
 
 #[tokio::test(start_paused = true)]
 async fn records_that_cannot_be_sent_are_rejected_and_the_rest_goes_on() {
-    let bad = |line| Ok(Err(Fault::new("is no record").at(line)));
+    let bad = |line| Ok(Err(RecordError::new("is no record").at(line)));
     let items = people(100)
         .chain([bad(101), bad(102)])
         .chain([record(103, "q")]);
-    let end = check(
+    let result = check(
         &Fake::accepting(),
         items,
         Totals {
@@ -264,11 +272,11 @@ async fn records_that_cannot_be_sent_are_rejected_and_the_rest_goes_on() {
         },
     )
     .await;
-    assert_eq!(end.read, 103);
+    assert_eq!(result.read, 103);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_follows_an_unknown_operation_of_a_person_is_not_sent() {
+async fn operations_after_an_unknown_one_of_the_same_person_are_not_sent() {
     let fake = Fake::new(|request| {
         let body = String::from_utf8(request.body().unwrap().to_vec()).unwrap();
         if body.contains("\"lost\"") {
@@ -280,7 +288,7 @@ async fn what_follows_an_unknown_operation_of_a_person_is_not_sent() {
     let lost = (1..=10).map(|line| record(line, "lost"));
     let later = (1111..=1115).map(|line| record(line, "lost"));
     let items = lost.chain(people(1100).skip(10)).chain(later);
-    let end = check(
+    let result = check(
         &fake,
         items,
         Totals {
@@ -290,16 +298,16 @@ async fn what_follows_an_unknown_operation_of_a_person_is_not_sent() {
         },
     )
     .await;
-    assert!(end.halt.is_none());
+    assert!(result.stop.is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_turned_away_for_good_ends_the_run() {
+async fn a_permanent_failure_stops_the_run() {
     let fake = Fake::new(|_| answered(307, ""));
-    let end = import(&fake, feed(people(10_000)).0, &watch::Sender::default()).await;
-    assert!(matches!(end.halt, Some(Halt::TurnedAway(_))));
+    let result = import(&fake, feed(people(10_000)).0, &watch::Sender::default()).await;
+    assert!(matches!(result.stop, Some(Stop::Permanent(_))));
     assert_eq!(
-        end.totals,
+        result.totals,
         Totals {
             not_sent: 40,
             ..Totals::default()
@@ -308,106 +316,111 @@ async fn a_request_that_is_turned_away_for_good_ends_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_input_that_fails_ends_the_run_after_what_is_in_flight() {
+async fn an_input_error_stops_the_run_after_the_requests_in_flight() {
     let items = people(555)
         .chain([Err(anyhow!("broken"))])
         .chain(people(1000));
     let fake = Fake::accepting();
-    let end = import(&fake, feed(items).0, &watch::Sender::default()).await;
-    assert!(matches!(end.halt, Some(Halt::Failed(_))));
-    assert_eq!(end.read, 555);
-    let sent = fake.flight.lock().unwrap().operations;
+    let result = import(&fake, feed(items).0, &watch::Sender::default()).await;
+    assert!(matches!(result.stop, Some(Stop::Failed(_))));
+    assert_eq!(result.read, 555);
+    let sent = fake.counts.lock().unwrap().operations;
     assert!(sent >= 400, "{sent}");
-    assert_eq!(end.totals.accepted, sent as u64);
-    assert_eq!(end.totals.unknown, 0);
+    assert_eq!(result.totals.accepted, sent as u64);
+    assert_eq!(result.totals.unknown, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_interrupt_waits_for_what_is_in_flight() {
+async fn the_first_signal_waits_for_the_requests_in_flight() {
     let fake = Fake::accepting().slow();
-    let urgency = watch::Sender::default();
+    let shutdown = watch::Sender::default();
     let interrupted = async {
         sleep(Duration::from_secs(1)).await;
-        urgency.send_replace(Urgency::Drain);
+        shutdown.send_replace(Shutdown::Drain);
     };
-    let (end, ()) = tokio::join!(import(&fake, feed(people(1000)).0, &urgency), interrupted);
-    assert_eq!(end.totals, accepted(40));
-    assert!(matches!(end.halt, Some(Halt::Interrupted)));
+    let (result, ()) = tokio::join!(import(&fake, feed(people(1000)).0, &shutdown), interrupted);
+    assert_eq!(result.totals, accepted(40));
+    assert!(matches!(result.stop, Some(Stop::Interrupted)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_second_interrupt_waits_for_nothing() {
+async fn the_second_signal_stops_at_once() {
     let fake = Fake::accepting().slow();
-    let urgency = watch::Sender::default();
+    let shutdown = watch::Sender::default();
     let interrupted = async {
         sleep(Duration::from_secs(1)).await;
-        urgency.send_replace(Urgency::Drain);
+        shutdown.send_replace(Shutdown::Drain);
         sleep(Duration::from_secs(1)).await;
-        urgency.send_replace(Urgency::Abort);
+        shutdown.send_replace(Shutdown::Abort);
     };
-    let (end, ()) = tokio::join!(import(&fake, feed(people(1000)).0, &urgency), interrupted);
+    let (result, ()) = tokio::join!(import(&fake, feed(people(1000)).0, &shutdown), interrupted);
     assert_eq!(
-        end.totals,
+        result.totals,
         Totals {
             unknown: 40,
             ..Totals::default()
         }
     );
-    assert!(matches!(end.halt, Some(Halt::Interrupted)));
+    assert!(matches!(result.stop, Some(Stop::Interrupted)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_that_wait_for_their_turn_are_turned_back() {
-    for last in [Urgency::Drain, Urgency::Abort] {
-        let fake = Fake::accepting().waiting();
-        let urgency = watch::Sender::default();
+async fn a_signal_cancels_queued_requests() {
+    for last in [Shutdown::Drain, Shutdown::Abort] {
+        let fake = Fake::accepting().queueing();
+        let shutdown = watch::Sender::default();
         let interrupted = async {
             sleep(Duration::from_secs(1)).await;
-            urgency.send_replace(last);
+            shutdown.send_replace(last);
         };
-        let (end, ()) = tokio::join!(import(&fake, feed(people(1000)).0, &urgency), interrupted);
-        assert_eq!(end.totals.unknown + end.totals.accepted, 0, "{last:?}");
-        assert!(matches!(end.halt, Some(Halt::Interrupted)), "{last:?}");
-        assert_eq!(fake.flight.lock().unwrap().requests, 0);
+        let (result, ()) =
+            tokio::join!(import(&fake, feed(people(1000)).0, &shutdown), interrupted);
+        assert_eq!(
+            result.totals.unknown + result.totals.accepted,
+            0,
+            "{last:?}"
+        );
+        assert!(matches!(result.stop, Some(Stop::Interrupted)), "{last:?}");
+        assert_eq!(fake.counts.lock().unwrap().requests, 0);
     }
 }
 
-/// Answers with what `answer` says of the request with this number, counted from 1.
+/// Answers by the number of the request, counted from 1.
 fn fake_by_number(answer: impl Fn(usize) -> Outcome + Send + Sync + 'static) -> Fake {
     let number = AtomicUsize::new(0);
     Fake::new(move |_| answer(number.fetch_add(1, Ordering::Relaxed) + 1))
 }
 
-/// As a page that is not of the API leaves it.
-fn lost() -> Outcome {
+/// The outcome after a page that is not from the API.
+fn foreign_page() -> Outcome {
     answered(200, "<html>")
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hundred_requests_in_a_row_without_a_word_about_a_record_end_the_run() {
-    let fake = fake_by_number(|_| lost());
-    let end = import(&fake, feed(people(10_000)).0, &watch::Sender::default()).await;
+async fn a_hundred_requests_in_a_row_without_an_answer_about_a_record_stop_the_run() {
+    let fake = fake_by_number(|_| foreign_page());
+    let result = import(&fake, feed(people(10_000)).0, &watch::Sender::default()).await;
     assert!(
-        matches!(end.halt, Some(Halt::Fruitless(Some(200)))),
+        matches!(result.stop, Some(Stop::WithoutAnswer(Some(200)))),
         "{:?}",
-        end.halt
+        result.stop
     );
-    let requests = fake.flight.lock().unwrap().requests;
+    let requests = fake.counts.lock().unwrap().requests;
     assert!(
-        (100..100 + PACE.concurrency).contains(&requests),
+        (100..100 + OPTIONS.concurrency).contains(&requests),
         "{requests}"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_word_about_a_record_now_and_then_keeps_the_run_going() {
+async fn an_occasional_answer_about_a_record_keeps_the_run_going() {
     let fake = fake_by_number(|number| match number % 90 {
         0 => Outcome::Accepted,
-        _ => lost(),
+        _ => foreign_page(),
     });
-    let end = import(&fake, feed(people(5000)).0, &watch::Sender::default()).await;
-    assert!(end.halt.is_none(), "{:?}", end.halt);
-    assert_eq!(end.totals.records(), 5000);
+    let result = import(&fake, feed(people(5000)).0, &watch::Sender::default()).await;
+    assert!(result.stop.is_none(), "{:?}", result.stop);
+    assert_eq!(result.totals.records(), 5000);
 }
 
 fn rejected(status: u16, reason: &str) -> Outcome {
@@ -425,52 +438,50 @@ fn answered(status: u16, body: &str) -> Outcome {
     }
 }
 
-async fn import_cautiously(fake: &Fake) -> End {
-    let items = feed(people(1_000)).0;
-    import_at(&CAUTIOUS, fake, items, &watch::Sender::default()).await
-}
-
 #[tokio::test(start_paused = true)]
-async fn a_hundred_records_that_are_rejected_alike_from_the_first_on_end_the_run() {
+async fn a_hundred_first_records_rejected_for_the_same_reason_stop_the_run() {
     let fake = Fake::new(|_| rejected(400, "no"));
-    let end = import_cautiously(&fake).await;
+    let result = import_checking(&fake, 1_000).await;
     assert!(
-        matches!(end.halt, Some(Halt::Alike(Some(400)))),
+        matches!(result.stop, Some(Stop::SameRejection(Some(400)))),
         "{:?}",
-        end.halt
+        result.stop
     );
-    assert_eq!(end.totals.rejected, u64::from(MAX_ALIKE));
-    let flight = fake.flight.lock().unwrap();
-    assert_eq!((flight.requests, flight.most), (10, 1));
+    assert_eq!(result.totals.rejected, u64::from(MAX_SAME_REJECTIONS));
+    let counts = fake.counts.lock().unwrap();
+    assert_eq!((counts.requests, counts.most_in_flight), (10, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_is_told_to_keep_going_does() {
+async fn a_run_with_keep_going_does_not_stop_at_the_same_rejections() {
     let fake = Fake::new(|_| rejected(400, "no"));
-    let end = import(&fake, feed(people(1_000)).0, &watch::Sender::default()).await;
-    assert!(end.halt.is_none(), "{:?}", end.halt);
-    assert_eq!(end.totals.rejected, 1_000);
+    let result = import(&fake, feed(people(1_000)).0, &watch::Sender::default()).await;
+    assert!(result.stop.is_none(), "{:?}", result.stop);
+    assert_eq!(result.totals.rejected, 1_000);
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_record_that_ends_otherwise_opens_all_places() {
+async fn one_different_outcome_allows_the_whole_concurrency() {
     for other in [
         || Outcome::Accepted,
         || rejected(400, "another"),
         || rejected(422, "no"),
-        lost,
+        foreign_page,
     ] {
         let fake = fake_by_number(move |number| match number {
             9 => other(),
             _ => rejected(400, "no"),
         });
-        let end = import_cautiously(&fake).await;
-        assert!(end.halt.is_none(), "{:?}", end.halt);
-        assert_eq!(fake.flight.lock().unwrap().most, CAUTIOUS.concurrency);
+        let result = import_checking(&fake, 1_000).await;
+        assert!(result.stop.is_none(), "{:?}", result.stop);
+        assert_eq!(
+            fake.counts.lock().unwrap().most_in_flight,
+            CHECKING.concurrency
+        );
     }
 }
 
-/// Answers with `failure` for so long, and then with success.
+/// Answers with `failure` for this time, then with success.
 fn recovering(time: Duration, failure: impl Fn() -> Outcome + Send + Sync + 'static) -> Fake {
     let back = clock::now() + time;
     Fake::new(move |_| match clock::now() < back {
@@ -480,7 +491,7 @@ fn recovering(time: Duration, failure: impl Fn() -> Outcome + Send + Sync + 'sta
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_waited_out_whatever_it_looks_like() {
+async fn the_run_waits_until_any_kind_of_outage_ends() {
     type Failure = fn() -> Outcome;
     let rows: [(u64, Failure); 7] = [
         (5, || answered(429, "")),
@@ -494,9 +505,9 @@ async fn an_outage_is_waited_out_whatever_it_looks_like() {
     for (minutes, failure) in rows {
         for count in [7, 1000] {
             let fake = recovering(Duration::from_secs(60 * minutes), failure);
-            let end = check(&fake, people(count), accepted(count)).await;
-            assert!(end.halt.is_none(), "{:?}", end.halt);
-            let requests = fake.flight.lock().unwrap().requests as u64;
+            let result = check(&fake, people(count), accepted(count)).await;
+            assert!(result.stop.is_none(), "{:?}", result.stop);
+            let requests = fake.counts.lock().unwrap().requests as u64;
             // One probe each half a minute, and the pauses that grow to it.
             let bound = count / 10 + 2 * minutes + 40;
             assert!(requests <= bound, "{requests} of {count} in {minutes} min");
@@ -518,22 +529,28 @@ async fn an_outage_in_the_middle_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_the_patience_stops_the_run_and_settles_what_is_held() {
+async fn max_wait_stops_the_run_and_settles_the_held_records() {
     let fake = Fake::new(|_| Outcome::NotSent(cause("refused")));
     let began = clock::now();
-    let end = import(&fake, feed(people(10_000)).0, &watch::Sender::default()).await;
-    assert!(matches!(&end.halt, Some(Halt::Patience(time, Wait::Outage { .. })) if *time == HOUR));
+    let result = import(&fake, feed(people(10_000)).0, &watch::Sender::default()).await;
+    assert!(
+        matches!(&result.stop, Some(Stop::WaitedTooLong(time, Wait::Outage { .. }))
+            if *time == HOUR)
+    );
     let waited = clock::now() - began;
-    assert!((HOUR..HOUR + 2 * LOOK).contains(&waited), "{waited:?}");
-    assert_eq!(end.totals.records(), end.totals.not_sent);
+    assert!(
+        (HOUR..HOUR + 2 * CHECK_INTERVAL).contains(&waited),
+        "{waited:?}"
+    );
+    assert_eq!(result.totals.records(), result.totals.not_sent);
     let fake = Fake::new(|_| answered(503, ""));
-    let end = import(&fake, feed(people(10_000)).0, &watch::Sender::default()).await;
-    assert_eq!(end.totals.records(), end.totals.unknown);
-    assert!(end.totals.unknown >= 40);
+    let result = import(&fake, feed(people(10_000)).0, &watch::Sender::default()).await;
+    assert_eq!(result.totals.records(), result.totals.unknown);
+    assert!(result.totals.unknown >= 40);
 }
 
 #[tokio::test(start_paused = true)]
-async fn outages_with_work_between_them_have_each_the_whole_patience() {
+async fn each_outage_has_the_whole_max_wait_if_there_is_work_between_them() {
     let began = clock::now();
     let fake = Fake::new(move |_| match (clock::now() - began).as_secs() / 3000 % 2 {
         0 => answered(503, ""),
@@ -543,39 +560,42 @@ async fn outages_with_work_between_them_have_each_the_whole_patience() {
         latency: Duration::from_secs(60),
         ..fake
     };
-    let end = check(&slow, people(4_000), accepted(4_000)).await;
-    assert!(end.halt.is_none(), "{:?}", end.halt);
+    let result = check(&slow, people(4_000), accepted(4_000)).await;
+    assert!(result.stop.is_none(), "{:?}", result.stop);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_ends_with_an_answer_even_if_that_is_not_of_the_api() {
+async fn an_answer_ends_an_outage_even_if_it_is_not_from_the_api() {
     let fake = fake_by_number(|number| match number {
         1 => Outcome::NotSent(cause("connection refused")),
-        _ => lost(),
+        _ => foreign_page(),
     });
     let slow = Fake {
         latency: Duration::from_secs(60),
         ..fake
     };
-    let end = import(&slow, feed(people(2_000)).0, &watch::Sender::default()).await;
+    let result = import(&slow, feed(people(2_000)).0, &watch::Sender::default()).await;
     assert!(
-        matches!(end.halt, Some(Halt::Fruitless(Some(200)))),
+        matches!(result.stop, Some(Stop::WithoutAnswer(Some(200)))),
         "{:?}",
-        end.halt
+        result.stop
     );
-    assert_eq!(slow.flight.lock().unwrap().most, PACE.concurrency);
+    assert_eq!(
+        slow.counts.lock().unwrap().most_in_flight,
+        OPTIONS.concurrency
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_that_ends_in_something_else_does_not_stop_the_reading() {
+async fn reading_goes_on_after_an_outage_that_ends_with_a_foreign_page() {
     let fake = fake_by_number(|number| match number {
         1 => answered(503, ""),
-        _ => lost(),
+        _ => foreign_page(),
     });
     let (sender, items) = mpsc::channel(READ_AHEAD);
     tokio::spawn(async move {
         for (number, item) in people(10_000).enumerate() {
-            // The reader is slow when nothing is left to be tried.
+            // The reader is slow while nothing is left to send.
             if number == 40 {
                 sleep(Duration::from_secs(60)).await;
             }
@@ -584,38 +604,38 @@ async fn an_outage_that_ends_in_something_else_does_not_stop_the_reading() {
             }
         }
     });
-    let end = import(&fake, items, &watch::Sender::default()).await;
+    let result = import(&fake, items, &watch::Sender::default()).await;
     assert!(
-        matches!(end.halt, Some(Halt::Fruitless(Some(200)))),
+        matches!(result.stop, Some(Stop::WithoutAnswer(Some(200)))),
         "{:?}",
-        end.halt
+        result.stop
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn ctrl_c_ends_a_wait() {
+async fn a_signal_ends_a_wait() {
     let fake = Fake::new(|_| answered(503, ""));
-    let urgency = watch::Sender::default();
+    let shutdown = watch::Sender::default();
     let interrupted = async {
         sleep(Duration::from_secs(600)).await;
-        urgency.send_replace(Urgency::Drain);
+        shutdown.send_replace(Shutdown::Drain);
     };
-    let (end, ()) = tokio::join!(import(&fake, feed(people(1000)).0, &urgency), interrupted);
-    assert!(matches!(end.halt, Some(Halt::Interrupted)));
-    assert_eq!(end.totals.records(), end.totals.unknown);
+    let (result, ()) = tokio::join!(import(&fake, feed(people(1000)).0, &shutdown), interrupted);
+    assert!(matches!(result.stop, Some(Stop::Interrupted)));
+    assert_eq!(result.totals.records(), result.totals.unknown);
 }
 
-/// Answers `status` by `breaks` to whatever holds one of these people.
-fn broken_by(
-    guilty: &'static [&'static str],
+/// Answers with `status`, if `fails` says so, to each request with one of these people.
+fn failing_for(
+    failing: &'static [&'static str],
     status: u16,
-    breaks: impl Fn() -> bool + Send + Sync + 'static,
+    fails: impl Fn() -> bool + Send + Sync + 'static,
 ) -> Fake {
     Fake::new(move |request| {
         let body = String::from_utf8(request.body().unwrap().to_vec()).unwrap();
-        let mut guilty = guilty.iter();
-        let is_guilty = guilty.any(|id| body.contains(&format!("\"id\":\"{id}\"")));
-        match is_guilty && breaks() {
+        let mut failing = failing.iter();
+        let is_failing = failing.any(|id| body.contains(&format!("\"id\":\"{id}\"")));
+        match is_failing && fails() {
             true => answered(status, ""),
             false => Outcome::Accepted,
         }
@@ -623,7 +643,7 @@ fn broken_by(
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_that_break_the_server_are_found_and_the_rest_is_accepted() {
+async fn records_that_make_the_server_fail_are_isolated_and_the_rest_is_accepted() {
     let rows: [(u64, &'static [&'static str]); 8] = [
         (40, &["p8"]),
         (40, &["p1"]),
@@ -634,119 +654,134 @@ async fn records_that_break_the_server_are_found_and_the_rest_is_accepted() {
         (20, &["p1", "p2", "p20"]),
         (10, &["p1", "p6"]),
     ];
-    for (count, guilty) in rows {
-        check_found(guilty, count, 500).await;
+    for (count, failing) in rows {
+        check_found(failing, count, 500).await;
     }
     check_found(&["p555"], 1000, 502).await;
 }
 
-async fn check_found(guilty: &'static [&'static str], count: u64, status: u16) {
-    let fake = broken_by(guilty, status, || true);
-    let found = guilty.len() as u64;
+async fn check_found(failing: &'static [&'static str], count: u64, status: u16) {
+    let fake = failing_for(failing, status, || true);
+    let found = failing.len() as u64;
     let expected = Totals {
         unknown: found,
         ..accepted(count - found)
     };
-    let end = import_cautiously_of(&fake, count).await;
-    assert_eq!(end.totals, expected, "{guilty:?} of {count}");
-    assert!(end.halt.is_none(), "{guilty:?} of {count}: {:?}", end.halt);
+    let result = import_checking(&fake, count).await;
+    assert_eq!(result.totals, expected, "{failing:?} of {count}");
+    assert!(
+        result.stop.is_none(),
+        "{failing:?} of {count}: {:?}",
+        result.stop
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_breaks_the_server_now_and_then_takes_none_with_it() {
+async fn a_record_that_sometimes_makes_the_server_fail_costs_no_other_record() {
     for percent in [1, 30, 90] {
         for seed in 0..10 {
             let draw = Mutex::new(StdRng::seed_from_u64(seed));
-            let breaks = move || draw.lock().unwrap().random_range(0..100) < percent;
-            let fake = broken_by(&["p8"], 500, breaks);
-            let totals = import_cautiously_of(&fake, 40).await.totals;
+            let fails = move || draw.lock().unwrap().random_range(0..100) < percent;
+            let fake = failing_for(&["p8"], 500, fails);
+            let totals = import_checking(&fake, 40).await.totals;
             assert!(totals.unknown <= 1, "{percent} {seed}: {totals:?}");
             assert_eq!(totals.accepted + totals.unknown, 40);
         }
     }
 }
 
-async fn import_cautiously_of(fake: &Fake, count: u64) -> End {
+async fn import_checking(fake: &Fake, count: u64) -> RunResult {
     let items = feed(people(count)).0;
-    import_at(&CAUTIOUS, fake, items, &watch::Sender::default()).await
+    import_with(&CHECKING, fake, items, &watch::Sender::default()).await
 }
 
-/// Accepts, and asks each time that nothing leaves for so long.
+/// Accepts each request, and asks for a wait of this time.
 fn asking_for(time: Duration) -> Fake {
     let mut fake = Fake::accepting();
-    let asked = Arc::clone(&fake.asked_until);
+    let wait_until = Arc::clone(&fake.wait_until);
     fake.answer = Arc::new(move |_| {
-        *asked.lock().unwrap() = Some(clock::now() + time);
+        *wait_until.lock().unwrap() = Some(clock::now() + time);
         Outcome::Accepted
     });
     fake
 }
 
 #[tokio::test(start_paused = true)]
-async fn waits_that_a_server_asks_for_are_bounded_in_sum() {
+async fn requested_waits_are_bounded_in_total() {
     for (minutes, is_over) in [(1, false), (19, false), (21, true), (61, true)] {
         let fake = asking_for(Duration::from_secs(60 * minutes));
         let began = clock::now();
-        let end = import_cautiously_of(&fake, 100).await;
-        assert_eq!(end.halt.is_some(), is_over, "{minutes} min: {:?}", end.halt);
-        assert!(clock::now() - began <= HOUR + 2 * LOOK, "{minutes} min");
-        if let Some(halt) = end.halt {
+        let result = import_checking(&fake, 100).await;
+        assert_eq!(
+            result.stop.is_some(),
+            is_over,
+            "{minutes} min: {:?}",
+            result.stop
+        );
+        assert!(
+            clock::now() - began <= HOUR + 2 * CHECK_INTERVAL,
+            "{minutes} min"
+        );
+        if let Some(stop) = result.stop {
             assert!(
-                matches!(halt, Halt::Patience(_, Wait::Asked { .. })),
-                "{halt:?}"
+                matches!(stop, Stop::WaitedTooLong(_, Wait::Requested { .. })),
+                "{stop:?}"
             );
-            assert!(end.totals.accepted >= 10 && end.totals.accepted < 100);
-            assert_eq!(end.totals.unknown, 0);
+            assert!(result.totals.accepted >= 10 && result.totals.accepted < 100);
+            assert_eq!(result.totals.unknown, 0);
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_after_a_429_without_a_time_is_a_wait_for_the_throttling_server() {
+async fn a_wait_after_a_429_without_a_time_is_shown_as_throttling() {
     let mut fake = asking_for(Duration::from_secs(60 * 61));
     fake.field = None;
-    let end = import_cautiously_of(&fake, 100).await;
-    let halt = end.halt.unwrap();
+    let result = import_checking(&fake, 100).await;
+    let stop = result.stop.unwrap();
     assert!(
-        matches!(halt, Halt::Patience(_, Wait::Throttled { .. })),
-        "{halt:?}"
+        matches!(stop, Stop::WaitedTooLong(_, Wait::Throttled { .. })),
+        "{stop:?}"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_short_waits_that_a_server_asks_for_are_bounded_in_sum() {
+async fn many_short_requested_waits_are_bounded_in_total() {
     for seconds in [1, 2, 3] {
         let fake = asking_for(Duration::from_secs(seconds));
-        let alone = Pace {
+        let alone = SendOptions {
             concurrency: 1,
-            ..PACE
+            ..OPTIONS
         };
         let items = feed(people(50_000)).0;
-        let end = import_at(&alone, &fake, items, &watch::Sender::default()).await;
+        let result = import_with(&alone, &fake, items, &watch::Sender::default()).await;
         let most = HOUR.as_secs() / seconds;
         assert!(
-            matches!(end.halt, Some(Halt::Patience(_, Wait::Asked { .. }))),
+            matches!(
+                result.stop,
+                Some(Stop::WaitedTooLong(_, Wait::Requested { .. }))
+            ),
             "{seconds} s: {:?}",
-            end.halt
+            result.stop
         );
-        let requests = fake.flight.lock().unwrap().requests as u64;
+        let requests = fake.counts.lock().unwrap().requests as u64;
         assert!(requests <= most + 1, "{seconds} s: {requests} requests");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_record_that_breaks_the_server_is_not_waited_for() {
+async fn the_run_does_not_wait_for_a_last_record_that_makes_the_server_fail() {
     for count in [5, 40] {
         let fake = Fake {
             isolated: Some("p5"),
             ..Fake::accepting()
         };
-        let end = import(&fake, feed(people(count)).0, &watch::Sender::default()).await;
+        let result = import(&fake, feed(people(count)).0, &watch::Sender::default()).await;
         let expected = Totals {
             unknown: 1,
             ..accepted(count - 1)
         };
-        assert_eq!(end.totals, expected, "{count}");
-        assert!(end.halt.is_none(), "{count}: {:?}", end.halt);
+        assert_eq!(result.totals, expected, "{count}");
+        assert!(result.stop.is_none(), "{count}: {:?}", result.stop);
     }
 }

@@ -4,19 +4,18 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::world::{Run, World, ended, finish};
+use crate::fixture::{Fixture, Run, ended, finish};
 
 const INPUT: &str = "id\n1\n.\n";
 const FLAGS: [&str; 3] = ["--journal", "--report", "--rejects"];
 
-/// Returns the command with a file in the place of one of its outputs, and the others where they do
-/// not exist yet.
-fn with_output(world: &World, input: &Path, flag: &str, file: &Path) -> Command {
-    let mut command = world.command("people --id-column id");
+/// Returns a command with `file` as one of its outputs. The other outputs do not exist yet.
+fn with_output(fixture: &Fixture, input: &Path, flag: &str, file: &Path) -> Command {
+    let mut command = fixture.command("people --id-column id");
     command.arg(input);
-    let report = world.folder.path().join("report.json");
+    let report = fixture.folder.path().join("report.json");
     if flag == "--report" {
-        // The world's own report comes last.
+        // The fixture's own report flag comes last.
         command = rebuilt(&command, &report, file);
     } else {
         command.arg(flag).arg(file);
@@ -43,7 +42,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// Puts something in a place, and says what the program makes of it.
+/// A kind of file, how to create it at a path, and the message about it.
 type Case = (&'static str, fn(&Path, &Path), &'static str);
 
 const REFUSED: [Case; 9] = [
@@ -95,28 +94,28 @@ const REFUSED: [Case; 9] = [
         "is both the input and the ",
     ),
     (
-        "a place in no directory",
+        "a file in a directory that does not exist",
         |place, _| assert!(fs::remove_dir(place.parent().unwrap()).is_ok()),
-        "its directory does not exist; make it, or name another file with ",
+        "its directory does not exist; create it, or name another file with ",
     ),
 ];
 
 #[test]
-fn an_output_is_a_regular_file_of_its_own() {
+fn an_output_must_be_a_regular_file_with_one_role() {
     for flag in FLAGS {
-        for (what, put, said) in REFUSED {
-            let world = World::new();
-            let input = world.file("a.csv", INPUT);
-            let folder = world.folder.path().join("out");
+        for (what, put, message) in REFUSED {
+            let fixture = Fixture::new();
+            let input = fixture.file("a.csv", INPUT);
+            let folder = fixture.folder.path().join("out");
             fs::create_dir(&folder).unwrap();
             let place = folder.join("file");
             put(&place, &input);
             let kind = fs::symlink_metadata(&place)
                 .ok()
                 .map(|meta| meta.file_type());
-            let run = finish(with_output(&world, &input, flag, &place), b"");
+            let run = finish(with_output(&fixture, &input, flag, &place), b"");
             assert!(
-                run.code == 1 && run.stderr.contains(said),
+                run.code == 1 && run.stderr.contains(message),
                 "{flag}, {what}: {}: {}",
                 run.code,
                 run.stderr
@@ -135,12 +134,12 @@ fn an_output_is_a_regular_file_of_its_own() {
                 !place.with_extension("nothing").exists(),
                 "{flag}, {what}: the program followed a link"
             );
-            assert_eq!(world.simulator.totals().requests, 0, "{flag}, {what}");
+            assert_eq!(fixture.simulator.totals().requests, 0, "{flag}, {what}");
         }
-        let world = World::new();
-        let input = world.file("a.csv", INPUT);
+        let fixture = Fixture::new();
+        let input = fixture.file("a.csv", INPUT);
         finish(
-            with_output(&world, &input, flag, Path::new("/dev/null")),
+            with_output(&fixture, &input, flag, Path::new("/dev/null")),
             b"",
         )
         .check(1, "/dev/null: is a device; name a regular file with ");
@@ -148,26 +147,26 @@ fn an_output_is_a_regular_file_of_its_own() {
 }
 
 #[test]
-fn two_outputs_are_two_files() {
+fn two_outputs_cannot_be_one_file() {
     for (one, other) in [
         ("--journal", "--rejects"),
         ("--rejects", "--report"),
         ("--journal", "--report"),
     ] {
         for is_linked in [true, false] {
-            let world = World::new();
-            let input = world.file("a.csv", INPUT);
+            let fixture = Fixture::new();
+            let input = fixture.file("a.csv", INPUT);
             let (first, mut second) = (
-                world.folder.path().join("first"),
-                world.folder.path().join("second"),
+                fixture.folder.path().join("first"),
+                fixture.folder.path().join("second"),
             );
             if is_linked {
                 fs::write(&first, "").unwrap();
                 fs::hard_link(&first, &second).unwrap();
             } else {
-                second = world.folder.path().join("./first");
+                second = fixture.folder.path().join("./first");
             }
-            let mut command = with_output(&world, &input, other, &second);
+            let mut command = with_output(&fixture, &input, other, &second);
             command.arg(one).arg(&first);
             let run = finish(command, b"");
             let (one, other) = (&one[2..], &other[2..]);
@@ -177,30 +176,30 @@ fn two_outputs_are_two_files() {
                 run.code,
                 run.stderr
             );
-            assert_eq!(world.simulator.totals().requests, 0);
+            assert_eq!(fixture.simulator.totals().requests, 0);
         }
     }
 }
 
 #[test]
-fn a_standard_stream_is_no_output_too() {
-    let world = World::new();
-    let input = world.file("a.csv", INPUT);
-    let report = world.folder.path().join("report.json");
+fn the_file_behind_a_standard_stream_cannot_be_an_output() {
+    let fixture = Fixture::new();
+    let input = fixture.file("a.csv", INPUT);
+    let report = fixture.folder.path().join("report.json");
 
-    let mut command = world.command("people - --format csv --id-column id");
+    let mut command = fixture.command("people - --format csv --id-column id");
     command.arg("--rejects").arg(&input);
     command.stdin(File::open(&input).unwrap());
     run(command).check(1, "is both the input and the rejects file");
     assert_eq!(fs::read_to_string(&input).unwrap(), INPUT);
 
-    let mut command = world.command("people --id-column id");
+    let mut command = fixture.command("people --id-column id");
     command
         .arg(&input)
         .stdout(File::create(&report).unwrap())
         .stdin(Stdio::null());
     run(command).check(1, "is both the standard output and the report");
-    assert_eq!(world.simulator.totals().requests, 0);
+    assert_eq!(fixture.simulator.totals().requests, 0);
 }
 
 fn run(mut command: Command) -> Run {
@@ -208,13 +207,13 @@ fn run(mut command: Command) -> Run {
 }
 
 #[test]
-fn an_output_that_exists_becomes_private() {
+fn an_existing_output_becomes_private() {
     for flag in FLAGS {
-        let world = World::new();
-        let input = world.file("a.csv", INPUT);
-        let place = world.file("old", "");
+        let fixture = Fixture::new();
+        let input = fixture.file("a.csv", INPUT);
+        let place = fixture.file("old", "");
         fs::set_permissions(&place, fs::Permissions::from_mode(0o666)).unwrap();
-        finish(with_output(&world, &input, flag, &place), b"").check(3, "");
+        finish(with_output(&fixture, &input, flag, &place), b"").check(3, "");
         assert_eq!(mode(&place), 0o600, "{flag}");
         assert!(fs::metadata(&place).unwrap().len() > 0, "{flag}");
         assert_ne!(mode(&input), 0o600, "the input is left as it is");
@@ -222,34 +221,35 @@ fn an_output_that_exists_becomes_private() {
 }
 
 #[test]
-fn an_output_that_is_refused_keeps_its_mode() {
+fn a_refused_output_keeps_its_mode() {
     for flag in FLAGS {
-        let world = World::new();
-        let input = world.file("a.csv", INPUT);
+        let fixture = Fixture::new();
+        let input = fixture.file("a.csv", INPUT);
         fs::set_permissions(&input, fs::Permissions::from_mode(0o644)).unwrap();
-        let place = world.folder.path().join("link");
+        let place = fixture.folder.path().join("link");
         fs::hard_link(&input, &place).unwrap();
-        finish(with_output(&world, &input, flag, &place), b"").check(1, "is both");
+        finish(with_output(&fixture, &input, flag, &place), b"").check(1, "is both");
         assert_eq!(mode(&input), 0o644, "{flag}");
     }
 }
 
-/// Only the superuser may give files away; to everybody else the file stays their own, and is
-/// taken.
+/// Only the superuser can change the owner of a file. For any other user the file stays their own,
+/// and is accepted.
 #[test]
 fn an_output_of_another_user_is_refused() {
     for flag in FLAGS {
-        let world = World::new();
-        let input = world.file("a.csv", INPUT);
-        let place = world.file("old", "");
-        let is_given_away = chown(&place, Some(54_321), None).is_ok();
+        let fixture = Fixture::new();
+        let input = fixture.file("a.csv", INPUT);
+        let place = fixture.file("old", "");
+        let has_other_owner = chown(&place, Some(54_321), None).is_ok();
         let owner = fs::metadata(&place).unwrap().uid();
-        assert_eq!(is_given_away, owner == 54_321);
-        let run = finish(with_output(&world, &input, flag, &place), b"");
-        if is_given_away {
-            let said = format!("old: belongs to another user; name a file of yours with {flag}");
-            run.check(1, &said);
-            assert_eq!(world.simulator.totals().requests, 0);
+        assert_eq!(has_other_owner, owner == 54_321);
+        let run = finish(with_output(&fixture, &input, flag, &place), b"");
+        if has_other_owner {
+            let message =
+                format!("old: belongs to another user; name a file of your own with {flag}");
+            run.check(1, &message);
+            assert_eq!(fixture.simulator.totals().requests, 0);
         } else {
             run.check(3, "");
         }
@@ -257,27 +257,27 @@ fn an_output_of_another_user_is_refused() {
 }
 
 #[test]
-fn a_journal_is_of_one_kind_of_records() {
-    let world = World::new();
-    let input = world.file("a.csv", "id,name\n1,bought\n");
+fn a_journal_belongs_to_one_kind_of_records() {
+    let fixture = Fixture::new();
+    let input = fixture.file("a.csv", "id,name\n1,bought\n");
     let line = format!("people {} --id-column id", input.display());
-    world.run(&line).check(0, "");
+    fixture.run(&line).check(0, "");
     let events = "--person-column id --name-column name --now --yes";
-    world
+    fixture
         .run(&format!("events {} {events}", input.display()))
         .check(
             1,
-            "a.csv.cio-journal: this journal is of another run: the kind of records differs; name another with --journal",
+            "a.csv.cio-journal: this journal belongs to another run: the kind of records differs; name another file with --journal",
         );
 }
 
 #[test]
 fn names_of_files_are_escaped() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let odd = "a\u{1b}[31m\n\u{202e}it's.csv";
     let shown = r"a\u{1b}[31m\n\u{202e}it's.csv";
-    let input = world.file(odd, INPUT);
-    let mut command = world.command("people --id-column id");
+    let input = fixture.file(odd, INPUT);
+    let mut command = fixture.command("people --id-column id");
     command.arg(&input);
     let run = finish(command, b"");
     run.check(3, &format!("{shown}:3: "));
@@ -286,49 +286,52 @@ fn names_of_files_are_escaped() {
     assert!(is_clean(&run.stdout) && is_clean(&run.stderr));
 
     for flag in FLAGS {
-        let folder = world.folder.path().join("no\u{7}where");
-        let run = finish(with_output(&world, &input, flag, &folder.join("x")), b"");
+        let folder = fixture.folder.path().join("no\u{7}where");
+        let run = finish(with_output(&fixture, &input, flag, &folder.join("x")), b"");
         run.check(1, r"no\u{7}where/x: its directory does not exist");
     }
-    let mut command = world.command("people a.csv --id-column id");
+    let mut command = fixture.command("people a.csv --id-column id");
     command.arg("b\u{202e}.csv");
     finish(command, b"").check(2, r"unexpected argument 'b\u{202e}.csv' found");
     let missing = PathBuf::from("x\u{1b}.csv");
-    let mut command = world.command("people --id-column id");
+    let mut command = fixture.command("people --id-column id");
     command.arg(&missing);
-    finish(command, b"").check(1, r"x\u{1b}.csv: cannot be opened; check the path");
+    finish(command, b"").check(
+        1,
+        r"x\u{1b}.csv: cannot be opened; check the path and its permissions",
+    );
 }
 
 #[test]
-fn a_journal_that_cannot_be_written_stops_the_run_before_it_begins() {
-    let world = World::new();
-    let file = world.file("a.csv", INPUT);
-    let command = world.command(&format!("people {} --id-column id", file.display()));
+fn a_journal_that_cannot_be_written_stops_the_run_before_the_first_request() {
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", INPUT);
+    let command = fixture.command(&format!("people {} --id-column id", file.display()));
     let run = with_room(&command, 0);
     run.check(
         1,
-        "a.csv.cio-journal: the journal cannot be written; free some space",
+        "a.csv.cio-journal: the journal cannot be written; free some disk space",
     );
-    let journal = world.folder.path().join("a.csv.cio-journal");
-    assert!(!journal.exists(), "what was begun is removed");
-    assert_eq!(world.simulator.totals().requests, 0);
+    let journal = fixture.folder.path().join("a.csv.cio-journal");
+    assert!(!journal.exists(), "the unfinished journal is removed");
+    assert_eq!(fixture.simulator.totals().requests, 0);
 }
 
 #[test]
-fn each_output_that_cannot_be_written_is_told() {
-    let world = World::new();
-    let file = world.file("a.csv", INPUT);
-    let rejects = world.folder.path().join("rejects");
+fn each_output_that_cannot_be_written_is_reported() {
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", INPUT);
+    let rejects = fixture.folder.path().join("rejects");
     let line = format!("people {} --id-column id --no-journal", file.display());
-    let command = world.command(&format!("{line} --rejects {}", rejects.display()));
+    let command = fixture.command(&format!("{line} --rejects {}", rejects.display()));
     let run = with_room(&command, 0);
     run.check(5, "cio-import: the rejects file cannot be written");
     run.check(5, "cio-import: the report cannot be written");
     assert!(run.stdout.contains("1 accepted, 1 rejected"));
 }
 
-/// Runs a command with files that may hold so many blocks (of 512 bytes, by POSIX), as on a disk
-/// that is nearly full.
+/// Runs a command whose files may have only this many blocks (of 512 bytes, by POSIX), as on a full
+/// disk.
 fn with_room(command: &Command, blocks: u8) -> Run {
     let mut limited = Command::new("sh");
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
@@ -344,51 +347,54 @@ fn with_room(command: &Command, blocks: u8) -> Run {
 
 #[test]
 fn rejects_that_cannot_be_written_do_not_hide_the_counts() {
-    let world = World::new();
-    let file = world.file("a.csv", format!("id\n1\n{}", ".\n".repeat(20)));
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", format!("id\n1\n{}", ".\n".repeat(20)));
     let line = format!("people {} --id-column id", file.display());
-    let rejects = world.folder.path().join("rejects");
-    let command = world.command(&format!("{line} --rejects {}", rejects.display()));
+    let rejects = fixture.folder.path().join("rejects");
+    let command = fixture.command(&format!("{line} --rejects {}", rejects.display()));
     let run = with_room(&command, 1);
-    run.check(5, "the rejects file cannot be written; free some space");
+    run.check(
+        5,
+        "the rejects file cannot be written; free some disk space",
+    );
     assert!(
         run.stdout.contains("1 accepted, 20 rejected"),
         "{}",
         run.stdout
     );
-    world.check_report([21, 1, 20, 0, 0]);
-    world.run(&line).check(3, "");
+    fixture.check_report([21, 1, 20, 0, 0]);
+    fixture.run(&line).check(3, "");
     assert_eq!(
-        world.simulator.totals().requests,
+        fixture.simulator.totals().requests,
         2,
         "the first run was not finished"
     );
 }
 
 #[test]
-fn a_reader_of_the_standard_output_that_goes_away_changes_nothing() {
-    let world = World::new();
-    let file = world.file("a.csv", INPUT);
+fn a_closed_standard_output_changes_nothing() {
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", INPUT);
     let line = format!("people {} --id-column id", file.display());
-    let mut child = world.command(&line).spawn().unwrap();
+    let mut child = fixture.command(&line).spawn().unwrap();
     drop(child.stdout.take());
     let run = ended(child.wait_with_output().unwrap());
     run.check(3, "a.csv:3: ");
-    world.check_report([2, 1, 1, 0, 0]);
+    fixture.check_report([2, 1, 1, 0, 0]);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_plan_that_cannot_be_shown_is_not_carried_out() {
-    let world = World::new();
-    let file = world.file("a.csv", INPUT);
+fn nothing_is_sent_if_the_plan_cannot_be_printed() {
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", INPUT);
     let line = format!("people {} --id-column id", file.display());
-    let mut command = world.command(&line);
+    let mut command = fixture.command(&line);
     let full = File::options().write(true).open("/dev/full").unwrap();
     command.stdout(full);
     run(command).check(
         1,
-        "cio-import: the standard output cannot be written, and nothing was sent: No space left",
+        "cio-import: cannot write to the standard output; nothing was sent: No space left",
     );
-    assert_eq!(world.simulator.totals().requests, 0);
+    assert_eq!(fixture.simulator.totals().requests, 0);
 }

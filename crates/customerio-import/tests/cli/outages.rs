@@ -1,4 +1,4 @@
-//! What the program does while the server does nothing for it.
+//! Waiting for a server that throttles, fails or cannot be reached.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use std::thread;
 
 use customerio_sim::{Script, Server, Simulator, Step};
 
-use crate::world::{Run, World, bare, ended, finish};
+use crate::fixture::{Fixture, Run, bare, ended, finish};
 
 fn people(count: u32) -> String {
     let people: String = (0..count).map(|n| format!("u{n},n{n}\n")).collect();
@@ -18,43 +18,46 @@ fn people(count: u32) -> String {
 }
 
 #[test]
-fn a_429_without_a_time_is_waited_out() {
-    let world = World::with(Simulator::builder().script(Script::new([429; 4])));
-    let file = world.file("a.csv", people(40));
+fn the_run_waits_after_a_429_without_a_time() {
+    let fixture = Fixture::with(Simulator::builder().script(Script::new([429; 4])));
+    let file = fixture.file("a.csv", people(40));
     let line = format!("people {} --id-column id --batch-items 10", file.display());
-    let run = world.run(&line);
+    let run = fixture.run(&line);
     run.check(0, "waiting since 20");
     run.check(0, "the server answers with status 429");
-    run.check(0, "the server takes requests again");
-    world.check_report([40, 40, 0, 0, 0]);
-    assert_eq!(world.simulator.totals().people, 40);
+    run.check(0, "the server accepts requests again");
+    fixture.check_report([40, 40, 0, 0, 0]);
+    assert_eq!(fixture.simulator.totals().people, 40);
 }
 
 #[test]
-fn a_429_without_a_time_is_told_while_a_request_waits_for_its_next_attempt() {
-    let world = World::with(Simulator::builder().script(Script::new([429; 2])));
-    let file = world.file("a.csv", people(10));
-    let run = world.run(&format!("people {} --id-column id", file.display()));
-    run.check(0, "the server answers with status 429; for 1 h at most");
+fn the_wait_after_a_429_without_a_time_is_shown_before_the_next_attempt() {
+    let fixture = Fixture::with(Simulator::builder().script(Script::new([429; 2])));
+    let file = fixture.file("a.csv", people(10));
+    let run = fixture.run(&format!("people {} --id-column id", file.display()));
+    run.check(
+        0,
+        "the server answers with status 429; for at most 1 h in total",
+    );
 }
 
 #[test]
-fn a_server_that_fails_for_all_is_waited_out_without_halving() {
+fn the_run_waits_for_a_failing_server_without_splitting_batches() {
     for status in [500, 503] {
-        let world = World::with(Simulator::builder().script(Script::new([status; 9])));
-        let file = world.file("a.csv", people(40));
+        let fixture = Fixture::with(Simulator::builder().script(Script::new([status; 9])));
+        let file = fixture.file("a.csv", people(40));
         let line = format!("people {} --id-column id --batch-items 10", file.display());
-        let said = format!("the server answers with status {status}");
-        world.run(&line).check(0, &said);
-        world.check_report([40, 40, 0, 0, 0]);
-        assert_eq!(world.report()["requests"], 9 + 4);
+        let message = format!("the server answers with status {status}");
+        fixture.run(&line).check(0, &message);
+        fixture.check_report([40, 40, 0, 0, 0]);
+        assert_eq!(fixture.report()["requests"], 9 + 4);
     }
 }
 
 #[test]
-fn a_server_that_refuses_connections_for_a_while_is_waited_for() {
-    let world = World::new();
-    let file = world.file("a.csv", people(40));
+fn the_run_waits_for_a_server_that_refuses_connections() {
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", people(40));
     let address = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -62,18 +65,21 @@ fn a_server_that_refuses_connections_for_a_while_is_waited_for() {
     let line = format!("people {} --id-column id --batch-items 10", file.display());
     let mut child = command_to(address.port(), &line).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    while !said.contains("no request gets through") {
-        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
+    let mut message = String::new();
+    while !message.contains("no request gets an answer") {
+        assert_ne!(stderr.read_line(&mut message).unwrap(), 0, "{message}");
     }
     let simulator = Simulator::builder().build();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(Server::bind(address, simulator.clone()));
-    stderr.read_to_string(&mut said).unwrap();
+    stderr.read_to_string(&mut message).unwrap();
     let run = ended(child.wait_with_output().unwrap());
     drop(server.unwrap());
-    assert_eq!(run.code, 0, "{said}");
-    assert!(said.contains("the server takes requests again"), "{said}");
+    assert_eq!(run.code, 0, "{message}");
+    assert!(
+        message.contains("the server accepts requests again"),
+        "{message}"
+    );
     assert!(
         run.stdout.contains("40 accepted, 0 rejected"),
         "{}",
@@ -83,22 +89,22 @@ fn a_server_that_refuses_connections_for_a_while_is_waited_for() {
 }
 
 #[test]
-fn the_end_of_the_patience_stops_the_run_and_the_next_one_sends_the_rest() {
+fn max_wait_stops_the_run_and_the_next_one_sends_the_rest() {
     let steps = [200].into_iter().chain([503; 12]).map(Step::from);
-    let world = World::with(Simulator::builder().script(Script::new(steps)));
-    let file = world.file("a.csv", people(40));
+    let fixture = Fixture::with(Simulator::builder().script(Script::new(steps)));
+    let file = fixture.file("a.csv", people(40));
     let line = format!("people {} --id-column id --batch-items 10", file.display());
-    world.run(&format!("{line} --patience 1s")).check(
+    fixture.run(&format!("{line} --max-wait 1s")).check(
         5,
-        "the server answers with status 503; --patience TIME waits longer",
+        "the server answers with status 503; to send the rest, run the same command again",
     );
-    assert_eq!(world.report()["accepted"], 10);
-    world.run(&line).check(0, "");
-    assert_eq!(world.simulator.totals().people, 40);
+    assert_eq!(fixture.report()["accepted"], 10);
+    fixture.run(&line).check(0, "");
+    assert_eq!(fixture.simulator.totals().people, 40);
 }
 
 /// Runs the program against a port of the loopback.
-pub(crate) fn to(port: u16, line: &str) -> Run {
+pub(crate) fn run_to(port: u16, line: &str) -> Run {
     finish(command_to(port, line), b"")
 }
 
@@ -110,14 +116,15 @@ fn command_to(port: u16, line: &str) -> Command {
     command
 }
 
-/// Serves requests of HTTP/1.1, each with what `answer` says to its body. It ends with the process.
+/// Serves HTTP/1.1 until the process ends. `answer` gets the body of a request and returns the head
+/// of the answer.
 pub(crate) fn serve(answer: impl Fn(&str) -> &'static str + Clone + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
         for stream in listener.incoming() {
             let answer = answer.clone();
-            // The client closes when it has enough.
+            // Fails when the client closes the connection.
             thread::spawn(move || serve_one(stream.unwrap(), answer).is_ok());
         }
     });
@@ -146,25 +153,28 @@ fn serve_one(stream: TcpStream, answer: impl Fn(&str) -> &'static str) -> std::i
 }
 
 #[test]
-fn the_one_record_that_breaks_the_server_takes_no_other_with_it() {
+fn a_record_that_makes_the_server_fail_costs_no_other_record() {
     let port = serve(|body| match body.contains(r#""id":"u7""#) {
         true => "500 Internal Server Error",
         false => "200 OK",
     });
-    let world = World::new();
-    let file = world.file("a.csv", people(40));
-    let rejects = world.folder.path().join("rejects");
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", people(40));
+    let rejects = fixture.folder.path().join("rejects");
     let line = format!(
         "people {} --id-column id --batch-items 10 --rejects {}",
         file.display(),
         rejects.display()
     );
-    to(port, &line).check(3, "a.csv:9: it may have been applied (status 500)");
-    check_lines(&rejects, &[9]);
+    run_to(port, &line).check(
+        3,
+        "a.csv:9: unknown: the record may have been applied (status 500)",
+    );
+    check_rejects(&rejects, &[9]);
 }
 
 #[test]
-fn waits_that_a_server_asks_for_are_told_and_bounded_in_sum() {
+fn requested_waits_are_shown_and_bounded_in_total() {
     let rows = [
         (
             "503 Busy\r\nretry-after: 99999999999",
@@ -185,14 +195,14 @@ fn waits_that_a_server_asks_for_are_told_and_bounded_in_sum() {
     ];
     for (answer, field, [accepted, unknown]) in rows {
         let port = serve(move |_| answer);
-        let world = World::new();
-        let file = world.file("a.csv", people(5));
+        let fixture = Fixture::new();
+        let file = fixture.file("a.csv", people(5));
         let line = format!(
-            "people {} --id-column id --mode single --concurrency 1 --patience 3s",
+            "people {} --id-column id --mode single --concurrency 1 --max-wait 3s",
             file.display()
         );
-        let run = to(port, &line);
-        run.check(5, "server asked to wait until 20");
+        let run = run_to(port, &line);
+        run.check(5, "waiting until 20");
         run.check(5, field);
         let totals = format!("{accepted} accepted, 0 rejected, {unknown} unknown");
         assert!(run.stdout.contains(&totals), "{}{}", run.stdout, run.stderr);
@@ -200,33 +210,33 @@ fn waits_that_a_server_asks_for_are_told_and_bounded_in_sum() {
 }
 
 #[test]
-fn what_was_only_throttled_is_not_sent_when_the_patience_ends() {
+fn records_that_were_only_throttled_are_not_sent_after_max_wait() {
     let port = serve(|_| "429 Busy");
-    let world = World::new();
-    let file = world.file("a.csv", people(5));
-    let line = format!("people {} --id-column id --patience 2s", file.display());
-    let run = to(port, &line);
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", people(5));
+    let line = format!("people {} --id-column id --max-wait 2s", file.display());
+    let run = run_to(port, &line);
     run.check(5, "the server answers with status 429");
     let totals = "0 accepted, 0 rejected, 0 unknown, 5 not sent";
     assert!(run.stdout.contains(totals), "{}{}", run.stdout, run.stderr);
 }
 
 #[test]
-fn waits_that_a_server_asks_for_are_waited_where_they_are_short() {
+fn the_run_waits_for_a_short_requested_wait() {
     let throttled = Arc::new(AtomicBool::new(false));
     let port = serve(move |_| match throttled.swap(true, Relaxed) {
         true => "200 OK",
         false => "429 Busy\r\nretry-after: 2",
     });
-    let world = World::new();
-    let file = world.file("a.csv", people(5));
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", people(5));
     let line = format!("people {} --id-column id --mode single", file.display());
-    let run = to(port, &line);
-    run.check(0, "server asked to wait until 20");
+    let run = run_to(port, &line);
+    run.check(0, "waiting until 20");
     run.check(0, "(Retry-After)");
 }
 
-fn check_lines(rejects: &Path, expected: &[u64]) {
+fn check_rejects(rejects: &Path, expected: &[u64]) {
     let text = std::fs::read_to_string(rejects).unwrap();
     let line =
         |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["line"].as_u64();

@@ -1,17 +1,16 @@
-//! Ids that are well-formed and yet hardly what somebody meant: what spreadsheets and programs
-//! leave in a cell.
+//! Ids that are valid but probably wrong, because a spreadsheet or a program has changed them.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// What is odd about an id. Only a person can know whether it is right, so it is asked about and
-/// not refused.
+/// Why an id is suspect. Only a person can know whether it is right, so the plan asks about it and
+/// no record is rejected for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Doubt {
-    /// `1.23457E+15`: several ids have become one.
+pub(crate) enum SuspectId {
+    /// `1.23457E+15`: different ids were rounded to the same one.
     Scientific,
-    /// `2.0`, an id that was taken for a number.
+    /// `2.0`: an id that was read as a number.
     Decimals,
     /// `="00123"`.
     Formula,
@@ -20,10 +19,10 @@ pub(crate) enum Doubt {
     /// `NULL`, `None`, `undefined`.
     NoValue,
     /// A space at an end, a control character, a zero-width space.
-    Unseen,
+    Invisible,
 }
 
-/// Compared without regard to case.
+/// Words for "no value", in lower case.
 const NO_VALUES: [&str; 13] = [
     "null",
     "(null)",
@@ -40,22 +39,23 @@ const NO_VALUES: [&str; 13] = [
     "[object object]",
 ];
 
-impl Doubt {
+impl SuspectId {
     pub(crate) const ALL: [Self; 6] = [
         Self::Scientific,
         Self::Decimals,
         Self::Formula,
         Self::SpreadsheetError,
         Self::NoValue,
-        Self::Unseen,
+        Self::Invisible,
     ];
 
-    /// Returns what is odd about an id, if anything. Integers of JSON are what they are.
+    /// Returns why an id is suspect, if it is. JSON integers are not.
     pub(crate) fn of(id: &Value) -> Option<Self> {
         let id = id.as_str().filter(|id| !id.is_empty())?;
+        // From certain signs to weak ones: an id may have several.
         let folded = id.to_lowercase();
-        if id.trim() != id || id.contains(is_unseen) {
-            Some(Self::Unseen)
+        if id.trim() != id || id.contains(is_invisible) {
+            Some(Self::Invisible)
         } else if id.starts_with('=') {
             Some(Self::Formula)
         } else if is_spreadsheet_error(id) {
@@ -72,24 +72,25 @@ impl Doubt {
     }
 }
 
-impl fmt::Display for Doubt {
+impl fmt::Display for SuspectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Scientific => "in scientific notation",
-            Self::Decimals => "with decimals that are zero",
-            Self::Formula => "with an equals sign before it",
-            Self::SpreadsheetError => "with the error of a spreadsheet in its place",
-            Self::NoValue => "with a word for no value in its place",
-            Self::Unseen => "with white space at an end or a character that is not seen",
+            Self::Decimals => "with zero decimals",
+            Self::Formula => "written as a formula",
+            Self::SpreadsheetError => "replaced by a spreadsheet error",
+            Self::NoValue => "replaced by a word for no value",
+            Self::Invisible => "with white space at an end or an invisible character",
         })
     }
 }
 
-/// Tells whether a character looks like a space or like nothing: those to which Unicode gives the
-/// property `Default_Ignorable_Code_Point` but for the selectors of letters and emoji, every white
-/// space but the usual one, the blank of Braille, and the special ones up to the replacement
-/// character.
-fn is_unseen(letter: char) -> bool {
+/// Returns whether a character is invisible or looks like a space.
+///
+/// These are: control characters, every white space except U+0020, the code points with the Unicode
+/// property `Default_Ignorable_Code_Point` (variation selectors excepted), the Braille blank, and
+/// the block Specials.
+fn is_invisible(letter: char) -> bool {
     letter.is_control()
         || (letter.is_whitespace() && letter != ' ')
         || matches!(
@@ -117,7 +118,7 @@ fn is_spreadsheet_error(id: &str) -> bool {
     is_filler || is_named
 }
 
-/// Takes `1.23457e+15` and `1,23457e+15`; an id such as `12e5` may well be one.
+/// Returns true for `1.23457e+15` and `1,23457e+15`. An id such as `12e5` may be right.
 fn is_scientific(folded: &str) -> bool {
     let Some((mantissa, exponent)) = folded.split_once('e') else {
         return false;
@@ -150,20 +151,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_programs_leave_in_a_cell_is_in_doubt() {
-        let table: [(Doubt, &[&str]); 6] = [
+    fn ids_that_programs_have_changed_are_suspect() {
+        let table: [(SuspectId, &[&str]); 6] = [
             (
-                Doubt::Scientific,
+                SuspectId::Scientific,
                 &["1.23457E+15", "1e+10", "9.9E-05", "1,23457E+15", "-1.5E+20"],
             ),
-            (Doubt::Decimals, &["2.0", "12.00", "-1.0", "3,0"]),
-            (Doubt::Formula, &["=\"00123\"", "=A1", "=1+1"]),
+            (SuspectId::Decimals, &["2.0", "12.00", "-1.0", "3,0"]),
+            (SuspectId::Formula, &["=\"00123\"", "=A1", "=1+1"]),
             (
-                Doubt::SpreadsheetError,
+                SuspectId::SpreadsheetError,
                 &["#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "####"],
             ),
             (
-                Doubt::NoValue,
+                SuspectId::NoValue,
                 &[
                     "NULL",
                     "null",
@@ -177,7 +178,7 @@ mod tests {
                 ],
             ),
             (
-                Doubt::Unseen,
+                SuspectId::Invisible,
                 &[
                     " 1",
                     "1 ",
@@ -195,22 +196,22 @@ mod tests {
                 ],
             ),
         ];
-        for (doubt, ids) in table {
+        for (suspect, ids) in table {
             for id in ids {
-                assert_eq!(Doubt::of(&Value::from(*id)), Some(doubt), "{id:?}");
+                assert_eq!(SuspectId::of(&Value::from(*id)), Some(suspect), "{id:?}");
             }
         }
     }
 
     #[test]
-    fn ids_are_not_in_doubt() {
+    fn usual_ids_are_not_suspect() {
         for id in [
             "", "1", "00123", "u-1", "12e5", "1e5", "a@b.co", "1.5", "1.2.0", "a b", "#1",
             "nullable", "E+1", "ünï", "日本",
         ] {
-            assert_eq!(Doubt::of(&Value::from(id)), None, "{id:?}");
+            assert_eq!(SuspectId::of(&Value::from(id)), None, "{id:?}");
         }
-        assert_eq!(Doubt::of(&Value::from(7)), None);
-        assert_eq!(Doubt::of(&Value::Null), None);
+        assert_eq!(SuspectId::of(&Value::from(7)), None);
+        assert_eq!(SuspectId::of(&Value::Null), None);
     }
 }

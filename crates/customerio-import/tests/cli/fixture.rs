@@ -10,23 +10,23 @@ use tokio::runtime::Runtime;
 pub(crate) const SITE_ID: &str = "site-5173c0ffee";
 pub(crate) const API_KEY: &str = "key-0ddba11feed";
 
-/// A simulator that serves on the loopback, and a folder for files.
-pub(crate) struct World {
+/// A simulator on the loopback, and a folder for files.
+pub(crate) struct Fixture {
     pub(crate) simulator: Simulator,
     pub(crate) folder: TempDir,
     server: Server,
-    /// Last, so that the server is dropped inside of it.
+    /// The last field, so that it is dropped after the server, which runs in it.
     _runtime: Runtime,
 }
 
-/// How a run of the binary ended.
+/// The result of a run of the binary.
 pub(crate) struct Run {
     pub(crate) code: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-impl World {
+impl Fixture {
     pub(crate) fn new() -> Self {
         Self::with(Simulator::builder())
     }
@@ -59,7 +59,7 @@ impl World {
         path
     }
 
-    /// Returns the command that sends to the simulator and writes the report to the folder.
+    /// Returns a command that sends to the simulator and writes the report to the folder.
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = bare(line);
         command
@@ -71,7 +71,7 @@ impl World {
         command
     }
 
-    /// Runs `cio-import` with the words of `line`.
+    /// Runs `cio-import` with the arguments in `line`.
     pub(crate) fn run(&self, line: &str) -> Run {
         finish(self.command(line), b"")
     }
@@ -101,9 +101,9 @@ impl World {
 
 impl Run {
     #[track_caller]
-    pub(crate) fn check(&self, code: i32, said: &str) {
+    pub(crate) fn check(&self, code: i32, message: &str) {
         assert!(
-            self.code == code && self.stderr.contains(said),
+            self.code == code && self.stderr.contains(message),
             "{}: {}\n{}",
             self.code,
             self.stdout,
@@ -112,13 +112,13 @@ impl Run {
     }
 }
 
-/// Returns the command without a destination and without credentials.
+/// Returns a command without a destination and without credentials.
 pub(crate) fn bare(line: &str) -> Command {
     prepared(Command::new(env!("CARGO_BIN_EXE_cio-import")), line)
 }
 
-/// Returns the command as [`bare`] does, with SIGHUP not ignored. `nohup` ignores it for the tests,
-/// and the process would inherit that.
+/// Returns the command of [`bare`], with SIGHUP not ignored: under `nohup` the process would
+/// inherit that from the tests.
 #[cfg(target_os = "linux")]
 pub(crate) fn with_hangups(line: &str) -> Command {
     let mut command = Command::new("env");
@@ -126,7 +126,7 @@ pub(crate) fn with_hangups(line: &str) -> Command {
     prepared(command, line)
 }
 
-/// Returns the command as [`bare`] does: only on Linux a process can tell that SIGHUP was ignored.
+/// Returns the command of [`bare`]: only Linux shows a process that SIGHUP is ignored.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn with_hangups(line: &str) -> Command {
     bare(line)
@@ -154,7 +154,7 @@ fn prepared(mut command: Command, line: &str) -> Command {
 /// Runs a command to its end, with `input` on its standard input.
 pub(crate) fn finish(mut command: Command, input: &[u8]) -> Run {
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-    // A command that stops early does not read its input.
+    // Fails if the command stops before it has read its input.
     let _ = child.stdin.take().unwrap().write_all(input);
     ended(child.wait_with_output().unwrap())
 }
@@ -168,7 +168,7 @@ pub(crate) fn ended(output: Output) -> Run {
     }
 }
 
-/// Sends a process the signals, one right after the other.
+/// Sends signals to a process, one right after the other.
 #[cfg(unix)]
 pub(crate) fn signal(child: &Child, signals: &[&str]) {
     let kill = |name: &&str| format!("kill -{name} {};", child.id());
@@ -177,7 +177,7 @@ pub(crate) fn signal(child: &Child, signals: &[&str]) {
     assert!(killed.success());
 }
 
-/// Returns a file of the real data of the repository.
+/// Returns the path of a file with real data.
 pub(crate) fn data(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../examples/data")

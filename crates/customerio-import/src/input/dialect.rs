@@ -1,11 +1,26 @@
+//! How a file is written, apart from its format.
+
 use std::fmt;
 use std::io::Cursor;
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
 
-use super::record::Record;
-use super::tokenizer::Tokenizer;
+use super::tokenizer::{Record, Tokenizer};
+
+/// How to read a file, apart from its format.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Dialect {
+    /// The delimiter of CSV. Without one it is a comma, or the delimiter of a first line `sep=`.
+    pub(crate) delimiter: Option<Delimiter>,
+    /// The column that identifies the person.
+    pub(crate) person: String,
+    /// Whether that column holds an id, and not an e-mail address.
+    pub(crate) is_by_id: bool,
+    /// Whether to reject records that a plan would ask about. It is set for a stream, which has no
+    /// plan, unless `--yes` is given.
+    pub(crate) is_strict: bool,
+}
 
 /// The character between the cells of a CSV file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,34 +29,33 @@ pub(crate) struct Delimiter(u8);
 impl Delimiter {
     pub(super) const COMMA: Self = Self(b',');
 
-    /// Those that programs write where it is no comma.
+    /// The delimiters that programs write, the likeliest alternative first.
     const OTHERS: [Self; 4] = [Self(b';'), Self(b'\t'), Self(b'|'), Self(b',')];
 
     pub(super) const fn byte(self) -> u8 {
         self.0
     }
 
-    /// Reads the line `sep=;`, with which a spreadsheet is told the delimiter; `record` is the
-    /// first of the file.
-    pub(super) fn announced(record: &Record, by: Self) -> Option<Result<Self>> {
+    /// Parses a line such as `sep=;`, which sets the delimiter for spreadsheets. `record` was split
+    /// at `current`. Returns nothing if it is no such line.
+    pub(super) fn of_sep_line(record: &Record, current: Self) -> Option<Result<Self>> {
         let mut cells = record.cells();
-        let said = cells.next()?;
-        let is_announcement = said.get(..4)?.eq_ignore_ascii_case(b"sep=");
-        let rest = (&said[4..], cells.next());
+        let first = cells.next()?;
+        let is_sep_line = first.get(..4)?.eq_ignore_ascii_case(b"sep=");
+        let rest = (&first[4..], cells.next());
         match rest {
-            _ if !is_announcement => None,
-            // The delimiter itself cuts the line in two.
-            (b"", Some(b"")) => Some(Ok(by)),
-            (said, None) => Some(str::from_utf8(said).unwrap_or_default().parse()),
+            _ if !is_sep_line => None,
+            // The delimiter itself splits the line in two.
+            (b"", Some(b"")) => Some(Ok(current)),
+            (text, None) => Some(str::from_utf8(text).unwrap_or_default().parse()),
             _ => None,
         }
     }
 
-    /// Returns the delimiter with which the first line holds a column of the name `column`, and all
-    /// the columns then.
+    /// Returns the delimiter with which the line has a column named `column`, and all columns.
     ///
-    /// Without that name the line may be a person's data, and is shown to nobody.
-    pub(super) fn suited(
+    /// A line without that column is never shown: it may be a person's data.
+    pub(super) fn with_column(
         line: &[u8],
         column: &str,
         instead_of: Self,
@@ -54,8 +68,8 @@ impl Delimiter {
             .find(|(_, columns)| columns.len() > 1 && columns.iter().any(|name| name == column))
     }
 
-    /// Returns a delimiter that the line holds, where it lacks `instead_of`.
-    pub(super) fn held(line: &[u8], instead_of: Self) -> Option<Self> {
+    /// Returns a delimiter that the line contains, if it does not contain `instead_of`.
+    pub(super) fn contained(line: &[u8], instead_of: Self) -> Option<Self> {
         let mut others = Self::OTHERS
             .into_iter()
             .filter(|other| *other != instead_of);
@@ -82,16 +96,18 @@ impl FromStr for Delimiter {
         match text.as_bytes() {
             b"\\t" | b"tab" => Ok(Self(b'\t')),
             [byte] if byte.is_ascii_punctuation() && *byte != b'"' => Ok(Self(*byte)),
+            // Ctrl-A and the ASCII separators: databases export with them.
             [byte @ (b'\t' | b' ' | 1 | 0x1c..=0x1f)] => Ok(Self(*byte)),
             _ => bail!(
-                "write one character, like ';' or '|', or tab; a letter, a digit and a quote are none"
+                "write one character, like ';' or '|', or the word tab; letters, digits and \
+                 quotes are not delimiters"
             ),
         }
     }
 }
 
 impl fmt::Display for Delimiter {
-    /// Writes it as the command line takes it.
+    /// Formats the delimiter as the command line accepts it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             b'\t' => f.write_str("tab"),

@@ -1,15 +1,15 @@
-use crate::world::{World, bare, data, finish};
+use crate::fixture::{Fixture, bare, data, finish};
 
-/// Runs an import of people that must be refused before the first request.
+/// Runs an import of people that must stop before the first request.
 #[track_caller]
-fn check_refused(name: &str, content: &[u8], flags: &str, code: i32, said: &str) {
-    let world = World::new();
-    let file = world.file(name, content);
-    let run = world.run(&format!("people {} {flags}", file.display()));
-    run.check(code, said);
-    assert_eq!(world.simulator.totals().requests, 0);
+fn check_refused(name: &str, content: &[u8], flags: &str, code: i32, message: &str) {
+    let fixture = Fixture::new();
+    let file = fixture.file(name, content);
+    let run = fixture.run(&format!("people {} {flags}", file.display()));
+    run.check(code, message);
+    assert_eq!(fixture.simulator.totals().requests, 0);
     assert!(
-        !world
+        !fixture
             .folder
             .path()
             .join(format!("{name}.cio-journal"))
@@ -17,10 +17,10 @@ fn check_refused(name: &str, content: &[u8], flags: &str, code: i32, said: &str)
     );
 }
 
-/// Runs an import of one bad record among good ones.
+/// Runs an import with one invalid record.
 #[track_caller]
-fn check_rejected(name: &str, bad: &[u8], said: &str) {
-    let world = World::new();
+fn check_rejected(name: &str, bad: &[u8], message: &str) {
+    let fixture = Fixture::new();
     let content = match name.ends_with("csv") {
         true => [b"id,a\n1,x\n", bad, b"\n2,y\n"].concat(),
         false => [
@@ -30,26 +30,26 @@ fn check_rejected(name: &str, bad: &[u8], said: &str) {
         ]
         .concat(),
     };
-    let file = world.file(name, content);
-    let run = world.run(&format!("people {} --id-column id", file.display()));
-    let said = format!("{}:3: {said}", file.display());
-    run.check(3, &said);
-    let told = run
+    let file = fixture.file(name, content);
+    let run = fixture.run(&format!("people {} --id-column id", file.display()));
+    let message = format!("{}:3: {message}", file.display());
+    run.check(3, &message);
+    let lines = run
         .stderr
         .lines()
         .filter(|line| line.contains(&format!("{name}:")))
         .count();
-    assert_eq!(told, 1, "{}", run.stderr);
-    assert_eq!(world.report()["rejected"], 1);
-    assert_eq!(world.simulator.person("2").map(|_| ()), Some(()));
+    assert_eq!(lines, 1, "{}", run.stderr);
+    assert_eq!(fixture.report()["rejected"], 1);
+    assert_eq!(fixture.simulator.person("2").map(|_| ()), Some(()));
 }
 
 #[test]
-fn one_bad_row_is_told_by_its_line_and_column_and_the_rest_goes_on() {
+fn an_invalid_row_is_reported_with_line_and_column_and_the_others_are_sent() {
     check_rejected(
         "a.csv",
         b",x",
-        r#"column "id": has no value; give every record one or remove the record"#,
+        r#"column "id": has no value; add one or remove the record"#,
     );
     check_rejected("a.csv", b".,x", r#"column "id": person id is `.` or `..`"#);
     check_rejected("a.csv", b"..,x", r#"column "id": person id is `.` or `..`"#);
@@ -66,31 +66,31 @@ fn one_bad_row_is_told_by_its_line_and_column_and_the_rest_goes_on() {
     check_rejected(
         "a.csv",
         b"3",
-        "column 2: cells in the row: 1, in the header: 2",
+        "column 2: the row has 1 cell, the header has 2",
     );
     check_rejected(
         "a.csv",
         b"3,x,y",
-        "column 3: cells in the row: 3, in the header: 2",
+        "column 3: the row has 3 cells, the header has 2",
     );
     check_rejected(
         "a.csv",
         b"3,\xff",
-        r#"column "a": is not UTF-8; save the file in UTF-8"#,
+        r#"column "a": is not UTF-8; save the file as UTF-8"#,
     );
 }
 
 #[test]
-fn one_bad_json_line_is_told_by_its_line_and_the_rest_goes_on() {
+fn an_invalid_json_line_is_reported_with_its_line_and_the_others_are_sent() {
     check_rejected(
         "a.jsonl",
         b"[3]",
-        "is JSON, but no object; write one object a line",
+        "is JSON, but not an object; write one object per line",
     );
     check_rejected(
         "a.jsonl",
         b"{\"id\":",
-        "column 6: is no JSON object; write one object a line",
+        "column 6: is not a JSON object; write one object per line",
     );
     check_rejected("a.jsonl", b"{\"id\":\"\xff\"}", "column 8: is not UTF-8");
     check_rejected(
@@ -106,9 +106,9 @@ fn one_bad_json_line_is_told_by_its_line_and_the_rest_goes_on() {
 }
 
 #[test]
-fn moments_that_cannot_be_are_told_by_their_line() {
-    let world = World::new();
-    let file = world.file(
+fn invalid_times_are_reported_with_their_line() {
+    let fixture = Fixture::new();
+    let file = fixture.file(
         "a.csv",
         "p,n,t\n1,won,1999\n1,won,soon\n1,won,1451606400000\n",
     );
@@ -116,22 +116,22 @@ fn moments_that_cannot_be_are_told_by_their_line() {
         "events {} --person-column p --name-column n --timestamp-column t",
         file.display()
     );
-    let run = world.run(&format!("{events} --timestamp-format %Y --no-journal"));
+    let run = fixture.run(&format!("{events} --timestamp-format %Y --no-journal"));
     run.check(
         3,
-        r#"a.csv:3: column "t": is no moment written as %Y; correct it or the format"#,
+        r#"a.csv:3: column "t": is not a time in the format %Y; correct it or --timestamp-format"#,
     );
-    world.check_report([3, 1, 2, 0, 0]);
-    let run = world.run(&format!("{events} --timestamp-format unix --no-journal"));
+    fixture.check_report([3, 1, 2, 0, 0]);
+    let run = fixture.run(&format!("{events} --timestamp-format unix --no-journal"));
     run.check(
         3,
-        r#"a.csv:4: column "t": lies before the year 1 or after 2286; write unix seconds"#,
+        r#"a.csv:4: column "t": is before the year 1 or after 2286; write unix seconds"#,
     );
-    world.check_report([3, 1, 2, 0, 0]);
+    fixture.check_report([3, 1, 2, 0, 0]);
 }
 
 #[test]
-fn what_cannot_be_used_stops_before_the_first_request() {
+fn an_unusable_file_or_mapping_stops_the_run_before_the_first_request() {
     check_refused(
         "a.csv",
         b"id,a\n1,x\n",
@@ -144,7 +144,7 @@ fn what_cannot_be_used_stops_before_the_first_request() {
         b"id,id\n1,x\n",
         "--id-column id",
         1,
-        "line 1, column 2: has the name of column 1",
+        "line 1, column 2: has the same name as column 1",
     );
     check_refused("a.csv", b"", "--id-column id", 1, "the header is missing");
     check_refused(
@@ -162,34 +162,32 @@ fn what_cannot_be_used_stops_before_the_first_request() {
         "add --format csv or --format jsonl",
     );
     check_refused("a.csv.gz", b"id\n1\n", "--id-column id", 1, "a.csv.gz");
-    let world = World::new();
-    world
-        .run("people no-such.csv --id-column id")
-        .check(1, "no-such.csv: cannot be opened; check the path");
+    let fixture = Fixture::new();
+    fixture.run("people no-such.csv --id-column id").check(
+        1,
+        "no-such.csv: cannot be opened; check the path and its permissions",
+    );
 }
 
 #[test]
 fn a_file_without_a_header_is_refused_without_showing_its_first_line() {
-    let world = World::new();
-    for (content, said) in [
-        (
-            "1,Ada\n2,Grace\n",
-            "let the first line of the file name the columns",
-        ),
-        ("Ada,Ada\n", "has the name of column 1"),
+    let fixture = Fixture::new();
+    for (content, message) in [
+        ("1,Ada\n2,Grace\n", "its first line must be the header"),
+        ("Ada,Ada\n", "has the same name as column 1"),
     ] {
-        let file = world.file("a.csv", content);
-        let run = world.run(&format!("people {} --id-column id", file.display()));
-        run.check(1, said);
+        let file = fixture.file("a.csv", content);
+        let run = fixture.run(&format!("people {} --id-column id", file.display()));
+        run.check(1, message);
         assert!(!run.stderr.contains("Ada"), "{}", run.stderr);
     }
 }
 
 #[test]
 fn a_run_never_writes_over_what_it_reads() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let content = "id,a\n1,x\n";
-    let file = world.file("a.csv", content);
+    let file = fixture.file("a.csv", content);
     let path = file.display();
     for flags in [
         format!("--rejects {path}"),
@@ -197,10 +195,10 @@ fn a_run_never_writes_over_what_it_reads() {
         format!("--rejects {path}.cio-journal"),
         format!(
             "--rejects {}",
-            world.folder.path().join("report.json").display()
+            fixture.folder.path().join("report.json").display()
         ),
     ] {
-        world
+        fixture
             .run(&format!("people {path} --id-column id {flags}"))
             .check(1, "name another file for one of them");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), content, "{flags}");
@@ -211,27 +209,27 @@ fn a_run_never_writes_over_what_it_reads() {
     command.env_clear();
     finish(command, b"").check(1, "is both the input and the report");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), content);
-    assert_eq!(world.simulator.totals().requests, 0);
+    assert_eq!(fixture.simulator.totals().requests, 0);
 }
 
 #[test]
-fn a_column_means_one_thing() {
-    let world = World::new();
-    let file = world.file("a.csv", "id,t\n1,1999\n");
+fn a_column_has_one_meaning() {
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", "id,t\n1,1999\n");
     let events = format!("events {} --person-column id", file.display());
     for flags in [
         "--name-column id --now",
         "--name-column t --timestamp-column t --timestamp-format %Y",
     ] {
-        world
+        fixture
             .run(&format!("{events} {flags} --yes"))
-            .check(1, "is named for two things");
+            .check(1, "is named by two flags");
     }
-    assert_eq!(world.simulator.totals().requests, 0);
+    assert_eq!(fixture.simulator.totals().requests, 0);
 }
 
 #[test]
-fn wrong_usage_is_told_apart() {
+fn wrong_usage_has_its_own_exit_code() {
     check_refused("a.csv", b"id\n1\n", "", 2, "--id-column");
     check_refused(
         "a.csv",
@@ -274,9 +272,9 @@ fn missing_credentials_stop_before_the_first_request() {
 }
 
 #[test]
-fn credentials_never_travel_in_clear_off_the_loopback() {
-    let world = World::new();
-    let file = world.file("a.csv", "id\n1\n");
+fn credentials_are_never_sent_unencrypted_except_to_the_loopback() {
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", "id\n1\n");
     let mut command = bare(&format!(
         "people {} --id-column id --base-url http://example.com",
         file.display()
@@ -288,20 +286,20 @@ fn credentials_never_travel_in_clear_off_the_loopback() {
 }
 
 #[test]
-fn many_bad_rows_do_not_flood_the_terminal_and_are_all_in_the_rejects_file() {
-    let world = World::new();
-    let file = world.file("a.csv", format!("id,a\n{}", ",x\n".repeat(500)));
-    let rejects = world.folder.path().join("rejects.jsonl");
-    let run = world.run(&format!(
+fn of_many_invalid_rows_20_are_printed_and_all_are_in_the_rejects_file() {
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", format!("id,a\n{}", ",x\n".repeat(500)));
+    let rejects = fixture.folder.path().join("rejects.jsonl");
+    let run = fixture.run(&format!(
         "people {} --id-column id --rejects {}",
         file.display(),
         rejects.display()
     ));
-    run.check(3, "480 more such records; the rejects file has them");
+    run.check(3, "480 more records not accepted; see the rejects file");
     assert_eq!(run.stderr.matches("has no value").count(), 20);
     assert_eq!(
         std::fs::read_to_string(rejects).unwrap().lines().count(),
         500
     );
-    world.check_report([500, 0, 500, 0, 0]);
+    fixture.check_report([500, 0, 500, 0, 0]);
 }

@@ -1,19 +1,19 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use crate::waits::{serve, to};
-use crate::world::{World, finish};
+use crate::fixture::{Fixture, finish};
+use crate::outages::{run_to, serve};
 
 #[test]
 fn a_finished_run_is_not_sent_again() {
-    let world = World::new();
-    let file = world.file("a.csv", "id,a\n1,x\n.,y\n");
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", "id,a\n1,x\n.,y\n");
     let line = format!("people {} --id-column id", file.display());
-    world.run(&line).check(3, "");
-    let first = world.report();
-    let requests = world.simulator.totals().requests;
+    fixture.run(&line).check(3, "");
+    let first = fixture.report();
+    let requests = fixture.simulator.totals().requests;
 
-    let run = world.run(&line);
+    let run = fixture.run(&line);
     run.check(3, "");
     assert!(
         run.stdout
@@ -21,14 +21,14 @@ fn a_finished_run_is_not_sent_again() {
         "{}",
         run.stdout
     );
-    assert_eq!(world.report(), first);
-    assert_eq!(world.simulator.totals().requests, requests);
+    assert_eq!(fixture.report(), first);
+    assert_eq!(fixture.simulator.totals().requests, requests);
 
-    world.run(&format!("{line} --again")).check(3, "");
-    assert_eq!(world.simulator.totals().requests, requests + 1);
+    fixture.run(&format!("{line} --again")).check(3, "");
+    assert_eq!(fixture.simulator.totals().requests, requests + 1);
 }
 
-/// Returns the ids of the events in bodies, each as often as it was sent.
+/// Returns the different event ids in request bodies.
 fn event_ids(bodies: &[String]) -> Vec<String> {
     let parts = bodies
         .iter()
@@ -40,7 +40,7 @@ fn event_ids(bodies: &[String]) -> Vec<String> {
 }
 
 #[test]
-fn a_run_that_left_a_record_unknown_is_taken_up_by_the_same_command_with_the_same_ids() {
+fn after_an_unknown_record_the_same_command_sends_all_again_with_the_same_ids() {
     let is_broken = Arc::new(AtomicBool::new(true));
     let bodies = Arc::new(Mutex::new(Vec::new()));
     let (breaks, seen) = (Arc::clone(&is_broken), Arc::clone(&bodies));
@@ -51,15 +51,15 @@ fn a_run_that_left_a_record_unknown_is_taken_up_by_the_same_command_with_the_sam
             false => "200 OK",
         }
     });
-    let world = World::new();
+    let fixture = Fixture::new();
     let events: String = (0..40).map(|n| format!("u{n},bought\n")).collect();
-    let file = world.file("a.csv", format!("user,name\n{events}"));
+    let file = fixture.file("a.csv", format!("user,name\n{events}"));
     let line = format!(
         "events {} --person-column user --name-column name --now --yes --batch-items 10",
         file.display()
     );
-    let first = to(port, &line);
-    first.check(3, "the run does not count as finished");
+    let first = run_to(port, &line);
+    first.check(3, "the import is not marked as finished");
     assert!(
         first.stdout.contains("39 accepted, 0 rejected, 1 unknown"),
         "{}",
@@ -68,15 +68,15 @@ fn a_run_that_left_a_record_unknown_is_taken_up_by_the_same_command_with_the_sam
 
     is_broken.store(false, Relaxed);
     let sent = std::mem::take(&mut *bodies.lock().unwrap());
-    let second = to(port, &line);
+    let second = run_to(port, &line);
     second.check(0, "");
     let again = std::mem::take(&mut *bodies.lock().unwrap());
     assert_eq!(event_ids(&sent).len(), 40);
     assert_eq!(event_ids(&again), event_ids(&sent));
 
-    let third = to(port, &line);
+    let third = run_to(port, &line);
     assert!(
-        third.stdout.contains("came to its end before"),
+        third.stdout.contains("is finished since an earlier run"),
         "{}",
         third.stdout
     );
@@ -84,28 +84,28 @@ fn a_run_that_left_a_record_unknown_is_taken_up_by_the_same_command_with_the_sam
 }
 
 #[test]
-fn a_journal_is_of_one_destination_mapping_and_content() {
-    let (world, other) = (World::new(), World::new());
-    let file = world.file("a.csv", "id,a\n1,x\n");
+fn a_journal_belongs_to_one_destination_mapping_and_content() {
+    let (fixture, other) = (Fixture::new(), Fixture::new());
+    let file = fixture.file("a.csv", "id,a\n1,x\n");
     let line = format!("people {} --id-column id", file.display());
-    world.run(&line).check(0, "");
+    fixture.run(&line).check(0, "");
     let journal = format!("--journal {}.cio-journal", file.display());
     other
         .run(&format!("{line} {journal}"))
         .check(1, "the base URL differs");
-    world
+    fixture
         .run(&format!("people {} --id-column a", file.display()))
         .check(1, "the mapping of columns differs");
-    let mut command = world.command(&line);
+    let mut command = fixture.command(&line);
     command.env("CUSTOMERIO_SITE_ID", "another");
     finish(command, b"").check(1, "the site id differs");
-    world.file("a.csv", "id,a\n1,y\n");
-    world
+    fixture.file("a.csv", "id,a\n1,y\n");
+    fixture
         .run(&line)
         .check(1, "the content of the file or the import id differs");
     assert_eq!(
         (
-            world.simulator.totals().requests,
+            fixture.simulator.totals().requests,
             other.simulator.totals().requests
         ),
         (1, 0)
@@ -114,13 +114,13 @@ fn a_journal_is_of_one_destination_mapping_and_content() {
 
 #[cfg(unix)]
 #[test]
-fn files_about_people_are_for_their_owner_only() {
+fn only_the_owner_can_read_files_about_people() {
     use std::os::unix::fs::PermissionsExt;
 
-    let world = World::new();
-    let file = world.file("a.csv", "id,a\n1,x\n");
-    let rejects = world.folder.path().join("rejects");
-    world
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", "id,a\n1,x\n");
+    let rejects = fixture.folder.path().join("rejects");
+    fixture
         .run(&format!(
             "people {} --id-column id --rejects {}",
             file.display(),
@@ -128,7 +128,7 @@ fn files_about_people_are_for_their_owner_only() {
         ))
         .check(0, "");
     for name in ["a.csv.cio-journal", "rejects", "report.json"] {
-        let mode = std::fs::metadata(world.folder.path().join(name))
+        let mode = std::fs::metadata(fixture.folder.path().join(name))
             .unwrap()
             .permissions()
             .mode();
