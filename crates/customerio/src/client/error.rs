@@ -215,7 +215,7 @@ impl fmt::Display for Error {
             Kind::NotSent(_) => f.write_str("the operation was not sent"),
             Kind::Rejected(rejection) => rejection.fmt(f),
             Kind::Unknown(_) => {
-                f.write_str("the outcome of the operation is unknown: it may have been applied")
+                f.write_str("the outcome of the operation is unknown; it may have been applied")
             }
         }
     }
