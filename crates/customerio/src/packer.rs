@@ -21,8 +21,8 @@
 //! outcomes.
 //!
 //! Any number of requests may be in flight. No two of them hold operations of the same
-//! [`Lane`]: a lane is closed until its operations in flight are settled. An operation
-//! that goes alone gets a request of its own.
+//! [`Lane`]: a lane is closed until its operations in flight are settled. An operation that goes
+//! alone gets a request of its own.
 
 mod lanes;
 mod packed_request;

@@ -9,7 +9,7 @@ use crate::error::Problem;
 /// The usual size of a person's attributes, in bytes, so that the buffer rarely grows.
 const CAPACITY: usize = 256;
 
-/// The members of one JSON object, as the text that is sent: sorted by name, each name once.
+/// The members of one JSON object as text. They are written sorted by name, each name once.
 #[derive(Clone, Default)]
 pub(super) struct Members {
     /// The complete members as `"name":value`, in the order of insertion. Behind them may be a

@@ -142,7 +142,7 @@ impl Error {
 
     /// Returns whether the client's rate limiter rejected the wait, by
     /// [`max_wait`](super::ClientBuilder::max_wait) or
-    /// [`max_queued`](super::ClientBuilder::max_queued). Nothing was sent.
+    /// [`max_queued`](super::ClientBuilder::max_queued). That attempt was not sent.
     #[must_use]
     pub fn is_wait_rejected(&self) -> bool {
         self.cause().is_some_and(Cause::is_wait_rejected)
@@ -215,7 +215,7 @@ impl fmt::Display for Error {
             Kind::NotSent(_) => f.write_str("the operation was not sent"),
             Kind::Rejected(rejection) => rejection.fmt(f),
             Kind::Unknown(_) => {
-                f.write_str("the outcome of the operation is unknown: it may have been applied")
+                f.write_str("the outcome of the operation is unknown; it may have been applied")
             }
         }
     }

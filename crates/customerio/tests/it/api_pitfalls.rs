@@ -279,17 +279,17 @@ mod with_a_client {
     use crate::scripted_service::{Reply, ScriptedService, builder};
 
     fn scripted(replies: impl IntoIterator<Item = Reply>) -> (Client, ScriptedService) {
-        let script = ScriptedService::new(replies);
-        (builder().build_with(script.clone()).unwrap(), script)
+        let service = ScriptedService::new(replies);
+        (builder().build_with(service.clone()).unwrap(), service)
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_event_keeps_its_id_in_every_attempt() {
-        let (client, script) = scripted([Reply::Reset, Reply::Answer(503, "")]);
+        let (client, service) = scripted([Reply::Reset, Reply::Answer(503, "")]);
         let event = Event::new("e").unwrap();
         client.track(&person("1"), &event).await.unwrap();
         client.track(&person("1"), &event).await.unwrap();
-        let seen = script.seen();
+        let seen = service.seen();
         let ids: Vec<_> = seen.iter().map(|seen| seen.body["id"].as_str()).collect();
         assert_eq!(ids.len(), 4);
         assert!(ids[0].is_some() && ids[0] == ids[1] && ids[1] == ids[2]);
@@ -310,18 +310,21 @@ mod with_a_client {
 
     #[tokio::test(start_paused = true)]
     async fn a_merge_with_an_unknown_outcome_is_not_repeated() {
-        let (client, script) = scripted([Reply::Reset]);
+        let (client, service) = scripted([Reply::Reset]);
         let error = client.merge(&person("1"), &person("2")).await.unwrap_err();
         assert!(error.may_have_been_applied());
-        assert_eq!(script.seen().len(), 1);
+        assert_eq!(service.seen().len(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_redirect_names_the_region_and_is_not_followed() {
         let to = "https://track-eu.customer.io/api/v2/entity";
-        let (client, script) = scripted([Reply::Redirect(to)]);
+        let (client, service) = scripted([Reply::Redirect(to)]);
         let error = client.submit(identify("1")).await.unwrap_err();
-        assert_eq!((error.region(), script.seen().len()), (Some(Region::Eu), 1));
+        assert_eq!(
+            (error.region(), service.seen().len()),
+            (Some(Region::Eu), 1)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -344,11 +347,11 @@ mod with_a_client {
 
     #[tokio::test(start_paused = true)]
     async fn no_attempt_waits_for_ever() {
-        let (client, script) = scripted((0..10).map(|_| Reply::Hang));
+        let (client, service) = scripted((0..10).map(|_| Reply::Hang));
         let sent = tokio::time::timeout(Duration::from_secs(60), client.submit(identify("1")));
         let error: Error = sent.await.expect("attempts time out").unwrap_err();
         assert!(error.may_have_been_applied());
-        let seen = script.seen();
+        let seen = service.seen();
         assert!(seen.len() > 1 && seen[1].at >= Duration::from_secs(10));
     }
 
@@ -381,17 +384,17 @@ mod with_a_client {
     #[tokio::test(start_paused = true)]
     async fn limits_change_while_clients_run() {
         let limits = Limits::documented().ingress(Quota::per_second(10));
-        let script = ScriptedService::new([]);
+        let service = ScriptedService::new([]);
         let client = builder()
             .limits(limits.clone())
-            .build_with(script.clone())
+            .build_with(service.clone())
             .unwrap();
         let took = async |count: usize| {
-            let first = script.seen().len();
+            let first = service.seen().len();
             for _ in 0..count {
                 client.submit(identify("1")).await.unwrap();
             }
-            let seen = script.seen();
+            let seen = service.seen();
             seen[seen.len() - 1].at - seen[first].at
         };
         let second = Duration::from_secs(1);
@@ -405,14 +408,14 @@ mod with_a_client {
     #[tokio::test(start_paused = true)]
     async fn workspaces_of_one_limits_value_do_not_wait_for_each_other() {
         let limits = Limits::documented().ingress(Quota::per_second(1));
-        let script = ScriptedService::new([]);
+        let service = ScriptedService::new([]);
         for site in ["a", "b", "c"] {
             let credentials = Credentials::new(site, "key").unwrap();
             let client = builder().credentials(credentials).limits(limits.clone());
-            let client = client.build_with(script.clone()).unwrap();
+            let client = client.build_with(service.clone()).unwrap();
             client.submit(identify("1")).await.unwrap();
         }
-        let seen = script.seen();
+        let seen = service.seen();
         assert!(seen[2].at < Duration::from_millis(500), "{seen:?}");
     }
 

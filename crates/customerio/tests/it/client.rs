@@ -31,27 +31,27 @@ async fn identify(client: &Client) -> Result<(), Error> {
     client.identify(&person("u1"), &Attributes::new()).await
 }
 
-fn lines(script: &ScriptedService) -> Vec<String> {
-    script.seen().into_iter().map(|seen| seen.line).collect()
+fn lines(service: &ScriptedService) -> Vec<String> {
+    service.seen().into_iter().map(|seen| seen.line).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_method_sends_its_operation() {
-    let (client, script) = scripted([]);
+    let (client, service) = scripted([]);
     identify(&client).await.unwrap();
     client.track(&person("u1"), &event()).await.unwrap();
     client.suppress(&person("u1")).await.unwrap();
     client.delete(&person("u1")).await.unwrap();
     let anonymous = AnonymousEvent::new("a1", event()).unwrap();
     client.track_anonymous(&anonymous).await.unwrap();
-    let actions: Vec<_> = script
+    let actions: Vec<_> = service
         .seen()
         .iter()
         .map(|seen| seen.body["action"].clone())
         .collect();
     assert_eq!(actions[..4], ["identify", "event", "suppress", "delete"]);
     assert_eq!(
-        lines(&script)[3..],
+        lines(&service)[3..],
         ["POST /api/v2/entity", "POST /api/v1/events"]
     );
     assert_eq!(client.stats().requests, 5);
@@ -71,26 +71,26 @@ async fn requests_that_may_be_replayed_are_retried_after_every_ambiguous_failure
         Reply::Reset,
     ];
     for failure in failures {
-        let (client, script) = scripted([failure]);
+        let (client, service) = scripted([failure]);
         identify(&client).await.unwrap();
-        assert_eq!(script.seen().len(), 2);
+        assert_eq!(service.seen().len(), 2);
         assert_eq!((client.stats().requests, client.stats().retries), (2, 1));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_long_response_within_the_bound_is_read() {
-    let (client, script) = scripted([Reply::Long(1 << 20)]);
+    let (client, service) = scripted([Reply::Long(1 << 20)]);
     identify(&client).await.unwrap();
-    assert_eq!(script.seen().len(), 1);
+    assert_eq!(service.seen().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_event_without_an_id_gets_one_before_the_first_attempt() {
-    let (client, script) = scripted([Reply::Hang, OK]);
+    let (client, service) = scripted([Reply::Hang, OK]);
     client.track(&person("u1"), &event()).await.unwrap();
     client.track(&person("u1"), &event()).await.unwrap();
-    let ids: Vec<_> = script
+    let ids: Vec<_> = service
         .seen()
         .into_iter()
         .map(|seen| seen.body["id"].clone())
@@ -105,7 +105,7 @@ async fn an_event_without_an_id_gets_one_before_the_first_attempt() {
 
 #[tokio::test(start_paused = true)]
 async fn an_id_of_the_caller_is_kept() {
-    let (client, script) = scripted([]);
+    let (client, service) = scripted([]);
     client
         .track(&person("u1"), &event().id(event_id()))
         .await
@@ -113,7 +113,7 @@ async fn an_id_of_the_caller_is_kept() {
     let anonymous = AnonymousEvent::new("a1", event().id(event_id())).unwrap();
     client.track_anonymous(&anonymous).await.unwrap();
     assert!(
-        script
+        service
             .seen()
             .iter()
             .all(|seen| seen.body["id"] == event_id().to_string())
@@ -128,20 +128,20 @@ async fn requests_that_must_not_be_replayed_are_sent_once() {
         Reply::Hang,
         Reply::Answer(200, ""),
     ] {
-        let (client, script) = scripted([failure]);
+        let (client, service) = scripted([failure]);
         let outcomes = client
             .send(Operation::event(&person("u1"), &event()).unwrap())
             .await;
         assert_eq!(shown(&outcomes), "unknown");
-        assert_eq!(script.seen().len(), 1);
+        assert_eq!(service.seen().len(), 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_429_pauses_every_request() {
-    let (client, script) = scripted([Reply::Throttle(2), OK]);
+    let (client, service) = scripted([Reply::Throttle(2), OK]);
     identify(&client).await.unwrap();
-    assert!(script.seen()[1].at >= Duration::from_secs(2));
+    assert!(service.seen()[1].at >= Duration::from_secs(2));
     assert_eq!((client.stats().throttled, client.stats().retries), (1, 1));
 }
 
@@ -164,9 +164,9 @@ async fn a_server_pauses_a_call_for_at_most_the_bound() {
         .into_iter()
         .zip(["Retry-After", "X-RateLimit-Remaining"])
     {
-        let script = ScriptedService::new([absurd]);
+        let service = ScriptedService::new([absurd]);
         let builder = builder().max_server_pause(SECOND * 10);
-        let client = builder.build_with(script.clone()).unwrap();
+        let client = builder.build_with(service.clone()).unwrap();
         let began = now();
         assert!(client.server_pause().is_none());
         let first = identify(&client).await;
@@ -180,7 +180,7 @@ async fn a_server_pauses_a_call_for_at_most_the_bound() {
             );
         }
         assert!(now() - began <= SECOND * 10);
-        assert_eq!(script.seen().len(), 1);
+        assert_eq!(service.seen().len(), 1);
     }
 }
 
@@ -235,11 +235,11 @@ async fn a_429_after_a_timeout_may_have_been_applied() {
 
 #[tokio::test(start_paused = true)]
 async fn the_outcome_is_unknown_after_the_last_retry() {
-    let (client, script) = scripted([Reply::Hang, Reply::Hang, Reply::Hang]);
+    let (client, service) = scripted([Reply::Hang, Reply::Hang, Reply::Hang]);
     let error = identify(&client).await.unwrap_err();
     assert!(error.may_have_been_applied() && !error.is_rejected());
-    assert_eq!(script.seen().len(), 3);
-    let gap = script.seen()[1].at - script.seen()[0].at;
+    assert_eq!(service.seen().len(), 3);
+    let gap = service.seen()[1].at - service.seen()[0].at;
     assert!(
         gap >= Duration::from_secs(10),
         "an attempt is given its time, not {gap:?}"
@@ -249,11 +249,11 @@ async fn the_outcome_is_unknown_after_the_last_retry() {
 #[tokio::test(start_paused = true)]
 async fn the_timeout_covers_the_attempt_and_not_the_wait_for_a_departure() {
     let second = Duration::from_secs(1);
-    let script = ScriptedService::new([Reply::After(second * 3), Reply::After(second * 3)]);
+    let service = ScriptedService::new([Reply::After(second * 3), Reply::After(second * 3)]);
     let client = builder()
         .timeout(second * 4)
         .concurrency(1)
-        .build_with(script.clone())
+        .build_with(service.clone())
         .unwrap();
     let (first, second) = tokio::join!(identify(&client), identify(&client));
     assert!(first.is_ok() && second.is_ok());
@@ -262,18 +262,19 @@ async fn the_timeout_covers_the_attempt_and_not_the_wait_for_a_departure() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rejection_keeps_the_servers_text() {
-    let (client, script) = scripted([Reply::Answer(400, r#"{"errors":[{"message":"no\nname"}]}"#)]);
+    let (client, service) =
+        scripted([Reply::Answer(400, r#"{"errors":[{"message":"no\nname"}]}"#)]);
     let error = identify(&client).await.unwrap_err();
     assert_eq!(error.rejection().unwrap().reason(), r"no\nname");
     assert_eq!(error.invalid_input(), None);
     assert!(error.is_rejected() && !error.may_have_been_applied());
     assert_eq!(error.to_string(), r"rejected with status 400: no\nname");
-    assert_eq!(script.seen().len(), 1);
+    assert_eq!(service.seen().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_invalid_operation_is_rejected_unsent() {
-    let (client, script) = scripted([]);
+    let (client, service) = scripted([]);
     let mut attributes = Attributes::new();
     attributes.insert("a", "x".repeat(1_001)).unwrap();
     let error = client
@@ -286,7 +287,7 @@ async fn an_invalid_operation_is_rejected_unsent() {
         (input.field(), input.is_too_large()),
         ("attribute `a`", true)
     );
-    assert!(script.seen().is_empty());
+    assert!(service.seen().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -295,7 +296,7 @@ async fn rejected_credentials_and_redirects_were_not_sent() {
     let error = identify(&client).await.unwrap_err();
     assert!(error.is_credentials() && !error.may_have_been_applied());
     assert!(!error.is_redirect());
-    let (client, script) = scripted([Reply::Redirect(
+    let (client, service) = scripted([Reply::Redirect(
         "https://track-eu.customer.io/api/v2/entity",
     )]);
     let error = identify(&client).await.unwrap_err();
@@ -305,24 +306,24 @@ async fn rejected_credentials_and_redirects_were_not_sent() {
     );
     let advice = error.source().unwrap().to_string();
     assert!(advice.contains("set the region to `eu`"), "{advice}");
-    assert_eq!(script.seen().len(), 1, "redirects are not followed");
+    assert_eq!(service.seen().len(), 1, "redirects are not followed");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_event_without_an_id_gets_one_from_track_and_is_sent_once_by_submit() {
-    let ids = |script: &ScriptedService| -> Vec<_> {
-        let seen = script.seen().into_iter();
+    let ids = |service: &ScriptedService| -> Vec<_> {
+        let seen = service.seen().into_iter();
         seen.map(|seen| seen.body["id"].clone()).collect()
     };
-    let (client, script) = scripted([Reply::Reset, OK]);
+    let (client, service) = scripted([Reply::Reset, OK]);
     client.track(&person("u1"), &event()).await.unwrap();
-    let sent = ids(&script);
+    let sent = ids(&service);
     assert!(sent.len() == 2 && sent[0].is_string() && sent[0] == sent[1]);
-    let (client, script) = scripted([Reply::Reset, OK]);
+    let (client, service) = scripted([Reply::Reset, OK]);
     let operation = Operation::event(&person("u1"), &event()).unwrap();
     let error = client.submit(operation).await.unwrap_err();
     assert!(error.may_have_been_applied());
-    assert_eq!(ids(&script), [serde_json::Value::Null]);
+    assert_eq!(ids(&service), [serde_json::Value::Null]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -346,7 +347,7 @@ async fn a_failed_check_keeps_status_and_request_id() {
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_is_halved_until_the_rejected_operation_is_alone() {
-    let (client, script) = scripted([
+    let (client, service) = scripted([
         Reply::Answer(400, "no"),
         OK,
         Reply::Answer(400, "no"),
@@ -355,7 +356,7 @@ async fn a_batch_is_halved_until_the_rejected_operation_is_alone() {
     ]);
     let outcomes = client.send(batch(&["a", "b", "c", "d"])).await;
     assert_eq!(shown(&outcomes), "accepted accepted accepted rejected(no)");
-    assert_eq!(script.seen().len(), 5);
+    assert_eq!(service.seen().len(), 5);
 }
 
 /// A client of a service that responds with 500 to each request with the person `u7` if `breaks`
@@ -431,43 +432,43 @@ async fn only_an_operation_that_makes_the_server_fail_at_times_may_be_unknown() 
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_fails_for_every_request_is_sent_no_halves() {
-    let script = ScriptedService::new((0..1_000).map(|_| Reply::Answer(500, "")));
-    let client = builder().build_with(script.clone()).unwrap();
+    let service = ScriptedService::new((0..1_000).map(|_| Reply::Answer(500, "")));
+    let client = builder().build_with(service.clone()).unwrap();
     let (first, second) = (batch(&["a", "b"]), batch(&["c", "d"]));
     let (first, second) = tokio::join!(client.send(first), client.send(second));
     assert_eq!(shown(&first), "unknown unknown");
     assert_eq!(shown(&second), "unknown unknown");
-    for seen in script.seen() {
+    for seen in service.seen() {
         assert_eq!(seen.body["batch"].as_array().unwrap().len(), 2);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_unreadable_207_is_resent_one_by_one() {
-    let (client, script) = scripted([Reply::Answer(207, "<html>")]);
+    let (client, service) = scripted([Reply::Answer(207, "<html>")]);
     assert_eq!(
         shown(&client.send(batch(&["a", "b"])).await),
         "accepted accepted"
     );
     let entity = "POST /api/v2/entity";
-    assert_eq!(lines(&script), ["POST /api/v2/batch", entity, entity]);
+    assert_eq!(lines(&service), ["POST /api/v2/batch", entity, entity]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_batch_sends_nothing() {
-    let (client, script) = scripted([]);
+    let (client, service) = scripted([]);
     assert!(client.send(batch(&[])).await.is_empty());
-    assert!(script.seen().is_empty());
+    assert!(service.seen().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn clients_of_one_limits_value_share_it() {
     let limits = Limits::documented().ingress(Quota::per_second(10));
-    let script = ScriptedService::new([]);
+    let service = ScriptedService::new([]);
     let client = || {
         builder()
             .limits(limits.clone())
-            .build_with(script.clone())
+            .build_with(service.clone())
             .unwrap()
     };
     let (first, second) = (client(), client());
@@ -475,7 +476,7 @@ async fn clients_of_one_limits_value_share_it() {
         identify(&first).await.unwrap();
         identify(&second).await.unwrap();
     }
-    let seen = script.seen();
+    let seen = service.seen();
     let within = |start: usize| seen[start + 10].at - seen[start].at >= Duration::from_secs(1);
     assert!((0..30).all(within), "eleven requests in a second: {seen:?}");
 }
@@ -483,13 +484,16 @@ async fn clients_of_one_limits_value_share_it() {
 /// Sends batches of `size` operations for ten seconds, and returns the number of batches that
 /// departed in the busiest second.
 async fn busiest_second(limits: Limits, size: usize) -> usize {
-    let script = ScriptedService::new([]);
-    let client = builder().limits(limits).build_with(script.clone()).unwrap();
+    let service = ScriptedService::new([]);
+    let client = builder()
+        .limits(limits)
+        .build_with(service.clone())
+        .unwrap();
     let started = now();
     while now() - started < Duration::from_secs(10) {
         client.send(batch(&vec!["a"; size])).await;
     }
-    let seen = script.seen();
+    let seen = service.seen();
     let within = |start: Duration| move |at: Duration| at >= start && at - start < SECOND;
     let in_second = |start| seen.iter().filter(|seen| within(start)(seen.at)).count();
     seen.iter().map(|seen| in_second(seen.at)).max().unwrap()
@@ -517,14 +521,14 @@ async fn a_batch_over_the_limit_of_operations_still_departs() {
 /// third after 4.5 s.
 async fn rejected_of_three(builder: ClientBuilder) -> Vec<bool> {
     let limits = Limits::documented().ingress(Quota::per_second(1));
-    let script = ScriptedService::new([]);
-    let client = builder.limits(limits).build_with(script.clone()).unwrap();
+    let service = ScriptedService::new([]);
+    let client = builder.limits(limits).build_with(service.clone()).unwrap();
     let (first, second, third) =
         tokio::join!(identify(&client), identify(&client), identify(&client));
     let results = [first, second, third];
     let rejected = results.iter().filter_map(|sent| sent.as_ref().err());
     assert!(rejected.clone().all(|error| !error.may_have_been_applied()));
-    assert_eq!(script.seen().len() + rejected.count(), 3);
+    assert_eq!(service.seen().len() + rejected.count(), 3);
     let rejected = |sent: &Result<(), Error>| sent.as_ref().is_err_and(Error::is_wait_rejected);
     results.iter().map(rejected).collect()
 }
@@ -543,10 +547,10 @@ async fn waits_are_bounded_by_time_and_by_number() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rejected_wait_is_not_retried_and_a_failure_with_bounds_is() {
-    let script = ScriptedService::new([Reply::Reset]);
-    let client = builder().max_wait(SECOND * 60).build_with(script.clone());
+    let service = ScriptedService::new([Reply::Reset]);
+    let client = builder().max_wait(SECOND * 60).build_with(service.clone());
     identify(&client.unwrap()).await.unwrap();
-    assert_eq!(script.seen().len(), 2);
+    assert_eq!(service.seen().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -555,10 +559,10 @@ async fn the_retry_count_is_sent_if_enabled() {
         (builder().send_retry_count(), [None, Some("1")]),
         (builder(), [None, None]),
     ] {
-        let script = ScriptedService::new([Reply::Reset]);
-        let client = builder.build_with(script.clone()).unwrap();
+        let service = ScriptedService::new([Reply::Reset]);
+        let client = builder.build_with(service.clone()).unwrap();
         identify(&client).await.unwrap();
-        let counts = script.seen().into_iter().map(|seen| seen.retry_count);
+        let counts = service.seen().into_iter().map(|seen| seen.retry_count);
         assert!(counts.eq(expected.map(|count| count.map(str::to_owned))));
     }
 }
@@ -604,11 +608,14 @@ async fn the_limit_shows_the_number_of_queued_requests() {
 #[tokio::test(start_paused = true)]
 async fn concurrency_bounds_the_requests_in_flight() {
     let second = Duration::from_secs(1);
-    let script = ScriptedService::new([Reply::After(second), Reply::After(second)]);
-    let client = builder().concurrency(1).build_with(script.clone()).unwrap();
+    let service = ScriptedService::new([Reply::After(second), Reply::After(second)]);
+    let client = builder()
+        .concurrency(1)
+        .build_with(service.clone())
+        .unwrap();
     let (first, second_) = tokio::join!(identify(&client), identify(&client));
     assert!(first.is_ok() && second_.is_ok());
-    assert!(script.seen()[1].at - script.seen()[0].at >= second);
+    assert!(service.seen()[1].at - service.seen()[0].at >= second);
 }
 
 #[tokio::test(start_paused = true)]

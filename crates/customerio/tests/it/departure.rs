@@ -12,9 +12,12 @@ use crate::support::identify;
 
 /// Sends requests with a limit of two per second, and polls the last one for `time`.
 async fn check(before: usize, replies: Vec<Reply>, time: Duration, expected: bool) {
-    let script = ScriptedService::new(replies);
+    let service = ScriptedService::new(replies);
     let limits = Limits::documented().ingress(Quota::per_second(2));
-    let client = builder().limits(limits).build_with(script.clone()).unwrap();
+    let client = builder()
+        .limits(limits)
+        .build_with(service.clone())
+        .unwrap();
     for _ in 0..before {
         client.send(identify("a")).await;
     }
@@ -22,7 +25,7 @@ async fn check(before: usize, replies: Vec<Reply>, time: Duration, expected: boo
     let last = client.send_watched(identify("b"), &has_left);
     assert!(timeout(time, last).await.is_err());
     assert_eq!(has_left.load(Relaxed), expected);
-    assert_eq!(script.seen().len(), before + usize::from(expected));
+    assert_eq!(service.seen().len(), before + usize::from(expected));
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,12 +42,12 @@ async fn a_request_without_a_response_has_departed() {
 /// Sends a request that gets `replies`. Checks after `time` whether it has departed, and the number
 /// of attempts.
 async fn check_attempts(replies: Vec<Reply>, time: u64, expected: (bool, usize)) {
-    let script = ScriptedService::new(replies);
-    let client = builder().build_with(script.clone()).unwrap();
+    let service = ScriptedService::new(replies);
+    let client = builder().build_with(service.clone()).unwrap();
     let has_left = Arc::new(AtomicBool::new(false));
     let sending = client.send_watched(identify("a"), &has_left);
     assert!(timeout(Duration::from_secs(time), sending).await.is_err());
-    assert_eq!((has_left.load(Relaxed), script.seen().len()), expected);
+    assert_eq!((has_left.load(Relaxed), service.seen().len()), expected);
 }
 
 #[tokio::test(start_paused = true)]

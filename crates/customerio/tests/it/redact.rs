@@ -43,13 +43,13 @@ async fn credentials_are_redacted_in_a_rejection() {
 async fn the_pair_is_redacted_without_its_padding() {
     let page = "<pre>Basic c2l0ZTpwYXNzLXdvcmQ&#x3D;</pre>";
     let credentials = Credentials::new("site", "pass-word").unwrap();
-    let script = ScriptedService::new([
+    let service = ScriptedService::new([
         Reply::Answer(404, page),
         Reply::Answer(404, "c2l0ZTpwYXNzLXdvcmQ="),
     ]);
     let client = builder()
         .credentials(credentials)
-        .build_with(script)
+        .build_with(service)
         .unwrap();
     let outcomes = client.send(identify("a")).await;
     assert_eq!(

@@ -181,10 +181,10 @@ pub(crate) fn builder() -> ClientBuilder {
 
 /// Returns a client with three attempts, and the service that it sends to.
 pub(crate) fn scripted(replies: impl IntoIterator<Item = Reply>) -> (Client, ScriptedService) {
-    let script = ScriptedService::new(replies);
+    let service = ScriptedService::new(replies);
     let retry = RetryPolicy::default().attempts(3).throttled(2);
-    let client = builder().retry(retry).build_with(script.clone()).unwrap();
-    (client, script)
+    let client = builder().retry(retry).build_with(service.clone()).unwrap();
+    (client, service)
 }
 
 /// A service that is never ready.
