@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
 
-use pacing::{Lane, Moment, Ticket};
+use pacing::{Group, Moment, Position};
 use tokio::time::Instant;
 
 use super::Patience;
@@ -26,8 +26,8 @@ impl<R: Resource> Queue<R> {
         self.state.front()
     }
 
-    pub(crate) fn open_lane(&self) -> Lane {
-        self.state.lock().line.open_lane()
+    pub(crate) fn add_group(&self) -> Group {
+        self.state.lock().line.add_group()
     }
 
     /// Asks for the turn of one who stands in the line, or of a newcomer. A newcomer joins only if
@@ -98,7 +98,7 @@ impl<R: Resource> Queue<R> {
     }
 
     /// Takes the holder of `ticket` out of the line.
-    pub(super) fn leave(&self, ticket: Ticket) {
+    pub(super) fn leave(&self, ticket: Position) {
         let mut state = self.state.lock();
         let now = state.clock.read().moment;
         let next = match state.line.leave(ticket) {

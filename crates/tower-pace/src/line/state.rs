@@ -2,7 +2,7 @@ use std::fmt;
 use std::task::Waker;
 use std::time::Duration;
 
-use pacing::{Due, Lane, Line, Moment};
+use pacing::{Due, Group, Moment, WaitQueue};
 use tokio::time::Instant;
 
 use super::Patience;
@@ -66,7 +66,7 @@ pub(crate) trait Resource {
 /// What the lock of a queue guards.
 pub(super) struct State<R> {
     pub(super) clock: Clock,
-    pub(super) line: Line<Waker>,
+    pub(super) line: WaitQueue<Waker>,
     pub(super) resource: R,
     /// Who is next was told to wait for an answer, so that every answer must wake it.
     awaited: bool,
@@ -78,7 +78,7 @@ impl<R: Resource> State<R> {
     pub(super) fn new(resource: R) -> Self {
         Self {
             clock: Clock::default(),
-            line: Line::default(),
+            line: WaitQueue::default(),
             resource,
             awaited: false,
             told: Moment::ORIGIN,
@@ -199,7 +199,7 @@ impl<R: Resource> State<R> {
         place.map_or(self.line.len(), |place| self.line.ahead(place.ticket))
     }
 
-    fn join(&mut self, lane: Lane, now: Moment) -> Standing {
+    fn join(&mut self, lane: Group, now: Moment) -> Standing {
         Standing {
             ticket: self.line.join(lane),
             since: now,
@@ -240,11 +240,11 @@ impl<R: Resource> State<R> {
         let (due, each) = match due {
             Due::Now => (now, self.spacing(now)),
             Due::At(due) => (due, self.spacing(now)),
-            Due::OnAnswer => (now + RECHECK, Line::<Waker>::GRACE),
+            Due::OnAnswer => (now + RECHECK, WaitQueue::<Waker>::GRACE),
         };
         let expected = ahead.checked_sub(1).map_or(due, |between| {
             let missed = self.line.next_is_missed().unwrap_or(due);
-            missed.max(due + Line::<Waker>::GRACE) + each.saturating_mul(between)
+            missed.max(due + WaitQueue::<Waker>::GRACE) + each.saturating_mul(between)
         });
         expected.min(now + LONGEST_TIMER)
     }
@@ -253,8 +253,8 @@ impl<R: Resource> State<R> {
     /// call makes room, no interval is known, and it is a grace.
     fn spacing(&self, now: Moment) -> Duration {
         match R::TIMED {
-            true => self.resource.interval(now).min(Line::<Waker>::GRACE),
-            false => Line::<Waker>::GRACE,
+            true => self.resource.interval(now).min(WaitQueue::<Waker>::GRACE),
+            false => WaitQueue::<Waker>::GRACE,
         }
     }
 
@@ -322,7 +322,7 @@ impl<R: Resource> State<R> {
             _ => LATE,
         };
         let next = self.line.wake_next(now);
-        let behind = self.line.hasten(now, due + late, nearest);
+        let behind = self.line.wake_late(now, due + late, nearest);
         Woken { next, behind }
     }
 }

@@ -1,6 +1,6 @@
 use std::task::Waker;
 
-use pacing::{Lane, Moment, Ticket};
+use pacing::{Group, Moment, Position};
 use tokio::time::Instant;
 
 use super::waited::Cause;
@@ -8,14 +8,14 @@ use super::waited::Cause;
 /// A place in the line, and since when its holder waits for it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Standing {
-    pub(super) ticket: Ticket,
+    pub(super) ticket: Position,
     pub(super) since: Moment,
 }
 
 /// Who asks: from which lane, for how much, and for how long.
 #[derive(Clone, Debug)]
 pub(super) struct Caller<D, W> {
-    pub(super) lane: Lane,
+    pub(super) lane: Group,
     pub(super) demand: D,
     pub(super) patience: W,
 }

@@ -63,7 +63,7 @@ impl Pace {
         let opened = self.pacer.open_from();
         let is_nearer = self
             .pacer
-            .answer_with(departure, now, feedback, &said.budgets);
+            .answer_with(departure, now, feedback, &said.limits);
         let is_other = self.heed(said, now);
         News {
             learned: is_other.then(|| self.pacer.interval(now)),

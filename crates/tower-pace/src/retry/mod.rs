@@ -13,11 +13,11 @@
 //! # When it gives up
 //!
 //! The last answer, or the last error, is returned when the attempts are used up, when the
-//! [`Budget`] is, when the server asks for more time than the policy allows, or when the wait would
-//! not end before the request's [`Deadline`](crate::Deadline). The refusal of a bounded limit below
-//! ([`Bounded`](crate::Bounded)) is returned as well: it has said how long the turn would take. It
-//! is told from a failure if it wraps an error that [`was_sent`](crate::was_sent) knows. A response
-//! that is not the first one carries a [`Retried`] in its extensions.
+//! [`RetryBudget`] is, when the server asks for more time than the policy allows, or when the wait
+//! would not end before the request's [`Deadline`](crate::Deadline). The refusal of a bounded limit
+//! below ([`Bounded`](crate::Bounded)) is returned as well: it has said how long the turn would
+//! take. It is told from a failure if it wraps an error that [`was_sent`](crate::was_sent) knows. A
+//! response that is not the first one carries a [`Retried`] in its extensions.
 //!
 //! # What it costs
 //!
@@ -38,7 +38,7 @@
 //!
 //! What its `retry` decides by status goes into [`RetryPolicy::classify`], by method into
 //! [`RetryPolicy::replays`], by request into the mark [`Replay`]; its backoff becomes a
-//! [`Backoff`], its budget a [`Budget`]. What its `clone_request` refused needs
+//! [`Backoff`], its budget a [`RetryBudget`]. What its `clone_request` refused needs
 //! [`RetryLayer::buffered`], or nothing.
 
 mod body;
@@ -56,7 +56,7 @@ pub use body::{ReplayBody, ReplayError};
 pub use buffered::{BufferedRetry, BufferedRetryLayer};
 pub use future::ResponseFuture;
 pub use layer::RetryLayer;
-pub use pacing::retry::{Backoff, Budget, RetryPolicy, Verdict};
+pub use pacing::retry::{Backoff, RetryBudget, RetryPolicy, Verdict};
 pub use report::{Retried, Retrying};
 pub use service::Retry;
 pub use signs::{Attempt, Replay};
