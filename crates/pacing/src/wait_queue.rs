@@ -77,7 +77,8 @@ pub struct Position {
     number: u64,
     /// How often the waiter was passed over since it was last served.
     misses: u8,
-    /// The waiter was told when to poll. If it is not queued any more, it was passed over.
+    /// The waiter called `wait`, so it has a time at which it polls. If it is not queued any more
+    /// when it does, it was passed over.
     is_expected: bool,
 }
 
