@@ -122,6 +122,3 @@ impl fmt::Display for TooHeavy {
 impl std::error::Error for UnsafeQuota {}
 
 impl std::error::Error for TooHeavy {}
-
-// The old names, until their users follow.
-pub(crate) use self::{Rate as Per, Reason as Fault};

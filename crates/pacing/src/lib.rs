@@ -77,7 +77,3 @@ pub use moment::Moment;
 pub use pacer::{Due, Feedback, Pacer};
 pub use quota::{Model, Quota};
 pub use wait_queue::{Group, Position, WaitQueue};
-
-// The old names, until their users follow.
-pub(crate) use error as unsafe_quota;
-pub use wait_queue::{Group as Lane, Position as Ticket, WaitQueue as Line};

@@ -504,7 +504,7 @@ impl Quota {
             others: self.others.map(|policy| policy.map(&change)),
             ..self
         };
-        let reason = changed.policies().find_map(|policy| policy.fault());
+        let reason = changed.policies().find_map(|policy| policy.unsafe_reason());
         reason.map_or(Ok(changed), |reason| Err(UnsafeQuota(reason)))
     }
 }

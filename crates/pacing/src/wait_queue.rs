@@ -19,7 +19,7 @@ const MOST_MISSES: u8 = 8;
 /// use pacing::{Moment, WaitQueue};
 ///
 /// let (mut queue, now) = (WaitQueue::default(), Moment::ORIGIN);
-/// let group = queue.open_lane();
+/// let group = queue.add_group();
 /// let position = queue.join(group);
 /// let position = queue.wait(position, now, "a waker"); // until its timer fires
 /// assert!(queue.is_next(position, now));
@@ -77,14 +77,15 @@ pub struct Position {
     number: u64,
     /// How often the waiter was passed over since it was last served.
     misses: u8,
-    /// The waiter was told when to poll. If it is not queued any more, it was passed over.
+    /// The waiter called `wait`, so it has a time at which it polls. If it is not queued any more
+    /// when it does, it was passed over.
     is_expected: bool,
 }
 
 // The states of a waiter, and what changes them:
 //
 //   joined   => waiting (`wait`) | stuck (`wait_stuck`)
-//   waiting  => woken (`wake_next`, `hasten`) | absent (its grace is over) | served | left
+//   waiting  => woken (`wake_next`, `wake_late`) | absent (its grace is over) | served | left
 //   woken    => waiting (it polled, and waits again) | absent | served | left
 //   stuck    => waiting | absent (after one grace, which is no miss) | served | left
 //   absent   => waiting, with twice the grace | stuck | left
@@ -94,7 +95,7 @@ impl<W> WaitQueue<W> {
     pub const GRACE: Duration = GRACE;
 
     /// Adds a group.
-    pub fn open_lane(&mut self) -> Group {
+    pub fn add_group(&mut self) -> Group {
         self.opened += 1;
         Group(self.opened)
     }
@@ -226,7 +227,7 @@ impl<W> WaitQueue<W> {
     /// the late ones among the next `nearest` waiters, and behind them one at each doubling of the
     /// distance. With `u32::MAX` it wakes all late waiters.
     #[must_use]
-    pub fn hasten(&mut self, now: Moment, by: Moment, nearest: u32) -> Vec<W> {
+    pub fn wake_late(&mut self, now: Moment, by: Moment, nearest: u32) -> Vec<W> {
         let mut woken = Vec::new();
         let Some((head, missed)) = self.groups.next().zip(self.next_is_missed()) else {
             return woken;
@@ -530,7 +531,7 @@ mod tests {
     #[test]
     fn groups_are_distinct() {
         let mut queue = WaitQueue::<()>::default();
-        let groups = [queue.open_lane(), queue.open_lane(), queue.open_lane()];
+        let groups = [queue.add_group(), queue.add_group(), queue.add_group()];
         assert!(groups[0] < groups[1] && groups[1] < groups[2]);
     }
 
@@ -612,12 +613,16 @@ mod tests {
             let position = queue.join(Group(1));
             let _ = queue.wait(position, at(1_000), number);
         }
-        assert_eq!(queue.hasten(at(0), at(1_000), 16), [], "they are in time");
+        assert_eq!(
+            queue.wake_late(at(0), at(1_000), 16),
+            [],
+            "they are in time"
+        );
         assert_eq!(queue.wake_next(at(0)), Some(1));
         let mut expected: Vec<_> = (2..=17).collect();
         expected.extend([33, 65, 129]);
-        assert_eq!(queue.hasten(at(0), at(100), 16), expected);
-        assert_eq!(queue.hasten(at(0), at(100), 16), [], "they were woken");
+        assert_eq!(queue.wake_late(at(0), at(100), 16), expected);
+        assert_eq!(queue.wake_late(at(0), at(100), 16), [], "they were woken");
     }
 
     #[test]
@@ -630,7 +635,7 @@ mod tests {
         assert_eq!(queue.wake_next(at(0)), Some(1));
         assert!(
             queue
-                .hasten(at(0), at(100), u32::MAX)
+                .wake_late(at(0), at(100), u32::MAX)
                 .into_iter()
                 .eq(2..=200)
         );
@@ -640,9 +645,9 @@ mod tests {
     fn all_late_waiters_are_woken_even_behind_some_that_have_not_polled_yet() {
         let (mut queue, _) = queue([1, 1, 2, 1]);
         assert_eq!(queue.wake_next(at(0)), Some(1));
-        assert_eq!(queue.hasten(at(0), at(1), 2), [2, 3]);
-        assert_eq!(queue.hasten(at(0), at(1), 2), [], "they may still poll");
-        assert_eq!(queue.hasten(at(0), at(1), u32::MAX), [4]);
+        assert_eq!(queue.wake_late(at(0), at(1), 2), [2, 3]);
+        assert_eq!(queue.wake_late(at(0), at(1), 2), [], "they may still poll");
+        assert_eq!(queue.wake_late(at(0), at(1), u32::MAX), [4]);
     }
 
     #[test]
@@ -650,7 +655,7 @@ mod tests {
         let (mut queue, [_, second, _]) = queue([1, 1, 1]);
         let _ = queue.wait(second, at(0), 2);
         assert_eq!(queue.wake_next(at(5)), Some(1));
-        assert_eq!(queue.hasten(at(5), at(10), 16), [3]);
+        assert_eq!(queue.wake_late(at(5), at(10), 16), [3]);
         assert_eq!(queue.len(), 2);
     }
 
@@ -658,7 +663,7 @@ mod tests {
     fn the_late_heads_of_other_groups_are_woken_too() {
         let (mut queue, _) = queue([1, 2, 1, 3, 2]);
         assert_eq!(queue.wake_next(at(0)), Some(1));
-        assert_eq!(queue.hasten(at(0), at(0), 16), [2, 3, 4]);
+        assert_eq!(queue.wake_late(at(0), at(0), 16), [2, 3, 4]);
     }
 
     #[test]
@@ -824,7 +829,7 @@ mod tests {
         }
 
         /// Wakes the waiters behind the next one that are expected too late.
-        fn hasten(&mut self, now: Moment, by: Moment, nearest: u32) -> Vec<usize> {
+        fn wake_late(&mut self, now: Moment, by: Moment, nearest: u32) -> Vec<usize> {
             let Some(next) = self.next() else {
                 return Vec::new();
             };
@@ -875,7 +880,7 @@ mod tests {
         Serve(prop::sample::Index),
         Leave(prop::sample::Index),
         Wake,
-        Hasten(u64, u32),
+        WakeLate(u64, u32),
         Advance(u64),
     }
 
@@ -888,7 +893,7 @@ mod tests {
             1 => waiter().prop_map(Step::Serve),
             2 => waiter().prop_map(Step::Leave),
             2 => Just(Step::Wake),
-            1 => (0_u64..20, 1_u32..20).prop_map(|(by, nearest)| Step::Hasten(by, nearest)),
+            1 => (0_u64..20, 1_u32..20).prop_map(|(by, nearest)| Step::WakeLate(by, nearest)),
             3 => (0_u64..12).prop_map(Step::Advance),
         ];
         prop::collection::vec(step, 0..120)
@@ -934,10 +939,10 @@ mod tests {
                         prop_assert_eq!(queue.wake_next(now), next);
                         prop_assert_eq!(queue.take_passed_over(), any);
                     }
-                    Step::Hasten(by, nearest) => {
+                    Step::WakeLate(by, nearest) => {
                         let by = now + at(by).since(at(0));
-                        let woken = model.hasten(now, by, nearest);
-                        prop_assert_eq!(queue.hasten(now, by, nearest), woken);
+                        let woken = model.wake_late(now, by, nearest);
+                        prop_assert_eq!(queue.wake_late(now, by, nearest), woken);
                     }
                 }
                 let any = model.pass_over(now);

@@ -25,9 +25,9 @@ use crate::Moment;
 ///   is below the highest throughput, and near the best ratio of throughput to latency. An example:
 ///   each request in flight adds 1 ms to a latency of 100 ms. The limit settles near 50, which has
 ///   half of the throughput of 200 in flight at half of the latency.
-/// - It learns only while the limit is reached. One cohort of requests in six departs at 1.25 to
-///   1.5 times the base or at two thirds of it, and one in eighteen if the server fails requests
-///   that are too many.
+/// - It learns only while the limit is reached. Once it has settled, one request in six departs at
+///   1.25 to 1.5 times the settled limit or at two thirds of it, and one in eighteen if the server
+///   fails requests that are too many.
 /// - The more latencies vary, the longer it takes. One decision needs about 150 answers if the
 ///   standard deviation of latencies is their mean, and 8 answers or one round trip if they are
 ///   alike.

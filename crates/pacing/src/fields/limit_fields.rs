@@ -29,14 +29,14 @@ const LONGEST_SPREAD: Duration = Duration::from_secs(60);
 /// ];
 /// let stated = LimitFields::read(fields);
 /// let limit = StatedLimit { limit: Some(100), remaining: 5, reset: Duration::from_secs(30) };
-/// assert_eq!(stated.budgets, [limit]);
+/// assert_eq!(stated.limits, [limit]);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LimitFields {
     /// The server's policies: the requests that it allows per window.
-    pub allotments: Vec<StatedPolicy>,
+    pub policies: Vec<StatedPolicy>,
     /// The requests that remain now.
-    pub budgets: Vec<StatedLimit>,
+    pub limits: Vec<StatedLimit>,
 }
 
 /// A policy: a number of requests per window (`RateLimit-Policy`).
@@ -103,7 +103,7 @@ impl LimitFields {
     /// configured rate is ignored, so an absurd value stops no client.
     #[must_use]
     pub fn slower_than(&self, configured: &Quota) -> Option<Quota> {
-        let stated = self.allotments.iter();
+        let stated = self.policies.iter();
         stated
             .filter_map(|policy| policy.quota(configured))
             .filter(|quota| quota.spacing() > configured.spacing())
@@ -182,8 +182,8 @@ impl<'a> Reader<'a> {
         let numbers = self.families.iter().flat_map(|f| f.limits(date));
         let stated = listed.chain(entries).chain(numbers);
         LimitFields {
-            allotments: policies.chain(counted).take(MOST).collect(),
-            budgets: match self.has_retry_after {
+            policies: policies.chain(counted).take(MOST).collect(),
+            limits: match self.has_retry_after {
                 true => Vec::new(),
                 false => stated.take(MOST).collect(),
             },

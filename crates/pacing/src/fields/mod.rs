@@ -15,6 +15,3 @@ mod limit_fields;
 mod structured;
 
 pub use limit_fields::{LimitFields, StatedLimit, StatedPolicy};
-
-// The old names, until their users follow.
-pub use limit_fields::{StatedLimit as Budget, StatedPolicy as Allotment};

@@ -23,6 +23,3 @@ pub use policy::RetryPolicy;
 pub(crate) use retry_after::members;
 pub use retry_after::{RetryAfter, wait_at_least};
 pub use verdict::{Verdict, is_idempotent};
-
-// The old names, until their users follow.
-pub use budget::{RetryBudget as Budget, RetryTokens as Account};

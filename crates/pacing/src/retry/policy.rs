@@ -137,12 +137,6 @@ impl RetryPolicy {
     pub fn tokens(&self) -> Option<RetryTokens> {
         self.budget.map(RetryTokens::new)
     }
-
-    /// The old name, until its users follow.
-    #[must_use]
-    pub fn account(&self) -> Option<RetryTokens> {
-        self.tokens()
-    }
 }
 
 impl Default for RetryPolicy {

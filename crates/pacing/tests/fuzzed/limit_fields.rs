@@ -26,11 +26,11 @@ const MOST: usize = 8;
 /// Reads fields, each as the number of its name and its value, and obeys them.
 pub(crate) fn check(fields: &[(u8, &[u8])]) {
     let name = |number: u8| NAMES[usize::from(number) % NAMES.len()];
-    let said = LimitFields::read(fields.iter().map(|&(number, value)| (name(number), value)));
-    assert!(said.budgets.len() <= MOST && said.allotments.len() <= MOST);
+    let stated = LimitFields::read(fields.iter().map(|&(number, value)| (name(number), value)));
+    assert!(stated.limits.len() <= MOST && stated.policies.len() <= MOST);
     let quota = Quota::per_second(100);
-    check_that_requests_slow_down_to_a_20th_at_most(&said, &quota);
-    check_that_the_gate_closes_for_an_hour_at_most(&said, &quota);
+    check_that_requests_slow_down_to_a_20th_at_most(&stated, &quota);
+    check_that_the_gate_closes_for_an_hour_at_most(&stated, &quota);
     for (_, value) in fields {
         check_that_the_gate_closes_for_an_hour_at_most(&with_reset(value), &quota);
     }
@@ -44,20 +44,20 @@ fn with_reset(value: &[u8]) -> LimitFields {
         ("x-ratelimit-remaining", b"0"),
         ("x-ratelimit-reset", value),
     ];
-    let said = LimitFields::read(fields);
-    assert!(said.budgets.len() <= 1 && said.allotments.is_empty());
-    said
+    let stated = LimitFields::read(fields);
+    assert!(stated.limits.len() <= 1 && stated.policies.is_empty());
+    stated
 }
 
-fn check_that_requests_slow_down_to_a_20th_at_most(said: &LimitFields, quota: &Quota) {
-    let Some(slower) = said.slower_than(quota) else {
+fn check_that_requests_slow_down_to_a_20th_at_most(stated: &LimitFields, quota: &Quota) {
+    let Some(slower) = stated.slower_than(quota) else {
         return;
     };
     assert!(slower.spacing() > quota.spacing());
     assert!(slower.spacing() <= quota.spacing() * 20);
 }
 
-fn check_that_the_gate_closes_for_an_hour_at_most(said: &LimitFields, quota: &Quota) {
+fn check_that_the_gate_closes_for_an_hour_at_most(stated: &LimitFields, quota: &Quota) {
     let hour = Duration::from_secs(3_600);
     for quota in [*quota, Quota::per_hour(5_000)] {
         for feedback in [
@@ -72,7 +72,7 @@ fn check_that_the_gate_closes_for_an_hour_at_most(said: &LimitFields, quota: &Qu
             };
             let departure = pacer.depart(first);
             now = first + Duration::from_millis(5);
-            pacer.answer_with(departure, now, feedback, &said.budgets);
+            pacer.answer_with(departure, now, feedback, &stated.limits);
             let longest = quota.counted_window().max(hour) + Duration::from_secs(1);
             assert!(pacer.closed_until() <= now + longest);
             match pacer.due(now) {

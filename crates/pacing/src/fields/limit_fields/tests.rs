@@ -12,7 +12,7 @@ fn read(fields: &[(&str, &str)]) -> LimitFields {
 #[track_caller]
 fn check(fields: &[(&str, &str)], expected: &[(Option<u64>, u64, u64)]) {
     let stated = read(fields);
-    let found = stated.budgets.iter();
+    let found = stated.limits.iter();
     let found = found.map(|b| (b.limit, b.remaining, b.reset.as_secs()));
     assert_eq!(found.collect::<Vec<_>>(), expected, "{fields:?}");
 }
@@ -21,7 +21,7 @@ fn check(fields: &[(&str, &str)], expected: &[(Option<u64>, u64, u64)]) {
 #[track_caller]
 fn check_policies(fields: &[(&str, &str)], expected: &[(u64, u64)]) {
     let stated = read(fields);
-    let found = stated.allotments.iter();
+    let found = stated.policies.iter();
     let found = found.map(|a| (a.limit, a.window.as_secs()));
     assert_eq!(found.collect::<Vec<_>>(), expected, "{fields:?}");
 }
@@ -152,7 +152,7 @@ fn other_fields_are_ignored() {
 fn the_number_of_policies_is_bounded() {
     let many = "1;w=1,".repeat(50);
     let fields = [("ratelimit-policy", &*many), ("ratelimit-limit", &many)];
-    assert_eq!(read(&fields).allotments.len(), MOST);
+    assert_eq!(read(&fields).policies.len(), MOST);
 }
 
 /// RFC 9651, section 4.2: what comes in two lines means what it means in one.
@@ -238,7 +238,7 @@ fn the_number_of_lines_is_bounded() {
         "x-ratelimit-limit-day",
     ];
     let many: Vec<_> = (0..1_000).map(|n| (fields[n % 3], "1;w=1")).collect();
-    assert_eq!(read(&many).allotments.len(), MOST);
+    assert_eq!(read(&many).policies.len(), MOST);
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn a_reset_that_is_a_date_is_ignored_without_a_date_header() {
 
 fn slower(limit: u64, seconds: u64) -> Option<(u32, Duration)> {
     let stated = LimitFields {
-        allotments: vec![StatedPolicy {
+        policies: vec![StatedPolicy {
             limit,
             window: Duration::from_secs(seconds),
         }],
@@ -333,7 +333,7 @@ fn a_stated_policy_of_requests_keeps_a_configured_limit_of_records() {
     let records = Quota::per_second(10_000);
     let configured = Quota::per_second(100).by_request().and(records).unwrap();
     let stated = LimitFields {
-        allotments: vec![StatedPolicy {
+        policies: vec![StatedPolicy {
             limit: 50,
             window: Duration::from_secs(1),
         }],
@@ -361,7 +361,7 @@ fn a_stated_policy_is_obeyed_if_it_is_slower_and_not_absurd() {
 #[test]
 fn a_stated_policy_counts_in_the_unit_of_the_configured_limit() {
     let stated = LimitFields {
-        allotments: vec![StatedPolicy {
+        policies: vec![StatedPolicy {
             limit: 50,
             window: Duration::from_secs(1),
         }],
@@ -381,7 +381,7 @@ fn the_slowest_of_several_policies_counts() {
         window: Duration::from_secs(1),
     };
     let stated = LimitFields {
-        allotments: vec![policy(50), policy(20), policy(80)],
+        policies: vec![policy(50), policy(20), policy(80)],
         ..LimitFields::default()
     };
     let quota = stated.slower_than(&Quota::per_second(100)).unwrap();
