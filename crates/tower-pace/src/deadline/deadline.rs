@@ -2,9 +2,9 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 
-/// When a call must have ended, in the extensions of its request.
+/// The moment by which a call must have ended, in the extensions of its request.
 ///
-/// It is a moment of tokio's clock, so that a paused test sees it come.
+/// It is a moment of tokio's clock, so it passes in a test on paused time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::clock;
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// Returns the deadline that lies `time` from now. More than thirty years count as thirty.
+    /// Returns the deadline `time` from now. More than thirty years count as thirty.
     #[must_use]
     pub fn within(time: Duration) -> Self {
         Self(clock::after(time).into_std())
@@ -37,7 +37,7 @@ impl Deadline {
         self.0
     }
 
-    /// Returns how long there is left, zero if the deadline has passed.
+    /// Returns the time that is left, zero if the deadline has passed.
     #[must_use]
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(clock::now().into_std())
