@@ -1,15 +1,15 @@
 use std::cmp::Reverse;
 use std::iter;
 
-use crate::allowance::{Allowance, Ruling, Stated};
+use crate::allowance::{Allowance, Decision, Stated};
 use crate::cap::Cap;
 use crate::conditions::Conditions;
 use crate::fields::StatedLimit;
-use crate::heaviest::Heaviest;
-use crate::hold::{HeldBy, Hold, longer};
+use crate::highest_cost::HighestCost;
+use crate::hold::{Hold, HoldCause, longer};
 use crate::moment::Span;
 use crate::path::Proof;
-use crate::policy::{Pace, Policy, Slip};
+use crate::policy::{Pace, Policy, Uncertainty};
 use crate::schedule::Schedule;
 use crate::unit::Load;
 use crate::window::{Sent, Window};
@@ -17,21 +17,21 @@ use crate::{Cost, Departure, Moment, Quota};
 
 /// One limit of a quota, and what has left under it.
 #[derive(Clone, Debug)]
-pub(crate) struct Meter {
+pub(crate) struct LimitState {
     pub(crate) policy: Policy,
     pub(crate) window: Window,
     schedule: Schedule,
     cap: Cap,
     allowance: Allowance,
-    heaviest: Heaviest,
+    highest: HighestCost,
     /// As it was before the latest departure, until that is undone.
-    heaviest_before: Option<Heaviest>,
-    slip: Slip,
-    /// The pace of requests of cost 1 once the start is over. Its memory is that of `heaviest`.
+    highest_before: Option<HighestCost>,
+    uncertainty: Uncertainty,
+    /// The pace of requests of cost 1 once the start is over. Its memory is that of `highest`.
     usual: Pace,
     /// Until then the pace is that of a start.
     starts_until: Moment,
-    /// The pace in force for costs up to the heaviest, kept because it takes divisions to find. It
+    /// The pace in force for costs up to the highest, kept because it takes divisions to find. It
     /// is found anew from `in_force_until` on; whatever it depends on sets that to the origin.
     in_force: Pace,
     /// When the pace may next get faster by itself.
@@ -45,15 +45,15 @@ pub(crate) struct Verdict {
     pub(crate) is_awaited: bool,
 }
 
-impl Meter {
+impl LimitState {
     pub(crate) fn starting(policy: Policy, quota: &Quota, now: Moment) -> Self {
-        let slip = quota.widest_slip();
-        let usual = policy.pace(slip, 1);
+        let uncertainty = quota.widest_uncertainty();
+        let usual = policy.pace(uncertainty, 1);
         let (schedule, starts_until) = match quota.unused_at_start {
             true => (Schedule::unused(now, &usual), now),
             false => (
-                Schedule::starting(now, &policy.starting_pace(slip, 1)),
-                now + policy.counted_window() + slip.jitter,
+                Schedule::starting(now, &policy.starting_pace(uncertainty, 1)),
+                now + policy.counted_window() + uncertainty.jitter,
             ),
         };
         Self {
@@ -62,9 +62,9 @@ impl Meter {
             schedule,
             cap: Cap::default(),
             allowance: Allowance::default(),
-            heaviest: Heaviest::default(),
-            heaviest_before: None,
-            slip,
+            highest: HighestCost::default(),
+            highest_before: None,
+            uncertainty,
             usual,
             starts_until,
             in_force: usual,
@@ -72,10 +72,10 @@ impl Meter {
         }
     }
 
-    /// Assumes another slip from now on.
-    pub(crate) fn assume(&mut self, slip: Slip) {
-        self.slip = slip;
-        self.usual = self.policy.pace(slip, 1);
+    /// Assumes another uncertainty from now on.
+    pub(crate) fn assume(&mut self, uncertainty: Uncertainty) {
+        self.uncertainty = uncertainty;
+        self.usual = self.policy.pace(uncertainty, 1);
         self.forget_pace();
     }
 
@@ -89,7 +89,7 @@ impl Meter {
     #[inline]
     pub(crate) fn verdict(&mut self, cost: Cost, conditions: &Conditions<'_>) -> Verdict {
         let cost = self.units(cost).min(self.policy.most());
-        // Most limits never have one, and a ruling takes a division.
+        // Most limits never have one, and a decision takes a division.
         match self.allowance.is_open() {
             false => {
                 let (hold, is_awaited) = self.usual_hold(cost, conditions);
@@ -102,12 +102,12 @@ impl Meter {
     /// Returns what holds a request back if the server's word may let it past the pace.
     fn allowed_hold(&mut self, cost: u32, conditions: &Conditions<'_>) -> Verdict {
         let held = |by, until| (until > conditions.now).then(|| Hold::until(by, until));
-        let (hold, is_awaited) = match self.ruling(cost, conditions) {
-            Ruling::Pass(from) => (held(HeldBy::Pace, from), false),
-            Ruling::Closed(from) => (held(HeldBy::Allowance, from), false),
-            Ruling::ClosedUntilAnswer(from) => (held(HeldBy::Allowance, from), true),
-            Ruling::Usual => self.usual_hold(cost, conditions),
-            Ruling::UsualUntilAnswer(end) => {
+        let (hold, is_awaited) = match self.decision(cost, conditions) {
+            Decision::Pass(from) => (held(HoldCause::Pace, from), false),
+            Decision::Closed(from) => (held(HoldCause::Allowance, from), false),
+            Decision::ClosedUntilAnswer(from) => (held(HoldCause::Allowance, from), true),
+            Decision::Usual => self.usual_hold(cost, conditions),
+            Decision::UsualUntilAnswer(end) => {
                 let (hold, _) = self.usual_hold(cost, conditions);
                 // If no answer ever comes, the allowance decides again when the transit is over.
                 let then = conditions
@@ -125,13 +125,13 @@ impl Meter {
         // The slots count what the server counts, even if a lower limit came in between.
         let units = self.units(cost);
         let (cost, now) = (units.min(self.policy.most()), conditions.now);
-        let (heaviest, pace) = self.pace_at(cost, conditions);
+        let (highest, pace) = self.pace_at(cost, conditions);
         if self.cap.probe(&self.policy, &pace, conditions).is_some() {
             self.cap.record_probe();
         }
         self.schedule
-            .depart(&self.policy, &pace, cost, heaviest, now);
-        self.heaviest_before = Some(self.heaviest);
+            .depart(&self.policy, &pace, cost, highest, now);
+        self.highest_before = Some(self.highest);
         self.record_cost(cost, now);
         self.window.depart(units.into(), now);
         self.allowance.depart(units.into(), number, now);
@@ -178,7 +178,7 @@ impl Meter {
         self.allowance.refund(sent.cost, departure.number);
         if is_latest {
             self.schedule.undo();
-            self.heaviest = self.heaviest_before.take().unwrap_or(self.heaviest);
+            self.highest = self.highest_before.take().unwrap_or(self.highest);
             self.forget_pace();
         }
     }
@@ -210,11 +210,11 @@ impl Meter {
             self.window.charge(added, now);
             self.allowance.charge(added.cost);
             let cost = after.min(self.policy.most());
-            // An undo of a later departure restores the heaviest from before it: this cost stays
+            // An undo of a later departure restores the highest from before it: this cost stays
             // known.
-            let undone = self.heaviest_before.as_mut().filter(|_| !is_latest);
-            for heaviest in iter::once(&mut self.heaviest).chain(undone) {
-                heaviest.depart(cost, now, self.usual.memory);
+            let undone = self.highest_before.as_mut().filter(|_| !is_latest);
+            for highest in iter::once(&mut self.highest).chain(undone) {
+                highest.depart(cost, now, self.usual.memory);
             }
             self.forget_pace();
             let (_, pace) = self.pace_at(1, conditions);
@@ -256,18 +256,18 @@ impl Meter {
         self.window.held(now) == 0 && !self.allowance.holds(now)
     }
 
-    /// Returns the heaviest cost that departed lately, and the pace in force for requests up to
+    /// Returns the highest cost that departed lately, and the pace in force for requests up to
     /// that, and up to `cost` if that is more.
     #[inline]
     fn pace_at(&mut self, cost: u32, conditions: &Conditions<'_>) -> (u32, Pace) {
         if conditions.now >= self.in_force_until {
-            self.in_force = self.pace(self.heaviest_at(conditions.now), conditions);
+            self.in_force = self.pace(self.highest_at(conditions.now), conditions);
             self.in_force_until = self.faster_from(conditions);
         }
-        let heaviest = self.in_force.heaviest;
-        match cost <= heaviest {
-            true => (heaviest, self.in_force),
-            false => (heaviest, self.pace(cost, conditions)),
+        let highest = self.in_force.highest;
+        match cost <= highest {
+            true => (highest, self.in_force),
+            false => (highest, self.pace(cost, conditions)),
         }
     }
 
@@ -278,13 +278,13 @@ impl Meter {
     }
 
     /// Finds the pace for requests up to this cost.
-    fn pace(&self, heaviest: u32, conditions: &Conditions<'_>) -> Pace {
-        let pace = match heaviest {
+    fn pace(&self, highest: u32, conditions: &Conditions<'_>) -> Pace {
+        let pace = match highest {
             _ if conditions.now < self.starts_until => {
-                self.policy.starting_pace(self.slip, heaviest)
+                self.policy.starting_pace(self.uncertainty, highest)
             }
             1 => self.usual,
-            _ => self.policy.pace(self.slip, heaviest),
+            _ => self.policy.pace(self.uncertainty, highest),
         };
         let share = conditions.recovery.share_at(conditions.now);
         if share.is_full() {
@@ -298,13 +298,13 @@ impl Meter {
         }
     }
 
-    /// Records the cost of a departure. The pace depends on the heaviest one and on the times at
+    /// Records the cost of a departure. The pace depends on the highest one and on the times at
     /// which it is forgotten.
     #[inline]
     fn record_cost(&mut self, cost: u32, now: Moment) {
-        let before = self.heaviest;
-        self.heaviest.depart(cost, now, self.usual.memory);
-        if self.heaviest != before {
+        let before = self.highest;
+        self.highest.depart(cost, now, self.usual.memory);
+        if self.highest != before {
             self.forget_pace();
         }
     }
@@ -316,9 +316,9 @@ impl Meter {
     /// as long as this one's or longer, since it remembers all; then the shortest, since its
     /// entries are finest.
     pub(crate) fn remember(&mut self, known: &[Self], in_flight: u64, conditions: &Conditions<'_>) {
-        let best = known.iter().max_by_key(|meter| {
-            let counts_alike = meter.policy.unit == self.policy.unit;
-            let (known, own) = (meter.policy.counted_window(), self.policy.counted_window());
+        let best = known.iter().max_by_key(|limit| {
+            let counts_alike = limit.policy.unit == self.policy.unit;
+            let (known, own) = (limit.policy.counted_window(), self.policy.counted_window());
             (counts_alike, known.min(own), Reverse(known))
         });
         let Some(known) = best else { return };
@@ -330,12 +330,12 @@ impl Meter {
             true => known.allowance,
             false => Allowance::following(&known.allowance, now + self.policy.counted_window()),
         };
-        self.heaviest = known.heaviest;
-        let heaviest = self.heaviest_at(now);
-        let (before, after) = (known.pace(1, conditions), self.pace(heaviest, conditions));
+        self.highest = known.highest;
+        let highest = self.highest_at(now);
+        let (before, after) = (known.pace(1, conditions), self.pace(highest, conditions));
         let intervals = [before.interval, self.pace(1, conditions).interval];
         self.schedule
-            .follow(&known.schedule, after.charge(heaviest), intervals, now);
+            .follow(&known.schedule, after.charge(highest), intervals, now);
         self.forget_pace();
     }
 
@@ -349,21 +349,21 @@ impl Meter {
     #[inline]
     fn usual_hold(&mut self, cost: u32, conditions: &Conditions<'_>) -> (Option<Hold>, bool) {
         let now = conditions.now;
-        let (heaviest, pace) = self.pace_at(cost, conditions);
+        let (highest, pace) = self.pace_at(cost, conditions);
         let faster = self.in_force_until;
         let mut hold = None;
         let mut is_capped = false;
         // Only the silence before a heavy request gets shorter with the pace.
-        let due = self.schedule.due(&self.policy, &pace, cost, heaviest);
+        let due = self.schedule.due(&self.policy, &pace, cost, highest);
         let due = due.min(faster.max(self.schedule.next()));
         if due > now {
-            hold = Some(Hold::until(HeldBy::Pace, due));
+            hold = Some(Hold::until(HoldCause::Pace, due));
         }
         if let Some(probe) = self.cap.probe(&self.policy, &pace, conditions) {
             let probe = probe.min(faster);
             if probe > now {
                 is_capped = true;
-                hold = longer(hold, Some(Hold::until(HeldBy::Cap, probe)));
+                hold = longer(hold, Some(Hold::until(HoldCause::Cap, probe)));
             }
         }
         if self.policy.is_guarded()
@@ -380,18 +380,18 @@ impl Meter {
     fn faster_from(&self, conditions: &Conditions<'_>) -> Moment {
         let now = conditions.now;
         let start = Some(self.starts_until).filter(|&end| end > now);
-        let forgotten = self.heaviest.falls_at(now, self.usual.memory);
+        let forgotten = self.highest.drops_at(now, self.usual.memory);
         let changes = [start, conditions.recovery.rises_at(now), forgotten].into_iter();
         changes.flatten().min().unwrap_or(Moment::LAST)
     }
 
-    fn ruling(&mut self, cost: u32, conditions: &Conditions<'_>) -> Ruling {
+    fn decision(&mut self, cost: u32, conditions: &Conditions<'_>) -> Decision {
         let (_, pace) = self.pace_at(cost, conditions);
         let unanswered = conditions.unanswered.counted(self.policy.unit);
         let (last, now) = (conditions.path.last_departure(), conditions.now);
         let share = self.policy.share();
         self.allowance
-            .ruling(cost, unanswered, pace.interval, share, last, now)
+            .decision(cost, unanswered, pace.interval, share, last, now)
     }
 
     /// Returns a departure as this limit counts it.
@@ -409,7 +409,7 @@ impl Meter {
         self.policy.unit.of(cost).get()
     }
 
-    fn heaviest_at(&self, now: Moment) -> u32 {
-        self.heaviest.of_late(now, self.usual.memory)
+    fn highest_at(&self, now: Moment) -> u32 {
+        self.highest.at(now, self.usual.memory)
     }
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 use crate::ceiling::Ceiling;
 use crate::conditions::Conditions;
 use crate::fields::StatedLimit;
-use crate::gate::{Gate, Refusal};
-use crate::hold::{HeldBy, Hold, longer};
+use crate::gate::{Closing, Gate};
+use crate::hold::{Hold, HoldCause, longer};
 use crate::jitter::Jitter;
-use crate::meter::Meter;
+use crate::limit_state::LimitState;
 use crate::moment::Span;
 use crate::path::Path;
-use crate::policy::Slip;
+use crate::policy::Uncertainty;
 use crate::recovery::Recovery;
 use crate::slots::Slots;
 use crate::unit::Load;
@@ -28,10 +28,10 @@ const ENTRIES: u64 = 256;
 /// exactly one of [`answer`](Self::answer), [`answer_from_gateway`](Self::answer_from_gateway),
 /// [`abandon`](Self::abandon) and [`refund`](Self::refund).
 #[derive(Clone, Debug)]
-pub struct Pacer {
+pub struct Limiter {
     quota: Quota,
     /// One for each limit, from the first question on.
-    meters: Vec<Meter>,
+    limits: Vec<LimitState>,
     in_flight: Load,
     path: Path,
     jitter: Jitter,
@@ -62,18 +62,18 @@ pub enum Feedback {
     /// The server took the request.
     Accepted,
     /// The server refused it (429), with its `Retry-After` if it sent one.
-    Refused(Option<Duration>),
+    Throttled(Option<Duration>),
     /// The server failed (5xx), which says nothing about the limit.
     Failed,
 }
 
-impl Pacer {
-    /// Returns a pacer that starts with the first question it is asked.
+impl Limiter {
+    /// Returns a limiter that starts with the first question it is asked.
     #[must_use]
     pub fn new(quota: Quota) -> Self {
         Self {
             quota,
-            meters: Vec::with_capacity(quota.policies().count()),
+            limits: Vec::with_capacity(quota.policies().count()),
             in_flight: Load::default(),
             path: Path::new(),
             jitter: Jitter::new(quota.jitter_ceiling),
@@ -104,18 +104,18 @@ impl Pacer {
     /// Returns what holds back a request of this cost at `now`. Of several holds it is the longest.
     #[inline]
     pub fn hold(&mut self, cost: Cost, now: Moment) -> Option<Hold> {
-        let (conditions, meters) = self.at(now);
+        let (conditions, limits) = self.at(now);
         let mut hold = None;
         let mut is_awaited = false;
-        for meter in meters {
-            let verdict = meter.verdict(cost, &conditions);
+        for limit in limits {
+            let verdict = limit.verdict(cost, &conditions);
             hold = longer(hold, verdict.hold);
             is_awaited |= verdict.is_awaited;
         }
         self.is_awaited |= is_awaited;
         for (by, until) in [
-            (HeldBy::Gate, self.gate.open_from()),
-            (HeldBy::Allowance, self.ceiling.open_from()),
+            (HoldCause::Gate, self.gate.open_from()),
+            (HoldCause::Allowance, self.ceiling.open_from()),
         ] {
             if until > now {
                 hold = longer(hold, Some(Hold::until(by, until)));
@@ -148,10 +148,10 @@ impl Pacer {
     #[inline]
     pub fn depart_with(&mut self, cost: Cost, now: Moment) -> Departure {
         let number = self.path.next_number();
-        let (conditions, meters) = self.at(now);
+        let (conditions, limits) = self.at(now);
         let before = conditions.unanswered;
-        for meter in meters {
-            meter.depart(cost, number, &conditions);
+        for limit in limits {
+            limit.depart(cost, number, &conditions);
         }
         let load = Load::of(cost);
         self.ceiling.charge(load.counted(self.quota.first.unit));
@@ -191,8 +191,8 @@ impl Pacer {
     ) -> bool {
         self.end(departure);
         self.prove(departure, now);
-        for meter in &mut self.meters {
-            meter.answer(departure, now);
+        for limit in &mut self.limits {
+            limit.answer(departure, now);
         }
         if let Some(unanswered) = &mut self.unanswered {
             unanswered.answer(departure);
@@ -203,8 +203,8 @@ impl Pacer {
         let is_nearer = self.learn_stated(departure, now, feedback, stated);
         match feedback {
             Feedback::Accepted => self.gate.succeed(departure.sent),
-            Feedback::Refused(retry_after) => {
-                self.learn(Jitter::distrust);
+            Feedback::Throttled(retry_after) => {
+                self.learn(Jitter::reset);
                 let used_up = self.refuse_allowances(stated, now);
                 let hint = named(retry_after).map(|time| time.min(self.quota.max_retry_after));
                 self.close_gate(departure, now, hint.or(used_up));
@@ -227,11 +227,11 @@ impl Pacer {
     ) -> bool {
         self.end(departure);
         self.prove(departure, now);
-        for meter in &mut self.meters {
-            meter.abandon(departure, now);
+        for limit in &mut self.limits {
+            limit.abandon(departure, now);
         }
         if let Some(hint) = named(retry_after) {
-            self.learn(Jitter::distrust);
+            self.learn(Jitter::reset);
             let hint = hint.min(self.quota.max_retry_after);
             self.close_gate(departure, now, Some(hint));
         }
@@ -242,8 +242,8 @@ impl Pacer {
     /// holds its slots. Returns the same as [`answer`](Self::answer).
     pub fn abandon(&mut self, departure: Departure, now: Moment) -> bool {
         self.end(departure);
-        for meter in &mut self.meters {
-            meter.abandon(departure, now);
+        for limit in &mut self.limits {
+            limit.abandon(departure, now);
         }
         mem::take(&mut self.is_awaited)
     }
@@ -256,8 +256,8 @@ impl Pacer {
     pub fn refund(&mut self, departure: Departure) {
         self.end(departure);
         let is_latest = self.path.is_latest(departure);
-        for meter in &mut self.meters {
-            meter.refund(departure, is_latest);
+        for limit in &mut self.limits {
+            limit.refund(departure, is_latest);
         }
         let load = Load::of(departure.cost);
         self.path.refund(departure, load);
@@ -275,9 +275,9 @@ impl Pacer {
     /// for estimates that are not too low.
     pub fn settle(&mut self, departure: Departure, cost: Cost, now: Moment) -> Departure {
         let is_latest = self.path.is_latest(departure);
-        let (conditions, meters) = self.at(now);
-        for meter in meters {
-            meter.settle(departure, cost, is_latest, &conditions);
+        let (conditions, limits) = self.at(now);
+        for limit in limits {
+            limit.settle(departure, cost, is_latest, &conditions);
         }
         let (before, after) = (Load::of(departure.cost), Load::of(cost));
         let (spared, added) = (before.minus(after), after.minus(before));
@@ -317,15 +317,15 @@ impl Pacer {
         });
         // Whatever the new quota asserts of its start, this limiter has started before.
         self.quota = Quota {
-            unused_at_start: quota.unused_at_start && self.meters.is_empty(),
+            unused_at_start: quota.unused_at_start && self.limits.is_empty(),
             ..quota
         };
-        let known = mem::take(&mut self.meters);
+        let known = mem::take(&mut self.limits);
         let in_flight = self.in_flight;
-        let (conditions, meters) = self.at(now);
-        for meter in meters {
-            let in_flight = in_flight.counted(meter.policy.unit);
-            meter.remember(&known, in_flight, &conditions);
+        let (conditions, limits) = self.at(now);
+        for limit in limits {
+            let in_flight = in_flight.counted(limit.policy.unit);
+            limit.remember(&known, in_flight, &conditions);
         }
         self.quota = quota;
         self.assume();
@@ -355,7 +355,7 @@ impl Pacer {
             unanswered: Load::default(),
             unanswered_until: None,
         };
-        let intervals = self.meters.iter().map(|meter| meter.interval(&conditions));
+        let intervals = self.limits.iter().map(|limit| limit.interval(&conditions));
         let longest = intervals.max();
         longest.map_or_else(|| self.quota.spacing(), Span::duration)
     }
@@ -369,9 +369,9 @@ impl Pacer {
     /// Returns the cost of what may still count at the server, by the limit that was named first.
     #[must_use]
     pub fn counted(&mut self, now: Moment) -> u64 {
-        self.meters
+        self.limits
             .first_mut()
-            .map_or(0, |meter| meter.window.held(now))
+            .map_or(0, |limit| limit.window.held(now))
     }
 
     /// Returns the moment from which requests may leave again after a refusal; it has passed if the
@@ -394,20 +394,20 @@ impl Pacer {
         self.jitter.assumed()
     }
 
-    /// Returns whether a new pacer of the same quota would do no worse: nothing may still count,
+    /// Returns whether a new limiter of the same quota would do no worse: nothing may still count,
     /// nothing is in flight, no server's word holds, and the rate is whole.
     #[must_use]
     pub fn is_as_new(&mut self, now: Moment) -> bool {
         let is_open = self.gate.open_from() <= now && !self.ceiling.holds(now);
         let is_whole = self.recovery.share_at(now).is_full();
         let is_idle = self.in_flight == Load::default();
-        is_open && is_whole && is_idle && self.meters.iter_mut().all(|meter| meter.is_as_new(now))
+        is_open && is_whole && is_idle && self.limits.iter_mut().all(|limit| limit.is_as_new(now))
     }
 
-    /// Starts the meters if this is the first question.
+    /// Starts the limits if this is the first question.
     #[inline]
-    fn at(&mut self, now: Moment) -> (Conditions<'_>, &mut [Meter]) {
-        if self.meters.is_empty() {
+    fn at(&mut self, now: Moment) -> (Conditions<'_>, &mut [LimitState]) {
+        if self.limits.is_empty() {
             self.start(now);
         }
         let (unanswered, unanswered_until) = match &mut self.unanswered {
@@ -423,16 +423,16 @@ impl Pacer {
             unanswered,
             unanswered_until,
         };
-        (conditions, &mut self.meters)
+        (conditions, &mut self.limits)
     }
 
     #[cold]
     fn start(&mut self, now: Moment) {
         let quota = &self.quota;
-        let meters = quota
+        let limits = quota
             .policies()
-            .map(|policy| Meter::starting(policy, quota, now));
-        self.meters.extend(meters);
+            .map(|policy| LimitState::starting(policy, quota, now));
+        self.limits.extend(limits);
     }
 
     #[inline]
@@ -446,9 +446,9 @@ impl Pacer {
         let transit = Span::of(self.quota.max_transit);
         let proof = self.path.prove(departure, now, self.jitter.span(), transit);
         if let Some(proof) = proof {
-            let (conditions, meters) = self.at(now);
-            for meter in meters {
-                meter.prove(&proof, &conditions);
+            let (conditions, limits) = self.at(now);
+            for limit in limits {
+                limit.prove(&proof, &conditions);
             }
         }
     }
@@ -466,12 +466,12 @@ impl Pacer {
     }
 
     fn assume(&mut self) {
-        let slip = Slip {
+        let uncertainty = Uncertainty {
             jitter: self.jitter.span(),
-            ..self.quota.widest_slip()
+            ..self.quota.widest_uncertainty()
         };
-        for meter in &mut self.meters {
-            meter.assume(slip);
+        for limit in &mut self.limits {
+            limit.assume(uncertainty);
         }
     }
 
@@ -492,12 +492,12 @@ impl Pacer {
             self.ceiling
                 .learn(stated_limit, &self.quota, in_flight, counted, now);
         }
-        let is_throttled = matches!(feedback, Feedback::Refused(_));
+        let is_throttled = matches!(feedback, Feedback::Throttled(_));
         let since = self.path.since(departure);
         let mut is_nearer = self.ceiling.open_from() < closed_until;
-        for index in 0..self.meters.len() {
+        for index in 0..self.limits.len() {
             if !is_throttled && let Some(stated_limit) = self.stated_limit_of(index, stated) {
-                is_nearer |= self.meters[index].learn(stated_limit, departure, since, now);
+                is_nearer |= self.limits[index].learn(stated_limit, departure, since, now);
             }
         }
         is_nearer
@@ -510,23 +510,23 @@ impl Pacer {
         index: usize,
         stated: &'a [StatedLimit],
     ) -> Option<&'a StatedLimit> {
-        let policy = &self.meters[index].policy;
+        let policy = &self.limits[index].policy;
         let longest = policy.counted_window().duration() + TICK;
         // With more remaining than the limit is, the fields mean something else.
         let fits = |stated_limit: &&StatedLimit| {
             let is_within = stated_limit.limit >= Some(stated_limit.remaining);
             is_within && stated_limit.reset <= longest
         };
-        let is_of = |meter: &Meter, stated_limit: &StatedLimit| {
-            stated_limit.limit == Some(u64::from(meter.policy.limit))
+        let is_of = |limit: &LimitState, stated_limit: &StatedLimit| {
+            stated_limit.limit == Some(u64::from(limit.policy.limit))
         };
         let same = stated
             .iter()
             .filter(fits)
-            .find(|stated_limit| is_of(&self.meters[index], stated_limit));
+            .find(|stated_limit| is_of(&self.limits[index], stated_limit));
         let only = stated.first().filter(|_| stated.len() == 1).filter(fits);
         let only =
-            only.filter(|stated_limit| !self.meters.iter().any(|meter| is_of(meter, stated_limit)));
+            only.filter(|stated_limit| !self.limits.iter().any(|limit| is_of(limit, stated_limit)));
         same.or(only).filter(|_| policy.has_allowance())
     }
 
@@ -542,8 +542,8 @@ impl Pacer {
             })
             .map(|stated_limit| stated_limit.reset)
             .max();
-        for meter in &mut self.meters {
-            self.is_awaited |= meter.refuse(used_up.is_some(), now);
+        for limit in &mut self.limits {
+            self.is_awaited |= limit.refuse(used_up.is_some(), now);
         }
         let longest = self.quota.max_retry_after.max(window);
         used_up.map(|reset| (reset + TICK).min(longest))
@@ -551,12 +551,12 @@ impl Pacer {
 
     fn close_gate(&mut self, departure: Departure, now: Moment, hint: Option<Duration>) {
         let pause = shortest_window(&self.quota) + self.jitter.assumed();
-        match self.gate.refuse(departure.sent, now, hint, pause) {
-            Refusal::New => self.recovery.lower(now, self.gate.open_from()),
-            Refusal::Known => self.recovery.postpone(self.gate.open_from()),
+        match self.gate.close(departure.sent, now, hint, pause) {
+            Closing::New => self.recovery.lower(now, self.gate.open_from()),
+            Closing::Known => self.recovery.postpone(self.gate.open_from()),
         }
-        for meter in &mut self.meters {
-            meter.forget_pace();
+        for limit in &mut self.limits {
+            limit.forget_pace();
         }
     }
 }
