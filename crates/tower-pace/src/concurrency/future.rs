@@ -2,7 +2,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::{Response, StatusCode};
 use pacing::Answer;
@@ -75,17 +75,15 @@ where
         let mut state = self.project().state;
         match state.as_mut().project() {
             StateProj::InFlight { response, call } => {
-                let polled = response.poll(cx);
-                let Poll::Ready(result) = &polled else {
-                    return Poll::Pending;
-                };
+                let result = ready!(response.poll(cx));
                 // Taken even if the call failed.
-                let (load, end) = read(result);
+                let (load, end) = read(&result);
                 let permit = call.answer(load, end);
                 state.set(State::Ended);
-                polled
-                    .map_ok(|response| U::hold(response, permit))
-                    .map_err(W::failed)
+                Poll::Ready(match result {
+                    Ok(response) => Ok(U::hold(response, permit)),
+                    Err(error) => Err(W::failed(error)),
+                })
             }
             StateProj::Refused { refusal } => {
                 let refusal = refusal.take().expect("it is taken with the end");

@@ -41,13 +41,26 @@ impl InFlight {
         let permits = permit.queue().front();
         permits.count(end);
         if permits.is_adaptive() {
-            let mut events = Events::default();
-            permit.queue().change(|state, _| {
-                events = state.end(self.sample, answer);
-                events.wake()
-            });
-            events.emit();
+            self.learn(permit, answer);
         }
+    }
+
+    // Out of line: most calls are answered before they are dropped.
+    #[cold]
+    fn cancel(&self, permit: &Permit) {
+        self.end(permit, End::Cancelled, None);
+    }
+
+    /// Lets the limit learn from the end of the call.
+    // Out of line, so that a fixed limit pays for none of it.
+    #[inline(never)]
+    fn learn(&self, permit: &Permit, answer: Option<Answer>) {
+        let mut events = Events::default();
+        permit.queue().change(|state, _| {
+            events = state.end(self.sample, answer);
+            events.wake()
+        });
+        events.emit();
     }
 }
 
@@ -55,7 +68,7 @@ impl Drop for InFlight {
     #[inline]
     fn drop(&mut self) {
         if let Some(permit) = self.permit.take() {
-            self.end(&permit, End::Cancelled, None);
+            self.cancel(&permit);
         }
     }
 }

@@ -25,7 +25,7 @@ impl Asking {
     pub(super) fn begin(queue: &Arc<Queue<ConcurrencyState>>) -> Self {
         let outer = INNERMOST.replace(address(queue));
         if outer != 0 {
-            OUTER.with_borrow_mut(|limits| limits.push(outer));
+            push_outer(outer);
         }
         Self { outer }
     }
@@ -36,16 +36,32 @@ impl Drop for Asking {
     fn drop(&mut self) {
         INNERMOST.set(self.outer);
         if self.outer != 0 {
-            OUTER.with_borrow_mut(Vec::pop);
+            pop_outer();
         }
     }
+}
+
+// Out of line, both: few stacks hold two limits, and the list has a destructor to register.
+#[cold]
+fn push_outer(limit: usize) {
+    OUTER.with_borrow_mut(|limits| limits.push(limit));
+}
+
+#[cold]
+fn pop_outer() {
+    OUTER.with_borrow_mut(Vec::pop);
 }
 
 /// Says whether a service of the same limit is asking up the stack of calls.
 #[inline]
 pub(super) fn is_asking(queue: &Arc<Queue<ConcurrencyState>>) -> bool {
     let (innermost, asked) = (INNERMOST.get(), address(queue));
-    innermost != 0 && (innermost == asked || OUTER.with_borrow(|limits| limits.contains(&asked)))
+    innermost != 0 && (innermost == asked || is_outer(asked))
+}
+
+#[cold]
+fn is_outer(limit: usize) -> bool {
+    OUTER.with_borrow(|limits| limits.contains(&limit))
 }
 
 fn address(queue: &Arc<Queue<ConcurrencyState>>) -> usize {

@@ -168,6 +168,7 @@ impl Resource for ConcurrencyState {
         }
     }
 
+    #[inline]
     fn guard(queue: &Arc<Queue<Self>>, (): ()) -> Permit {
         Permit::new(Arc::clone(queue))
     }
@@ -176,6 +177,7 @@ impl Resource for ConcurrencyState {
         Duration::ZERO
     }
 
+    #[inline]
     fn poll_inner<T>(queue: &Arc<Queue<Self>>, poll: impl FnOnce() -> T) -> T {
         let asking = Asking::begin(queue);
         let polled = poll();
