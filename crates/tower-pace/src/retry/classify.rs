@@ -1,4 +1,4 @@
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Request, Response};
 use pacing::retry::{Failure, RetryPolicy, Verdict};
 
 use super::Replay;
@@ -8,25 +8,44 @@ use crate::was_sent::{Proof, proof};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Returns why an attempt at `request` failed, if another one is safe and promising.
+#[inline]
 pub(super) fn failure<B, C, E: 'static>(
     request: &Request<B>,
     result: &Result<Response<C>, E>,
     policy: &RetryPolicy,
     hints: &HintHeaders,
 ) -> Option<Failure> {
-    let response = match result {
-        Ok(response) => response,
-        Err(error) => {
-            let is_of_use = match proof(error) {
-                Proof::Rejected => false,
-                Proof::NotSent => true,
-                Proof::None => may_replay(request, policy),
-            };
-            return is_of_use.then_some(Failure::Transient(None));
+    match result {
+        Ok(response) => {
+            let status = response.status().as_u16();
+            let verdict = policy.verdict(status);
+            // A flag on a success is ignored: a retry would repeat an effect that the caller
+            // wanted once. So the usual response needs no look at its header fields.
+            if verdict == Verdict::Final && status < 400 {
+                return None;
+            }
+            response_failure(request, status, response.headers(), verdict, policy, hints)
         }
+        Err(error) => error_failure(request, error, policy),
+    }
+}
+
+/// Returns why an attempt failed whose response has this verdict by its status.
+// Out of line, as is the next: a success pays for none of it.
+#[cold]
+fn response_failure<B>(
+    request: &Request<B>,
+    status: u16,
+    headers: &HeaderMap,
+    verdict: Verdict,
+    policy: &RetryPolicy,
+    hints: &HintHeaders,
+) -> Option<Failure> {
+    let verdict = match hints.should_retry(headers) {
+        Some(should_retry) => verdict.overruled(status, should_retry),
+        None => verdict,
     };
-    let (status, headers) = (response.status(), response.headers());
-    match verdict(status, headers, policy, hints) {
+    match verdict {
         Verdict::Throttled => Some(Failure::Throttled(hints.retry_after(headers))),
         // Without a key the conflict would be the same again.
         Verdict::Conflict if !request.headers().contains_key(IDEMPOTENCY_KEY) => None,
@@ -37,23 +56,19 @@ pub(super) fn failure<B, C, E: 'static>(
     }
 }
 
-/// Returns what a response means by its status, unless the server says otherwise in a header field.
-fn verdict(
-    status: StatusCode,
-    headers: &HeaderMap,
+/// Returns why an attempt failed that ended with `error`.
+#[cold]
+fn error_failure<B, E: 'static>(
+    request: &Request<B>,
+    error: &E,
     policy: &RetryPolicy,
-    hints: &HintHeaders,
-) -> Verdict {
-    let status = status.as_u16();
-    let verdict = policy.verdict(status);
-    // A flag on a success is ignored: a retry would repeat an effect that the caller wanted once.
-    if verdict == Verdict::Final && status < 400 {
-        return verdict;
-    }
-    match hints.should_retry(headers) {
-        Some(should_retry) => verdict.overruled(status, should_retry),
-        None => verdict,
-    }
+) -> Option<Failure> {
+    let is_promising = match proof(error) {
+        Proof::Rejected => false,
+        Proof::NotSent => true,
+        Proof::None => may_replay(request, policy),
+    };
+    is_promising.then_some(Failure::Transient(None))
 }
 
 /// Returns true if a request has the same effect however often it arrives, by its method or by its

@@ -1,21 +1,19 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::Body;
-use pacing::retry::Attempts;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
 use super::drain::{Drain, poll_drained};
 use super::retries::Retries;
-use super::shared::Plan;
 use crate::clock;
+use crate::line::POLLED_AFTER_ITS_END;
 
 pin_project! {
     /// The response of [`Retry`](super::Retry): that of the last attempt. A drop ends the current attempt and the waiting.
@@ -57,22 +55,9 @@ pin_project! {
 impl<S, B, C> ResponseFuture<S, B, C>
 where
     S: Service<Request<B>>,
-    B: Clone,
 {
-    /// Makes the first attempt, with a service that is ready.
-    pub(super) fn new(mut ready: S, request: Request<B>, plan: Arc<Plan>) -> Self {
-        plan.shared.deposit();
-        // The clone is sent and the original kept, since that moves neither more often than it must.
-        match Attempts::default().may_continue(&plan.policy) {
-            true => Self::started(
-                ready.call(request.clone()),
-                Retries::new(ready, Some(request), plan),
-            ),
-            false => Self::started(ready.call(request), Retries::new(ready, None, plan)),
-        }
-    }
-
-    fn started(response: S::Future, retries: Retries<S, B>) -> Self {
+    /// Follows the first attempt.
+    pub(super) fn new(response: S::Future, retries: Retries<S, B>) -> Self {
         let call = Call {
             state: State::InFlight { response },
             retries,
@@ -93,42 +78,19 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut call = self.project().call;
-        let current = call.as_mut().as_pin_mut();
-        let current = current.expect("a future is not polled after its end");
-        let result = current.poll_last(cx);
-        if result.is_ready() {
-            call.set(None);
-        }
-        result
-    }
-}
-
-impl<S, B, C> Call<S, B, C>
-where
-    S: Service<Request<B>, Response = Response<C>>,
-    S::Error: 'static,
-    B: Clone,
-    C: Body,
-{
-    /// Resolves to the result of the last attempt.
-    fn poll_last(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<S::Response, S::Error>> {
-        let mut this = self.project();
         loop {
+            let current = call.as_mut().as_pin_mut();
+            let mut this = current.expect(POLLED_AFTER_ITS_END).project();
             let next = match this.state.as_mut().project() {
+                // InFlight => Pausing | Ended
                 StateProj::InFlight { response } => {
-                    // Looked at where it is: an answer is large, and each move of it shows in the time of a call.
-                    let mut polled = response.poll(cx);
-                    let Poll::Ready(result) = &mut polled else {
-                        return Poll::Pending;
+                    let mut result = ready!(response.poll(cx));
+                    let Some(wait) = this.retries.decide(&result) else {
+                        this.retries.report(&mut result);
+                        call.set(None);
+                        return Poll::Ready(result);
                     };
-                    let Some(wait) = this.retries.decide(result) else {
-                        this.retries.report(result);
-                        return polled;
-                    };
-                    let (answer, error) = split(ready!(polled));
+                    let (answer, error) = split(result);
                     *this.last_error = error;
                     State::pausing(
                         answer.map(Response::into_body),
@@ -136,6 +98,7 @@ where
                         this.retries.drain(wait),
                     )
                 }
+                // Pausing => Readying
                 StateProj::Pausing {
                     body,
                     left,
@@ -145,13 +108,16 @@ where
                     ready!(poll_pause(body, left, timer, *wake, cx));
                     State::Readying
                 }
+                // Readying => InFlight | Ended
                 StateProj::Readying => match ready!(this.retries.poll_ready(cx)) {
                     Ok(()) => State::InFlight {
                         response: this.retries.call_again(),
                     },
                     // The service is gone for good: what the last attempt said of it tells more.
                     Err(error) => {
-                        return Poll::Ready(Err(this.last_error.take().unwrap_or(error)));
+                        let error = this.last_error.take().unwrap_or(error);
+                        call.set(None);
+                        return Poll::Ready(Err(error));
                     }
                 },
             };

@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response};
-use pacing::retry::Attempts;
+use http::{Request, Response, StatusCode};
+use pacing::retry::{Attempts, Failure};
 use tower_service::Service;
 
 use super::body::Intact;
@@ -41,12 +41,21 @@ impl<S, B> Retries<S, B> {
     }
 
     /// Decides how long to wait for another attempt, if there is to be one.
+    #[inline]
     pub(super) fn decide<C, E: 'static>(
         &mut self,
         result: &Result<Response<C>, E>,
     ) -> Option<Duration> {
         let request = self.request.as_ref()?;
         let failure = failure(request, result, &self.plan.policy, &self.plan.hints)?;
+        let status = result.as_ref().ok().map(Response::status);
+        self.decide_after(failure, status)
+    }
+
+    // Out of line, so that a first attempt that succeeds pays for none of it.
+    #[cold]
+    fn decide_after(&mut self, failure: Failure, status: Option<StatusCode>) -> Option<Duration> {
+        let request = self.request.as_ref()?;
         let body: Option<&Intact> = request.extensions().get();
         if !body.is_none_or(Intact::is_kept) {
             return None;
@@ -60,15 +69,15 @@ impl<S, B> Retries<S, B> {
             return None;
         }
         (self.attempts, self.payment) = (attempts, Some(payment));
-        self.tell(wait, result);
+        self.tell(wait, status);
         Some(wait)
     }
 
-    fn tell<C, E>(&self, wait: Duration, result: &Result<Response<C>, E>) {
+    fn tell(&self, wait: Duration, status: Option<StatusCode>) {
         let retrying = Retrying {
             attempt: self.attempts.number(),
             wait,
-            status: result.as_ref().ok().map(Response::status),
+            status,
         };
         retrying.trace();
         if let Some(observer) = &self.plan.observer {

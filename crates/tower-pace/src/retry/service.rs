@@ -4,9 +4,11 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use http_body::Body;
+use pacing::retry::Attempts;
 use tower_service::Service;
 
 use super::ResponseFuture;
+use super::retries::Retries;
 use super::shared::Plan;
 
 /// Sends a request again when that is safe and promising; see the [module](super).
@@ -57,9 +59,20 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The service that was polled ready must make the first attempt: what it reserved would starve its own clone.
+        // The service that was polled ready must make the first attempt: what it reserved would
+        // starve its own clone.
         let fresh = self.inner.clone();
-        let ready = mem::replace(&mut self.inner, fresh);
-        ResponseFuture::new(ready, request, Arc::clone(&self.plan))
+        let mut ready = mem::replace(&mut self.inner, fresh);
+        let plan = Arc::clone(&self.plan);
+        plan.shared.deposit();
+        // The clone is sent and the original kept, since that moves neither more often than it
+        // must.
+        match Attempts::default().may_continue(&plan.policy) {
+            true => ResponseFuture::new(
+                ready.call(request.clone()),
+                Retries::new(ready, Some(request), plan),
+            ),
+            false => ResponseFuture::new(ready.call(request), Retries::new(ready, None, plan)),
+        }
     }
 }

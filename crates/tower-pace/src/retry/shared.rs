@@ -68,9 +68,10 @@ impl Shared {
     }
 
     /// Counts a request for the budget.
+    #[inline]
     pub(super) fn deposit(&self) {
-        if let Some(mut purse) = self.purse() {
-            purse.deposit();
+        if let Some(purse) = &self.purse {
+            lock(purse).deposit();
         }
     }
 
@@ -90,6 +91,7 @@ impl Shared {
 }
 
 impl Purse {
+    #[inline(never)]
     fn deposit(&mut self) {
         self.undated += 1;
         if self.undated >= self.batch {
