@@ -39,7 +39,7 @@ impl Permit {
 impl Drop for Permit {
     #[inline]
     fn drop(&mut self) {
-        if !self.queue.front().word.put_back() {
+        if !self.queue.front().count.try_release() {
             self.release_locked();
         }
     }
