@@ -6,7 +6,7 @@
 //! let layer = ConcurrencyLayer::new(32);
 //! ```
 //!
-//! [`Concurrency`] acquires a permit in `poll_ready`, in the order of the calls. The permit is
+//! [`Concurrency`] acquires a permit in `poll_ready`, first come first served. The permit is
 //! released when the response's body has ended, has failed or is dropped. It is also released when
 //! the call fails, and when the service or future that holds it is dropped. A body that is not read
 //! keeps its permit. So read or drop each body, or count requests only
@@ -17,7 +17,7 @@
 //!
 //! # Place in the stack
 //!
-//! A layer may be in a stack only once. If it is there twice, `poll_ready` panics.
+//! The same layer may be in a stack only once. If it is there twice, `poll_ready` panics.
 //!
 //! Two cases are not detected: between the two is a service that is ready by itself, as a rate
 //! limit is, or the inner one is called in a future. A call then takes two permits, and all calls
