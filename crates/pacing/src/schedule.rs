@@ -60,11 +60,11 @@ impl Schedule {
         }
     }
 
-    /// Returns the moment from which a request of this cost may leave, with costs up to `heaviest`
+    /// Returns the moment from which a request of this cost may leave, with costs up to `highest`
     /// before it.
     #[inline]
-    pub(crate) fn due(&self, policy: &Policy, pace: &Pace, cost: u32, heaviest: u32) -> Moment {
-        self.next + self.lead(policy, pace, cost, heaviest)
+    pub(crate) fn due(&self, policy: &Policy, pace: &Pace, cost: u32, highest: u32) -> Moment {
+        self.next + self.lead(policy, pace, cost, highest)
     }
 
     /// Returns the moment from which a request may leave that is no heavier than those before it.
@@ -80,11 +80,11 @@ impl Schedule {
         policy: &Policy,
         pace: &Pace,
         cost: u32,
-        heaviest: u32,
+        highest: u32,
         now: Moment,
     ) {
         let mut place = self
-            .due(policy, pace, cost, heaviest)
+            .due(policy, pace, cost, highest)
             .max(now - pace.slack());
         if self.last_departure.is_none() {
             place = place.max(self.first);
@@ -159,11 +159,11 @@ impl Schedule {
     /// from the last departure, since a place may lie further back. A log and a fixed window are
     /// kept by their slots and need none.
     #[inline]
-    fn lead(&self, policy: &Policy, pace: &Pace, cost: u32, heaviest: u32) -> Span {
+    fn lead(&self, policy: &Policy, pace: &Pace, cost: u32, highest: u32) -> Span {
         match self.last_departure {
-            Some(last) if cost > heaviest && policy.spaces_costs() => {
+            Some(last) if cost > highest && policy.spaces_costs() => {
                 let forgotten = (last + pace.memory).span_since(self.next);
-                (pace.interval * (cost - heaviest)).min(forgotten)
+                (pace.interval * (cost - highest)).min(forgotten)
             }
             _ => Span::ZERO,
         }
@@ -179,7 +179,7 @@ mod tests {
         interval: Span::of(Duration::from_millis(10)),
         lateness: Span::of(Duration::from_millis(2)),
         burst: 1,
-        heaviest: 1,
+        highest: 1,
         memory: Span::of(Duration::from_millis(80)),
     };
     const UNKNOWN: Policy = Policy::new(100, Duration::from_secs(1));
@@ -265,10 +265,10 @@ mod tests {
 
     #[test]
     fn a_heavier_request_needs_silence_before_it_unless_its_slots_guard_it() {
-        fn check(model: Model, cost: u32, heaviest: u32, due: u64) {
+        fn check(model: Model, cost: u32, highest: u32, due: u64) {
             let policy = Policy { model, ..UNKNOWN };
             assert_eq!(
-                running().due(&policy, &PACE, cost, heaviest),
+                running().due(&policy, &PACE, cost, highest),
                 at(due),
                 "{model:?}"
             );

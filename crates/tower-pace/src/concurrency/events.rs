@@ -1,4 +1,4 @@
-use crate::line::Wake;
+use crate::wait::Wake;
 
 /// A change of an adaptive limit at the end of a call.
 ///
@@ -14,8 +14,8 @@ impl Events {
     /// waiter, before any permit is released.
     pub(super) fn wake(self) -> Wake {
         match self.after > self.before {
-            true => Wake::IfAwaited,
-            false => Wake::Nobody,
+            true => Wake::NextIfAwaited,
+            false => Wake::Nothing,
         }
     }
 

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use super::in_flight::InFlight;
 use super::state::End;
 use super::{BodyEnd, Until};
-use crate::line::{POLLED_AFTER_ITS_END, Patience, Unbounded};
+use crate::wait::{POLLED_AFTER_ITS_END, UnboundedWait, WaitPolicy};
 
 pin_project! {
     /// The response future of [`Concurrency`](super::Concurrency).
@@ -19,12 +19,12 @@ pin_project! {
     /// Its drop releases the permit. When it completes, it releases the permit too, unless the
     /// response's body holds it.
     #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<F, W = Unbounded, U = BodyEnd>
+    pub struct ResponseFuture<F, W = UnboundedWait, U = BodyEnd>
     where
-        W: Patience,
+        W: WaitPolicy,
     {
         #[pin]
-        state: State<F, W::Refusal>,
+        state: State<F, W::Rejection>,
         until: PhantomData<U>,
     }
 }
@@ -40,7 +40,7 @@ pin_project! {
     }
 }
 
-impl<F, W: Patience, U> ResponseFuture<F, W, U> {
+impl<F, W: WaitPolicy, U> ResponseFuture<F, W, U> {
     #[inline]
     pub(super) fn in_flight(response: F, call: InFlight) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl<F, W: Patience, U> ResponseFuture<F, W, U> {
         }
     }
 
-    pub(super) fn rejected(rejection: W::Refusal) -> Self {
+    pub(super) fn rejected(rejection: W::Rejection) -> Self {
         Self {
             state: State::Rejected {
                 rejection: Some(rejection),
@@ -62,7 +62,7 @@ impl<F, W: Patience, U> ResponseFuture<F, W, U> {
 impl<F, C, E, W, U> Future for ResponseFuture<F, W, U>
 where
     F: Future<Output = Result<Response<C>, E>>,
-    W: Patience,
+    W: WaitPolicy,
     U: Until<C>,
 {
     type Output = Result<Response<U::Body>, W::Error<E>>;
@@ -84,7 +84,7 @@ where
                 state.set(State::Completed);
                 Poll::Ready(match result {
                     Ok(response) => Ok(U::hold(response, permit)),
-                    Err(error) => Err(W::failed(error)),
+                    Err(error) => Err(W::inner(error)),
                 })
             }
             // Rejected => Completed.
@@ -92,7 +92,7 @@ where
                 let rejection = rejection.take();
                 let rejection = rejection.expect("it is taken when the future completes");
                 state.set(State::Completed);
-                Poll::Ready(Err(W::refused(rejection)))
+                Poll::Ready(Err(W::rejected(rejection)))
             }
             StateProj::Completed => panic!("{POLLED_AFTER_ITS_END}"),
         }
@@ -116,7 +116,7 @@ fn read<C, E>(result: &Result<Response<C>, E>) -> (Answer, End) {
     (load, End::Answered)
 }
 
-impl<F, W: Patience, U> fmt::Debug for ResponseFuture<F, W, U> {
+impl<F, W: WaitPolicy, U> fmt::Debug for ResponseFuture<F, W, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }

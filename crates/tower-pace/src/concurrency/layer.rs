@@ -8,7 +8,7 @@ use tower_layer::Layer;
 
 use super::state::ConcurrencyState;
 use super::{BodyEnd, Concurrency, Handle, ResponseHead};
-use crate::line::{Bounds, Patience, Queue, Unbounded};
+use crate::wait::{BoundedWait, Queue, UnboundedWait, WaitPolicy};
 
 /// Applies [`Concurrency`]: bounds how many requests are in flight, to the end of the response's
 /// body.
@@ -23,9 +23,9 @@ use crate::line::{Bounds, Patience, Queue, Unbounded};
 /// # fn assert_shareable<T: Clone + Send + Sync>(_: &T) {}
 /// assert_shareable(&layer);
 /// ```
-pub struct ConcurrencyLayer<W = Unbounded, U = BodyEnd> {
+pub struct ConcurrencyLayer<W = UnboundedWait, U = BodyEnd> {
     queue: Arc<Queue<ConcurrencyState>>,
-    patience: W,
+    policy: W,
     until: PhantomData<U>,
 }
 
@@ -37,7 +37,7 @@ impl ConcurrencyLayer {
     /// Panics if `limit` is zero: no request could depart.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self::of(ConcurrencyState::fixed(limit), Unbounded)
+        Self::of(ConcurrencyState::fixed(limit), UnboundedWait)
     }
 
     /// Returns a layer that learns from the responses how many requests the server can handle at
@@ -69,15 +69,15 @@ impl ConcurrencyLayer {
     /// ```
     #[must_use]
     pub fn adaptive(bounds: Adaptive) -> Self {
-        Self::of(ConcurrencyState::adaptive(bounds), Unbounded)
+        Self::of(ConcurrencyState::adaptive(bounds), UnboundedWait)
     }
 }
 
-impl<W: Patience, U> ConcurrencyLayer<W, U> {
-    fn of(queue: Arc<Queue<ConcurrencyState>>, patience: W) -> Self {
+impl<W: WaitPolicy, U> ConcurrencyLayer<W, U> {
+    fn of(queue: Arc<Queue<ConcurrencyState>>, policy: W) -> Self {
         Self {
             queue,
-            patience,
+            policy,
             until: PhantomData,
         }
     }
@@ -85,19 +85,19 @@ impl<W: Patience, U> ConcurrencyLayer<W, U> {
     /// Counts a request until its response's body has ended. This is the default.
     #[must_use]
     pub fn until_body_end(self) -> ConcurrencyLayer<W, BodyEnd> {
-        ConcurrencyLayer::of(self.queue, self.patience)
+        ConcurrencyLayer::of(self.queue, self.policy)
     }
 
     /// Counts a request only until the head of its response is there, and returns the body
     /// unchanged.
     #[must_use]
     pub fn until_response(self) -> ConcurrencyLayer<W, ResponseHead> {
-        ConcurrencyLayer::of(self.queue, self.patience)
+        ConcurrencyLayer::of(self.queue, self.policy)
     }
 
     /// Rejects a request that would have to wait while `others` are queued.
     #[must_use]
-    pub fn max_queued(self, others: usize) -> ConcurrencyLayer<Bounds, U> {
+    pub fn max_queued(self, others: usize) -> ConcurrencyLayer<BoundedWait, U> {
         self.bounded(|bounds| bounds.max_queued(others))
     }
 
@@ -107,13 +107,13 @@ impl<W: Patience, U> ConcurrencyLayer<W, U> {
     /// The service waits in `poll_ready`, where it has no request yet. So a request's
     /// [`Deadline`](crate::Deadline) does not bound the wait.
     #[must_use]
-    pub fn max_wait(self, time: Duration) -> ConcurrencyLayer<Bounds, U> {
+    pub fn max_wait(self, time: Duration) -> ConcurrencyLayer<BoundedWait, U> {
         self.bounded(|bounds| bounds.max_wait(time))
     }
 
     /// Rejects a request if no permit is free.
     #[must_use]
-    pub fn fail_fast(self) -> ConcurrencyLayer<Bounds, U> {
+    pub fn fail_fast(self) -> ConcurrencyLayer<BoundedWait, U> {
         self.max_wait(Duration::ZERO)
     }
 
@@ -123,31 +123,34 @@ impl<W: Patience, U> ConcurrencyLayer<W, U> {
         Handle::new(Arc::clone(&self.queue))
     }
 
-    fn bounded(self, set: impl FnOnce(Bounds) -> Bounds) -> ConcurrencyLayer<Bounds, U> {
-        let bounds = set(self.patience.bounds());
+    fn bounded(
+        self,
+        set: impl FnOnce(BoundedWait) -> BoundedWait,
+    ) -> ConcurrencyLayer<BoundedWait, U> {
+        let bounds = set(self.policy.bounds());
         ConcurrencyLayer::of(self.queue, bounds)
     }
 }
 
-impl<S, W: Patience, U> Layer<S> for ConcurrencyLayer<W, U> {
+impl<S, W: WaitPolicy, U> Layer<S> for ConcurrencyLayer<W, U> {
     type Service = Concurrency<S, W, U>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Concurrency::new(inner, Arc::clone(&self.queue), self.patience.clone())
+        Concurrency::new(inner, Arc::clone(&self.queue), self.policy.clone())
     }
 }
 
-impl<W: Patience, U> Clone for ConcurrencyLayer<W, U> {
+impl<W: WaitPolicy, U> Clone for ConcurrencyLayer<W, U> {
     // Not derived: a derive would require `U: Clone`.
     fn clone(&self) -> Self {
-        Self::of(Arc::clone(&self.queue), self.patience.clone())
+        Self::of(Arc::clone(&self.queue), self.policy.clone())
     }
 }
 
-impl<W: Patience + fmt::Debug, U> fmt::Debug for ConcurrencyLayer<W, U> {
+impl<W: WaitPolicy + fmt::Debug, U> fmt::Debug for ConcurrencyLayer<W, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConcurrencyLayer")
-            .field("patience", &self.patience)
+            .field("policy", &self.policy)
             .field("state", &self.handle())
             .finish_non_exhaustive()
     }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::state::ConcurrencyState;
-use crate::line::{Queue, Wake};
+use crate::wait::{Queue, Wake};
 
 /// The right to be in flight. Its drop releases it.
 #[expect(
@@ -31,7 +31,7 @@ impl Permit {
     fn release_locked(&self) {
         self.queue.change(|state, _| {
             state.release();
-            Wake::IfAwaited
+            Wake::NextIfAwaited
         });
     }
 }

@@ -13,26 +13,26 @@ use super::permit::Permit;
 use super::state::ConcurrencyState;
 use super::{BodyEnd, ResponseFuture, Until};
 use crate::error::LimitKind;
-use crate::line::{Patience, Queue, Unacquired, Unbounded, Waiter};
+use crate::wait::{Queue, Unacquired, UnboundedWait, WaitPolicy, Waiter};
 
-/// Bounds how many requests are in flight, to the end of the response's body; see the
+/// BoundedWait how many requests are in flight, to the end of the response's body; see the
 /// [module](super).
 ///
 /// Clones share the limit, but no permit and no position in the wait queue. Errors are those of the
 /// inner service, unchanged. If waits are bounded, the service fails with
 /// [`Error`](crate::Error) instead.
-pub struct Concurrency<S, W: Patience = Unbounded, U = BodyEnd> {
+pub struct Concurrency<S, W: WaitPolicy = UnboundedWait, U = BodyEnd> {
     inner: S,
     waiter: Waiter<ConcurrencyState, W>,
     /// The end of the last wait: a permit or a rejection for the next call.
-    acquired: Option<Result<Permit, W::Refusal>>,
+    acquired: Option<Result<Permit, W::Rejection>>,
     until: PhantomData<U>,
 }
 
-impl<S, W: Patience, U> Concurrency<S, W, U> {
-    pub(super) fn new(inner: S, queue: Arc<Queue<ConcurrencyState>>, patience: W) -> Self {
-        let group = queue.open_lane();
-        Self::with_waiter(inner, Waiter::new(queue, group, (), patience))
+impl<S, W: WaitPolicy, U> Concurrency<S, W, U> {
+    pub(super) fn new(inner: S, queue: Arc<Queue<ConcurrencyState>>, policy: W) -> Self {
+        let group = queue.add_group();
+        Self::with_waiter(inner, Waiter::new(queue, group, (), policy))
     }
 
     fn with_waiter(inner: S, waiter: Waiter<ConcurrencyState, W>) -> Self {
@@ -63,7 +63,7 @@ impl<S, W: Patience, U> Concurrency<S, W, U> {
 impl<S, B, C, W, U> Service<Request<B>> for Concurrency<S, W, U>
 where
     S: Service<Request<B>, Response = Response<C>> + Clone,
-    W: Patience,
+    W: WaitPolicy,
     U: Until<C>,
 {
     type Response = Response<U::Body>;
@@ -89,7 +89,7 @@ where
                     self.acquired = None;
                 }
                 if ready.is_ready() {
-                    return ready.map_err(W::failed);
+                    return ready.map_err(W::inner);
                 }
             }
             Some(Err(_)) => return Poll::Ready(Ok(())),
@@ -104,7 +104,7 @@ where
             Ok(permit) => Some(Ok(permit)),
             // The next call fails, not the service.
             Err(Unacquired::Rejected(rejection)) => Some(Err(rejection)),
-            Err(Unacquired::Failed(error)) => return Poll::Ready(Err(W::failed(error))),
+            Err(Unacquired::Failed(error)) => return Poll::Ready(Err(W::inner(error))),
         };
         // The next call enqueues anew.
         self.waiter.leave();
@@ -124,9 +124,9 @@ where
             .take()
             .expect("poll_ready was called and the service is ready");
         let acquired = acquired.and_then(|permit| {
-            let patience = self.waiter.patience().heed(request.extensions());
-            patience
-                .starts(LimitKind::Concurrency, Duration::ZERO)
+            let policy = self.waiter.policy().with_request(request.extensions());
+            policy
+                .check_deadline(LimitKind::Concurrency, Duration::ZERO)
                 .map(|()| permit)
         });
         match acquired {
@@ -139,14 +139,14 @@ where
     }
 }
 
-impl<S: Clone, W: Patience, U> Clone for Concurrency<S, W, U> {
+impl<S: Clone, W: WaitPolicy, U> Clone for Concurrency<S, W, U> {
     /// Returns a service of the same limit, without a permit and without a position.
     fn clone(&self) -> Self {
         Self::with_waiter(self.inner.clone(), self.waiter.clone())
     }
 }
 
-impl<S: fmt::Debug, W: Patience + fmt::Debug, U> fmt::Debug for Concurrency<S, W, U> {
+impl<S: fmt::Debug, W: WaitPolicy + fmt::Debug, U> fmt::Debug for Concurrency<S, W, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Concurrency")
             .field("inner", &self.inner)

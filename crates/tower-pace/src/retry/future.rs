@@ -13,7 +13,7 @@ use tower_service::Service;
 use super::drain::{Drain, poll_drained};
 use super::retrier::Retrier;
 use crate::clock;
-use crate::line::POLLED_AFTER_ITS_END;
+use crate::wait::POLLED_AFTER_ITS_END;
 
 pin_project! {
     /// The response future of [`Retry`](super::Retry).

@@ -26,7 +26,7 @@
 //!
 //! The last response, or the last error, is returned:
 //!
-//! - when the attempts or the [`Budget`] are used up,
+//! - when the attempts or the [`RetryBudget`] are used up,
 //! - when the server asks for more time than the policy allows,
 //! - when the wait would not end before the request's [`Deadline`](crate::Deadline),
 //! - when a bounded limit below [rejected](crate::Rejected) the request: it has said how long the
@@ -63,7 +63,7 @@
 //! | `retry` decides by the method | [`RetryPolicy::replays`] |
 //! | `retry` decides by the request | the mark [`Replay`] |
 //! | the backoff | [`Backoff`] |
-//! | the budget | [`Budget`] |
+//! | the budget | [`RetryBudget`] |
 //! | `clone_request` returns `None` | [`RetryLayer::buffered`] if the body is not `Clone` |
 
 mod body;
@@ -84,6 +84,6 @@ pub use buffered::{BufferedRetry, BufferedRetryLayer};
 pub use future::ResponseFuture;
 pub use layer::RetryLayer;
 pub use mark::{Attempt, Replay};
-pub use pacing::retry::{Backoff, Budget, RetryPolicy, Verdict};
+pub use pacing::retry::{Backoff, RetryBudget, RetryPolicy, Verdict};
 pub use report::{Retried, Retrying};
 pub use service::Retry;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pacing::Moment;
-use pacing::retry::{Account, RetryPolicy};
+use pacing::retry::{RetryPolicy, RetryTokens};
 use rand::rngs::SmallRng;
 
 use crate::clock::Clock;
@@ -26,7 +26,7 @@ pub(super) struct RetryState {
 
 impl RetryState {
     pub(super) fn new(policy: &RetryPolicy, rng: SmallRng) -> Arc<Self> {
-        let budget = policy.account().map(|budget| BatchedBudget {
+        let budget = policy.tokens().map(|budget| BatchedBudget {
             budget,
             unrecorded: 0,
             batch: 1,
@@ -71,7 +71,7 @@ impl fmt::Debug for RetryState {
 /// A reading of the clock takes longer than the rest of a request's way through the layer, so
 /// requests that follow each other fast are recorded in batches.
 struct BatchedBudget {
-    budget: Account,
+    budget: RetryTokens,
     /// The requests since the last batch. If no other request follows within ten seconds, they
     /// are recorded too early in time. The budget is then smaller than it might be, never larger.
     unrecorded: u32,

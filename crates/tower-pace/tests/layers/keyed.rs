@@ -16,7 +16,7 @@ fn by_path(request: &Request<String>) -> String {
 
 type ByPath = fn(&Request<String>) -> String;
 
-fn layer() -> RateLimitLayer<tower_pace::line::Unbounded, Keyed<String, ByPath>> {
+fn layer() -> RateLimitLayer<tower_pace::wait::UnboundedWait, Keyed<String, ByPath>> {
     RateLimitLayer::keyed(Quota::per_second(10), by_path as ByPath)
 }
 
@@ -73,6 +73,17 @@ async fn the_least_recently_used_idle_key_is_forgotten() {
 }
 
 /// A handle made its limit another one: a new limit in its place would not know.
+#[tokio::test(start_paused = true)]
+async fn a_bound_on_the_keys_of_a_clone_leaves_the_original_as_it_is() {
+    let layer = layer();
+    let bounded = layer.clone().max_keys(0);
+    for layer in [&layer, &bounded] {
+        layer.layer(Server::ok()).oneshot(to("/a")).await.unwrap();
+    }
+    assert!(layer.handle_of(&"/a".into()).is_some());
+    assert!(bounded.handle_of(&"/a".into()).is_none());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_key_with_a_quota_of_its_own_is_not_forgotten() {
     let quota = Quota::per_second(2);
