@@ -7,7 +7,7 @@ use pin_project_lite::pin_project;
 use super::permit::Permit;
 
 pin_project! {
-    /// A response's body that holds a permit until it has ended, failed or is dropped.
+    /// A response body that holds a permit until it has ended, has failed or is dropped.
     ///
     /// Frames, trailers and size hints are those of the inner body.
     #[derive(Debug, Default)]

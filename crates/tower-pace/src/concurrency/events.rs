@@ -1,7 +1,8 @@
 use crate::wait::Wake;
 
-/// A change of the limit by the end of a call. It is logged once the lock is released, since a
-/// subscriber runs foreign code.
+/// A change of an adaptive limit at the end of a call.
+///
+/// It is emitted once the lock is released, since a subscriber may run any code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Events {
     pub(super) before: usize,
@@ -9,8 +10,8 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Says whom it concerns. A limit that grows has room for who waits, though no permit came back
-    /// yet.
+    /// Returns the waiters that the change concerns. A higher limit has a permit for the next
+    /// waiter, before any permit is released.
     pub(super) fn wake(self) -> Wake {
         match self.after > self.before {
             true => Wake::NextIfAwaited,
@@ -18,7 +19,7 @@ impl Events {
         }
     }
 
-    /// Tells it as an event of the crate `tracing`, if the feature of that name is on.
+    /// Emits an event of the crate `tracing`, if the feature `tracing` is on.
     #[cfg(feature = "tracing")]
     pub(super) fn emit(self) {
         if self.after != self.before {
@@ -28,6 +29,6 @@ impl Events {
     }
 
     #[cfg(not(feature = "tracing"))]
-    #[expect(clippy::unused_self, reason = "without the feature nobody listens")]
+    #[expect(clippy::unused_self, reason = "the same call as with the feature")]
     pub(super) fn emit(self) {}
 }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::{Response, StatusCode};
 use pacing::Answer;
@@ -14,11 +14,12 @@ use super::{BodyEnd, Until};
 use crate::wait::{POLLED_AFTER_ITS_END, UnboundedWait, WaitPolicy};
 
 pin_project! {
-    /// The response of [`Concurrency`](super::Concurrency). A drop, or the end of the call, gives
-    /// the permit back, unless the response has a body that is still to come: then the body holds
-    /// it.
+    /// The response future of [`Concurrency`](super::Concurrency).
+    ///
+    /// Its drop releases the permit. When it completes, it releases the permit too, unless the
+    /// response's body holds it.
     #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<F, U = BodyEnd, W = UnboundedWait>
+    pub struct ResponseFuture<F, W = UnboundedWait, U = BodyEnd>
     where
         W: WaitPolicy,
     {
@@ -31,27 +32,26 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<F, R> {
-        // Sent => Ended
         InFlight { #[pin] response: F, call: InFlight },
-        // Not sent, since the wait for a permit was refused => Ended
-        Refused { rejection: Option<R> },
-        // A future that has completed may live on and must hold nothing
-        Ended,
+        // Not sent, since the wait for a permit was rejected.
+        Rejected { rejection: Option<R> },
+        // A future that lives on after it has completed must hold nothing.
+        Completed,
     }
 }
 
-impl<F, U, W: WaitPolicy> ResponseFuture<F, U, W> {
+impl<F, W: WaitPolicy, U> ResponseFuture<F, W, U> {
     #[inline]
-    pub(super) fn sent(response: F, call: InFlight) -> Self {
+    pub(super) fn in_flight(response: F, call: InFlight) -> Self {
         Self {
             state: State::InFlight { response, call },
             until: PhantomData,
         }
     }
 
-    pub(super) fn refused(rejection: W::Rejection) -> Self {
+    pub(super) fn rejected(rejection: W::Rejection) -> Self {
         Self {
-            state: State::Refused {
+            state: State::Rejected {
                 rejection: Some(rejection),
             },
             until: PhantomData,
@@ -59,11 +59,11 @@ impl<F, U, W: WaitPolicy> ResponseFuture<F, U, W> {
     }
 }
 
-impl<F, C, E, U, W> Future for ResponseFuture<F, U, W>
+impl<F, C, E, W, U> Future for ResponseFuture<F, W, U>
 where
     F: Future<Output = Result<Response<C>, E>>,
-    U: Until<C>,
     W: WaitPolicy,
+    U: Until<C>,
 {
     type Output = Result<Response<U::Body>, W::Error<E>>;
 
@@ -74,31 +74,34 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         match state.as_mut().project() {
+            // InFlight => Completed, when the inner service has answered or failed.
             StateProj::InFlight { response, call } => {
-                let polled = response.poll(cx);
-                let Poll::Ready(result) = &polled else {
-                    return Poll::Pending;
-                };
-                // Taken even if the call failed.
-                let (load, end) = read(result);
-                let permit = call.answer(load, end);
-                state.set(State::Ended);
-                polled
-                    .map_ok(|response| U::hold(response, permit))
-                    .map_err(W::inner)
+                let result = ready!(response.poll(cx));
+                let (load, end) = read(&result);
+                // Taken out even if the call failed: it is released then, after the inner future
+                // is dropped.
+                let permit = call.end(load, end);
+                state.set(State::Completed);
+                Poll::Ready(match result {
+                    Ok(response) => Ok(U::hold(response, permit)),
+                    Err(error) => Err(W::inner(error)),
+                })
             }
-            StateProj::Refused { rejection } => {
-                let rejection = rejection.take().expect("it is taken with the end");
-                state.set(State::Ended);
+            // Rejected => Completed.
+            StateProj::Rejected { rejection } => {
+                let rejection = rejection.take();
+                let rejection = rejection.expect("it is taken when the future completes");
+                state.set(State::Completed);
                 Poll::Ready(Err(W::rejected(rejection)))
             }
-            StateProj::Ended => panic!("{POLLED_AFTER_ITS_END}"),
+            StateProj::Completed => panic!("{POLLED_AFTER_ITS_END}"),
         }
     }
 }
 
-/// What a result says of the server's load. A 429 speaks of the rate, and other refusals of the
-/// request.
+/// Returns how a call ended, and the sign of the server's load in its result.
+///
+/// A 429 is about the rate, and other client errors are about the request: neither shows a load.
 fn read<C, E>(result: &Result<Response<C>, E>) -> (Answer, End) {
     let Ok(response) = result else {
         return (Answer::Overloaded, End::Failed);
@@ -113,7 +116,7 @@ fn read<C, E>(result: &Result<Response<C>, E>) -> (Answer, End) {
     (load, End::Answered)
 }
 
-impl<F, U, W: WaitPolicy> fmt::Debug for ResponseFuture<F, U, W> {
+impl<F, W: WaitPolicy, U> fmt::Debug for ResponseFuture<F, W, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
@@ -124,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_server_that_has_too_much_to_do_is_overloaded() {
+    fn only_errors_and_gateway_errors_show_an_overload() {
         fn check(status: u16, expected: Answer) {
             let response = Response::builder().status(status).body(()).unwrap();
             assert_eq!(

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use super::state::ConcurrencyState;
 use crate::wait::{Queue, Wake};
 
-/// Shows and sets the limit that a layer's services share. The rate limit's handle is
-/// [another](crate::Handle).
+/// A handle on the limit that a layer's services share.
+///
+/// The rate limit has [its own handle](crate::Handle).
 ///
 /// ```
 /// use tower_pace::ConcurrencyLayer;
@@ -20,22 +21,23 @@ pub struct Handle {
     queue: Arc<Queue<ConcurrencyState>>,
 }
 
-/// What a [`Handle`] shows of one moment.
+/// The state of a limit at one moment, as a [`Handle`] returns it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// How many may be in flight. A limit that adapts shows that of a trial while one runs.
+    /// The number of requests that may be in flight. While an adaptive limit runs a trial, it is
+    /// the limit of the trial.
     pub limit: usize,
-    /// How many permits are taken: by calls, by bodies that are still to end, and by services that
+    /// The number of permits in use: by calls, by bodies that have not ended, and by services that
     /// are ready.
     pub in_flight: usize,
-    /// How many wait for a permit, without those that were woken and did not come.
+    /// The number of waiters, without those that were woken and were not polled in time.
     pub queued: usize,
-    /// How many calls were answered. A body may still be to come.
+    /// The number of calls that got a response. Its body may not have ended.
     pub answered: u64,
-    /// How many calls failed.
+    /// The number of calls that failed.
     pub failed: u64,
-    /// How many calls were dropped before their answer came.
+    /// The number of calls that were dropped before they got a response.
     pub cancelled: u64,
 }
 
@@ -44,19 +46,20 @@ impl Handle {
         Self { queue }
     }
 
-    /// Returns what holds now.
+    /// Returns the current state.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.queue.with(|state, queued| state.snapshot(queued))
     }
 
-    /// Lets `limit` requests be in flight from now on. What is in flight stays there, even if it is
-    /// more. A limit that adapts goes on from `limit`, or from the nearer of its bounds; a trial
-    /// that runs ends without a result.
+    /// Sets the number of requests that may be in flight.
+    ///
+    /// Requests in flight are not cancelled, even if they are more. An adaptive limit continues
+    /// from `limit`, or from the nearer of its bounds, and ends a running trial without a result.
     ///
     /// # Panics
     ///
-    /// Panics if `limit` is zero and the limit does not adapt: it would let nothing through.
+    /// Panics if `limit` is zero and the limit is fixed: no request could depart.
     pub fn set_limit(&self, limit: usize) {
         self.queue.change(|state, _| {
             state.set_limit(limit);

@@ -4,17 +4,17 @@ use super::events::Events;
 use super::permit::Permit;
 use super::state::{ConcurrencyState, End};
 
-/// A call that holds a permit and has no answer yet. Dropped before it has one, it counts as
-/// cancelled.
+/// A call in flight, which holds a permit. It counts as cancelled if it is dropped before it has
+/// ended.
 #[derive(Debug)]
 pub(super) struct InFlight {
     permit: Option<Permit>,
-    /// For a limit that learns; otherwise it is the same for all calls, and nobody looks at it.
+    /// For an adaptive limit. A fixed limit does not read it.
     sample: Sample,
 }
 
 impl InFlight {
-    /// The call departs with a permit.
+    /// Records the departure of a call that has a permit.
     #[inline]
     pub(super) fn new(permit: Permit) -> Self {
         let sample = match permit.queue().front().is_adaptive() {
@@ -27,27 +27,40 @@ impl InFlight {
         }
     }
 
-    /// The call is complete, though a body may be still to come: the permit is for that.
+    /// Records the end of the call, and returns the permit, which a body may hold on to.
     #[inline]
-    pub(super) fn answer(&mut self, answer: Answer, end: End) -> Permit {
-        let permit = self.permit.take().expect("a call is answered once");
-        self.end(&permit, end, Some(answer));
+    pub(super) fn end(&mut self, answer: Answer, end: End) -> Permit {
+        let permit = self.permit.take().expect("a call ends once");
+        self.record(&permit, end, Some(answer));
         permit
     }
 
-    /// Counts how the call ended, and lets a limit learn from it that does.
+    /// Counts the end of the call. An adaptive limit learns from it.
     #[inline]
-    fn end(&self, permit: &Permit, end: End, answer: Option<Answer>) {
+    fn record(&self, permit: &Permit, end: End, answer: Option<Answer>) {
         let permits = permit.queue().front();
-        permits.count(end);
+        permits.record(end);
         if permits.is_adaptive() {
-            let mut events = Events::default();
-            permit.queue().change(|state, _| {
-                events = state.end(self.sample, answer);
-                events.wake()
-            });
-            events.emit();
+            self.learn(permit, answer);
         }
+    }
+
+    // Out of line: most calls end before they are dropped.
+    #[cold]
+    fn cancel(&self, permit: &Permit) {
+        self.record(permit, End::Cancelled, None);
+    }
+
+    /// Lets an adaptive limit learn from the end of the call.
+    // Out of line, so that a fixed limit pays for none of it.
+    #[inline(never)]
+    fn learn(&self, permit: &Permit, answer: Option<Answer>) {
+        let mut events = Events::default();
+        permit.queue().change(|state, _| {
+            events = state.end(self.sample, answer);
+            events.wake()
+        });
+        events.emit();
     }
 }
 
@@ -55,7 +68,7 @@ impl Drop for InFlight {
     #[inline]
     fn drop(&mut self) {
         if let Some(permit) = self.permit.take() {
-            self.end(&permit, End::Cancelled, None);
+            self.cancel(&permit);
         }
     }
 }

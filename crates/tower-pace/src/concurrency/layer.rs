@@ -10,10 +10,11 @@ use super::state::ConcurrencyState;
 use super::{BodyEnd, Concurrency, Handle, ResponseHead};
 use crate::wait::{BoundedWait, Queue, UnboundedWait, WaitPolicy};
 
-/// Applies [`Concurrency`]: at most so many requests in flight, to the end of the response's body.
+/// Applies [`Concurrency`]: bounds how many requests are in flight, to the end of the response's
+/// body.
 ///
-/// The state belongs to the value that [`new`](Self::new) returned: its clones, and all services
-/// that it and they make, share it. Another call of `new` shares nothing with it.
+/// Clones of a layer and their services share one limit. Each call of [`new`](Self::new) starts a
+/// limit of its own.
 ///
 /// ```
 /// use tower_pace::ConcurrencyLayer;
@@ -22,7 +23,7 @@ use crate::wait::{BoundedWait, Queue, UnboundedWait, WaitPolicy};
 /// # fn assert_shareable<T: Clone + Send + Sync>(_: &T) {}
 /// assert_shareable(&layer);
 /// ```
-pub struct ConcurrencyLayer<U = BodyEnd, W = UnboundedWait> {
+pub struct ConcurrencyLayer<W = UnboundedWait, U = BodyEnd> {
     queue: Arc<Queue<ConcurrencyState>>,
     policy: W,
     until: PhantomData<U>,
@@ -33,26 +34,32 @@ impl ConcurrencyLayer {
     ///
     /// # Panics
     ///
-    /// Panics if `limit` is zero, which would let nothing through.
+    /// Panics if `limit` is zero: no request could depart.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self::of(ConcurrencyState::fixed(limit), UnboundedWait)
     }
 
-    /// Returns a layer that learns from the answers how many requests the server can take at once.
+    /// Returns a layer that learns from the responses how many requests the server can handle at
+    /// once.
     ///
-    /// The limit is moved by trials: it goes up or down for some requests, and stays there if the
-    /// time to the head of the response says so. It settles where that time begins to rise with the
-    /// limit. An error, a 502, a 503 and a 504 count as slow answers; when most requests end so,
-    /// the limit falls at once. A 429 says nothing: it speaks of the rate, and is for the rate
-    /// limit. [`pacing::AdaptiveLimit`] has the rule and what to expect of it.
+    /// The limit changes by trials. A trial raises or lowers the limit for some requests, and keeps
+    /// the new limit if their latency, the time to the head of the response, allows it. The limit
+    /// settles where the latency begins to rise with it. An error, a 502, a 503 and a 504 count as
+    /// slow responses. If most requests end so, the limit falls at once. A 429 is ignored, since it
+    /// is about the rate. [`pacing::AdaptiveLimit`] has the exact rule.
     ///
-    /// It learns only while requests wait for a permit or take the last one. In the end one request
-    /// in six departs at 1.25 to 1.5 times the limit that was found, or at two thirds of it. The
-    /// more latencies vary, the more answers a trial takes: 8 or one round trip if they are alike,
-    /// about 150 if their standard deviation is their mean. Three clients or more that share a
-    /// server queue there, since each sees little of what it does: choose the upper bound so that
-    /// all of them together are no harm.
+    /// # What to expect
+    ///
+    /// The limit learns only while requests wait for a permit or acquire the last one. Once it has
+    /// settled, one request in six departs in a trial, at 1.25 to 1.5 times the limit or at two
+    /// thirds of it.
+    ///
+    /// A trial takes more responses if latencies vary more: 8, or one round trip, if they are
+    /// equal, and about 150 if their standard deviation equals their mean.
+    ///
+    /// If three or more clients share a server, their requests queue there, since each client
+    /// sees little of its own effect. Choose upper bounds whose sum the server can handle.
     ///
     /// ```
     /// use tower_pace::{Adaptive, ConcurrencyLayer};
@@ -66,7 +73,7 @@ impl ConcurrencyLayer {
     }
 }
 
-impl<U, W: WaitPolicy> ConcurrencyLayer<U, W> {
+impl<W: WaitPolicy, U> ConcurrencyLayer<W, U> {
     fn of(queue: Arc<Queue<ConcurrencyState>>, policy: W) -> Self {
         Self {
             queue,
@@ -75,38 +82,38 @@ impl<U, W: WaitPolicy> ConcurrencyLayer<U, W> {
         }
     }
 
-    /// Counts a request until its response's body has ended: the default.
+    /// Counts a request until its response's body has ended. This is the default.
     #[must_use]
-    pub fn until_body_end(self) -> ConcurrencyLayer<BodyEnd, W> {
+    pub fn until_body_end(self) -> ConcurrencyLayer<W, BodyEnd> {
         ConcurrencyLayer::of(self.queue, self.policy)
     }
 
-    /// Counts a request only until the head of its response has come, and passes the body on as it
-    /// is.
+    /// Counts a request only until the head of its response is there, and returns the body
+    /// unchanged.
     #[must_use]
-    pub fn until_response(self) -> ConcurrencyLayer<ResponseHead, W> {
+    pub fn until_response(self) -> ConcurrencyLayer<W, ResponseHead> {
         ConcurrencyLayer::of(self.queue, self.policy)
     }
 
-    /// Refuses a request that would have to wait while `others` stand in the line.
+    /// Rejects a request that would have to wait while `others` are queued.
     #[must_use]
-    pub fn max_queued(self, others: usize) -> ConcurrencyLayer<U, BoundedWait> {
+    pub fn max_queued(self, others: usize) -> ConcurrencyLayer<BoundedWait, U> {
         self.bounded(|bounds| bounds.max_queued(others))
     }
 
-    /// Refuses a request that has waited for `time`. The wait for an inner service that is not
-    /// ready counts.
+    /// Rejects a request that has waited for `time`, which includes the wait for an inner service
+    /// that is not ready.
     ///
-    /// The wait is the service's readiness, before there is a request, so a request's
-    /// [`Deadline`](crate::Deadline) is not heeded.
+    /// The service waits in `poll_ready`, where it has no request yet. So a request's
+    /// [`Deadline`](crate::Deadline) does not bound the wait.
     #[must_use]
-    pub fn max_wait(self, time: Duration) -> ConcurrencyLayer<U, BoundedWait> {
+    pub fn max_wait(self, time: Duration) -> ConcurrencyLayer<BoundedWait, U> {
         self.bounded(|bounds| bounds.max_wait(time))
     }
 
-    /// Refuses a request for which there is no permit now.
+    /// Rejects a request if no permit is free.
     #[must_use]
-    pub fn fail_fast(self) -> ConcurrencyLayer<U, BoundedWait> {
+    pub fn fail_fast(self) -> ConcurrencyLayer<BoundedWait, U> {
         self.max_wait(Duration::ZERO)
     }
 
@@ -119,28 +126,28 @@ impl<U, W: WaitPolicy> ConcurrencyLayer<U, W> {
     fn bounded(
         self,
         set: impl FnOnce(BoundedWait) -> BoundedWait,
-    ) -> ConcurrencyLayer<U, BoundedWait> {
+    ) -> ConcurrencyLayer<BoundedWait, U> {
         let bounds = set(self.policy.bounds());
         ConcurrencyLayer::of(self.queue, bounds)
     }
 }
 
-impl<S, U, W: WaitPolicy> Layer<S> for ConcurrencyLayer<U, W> {
-    type Service = Concurrency<S, U, W>;
+impl<S, W: WaitPolicy, U> Layer<S> for ConcurrencyLayer<W, U> {
+    type Service = Concurrency<S, W, U>;
 
     fn layer(&self, inner: S) -> Self::Service {
         Concurrency::new(inner, Arc::clone(&self.queue), self.policy.clone())
     }
 }
 
-impl<U, W: WaitPolicy> Clone for ConcurrencyLayer<U, W> {
-    /// By hand, since what `U` is does not matter.
+impl<W: WaitPolicy, U> Clone for ConcurrencyLayer<W, U> {
+    // Not derived: a derive would require `U: Clone`.
     fn clone(&self) -> Self {
         Self::of(Arc::clone(&self.queue), self.policy.clone())
     }
 }
 
-impl<U, W: WaitPolicy + fmt::Debug> fmt::Debug for ConcurrencyLayer<U, W> {
+impl<W: WaitPolicy + fmt::Debug, U> fmt::Debug for ConcurrencyLayer<W, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConcurrencyLayer")
             .field("policy", &self.policy)

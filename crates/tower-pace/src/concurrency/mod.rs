@@ -1,32 +1,52 @@
 //! BoundedWait how many requests are in flight, to the end of the response's body.
 //!
-//! [`Concurrency`] takes a permit in `poll_ready`, first come first served. The permit comes back
-//! when the response's body has ended, failed or was dropped, when the call failed, or when the
-//! service or future that holds it is dropped. A body that nobody reads keeps its own permit, and
-//! no other: read bodies, or drop them, or count requests only
+//! ```
+//! use tower_pace::ConcurrencyLayer;
+//!
+//! let layer = ConcurrencyLayer::new(32);
+//! ```
+//!
+//! [`Concurrency`] acquires a permit in `poll_ready`, first come first served. The permit is
+//! released when the response's body has ended, has failed or is dropped. It is also released when
+//! the call fails, and when the service or future that holds it is dropped. A body that is not read
+//! keeps its permit. So read or drop each body, or count requests only
 //! [`until_response`](ConcurrencyLayer::until_response).
 //!
-//! A free permit is not handed to a waiter: the waiter is woken, and if it does not come within 5
-//! ms the next one may take it. So k parked waiters cost those behind them 5 ms each, once, and up
-//! to 200 ms in all before the first is missed. A waiter that was passed over and is polled again
-//! has its old place. It is then waited for twice as long, each time until it has a permit, up to
-//! 1.28 s: so a caller whose thread is busy whenever it is woken has its turn too. While no permit
-//! comes back, a waiter looks every 100 ms, and 5 ms more seldom for each that stands before it. No
-//! permit is held while the inner service is not ready.
+//! The limit is fixed, or [adapts](ConcurrencyLayer::adaptive) to the server's capacity. A
+//! [`Handle`] shows the limit and sets it at run time.
 //!
-//! A layer stands in a stack once. If it stands there twice, `poll_ready` panics. Where something
-//! between the two is ready by itself, as a rate limit is, or the inner one is called in a future,
-//! a call takes two permits, and all wait for ever once the outer ones hold all permits: a
-//! [`max_wait`](ConcurrencyLayer::max_wait) ends that with an error.
+//! # Place in the stack
 //!
-//! On paused time a test that waits for a permit which nobody gives back never ends: put a
+//! The same layer may be in a stack only once. If it is there twice, `poll_ready` panics.
+//!
+//! Two cases are not detected: between the two is a service that is ready by itself, as a rate
+//! limit is, or the inner one is called in a future. A call then takes two permits, and all calls
+//! wait forever once the outer ones hold all permits. [`max_wait`](ConcurrencyLayer::max_wait) ends
+//! that with an error.
+//!
+//! # Waiters that are not polled
+//!
+//! A free permit is not handed to a waiter. The next waiter is woken, and if it does not acquire
+//! the permit within 5 ms, the waiter behind it may. So k waiters that are never polled delay those
+//! behind them by 5 ms each, once, and by up to 200 ms in all before the first is found missing.
+//!
+//! A waiter that was passed over keeps its position for its next poll. From then on the others wait
+//! for it twice as long, each time until it has a permit, up to 1.28 s. So even a caller whose
+//! thread is busy whenever it is woken gets a permit.
+//!
+//! While no permit is released, a waiter polls by itself every 100 ms, and 5 ms later for each
+//! waiter before it. No permit is held while the inner service is not ready.
+//!
+//! # Paused time
+//!
+//! On paused time, a test never ends if it waits for a permit that is never released. Use a
 //! `tokio::time::timeout` around it.
 //!
-//! The limit is fixed, or [adapts](ConcurrencyLayer::adaptive) to what the server can take: in the
-//! tests, beside the best fixed limit for the same server, to at least 94 % of its throughput at
-//! most 1.25 times its latency. Where a server drops what is above its capacity in silence, about
-//! one request in ten is lost in finding that out. A [`Handle`] shows the limit, that of a trial
-//! too, and sets it at run time.
+//! # The adaptive limit, measured
+//!
+//! Beside the best fixed limit for the same server, the tests' adaptive limit has at least 94 % of
+//! its throughput and at most 1.25 times its latency. If a server drops requests above its capacity
+//! without a response, about one request in ten is lost before the limit fits.
 
 mod body;
 mod events;

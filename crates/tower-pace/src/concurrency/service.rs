@@ -18,28 +18,28 @@ use crate::wait::{Queue, Unacquired, UnboundedWait, WaitPolicy, Waiter};
 /// BoundedWait how many requests are in flight, to the end of the response's body; see the
 /// [module](super).
 ///
-/// Clones share the bound, but never a permit or a place in the line. The inner service's error is
-/// passed on as it is: this service has none of its own, unless its waits are bounded; then it
-/// fails with [`Error`](crate::Error).
-pub struct Concurrency<S, U = BodyEnd, W: WaitPolicy = UnboundedWait> {
+/// Clones share the limit, but no permit and no position in the wait queue. Errors are those of the
+/// inner service, unchanged. If waits are bounded, the service fails with
+/// [`Error`](crate::Error) instead.
+pub struct Concurrency<S, W: WaitPolicy = UnboundedWait, U = BodyEnd> {
     inner: S,
     waiter: Waiter<ConcurrencyState, W>,
-    /// What became of the wait for a permit, until the next call spends it.
-    admission: Option<Result<Permit, W::Rejection>>,
+    /// The end of the last wait: a permit or a rejection for the next call.
+    acquired: Option<Result<Permit, W::Rejection>>,
     until: PhantomData<U>,
 }
 
-impl<S, U, W: WaitPolicy> Concurrency<S, U, W> {
+impl<S, W: WaitPolicy, U> Concurrency<S, W, U> {
     pub(super) fn new(inner: S, queue: Arc<Queue<ConcurrencyState>>, policy: W) -> Self {
         let group = queue.add_group();
-        Self::waiting(inner, Waiter::new(queue, group, (), policy))
+        Self::with_waiter(inner, Waiter::new(queue, group, (), policy))
     }
 
-    fn waiting(inner: S, waiter: Waiter<ConcurrencyState, W>) -> Self {
+    fn with_waiter(inner: S, waiter: Waiter<ConcurrencyState, W>) -> Self {
         Self {
             inner,
             waiter,
-            admission: None,
+            acquired: None,
             until: PhantomData,
         }
     }
@@ -60,33 +60,33 @@ impl<S, U, W: WaitPolicy> Concurrency<S, U, W> {
     }
 }
 
-impl<S, B, C, U, W> Service<Request<B>> for Concurrency<S, U, W>
+impl<S, B, C, W, U> Service<Request<B>> for Concurrency<S, W, U>
 where
     S: Service<Request<B>, Response = Response<C>> + Clone,
-    U: Until<C>,
     W: WaitPolicy,
+    U: Until<C>,
 {
     type Response = Response<U::Body>;
     type Error = W::Error<S::Error>;
-    type Future = ResponseFuture<S::Future, U, W>;
+    type Future = ResponseFuture<S::Future, W, U>;
 
-    /// Is ready when a permit was taken and the inner service is ready. While the inner service is
-    /// not, the permit is given back, and the place in the line is kept. Is ready, too, when a
-    /// bounded wait was throttled: the call then fails with that, and the service is as good as
-    /// before.
+    /// Is ready when a permit was acquired and the inner service is ready. While the inner service
+    /// is not ready, no permit is held and the position is kept.
+    ///
+    /// It is also ready when a bounded wait was rejected. The next call then fails, and the service
+    /// can be used again.
     ///
     /// # Panics
     ///
-    /// Panics if the inner service asks the same limit for a permit: the same layer stands in the
-    /// stack twice.
+    /// Panics if the same layer is in the stack twice.
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        match &self.admission {
+        match &self.acquired {
             // Polled again before the call: the inner service may have failed since.
             Some(Ok(_)) => {
                 let ready = self.waiter.poll_inner(cx, &mut self.inner);
                 if !matches!(ready, Poll::Ready(Ok(()))) {
-                    self.admission = None;
+                    self.acquired = None;
                 }
                 if ready.is_ready() {
                     return ready.map_err(W::inner);
@@ -96,12 +96,13 @@ where
             None => {}
         }
         assert!(
-            !self.waiter.is_new() || !nested::is_asking(self.waiter.queue()),
-            "a stack holds the same concurrency limit twice: make a ConcurrencyLayer of its own for each place"
+            !self.waiter.is_new() || !nested::is_nested(self.waiter.queue()),
+            "a stack holds the same concurrency limit twice: \
+             make a ConcurrencyLayer of its own for each place"
         );
-        self.admission = match ready!(self.waiter.poll_acquire(cx, &mut self.inner)) {
+        self.acquired = match ready!(self.waiter.poll_acquire(cx, &mut self.inner)) {
             Ok(permit) => Some(Ok(permit)),
-            // The service is as good as before: the call fails, not the service.
+            // The next call fails, not the service.
             Err(Unacquired::Rejected(rejection)) => Some(Err(rejection)),
             Err(Unacquired::Failed(error)) => return Poll::Ready(Err(W::inner(error))),
         };
@@ -110,47 +111,47 @@ where
         Poll::Ready(Ok(()))
     }
 
-    /// Where waits are bounded, a request whose [`Deadline`](crate::Deadline) has passed is not
-    /// sent: its call fails as a refused wait does, and the permit goes back.
+    /// Calls the inner service with the permit. Where waits are bounded, a request whose
+    /// [`Deadline`](crate::Deadline) has passed is rejected, and the permit is released.
     ///
     /// # Panics
     ///
-    /// Panics if the service was not polled ready before, as every service may.
+    /// Panics if the service was not polled ready before, as any service may.
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let admission = self
-            .admission
+        let acquired = self
+            .acquired
             .take()
             .expect("poll_ready was called and the service is ready");
-        let admission = admission.and_then(|permit| {
+        let acquired = acquired.and_then(|permit| {
             let policy = self.waiter.policy().with_request(request.extensions());
             policy
                 .check_deadline(LimitKind::Concurrency, Duration::ZERO)
                 .map(|()| permit)
         });
-        match admission {
+        match acquired {
             Ok(permit) => {
                 let call = InFlight::new(permit);
-                ResponseFuture::sent(self.inner.call(request), call)
+                ResponseFuture::in_flight(self.inner.call(request), call)
             }
-            Err(rejection) => ResponseFuture::refused(rejection),
+            Err(rejection) => ResponseFuture::rejected(rejection),
         }
     }
 }
 
-impl<S: Clone, U, W: WaitPolicy> Clone for Concurrency<S, U, W> {
-    /// By hand, since a clone must not hold the permit of its original.
+impl<S: Clone, W: WaitPolicy, U> Clone for Concurrency<S, W, U> {
+    /// Returns a service of the same limit, without a permit and without a position.
     fn clone(&self) -> Self {
-        Self::waiting(self.inner.clone(), self.waiter.clone())
+        Self::with_waiter(self.inner.clone(), self.waiter.clone())
     }
 }
 
-impl<S: fmt::Debug, U, W: WaitPolicy + fmt::Debug> fmt::Debug for Concurrency<S, U, W> {
+impl<S: fmt::Debug, W: WaitPolicy + fmt::Debug, U> fmt::Debug for Concurrency<S, W, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Concurrency")
             .field("inner", &self.inner)
             .field("waiter", &self.waiter)
-            .field("is_ready", &self.admission.is_some())
+            .field("is_ready", &self.acquired.is_some())
             .finish_non_exhaustive()
     }
 }

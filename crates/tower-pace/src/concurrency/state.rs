@@ -6,7 +6,7 @@ use pacing::{Adaptive, AdaptiveLimit, Answer, Due, Moment, Sample};
 
 use super::Snapshot;
 use super::events::Events;
-use super::nested::Asking;
+use super::nested::InnerPoll;
 use super::permit::Permit;
 use crate::clock::Clock;
 use crate::error::LimitKind;
@@ -27,18 +27,18 @@ pub(crate) struct ConcurrencyState {
 )]
 enum Limit {
     Fixed(usize),
-    Learned(Learned),
+    Adaptive(AdaptiveState),
 }
 
 #[derive(Debug)]
-struct Learned {
+struct AdaptiveState {
     limit: AdaptiveLimit,
     clock: Clock,
-    /// All permits of the present limit were taken at once.
+    /// Whether all permits of the current limit were in use at once.
     was_full: bool,
 }
 
-impl Learned {
+impl AdaptiveState {
     fn new(bounds: Adaptive) -> Self {
         Self {
             limit: AdaptiveLimit::new(bounds),
@@ -47,14 +47,19 @@ impl Learned {
         }
     }
 
-    fn depart(&mut self, taken: usize, queued: usize) -> Sample {
+    fn depart(&mut self, in_use: usize, queued: usize) -> Sample {
         let limit = self.limit.limit();
-        self.was_full |= taken >= limit;
-        // Answers that come together let as many depart one by one, of which only the last one
-        // would find the limit reached: a cohort would take a round trip for each request. Until a
-        // new limit was full once, that is right: those before had less beside them.
-        let is_refilled = self.was_full && taken + queued >= limit;
-        let in_flight = if is_refilled { limit.max(taken) } else { taken };
+        self.was_full |= in_use >= limit;
+        // Responses that arrive together let as many requests depart one by one, and only the last
+        // one finds the limit reached. A cohort would then take a round trip for each request. So
+        // the others count as departed at the full limit too, once a new limit was full. Before
+        // that they do not: fewer requests were in flight beside them.
+        let is_refilled = self.was_full && in_use + queued >= limit;
+        let in_flight = if is_refilled {
+            limit.max(in_use)
+        } else {
+            in_use
+        };
         self.limit.depart(self.clock.read().moment, in_flight)
     }
 
@@ -83,7 +88,10 @@ impl ConcurrencyState {
     }
 
     pub(super) fn adaptive(bounds: Adaptive) -> Arc<Queue<Self>> {
-        Self::queue(Limit::Learned(Learned::new(bounds)), Permits::adaptive())
+        Self::queue(
+            Limit::Adaptive(AdaptiveState::new(bounds)),
+            Permits::adaptive(),
+        )
     }
 
     fn queue(limit: Limit, permits: Arc<Permits>) -> Arc<Queue<Self>> {
@@ -97,32 +105,31 @@ impl ConcurrencyState {
                 *fixed = at_least_one(limit);
                 self.permits.set_limit(limit);
             }
-            Limit::Learned(learned) => learned.set(limit),
+            Limit::Adaptive(adaptive) => adaptive.set(limit),
         }
     }
 
-    /// A call departs with a permit, while so many others wait for one. Only a limit that learns
-    /// wants to know.
+    /// Records a departure while `queued` others wait for a permit. A fixed limit ignores it.
     pub(super) fn depart(&mut self, queued: usize) -> Sample {
-        let taken = self.permits.word.taken() as usize;
+        let in_use = self.permits.count.in_use() as usize;
         match &mut self.limit {
             Limit::Fixed(_) => Sample::default(),
-            Limit::Learned(learned) => learned.depart(taken, queued),
+            Limit::Adaptive(adaptive) => adaptive.depart(in_use, queued),
         }
     }
 
-    /// A call ended: it was answered, or nobody waits for the answer any more.
+    /// Records the end of a call, without an answer if it was cancelled.
     pub(super) fn end(&mut self, sample: Sample, answer: Option<Answer>) -> Events {
         let before = self.limit();
-        if let Limit::Learned(learned) = &mut self.limit {
-            learned.end(sample, answer);
+        if let Limit::Adaptive(adaptive) = &mut self.limit {
+            adaptive.end(sample, answer);
         }
         let after = self.limit();
         Events { before, after }
     }
 
     pub(super) fn release(&mut self) {
-        self.permits.word.release_locked();
+        self.permits.count.release_locked();
     }
 
     pub(super) fn snapshot(&self, queued: usize) -> Snapshot {
@@ -132,7 +139,7 @@ impl ConcurrencyState {
     fn limit(&self) -> usize {
         match &self.limit {
             Limit::Fixed(limit) => *limit,
-            Limit::Learned(learned) => learned.limit.limit(),
+            Limit::Adaptive(adaptive) => adaptive.limit.limit(),
         }
     }
 }
@@ -151,7 +158,7 @@ impl Resource for ConcurrencyState {
     type Front = Arc<Permits>;
 
     fn due(&mut self, (): (), _: Moment) -> Due {
-        if (self.permits.word.taken() as usize) < self.limit() {
+        if (self.permits.count.in_use() as usize) < self.limit() {
             Due::Now
         } else {
             Due::OnAnswer
@@ -161,13 +168,14 @@ impl Resource for ConcurrencyState {
     fn try_acquire(&mut self, (): (), now: Moment) -> Result<(), Due> {
         match self.due((), now) {
             Due::Now => {
-                self.permits.word.acquire_locked();
+                self.permits.count.acquire_locked();
                 Ok(())
             }
             due => Err(due),
         }
     }
 
+    #[inline]
     fn guard(queue: &Arc<Queue<Self>>, (): ()) -> Permit {
         Permit::new(Arc::clone(queue))
     }
@@ -176,11 +184,10 @@ impl Resource for ConcurrencyState {
         Duration::ZERO
     }
 
+    #[inline]
     fn poll_inner<T>(queue: &Arc<Queue<Self>>, poll: impl FnOnce() -> T) -> T {
-        let asking = Asking::begin(queue);
-        let polled = poll();
-        drop(asking);
-        polled
+        let _poll = InnerPoll::begin(queue);
+        poll()
     }
 }
 
@@ -192,10 +199,12 @@ fn at_least_one(limit: usize) -> usize {
 /// The permits and the counters, which are read and changed without the lock.
 #[derive(Debug)]
 pub(crate) struct Permits {
-    pub(super) word: Word,
-    /// An adaptive limit records every call, so every permit changes hands under the lock.
+    pub(super) count: PermitCount,
+    /// An adaptive limit records each call, so it acquires and releases permits only under the
+    /// lock.
     is_adaptive: bool,
-    /// A hint for new callers: the queue asks again under its lock.
+    /// Whether there were waiters when the lock was last released. A hint for new callers: the
+    /// queue checks again under its lock.
     has_waiters: AtomicBool,
     answered: Counter,
     failed: Counter,
@@ -205,9 +214,11 @@ pub(crate) struct Permits {
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// Its future was dropped before it was complete.
+    /// Its future was dropped before it had a result.
     Cancelled,
+    /// It got a response.
     Answered,
+    /// The inner service failed.
     Failed,
 }
 
@@ -217,12 +228,12 @@ impl Permits {
     }
 
     pub(super) fn adaptive() -> Arc<Self> {
-        Self::new(MOST, true)
+        Self::new(MAX_PERMITS, true)
     }
 
     fn new(limit: u32, is_adaptive: bool) -> Arc<Self> {
         let permits = Self {
-            word: Word::new(limit),
+            count: PermitCount::new(limit),
             is_adaptive,
             has_waiters: AtomicBool::new(false),
             answered: Counter::default(),
@@ -230,13 +241,13 @@ impl Permits {
             cancelled: Counter::default(),
         };
         if is_adaptive {
-            permits.word.hold();
+            permits.count.require_lock();
         }
         Arc::new(permits)
     }
 
     pub(super) fn set_limit(&self, limit: usize) {
-        self.word.set_limit(counted(limit));
+        self.count.set_limit(counted(limit));
     }
 
     #[inline]
@@ -245,8 +256,9 @@ impl Permits {
     }
 
     /// Counts how a call ended.
+    // Relaxed: the counters are only shown, and order nothing.
     #[inline]
-    pub(super) fn count(&self, end: End) {
+    pub(super) fn record(&self, end: End) {
         let counter = match end {
             End::Cancelled => &self.cancelled,
             End::Answered => &self.answered,
@@ -258,7 +270,7 @@ impl Permits {
     pub(super) fn snapshot(&self, limit: usize, queued: usize) -> Snapshot {
         Snapshot {
             limit,
-            in_flight: self.word.taken() as usize,
+            in_flight: self.count.in_use() as usize,
             queued,
             answered: self.answered.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
@@ -272,119 +284,124 @@ impl Front for Arc<Permits> {
 
     #[inline]
     fn locked(&self) {
-        self.word.hold();
+        self.count.require_lock();
     }
 
     #[inline]
     fn unlocking(&self, has_waiters: bool) {
+        // Relaxed: a caller that reads an old value finds the truth under the lock.
         self.has_waiters.store(has_waiters, Ordering::Relaxed);
         if !has_waiters && !self.is_adaptive {
-            self.word.release();
+            self.count.allow_without_lock();
         }
     }
 
     #[inline]
     fn may_admit(&self) -> bool {
-        !self.has_waiters.load(Ordering::Relaxed) && self.word.has_room()
+        !self.has_waiters.load(Ordering::Relaxed) && self.count.may_acquire()
     }
 
     #[inline]
     fn try_acquire(&self) -> Option<()> {
-        self.word.take().then_some(())
+        self.count.try_acquire().then_some(())
     }
 }
 
-/// More than can be counted is more than anyone has in flight.
+/// Returns a limit that can be counted. It is lowered only if it is more than two billion, which
+/// no client has in flight.
 fn counted(limit: usize) -> u32 {
-    u32::try_from(limit).map_or(MOST, |limit| limit.min(MOST))
+    u32::try_from(limit).map_or(MAX_PERMITS, |limit| limit.min(MAX_PERMITS))
 }
 
-/// The lock is acquired, or the queue has waiters.
-const HELD: u64 = 1 << 31;
-/// The most permits that the word can count.
-pub(super) const MOST: u32 = (1 << 31) - 1;
+/// Set while the lock is acquired, and while the queue has waiters. It is the bit above the permits
+/// in use, so neither can change the other.
+const LOCK_REQUIRED: u64 = 1 << 31;
+/// The most permits that fit below [`LOCK_REQUIRED`].
+const MAX_PERMITS: u32 = (1 << 31) - 1;
 
 /// The number of permits in use and the limit, in one atomic word.
 ///
-/// While the queue is empty, a permit is acquired and released by one exchange of the word. A
-/// thread that acquires the lock holds the word first, and the word stays held while the queue has
-/// waiters. Meanwhile permits change hands only under the lock, so none is released between a look
-/// at the word and the wait that follows it.
+/// While the queue is empty, one exchange of the word acquires or releases a permit. A thread that
+/// acquires the lock first makes the lock required, and it stays required while the queue has
+/// waiters. Meanwhile permits are acquired and released only under the lock. So once a caller has
+/// found no free permit, none is released before the caller is enqueued and can be woken.
+// All exchanges acquire and release: a thread that acquires a permit sees all that was done before
+// its release, as with a lock.
 #[derive(Debug)]
-pub(super) struct Word(AtomicU64);
+pub(super) struct PermitCount(AtomicU64);
 
-impl Word {
-    pub(super) fn new(limit: u32) -> Self {
+impl PermitCount {
+    fn new(limit: u32) -> Self {
         Self(AtomicU64::new(word(limit, 0)))
     }
 
-    /// Acquires a permit, if there is one and the word is not held.
+    /// Acquires a permit, if one is free and the lock is not required.
     #[inline]
-    pub(super) fn take(&self) -> bool {
-        self.exchange(|word| (taken(word) < limit(word)).then_some(word + 1))
+    fn try_acquire(&self) -> bool {
+        self.exchange(|word| (in_use(word) < limit(word)).then_some(word + 1))
     }
 
-    /// Releases a permit, unless the word is held.
+    /// Releases a permit, if the lock is not required.
     #[inline]
-    pub(super) fn put_back(&self) -> bool {
+    pub(super) fn try_release(&self) -> bool {
         self.exchange(|word| Some(word - 1))
     }
 
     fn exchange(&self, change: impl Fn(u64) -> Option<u64>) -> bool {
-        let change = |word| change(word).filter(|_| word & HELD == 0);
+        let change = |word| change(word).filter(|_| word & LOCK_REQUIRED == 0);
         let result = self
             .0
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, change);
         result.is_ok()
     }
 
-    /// Lets permits change hands only under the lock.
-    pub(super) fn hold(&self) {
-        self.0.fetch_or(HELD, Ordering::AcqRel);
+    fn require_lock(&self) {
+        self.0.fetch_or(LOCK_REQUIRED, Ordering::AcqRel);
     }
 
-    /// Lets permits change hands without the lock again.
-    pub(super) fn release(&self) {
-        self.0.fetch_and(!HELD, Ordering::AcqRel);
+    fn allow_without_lock(&self) {
+        self.0.fetch_and(!LOCK_REQUIRED, Ordering::AcqRel);
     }
 
-    /// Returns whether there may be a permit, held or not.
+    /// Returns whether a permit may be free, whether or not the lock is required.
+    // Relaxed: the answer may be old at once, and acquiring checks again.
     #[inline]
-    pub(super) fn has_room(&self) -> bool {
+    fn may_acquire(&self) -> bool {
         let word = self.0.load(Ordering::Relaxed);
-        taken(word) < limit(word)
+        in_use(word) < limit(word)
     }
 
-    pub(super) fn taken(&self) -> u32 {
-        taken(self.0.load(Ordering::Acquire))
+    fn in_use(&self) -> u32 {
+        in_use(self.0.load(Ordering::Acquire))
     }
 
-    /// Acquires a permit under the lock, whether there is one or not.
-    pub(super) fn acquire_locked(&self) {
+    /// Acquires a permit under the lock. The caller has checked that one is free.
+    fn acquire_locked(&self) {
         self.0.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Releases a permit under the lock.
-    pub(super) fn release_locked(&self) {
+    fn release_locked(&self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Changes the limit under the lock.
-    pub(super) fn set_limit(&self, limit: u32) {
-        let held = self.0.load(Ordering::Acquire);
-        self.0
-            .store(word(limit, taken(held)) | HELD, Ordering::Release);
+    // A load and a store are enough: the lock is required, so no other thread changes the word.
+    fn set_limit(&self, limit: u32) {
+        let current = self.0.load(Ordering::Acquire);
+        let changed = word(limit, in_use(current)) | LOCK_REQUIRED;
+        self.0.store(changed, Ordering::Release);
     }
 }
 
-fn word(limit: u32, taken: u32) -> u64 {
-    u64::from(limit) << 32 | u64::from(taken)
+fn word(limit: u32, in_use: u32) -> u64 {
+    u64::from(limit) << 32 | u64::from(in_use)
 }
 
 fn limit(word: u64) -> u32 {
     (word >> 32) as u32
 }
 
-fn taken(word: u64) -> u32 {
-    (word & (HELD - 1)) as u32
+fn in_use(word: u64) -> u32 {
+    (word & (LOCK_REQUIRED - 1)) as u32
 }

@@ -4,20 +4,22 @@ use http_body::Body;
 use super::PermitBody;
 use super::permit::Permit;
 
-/// Until when a request is in flight: [`BodyEnd`] or [`ResponseHead`].
+/// When a request stops being in flight: [`BodyEnd`] or [`ResponseHead`].
 ///
-/// It is a type parameter of the layer, since it decides what body a response has. It cannot be implemented outside
-/// this crate.
+/// It is a type parameter of the layer, since the body of a response depends on it. It cannot be
+/// implemented outside this crate.
 pub trait Until<C> {
     /// The response's body.
     type Body;
 
-    /// Lets a response hold the permit for as long as it must.
+    /// Lets the response hold the permit, or releases it.
     fn hold(response: Response<C>, permit: Permit) -> Response<Self::Body>;
 }
 
-/// In flight until the body has ended, failed or is dropped. A body that is known to be at its end with the head of the
-/// response holds nothing, and neither does that of a 101: it is another protocol's.
+/// In flight until the body has ended, has failed or is dropped.
+///
+/// A body that is at its end with the head of the response holds no permit. The body of a 101 holds
+/// none either: its connection belongs to another protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BodyEnd;
 
@@ -34,8 +36,9 @@ impl<C: Body> Until<C> for BodyEnd {
     }
 }
 
-/// In flight until the head of the response has come: for bodies that are read at leisure, or never end. They are not
-/// bounded then.
+/// In flight until the head of the response is there.
+///
+/// Use it for bodies that are read slowly or never end. The number of such bodies is not bounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ResponseHead;
 

@@ -9,7 +9,7 @@ use tower_service::Service;
 use super::{ReplayBody, ResponseFuture, Retry, RetryLayer};
 use crate::DeadlineLayer;
 
-/// Applies [`BufferedRetry`]; made by [`RetryLayer::buffered`].
+/// Applies [`BufferedRetry`]. [`RetryLayer::buffered`] returns it.
 #[derive(Clone, Debug)]
 pub struct BufferedRetryLayer {
     layer: RetryLayer,
@@ -21,7 +21,8 @@ impl BufferedRetryLayer {
         Self { layer, limit }
     }
 
-    /// Ends every call within a time, waits and all attempts together; the error is then [`Error`](crate::Error).
+    /// Ends each call after a time, which includes all attempts and backoffs. The error is then an
+    /// [`Error`](crate::Error).
     #[must_use]
     pub fn deadline(self, within: Duration) -> DeadlineLayer<Self> {
         DeadlineLayer::over(self, within)
@@ -39,10 +40,11 @@ impl<S> Layer<S> for BufferedRetryLayer {
     }
 }
 
-/// A [`Retry`] for bodies that are not `Clone`: what was read of a body is kept up to a limit, and sent again.
+/// A [`Retry`] for bodies that are not `Clone`: it keeps the frames that were read, up to a limit,
+/// and sends them again.
 ///
-/// The inner service takes a [`ReplayBody`] in the body's place. A body that is longer than the limit passes once,
-/// untouched, and its request is not sent again.
+/// The inner service gets a [`ReplayBody`] in place of the body. A body that is longer than the
+/// limit is passed on unchanged, and its request is not sent again.
 #[derive(Clone, Debug)]
 pub struct BufferedRetry<S> {
     retry: Retry<S>,
@@ -77,7 +79,8 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S, ReplayBody<B>, C>;
 
-    /// Is ready when the inner service is. Later attempts wait for its readiness again, in the future.
+    /// Is ready when the inner service is ready. Before each later attempt, the future waits for
+    /// the inner service's readiness again.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.retry.poll_ready(cx)
     }

@@ -1,4 +1,4 @@
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Request, Response};
 use pacing::retry::{Failure, RetryPolicy, Verdict};
 
 use super::Replay;
@@ -7,28 +7,48 @@ use crate::was_sent::{Proof, proof};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Returns why an attempt at `request` failed, if another one is safe and promising.
+/// Returns how an attempt failed, or `None` if another attempt is unsafe or not promising.
+#[inline]
 pub(super) fn failure<B, C, E: 'static>(
     request: &Request<B>,
     result: &Result<Response<C>, E>,
     policy: &RetryPolicy,
     hints: &HintHeaders,
 ) -> Option<Failure> {
-    let response = match result {
-        Ok(response) => response,
-        Err(error) => {
-            let is_of_use = match proof(error) {
-                Proof::Rejected => false,
-                Proof::NotSent => true,
-                Proof::None => may_replay(request, policy),
-            };
-            return is_of_use.then_some(Failure::Transient(None));
+    match result {
+        Ok(response) => {
+            let status = response.status().as_u16();
+            let verdict = policy.verdict(status);
+            // A retry flag on a success is ignored: the retry would repeat an effect that the
+            // caller wanted once. So the header fields of a success are not read.
+            if verdict == Verdict::Final && status < 400 {
+                return None;
+            }
+            response_failure(request, status, response.headers(), verdict, policy, hints)
         }
+        Err(error) => error_failure(request, error, policy),
+    }
+}
+
+/// The same for a response whose status has this verdict.
+// Out of line, as is the next function, so that a success pays for none of it.
+#[cold]
+fn response_failure<B>(
+    request: &Request<B>,
+    status: u16,
+    headers: &HeaderMap,
+    verdict: Verdict,
+    policy: &RetryPolicy,
+    hints: &HintHeaders,
+) -> Option<Failure> {
+    let verdict = match hints.should_retry(headers) {
+        Some(should_retry) => verdict.overruled(status, should_retry),
+        None => verdict,
     };
-    let (status, headers) = (response.status(), response.headers());
-    match verdict(status, headers, policy, hints) {
+    match verdict {
         Verdict::Throttled => Some(Failure::Throttled(hints.retry_after(headers))),
-        // Without a key the conflict would be the same again.
+        // Only a key shows that the conflict is with an earlier attempt, which will end. Without
+        // one, the same conflict would follow.
         Verdict::Conflict if !request.headers().contains_key(IDEMPOTENCY_KEY) => None,
         Verdict::Conflict | Verdict::Transient if may_replay(request, policy) => {
             Some(Failure::Transient(hints.retry_after(headers)))
@@ -37,27 +57,23 @@ pub(super) fn failure<B, C, E: 'static>(
     }
 }
 
-/// Returns what a response means by its status, unless the server says otherwise in a header field.
-fn verdict(
-    status: StatusCode,
-    headers: &HeaderMap,
+/// The same for an attempt that ended without a response.
+#[cold]
+fn error_failure<B, E: 'static>(
+    request: &Request<B>,
+    error: &E,
     policy: &RetryPolicy,
-    hints: &HintHeaders,
-) -> Verdict {
-    let status = status.as_u16();
-    let verdict = policy.verdict(status);
-    // A flag on a success is ignored: a retry would repeat an effect that the caller wanted once.
-    if verdict == Verdict::Final && status < 400 {
-        return verdict;
-    }
-    match hints.should_retry(headers) {
-        Some(should_retry) => verdict.overruled(status, should_retry),
-        None => verdict,
-    }
+) -> Option<Failure> {
+    let is_promising = match proof(error) {
+        // The rejection is final: it has already said how long the wait would be.
+        Proof::Rejected => false,
+        Proof::NotSent => true,
+        Proof::None => may_replay(request, policy),
+    };
+    is_promising.then_some(Failure::Transient(None))
 }
 
-/// Returns true if a request has the same effect however often it arrives, by its method or by its
-/// mark.
+/// Returns whether a replay is safe, by the request's method or by its [`Replay`] mark.
 fn may_replay<B>(request: &Request<B>, policy: &RetryPolicy) -> bool {
     policy.may_replay(request.method().as_str()) || request.extensions().get::<Replay>().is_some()
 }
@@ -97,11 +113,11 @@ mod tests {
         fields: &[(&'static str, &'static str)],
         expected: Option<Failure>,
     ) {
-        let mut answer = Response::builder().status(status);
+        let mut response = Response::builder().status(status);
         for (name, value) in fields {
-            answer = answer.header(*name, *value);
+            response = response.header(*name, *value);
         }
-        let result: Result<_, std::io::Error> = Ok(answer.body(()).unwrap());
+        let result: Result<_, std::io::Error> = Ok(response.body(()).unwrap());
         let failure = failure_by_default(request, &result);
         assert_eq!(failure, expected, "{status} {fields:?}");
     }
@@ -117,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_flag_counts_but_makes_no_request_safe() {
+    fn the_servers_flag_overrules_a_failure_and_makes_no_replay_safe() {
         check(
             &marked(post(&[])),
             503,
@@ -142,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_may_classify_in_another_way() {
+    fn the_policy_can_replace_the_classification_and_the_safe_methods() {
         let strict = RetryPolicy::default()
             .classify(|_| Verdict::Transient)
             .replays(|_| false);
@@ -166,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_retried_if_that_is_safe_and_it_is_no_rejection() {
+    fn an_error_is_retried_if_a_replay_is_safe_and_it_is_not_a_rejection() {
         fn check<E: 'static>(request: &Request<()>, error: E, expected: Option<Failure>) {
             let result: Result<Response<()>, _> = Err(error);
             assert_eq!(failure_by_default(request, &result), expected);

@@ -5,12 +5,14 @@ use std::time::Duration;
 use bytes::Buf;
 use http_body::Body;
 
-/// How many frames are read before others get their turn.
+/// The most frames that are read in one poll. Without a bound, a body that is always ready would
+/// keep other tasks, and its own timer, from being polled.
 const FRAMES_AT_ONCE: usize = 32;
 
-/// How much of a response that is not returned is read, so that its connection can be used again.
+/// The bounds within which a response that is not returned is read.
 ///
-/// HTTP/1.1 has to read an answer to its end before the next request, or to close the connection.
+/// An HTTP/1.1 connection can be used again only after the response was read to its end. Otherwise
+/// it is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Drain {
     pub(super) bytes: usize,
@@ -18,26 +20,26 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    /// Beyond this a new connection is cheaper than the rest of the body.
+    /// A new connection is cheaper than a body beyond these bounds.
     pub(super) const DEFAULT: Self = Self {
         bytes: 256 * 1024,
         time: Duration::from_millis(250),
     };
 
-    /// Whether it is of use to read `body`, as far as it says itself how long it is. Without bytes
-    /// or without time it is not: a body that has not ended has at least a frame to come, which
-    /// would be waited for and be one too many.
-    pub(super) fn is_of_use(&self, body: &impl Body) -> bool {
+    /// Returns whether `body` may end within these bounds, by its own size hint.
+    ///
+    /// With no bytes or no time it never may: a body that has not ended has at least one frame to
+    /// come.
+    pub(super) fn is_useful(&self, body: &impl Body) -> bool {
         let may_read = self.bytes > 0 && !self.time.is_zero();
         may_read && !body.is_end_stream() && body.size_hint().lower() <= self.bytes as u64
     }
 }
 
-/// Reads `body` until it has ended or failed, or `left` bytes are used up. An empty frame uses up
-/// one, lest there be no end.
+/// Reads `body` until it has ended or failed, or until `left` bytes are read. An empty frame counts
+/// as one byte, so that endless empty frames are bounded too.
 ///
-/// A body that is always ready is left after a while, for whoever looks at the clock, and read on
-/// in the next poll.
+/// After [`FRAMES_AT_ONCE`] frames it wakes its task and is pending, so that timers are polled.
 pub(super) fn poll_drained<C: Body>(
     mut body: Pin<&mut C>,
     left: &mut usize,
@@ -72,7 +74,7 @@ mod tests {
 
     use super::*;
 
-    /// Frames of so many bytes each, without end.
+    /// An endless body: the bytes of each frame, and the number of frames that were read.
     struct Endless(usize, usize);
 
     impl Body for Endless {
@@ -89,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_end_is_read_up_to_the_bound() {
+    fn an_endless_body_is_read_up_to_the_bound() {
         fn check(size: usize, mut left: usize, frames: usize) {
             let mut body = Endless(size, 0);
             let mut cx = Context::from_waker(Waker::noop());
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_always_ready_is_left_after_a_while() {
+    fn a_body_that_is_always_ready_lets_other_tasks_run() {
         let (mut body, mut left) = (Endless(1, 0), usize::MAX);
         let drain = poll_fn(|cx| poll_drained(Pin::new(&mut body), &mut left, cx));
         let mut drained = task::spawn(drain);
@@ -114,11 +116,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_to_be_too_long_or_has_ended_is_not_read() {
+    fn a_body_that_is_too_long_by_its_size_hint_or_has_ended_is_not_read() {
         fn check(length: usize, bytes: usize, millis: u64, expected: bool) {
             let time = Duration::from_millis(millis);
             let body = "x".repeat(length);
-            assert_eq!(Drain { bytes, time }.is_of_use(&body), expected);
+            assert_eq!(Drain { bytes, time }.is_useful(&body), expected);
         }
         check(10, 10, 1, true);
         check(11, 10, 1, false);
@@ -127,13 +129,12 @@ mod tests {
         check(0, 0, 1, false);
     }
 
-    /// Its length is not known.
     #[test]
-    fn without_bytes_or_without_time_nothing_is_read() {
+    fn without_bytes_or_without_time_a_body_of_unknown_length_is_not_read() {
         for (bytes, millis, expected) in [(1, 1, true), (0, 1, false), (1, 0, false), (0, 0, false)]
         {
             let time = Duration::from_millis(millis);
-            assert_eq!(Drain { bytes, time }.is_of_use(&Endless(1, 0)), expected);
+            assert_eq!(Drain { bytes, time }.is_useful(&Endless(1, 0)), expected);
         }
     }
 }

@@ -1,30 +1,31 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::Body;
-use pacing::retry::Attempts;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
 use super::drain::{Drain, poll_drained};
-use super::retries::Retries;
-use super::shared::Plan;
+use super::retrier::Retrier;
 use crate::clock;
+use crate::wait::POLLED_AFTER_ITS_END;
 
 pin_project! {
-    /// The response of [`Retry`](super::Retry): that of the last attempt. A drop ends the current attempt and the waiting.
+    /// The response future of [`Retry`](super::Retry).
+    ///
+    /// It resolves to the result of the last attempt. Its drop cancels the current attempt, or the
+    /// wait for the next one.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, B, C>
     where
         S: Service<Request<B>>,
     {
-        // Taken when it has ended: a future that has completed may live on and must hold nothing.
+        // `None` once it has completed: a future that lives on after that must hold nothing.
         #[pin]
         call: Option<Call<S, B, C>>,
     }
@@ -37,7 +38,8 @@ pin_project! {
     {
         #[pin]
         state: State<S::Future, C>,
-        retries: Retries<S, B>,
+        retrier: Retrier<S, B>,
+        // That of the last attempt, if it ended without a response.
         last_error: Option<S::Error>,
     }
 }
@@ -45,11 +47,12 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<F, C> {
-        // An attempt is on its way => Pausing, or the end
+        // An attempt is in flight.
         InFlight { #[pin] response: F },
-        // Until the rest of an answer that is not returned is read, and then until it is time => Readying
-        Pausing { #[pin] body: Option<C>, left: usize, timer: Pin<Box<Sleep>>, wake: Instant },
-        // Until the inner service is ready for the next attempt => InFlight, or the end
+        // The backoff lasts until `wake`. If there is a body, it is read meanwhile, and `timer`
+        // ends the reading first.
+        Waiting { #[pin] body: Option<C>, left: usize, timer: Pin<Box<Sleep>>, wake: Instant },
+        // The backoff is over, and the inner service is not known to be ready.
         Readying,
     }
 }
@@ -57,25 +60,12 @@ pin_project! {
 impl<S, B, C> ResponseFuture<S, B, C>
 where
     S: Service<Request<B>>,
-    B: Clone,
 {
-    /// Makes the first attempt, with a service that is ready.
-    pub(super) fn new(mut ready: S, request: Request<B>, plan: Arc<Plan>) -> Self {
-        plan.shared.deposit();
-        // The clone is sent and the original kept, since that moves neither more often than it must.
-        match Attempts::default().may_continue(&plan.policy) {
-            true => Self::started(
-                ready.call(request.clone()),
-                Retries::new(ready, Some(request), plan),
-            ),
-            false => Self::started(ready.call(request), Retries::new(ready, None, plan)),
-        }
-    }
-
-    fn started(response: S::Future, retries: Retries<S, B>) -> Self {
+    /// Returns the future of a request whose first attempt is in flight.
+    pub(super) fn new(response: S::Future, retrier: Retrier<S, B>) -> Self {
         let call = Call {
             state: State::InFlight { response },
-            retries,
+            retrier,
             last_error: None,
         };
         Self { call: Some(call) }
@@ -91,67 +81,51 @@ where
 {
     type Output = Result<S::Response, S::Error>;
 
+    /// # Panics
+    ///
+    /// Panics if it has completed before, as any future may.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut call = self.project().call;
-        let current = call.as_mut().as_pin_mut();
-        let current = current.expect("a future is not polled after its end");
-        let result = current.poll_last(cx);
-        if result.is_ready() {
-            call.set(None);
-        }
-        result
-    }
-}
-
-impl<S, B, C> Call<S, B, C>
-where
-    S: Service<Request<B>, Response = Response<C>>,
-    S::Error: 'static,
-    B: Clone,
-    C: Body,
-{
-    /// Resolves to the result of the last attempt.
-    fn poll_last(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<S::Response, S::Error>> {
-        let mut this = self.project();
         loop {
+            let current = call.as_mut().as_pin_mut();
+            let mut this = current.expect(POLLED_AFTER_ITS_END).project();
             let next = match this.state.as_mut().project() {
+                // InFlight => (Waiting | completed): completed with the result that is the last.
                 StateProj::InFlight { response } => {
-                    // Looked at where it is: an answer is large, and each move of it shows in the time of a call.
-                    let mut polled = response.poll(cx);
-                    let Poll::Ready(result) = &mut polled else {
-                        return Poll::Pending;
+                    let mut result = ready!(response.poll(cx));
+                    let Some(wait) = this.retrier.next_backoff(&result) else {
+                        this.retrier.mark(&mut result);
+                        call.set(None);
+                        return Poll::Ready(result);
                     };
-                    let Some(wait) = this.retries.decide(result) else {
-                        this.retries.report(result);
-                        return polled;
+                    let (body, error) = match result {
+                        Ok(response) => (Some(response.into_body()), None),
+                        Err(error) => (None, Some(error)),
                     };
-                    let (answer, error) = split(ready!(polled));
                     *this.last_error = error;
-                    State::pausing(
-                        answer.map(Response::into_body),
-                        wait,
-                        this.retries.drain(wait),
-                    )
+                    State::waiting(body, wait, this.retrier.drain(wait))
                 }
-                StateProj::Pausing {
+                // Waiting => Readying, when the backoff is over and the body is read or dropped.
+                StateProj::Waiting {
                     body,
                     left,
                     timer,
                     wake,
                 } => {
-                    ready!(poll_pause(body, left, timer, *wake, cx));
+                    ready!(poll_wait(body, left, timer, *wake, cx));
                     State::Readying
                 }
-                StateProj::Readying => match ready!(this.retries.poll_ready(cx)) {
+                // Readying => (InFlight | completed): completed if the inner service failed.
+                StateProj::Readying => match ready!(this.retrier.poll_ready(cx)) {
                     Ok(()) => State::InFlight {
-                        response: this.retries.call_again(),
+                        response: this.retrier.call(),
                     },
-                    // The service is gone for good: what the last attempt said of it tells more.
+                    // The error of the last attempt, if it ended with one, says more about the
+                    // request.
                     Err(error) => {
-                        return Poll::Ready(Err(this.last_error.take().unwrap_or(error)));
+                        let error = this.last_error.take().unwrap_or(error);
+                        call.set(None);
+                        return Poll::Ready(Err(error));
                     }
                 },
             };
@@ -161,31 +135,25 @@ where
 }
 
 impl<F, C: Body> State<F, C> {
-    fn pausing(body: Option<C>, wait: Duration, drain: Drain) -> Self {
+    fn waiting(body: Option<C>, wait: Duration, drain: Drain) -> Self {
         let wake = clock::after(wait);
-        let body = body.filter(|body| drain.is_of_use(body));
+        let body = body.filter(|body| drain.is_useful(body));
         let first = match body {
             Some(_) => clock::after(drain.time),
             None => wake,
         };
-        Self::Pausing {
+        Self::Waiting {
             body,
             left: drain.bytes,
+            // Boxed, since most calls never wait: a timer in place would make every future larger.
             timer: Box::pin(sleep_until(first)),
             wake,
         }
     }
 }
 
-fn split<T, E>(result: Result<T, E>) -> (Option<T>, Option<E>) {
-    match result {
-        Ok(answer) => (Some(answer), None),
-        Err(error) => (None, Some(error)),
-    }
-}
-
-/// Reads the rest of the body while the timer runs, and then waits until it is time to wake.
-fn poll_pause<C: Body>(
+/// Reads the rest of the body until the timer fires, and then waits until `wake`.
+fn poll_wait<C: Body>(
     mut body: Pin<&mut Option<C>>,
     left: &mut usize,
     timer: &mut Pin<Box<Sleep>>,

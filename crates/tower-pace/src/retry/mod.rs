@@ -1,21 +1,28 @@
-//! Sends a request again when that is safe and promising.
+//! Sends a request again when a replay is safe and another attempt is promising.
 //!
-//! # The three questions
+//! ```
+//! use tower_pace::{RetryLayer, RetryPolicy};
 //!
-//! What happened: a 408, 425, 429, 500, 502, 503, 504 or 520 to 524, or an error without a
-//! response, can be retried; a 409 only if the request carries an `Idempotency-Key`. The server's
-//! own flag, in one of the [`HintHeaders`](crate::HintHeaders), overrules that.
+//! let layer = RetryLayer::new(RetryPolicy::default().attempts(3));
+//! ```
 //!
-//! Is a replay safe: yes for GET, HEAD, PUT, DELETE, OPTIONS, TRACE and QUERY, for a request that
-//! carries the [`Replay`] mark in its extensions, for one that was throttled with a 429, and for
-//! one whose error proves that it was not sent or not processed ([`was_sent`](crate::was_sent)).
+//! # Which requests are sent again
 //!
-//! How long to wait: as [`RetryPolicy`] says, and never less than the server asked for, in
-//! `Retry-After` or in one of the [`HintHeaders`](crate::HintHeaders).
+//! Another attempt must be promising. It is promising after a 408, 425, 429, 500, 502, 503, 504 or
+//! 520 to 524, and after an error without a response. After a 409 it is promising only if the
+//! request has an `Idempotency-Key`. The server's own flag, in one of the
+//! [`HintHeaders`](crate::HintHeaders), overrules the status.
 //!
-//! The policy can replace each answer.
+//! A replay must be safe. It is safe for GET, HEAD, PUT, DELETE, OPTIONS, TRACE and QUERY, and for
+//! a request with the [`Replay`] mark in its extensions. It is safe after a 429, and after an error
+//! that proves that the request was not sent or not processed ([`was_sent`](crate::was_sent)).
 //!
-//! # When it gives up
+//! Before the next attempt the layer waits as [`RetryPolicy`] says. It never waits less than the
+//! server asked for, in `Retry-After` or in one of the [`HintHeaders`](crate::HintHeaders).
+//!
+//! The policy can replace each of these rules.
+//!
+//! # When the last result is returned
 //!
 //! The last response, or the last error, is returned:
 //!
@@ -26,41 +33,51 @@
 //!   wait would be. A rejection is recognized if it wraps an error that
 //!   [`was_sent`](crate::was_sent) knows.
 //!
-//! A response that is not the first one carries a [`Retried`] in its extensions.
+//! The response to a later attempt has a [`Retried`] in its extensions.
 //!
-//! # What it costs
+//! # Place in the stack
 //!
-//! A request is cloned before each attempt, with its body and all its extensions, whether or not it
-//! may be replayed: any request may be refused with a 429. Where the policy allows one attempt,
-//! nothing is cloned. Bodies that are not `Clone` are kept while they are sent by
-//! [`RetryLayer::buffered`]. A response that is not returned is read to its end before the wait,
-//! within bounds, so that its connection can be used again.
+//! Put this layer outside of the rate limit and of the concurrency limit. Each attempt then waits
+//! for both, and nothing is held during a backoff once the response is read. Put a timeout for one
+//! attempt inside of the rate limit.
 //!
-//! Put this layer outside of the rate limit and of the concurrency limit: every attempt then pays
-//! both, and nothing is held during a backoff once the answer is read. A timeout for one attempt
-//! goes inside of the rate limit. hyper-util's client sends a request again by itself if it never
-//! left over a connection that was closed meanwhile; that is no attempt here. Nothing else below
-//! may send a request again or follow redirects: an error of its last attempt says nothing of the
-//! first.
+//! No service below may send a request again or follow redirects: the error of its last attempt
+//! says nothing about the first. hyper-util's client is an exception. It sends a request again only
+//! if the request never left, because its connection was closed; that is not an attempt here.
+//!
+//! # Costs
+//!
+//! A request is cloned before each attempt, with its body and all its extensions. This includes
+//! requests that are unsafe to replay, since any request may be throttled with a 429. If the policy
+//! allows only one attempt, nothing is cloned. [`RetryLayer::buffered`] is for bodies that are not
+//! `Clone`: it keeps the frames that were read.
+//!
+//! A response that is not returned is read to its end during the backoff, within bounds, so that
+//! its connection can be used again.
 //!
 //! # From a `tower::retry::Policy`
 //!
-//! What its `retry` decides by status goes into [`RetryPolicy::classify`], by method into
-//! [`RetryPolicy::replays`], by request into the mark [`Replay`]; its backoff becomes a
-//! [`Backoff`], its budget a [`RetryBudget`]. What its `clone_request` refused needs
-//! [`RetryLayer::buffered`], or nothing.
+//! | `tower::retry::Policy` | here |
+//! |---|---|
+//! | `retry` decides by the status | [`RetryPolicy::classify`] |
+//! | `retry` decides by the method | [`RetryPolicy::replays`] |
+//! | `retry` decides by the request | the mark [`Replay`] |
+//! | the backoff | [`Backoff`] |
+//! | the budget | [`RetryBudget`] |
+//! | `clone_request` returns `None` | [`RetryLayer::buffered`] if the body is not `Clone` |
 
 mod body;
 mod buffered;
 mod classify;
+mod config;
 mod drain;
 mod future;
 mod layer;
 mod mark;
 mod report;
-mod retries;
+mod retrier;
 mod service;
-mod shared;
+mod state;
 
 pub use body::{ReplayBody, ReplayError};
 pub use buffered::{BufferedRetry, BufferedRetryLayer};

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-/// Says, in the extensions of a response, that it is not that of the first attempt.
+/// Describes the attempts before a response, in its extensions. The response to a first attempt
+/// has none.
 ///
 /// ```
 /// use tower_pace::Retried;
@@ -26,16 +27,18 @@ impl Retried {
         self.attempts
     }
 
-    /// Returns how long was to be waited between the attempts, all waits together, as an observer saw them. An answer that
-    /// was read to its end for longer, and what the inner service took to be ready, are not in it.
+    /// Returns the sum of the backoffs between the attempts, as an observer saw them.
+    ///
+    /// It does not include the time until the inner service was ready, nor the time that a
+    /// response took to be read beyond its backoff.
     #[must_use]
     pub const fn waited(&self) -> Duration {
         self.waited
     }
 }
 
-/// A retry that is about to be waited for, as an observer sees it. It holds nothing of the request or the answer but the
-/// status.
+/// Describes a retry before its backoff, to an observer. It holds nothing of the request, and of
+/// the response only the status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retrying {
     pub(super) attempt: u32,
@@ -44,27 +47,27 @@ pub struct Retrying {
 }
 
 impl Retrying {
-    /// Returns which attempt comes next: 2 for the first retry.
+    /// Returns the number of the next attempt: 2 for the first retry.
     #[must_use]
     pub const fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// Returns how long it is waited for.
+    /// Returns the backoff before the next attempt.
     #[must_use]
     pub const fn wait(&self) -> Duration {
         self.wait
     }
 
-    /// Returns the status of the answer that is not returned, `None` if there was no answer.
+    /// Returns the status of the response that is not returned, or `None` if there was no response.
     #[must_use]
     pub const fn status(&self) -> Option<StatusCode> {
         self.status
     }
 
-    /// Tells it as an event of the crate `tracing`, if the feature of that name is on.
+    /// Emits an event of the crate `tracing`, if the feature `tracing` is on.
     #[cfg(feature = "tracing")]
-    pub(super) fn trace(&self) {
+    pub(super) fn emit(&self) {
         tracing::debug!(
             attempt = self.attempt,
             wait = ?self.wait,
@@ -75,10 +78,10 @@ impl Retrying {
 
     #[cfg(not(feature = "tracing"))]
     #[expect(clippy::unused_self, reason = "the same call as with the feature")]
-    pub(super) const fn trace(&self) {}
+    pub(super) const fn emit(&self) {}
 }
 
-/// Is told of every retry.
+/// The callback of [`RetryLayer::on_retry`](super::RetryLayer::on_retry).
 #[derive(Clone)]
 pub(super) struct Observer(Arc<dyn Fn(&Retrying) + Send + Sync>);
 
@@ -87,7 +90,7 @@ impl Observer {
         Self(Arc::new(observe))
     }
 
-    pub(super) fn tell(&self, retrying: &Retrying) {
+    pub(super) fn observe(&self, retrying: &Retrying) {
         (self.0)(retrying);
     }
 }

@@ -4,24 +4,28 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use http_body::Body;
+use pacing::retry::Attempts;
 use tower_service::Service;
 
 use super::ResponseFuture;
-use super::shared::Plan;
+use super::config::Config;
+use super::retrier::Retrier;
 
-/// Sends a request again when that is safe and promising; see the [module](super).
+/// Sends a request again when a replay is safe and another attempt is promising; see the
+/// [module](super).
 ///
-/// The result is that of the last attempt. Only if the inner service fails to become ready for another one, and the last
-/// attempt was answered, the result is the error of that. Errors are the inner service's, as they are; this one has none of its own.
+/// Returns the result of the last attempt. There is one exception: if the inner service fails while
+/// it gets ready for another attempt, and the last attempt ended with a response, that failure is
+/// returned. Errors are those of the inner service, unchanged.
 #[derive(Clone, Debug)]
 pub struct Retry<S> {
     inner: S,
-    plan: Arc<Plan>,
+    config: Arc<Config>,
 }
 
 impl<S> Retry<S> {
-    pub(super) fn new(inner: S, plan: Arc<Plan>) -> Self {
-        Self { inner, plan }
+    pub(super) fn new(inner: S, config: Arc<Config>) -> Self {
+        Self { inner, config }
     }
 
     /// Returns the inner service.
@@ -51,15 +55,27 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S, B, C>;
 
-    /// Is ready when the inner service is. Later attempts wait for its readiness again, in the future.
+    /// Is ready when the inner service is ready. Before each later attempt, the future waits for
+    /// the inner service's readiness again.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The service that was polled ready must make the first attempt: what it reserved would starve its own clone.
+        // The service that was polled ready must make the first attempt: what it reserved would
+        // starve its own clone.
         let fresh = self.inner.clone();
-        let ready = mem::replace(&mut self.inner, fresh);
-        ResponseFuture::new(ready, request, Arc::clone(&self.plan))
+        let mut ready = mem::replace(&mut self.inner, fresh);
+        let config = Arc::clone(&self.config);
+        config.state.record_request();
+        match Attempts::default().may_continue(&config.policy) {
+            // The clone is sent and the original is kept: each of them is moved only once. A
+            // request is large, so a move shows in the time of a call.
+            true => ResponseFuture::new(
+                ready.call(request.clone()),
+                Retrier::new(ready, Some(request), config),
+            ),
+            false => ResponseFuture::new(ready.call(request), Retrier::new(ready, None, config)),
+        }
     }
 }

@@ -241,9 +241,16 @@ impl<R: Resource> Queue<R> {
         self: &Arc<Self>,
         caller: &Caller<R::Demand, W>,
     ) -> Option<R::Acquired> {
-        if let Some(token) = self.front.try_acquire() {
-            return Some(R::guard(self, token));
+        match self.front.try_acquire() {
+            Some(token) => Some(R::guard(self, token)),
+            None => self.try_acquire_locked(caller),
         }
+    }
+
+    fn try_acquire_locked<W: WaitPolicy>(
+        self: &Arc<Self>,
+        caller: &Caller<R::Demand, W>,
+    ) -> Option<R::Acquired> {
         let mut state = self.lock();
         if !state.waiters.is_empty() {
             return None;

@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::fmt;
 
-/// Why a [`ReplayBody`](super::ReplayBody) broke off.
+/// The error of a [`ReplayBody`](super::ReplayBody).
 #[derive(Debug)]
 pub struct ReplayError {
     kind: Kind,
@@ -9,8 +9,11 @@ pub struct ReplayError {
 
 #[derive(Debug)]
 enum Kind {
+    /// The body of the request failed.
     Body(Box<dyn Error + Send + Sync>),
+    /// A later reader has taken over the body.
     Superseded,
+    /// The frames that this reader needs were read by another reader, and are not kept.
     Lost,
 }
 
@@ -31,8 +34,8 @@ impl ReplayError {
         Self { kind: Kind::Lost }
     }
 
-    /// Says whether a later attempt, or a later clone, has taken the body over: this one was answered before it had read all
-    /// of it.
+    /// Returns whether a later attempt, or a later clone, has taken over the body. The current
+    /// attempt was answered before it had read all of the body.
     #[must_use]
     pub const fn is_superseded(&self) -> bool {
         matches!(self.kind, Kind::Superseded)

@@ -1,4 +1,4 @@
-//! A request's body that can be sent again: what was read of it is kept, up to a limit.
+//! A request body that can be sent again: the frames that were read are kept, up to a limit.
 
 mod error;
 mod reader;
@@ -6,4 +6,4 @@ mod source;
 
 pub use error::ReplayError;
 pub use reader::ReplayBody;
-pub(super) use source::Intact;
+pub(super) use source::BodyHandle;

@@ -9,36 +9,41 @@ use http::Request;
 use http_body::{Body, Frame, SizeHint};
 
 use super::ReplayError;
-use super::source::{Intact, Progress, Source, lock};
+use super::source::{BodyHandle, Progress, Source, lock};
 
-/// A request's body that can be sent again, since what is read of it is kept.
+/// A request body that can be sent again.
 ///
-/// Each attempt reads it from its start: what earlier ones have read, and then on, so that nothing is read twice and
-/// nothing is read ahead. Trailers, sizes and the end are those of the body. An earlier attempt that is still reading,
-/// because its answer came early, breaks off with an error, and so does a body of which more was read than is kept.
+/// Each attempt reads it from the start: first the frames that earlier attempts have read and that
+/// are kept, and then the rest of the body. The body is read only once, and never ahead of the
+/// attempt. Trailers, size hints and the end are those of the body.
+///
+/// # Errors
+///
+/// Fails with a [`ReplayError`] if a later attempt has started to read the body, if the body
+/// failed, or if frames before this attempt's position are not kept any more.
 pub struct ReplayBody<B> {
     source: Arc<Mutex<Source<B>>>,
-    /// Which of the body's readers this is.
+    /// The number of this reader, in the order in which readers were cloned.
     number: u64,
     progress: Progress,
 }
 
 impl<B: Body + Send + 'static> ReplayBody<B> {
-    /// Puts itself in the place of a request's body.
+    /// Wraps the body of a request, and adds its [`BodyHandle`] to the extensions.
     pub(in crate::retry) fn within(request: Request<B>, limit: usize) -> Request<Self> {
         let mut request = request.map(|body| Self {
             source: Arc::new(Mutex::new(Source::new(body, limit))),
             number: 0,
             progress: Progress::default(),
         });
-        let intact = Intact::new(Arc::clone(&request.body().source));
-        request.extensions_mut().insert(intact);
+        let handle = BodyHandle::new(Arc::clone(&request.body().source));
+        request.extensions_mut().insert(handle);
         request
     }
 }
 
 impl<B: Body> Clone for ReplayBody<B> {
-    /// Returns the same body, from its start. Once the clone is read, its original breaks off.
+    /// Returns the same body, from its start. Once the clone is read, the original fails.
     fn clone(&self) -> Self {
         Self {
             source: Arc::clone(&self.source),
@@ -61,8 +66,9 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ReplayError>>> {
         let (number, mut progress) = (self.number, self.progress);
-        // Woken before the body is polled: one that panics must not keep an earlier reader waiting.
-        let superseded = lock(&self.source).hand_over(number);
+        // Woken before the body is polled: if the body panics, an earlier reader must not wait for
+        // it. Woken without the lock, since a waker may run any code.
+        let superseded = lock(&self.source).start_reader(number);
         superseded.into_iter().for_each(Waker::wake);
         let frame = lock(&self.source).poll_after(number, &mut progress, cx);
         self.progress = progress;
@@ -79,7 +85,7 @@ where
 }
 
 impl<B> fmt::Debug for ReplayBody<B> {
-    /// Says nothing of what is in the body.
+    /// Shows no data of the body.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReplayBody")
             .field("progress", &self.progress)

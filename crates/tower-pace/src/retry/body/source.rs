@@ -9,17 +9,18 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::ReplayError;
 
-/// The body of a request, and what was read of it.
+/// The body of a request, and the frames that were read.
 ///
-/// Its readers are numbered in the order in which they were cloned. Once one of them has begun, none before it may read; once
-/// the body was claimed for another attempt, only those that were cloned since.
+/// Readers are numbered in the order in which they were cloned. Once a reader has started, the
+/// readers before it may not read. Once the body was taken over for the next attempt, only readers
+/// that were cloned since then may read.
 pub(super) struct Source<B> {
-    /// What is still to be read; `None` after its end.
+    /// The rest of the body; `None` after its end.
     rest: Option<Pin<Box<B>>>,
     kept: Vec<Kept>,
-    /// How many bytes may still be kept; `None` after more were read, when nothing is kept any more.
+    /// How many more bytes may be kept; `None` once more were read, when nothing is kept any more.
     room: Option<usize>,
-    /// How much was read of the body.
+    /// How far the body was read.
     pub(super) read: Progress,
     readers: u64,
     /// The earliest reader that may still read.
@@ -28,7 +29,7 @@ pub(super) struct Source<B> {
     waiting: Option<Waker>,
 }
 
-/// How far a body was read: frames that are kept, and the bytes in them.
+/// How far a body was read: the number of frames, and the bytes of data in them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
     pub(super) frames: usize,
@@ -41,7 +42,7 @@ enum Kept {
 }
 
 impl Progress {
-    fn past(&mut self, frame: &Frame<Bytes>) {
+    fn advance(&mut self, frame: &Frame<Bytes>) {
         self.frames += 1;
         self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
     }
@@ -57,7 +58,8 @@ impl Kept {
 }
 
 impl<B: Body> Source<B> {
-    /// A body that has one reader, and is kept up to `limit` bytes; not at all if it says that it is longer.
+    /// Returns a body with one reader. Up to `limit` bytes are kept; none if the body is longer by
+    /// its own size hint.
     pub(super) fn new(body: B, limit: usize) -> Self {
         let fits = body.size_hint().lower() <= limit as u64;
         Self {
@@ -71,9 +73,11 @@ impl<B: Body> Source<B> {
         }
     }
 
-    /// Lets nobody read any more who comes before the reader of this number. Returns who waited meanwhile, to be woken
-    /// without the lock: it finds that it reads no further.
-    pub(super) fn hand_over(&mut self, reader: u64) -> Option<Waker> {
+    /// Supersedes all readers before the reader of this number.
+    ///
+    /// Returns the waker of a superseded reader that waits for a frame. It is to be woken without
+    /// the lock.
+    pub(super) fn start_reader(&mut self, reader: u64) -> Option<Waker> {
         if reader <= self.current {
             return None;
         }
@@ -81,7 +85,7 @@ impl<B: Body> Source<B> {
         self.waiting.take()
     }
 
-    /// What follows `progress`, for the reader of this number, to whom it was [handed over](Self::hand_over).
+    /// Returns the frame after `progress`, to a reader that was [started](Self::start_reader).
     pub(super) fn poll_after(
         &mut self,
         reader: u64,
@@ -96,7 +100,7 @@ impl<B: Body> Source<B> {
         }
         if let Some(kept) = self.kept.get(progress.frames) {
             let frame = kept.frame();
-            progress.past(&frame);
+            progress.advance(&frame);
             return Poll::Ready(Some(Ok(frame)));
         }
         if self.is_lost(*progress) {
@@ -132,7 +136,7 @@ impl<B: Body> Source<B> {
 
     fn keep(&mut self, frame: Frame<B::Data>) -> Frame<Bytes> {
         let frame = frame.map_data(|mut data| data.copy_to_bytes(data.remaining()));
-        self.read.past(&frame);
+        self.read.advance(&frame);
         let (kept, size) = match (frame.data_ref(), frame.trailers_ref()) {
             (Some(data), _) => (Some(Kept::Data(data.clone())), data.len().max(1)),
             (None, Some(trailers)) => (Some(Kept::Trailers(trailers.clone())), size(trailers)),
@@ -146,24 +150,27 @@ impl<B: Body> Source<B> {
         frame
     }
 
-    /// From here on the body passes once, and is not kept.
+    /// Drops the kept frames. From now on the body is read once and not kept.
     fn forget(&mut self) {
         self.room = None;
         self.kept = Vec::new();
     }
 
-    /// Counts a frame that nobody got: whoever has not seen the failure must not take what is left for the whole.
+    /// Records a failure of the body.
+    // It counts as a frame that no reader got: another reader must not take the rest of the body
+    // for the whole.
     fn fail(&mut self) {
         self.forget();
         self.read.frames += 1;
     }
 
-    /// Whether what follows `progress` was read and is not kept, or failed.
+    /// Returns whether the frame after `progress` was read and is not kept, or failed.
     fn is_lost(&self, progress: Progress) -> bool {
         progress != self.read && progress.frames >= self.kept.len()
     }
 
-    /// How much there is after `progress`. For one to whom it is lost that is unknown: it must not announce that nothing is.
+    /// Returns the size of the body after `progress`. It is unknown if the next frame is lost: a
+    /// hint of zero bytes would end the request as if it were complete.
     pub(super) fn size_after(&self, progress: Progress) -> SizeHint {
         if self.is_lost(progress) {
             return SizeHint::default();
@@ -197,51 +204,53 @@ fn size(trailers: &HeaderMap) -> usize {
     sizes.sum::<usize>().max(1)
 }
 
-/// Says, in the extensions of a request, whether its body can be sent again. Clones of the request share it.
+/// Lets the retry layer take over a [`ReplayBody`](super::ReplayBody) for the next attempt, without
+/// its type. It is in the extensions of the request, and clones of the request share it.
 #[derive(Clone)]
-pub(in crate::retry) struct Intact(Arc<dyn Claim>);
+pub(in crate::retry) struct BodyHandle(Arc<dyn TakeOver>);
 
-impl Intact {
+impl BodyHandle {
     pub(super) fn new<B: Body + Send + 'static>(source: Arc<Mutex<Source<B>>>) -> Self {
         Self(source)
     }
 
-    /// Says whether all of the body that was read is kept.
+    /// Returns whether all frames that were read are kept.
     pub(in crate::retry) fn is_kept(&self) -> bool {
         self.0.is_kept()
     }
 
-    /// Takes the body over for the next attempt, if all of it that was read is kept. Only clones that are made from here on
-    /// may read it.
-    pub(in crate::retry) fn claim(&self) -> bool {
-        self.0.claim()
+    /// Takes over the body for the next attempt, if all frames that were read are kept. From now on
+    /// only later clones may read it.
+    pub(in crate::retry) fn take_over(&self) -> bool {
+        self.0.take_over()
     }
 }
 
-trait Claim: Send + Sync {
+trait TakeOver: Send + Sync {
     fn is_kept(&self) -> bool;
-    fn claim(&self) -> bool;
+    fn take_over(&self) -> bool;
 }
 
-impl<B: Body + Send> Claim for Mutex<Source<B>> {
+impl<B: Body + Send> TakeOver for Mutex<Source<B>> {
     fn is_kept(&self) -> bool {
         lock(self).room.is_some()
     }
 
-    fn claim(&self) -> bool {
+    fn take_over(&self) -> bool {
         let mut source = lock(self);
         if source.room.is_none() {
             return false;
         }
         let next = source.readers;
-        let superseded = source.hand_over(next);
+        let superseded = source.start_reader(next);
         drop(source);
         superseded.into_iter().for_each(Waker::wake);
         true
     }
 }
 
-/// A body that panicked has failed: nobody knows what is missing of it.
+/// Acquires the lock. It is poisoned if the body panicked while it was polled. The body has then
+/// failed, since a frame of it may be missing.
 pub(super) fn lock<B: Body>(source: &Mutex<Source<B>>) -> MutexGuard<'_, Source<B>> {
     source.lock().unwrap_or_else(|poisoned| {
         let mut source = poisoned.into_inner();
