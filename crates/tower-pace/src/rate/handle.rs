@@ -7,7 +7,7 @@ use super::Snapshot;
 use super::state::RateState;
 use crate::wait::{Hint, Queue, Wake};
 
-/// Looks at a limit and steers it while it is in use.
+/// Shows the state of a limit, and changes it while it is in use.
 ///
 /// ```
 /// use tower_pace::{Quota, RateLimitLayer};
@@ -30,7 +30,8 @@ impl Handle {
         }
     }
 
-    /// Returns true if nobody else holds the limit and a new one of `quota` would know as much.
+    /// Returns whether this is the only handle, and a new limit of `quota` would behave in the same
+    /// way.
     pub(super) fn is_idle(&self, quota: &Quota) -> bool {
         let is_alone = Arc::strong_count(&self.queue) == 1;
         is_alone
@@ -54,32 +55,34 @@ impl Handle {
             .look(|state, queued, now| state.snapshot(queued, now))
     }
 
-    /// Holds another quota from now on. What has left is remembered, and counts for the new quota;
-    /// see [`Limiter::set_quota`](pacing::Limiter::set_quota).
+    /// Replaces the quota. Requests that have departed count for the new one; see
+    /// [`Limiter::set_quota`](pacing::Limiter::set_quota).
     pub fn set_quota(&self, quota: Quota) {
         self.change(|state, now| state.set_quota(quota, now));
     }
 
-    /// Holds what a server said of its limit, if that is slower than the configured quota;
-    /// otherwise the configured one. Unlike what header fields state, it holds until something else
-    /// is said.
+    /// Applies a quota that the server stated, for example in a body. It is in force if it is slower
+    /// than the configured one; otherwise the configured one is.
+    ///
+    /// A quota in a header field expires a minute after it was last stated. This one does not: it is
+    /// in force until another one is stated or set.
     pub fn learn(&self, quota: Quota) {
         self.change(|state, now| state.learn(quota, now));
     }
 
-    /// Lets nothing leave until [`resume`](Self::resume). What waits keeps its place, and its
+    /// Pauses all departures until [`resume`](Self::resume). Waiters keep their positions and their
     /// bounds.
     pub fn pause(&self) {
         self.change(|state, _| state.pause());
     }
 
-    /// Ends a pause.
+    /// Ends the pause.
     pub fn resume(&self) {
         self.change(|state, _| state.resume());
     }
 
-    /// Lets nothing leave for `time`, as a rejection that names a time does, but without lowering the
-    /// rate. A gate that is closed for longer stays so.
+    /// Closes the gate for `time`, as a throttled response with a `Retry-After` does, but without
+    /// lowering the rate. A gate that is closed for longer stays closed.
     pub fn penalize(&self, time: Duration) {
         self.change(|state, now| state.penalize(time, now));
     }
@@ -87,8 +90,8 @@ impl Handle {
     fn change(&self, change: impl FnOnce(&mut RateState, Moment)) {
         self.queue.change(|state, now| {
             change(state, now);
-            // Handles change a limit seldom, and the waiters have set their timers by the limit
-            // before.
+            // The waiters have set their timers by the limit before. Looking at all of them is
+            // slow, and handles change a limit seldom.
             Wake::All
         });
     }

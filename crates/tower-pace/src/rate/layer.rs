@@ -9,10 +9,10 @@ use super::service::Settings;
 use super::{Handle, Keyed, RateLimit, Single};
 use crate::wait::{BoundedWait, UnboundedWait, WaitPolicy};
 
-/// Applies [`RateLimit`]: requests leave so that a server with this [`Quota`] refuses none.
+/// Applies [`RateLimit`]: spaces requests so that a server with this [`Quota`] throttles none.
 ///
-/// The state belongs to the value that [`new`](Self::new) returned: its clones, and all services that it and they make,
-/// share it. Another call of `new` shares nothing with it.
+/// [`new`](Self::new) creates the state. Clones of the layer, and the services of all of them, share
+/// it. Another call of `new` shares nothing with it.
 ///
 /// ```
 /// use tower_pace::{Quota, RateLimitLayer};
@@ -22,7 +22,7 @@ use crate::wait::{BoundedWait, UnboundedWait, WaitPolicy};
 /// assert_shareable(&layer);
 /// ```
 ///
-/// Bounded, a clone still shares the state, and the requests of both stand in one line:
+/// A clone with a bounded wait still shares the state, and the requests of both wait in one queue:
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,7 +38,7 @@ pub struct RateLimitLayer<W = UnboundedWait, K = Single> {
 }
 
 impl RateLimitLayer {
-    /// Returns a layer with a state of its own, whose requests wait for as long as it takes.
+    /// Returns a layer with a state of its own, whose requests wait without an upper bound.
     #[must_use]
     pub fn new(quota: Quota) -> Self {
         Self::with(quota, Single)
@@ -46,8 +46,8 @@ impl RateLimitLayer {
 }
 
 impl<K: Clone + Eq + Hash, F> RateLimitLayer<UnboundedWait, Keyed<K, F>> {
-    /// Returns a layer that holds `quota` for each key by itself: for each host, tenant or endpoint. Up to 1,024 keys
-    /// have a limit of their own; see [`Keyed`].
+    /// Returns a layer with one limit of `quota` for each key, such as a host, tenant or endpoint. Up
+    /// to 1,024 keys have a limit of their own; see [`Keyed`].
     ///
     /// ```
     /// use http::Request;
@@ -91,7 +91,7 @@ impl<W, K: Clone + Eq + Hash, F> RateLimitLayer<W, Keyed<K, F>> {
 }
 
 impl<W> RateLimitLayer<W> {
-    /// Returns a handle, which looks at the limit and steers it.
+    /// Returns a handle of the limit.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.settings.common.clone()
@@ -112,31 +112,32 @@ impl<K> RateLimitLayer<UnboundedWait, K> {
 }
 
 impl<W: WaitPolicy, K> RateLimitLayer<W, K> {
-    /// Refuses a request that would have to wait while `others` stand in the line. With zero that is
-    /// [`fail_fast`](Self::fail_fast), which says what it means for the first request.
+    /// Rejects a request that would have to wait behind `others` waiters. Zero means
+    /// [`fail_fast`](Self::fail_fast).
     #[must_use]
     pub fn max_queued(self, others: usize) -> RateLimitLayer<BoundedWait, K> {
         self.bounded(|bounds| bounds.max_queued(others))
     }
 
-    /// Refuses a request at once if its turn is further away than `time` by the forecast, and otherwise when it has
-    /// waited for `time`. The wait for an inner service that is not ready counts.
+    /// Rejects a request that would wait longer than `time`: at once if the forecast says so, and
+    /// otherwise after `time`. The time in which the inner service is not ready counts.
     #[must_use]
     pub fn max_wait(self, time: Duration) -> RateLimitLayer<BoundedWait, K> {
         self.bounded(|bounds| bounds.max_wait(time))
     }
 
-    /// Refuses a request that cannot leave at once.
+    /// Rejects a request that cannot depart at once.
     ///
-    /// The first request of a limit cannot, nor that of a new key: a limit starts with a wait of 100 ms at most, from its
-    /// first request or snapshot on and not from `new`. A snapshot that is taken so long before warms it, and
-    /// `max_wait(Duration::from_millis(100))` lets it through.
+    /// The first request of a limit or of a new key cannot: a limit starts with a wait of up to
+    /// 100 ms, which begins at its first request or snapshot. Take a snapshot 100 ms before the first
+    /// request, or use `max_wait(Duration::from_millis(100))`.
     #[must_use]
     pub fn fail_fast(self) -> RateLimitLayer<BoundedWait, K> {
         self.max_wait(Duration::ZERO)
     }
 
-    /// Puts [`Waited`](crate::Waited) into the extensions of every response, not only into those of requests that waited.
+    /// Inserts [`Waited`](crate::Waited) into the extensions of every response, even if its request did
+    /// not wait.
     #[must_use]
     pub fn explain(mut self) -> Self {
         self.settings.explain = true;

@@ -29,7 +29,6 @@ mod events;
 mod future;
 mod handle;
 mod in_flight;
-mod keyed;
 mod layer;
 mod recent;
 mod scope;
@@ -39,8 +38,7 @@ mod state;
 
 pub use future::ResponseFuture;
 pub use handle::Handle;
-pub use keyed::Keyed;
 pub use layer::RateLimitLayer;
-pub use scope::{Scope, Single};
+pub use scope::{Keyed, Scope, Single};
 pub use service::RateLimit;
 pub use snapshot::{Counters, HeldBy, Snapshot};

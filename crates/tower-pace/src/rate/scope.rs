@@ -1,20 +1,143 @@
+use std::fmt;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use http::Request;
+use pacing::Quota;
 
 use super::Handle;
+use super::recent::Recent;
 
-/// Says which limit a request falls under: the one of its layer ([`Single`]), or one of several
-/// ([`Keyed`](super::Keyed)).
+/// Selects the limit of a request: the one of its layer ([`Single`]), or one of several ([`Keyed`]).
 pub trait Scope<B>: Clone {
-    /// Returns the limit of a request; `common` is the one that is always there.
+    /// Returns the limit of a request. `common` is that of the layer.
     fn limit(&self, request: &Request<B>, common: &Handle) -> Handle;
 }
 
-/// All requests fall under one limit.
+/// Selects the limit of the layer for all requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Single;
 
 impl<B> Scope<B> for Single {
     fn limit(&self, _: &Request<B>, common: &Handle) -> Handle {
         common.clone()
+    }
+}
+
+/// The default number of keys with a limit of their own. Each may hold over a thousand slots, so a
+/// larger default could take memory that the user does not expect.
+const MOST_KEYS: usize = 1_024;
+
+/// Selects one limit for each key of a request.
+///
+/// The number of limits is bounded. A new key beyond the bound takes the room of the least recently
+/// used idle key. A limit is idle if it has no waiter, no handle and nothing to remember: no request
+/// that may still count at the server, no closed gate, and no quota that a handle set or the server
+/// stated. If no limit is idle, the request of the new key uses the limit of the layer, which all
+/// keys without one share. Its next request tries again.
+///
+/// # Cost
+///
+/// The time of a request does not depend on the number of keys. For a new key, at most 16 limits are
+/// looked at, the least recently used first. A busy limit is set aside until it is used again. Each
+/// time, eight of those set aside are looked at, in turn, and eight others. While at most eight
+/// limits are busy, this finds the least recently used idle one. Beyond that it may find an idle one
+/// that was used later, or none although a later request finds one.
+pub struct Keyed<K, F> {
+    key: Arc<F>,
+    quota: Quota,
+    limits: Arc<Mutex<Limits<K>>>,
+}
+
+struct Limits<K> {
+    by_key: Recent<K, Handle>,
+    most: usize,
+}
+
+impl<K: Clone + Eq + Hash, F> Keyed<K, F> {
+    pub(super) fn new(quota: Quota, key: F) -> Self {
+        Self {
+            key: Arc::new(key),
+            quota,
+            limits: Limits::up_to(MOST_KEYS),
+        }
+    }
+
+    /// Returns the same keys and quota, with no limits yet and room for `keys` of them.
+    pub(super) fn up_to(self, keys: usize) -> Self {
+        Self {
+            limits: Limits::up_to(keys),
+            ..self
+        }
+    }
+
+    pub(super) fn quota(&self) -> Quota {
+        self.quota
+    }
+
+    /// Returns the limit of a key, if it has one of its own now.
+    pub(super) fn known(&self, key: &K) -> Option<Handle> {
+        self.lock().by_key.look(key).cloned()
+    }
+
+    /// Acquires the lock. Keys may panic when they are hashed or compared, but not between two halves
+    /// of a change, so a poisoned lock hides no damage.
+    fn lock(&self) -> MutexGuard<'_, Limits<K>> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<B, K, F> Scope<B> for Keyed<K, F>
+where
+    K: Clone + Eq + Hash,
+    F: Fn(&Request<B>) -> K,
+{
+    fn limit(&self, request: &Request<B>, common: &Handle) -> Handle {
+        let key = (self.key)(request);
+        let (limit, removed) = self.lock().of(&key, self.quota);
+        // The drop of a key may run any code, so it happens without the lock.
+        drop(removed);
+        limit.unwrap_or_else(|| common.clone())
+    }
+}
+
+impl<K: Clone + Eq + Hash> Limits<K> {
+    fn up_to(most: usize) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self {
+            by_key: Recent::new(),
+            most,
+        }))
+    }
+
+    /// Returns the limit of a key, if there is room for it, and the idle limit that was removed for
+    /// it.
+    fn of(&mut self, key: &K, quota: Quota) -> (Option<Handle>, Option<(K, Handle)>) {
+        if let Some(known) = self.by_key.touch(key) {
+            return (Some(known.clone()), None);
+        }
+        let is_full = self.by_key.len() >= self.most;
+        let removed = is_full.then(|| self.by_key.take_idle(|limit| limit.is_idle(&quota)));
+        let limit = (self.by_key.len() < self.most).then(|| Handle::of(quota));
+        if let Some(limit) = &limit {
+            self.by_key.insert(key.clone(), limit.clone());
+        }
+        (limit, removed.flatten())
+    }
+}
+
+impl<K, F> Clone for Keyed<K, F> {
+    // By hand: a derive would demand that the key and the function are `Clone`.
+    fn clone(&self) -> Self {
+        Self {
+            key: Arc::clone(&self.key),
+            quota: self.quota,
+            limits: Arc::clone(&self.limits),
+        }
+    }
+}
+
+impl<K, F> fmt::Debug for Keyed<K, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyed").finish_non_exhaustive()
     }
 }

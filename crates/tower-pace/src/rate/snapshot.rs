@@ -6,25 +6,25 @@ use pacing::Quota;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// The requests that stand in the line, without the absent.
+    /// The number of waiters, without those that were passed over.
     pub queued: usize,
-    /// The cost of what has left and has not ended.
+    /// The cost of the requests that have departed and not ended.
     pub in_flight: u64,
-    /// The cost of what may still count at the server, whether it has ended or not.
+    /// The cost of the requests that may still count at the server, ended or not.
     pub counted: u64,
     /// The time between two departures at the rate in force.
     pub interval: Duration,
-    /// How long nothing may leave: after a rejection, by the server's word, or by a handle. None if
-    /// the gate is open.
+    /// The time until the gate opens, after a throttled response, a penalty, or a statement of the
+    /// server. None if it is open.
     pub gate: Option<Duration>,
-    /// What would hold back a request now.
+    /// The part of the limiter that would hold back a request now.
     pub held_by: HeldBy,
-    /// How long that holds at least. None if nothing does, or if only the end of a request or a
-    /// handle can end it.
+    /// The shortest time until that ends. None if nothing holds back requests, or if only the end of
+    /// a request or a handle can end it.
     pub held_for: Option<Duration>,
-    /// The quota in force, which is slower than the configured one if the server's word is.
+    /// The quota in force: the configured one, or a slower one that the server stated.
     pub quota: Quota,
-    /// What happened so far.
+    /// The number of requests so far.
     pub counters: Counters,
 }
 
@@ -36,40 +36,40 @@ impl Snapshot {
     }
 }
 
-/// What would hold back a request.
+/// The part of a limiter that holds back requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeldBy {
-    /// By the server's word no request remains until its limit starts anew.
+    /// The server has stated that nothing remains until its reset.
     Allowance,
-    /// Too many requests left without one of them being answered: the path may be blocked. Single
-    /// requests probe it.
+    /// Too many requests departed without a response, so the path may be blocked. Single requests
+    /// probe it.
     Cap,
     /// The gate is closed after a throttled response, or by a handle.
     Gate,
     /// Nothing.
     Nothing,
-    /// The last departure was too short a time ago.
+    /// The interval since the last departure is not over.
     Pace,
     /// A handle has paused the limit.
     Pause,
-    /// Earlier requests may still count at the server. Where slow answers hold the rate down, see
+    /// Earlier requests may still count at the server. If slow responses hold the rate down, see
     /// [`Quota::max_transit`].
     Window,
 }
 
-/// How many requests there were so far, by how they ended.
+/// The number of requests so far, by their end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Requests that have left.
+    /// Requests that have departed.
     pub departed: u64,
-    /// Requests that the server answered without refusing them.
+    /// Requests that the server answered without throttling them.
     pub answered: u64,
-    /// Requests that the server refused for its limit.
+    /// Requests that the server throttled.
     pub throttled: u64,
-    /// Requests that ended without an answer of the server's own.
+    /// Requests that ended without a response of the server's own.
     pub abandoned: u64,
-    /// Requests that turned out to have never left.
+    /// Requests that provably were not sent.
     pub unsent: u64,
 }

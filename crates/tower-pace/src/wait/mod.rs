@@ -1,13 +1,13 @@
-//! The wait-line that the rate limit and the concurrency limit share: how a request gets its turn,
-//! and how long it waits.
+//! The wait for a departure of the rate limit or for a permit of the concurrency limit.
 //!
-//! Both wait for as long as it takes unless they are bounded with `max_queued`, `max_wait` or
-//! `fail_fast`; a bounded service fails with [`Error`](crate::Error).
+//! A request waits without an upper bound, unless its layer has `max_queued`, `max_wait` or
+//! `fail_fast`. A service with bounded waits fails with [`Error`](crate::Error).
 //!
-//! Inside, a `Queue` is the shared state: a `Resource` (what is waited for), the line, and the
-//! clock, under one lock. A `Waiter` is one request's way through it. Nothing is handed over: a
-//! change wakes who is next, and what was set free stays free until somebody polls and takes it.
-//! Before the lock stands a `Front`, for those who come while nobody waits.
+//! Inside, a `Waiter` is one caller, and `Waiter::poll_acquire` is its whole way. A `Queue` is the
+//! state that callers share: the `Resource`, the positions and the clock, under one lock. A change
+//! of the resource wakes the next waiter and assigns nothing to it: what is free stays free until a
+//! caller polls and acquires it. A `Front` is the part before the lock, for callers that come while
+//! the queue is empty.
 
 mod policy;
 mod queue;

@@ -7,70 +7,70 @@ use tokio::time::Instant;
 use crate::Deadline;
 use crate::error::{Error, LimitKind, Rejected};
 
-/// How long a request waits for its turn: [`UnboundedWait`] or within [`BoundedWait`].
+/// Bounds the wait of a request: [`UnboundedWait`] or [`BoundedWait`].
 ///
-/// It is a type parameter of the layers, since it decides what their services can fail with. It
+/// It is a type parameter of the layers, since it decides the error type of their services. It
 /// cannot be implemented outside this crate.
 pub trait WaitPolicy: CheckWait {
-    /// The error of a service whose inner service fails with `E`.
+    /// The error type of a service whose inner service fails with `E`.
     type Error<E>;
 
-    /// Passes the inner service's error on.
+    /// Wraps an error of the inner service.
     fn inner<E>(error: E) -> Self::Error<E>;
 
-    /// Makes an error of a refused wait.
+    /// Wraps a rejected wait.
     fn rejected<E>(rejection: Self::Rejection) -> Self::Error<E>;
 }
 
-/// What the line asks a [`WaitPolicy`].
+/// Decides whether a request may wait, and how long.
 #[expect(
     unnameable_types,
-    reason = "seals `WaitPolicy`: what the line shows of itself may change"
+    reason = "seals `WaitPolicy`: the queue's view of it may change"
 )]
 pub trait CheckWait: Clone {
-    /// Why a request may not wait.
+    /// The reason of a rejected wait.
     type Rejection;
 
-    /// Reads what a request says of its own policy.
+    /// Returns the policy for a request with these extensions.
     #[must_use]
     fn with_request(&self, extensions: &Extensions) -> Self;
 
     /// Returns the bounds that are in force.
     fn bounds(&self) -> BoundedWait;
 
-    /// Says whether a request that has waited for `waited` may still be sent: its deadline has not
-    /// passed.
+    /// Rejects a request whose deadline has passed, after a wait of `waited`.
     fn check_deadline(&self, limit: LimitKind, waited: Duration) -> Result<(), Self::Rejection>;
 
-    /// Says whether a request may be sent at all; `fits` tells whether its cost can ever be paid.
+    /// Rejects a request that can never depart: `fits` returns whether the limit has room for its
+    /// cost.
     fn check_demand(
         &self,
         limit: LimitKind,
         fits: impl FnOnce() -> bool,
     ) -> Result<(), Self::Rejection>;
 
-    /// Says how much longer a request may wait, if there is a bound.
+    /// Returns how much longer a request may wait, if that is bounded.
     fn remaining(&self, outlook: &WaitForecast) -> Result<Option<Duration>, Self::Rejection>;
 }
 
-/// What a request that would have to wait can know.
+/// The wait that a request would have.
 #[derive(Clone, Copy, Debug)]
 #[expect(
     unnameable_types,
-    reason = "seals `WaitPolicy`: what the line shows of itself may change"
+    reason = "seals `WaitPolicy`: the queue's view of it may change"
 )]
 pub struct WaitForecast {
     pub(super) limit: LimitKind,
     pub(super) now: Instant,
-    /// How many others stand in the line.
+    /// The number of other waiters.
     pub(super) queued: usize,
-    /// How long the request has waited; none if it has just come.
+    /// The time that the request has waited. None if it is new.
     pub(super) waited: Option<Duration>,
-    /// How long it would have to wait from now on; none if only an answer can tell.
+    /// The rest of its wait. None if it depends on requests in flight.
     pub(super) forecast: Option<Duration>,
 }
 
-/// Waits for as long as it takes, and ignores a [`Deadline`]. The service has no error of its own.
+/// Waits without an upper bound, and ignores a [`Deadline`]. The service has no error of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnboundedWait;
 
@@ -110,13 +110,13 @@ impl CheckWait for UnboundedWait {
     }
 }
 
-/// Waits only within bounds, of which a request's [`Deadline`] is one. The service fails with
+/// Waits within the bounds of the layer and the [`Deadline`] of the request. The service fails with
 /// [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BoundedWait {
     max_queued: usize,
     max_wait: Duration,
-    /// What the request itself says.
+    /// That of the request.
     deadline: Option<Deadline>,
 }
 
@@ -141,7 +141,7 @@ impl BoundedWait {
         }
     }
 
-    /// What is left of the longest wait.
+    /// Returns the rest of the longest wait.
     fn left(&self, outlook: &WaitForecast) -> Duration {
         let waited = outlook.waited.unwrap_or_default();
         let now = outlook.now.into_std();
@@ -194,16 +194,16 @@ impl CheckWait for BoundedWait {
         }
     }
 
-    /// The forecast decides for one who has just come; later the bound itself does, since an answer
-    /// may change all.
+    /// Rejects a new request by the forecast, and a waiter only when its time is over: responses in
+    /// between may have made it due earlier.
     fn remaining(&self, outlook: &WaitForecast) -> Result<Option<Duration>, Rejected> {
         let limit = outlook.limit;
-        let (left, has_come) = (self.left(outlook), outlook.waited.is_none());
-        if has_come && outlook.queued >= self.max_queued {
+        let (left, is_new) = (self.left(outlook), outlook.waited.is_none());
+        if is_new && outlook.queued >= self.max_queued {
             return Err(Rejected::full(limit, outlook.queued, outlook.forecast));
         }
-        let hopeless = has_come && outlook.forecast.is_some_and(|forecast| forecast > left);
-        if hopeless || left.is_zero() {
+        let is_hopeless = is_new && outlook.forecast.is_some_and(|forecast| forecast > left);
+        if is_hopeless || left.is_zero() {
             let waited = outlook.waited.unwrap_or_default();
             return Err(Rejected::too_long(limit, waited, outlook.forecast));
         }

@@ -2,20 +2,21 @@ use std::time::Duration;
 
 use pacing::Moment;
 
-/// How long a request waited before it left, by what it waited for.
+/// The time that a request waited before its departure, by cause.
 ///
-/// The rate limit puts it into the extensions of the response to a request that had to wait. The time in which the inner
-/// service was not ready is not in it.
+/// The rate limit inserts it into the extensions of a response whose request had to wait. It does
+/// not include the time in which the inner service was not ready.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Waited {
     /// The time behind other requests.
     pub queued: Duration,
-    /// The time until the departure was due, at the head of the line.
+    /// The time at the head of the queue until the departure was due.
     pub paced: Duration,
-    /// The time for which everyone was held back: after a rejection, by the server's word, or by a handle.
+    /// The time in which the gate was closed, the server had stated that nothing remains, or a handle
+    /// had paused the limit.
     pub gated: Duration,
-    /// The time in which earlier requests had to be answered, or to be forgotten by the server.
+    /// The time until earlier requests had ended or could no longer count at the server.
     pub acknowledged: Duration,
 }
 
@@ -27,7 +28,7 @@ impl Waited {
     }
 }
 
-/// What one waits for.
+/// The reason of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WaitCause {
     Queued,
@@ -36,12 +37,12 @@ pub(crate) enum WaitCause {
     Acknowledged,
 }
 
-/// Adds up what one waits for, look by look.
+/// Adds up the time of each cause, from one poll to the next.
 #[derive(Debug)]
 pub(super) struct WaitTimes {
-    /// The nanoseconds of each cause; four durations would be twice as large, for each who waits.
+    /// The nanoseconds of each cause. Durations would take twice the memory of each waiter.
     nanos: [u64; 4],
-    looked: Moment,
+    since: Moment,
     cause: Option<WaitCause>,
 }
 
@@ -49,17 +50,17 @@ impl WaitTimes {
     pub(super) fn new(now: Moment) -> Self {
         Self {
             nanos: [0; 4],
-            looked: now,
+            since: now,
             cause: None,
         }
     }
 
-    /// Notes what is waited for from `now` on.
+    /// Records the cause of the wait from `now` on.
     pub(super) fn record(&mut self, cause: Option<WaitCause>, now: Moment) {
         if let Some(before) = self.cause {
-            self.nanos[before as usize] += now.as_nanos().saturating_sub(self.looked.as_nanos());
+            self.nanos[before as usize] += now.as_nanos().saturating_sub(self.since.as_nanos());
         }
-        self.looked = now;
+        self.since = now;
         self.cause = cause;
     }
 
@@ -75,7 +76,7 @@ impl WaitTimes {
 }
 
 #[test]
-fn the_time_between_two_looks_is_what_the_first_said() {
+fn the_time_between_two_polls_has_the_cause_of_the_first() {
     let at = |millis| Moment::ORIGIN + Duration::from_millis(millis);
     let mut times = WaitTimes::new(at(0));
     times.record(Some(WaitCause::Queued), at(0));
