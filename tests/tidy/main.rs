@@ -70,7 +70,6 @@ fn no_file_names_a_path_of_one_machine() {
 }
 
 #[test]
-#[ignore = "comments of some crates are still wider"]
 fn source_lines_end_at_column_100() {
     assert_none(&lines::long_lines(Repository::ours()));
 }

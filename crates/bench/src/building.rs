@@ -1,4 +1,5 @@
-//! What it takes to build one identify request of version 2: by the values of `customerio`, and by hand.
+//! What it takes to build one identify request of version 2: by the values of `customerio`, and by
+//! hand.
 
 use bytes::Bytes;
 use customerio::{Attributes, Credentials, Endpoint, Operation, Person, Region};

@@ -1,4 +1,5 @@
-//! How many connections a request and its retries take: a hyper client and a hyper server, HTTP/1.1 on the loopback.
+//! How many connections a request and its retries take: a hyper client and a hyper server, HTTP/1.1
+//! on the loopback.
 
 use std::fmt::Debug;
 use std::io;
@@ -30,8 +31,9 @@ use crate::peers::Retries;
 const RETRIES: u32 = 5;
 /// Whether an answer is in when it is dropped is a matter of chance on a real socket.
 const RUNS: usize = 25;
-/// With two threads, a retry at once may come before the client has taken back the connection whose answer was read. A wait
-/// counts from the head of the answer: after a body that was late for longer, a retry is at once again.
+/// With two threads, a retry at once may come before the client has taken back the connection whose
+/// answer was read. A wait counts from the head of the answer: after a body that was late for
+/// longer, a retry is at once again.
 const SOON: Duration = Duration::from_millis(10);
 
 type Dial = BoxCloneSyncService<Uri, TokioIo<TcpStream>, BoxError>;
@@ -57,7 +59,8 @@ const ANSWERS: [Answer; 5] = [
     },
 ];
 
-/// Prints the least and the most connections that six attempts took, on a runtime of one thread and of two.
+/// Prints the least and the most connections that six attempts took, on a runtime of one thread and
+/// of two.
 ///
 /// # Errors
 ///
@@ -113,7 +116,8 @@ where
     })
 }
 
-/// Counts the connections that a client opens for one request, with a server and a client of its own.
+/// Counts the connections that a client opens for one request, with a server and a client of its
+/// own.
 async fn connections<L>(answer: Answer, layer: &L) -> io::Result<u32>
 where
     L: Layer<HyperClient>,
@@ -156,7 +160,8 @@ async fn serve(answer: Answer, requests: Arc<AtomicU32>) -> io::Result<SocketAdd
 }
 
 async fn converse(stream: TcpStream, answer: Answer, requests: Arc<AtomicU32>) {
-    // Or the kernel may hold a late body back until the head is acknowledged, and it would be later than it says.
+    // Or the kernel may hold a late body back until the head is acknowledged, and it would be later
+    // than it says.
     stream.set_nodelay(true).expect("the socket is open");
     let service = service_fn(|_| {
         requests.fetch_add(1, Ordering::SeqCst);

@@ -93,7 +93,8 @@ fn our_stack() -> impl Service<Request<Body>, Error: std::fmt::Debug> {
     RetryLayer::new(RetryPolicy::default()).layer(rate.layer(bounded))
 }
 
-/// tower's rate limit cannot be cloned, so that without a buffer the retry must be inside it and goes unlimited.
+/// tower's rate limit cannot be cloned, so that without a buffer the retry must be inside it and
+/// goes unlimited.
 fn tower_stack() -> impl Service<Request<Body>, Error: std::fmt::Debug> {
     let bounded = ConcurrencyLimit::new(Inner::new(), PERMITS);
     RateLimit::new(Retry::new(Retries::three(), bounded), peers::tower_rate())

@@ -1,4 +1,5 @@
-//! What a limiter cannot do without: no limit, only the way that a request takes which may have to wait.
+//! What a limiter cannot do without: no limit, only the way that a request takes which may have to
+//! wait.
 
 use std::fmt::Debug;
 use std::hint::black_box;

@@ -11,8 +11,8 @@ use tower::Service;
 
 pub(crate) type Body = Full<Bytes>;
 
-/// A service that is always ready and answers at once. Its clone costs what the clone of a hyper client costs, since it
-/// clones one.
+/// A service that is always ready and answers at once. Its clone costs what the clone of a hyper
+/// client costs, since it clones one.
 #[derive(Clone)]
 pub(crate) struct Inner {
     #[expect(dead_code, reason = "it is here to be cloned")]

@@ -1,9 +1,12 @@
-//! Measures the layers beside their peers, and a request beside one built by hand: `cargo run --release -p bench`.
+//! Measures the layers beside their peers, and a request beside one built by hand:
+//! `cargo run --release -p bench`.
 //!
-//! Every comparison is made in one process, by interleaved runs of which the median counts, so that what else the machine
-//! does hits all alike. The figures of two runs of the program compare only by their ratios.
+//! Every comparison is made in one process, by interleaved runs of which the median counts, so that
+//! what else the machine does hits all alike. The figures of two runs of the program compare only
+//! by their ratios.
 //!
-//! What a call asks of the heap is counted elsewhere: `cargo test --test allocations -- --nocapture`.
+//! What a call asks of the heap is counted elsewhere:
+//! `cargo test --test allocations -- --nocapture`.
 //!
 //! The name of a table, or its beginning, prints that one alone. `connections`, `instructions` and
 //! `waiters` are printed only by name.

@@ -8,7 +8,8 @@ use tower::{Service, ServiceExt};
 
 use crate::inner::{Body, request};
 
-/// Few enough that a slice is seldom interrupted on a busy machine, and many enough that reading the clock does not count.
+/// Few enough that a slice is seldom interrupted on a busy machine, and many enough that reading
+/// the clock does not count.
 const CALLS: u32 = 500;
 const SLICES: usize = 100;
 const RUNS: usize = 9;
@@ -55,7 +56,8 @@ impl Contestant {
     }
 }
 
-/// Lets all contestants run in turn, once to warm up and then nine times, and returns the median of each.
+/// Lets all contestants run in turn, once to warm up and then nine times, and returns the median of
+/// each.
 pub(crate) fn compare(runtime: &Runtime, mut contestants: Vec<Contestant>) -> Vec<Cost> {
     run(runtime, &mut contestants);
     let runs: Vec<_> = (0..RUNS).map(|_| run(runtime, &mut contestants)).collect();
@@ -69,7 +71,8 @@ pub(crate) fn compare(runtime: &Runtime, mut contestants: Vec<Contestant>) -> Ve
         .collect()
 }
 
-/// Returns the nanoseconds that a call of each takes, the median of short slices that they take in turn.
+/// Returns the nanoseconds that a call of each takes, the median of short slices that they take in
+/// turn.
 fn run(runtime: &Runtime, contestants: &mut [Contestant]) -> Vec<f64> {
     let mut slices = vec![Vec::with_capacity(SLICES); contestants.len()];
     for _ in 0..SLICES {

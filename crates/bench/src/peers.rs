@@ -1,4 +1,5 @@
-//! What the field offers, made ready for a comparison: no limit is ever reached, so that only the way through is measured.
+//! What the field offers, made ready for a comparison: no limit is ever reached, so that only the
+//! way through is measured.
 
 use std::fmt::Debug;
 use std::future::{Ready, ready};
@@ -62,8 +63,8 @@ impl<C, E> Policy<Request<Body>, Response<C>, E> for Retries {
     }
 }
 
-/// The same out of a budget as ours has by default: one retry out of ten requests of the last ten seconds, and three a
-/// second besides.
+/// The same out of a budget as ours has by default: one retry out of ten requests of the last ten
+/// seconds, and three a second besides.
 #[derive(Clone)]
 pub(crate) struct BudgetedRetries {
     retries: Retries,

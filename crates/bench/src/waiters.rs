@@ -1,4 +1,5 @@
-//! What many waiters cost: so many callers at once on one limiter of 5,000 requests a second, in real time.
+//! What many waiters cost: so many callers at once on one limiter of 5,000 requests a second, in
+//! real time.
 
 use std::fmt::Debug;
 use std::fs;
@@ -61,7 +62,8 @@ where
     Ok(())
 }
 
-/// The time that this thread, which runs everything, has spent on a processor, in user mode and in the kernel.
+/// The time that this thread, which runs everything, has spent on a processor, in user mode and in
+/// the kernel.
 fn on_the_processor() -> io::Result<Duration> {
     let nanos = fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanos = nanos.split(' ').next().and_then(|nanos| nanos.parse().ok());

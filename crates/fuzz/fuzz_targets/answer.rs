@@ -7,7 +7,8 @@ mod answer;
 
 use libfuzzer_sys::fuzz_target;
 
-/// What the API's answers are made of. A byte from [`FIRST`] on stands for one of them, so that every shape is soon found.
+/// What the API's answers are made of. A byte from [`FIRST`] on stands for one of them, so that
+/// every shape is soon found.
 const WORDS: [&[u8]; 14] = [
     b"{",
     b"}",

@@ -559,7 +559,9 @@ mod tests {
         /// Coarse entries hold a slot at least as long as the exact window does, and one entry
         /// longer at most.
         #[test]
-        fn entries_free_late_and_never_early(answers in prop::collection::vec(0_u64..5_000_000, 1..100)) {
+        fn entries_free_late_and_never_early(
+            answers in prop::collection::vec(0_u64..5_000_000, 1..100),
+        ) {
             let quota = Quota::per_second(5_000);
             let (mut window, mut now) = (of(&quota), Moment::ORIGIN);
             for wait in answers {

@@ -13,10 +13,10 @@ pub(crate) const LONGEST_TIMER: Duration = Duration::from_secs(24 * 60 * 60);
 /// Maps tokio's clock to the moments of one shared state.
 ///
 /// The state may outlive a runtime, and several runtimes may use it. Their clocks differ if one is
-/// paused. A clock that went back belongs to another runtime: the state's time goes on from its last
-/// reading, and the rest of each wait stays. A clock that is ahead moves the state's time forward.
-/// Between runtimes whose clocks differ, no waiter waits for ever, but the limit holds only within
-/// each runtime.
+/// paused. A clock that went back belongs to another runtime: the state's time goes on from its
+/// last reading, and the rest of each wait stays. A clock that is ahead moves the state's time
+/// forward. Between runtimes whose clocks differ, no waiter waits for ever, but the limit holds
+/// only within each runtime.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     last: Option<Reading>,
@@ -78,9 +78,9 @@ pub(crate) fn after(time: Duration) -> Instant {
 
 /// Polls a timer that bounds a pending future.
 ///
-/// It reads the clock first. tokio's timers stay pending for a task that has used up its cooperative
-/// budget, and the bounded future may use it up at each poll. A timer that bounds no future is
-/// polled as usual, so that no loop escapes the budget.
+/// It reads the clock first. tokio's timers stay pending for a task that has used up its
+/// cooperative budget, and the bounded future may use it up at each poll. A timer that bounds no
+/// future is polled as usual, so that no loop escapes the budget.
 pub(crate) fn poll_guard(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
     match timer.deadline() <= now() {
         true => Poll::Ready(()),

@@ -1,4 +1,5 @@
-//! The limit holds against every model, with all faults. `cargo test models -- --nocapture` shows the rates.
+//! The limit holds against every model, with all faults. `cargo test models -- --nocapture` shows
+//! the rates.
 
 use std::fmt::Write as _;
 use std::num::NonZeroU32;

@@ -65,7 +65,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (1..300_usize).prop_map(|most| Step::Fill { most }),
         2 => any::<usize>().prop_map(|in_flight| Step::Depart { in_flight }),
-        2 => (any::<usize>(), answer()).prop_map(|(request, answer)| Step::Answer { request, answer }),
+        2 => (any::<usize>(), answer())
+            .prop_map(|(request, answer)| Step::Answer { request, answer }),
         8 => answer().prop_map(|answer| Step::Drain { answer }),
         1 => any::<usize>().prop_map(|request| Step::Cancel { request }),
         1 => answer().prop_map(|answer| Step::Foreign { answer }),

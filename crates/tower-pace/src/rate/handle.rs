@@ -61,11 +61,11 @@ impl Handle {
         self.change(|state, now| state.set_quota(quota, now));
     }
 
-    /// Applies a quota that the server stated, for example in a body. It is in force if it is slower
-    /// than the configured one; otherwise the configured one is.
+    /// Applies a quota that the server stated, for example in a body. It is in force if it is
+    /// slower than the configured one; otherwise the configured one is.
     ///
-    /// A quota in a header field expires a minute after it was last stated. This one does not: it is
-    /// in force until another one is stated or set.
+    /// A quota in a header field expires a minute after it was last stated. This one does not: it
+    /// is in force until another one is stated or set.
     pub fn learn(&self, quota: Quota) {
         self.change(|state, now| state.learn(quota, now));
     }

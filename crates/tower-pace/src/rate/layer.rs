@@ -11,8 +11,8 @@ use crate::wait::{BoundedWait, UnboundedWait, WaitPolicy};
 
 /// Applies [`RateLimit`]: spaces requests so that a server with this [`Quota`] throttles none.
 ///
-/// [`new`](Self::new) creates the state. Clones of the layer, and the services of all of them, share
-/// it. Another call of `new` shares nothing with it.
+/// [`new`](Self::new) creates the state. Clones of the layer, and the services of all of them,
+/// share it. Another call of `new` shares nothing with it.
 ///
 /// ```
 /// use tower_pace::{Quota, RateLimitLayer};
@@ -46,8 +46,8 @@ impl RateLimitLayer {
 }
 
 impl<K: Clone + Eq + Hash, F> RateLimitLayer<UnboundedWait, Keyed<K, F>> {
-    /// Returns a layer with one limit of `quota` for each key, such as a host, tenant or endpoint. Up
-    /// to 1,024 keys have a limit of their own; see [`Keyed`].
+    /// Returns a layer with one limit of `quota` for each key, such as a host, tenant or endpoint.
+    /// Up to 1,024 keys have a limit of their own; see [`Keyed`].
     ///
     /// ```
     /// use http::Request;
@@ -128,16 +128,16 @@ impl<W: WaitPolicy, K> RateLimitLayer<W, K> {
 
     /// Rejects a request that cannot depart at once.
     ///
-    /// The first request of a limit or of a new key cannot: a limit starts with a wait of up to
-    /// 100 ms, which begins at its first request or snapshot. Take a snapshot 100 ms before the first
+    /// The first request of a limit or of a new key cannot: a limit starts with a wait of up to 100
+    /// ms, which begins at its first request or snapshot. Take a snapshot 100 ms before the first
     /// request, or use `max_wait(Duration::from_millis(100))`.
     #[must_use]
     pub fn fail_fast(self) -> RateLimitLayer<BoundedWait, K> {
         self.max_wait(Duration::ZERO)
     }
 
-    /// Inserts [`Waited`](crate::Waited) into the extensions of every response, even if its request did
-    /// not wait.
+    /// Inserts [`Waited`](crate::Waited) into the extensions of every response, even if its request
+    /// did not wait.
     #[must_use]
     pub fn explain(mut self) -> Self {
         self.settings.explain = true;

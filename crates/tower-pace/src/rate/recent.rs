@@ -310,7 +310,8 @@ mod tests {
                     Step::Use(key) => {
                         let oldest = plain.iter().copied().find(|key| !busy.contains(key));
                         let expected = oldest.filter(|_| plain.len() == MOST);
-                        let (forgotten, looks) = admit(&mut recent, key, MOST, |key| !busy.contains(&key));
+                        let (forgotten, looks) =
+                            admit(&mut recent, key, MOST, |key| !busy.contains(&key));
                         prop_assert_eq!(forgotten, expected);
                         prop_assert!(looks <= 2 * LOOKS);
                         plain.retain(|key| Some(*key) != forgotten);

@@ -8,7 +8,8 @@ use pacing::Quota;
 use super::Handle;
 use super::recent::Recent;
 
-/// Selects the limit of a request: the one of its layer ([`Single`]), or one of several ([`Keyed`]).
+/// Selects the limit of a request: the one of its layer ([`Single`]), or one of several
+/// ([`Keyed`]).
 pub trait Scope<B>: Clone {
     /// Returns the limit of a request. `common` is that of the layer.
     fn limit(&self, request: &Request<B>, common: &Handle) -> Handle;
@@ -31,18 +32,18 @@ const MOST_KEYS: usize = 1_024;
 /// Selects one limit for each key of a request.
 ///
 /// The number of limits is bounded. A new key beyond the bound takes the room of the least recently
-/// used idle key. A limit is idle if it has no waiter, no handle and nothing to remember: no request
-/// that may still count at the server, no closed gate, and no quota that a handle set or the server
-/// stated. If no limit is idle, the request of the new key uses the limit of the layer, which all
-/// keys without one share. Its next request tries again.
+/// used idle key. A limit is idle if it has no waiter, no handle and nothing to remember: no
+/// request that may still count at the server, no closed gate, and no quota that a handle set or
+/// the server stated. If no limit is idle, the request of the new key uses the limit of the layer,
+/// which all keys without one share. Its next request tries again.
 ///
 /// # Cost
 ///
-/// The time of a request does not depend on the number of keys. For a new key, at most 16 limits are
-/// looked at, the least recently used first. A busy limit is set aside until it is used again. Each
-/// time, eight of those set aside are looked at, in turn, and eight others. While at most eight
-/// limits are busy, this finds the least recently used idle one. Beyond that it may find an idle one
-/// that was used later, or none although a later request finds one.
+/// The time of a request does not depend on the number of keys. For a new key, at most 16 limits
+/// are looked at, the least recently used first. A busy limit is set aside until it is used again.
+/// Each time, eight of those set aside are looked at, in turn, and eight others. While at most
+/// eight limits are busy, this finds the least recently used idle one. Beyond that it may find an
+/// idle one that was used later, or none although a later request finds one.
 pub struct Keyed<K, F> {
     key: Arc<F>,
     quota: Quota,
@@ -80,8 +81,8 @@ impl<K: Clone + Eq + Hash, F> Keyed<K, F> {
         self.lock().by_key.look(key).cloned()
     }
 
-    /// Acquires the lock. Keys may panic when they are hashed or compared, but not between two halves
-    /// of a change, so a poisoned lock hides no damage.
+    /// Acquires the lock. Keys may panic when they are hashed or compared, but not between two
+    /// halves of a change, so a poisoned lock hides no damage.
     fn lock(&self) -> MutexGuard<'_, Limits<K>> {
         self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }

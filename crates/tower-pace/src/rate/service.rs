@@ -10,8 +10,8 @@ use crate::wait::{UnboundedWait, WaitPolicy, Waiter};
 
 /// Lets requests leave so that the server refuses none; see the [module](super).
 ///
-/// Clones share the limit. The inner service's error is passed on as it is: this service has none of its own, unless
-/// its waits are bounded; then it fails with [`Error`](crate::Error).
+/// Clones share the limit. The inner service's error is passed on as it is: this service has none
+/// of its own, unless its waits are bounded; then it fails with [`Error`](crate::Error).
 #[derive(Clone, Debug)]
 pub struct RateLimit<S, W = UnboundedWait, K = Single> {
     inner: S,
@@ -80,14 +80,16 @@ where
     type Error = W::Error<S::Error>;
     type Future = ResponseFuture<S, B, W>;
 
-    /// Is always ready: the request waits in its future, which asks the inner service when its turn has come.
+    /// Is always ready: the request waits in its future, which asks the inner service when its turn
+    /// has come.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let waiter = self.settings.waiter(self.group, &request);
-        // A clone is enough: the inner service was never asked for readiness, so there is none to keep.
+        // A clone is enough: the inner service was never asked for readiness, so there is none to
+        // keep.
         ResponseFuture::new(self.inner.clone(), waiter, request, self.settings.explain)
     }
 }

@@ -19,8 +19,8 @@ pub struct Snapshot {
     pub gate: Option<Duration>,
     /// The part of the limiter that would hold back a request now.
     pub held_by: HeldBy,
-    /// The shortest time until that ends. None if nothing holds back requests, or if only the end of
-    /// a request or a handle can end it.
+    /// The shortest time until that ends. None if nothing holds back requests, or if only the end
+    /// of a request or a handle can end it.
     pub held_for: Option<Duration>,
     /// The quota in force: the configured one, or a slower one that the server stated.
     pub quota: Quota,

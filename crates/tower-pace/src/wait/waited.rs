@@ -13,8 +13,8 @@ pub struct Waited {
     pub queued: Duration,
     /// The time at the head of the queue until the departure was due.
     pub paced: Duration,
-    /// The time in which the gate was closed, the server had stated that nothing remains, or a handle
-    /// had paused the limit.
+    /// The time in which the gate was closed, the server had stated that nothing remains, or a
+    /// handle had paused the limit.
     pub gated: Duration,
     /// The time until earlier requests had ended or could no longer count at the server.
     pub acknowledged: Duration,

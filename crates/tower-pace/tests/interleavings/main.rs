@@ -1,7 +1,7 @@
 //! Every interleaving of two or three threads that take, wait for and give back permits.
 //!
-//! The line and the permits are compiled here a second time, as they are, but with a lock and a word that try all orders.
-//! Time stands still.
+//! The line and the permits are compiled here a second time, as they are, but with a lock and a
+//! word that try all orders. Time stands still.
 
 #![expect(dead_code, unused_imports, reason = "not all of it is needed here")]
 

@@ -166,7 +166,8 @@ async fn a_completed_future_that_is_not_dropped_holds_no_permit() {
     assert!(is_free(&service));
 }
 
-/// A waiter that was polled once and left is handed the free permit by other limits, and starves everyone else.
+/// A waiter that was polled once and left is handed the free permit by other limits, and starves
+/// everyone else.
 #[tokio::test(start_paused = true)]
 async fn a_parked_waiter_costs_the_others_a_hundred_milliseconds_and_a_grace() {
     let service = layered(1, Server::new(millis(50), |_| crate::server::status(200)));

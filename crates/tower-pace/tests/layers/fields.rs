@@ -102,7 +102,8 @@ async fn what_is_not_stated_any_more_holds_for_another_minute() {
     }
 }
 
-/// Sends five requests at once, of which the n-th is answered after the n-th time, and returns when each of them left.
+/// Sends five requests at once, of which the n-th is answered after the n-th time, and returns when
+/// each of them left.
 async fn departures(
     quota: Quota,
     answers: [(u64, &'static [(&'static str, &'static str)]); 3],

@@ -36,7 +36,8 @@ impl Wake for Task {
     fn wake(self: Arc<Self>) {}
 }
 
-/// Dropping the last waker of a task drops its future, which leaves the line: that must not need a lock that is held.
+/// Dropping the last waker of a task drops its future, which leaves the line: that must not need a
+/// lock that is held.
 #[test]
 fn the_last_waker_of_a_task_is_dropped_without_a_lock() {
     let (done, finished) = mpsc::channel();
@@ -104,7 +105,8 @@ async fn a_waiter_that_was_stuck_before_is_woken_for_its_turn() {
     assert!(waiting.is_woken());
 }
 
-/// tower's own limit hands a permit to whoever asked first: a request must not keep it while a gate is closed.
+/// tower's own limit hands a permit to whoever asked first: a request must not keep it while a gate
+/// is closed.
 #[tokio::test(start_paused = true)]
 async fn what_readiness_reserved_goes_back_while_the_gate_is_closed() {
     let server = Server::new(millis(100), |n| match n {
@@ -166,7 +168,8 @@ async fn a_future_whose_inner_service_failed_holds_up_nobody() {
     assert!(now() - start <= millis(1));
 }
 
-/// While only an answer can make room, one parked head costs 100 ms and a grace, and every answer looks for it.
+/// While only an answer can make room, one parked head costs 100 ms and a grace, and every answer
+/// looks for it.
 #[tokio::test(start_paused = true)]
 async fn later_answers_pass_over_a_head_that_does_not_come() {
     let service = ConcurrencyLayer::new(2).layer(Server::ok());
@@ -242,7 +245,8 @@ async fn a_limit_that_grows_lets_in_who_waits_at_once() {
     assert!(server.calls()[10] - start <= millis(12));
 }
 
-/// A semaphore hands a permit to whoever stands in its line, and a future that has failed may live on.
+/// A semaphore hands a permit to whoever stands in its line, and a future that has failed may live
+/// on.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_was_refused_waits_for_nothing_any_more() {
     let limit = ConcurrencyLimit::new(Server::ok(), 1);

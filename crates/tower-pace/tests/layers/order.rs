@@ -60,7 +60,8 @@ fn closest_departures(server: &Server) -> Duration {
         .unwrap()
 }
 
-/// Departures that are taken before a permit is waited for are spent late, in a lump, when permits come free in bulk.
+/// Departures that are taken before a permit is waited for are spent late, in a lump, when permits
+/// come free in bulk.
 #[tokio::test(start_paused = true)]
 async fn permits_freed_in_bulk_make_no_burst_at_the_wire() {
     let quota = Quota::per_second(100);

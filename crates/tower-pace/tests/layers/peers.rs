@@ -1,4 +1,5 @@
-//! Defects of other limiters, which ours must not have. Where the peer is at hand it is shown to have it.
+//! Defects of other limiters, which ours must not have. Where the peer is at hand it is shown to
+//! have it.
 
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -23,7 +24,8 @@ fn park<S: Service<Request<String>>>(service: &mut S) {
     assert!(service.poll_ready(&mut cx).is_pending());
 }
 
-/// tower's `ConcurrencyLimit` hands the permit to a clone that was polled once and is not polled again.
+/// tower's `ConcurrencyLimit` hands the permit to a clone that was polled once and is not polled
+/// again.
 #[tokio::test(start_paused = true)]
 async fn a_clone_that_is_parked_keeps_no_permit_from_the_others() {
     async fn others_go_on<S: Service<Request<String>> + Clone>(service: S) -> bool {
@@ -69,7 +71,8 @@ async fn two_windows_that_meet_let_no_burst_through() {
     assert_eq!(most_within_20_ms(tower, &theirs).await, 19);
 }
 
-/// In leaky-bucket the head of the line does the work of all: not driven, it stops every other acquire.
+/// In leaky-bucket the head of the line does the work of all: not driven, it stops every other
+/// acquire.
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_nobody_drives_stops_no_other() {
     let mut service = RateLimitLayer::new(Quota::per_second(100)).layer(Server::ok());
@@ -80,7 +83,8 @@ async fn a_wait_that_nobody_drives_stops_no_other() {
     assert!(now() - start <= millis(12 + 12 + 5));
 }
 
-/// tower-resilience's limiter takes a token for readiness, and loses it with a ready clone that is dropped.
+/// tower-resilience's limiter takes a token for readiness, and loses it with a ready clone that is
+/// dropped.
 #[tokio::test(start_paused = true)]
 async fn a_ready_clone_that_is_dropped_takes_no_departure_along() {
     let service =
@@ -93,7 +97,8 @@ async fn a_ready_clone_that_is_dropped_takes_no_departure_along() {
     assert!(now() - start <= millis(101));
 }
 
-/// tower-resilience's limiter waits for a token while it holds the permit of an inner limit, and starves its siblings.
+/// tower-resilience's limiter waits for a token while it holds the permit of an inner limit, and
+/// starves its siblings.
 #[tokio::test(start_paused = true)]
 async fn no_permit_is_held_while_a_departure_is_waited_for() {
     let inner = ConcurrencyLimit::new(Server::new(millis(1), |_| status(200)), 1);

@@ -73,7 +73,8 @@ async fn a_permit_body_is_transparent_and_can_be_made_empty() {
     assert!(PermitBody::<Full<Bytes>>::default().is_end_stream());
 }
 
-/// What a body that nobody reads blocks: its own permit, and so all who wait when there is no other.
+/// What a body that nobody reads blocks: its own permit, and so all who wait when there is no
+/// other.
 #[tokio::test(start_paused = true)]
 async fn a_parked_reader_of_a_body_blocks_nobody_elses_permit() {
     let layer = ConcurrencyLayer::new(2);
@@ -289,7 +290,8 @@ fn a_limit_that_adapts_keeps_its_bounds() {
     }
 }
 
-/// Tokens that are granted before the permit is there go stale: freed permits would then flush them as a burst.
+/// Tokens that are granted before the permit is there go stale: freed permits would then flush them
+/// as a burst.
 #[tokio::test(start_paused = true)]
 async fn permits_that_are_freed_in_bulk_after_a_stall_make_no_burst() {
     let sent = Arc::new(Mutex::new(Vec::new()));
@@ -312,7 +314,8 @@ async fn permits_that_are_freed_in_bulk_after_a_stall_make_no_burst() {
     assert_eq!(too_close, None);
 }
 
-/// A server that answers its first ten requests only 3 s after the last of them, all at once, and any later one soon.
+/// A server that answers its first ten requests only 3 s after the last of them, all at once, and
+/// any later one soon.
 #[derive(Clone)]
 struct Stalling {
     sent: Arc<Mutex<Vec<tokio::time::Instant>>>,

@@ -1,4 +1,5 @@
-//! Calls of all fates on one concurrency limit, and any sequence of what can be done to its permits.
+//! Calls of all fates on one concurrency limit, and any sequence of what can be done to its
+//! permits.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -28,7 +29,8 @@ const CALLS: u32 = if cfg!(debug_assertions) {
     1_000_000
 };
 
-/// What is at the server: a call until it failed, a body until it ended, and either until it is dropped.
+/// What is at the server: a call until it failed, a body until it ended, and either until it is
+/// dropped.
 #[derive(Debug)]
 struct Presence(Arc<AtomicUsize>);
 
@@ -38,7 +40,8 @@ impl Drop for Presence {
     }
 }
 
-/// Answers after 0 to 3 ms: one in eight fails, the others have a body of up to three frames, the last of which may fail.
+/// Answers after 0 to 3 ms: one in eight fails, the others have a body of up to three frames, the
+/// last of which may fail.
 #[derive(Clone)]
 struct Fickle {
     active: Arc<AtomicUsize>,
@@ -138,8 +141,8 @@ impl<F: Future> Future for Fleeting<F> {
     }
 }
 
-/// One who calls again and again: a third of the calls it gives up at some poll, and bodies it reads whole, in part, or
-/// not at all.
+/// One who calls again and again: a third of the calls it gives up at some poll, and bodies it
+/// reads whole, in part, or not at all.
 async fn caller(service: Concurrency<Fickle>, calls: u32, seed: u64) {
     let mut rng = SmallRng::seed_from_u64(seed);
     for _ in 0..calls {
@@ -198,7 +201,8 @@ async fn a_limit_that_adapts_loses_no_permit_either() {
     check_storm(layer, 24, CALLS / 10).await;
 }
 
-/// Something that is done to the permits. Numbers name a waiter, a holder or a lane, by the remainder.
+/// Something that is done to the permits. Numbers name a waiter, a holder or a lane, by the
+/// remainder.
 #[derive(Clone, Debug)]
 enum Step {
     Ask { lane: usize },
@@ -311,7 +315,8 @@ impl Model {
         assert!(seen.queued <= self.waiting.len());
     }
 
-    /// Once all permits are back, everyone who comes when woken is served in time, and nothing is left.
+    /// Once all permits are back, everyone who comes when woken is served in time, and nothing is
+    /// left.
     async fn end(mut self) {
         self.holding.clear();
         for _ in 0..=self.waiting.len() {

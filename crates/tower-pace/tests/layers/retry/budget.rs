@@ -95,7 +95,8 @@ async fn what_may_not_be_replayed_takes_nothing_from_the_budget() {
     assert_eq!(sent(&[layer], failing(503), 3).await, 12);
 }
 
-/// Requests that come fast are counted together: of these some are dated only by the last one, an hour later.
+/// Requests that come fast are counted together: of these some are dated only by the last one, an
+/// hour later.
 #[tokio::test(start_paused = true)]
 async fn requests_of_long_ago_pay_for_nothing() {
     let layer = budgeted(RetryBudget::new(1, 1));

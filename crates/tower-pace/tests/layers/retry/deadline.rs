@@ -37,7 +37,8 @@ async fn a_call_ends_at_its_deadline() {
     assert_eq!(now() - start, millis(5_000));
 }
 
-/// Uses up the budget of its task at each poll, as a busy connection does: every timer of tokio is then pending.
+/// Uses up the budget of its task at each poll, as a busy connection does: every timer of tokio is
+/// then pending.
 async fn busy(_: Request<String>) -> Result<Response<String>, Infallible> {
     loop {
         tokio::task::coop::consume_budget().await;

@@ -69,7 +69,8 @@ async fn permits_are_free(stack: &Stack) {
     assert!(now() - start <= millis(8));
 }
 
-/// Calls that are dropped in their backoff have sent no retry, and have used up nothing of the budget.
+/// Calls that are dropped in their backoff have sent no retry, and have used up nothing of the
+/// budget.
 async fn spend(dropped: usize, seed: u64) {
     let server = Server::new(Duration::ZERO, |_| failure(""));
     let policy = RetryPolicy::default()

@@ -131,8 +131,9 @@ impl Seen {
     }
 }
 
-/// A server that reads so many frames in each attempt and answers 503, and reads everything in the last one. The bodies of
-/// answered attempts are read on by the next attempt, as a connection might.
+/// A server that reads so many frames in each attempt and answers 503, and reads everything in the
+/// last one. The bodies of answered attempts are read on by the next attempt, as a connection
+/// might.
 #[derive(Clone)]
 struct Server {
     reads: Arc<Vec<usize>>,
@@ -277,7 +278,8 @@ impl Body for Silent {
     }
 }
 
-/// Two readers of one attempt, as in a hedge: the earlier one must end, or its connection would wait for ever.
+/// Two readers of one attempt, as in a hedge: the earlier one must end, or its connection would
+/// wait for ever.
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_another_one_passes_is_woken() {
     let service = service_fn(|request: Request<ReplayBody<Silent>>| async move {
@@ -313,7 +315,8 @@ async fn a_clone_of_a_body_that_is_being_read_begins_at_the_start() {
     call.await.unwrap();
 }
 
-/// A clone that has not seen the error must not take what is left for a whole body, nor announce it.
+/// A clone that has not seen the error must not take what is left for a whole body, nor announce
+/// it.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_failed_ends_for_nobody() {
     async fn check(steps: &'static [Step]) {
@@ -339,7 +342,8 @@ async fn a_body_that_failed_ends_for_nobody() {
     check(&[Step::Trailers, Step::Break]).await;
 }
 
-/// A connection's task may die of it, while its request is answered with an error that is tried again.
+/// A connection's task may die of it, while its request is answered with an error that is tried
+/// again.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_panicked_is_not_sent_again() {
     let calls = Arc::new(Mutex::new(0));
@@ -359,7 +363,8 @@ async fn a_body_that_panicked_is_not_sent_again() {
     assert_eq!(*calls.lock().unwrap(), 1);
 }
 
-/// An attempt that waits for more of the body when its answer comes must end, or its connection would wait for ever.
+/// An attempt that waits for more of the body when its answer comes must end, or its connection
+/// would wait for ever.
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_is_taken_over_is_woken() {
     let uploads = Arc::new(Mutex::new(Vec::new()));
@@ -393,8 +398,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the chunks, failures, early answers and bounds: every attempt sees the body from its start, exactly once,
-    /// and whoever is told that it has ended has seen all of it.
+    /// Whatever the chunks, failures, early answers and bounds: every attempt sees the body from
+    /// its start, exactly once, and whoever is told that it has ended has seen all of it.
     #[test]
     fn every_attempt_sees_the_exact_bytes_or_fails(
         mut steps in prop::collection::vec(step(), 0..12),

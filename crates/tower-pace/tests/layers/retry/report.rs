@@ -146,8 +146,8 @@ async fn the_servers_own_word_overrules_the_status() {
     assert!(wait_after(400, &[]).await.is_none());
 }
 
-/// What another client's tests ask of each status, and where we differ: it ignores `Retry-After` of a 408 or a 503,
-/// which we obey, and tries a 410 and a 460 again, which we take for final.
+/// What another client's tests ask of each status, and where we differ: it ignores `Retry-After` of
+/// a 408 or a 503, which we obey, and tries a 410 and a 460 again, which we take for final.
 #[tokio::test(start_paused = true)]
 async fn the_checklist_of_another_client_holds() {
     for code in [408, 425, 429, 500, 502, 503, 504, 520, 524] {
