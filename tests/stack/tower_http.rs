@@ -17,10 +17,12 @@ use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolic
 use crate::support::{client, now};
 use crate::{get, greeting, millis, serving};
 
+type BoxResponse = Response<Body>;
+
 /// Gives the client a body with a default, which the response of tower-http's timeout needs.
 fn with_default_body(
     app: Router,
-) -> impl Service<Request<Full<Bytes>>, Response = Response<Body>, Error = Error, Future: Send> + Clone
+) -> impl Service<Request<Full<Bytes>>, Response = BoxResponse, Error = Error, Future: Send> + Clone
 {
     client(serving(app)).map_response(|response: Response<_>| response.map(Body::new))
 }
