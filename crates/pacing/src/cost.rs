@@ -8,7 +8,8 @@ use std::num::NonZeroU32;
 /// throttle it. [`Quota::fits`](crate::Quota::fits) checks a cost beforehand.
 ///
 /// ```
-/// use pacing::Cost;
+/// # use pacing as tower_pace;
+/// use tower_pace::Cost;
 ///
 /// assert_eq!(Cost::default(), Cost::of(1));
 /// assert_eq!(Cost::of(10).get(), 10);

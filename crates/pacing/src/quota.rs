@@ -38,7 +38,8 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// [assumptions](#assumptions) hold.
 ///
 /// ```
-/// use pacing::{Model, Quota};
+/// # use pacing as tower_pace;
+/// use tower_pace::{Model, Quota};
 ///
 /// let quota = Quota::per_second(100)
 ///     .model(Model::TokenBucket { size: 100, refill: 100 })? // if you know how the server counts
@@ -180,7 +181,8 @@ impl Quota {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use pacing::Quota;
+    /// # use pacing as tower_pace;
+    /// use tower_pace::Quota;
     ///
     /// let quota = Quota::new(3_000, Duration::from_secs(3))?;
     /// assert_eq!(quota.limit(), 3_000);
@@ -219,7 +221,8 @@ impl Quota {
     /// Fails if the model contradicts the limit or the burst that was set before.
     ///
     /// ```
-    /// use pacing::{Model, Quota};
+    /// # use pacing as tower_pace;
+    /// use tower_pace::{Model, Quota};
     ///
     /// let gateway = Quota::per_second(100).model(Model::TokenBucket { size: 80, refill: 100 })?;
     /// assert!(gateway.burst(90).is_err(), "it does not fit into the bucket");
@@ -247,7 +250,8 @@ impl Quota {
     /// unknown and less than half of the limit is left as the rate.
     ///
     /// ```
-    /// use pacing::Quota;
+    /// # use pacing as tower_pace;
+    /// use tower_pace::Quota;
     ///
     /// let error = Quota::per_second(100).burst(80).unwrap_err();
     /// assert!(error.to_string().starts_with("a burst of 80 leaves 20/s for ever"));
@@ -269,7 +273,8 @@ impl Quota {
     /// Fails if there are more than four limits.
     ///
     /// ```
-    /// use pacing::Quota;
+    /// # use pacing as tower_pace;
+    /// use tower_pace::Quota;
     ///
     /// let hourly = Quota::per_hour(1_000);
     /// let quota = Quota::per_second(10).and(hourly)?;
@@ -304,7 +309,8 @@ impl Quota {
     /// of records hold together:
     ///
     /// ```
-    /// use pacing::{Cost, Quota};
+    /// # use pacing as tower_pace;
+    /// use tower_pace::{Cost, Quota};
     ///
     /// let records = Quota::per_second(10_000);
     /// let quota = Quota::per_second(100).by_request().and(records)?;

@@ -254,7 +254,8 @@ impl Adaptive {
     /// Panics if `least` is zero, which would let nothing through, or more than `most`.
     ///
     /// ```
-    /// use pacing::Adaptive;
+    /// # use pacing as tower_pace;
+    /// use tower_pace::Adaptive;
     ///
     /// assert_eq!(Adaptive::between(1, 4).initial(), 4);
     /// ```

@@ -8,7 +8,8 @@ use crate::moment::nanos;
 ///
 /// ```
 /// use std::time::Duration;
-/// use pacing::retry::Backoff;
+/// # use pacing as tower_pace;
+/// use tower_pace::retry::Backoff;
 /// use rand::{SeedableRng, rngs::SmallRng};
 ///
 /// let backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));

@@ -6,7 +6,8 @@ use super::{Backoff, RetryBudget, RetryTokens, Verdict, is_idempotent};
 ///
 /// ```
 /// use std::time::Duration;
-/// use pacing::retry::{Backoff, RetryPolicy, Verdict};
+/// # use pacing as tower_pace;
+/// use tower_pace::retry::{Backoff, RetryPolicy, Verdict};
 ///
 /// let policy = RetryPolicy::default()
 ///     .attempts(5)

@@ -19,7 +19,8 @@ impl Verdict {
     /// Classifies a status code.
     ///
     /// ```
-    /// use pacing::retry::Verdict;
+    /// # use pacing as tower_pace;
+    /// use tower_pace::retry::Verdict;
     ///
     /// assert_eq!(Verdict::of(503), Verdict::Transient);
     /// assert_eq!(Verdict::of(501), Verdict::Final);
