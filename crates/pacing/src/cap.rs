@@ -128,8 +128,7 @@ mod tests {
             recovery: &Recovery::full(SECOND),
             jitter: millis(50),
             transit: millis(1_000),
-            unanswered: Load::default(),
-            unanswered_until: None,
+            unanswered: None,
         };
         cap.probe(policy, pace, &conditions)
     }

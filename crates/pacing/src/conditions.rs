@@ -1,8 +1,8 @@
 use crate::Moment;
 use crate::moment::Span;
+use crate::pacer::Unanswered;
 use crate::path::Path;
 use crate::recovery::Recovery;
-use crate::unit::Load;
 
 /// The state of the limiter that all its limits share, at one moment.
 ///
@@ -15,14 +15,13 @@ pub(crate) struct Conditions<'a> {
     /// The assumed spread of the transit times.
     pub(crate) jitter: Span,
     pub(crate) transit: Span,
-    /// The load that departed less than the transit ago and is unanswered.
-    pub(crate) unanswered: Load,
-    /// When the first of it will have departed the transit ago.
-    pub(crate) unanswered_until: Option<Moment>,
+    /// The load that departed less than the transit ago and is unanswered, if a limit asks for it.
+    pub(crate) unanswered: Option<&'a Unanswered>,
 }
 
 impl Conditions<'_> {
     /// Returns the typical round trip.
+    #[inline]
     pub(crate) fn round_trip(&self) -> Span {
         self.path.round_trip(self.transit)
     }

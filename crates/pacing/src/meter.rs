@@ -8,6 +8,7 @@ use crate::fields::Budget;
 use crate::heaviest::Heaviest;
 use crate::hold::{HeldBy, Hold, longer};
 use crate::moment::Span;
+use crate::pacer::Unanswered;
 use crate::path::Proof;
 use crate::policy::{Pace, Policy, Slip};
 use crate::schedule::Schedule;
@@ -43,6 +44,18 @@ pub(crate) struct Meter {
 pub(crate) struct Verdict {
     pub(crate) hold: Option<Hold>,
     pub(crate) is_awaited: bool,
+    pub(crate) terms: Terms,
+}
+
+/// The terms on which a request of one cost may leave at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// The heaviest cost that departed lately.
+    heaviest: u32,
+    /// The pace for costs up to that, and up to that of the request if it is more.
+    pace: Pace,
+    /// The moment of the next probe, if the cap holds requests back.
+    probe: Option<Moment>,
 }
 
 impl Meter {
@@ -89,48 +102,73 @@ impl Meter {
     #[inline]
     pub(crate) fn verdict(&mut self, cost: Cost, conditions: &Conditions<'_>) -> Verdict {
         let cost = self.units(cost).min(self.policy.most());
+        let terms = self.terms(cost, conditions);
         // Most limits never have one, and a ruling takes a division.
-        match self.allowance.is_open() {
-            false => {
-                let (hold, is_awaited) = self.usual_hold(cost, conditions);
-                Verdict { hold, is_awaited }
-            }
-            true => self.allowed_hold(cost, conditions),
+        let (hold, is_awaited) = match self.allowance.is_open() {
+            false => self.usual_hold(cost, &terms, conditions.now),
+            true => self.allowed_hold(cost, &terms, conditions),
+        };
+        Verdict {
+            hold,
+            is_awaited,
+            terms,
         }
     }
 
-    /// Returns what holds a request back if the server's word may let it past the pace.
-    fn allowed_hold(&mut self, cost: u32, conditions: &Conditions<'_>) -> Verdict {
-        let held = |by, until| (until > conditions.now).then(|| Hold::until(by, until));
-        let (hold, is_awaited) = match self.ruling(cost, conditions) {
+    #[inline]
+    fn terms(&mut self, cost: u32, conditions: &Conditions<'_>) -> Terms {
+        let (heaviest, pace) = self.pace_at(cost, conditions);
+        Terms {
+            heaviest,
+            pace,
+            probe: self.cap.probe(&self.policy, &pace, conditions),
+        }
+    }
+
+    /// Returns what holds a request back if the server's word may let it past the pace, and whether
+    /// an answer may end that sooner.
+    fn allowed_hold(
+        &mut self,
+        cost: u32,
+        terms: &Terms,
+        conditions: &Conditions<'_>,
+    ) -> (Option<Hold>, bool) {
+        let now = conditions.now;
+        let held = |by, until| (until > now).then(|| Hold::until(by, until));
+        match self.ruling(cost, terms, conditions) {
             Ruling::Pass(from) => (held(HeldBy::Pace, from), false),
             Ruling::Closed(from) => (held(HeldBy::Allowance, from), false),
             Ruling::ClosedUntilAnswer(from) => (held(HeldBy::Allowance, from), true),
-            Ruling::Usual => self.usual_hold(cost, conditions),
+            Ruling::Usual => self.usual_hold(cost, terms, now),
             Ruling::UsualUntilAnswer(end) => {
-                let (hold, _) = self.usual_hold(cost, conditions);
+                let (hold, _) = self.usual_hold(cost, terms, now);
                 // If no answer ever comes, the allowance decides again when the transit is over.
-                let then = conditions
-                    .unanswered_until
-                    .map_or(end, |then| then.min(end));
+                let over = conditions.unanswered.and_then(Unanswered::first_until);
+                let then = over.map_or(end, |then| then.min(end));
                 (hold.map(|hold| hold.no_later_than(then)), true)
             }
-        };
-        Verdict { hold, is_awaited }
+        }
     }
 
-    /// Records a departure, the one with this number.
+    /// Records a departure, the one with this number. `terms` are those of the verdict on it; they
+    /// are found here if there was none.
     #[inline]
-    pub(crate) fn depart(&mut self, cost: Cost, number: u32, conditions: &Conditions<'_>) {
+    pub(crate) fn depart(
+        &mut self,
+        cost: Cost,
+        number: u32,
+        terms: Option<Terms>,
+        conditions: &Conditions<'_>,
+    ) {
         // The slots count what the server counts, even if a lower limit came in between.
         let units = self.units(cost);
         let (cost, now) = (units.min(self.policy.most()), conditions.now);
-        let (heaviest, pace) = self.pace_at(cost, conditions);
-        if self.cap.probe(&self.policy, &pace, conditions).is_some() {
+        let terms = terms.unwrap_or_else(|| self.terms(cost, conditions));
+        if terms.probe.is_some() {
             self.cap.record_probe();
         }
         self.schedule
-            .depart(&self.policy, &pace, cost, heaviest, now);
+            .depart(&self.policy, &terms.pace, cost, terms.heaviest, now);
         self.heaviest_before = Some(self.heaviest);
         self.record_cost(cost, now);
         self.window.depart(units.into(), now);
@@ -347,19 +385,19 @@ impl Meter {
     /// Returns the longest hold of pace, cap and window, and whether the cap holds, which an answer
     /// can end.
     #[inline]
-    fn usual_hold(&mut self, cost: u32, conditions: &Conditions<'_>) -> (Option<Hold>, bool) {
-        let now = conditions.now;
-        let (heaviest, pace) = self.pace_at(cost, conditions);
+    fn usual_hold(&mut self, cost: u32, terms: &Terms, now: Moment) -> (Option<Hold>, bool) {
         let faster = self.in_force_until;
         let mut hold = None;
         let mut is_capped = false;
         // Only the silence before a heavy request gets shorter with the pace.
-        let due = self.schedule.due(&self.policy, &pace, cost, heaviest);
+        let due = self
+            .schedule
+            .due(&self.policy, &terms.pace, cost, terms.heaviest);
         let due = due.min(faster.max(self.schedule.next()));
         if due > now {
             hold = Some(Hold::until(HeldBy::Pace, due));
         }
-        if let Some(probe) = self.cap.probe(&self.policy, &pace, conditions) {
+        if let Some(probe) = terms.probe {
             let probe = probe.min(faster);
             if probe > now {
                 is_capped = true;
@@ -385,13 +423,13 @@ impl Meter {
         changes.flatten().min().unwrap_or(Moment::LAST)
     }
 
-    fn ruling(&mut self, cost: u32, conditions: &Conditions<'_>) -> Ruling {
-        let (_, pace) = self.pace_at(cost, conditions);
-        let unanswered = conditions.unanswered.counted(self.policy.unit);
+    fn ruling(&self, cost: u32, terms: &Terms, conditions: &Conditions<'_>) -> Ruling {
+        let unanswered = conditions.unanswered.map(Unanswered::load);
+        let unanswered = unanswered.unwrap_or_default().counted(self.policy.unit);
         let (last, now) = (conditions.path.last_departure(), conditions.now);
         let share = self.policy.share();
         self.allowance
-            .ruling(cost, unanswered, pace.interval, share, last, now)
+            .ruling(cost, unanswered, terms.pace.interval, share, last, now)
     }
 
     /// Returns a departure as this limit counts it.

@@ -7,7 +7,7 @@ use crate::fields::Budget;
 use crate::gate::{Gate, Refusal};
 use crate::hold::{HeldBy, Hold, longer};
 use crate::jitter::Jitter;
-use crate::meter::Meter;
+use crate::meter::{Meter, Terms};
 use crate::moment::Span;
 use crate::path::Path;
 use crate::policy::Slip;
@@ -33,6 +33,8 @@ pub struct Pacer {
     /// One for each limit, from the first question on.
     meters: Vec<Meter>,
     in_flight: Load,
+    /// The quota's `max_transit`.
+    transit: Span,
     path: Path,
     jitter: Jitter,
     /// The unanswered requests, if a limit relies on the server's word.
@@ -75,6 +77,7 @@ impl Pacer {
             quota,
             meters: Vec::with_capacity(quota.policies().count()),
             in_flight: Load::default(),
+            transit: Span::of(quota.max_transit),
             path: Path::new(),
             jitter: Jitter::new(quota.jitter_ceiling),
             unanswered: Unanswered::of(&quota),
@@ -104,23 +107,7 @@ impl Pacer {
     /// Returns what holds back a request of this cost at `now`. Of several holds it is the longest.
     #[inline]
     pub fn hold(&mut self, cost: Cost, now: Moment) -> Option<Hold> {
-        let (conditions, meters) = self.at(now);
-        let mut hold = None;
-        let mut is_awaited = false;
-        for meter in meters {
-            let verdict = meter.verdict(cost, &conditions);
-            hold = longer(hold, verdict.hold);
-            is_awaited |= verdict.is_awaited;
-        }
-        self.is_awaited |= is_awaited;
-        for (by, until) in [
-            (HeldBy::Gate, self.gate.open_from()),
-            (HeldBy::Allowance, self.ceiling.open_from()),
-        ] {
-            if until > now {
-                hold = longer(hold, Some(Hold::until(by, until)));
-            }
-        }
+        let (hold, _) = self.verdict(cost, now);
         hold
     }
 
@@ -131,9 +118,9 @@ impl Pacer {
     /// Fails with the longest hold. Nothing is recorded then.
     #[inline]
     pub fn try_depart(&mut self, cost: Cost, now: Moment) -> Result<Departure, Hold> {
-        match self.hold(cost, now) {
-            Some(hold) => Err(hold),
-            None => Ok(self.depart_with(cost, now)),
+        match self.verdict(cost, now) {
+            (Some(hold), _) => Err(hold),
+            (None, terms) => Ok(self.depart_on(terms, cost, now)),
         }
     }
 
@@ -147,11 +134,45 @@ impl Pacer {
     /// says [`Due::Now`].
     #[inline]
     pub fn depart_with(&mut self, cost: Cost, now: Moment) -> Departure {
+        self.depart_on(None, cost, now)
+    }
+
+    /// Returns what holds a request back, and the terms on which it may leave if the quota has one
+    /// limit. That is the usual case, and its departure finds nothing twice.
+    #[inline]
+    fn verdict(&mut self, cost: Cost, now: Moment) -> (Option<Hold>, Option<Terms>) {
+        let (conditions, meters) = self.at(now);
+        let is_only = meters.len() == 1;
+        let (mut hold, mut terms, mut is_awaited) = (None, None, false);
+        for meter in meters {
+            let verdict = meter.verdict(cost, &conditions);
+            hold = longer(hold, verdict.hold);
+            is_awaited |= verdict.is_awaited;
+            terms = is_only.then_some(verdict.terms);
+        }
+        self.is_awaited |= is_awaited;
+        for (by, until) in [
+            (HeldBy::Gate, self.gate.open_from()),
+            (HeldBy::Allowance, self.ceiling.open_from()),
+        ] {
+            if until > now {
+                hold = longer(hold, Some(Hold::until(by, until)));
+            }
+        }
+        (hold, terms)
+    }
+
+    /// Records a departure. `terms` are those of the verdict on it, if they are known.
+    #[inline]
+    fn depart_on(&mut self, terms: Option<Terms>, cost: Cost, now: Moment) -> Departure {
         let number = self.path.next_number();
         let (conditions, meters) = self.at(now);
-        let before = conditions.unanswered;
+        let before = conditions
+            .unanswered
+            .map(Unanswered::load)
+            .unwrap_or_default();
         for meter in meters {
-            meter.depart(cost, number, &conditions);
+            meter.depart(cost, number, terms, &conditions);
         }
         let load = Load::of(cost);
         self.ceiling.charge(load.counted(self.quota.first.unit));
@@ -199,7 +220,7 @@ impl Pacer {
         }
         let round_trip = now.span_since(departure.sent);
         self.path.learn(round_trip);
-        self.learn(|jitter| jitter.observe(round_trip.duration()));
+        self.learn(|jitter| jitter.observe(round_trip));
         let is_nearer = self.learn_budgets(departure, now, feedback, stated);
         match feedback {
             Feedback::Accepted => self.gate.succeed(departure.sent),
@@ -310,6 +331,7 @@ impl Pacer {
             self.jitter = Jitter::new(quota.jitter_ceiling);
         }
         self.recovery.set_window(shortest_window(&quota));
+        self.transit = Span::of(quota.max_transit);
         let unanswered = Unanswered::of(&quota);
         self.unanswered = unanswered.map(|unanswered| {
             let known = self.unanswered.take().filter(|known| known.is_for(&quota));
@@ -351,9 +373,8 @@ impl Pacer {
             path: &self.path,
             recovery: &self.recovery,
             jitter: self.jitter.span(),
-            transit: Span::of(self.quota.max_transit),
-            unanswered: Load::default(),
-            unanswered_until: None,
+            transit: self.transit,
+            unanswered: None,
         };
         let intervals = self.meters.iter().map(|meter| meter.interval(&conditions));
         let longest = intervals.max();
@@ -410,18 +431,16 @@ impl Pacer {
         if self.meters.is_empty() {
             self.start(now);
         }
-        let (unanswered, unanswered_until) = match &mut self.unanswered {
-            Some(known) => (known.at(now), known.requests.first()),
-            None => (Load::default(), None),
-        };
+        if let Some(unanswered) = &mut self.unanswered {
+            unanswered.forget_before(now);
+        }
         let conditions = Conditions {
             now,
             path: &self.path,
             recovery: &self.recovery,
             jitter: self.jitter.span(),
-            transit: Span::of(self.quota.max_transit),
-            unanswered,
-            unanswered_until,
+            transit: self.transit,
+            unanswered: self.unanswered.as_ref(),
         };
         (conditions, &mut self.meters)
     }
@@ -443,8 +462,8 @@ impl Pacer {
     /// Records that an answer to a departure came, from the server or a gateway.
     #[inline]
     fn prove(&mut self, departure: Departure, now: Moment) {
-        let transit = Span::of(self.quota.max_transit);
-        let proof = self.path.prove(departure, now, self.jitter.span(), transit);
+        let jitter = self.jitter.span();
+        let proof = self.path.prove(departure, now, jitter, self.transit);
         if let Some(proof) = proof {
             let (conditions, meters) = self.at(now);
             for meter in meters {
@@ -556,7 +575,7 @@ impl Pacer {
 /// The requests that left within `max_transit` and are unanswered: they may reach the counter after
 /// an answer was written, so its remaining does not include them.
 #[derive(Clone, Debug)]
-struct Unanswered {
+pub(crate) struct Unanswered {
     transit: Span,
     requests: Slots,
     cost: Slots,
@@ -584,11 +603,23 @@ impl Unanswered {
         self
     }
 
-    fn at(&mut self, now: Moment) -> Load {
+    /// Forgets what left `max_transit` before `now`.
+    fn forget_before(&mut self, now: Moment) {
+        self.requests.held_at(now);
+        self.cost.held_at(now);
+    }
+
+    /// Returns the load that was there at the last question.
+    pub(crate) fn load(&self) -> Load {
         Load {
-            requests: self.requests.held_at(now),
-            cost: self.cost.held_at(now),
+            requests: self.requests.held_at_most(),
+            cost: self.cost.held_at_most(),
         }
+    }
+
+    /// Returns when the first request will have left `max_transit` ago.
+    pub(crate) fn first_until(&self) -> Option<Moment> {
+        self.requests.first()
     }
 
     fn depart(&mut self, load: Load, now: Moment) {

@@ -880,7 +880,8 @@ fn a_refusal_waits_for_the_reset_only_if_nothing_remains_until_a_reset_in_the_wi
 }
 
 fn unanswered(pacer: &mut Pacer, now: u64) -> (u64, u64) {
-    let unanswered = pacer.at(at(now)).0.unanswered;
+    let unanswered = pacer.at(at(now)).0.unanswered.map(Unanswered::load);
+    let unanswered = unanswered.unwrap_or_default();
     (unanswered.requests, unanswered.cost)
 }
 
