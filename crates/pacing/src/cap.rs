@@ -28,9 +28,13 @@ impl Cap {
         self,
         policy: &Policy,
         pace: &Pace,
-        conditions: &Conditions<'_>,
+        conditions: Conditions<'_>,
     ) -> Option<Moment> {
         let unproven = conditions.path.unproven().counted(policy.unit);
+        // A lump has room for the heaviest request at least.
+        if unproven < pace.heaviest.into() {
+            return None;
+        }
         let most = policy.most();
         let lump = pace.lump().min(pace.heaviest.max(most - most.div_ceil(4)));
         let beyond = unproven.checked_sub(lump.into())?;
@@ -43,7 +47,7 @@ impl Cap {
         beyond: u64,
         policy: &Policy,
         pace: &Pace,
-        conditions: &Conditions<'_>,
+        conditions: Conditions<'_>,
     ) -> Option<Moment> {
         let beyond = u128::from(beyond);
         let usual = u128::from((conditions.round_trip() + conditions.jitter).nanos());
@@ -71,12 +75,7 @@ impl Cap {
     }
 }
 
-fn is_beyond_slots(
-    policy: &Policy,
-    beyond: u128,
-    usual: u128,
-    conditions: &Conditions<'_>,
-) -> bool {
+fn is_beyond_slots(policy: &Policy, beyond: u128, usual: u128, conditions: Conditions<'_>) -> bool {
     if matches!(policy.model, Model::TokenBucket { .. }) {
         return false;
     }
@@ -130,7 +129,7 @@ mod tests {
             transit: millis(1_000),
             unanswered: None,
         };
-        cap.probe(policy, pace, &conditions)
+        cap.probe(policy, pace, conditions)
     }
 
     /// The least unproven cost that holds requests back.

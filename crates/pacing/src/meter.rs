@@ -44,12 +44,16 @@ pub(crate) struct Meter {
 pub(crate) struct Verdict {
     pub(crate) hold: Option<Hold>,
     pub(crate) is_awaited: bool,
-    pub(crate) terms: Terms,
 }
 
 /// The terms on which a request of one cost may leave at one moment.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
+struct Terms {
+    /// What the request takes of the limit. The slots count it, even if a lower limit came in
+    /// between.
+    units: u32,
+    /// The same, and the whole limit at most.
+    cost: u32,
     /// The heaviest cost that departed lately.
     heaviest: u32,
     /// The pace for costs up to that, and up to that of the request if it is more.
@@ -100,48 +104,72 @@ impl Meter {
 
     /// Returns what holds a request of this cost back.
     #[inline]
-    pub(crate) fn verdict(&mut self, cost: Cost, conditions: &Conditions<'_>) -> Verdict {
-        let cost = self.units(cost).min(self.policy.most());
+    pub(crate) fn verdict(&mut self, cost: Cost, conditions: Conditions<'_>) -> Verdict {
         let terms = self.terms(cost, conditions);
-        // Most limits never have one, and a ruling takes a division.
-        let (hold, is_awaited) = match self.allowance.is_open() {
-            false => self.usual_hold(cost, &terms, conditions.now),
-            true => self.allowed_hold(cost, &terms, conditions),
-        };
-        Verdict {
-            hold,
-            is_awaited,
-            terms,
-        }
+        self.verdict_on(&terms, conditions)
     }
 
+    /// Returns the verdict on a request, and records its departure as [`depart`](Self::depart) does
+    /// if nothing holds it back. The terms are found once.
     #[inline]
-    fn terms(&mut self, cost: u32, conditions: &Conditions<'_>) -> Terms {
+    pub(crate) fn try_depart(
+        &mut self,
+        cost: Cost,
+        number: u32,
+        conditions: Conditions<'_>,
+    ) -> Verdict {
+        let terms = self.terms(cost, conditions);
+        let verdict = self.verdict_on(&terms, conditions);
+        if verdict.hold.is_none() {
+            self.depart_on(&terms, number, conditions.now);
+        }
+        verdict
+    }
+
+    /// Records a departure, the one with this number.
+    #[inline]
+    pub(crate) fn depart(&mut self, cost: Cost, number: u32, conditions: Conditions<'_>) {
+        let terms = self.terms(cost, conditions);
+        self.depart_on(&terms, number, conditions.now);
+    }
+
+    /// Finds the terms on which a request of this cost may leave.
+    #[inline]
+    fn terms(&mut self, cost: Cost, conditions: Conditions<'_>) -> Terms {
+        let units = self.units(cost);
+        let cost = units.min(self.policy.most());
         let (heaviest, pace) = self.pace_at(cost, conditions);
         Terms {
+            units,
+            cost,
             heaviest,
             pace,
             probe: self.cap.probe(&self.policy, &pace, conditions),
         }
     }
 
+    #[inline]
+    fn verdict_on(&mut self, terms: &Terms, conditions: Conditions<'_>) -> Verdict {
+        // Most limits never have one, and a ruling takes a division.
+        let (hold, is_awaited) = match self.allowance.is_open() {
+            false => self.usual_hold(terms, conditions.now),
+            true => self.allowed_hold(terms, conditions),
+        };
+        Verdict { hold, is_awaited }
+    }
+
     /// Returns what holds a request back if the server's word may let it past the pace, and whether
     /// an answer may end that sooner.
-    fn allowed_hold(
-        &mut self,
-        cost: u32,
-        terms: &Terms,
-        conditions: &Conditions<'_>,
-    ) -> (Option<Hold>, bool) {
+    fn allowed_hold(&mut self, terms: &Terms, conditions: Conditions<'_>) -> (Option<Hold>, bool) {
         let now = conditions.now;
         let held = |by, until| (until > now).then(|| Hold::until(by, until));
-        match self.ruling(cost, terms, conditions) {
+        match self.ruling(terms, conditions) {
             Ruling::Pass(from) => (held(HeldBy::Pace, from), false),
             Ruling::Closed(from) => (held(HeldBy::Allowance, from), false),
             Ruling::ClosedUntilAnswer(from) => (held(HeldBy::Allowance, from), true),
-            Ruling::Usual => self.usual_hold(cost, terms, now),
+            Ruling::Usual => self.usual_hold(terms, now),
             Ruling::UsualUntilAnswer(end) => {
-                let (hold, _) = self.usual_hold(cost, terms, now);
+                let (hold, _) = self.usual_hold(terms, now);
                 // If no answer ever comes, the allowance decides again when the transit is over.
                 let over = conditions.unanswered.and_then(Unanswered::first_until);
                 let then = over.map_or(end, |then| then.min(end));
@@ -150,20 +178,9 @@ impl Meter {
         }
     }
 
-    /// Records a departure, the one with this number. `terms` are those of the verdict on it; they
-    /// are found here if there was none.
     #[inline]
-    pub(crate) fn depart(
-        &mut self,
-        cost: Cost,
-        number: u32,
-        terms: Option<Terms>,
-        conditions: &Conditions<'_>,
-    ) {
-        // The slots count what the server counts, even if a lower limit came in between.
-        let units = self.units(cost);
-        let (cost, now) = (units.min(self.policy.most()), conditions.now);
-        let terms = terms.unwrap_or_else(|| self.terms(cost, conditions));
+    fn depart_on(&mut self, terms: &Terms, number: u32, now: Moment) {
+        let cost = terms.cost;
         if terms.probe.is_some() {
             self.cap.record_probe();
         }
@@ -171,13 +188,13 @@ impl Meter {
             .depart(&self.policy, &terms.pace, cost, terms.heaviest, now);
         self.heaviest_before = Some(self.heaviest);
         self.record_cost(cost, now);
-        self.window.depart(units.into(), now);
-        self.allowance.depart(units.into(), number, now);
+        self.window.depart(terms.units.into(), now);
+        self.allowance.depart(terms.units.into(), number, now);
     }
 
     /// Records that an answer proved the path. What left unproven counts as if it arrived now.
     #[inline]
-    pub(crate) fn prove(&mut self, proof: &Proof, conditions: &Conditions<'_>) {
+    pub(crate) fn prove(&mut self, proof: &Proof, conditions: Conditions<'_>) {
         let now = conditions.now;
         let unproven = proof.unproven.counted(self.policy.unit);
         let (_, pace) = self.pace_at(1, conditions);
@@ -227,7 +244,7 @@ impl Meter {
         departure: Departure,
         cost: Cost,
         is_latest: bool,
-        conditions: &Conditions<'_>,
+        conditions: Conditions<'_>,
     ) {
         let (before, after) = (self.units(departure.cost), self.units(cost));
         let sent = |cost: u32| Sent {
@@ -297,7 +314,7 @@ impl Meter {
     /// Returns the heaviest cost that departed lately, and the pace in force for requests up to
     /// that, and up to `cost` if that is more.
     #[inline]
-    fn pace_at(&mut self, cost: u32, conditions: &Conditions<'_>) -> (u32, Pace) {
+    fn pace_at(&mut self, cost: u32, conditions: Conditions<'_>) -> (u32, Pace) {
         if conditions.now >= self.in_force_until {
             self.in_force = self.pace(self.heaviest_at(conditions.now), conditions);
             self.in_force_until = self.faster_from(conditions);
@@ -311,12 +328,12 @@ impl Meter {
 
     /// Returns the time between departures of requests of cost 1.
     #[inline]
-    pub(crate) fn interval(&self, conditions: &Conditions<'_>) -> Span {
+    pub(crate) fn interval(&self, conditions: Conditions<'_>) -> Span {
         self.pace(1, conditions).interval
     }
 
     /// Finds the pace for requests up to this cost.
-    fn pace(&self, heaviest: u32, conditions: &Conditions<'_>) -> Pace {
+    fn pace(&self, heaviest: u32, conditions: Conditions<'_>) -> Pace {
         let pace = match heaviest {
             _ if conditions.now < self.starts_until => {
                 self.policy.starting_pace(self.slip, heaviest)
@@ -340,9 +357,7 @@ impl Meter {
     /// which it is forgotten.
     #[inline]
     fn record_cost(&mut self, cost: u32, now: Moment) {
-        let before = self.heaviest;
-        self.heaviest.depart(cost, now, self.usual.memory);
-        if self.heaviest != before {
+        if self.heaviest.depart(cost, now, self.usual.memory) {
             self.forget_pace();
         }
     }
@@ -353,7 +368,7 @@ impl Meter {
     /// It is taken from one limit: one with the same unit if there is any; then one with a window
     /// as long as this one's or longer, since it remembers all; then the shortest, since its
     /// entries are finest.
-    pub(crate) fn remember(&mut self, known: &[Self], in_flight: u64, conditions: &Conditions<'_>) {
+    pub(crate) fn remember(&mut self, known: &[Self], in_flight: u64, conditions: Conditions<'_>) {
         let best = known.iter().max_by_key(|meter| {
             let counts_alike = meter.policy.unit == self.policy.unit;
             let (known, own) = (meter.policy.counted_window(), self.policy.counted_window());
@@ -385,14 +400,14 @@ impl Meter {
     /// Returns the longest hold of pace, cap and window, and whether the cap holds, which an answer
     /// can end.
     #[inline]
-    fn usual_hold(&mut self, cost: u32, terms: &Terms, now: Moment) -> (Option<Hold>, bool) {
+    fn usual_hold(&mut self, terms: &Terms, now: Moment) -> (Option<Hold>, bool) {
         let faster = self.in_force_until;
         let mut hold = None;
         let mut is_capped = false;
         // Only the silence before a heavy request gets shorter with the pace.
         let due = self
             .schedule
-            .due(&self.policy, &terms.pace, cost, terms.heaviest);
+            .due(&self.policy, &terms.pace, terms.cost, terms.heaviest);
         let due = due.min(faster.max(self.schedule.next()));
         if due > now {
             hold = Some(Hold::until(HeldBy::Pace, due));
@@ -405,7 +420,7 @@ impl Meter {
             }
         }
         if self.policy.is_guarded()
-            && let Some(full) = self.window.hold(cost, now)
+            && let Some(full) = self.window.hold(terms.cost, now)
         {
             hold = longer(hold, Some(full));
         }
@@ -415,7 +430,7 @@ impl Meter {
     /// Returns when the pace may next get faster by itself: at the end of the start, at a step of
     /// the recovery, or when a heavy cost is forgotten. A time that was found with the pace in
     /// force holds no longer than that.
-    fn faster_from(&self, conditions: &Conditions<'_>) -> Moment {
+    fn faster_from(&self, conditions: Conditions<'_>) -> Moment {
         let now = conditions.now;
         let start = Some(self.starts_until).filter(|&end| end > now);
         let forgotten = self.heaviest.falls_at(now, self.usual.memory);
@@ -423,13 +438,18 @@ impl Meter {
         changes.flatten().min().unwrap_or(Moment::LAST)
     }
 
-    fn ruling(&self, cost: u32, terms: &Terms, conditions: &Conditions<'_>) -> Ruling {
-        let unanswered = conditions.unanswered.map(Unanswered::load);
-        let unanswered = unanswered.unwrap_or_default().counted(self.policy.unit);
+    fn ruling(&self, terms: &Terms, conditions: Conditions<'_>) -> Ruling {
+        let unanswered = conditions.unanswered().counted(self.policy.unit);
         let (last, now) = (conditions.path.last_departure(), conditions.now);
         let share = self.policy.share();
-        self.allowance
-            .ruling(cost, unanswered, terms.pace.interval, share, last, now)
+        self.allowance.ruling(
+            terms.cost,
+            unanswered,
+            terms.pace.interval,
+            share,
+            last,
+            now,
+        )
     }
 
     /// Returns a departure as this limit counts it.

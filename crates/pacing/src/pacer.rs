@@ -7,7 +7,7 @@ use crate::fields::Budget;
 use crate::gate::{Gate, Refusal};
 use crate::hold::{HeldBy, Hold, longer};
 use crate::jitter::Jitter;
-use crate::meter::{Meter, Terms};
+use crate::meter::Meter;
 use crate::moment::Span;
 use crate::path::Path;
 use crate::policy::Slip;
@@ -107,7 +107,23 @@ impl Pacer {
     /// Returns what holds back a request of this cost at `now`. Of several holds it is the longest.
     #[inline]
     pub fn hold(&mut self, cost: Cost, now: Moment) -> Option<Hold> {
-        let (hold, _) = self.verdict(cost, now);
+        let (conditions, meters) = self.at(now);
+        let mut hold = None;
+        let mut is_awaited = false;
+        for meter in meters {
+            let verdict = meter.verdict(cost, conditions);
+            hold = longer(hold, verdict.hold);
+            is_awaited |= verdict.is_awaited;
+        }
+        self.is_awaited |= is_awaited;
+        for (by, until) in [
+            (HeldBy::Gate, self.gate.open_from()),
+            (HeldBy::Allowance, self.ceiling.open_from()),
+        ] {
+            if until > now {
+                hold = longer(hold, Some(Hold::until(by, until)));
+            }
+        }
         hold
     }
 
@@ -118,9 +134,23 @@ impl Pacer {
     /// Fails with the longest hold. Nothing is recorded then.
     #[inline]
     pub fn try_depart(&mut self, cost: Cost, now: Moment) -> Result<Departure, Hold> {
-        match self.verdict(cost, now) {
-            (Some(hold), _) => Err(hold),
-            (None, terms) => Ok(self.depart_on(terms, cost, now)),
+        let is_open = self.closed_until() <= now;
+        let number = self.path.next_number();
+        // An open gate and one limit are the usual case. Otherwise several holds are compared, and
+        // no limit may record anything before all have agreed.
+        let (conditions, meters) = self.at(now);
+        if is_open && let [meter] = meters {
+            let before = conditions.unanswered();
+            let verdict = meter.try_depart(cost, number, conditions);
+            self.is_awaited |= verdict.is_awaited;
+            return match verdict.hold {
+                Some(hold) => Err(hold),
+                None => Ok(self.record_departure(cost, now, before)),
+            };
+        }
+        match self.hold(cost, now) {
+            Some(hold) => Err(hold),
+            None => Ok(self.depart_with(cost, now)),
         }
     }
 
@@ -134,46 +164,20 @@ impl Pacer {
     /// says [`Due::Now`].
     #[inline]
     pub fn depart_with(&mut self, cost: Cost, now: Moment) -> Departure {
-        self.depart_on(None, cost, now)
-    }
-
-    /// Returns what holds a request back, and the terms on which it may leave if the quota has one
-    /// limit. That is the usual case, and its departure finds nothing twice.
-    #[inline]
-    fn verdict(&mut self, cost: Cost, now: Moment) -> (Option<Hold>, Option<Terms>) {
-        let (conditions, meters) = self.at(now);
-        let is_only = meters.len() == 1;
-        let (mut hold, mut terms, mut is_awaited) = (None, None, false);
-        for meter in meters {
-            let verdict = meter.verdict(cost, &conditions);
-            hold = longer(hold, verdict.hold);
-            is_awaited |= verdict.is_awaited;
-            terms = is_only.then_some(verdict.terms);
-        }
-        self.is_awaited |= is_awaited;
-        for (by, until) in [
-            (HeldBy::Gate, self.gate.open_from()),
-            (HeldBy::Allowance, self.ceiling.open_from()),
-        ] {
-            if until > now {
-                hold = longer(hold, Some(Hold::until(by, until)));
-            }
-        }
-        (hold, terms)
-    }
-
-    /// Records a departure. `terms` are those of the verdict on it, if they are known.
-    #[inline]
-    fn depart_on(&mut self, terms: Option<Terms>, cost: Cost, now: Moment) -> Departure {
         let number = self.path.next_number();
         let (conditions, meters) = self.at(now);
-        let before = conditions
-            .unanswered
-            .map(Unanswered::load)
-            .unwrap_or_default();
+        let before = conditions.unanswered();
         for meter in meters {
-            meter.depart(cost, number, terms, &conditions);
+            meter.depart(cost, number, conditions);
         }
+        self.record_departure(cost, now, before)
+    }
+
+    /// Records a departure with all that the limits share. `before` is the load that was unanswered
+    /// before it.
+    #[inline]
+    fn record_departure(&mut self, cost: Cost, now: Moment, before: Load) -> Departure {
+        let number = self.path.next_number();
         let load = Load::of(cost);
         self.ceiling.charge(load.counted(self.quota.first.unit));
         self.in_flight = self.in_flight.plus(load);
@@ -298,7 +302,7 @@ impl Pacer {
         let is_latest = self.path.is_latest(departure);
         let (conditions, meters) = self.at(now);
         for meter in meters {
-            meter.settle(departure, cost, is_latest, &conditions);
+            meter.settle(departure, cost, is_latest, conditions);
         }
         let (before, after) = (Load::of(departure.cost), Load::of(cost));
         let (spared, added) = (before.minus(after), after.minus(before));
@@ -347,7 +351,7 @@ impl Pacer {
         let (conditions, meters) = self.at(now);
         for meter in meters {
             let in_flight = in_flight.counted(meter.policy.unit);
-            meter.remember(&known, in_flight, &conditions);
+            meter.remember(&known, in_flight, conditions);
         }
         self.quota = quota;
         self.assume();
@@ -376,7 +380,7 @@ impl Pacer {
             transit: self.transit,
             unanswered: None,
         };
-        let intervals = self.meters.iter().map(|meter| meter.interval(&conditions));
+        let intervals = self.meters.iter().map(|meter| meter.interval(conditions));
         let longest = intervals.max();
         longest.map_or_else(|| self.quota.spacing(), Span::duration)
     }
@@ -397,6 +401,7 @@ impl Pacer {
 
     /// Returns the moment from which requests may leave again after a refusal; it has passed if the
     /// gate is open.
+    #[inline]
     #[must_use]
     pub fn open_from(&self) -> Moment {
         self.gate.open_from()
@@ -404,6 +409,7 @@ impl Pacer {
 
     /// Returns the moment from which requests may leave again after a refusal, a penalty, or where
     /// others have used up the limit by the server's word; it has passed if they may.
+    #[inline]
     #[must_use]
     pub fn closed_until(&self) -> Moment {
         self.gate.open_from().max(self.ceiling.open_from())
@@ -467,7 +473,7 @@ impl Pacer {
         if let Some(proof) = proof {
             let (conditions, meters) = self.at(now);
             for meter in meters {
-                meter.prove(&proof, &conditions);
+                meter.prove(&proof, conditions);
             }
         }
     }

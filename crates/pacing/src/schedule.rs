@@ -64,7 +64,11 @@ impl Schedule {
     /// before it.
     #[inline]
     pub(crate) fn due(&self, policy: &Policy, pace: &Pace, cost: u32, heaviest: u32) -> Moment {
-        self.next + self.lead(policy, pace, cost, heaviest)
+        // Most requests have the same cost, and need no lead.
+        match cost <= heaviest {
+            true => self.next,
+            false => self.next + self.lead(policy, pace, cost - heaviest),
+        }
     }
 
     /// Returns the moment from which a request may leave that is no heavier than those before it.
@@ -152,18 +156,17 @@ impl Schedule {
         }
     }
 
-    /// Returns how long after the next place a request may leave that is heavier than all before
-    /// it: those were spaced for lighter ones.
+    /// Returns how long after the next place a request may leave that is heavier by `more` than all
+    /// before it: those were spaced for lighter ones.
     ///
     /// The server forgets everything after the memory, so no longer silence is needed. It counts
     /// from the last departure, since a place may lie further back. A log and a fixed window are
     /// kept by their slots and need none.
-    #[inline]
-    fn lead(&self, policy: &Policy, pace: &Pace, cost: u32, heaviest: u32) -> Span {
+    fn lead(&self, policy: &Policy, pace: &Pace, more: u32) -> Span {
         match self.last_departure {
-            Some(last) if cost > heaviest && policy.spaces_costs() => {
+            Some(last) if policy.spaces_costs() => {
                 let forgotten = (last + pace.memory).span_since(self.next);
-                (pace.interval * (cost - heaviest)).min(forgotten)
+                (pace.interval * more).min(forgotten)
             }
             _ => Span::ZERO,
         }
