@@ -106,7 +106,7 @@ impl Meter {
     #[inline]
     pub(crate) fn verdict(&mut self, cost: Cost, conditions: Conditions<'_>) -> Verdict {
         let terms = self.terms(cost, conditions);
-        self.verdict_on(&terms, conditions)
+        self.verdict_on(cost, &terms, conditions)
     }
 
     /// Returns the verdict on a request, and records its departure as [`depart`](Self::depart) does
@@ -119,7 +119,7 @@ impl Meter {
         conditions: Conditions<'_>,
     ) -> Verdict {
         let terms = self.terms(cost, conditions);
-        let verdict = self.verdict_on(&terms, conditions);
+        let verdict = self.verdict_on(cost, &terms, conditions);
         if verdict.hold.is_none() {
             self.depart_on(&terms, number, conditions.now);
         }
@@ -134,11 +134,18 @@ impl Meter {
     }
 
     /// Finds the terms on which a request of this cost may leave.
-    #[inline]
+    // Always inlined, as are the two below. Several callers share each, so the compiler would call
+    // them, and the usual departure would write the terms to memory and read them back.
+    #[inline(always)]
     fn terms(&mut self, cost: Cost, conditions: Conditions<'_>) -> Terms {
         let units = self.units(cost);
         let cost = units.min(self.policy.most());
-        let (heaviest, pace) = self.pace_at(cost, conditions);
+        let in_force = *self.pace_in_force(conditions);
+        let heaviest = in_force.heaviest;
+        let pace = match cost <= heaviest {
+            true => in_force,
+            false => self.pace(cost, conditions),
+        };
         Terms {
             units,
             cost,
@@ -148,37 +155,42 @@ impl Meter {
         }
     }
 
+    /// Returns the verdict on a request of this cost, of which the terms are known.
     #[inline]
-    fn verdict_on(&mut self, terms: &Terms, conditions: Conditions<'_>) -> Verdict {
+    fn verdict_on(&mut self, cost: Cost, terms: &Terms, conditions: Conditions<'_>) -> Verdict {
         // Most limits never have one, and a ruling takes a division.
         let (hold, is_awaited) = match self.allowance.is_open() {
             false => self.usual_hold(terms, conditions.now),
-            true => self.allowed_hold(terms, conditions),
+            true => self.allowed_hold(cost, conditions),
         };
         Verdict { hold, is_awaited }
     }
 
     /// Returns what holds a request back if the server's word may let it past the pace, and whether
     /// an answer may end that sooner.
-    fn allowed_hold(&mut self, terms: &Terms, conditions: Conditions<'_>) -> (Option<Hold>, bool) {
-        let now = conditions.now;
+    // Never inlined, and it finds its own terms: those of the usual departure stay in registers.
+    #[inline(never)]
+    fn allowed_hold(&mut self, cost: Cost, conditions: Conditions<'_>) -> (Option<Hold>, bool) {
+        let (terms, now) = (self.terms(cost, conditions), conditions.now);
         let held = |by, until| (until > now).then(|| Hold::until(by, until));
-        match self.ruling(terms, conditions) {
+        match self.ruling(&terms, conditions) {
             Ruling::Pass(from) => (held(HeldBy::Pace, from), false),
             Ruling::Closed(from) => (held(HeldBy::Allowance, from), false),
             Ruling::ClosedUntilAnswer(from) => (held(HeldBy::Allowance, from), true),
-            Ruling::Usual => self.usual_hold(terms, now),
+            Ruling::Usual => self.usual_hold(&terms, now),
             Ruling::UsualUntilAnswer(end) => {
-                let (hold, _) = self.usual_hold(terms, now);
+                let (hold, _) = self.usual_hold(&terms, now);
                 // If no answer ever comes, the allowance decides again when the transit is over.
-                let over = conditions.unanswered.and_then(Unanswered::first_until);
+                let unanswered = conditions.shared.unanswered.as_ref();
+                let over = unanswered.and_then(Unanswered::first_until);
                 let then = over.map_or(end, |then| then.min(end));
                 (hold.map(|hold| hold.no_later_than(then)), true)
             }
         }
     }
 
-    #[inline]
+    /// Records a departure on these terms.
+    #[inline(always)]
     fn depart_on(&mut self, terms: &Terms, number: u32, now: Moment) {
         let cost = terms.cost;
         if terms.probe.is_some() {
@@ -197,10 +209,10 @@ impl Meter {
     pub(crate) fn prove(&mut self, proof: &Proof, conditions: Conditions<'_>) {
         let now = conditions.now;
         let unproven = proof.unproven.counted(self.policy.unit);
-        let (_, pace) = self.pace_at(1, conditions);
+        let pace = self.pace_in_force(conditions);
         let beyond_lump = pace.beyond_lump(unproven);
         if beyond_lump > Span::ZERO {
-            let usual = conditions.round_trip() + conditions.jitter;
+            let usual = conditions.round_trip() + conditions.jitter();
             let busy = (beyond_lump - usual).min(pace.memory);
             // "Not before now" would take the slack of a timer that is late.
             if busy > Span::ZERO {
@@ -256,7 +268,7 @@ impl Meter {
             self.window.refund(spared);
             self.allowance.spare(spared.cost);
             if is_latest {
-                let (_, pace) = self.pace_at(1, conditions);
+                let pace = *self.pace_in_force(conditions);
                 let cost = after.min(self.policy.most());
                 self.schedule.spare(&pace, cost);
             }
@@ -272,19 +284,19 @@ impl Meter {
                 heaviest.depart(cost, now, self.usual.memory);
             }
             self.forget_pace();
-            let (_, pace) = self.pace_at(1, conditions);
+            let pace = *self.pace_in_force(conditions);
             let added = after - before;
             self.schedule.charge(&pace, added, is_latest, now);
         }
     }
 
     /// Records what the answer to a departure states to remain of this limit. `since` has left
-    /// after that departure. Returns whether requests may leave sooner than they were told.
+    /// after that departure, and `unanswered` was unanswered before it. Returns whether requests may leave sooner than they were told.
     pub(crate) fn learn(
         &mut self,
         budget: &Budget,
-        departure: Departure,
         since: Load,
+        unanswered: Load,
         now: Moment,
     ) -> bool {
         let unit = self.policy.unit;
@@ -294,7 +306,7 @@ impl Meter {
             remaining: budget.remaining.saturating_sub(above),
             reset: Span::of(budget.reset),
             left_since: since.counted(unit),
-            unanswered: departure.unanswered().counted(unit),
+            unanswered: unanswered.counted(unit),
         };
         let window = self.policy.counted_window();
         self.allowance.learn(stated, self.policy.limit, window, now)
@@ -311,19 +323,19 @@ impl Meter {
         self.window.held(now) == 0 && !self.allowance.holds(now)
     }
 
-    /// Returns the heaviest cost that departed lately, and the pace in force for requests up to
-    /// that, and up to `cost` if that is more.
+    /// Returns the pace in force for requests up to the heaviest cost that departed lately.
     #[inline]
-    fn pace_at(&mut self, cost: u32, conditions: Conditions<'_>) -> (u32, Pace) {
+    fn pace_in_force(&mut self, conditions: Conditions<'_>) -> &Pace {
         if conditions.now >= self.in_force_until {
-            self.in_force = self.pace(self.heaviest_at(conditions.now), conditions);
-            self.in_force_until = self.faster_from(conditions);
+            self.find_pace(conditions);
         }
-        let heaviest = self.in_force.heaviest;
-        match cost <= heaviest {
-            true => (heaviest, self.in_force),
-            false => (heaviest, self.pace(cost, conditions)),
-        }
+        &self.in_force
+    }
+
+    #[cold]
+    fn find_pace(&mut self, conditions: Conditions<'_>) {
+        self.in_force = self.pace(self.heaviest_at(conditions.now), conditions);
+        self.in_force_until = self.faster_from(conditions);
     }
 
     /// Returns the time between departures of requests of cost 1.
@@ -333,6 +345,8 @@ impl Meter {
     }
 
     /// Finds the pace for requests up to this cost.
+    // Never inlined: the usual call does not need it, and its divisions would crowd that one out.
+    #[inline(never)]
     fn pace(&self, heaviest: u32, conditions: Conditions<'_>) -> Pace {
         let pace = match heaviest {
             _ if conditions.now < self.starts_until => {
@@ -341,7 +355,7 @@ impl Meter {
             1 => self.usual,
             _ => self.policy.pace(self.slip, heaviest),
         };
-        let share = conditions.recovery.share_at(conditions.now);
+        let share = conditions.shared.recovery.share_at(conditions.now);
         if share.is_full() {
             return pace;
         }
@@ -399,7 +413,7 @@ impl Meter {
 
     /// Returns the longest hold of pace, cap and window, and whether the cap holds, which an answer
     /// can end.
-    #[inline]
+    #[inline(always)]
     fn usual_hold(&mut self, terms: &Terms, now: Moment) -> (Option<Hold>, bool) {
         let faster = self.in_force_until;
         let mut hold = None;
@@ -434,13 +448,13 @@ impl Meter {
         let now = conditions.now;
         let start = Some(self.starts_until).filter(|&end| end > now);
         let forgotten = self.heaviest.falls_at(now, self.usual.memory);
-        let changes = [start, conditions.recovery.rises_at(now), forgotten].into_iter();
+        let changes = [start, conditions.shared.recovery.rises_at(now), forgotten].into_iter();
         changes.flatten().min().unwrap_or(Moment::LAST)
     }
 
     fn ruling(&self, terms: &Terms, conditions: Conditions<'_>) -> Ruling {
         let unanswered = conditions.unanswered().counted(self.policy.unit);
-        let (last, now) = (conditions.path.last_departure(), conditions.now);
+        let (last, now) = (conditions.shared.path.last_departure(), conditions.now);
         let share = self.policy.share();
         self.allowance.ruling(
             terms.cost,

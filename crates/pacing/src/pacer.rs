@@ -2,14 +2,14 @@ use std::mem;
 use std::time::Duration;
 
 use crate::ceiling::Ceiling;
-use crate::conditions::Conditions;
+use crate::conditions::{Conditions, Shared};
 use crate::fields::Budget;
 use crate::gate::{Gate, Refusal};
 use crate::hold::{HeldBy, Hold, longer};
 use crate::jitter::Jitter;
 use crate::meter::Meter;
 use crate::moment::Span;
-use crate::path::Path;
+use crate::path::{Path, Proof};
 use crate::policy::Slip;
 use crate::recovery::Recovery;
 use crate::slots::Slots;
@@ -33,15 +33,9 @@ pub struct Pacer {
     /// One for each limit, from the first question on.
     meters: Vec<Meter>,
     in_flight: Load,
-    /// The quota's `max_transit`.
-    transit: Span,
-    path: Path,
-    jitter: Jitter,
-    /// The unanswered requests, if a limit relies on the server's word.
-    unanswered: Option<Unanswered>,
+    shared: Shared,
     ceiling: Ceiling,
     gate: Gate,
-    recovery: Recovery,
     /// A caller was told a time that the end of a request may bring forward.
     is_awaited: bool,
 }
@@ -77,13 +71,15 @@ impl Pacer {
             quota,
             meters: Vec::with_capacity(quota.policies().count()),
             in_flight: Load::default(),
-            transit: Span::of(quota.max_transit),
-            path: Path::new(),
-            jitter: Jitter::new(quota.jitter_ceiling),
-            unanswered: Unanswered::of(&quota),
+            shared: Shared {
+                transit: Span::of(quota.max_transit),
+                path: Path::new(),
+                jitter: Jitter::new(quota.jitter_ceiling),
+                recovery: Recovery::full(shortest_window(&quota)),
+                unanswered: Unanswered::of(&quota),
+            },
             ceiling: Ceiling::default(),
             gate: Gate::default(),
-            recovery: Recovery::full(shortest_window(&quota)),
             is_awaited: false,
         }
     }
@@ -134,8 +130,8 @@ impl Pacer {
     /// Fails with the longest hold. Nothing is recorded then.
     #[inline]
     pub fn try_depart(&mut self, cost: Cost, now: Moment) -> Result<Departure, Hold> {
-        let is_open = self.closed_until() <= now;
-        let number = self.path.next_number();
+        let is_open = self.gate.open_from() <= now && self.ceiling.open_from() <= now;
+        let number = self.shared.path.next_number();
         // An open gate and one limit are the usual case. Otherwise several holds are compared, and
         // no limit may record anything before all have agreed.
         let (conditions, meters) = self.at(now);
@@ -164,7 +160,7 @@ impl Pacer {
     /// says [`Due::Now`].
     #[inline]
     pub fn depart_with(&mut self, cost: Cost, now: Moment) -> Departure {
-        let number = self.path.next_number();
+        let number = self.shared.path.next_number();
         let (conditions, meters) = self.at(now);
         let before = conditions.unanswered();
         for meter in meters {
@@ -177,17 +173,17 @@ impl Pacer {
     /// before it.
     #[inline]
     fn record_departure(&mut self, cost: Cost, now: Moment, before: Load) -> Departure {
-        let number = self.path.next_number();
+        let number = self.shared.path.next_number();
         let load = Load::of(cost);
         self.ceiling.charge(load.counted(self.quota.first.unit));
         self.in_flight = self.in_flight.plus(load);
-        if let Some(unanswered) = &mut self.unanswered {
+        if let Some(unanswered) = &mut self.shared.unanswered {
             unanswered.depart(load, now);
         }
         let short = |load: u64| u32::try_from(load).unwrap_or(u32::MAX);
         Departure {
             sent: now,
-            total: self.path.depart(load.cost, now),
+            total: self.shared.path.depart(load.cost, now),
             number,
             cost,
             before: (short(before.requests), short(before.cost)),
@@ -215,24 +211,30 @@ impl Pacer {
         stated: &[Budget],
     ) -> bool {
         self.end(departure);
-        self.prove(departure, now);
-        for meter in &mut self.meters {
+        let proof = self.prove(departure, now);
+        let (conditions, meters) = self.conditions(now);
+        for meter in meters {
+            if let Some(proof) = &proof {
+                meter.prove(proof, conditions);
+            }
             meter.answer(departure, now);
         }
-        if let Some(unanswered) = &mut self.unanswered {
-            unanswered.answer(departure);
+        if let Some(unanswered) = &mut self.shared.unanswered {
+            unanswered.answer(departure.sent, departure.cost);
         }
         let round_trip = now.span_since(departure.sent);
-        self.path.learn(round_trip);
+        self.shared.path.learn(round_trip);
         self.learn(|jitter| jitter.observe(round_trip));
-        let is_nearer = self.learn_budgets(departure, now, feedback, stated);
+        // Most servers state nothing.
+        let is_nearer = !stated.is_empty() && {
+            let since = self.shared.path.since(departure);
+            let is_throttled = matches!(feedback, Feedback::Refused(_));
+            self.learn_budgets(since, departure.unanswered(), is_throttled, stated, now)
+        };
         match feedback {
             Feedback::Accepted => self.gate.succeed(departure.sent),
             Feedback::Refused(retry_after) => {
-                self.learn(Jitter::distrust);
-                let used_up = self.refuse_allowances(stated, now);
-                let hint = named(retry_after).map(|time| time.min(self.quota.max_retry_after));
-                self.close_gate(departure, now, hint.or(used_up));
+                self.refuse(departure.sent, now, retry_after, stated);
             }
             Feedback::Failed => {}
         }
@@ -251,14 +253,18 @@ impl Pacer {
         retry_after: Option<Duration>,
     ) -> bool {
         self.end(departure);
-        self.prove(departure, now);
-        for meter in &mut self.meters {
+        let proof = self.prove(departure, now);
+        let (conditions, meters) = self.conditions(now);
+        for meter in meters {
+            if let Some(proof) = &proof {
+                meter.prove(proof, conditions);
+            }
             meter.abandon(departure, now);
         }
         if let Some(hint) = named(retry_after) {
             self.learn(Jitter::distrust);
             let hint = hint.min(self.quota.max_retry_after);
-            self.close_gate(departure, now, Some(hint));
+            self.close_gate(departure.sent, now, Some(hint));
         }
         mem::take(&mut self.is_awaited)
     }
@@ -280,15 +286,15 @@ impl Pacer {
     /// caller that waits has to ask again.
     pub fn refund(&mut self, departure: Departure) {
         self.end(departure);
-        let is_latest = self.path.is_latest(departure);
+        let is_latest = self.shared.path.is_latest(departure);
         for meter in &mut self.meters {
             meter.refund(departure, is_latest);
         }
         let load = Load::of(departure.cost);
-        self.path.refund(departure, load);
+        self.shared.path.refund(departure, load);
         self.ceiling.spare(load.counted(self.quota.first.unit));
-        if let Some(unanswered) = &mut self.unanswered {
-            unanswered.answer(departure);
+        if let Some(unanswered) = &mut self.shared.unanswered {
+            unanswered.answer(departure.sent, departure.cost);
         }
     }
 
@@ -299,7 +305,7 @@ impl Pacer {
     /// higher cost was counted by the server before it was reserved here: the promise holds only
     /// for estimates that are not too low.
     pub fn settle(&mut self, departure: Departure, cost: Cost, now: Moment) -> Departure {
-        let is_latest = self.path.is_latest(departure);
+        let is_latest = self.shared.path.is_latest(departure);
         let (conditions, meters) = self.at(now);
         for meter in meters {
             meter.settle(departure, cost, is_latest, conditions);
@@ -310,9 +316,9 @@ impl Pacer {
         let unit = self.quota.first.unit;
         self.ceiling.spare(spared.counted(unit));
         self.ceiling.charge(added.counted(unit));
-        self.path.refund(departure, spared);
-        self.path.charge(added.cost);
-        if let Some(unanswered) = &mut self.unanswered {
+        self.shared.path.refund(departure, spared);
+        self.shared.path.charge(added.cost);
+        if let Some(unanswered) = &mut self.shared.unanswered {
             unanswered.settle(departure, spared, added, now);
         }
         Departure {
@@ -332,13 +338,17 @@ impl Pacer {
     /// what is in flight is known, but of what has ended only the number of requests.
     pub fn set_quota(&mut self, quota: Quota, now: Moment) {
         if quota.jitter_ceiling != self.quota.jitter_ceiling {
-            self.jitter = Jitter::new(quota.jitter_ceiling);
+            self.shared.jitter = Jitter::new(quota.jitter_ceiling);
         }
-        self.recovery.set_window(shortest_window(&quota));
-        self.transit = Span::of(quota.max_transit);
+        self.shared.recovery.set_window(shortest_window(&quota));
+        self.shared.transit = Span::of(quota.max_transit);
         let unanswered = Unanswered::of(&quota);
-        self.unanswered = unanswered.map(|unanswered| {
-            let known = self.unanswered.take().filter(|known| known.is_for(&quota));
+        self.shared.unanswered = unanswered.map(|unanswered| {
+            let known = self
+                .shared
+                .unanswered
+                .take()
+                .filter(|known| known.is_for(&quota));
             known.unwrap_or_else(|| unanswered.starting_with(self.in_flight, now))
         });
         // Whatever the new quota asserts of its start, this limiter has started before.
@@ -374,11 +384,7 @@ impl Pacer {
     pub fn interval(&self, now: Moment) -> Duration {
         let conditions = Conditions {
             now,
-            path: &self.path,
-            recovery: &self.recovery,
-            jitter: self.jitter.span(),
-            transit: self.transit,
-            unanswered: None,
+            shared: &self.shared,
         };
         let intervals = self.meters.iter().map(|meter| meter.interval(conditions));
         let longest = intervals.max();
@@ -409,7 +415,6 @@ impl Pacer {
 
     /// Returns the moment from which requests may leave again after a refusal, a penalty, or where
     /// others have used up the limit by the server's word; it has passed if they may.
-    #[inline]
     #[must_use]
     pub fn closed_until(&self) -> Moment {
         self.gate.open_from().max(self.ceiling.open_from())
@@ -418,7 +423,7 @@ impl Pacer {
     /// Returns how much the way to the server is assumed to vary.
     #[must_use]
     pub fn assumed_jitter(&self) -> Duration {
-        self.jitter.assumed()
+        self.shared.jitter.assumed()
     }
 
     /// Returns whether a new pacer of the same quota would do no worse: nothing may still count,
@@ -426,7 +431,7 @@ impl Pacer {
     #[must_use]
     pub fn is_as_new(&mut self, now: Moment) -> bool {
         let is_open = self.gate.open_from() <= now && !self.ceiling.holds(now);
-        let is_whole = self.recovery.share_at(now).is_full();
+        let is_whole = self.shared.recovery.share_at(now).is_full();
         let is_idle = self.in_flight == Load::default();
         is_open && is_whole && is_idle && self.meters.iter_mut().all(|meter| meter.is_as_new(now))
     }
@@ -437,16 +442,17 @@ impl Pacer {
         if self.meters.is_empty() {
             self.start(now);
         }
-        if let Some(unanswered) = &mut self.unanswered {
+        if let Some(unanswered) = &mut self.shared.unanswered {
             unanswered.forget_before(now);
         }
+        self.conditions(now)
+    }
+
+    #[inline]
+    fn conditions(&mut self, now: Moment) -> (Conditions<'_>, &mut [Meter]) {
         let conditions = Conditions {
             now,
-            path: &self.path,
-            recovery: &self.recovery,
-            jitter: self.jitter.span(),
-            transit: self.transit,
-            unanswered: self.unanswered.as_ref(),
+            shared: &self.shared,
         };
         (conditions, &mut self.meters)
     }
@@ -467,32 +473,32 @@ impl Pacer {
 
     /// Records that an answer to a departure came, from the server or a gateway.
     #[inline]
-    fn prove(&mut self, departure: Departure, now: Moment) {
-        let jitter = self.jitter.span();
-        let proof = self.path.prove(departure, now, jitter, self.transit);
-        if let Some(proof) = proof {
-            let (conditions, meters) = self.at(now);
-            for meter in meters {
-                meter.prove(&proof, conditions);
-            }
-        }
+    fn prove(&mut self, departure: Departure, now: Moment) -> Option<Proof> {
+        let Shared {
+            path,
+            jitter,
+            transit,
+            ..
+        } = &mut self.shared;
+        path.prove(departure, now, jitter.span(), *transit)
     }
 
     /// Changes the learned jitter, and the pace of every limit if the assumed one changes with it.
     #[inline]
     fn learn(&mut self, change: impl FnOnce(&mut Jitter)) {
-        let before = self.jitter.span();
-        change(&mut self.jitter);
-        if self.jitter.span() != before {
+        let before = self.shared.jitter.span();
+        change(&mut self.shared.jitter);
+        if self.shared.jitter.span() != before {
             self.assume();
             // A heavy request may need less silence before it now.
             self.is_awaited = true;
         }
     }
 
+    #[cold]
     fn assume(&mut self) {
         let slip = Slip {
-            jitter: self.jitter.span(),
+            jitter: self.shared.jitter.span(),
             ..self.quota.widest_slip()
         };
         for meter in &mut self.meters {
@@ -503,26 +509,22 @@ impl Pacer {
     /// Records what an answer states to remain. Returns whether that may let requests leave sooner.
     fn learn_budgets(
         &mut self,
-        departure: Departure,
-        now: Moment,
-        feedback: Feedback,
+        since: Load,
+        unanswered: Load,
+        is_throttled: bool,
         stated: &[Budget],
+        now: Moment,
     ) -> bool {
-        if stated.is_empty() {
-            return false;
-        }
         let closed_until = self.ceiling.open_from();
         let (in_flight, counted) = (self.in_flight(), self.counted(now));
         for budget in stated {
             self.ceiling
                 .learn(budget, &self.quota, in_flight, counted, now);
         }
-        let is_throttled = matches!(feedback, Feedback::Refused(_));
-        let since = self.path.since(departure);
         let mut is_nearer = self.ceiling.open_from() < closed_until;
         for index in 0..self.meters.len() {
             if !is_throttled && let Some(budget) = self.budget_of(index, stated) {
-                is_nearer |= self.meters[index].learn(budget, departure, since, now);
+                is_nearer |= self.meters[index].learn(budget, since, unanswered, now);
             }
         }
         is_nearer
@@ -549,6 +551,20 @@ impl Pacer {
         same.or(only).filter(|_| policy.has_allowance())
     }
 
+    #[cold]
+    fn refuse(
+        &mut self,
+        sent: Moment,
+        now: Moment,
+        retry_after: Option<Duration>,
+        stated: &[Budget],
+    ) {
+        self.learn(Jitter::distrust);
+        let used_up = self.refuse_allowances(stated, now);
+        let hint = named(retry_after).map(|time| time.min(self.quota.max_retry_after));
+        self.close_gate(sent, now, hint.or(used_up));
+    }
+
     /// Records a refusal with every limit. Returns how long to wait if the answer states that
     /// nothing remains, and a reset within a window of ours.
     fn refuse_allowances(&mut self, stated: &[Budget], now: Moment) -> Option<Duration> {
@@ -566,11 +582,11 @@ impl Pacer {
         used_up.map(|reset| (reset + TICK).min(longest))
     }
 
-    fn close_gate(&mut self, departure: Departure, now: Moment, hint: Option<Duration>) {
-        let pause = shortest_window(&self.quota) + self.jitter.assumed();
-        match self.gate.refuse(departure.sent, now, hint, pause) {
-            Refusal::New => self.recovery.lower(now, self.gate.open_from()),
-            Refusal::Known => self.recovery.postpone(self.gate.open_from()),
+    fn close_gate(&mut self, sent: Moment, now: Moment, hint: Option<Duration>) {
+        let pause = shortest_window(&self.quota) + self.shared.jitter.assumed();
+        match self.gate.refuse(sent, now, hint, pause) {
+            Refusal::New => self.shared.recovery.lower(now, self.gate.open_from()),
+            Refusal::Known => self.shared.recovery.postpone(self.gate.open_from()),
         }
         for meter in &mut self.meters {
             meter.forget_pace();
@@ -616,6 +632,8 @@ impl Unanswered {
     }
 
     /// Returns the load that was there at the last question.
+    // Never inlined: most quotas have none of it.
+    #[inline(never)]
     pub(crate) fn load(&self) -> Load {
         Load {
             requests: self.requests.held_at_most(),
@@ -633,10 +651,10 @@ impl Unanswered {
         self.cost.hold_until(now + self.transit, load.cost);
     }
 
-    fn answer(&mut self, departure: Departure) {
-        let until = departure.sent + self.transit;
+    fn answer(&mut self, sent: Moment, cost: Cost) {
+        let until = sent + self.transit;
         self.requests.take(until, 1);
-        self.cost.take(until, departure.cost.get().into());
+        self.cost.take(until, cost.get().into());
     }
 
     fn settle(&mut self, departure: Departure, spared: Load, added: Load, now: Moment) {

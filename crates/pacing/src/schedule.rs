@@ -67,7 +67,10 @@ impl Schedule {
         // Most requests have the same cost, and need no lead.
         match cost <= heaviest {
             true => self.next,
-            false => self.next + self.lead(policy, pace, cost - heaviest),
+            false => {
+                let more = pace.interval * (cost - heaviest);
+                self.next + self.lead(policy, more, pace.memory)
+            }
         }
     }
 
@@ -156,17 +159,17 @@ impl Schedule {
         }
     }
 
-    /// Returns how long after the next place a request may leave that is heavier by `more` than all
-    /// before it: those were spaced for lighter ones.
+    /// Returns how long after the next place a request may leave that is heavier than all before
+    /// it, which were spaced for lighter ones: `more` is the time of what it costs more.
     ///
     /// The server forgets everything after the memory, so no longer silence is needed. It counts
     /// from the last departure, since a place may lie further back. A log and a fixed window are
     /// kept by their slots and need none.
-    fn lead(&self, policy: &Policy, pace: &Pace, more: u32) -> Span {
+    fn lead(&self, policy: &Policy, more: Span, memory: Span) -> Span {
         match self.last_departure {
             Some(last) if policy.spaces_costs() => {
-                let forgotten = (last + pace.memory).span_since(self.next);
-                (pace.interval * more).min(forgotten)
+                let forgotten = (last + memory).span_since(self.next);
+                more.min(forgotten)
             }
             _ => Span::ZERO,
         }

@@ -42,12 +42,13 @@ impl Slots {
         if *latest >= free {
             *held += slots;
         } else {
-            self.append((free.round_up(self.grain), slots));
+            self.append(free.round_up(self.grain), slots);
         }
     }
 
-    fn append(&mut self, entry: (Moment, u64)) {
-        let latest = mem::replace(&mut self.latest, entry);
+    /// Makes the entry that is freed last.
+    fn append(&mut self, free: Moment, slots: u64) {
+        let latest = mem::replace(&mut self.latest, (free, slots));
         if latest.1 > 0 {
             self.earlier.push_back(latest);
         }
@@ -61,7 +62,7 @@ impl Slots {
         }
         self.held += slots;
         match free.cmp(&self.latest.0) {
-            Ordering::Greater => self.append((free, slots)),
+            Ordering::Greater => self.append(free, slots),
             Ordering::Equal => self.latest.1 += slots,
             Ordering::Less => {
                 let earlier = &mut self.earlier;

@@ -50,6 +50,8 @@ pub(crate) struct Window {
     /// The others. Freed T and a window after the departure; if the server counts when it answers,
     /// T and a window after the end.
     unanswered: Slots,
+    /// From then on a departure drops the slots whose time is over.
+    tidied_until: Moment,
     /// The cost in flight, if the server counts when it answers: until then its slots have no time.
     endless: Option<u64>,
 }
@@ -76,12 +78,12 @@ impl Window {
                 false => grain(span),
             }),
             unanswered: Slots::new(grain(span + transit)),
+            tidied_until: Moment::FIRST,
             endless: quota.counted_until_answered.then_some(0),
         }
     }
 
     /// Returns the cost of what may still count at the server.
-    #[inline]
     pub(crate) fn held(&mut self, now: Moment) -> u64 {
         let endless = self.endless.unwrap_or_default();
         endless + self.unanswered.held_at(now) + self.answered.held_at(now)
@@ -93,10 +95,23 @@ impl Window {
     /// slots a window later.
     #[inline]
     pub(crate) fn hold(&mut self, cost: u32, now: Moment) -> Option<Hold> {
-        let (cost, limit) = (u64::from(cost), u64::from(self.limit));
-        let fits = |held: u64| held + cost <= limit;
         // Only a window that may be full is looked through for slots whose time is over.
-        if fits(self.held_at_most()) || fits(self.held(now)) {
+        match self.fits(self.held_at_most(), cost) {
+            true => None,
+            false => self.exact_hold(cost, now),
+        }
+    }
+
+    #[inline]
+    fn fits(&self, held: u64, cost: u32) -> bool {
+        held + u64::from(cost) <= u64::from(self.limit)
+    }
+
+    /// Returns the same as [`hold`](Self::hold), after what is over was dropped.
+    #[inline(never)]
+    fn exact_hold(&mut self, cost: u32, now: Moment) -> Option<Hold> {
+        let held = self.held(now);
+        if self.fits(held, cost) {
             return None;
         }
         let unanswered = self.unanswered.first();
@@ -118,13 +133,23 @@ impl Window {
     /// Records a departure.
     #[inline]
     pub(crate) fn depart(&mut self, cost: u64, now: Moment) {
-        // No other call is sure to drop what is over: a bucket never asks what is held, and a
-        // window only if it may be full. Without this the lists would grow for ever.
-        self.held(now);
+        if now >= self.tidied_until {
+            self.tidy(now);
+        }
         match &mut self.endless {
             Some(endless) => *endless += cost,
             None => self.unanswered.hold_until(now + self.unanswered_for, cost),
         }
+    }
+
+    /// Drops the slots whose time is over, once for each entry of the coarse list.
+    ///
+    /// A bucket never asks what is held, and a window only if it may be full: without this the
+    /// lists would grow for ever.
+    #[cold]
+    fn tidy(&mut self, now: Moment) {
+        self.held(now);
+        self.tidied_until = now + Span::from_nanos(self.unanswered_for.nanos() / ENTRIES);
     }
 
     /// Records that the server's own answer to a request came at `now`.
