@@ -11,13 +11,18 @@ pub(crate) const LONGEST_TIMER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Turns tokio's clock into the moments of one shared state.
 ///
-/// The state may outlive a runtime and be used from several, whose clocks differ where one is paused. A clock that went
-/// back is another runtime's: the state's time goes on from where it stood, so that what was left to wait stays left. A
-/// clock that is ahead takes the state's time along: between runtimes whose clocks differ nobody waits for ever, but the
-/// limit holds only within each.
+/// The state may outlive a runtime and be used from several, whose clocks differ where one is
+/// paused. A clock that went back is another runtime's: the state's time goes on from where it
+/// stood, so that what was left to wait stays left. A clock that is ahead takes the state's time
+/// along: between runtimes whose clocks differ nobody waits for ever, but the limit holds only
+/// within each.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
-    last: Option<Reading>,
+    /// The reading from which time is counted: the first one, or the first after the clock went
+    /// back.
+    start: Option<Reading>,
+    /// The moment of the latest reading.
+    last: Moment,
 }
 
 /// One look at the clock.
@@ -28,20 +33,42 @@ pub(crate) struct Reading {
 }
 
 impl Clock {
-    /// The moment of the last reading.
+    /// Returns the moment of the latest reading.
+    #[inline]
     pub(crate) fn last(&self) -> Option<Moment> {
-        self.last.map(|last| last.moment)
+        self.start.map(|_| self.last)
     }
 
     /// Reads the clock. The state's lock must be held: two readings must not overtake each other.
+    #[inline]
     pub(crate) fn read(&mut self) -> Reading {
         let instant = now();
-        let moment = self.last.map_or(Moment::ORIGIN, |last| {
-            last.moment + instant.saturating_duration_since(last.instant)
-        });
-        let reading = Reading { instant, moment };
-        self.last = Some(reading);
-        reading
+        let moment = self.moment_of(instant);
+        // Without a moment this is the first reading, or the clock is before its start. With an
+        // earlier one than the latest it went back since.
+        match moment.filter(|&moment| moment >= self.last) {
+            Some(moment) => {
+                self.last = moment;
+                Reading { instant, moment }
+            }
+            None => self.start(instant),
+        }
+    }
+
+    #[inline]
+    fn moment_of(&self, instant: Instant) -> Option<Moment> {
+        let start = self.start.as_ref()?;
+        let time = instant.checked_duration_since(start.instant)?;
+        Some(start.moment + time)
+    }
+
+    /// Counts time from this instant on, which is no later than the latest moment.
+    #[cold]
+    fn start(&mut self, instant: Instant) -> Reading {
+        let moment = self.last;
+        let start = Reading { instant, moment };
+        self.start = Some(start);
+        start
     }
 }
 
@@ -92,4 +119,48 @@ pub(crate) fn poll_guard(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<(
 )]
 pub(crate) fn date() -> SystemTime {
     SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::Builder;
+    use tokio::time::advance;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// The paused runtime's clock goes ahead by `before` the first reading and by an hour after it.
+    /// Outside it has gone back.
+    fn check(before: Duration) {
+        let paused = Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let mut clock = Clock::default();
+        assert_eq!(clock.last(), None);
+        let latest = paused.block_on(async {
+            advance(before).await;
+            assert_eq!(clock.read().moment, Moment::ORIGIN);
+            advance(HOUR).await;
+            clock.read().moment
+        });
+        assert_eq!(latest, Moment::ORIGIN + HOUR);
+        let back = clock.read();
+        assert_eq!(back.moment, latest, "{before:?}");
+        std::thread::sleep(Duration::from_millis(2));
+        let later = clock.read();
+        let passed = later.instant - back.instant;
+        assert!(passed >= Duration::from_millis(2));
+        assert_eq!(later.moment.since(latest), passed);
+        assert_eq!(clock.last(), Some(later.moment));
+    }
+
+    #[test]
+    fn time_goes_on_from_the_latest_moment_after_the_clock_went_back() {
+        check(Duration::ZERO);
+        // To before the first reading, too.
+        check(HOUR);
+    }
 }
