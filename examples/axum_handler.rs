@@ -1,8 +1,8 @@
-//! An axum handler that calls out through the three layers.
+//! An axum handler that calls an API through the three layers.
 //!
-//! Run it with `cargo run --example axum_handler`. It needs no network: the API behind the handler is a simulator in the
-//! process, which refuses what exceeds 100 requests a second. The state is cloned for every request, and a clone of the
-//! layers shares their limits: so the limit holds for the whole application, however many handlers run.
+//! Run it with `cargo run --example axum_handler`. It needs no network. The API is a simulator in
+//! the same process, which throttles requests over 100 per second. axum clones the state for every
+//! request, and a clone of the layers shares their limits. So one limit holds for all handlers.
 
 use std::error::Error;
 
@@ -67,21 +67,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/people/{id}", post(sign_up))
         .with_state(Api::new(server.url()));
 
-    let mut visits = JoinSet::new();
+    let mut sign_ups = JoinSet::new();
     for id in 0..200 {
         let request = Request::post(format!("/people/{id}")).body(Body::empty())?;
-        visits.spawn(app.clone().oneshot(request));
+        sign_ups.spawn(app.clone().oneshot(request));
     }
-    while let Some(visit) = visits.join_next().await {
-        assert_eq!(visit??.status(), StatusCode::CREATED);
+    while let Some(response) = sign_ups.join_next().await {
+        assert_eq!(response??.status(), StatusCode::CREATED);
     }
 
-    let books = simulator.books();
+    let totals = simulator.totals();
     println!(
-        "200 visits at once: {} people signed up, {} requests refused, at most {} in a second",
-        books.people, books.throttled, books.busiest_window
+        "200 requests at once: {} people signed up, {} throttled, at most {} in any second",
+        totals.people, totals.throttled, totals.busiest_window
     );
-    assert_eq!(books.people, 200);
-    assert_eq!(books.throttled, 0);
+    assert_eq!(totals.people, 200);
+    assert_eq!(totals.throttled, 0);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! A hyper client behind the three layers.
 //!
-//! Run it with `cargo run --example hyper_client`. It needs no network: the server is a simulator in the process, which
-//! refuses what exceeds 100 requests a second and answers its first request with 503.
+//! Run it with `cargo run --example hyper_client`. It needs no network. The server is a simulator
+//! in the same process: it throttles requests over 100 per second, and its first response is 503.
 
 use std::error::Error;
 
@@ -28,7 +28,7 @@ fn identify(url: &str, id: usize) -> http::Result<Request<Full<Bytes>>> {
         .body(Full::from(r#"{"plan":"pro"}"#))
 }
 
-/// Sends one request and reads the answer to its end, which gives its place among those in flight back.
+/// Sends one request and reads the response to its end, which releases the permit.
 async fn send(client: Stack, request: Request<Full<Bytes>>) -> Result<StatusCode, Failure> {
     let response = client.oneshot(request).await?;
     let status = response.status();
@@ -49,9 +49,9 @@ async fn main() -> Result<(), Failure> {
         .build_http();
 
     let client = ServiceBuilder::new()
-        .layer(RetryLayer::new(RetryPolicy::default())) // every attempt pays the limiter
-        .layer(RateLimitLayer::new(Quota::per_second(100))) // the server refuses none
-        .layer(ConcurrencyLayer::new(32)) // bounds what is in flight, to the end of the body
+        .layer(RetryLayer::new(RetryPolicy::default())) // every attempt is rate-limited
+        .layer(RateLimitLayer::new(Quota::per_second(100))) // the server throttles none
+        .layer(ConcurrencyLayer::new(32)) // bounds the requests in flight, to the end of the body
         .service(hyper_client);
 
     let mut calls = JoinSet::new();
@@ -62,13 +62,17 @@ async fn main() -> Result<(), Failure> {
         assert_eq!(call??, StatusCode::OK);
     }
 
-    let books = simulator.books();
+    let totals = simulator.totals();
     println!(
-        "{} people by {} requests, of which {} failed and {} were refused; at most {} in a second",
-        books.people, books.requests, books.errors, books.throttled, books.busiest_window
+        "{} people, {} requests: {} failed, {} throttled, at most {} in any second",
+        totals.people, totals.requests, totals.errors, totals.throttled, totals.busiest_window
     );
-    assert_eq!(books.people, 200);
-    assert_eq!((books.requests, books.errors), (201, 1), "one was retried");
-    assert_eq!(books.throttled, 0);
+    assert_eq!(totals.people, 200);
+    assert_eq!(
+        (totals.requests, totals.errors),
+        (201, 1),
+        "the 503 was retried"
+    );
+    assert_eq!(totals.throttled, 0);
     Ok(())
 }

@@ -1,7 +1,8 @@
-//! Code that calls an API, and a unit test of it with a mock instead of the API.
+//! Code that calls an API, and a unit test of it with a mock in place of the API.
 //!
-//! Run it with `cargo run --example mock_test` and its test with `cargo test --example mock_test`. The code takes any
-//! tower service, so the test puts the layers around a mock and drives it by hand, on paused time.
+//! Run it with `cargo run --example mock_test`, and its tests with
+//! `cargo test --example mock_test`. The code takes any tower service. So the test puts the layers
+//! around a mock, responds by hand, and runs on paused time.
 
 use std::error::Error;
 
@@ -16,11 +17,11 @@ use tower_pace::{
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Records that a person canceled, and returns whether the API took it.
+/// Removes the plan of a person. Returns whether the API accepted it.
 ///
 /// # Errors
 ///
-/// If the request is none, or the service fails.
+/// If `url` or `id` make no valid request, or the service fails.
 async fn cancel<S, B>(api: S, url: &str, id: &str) -> Result<bool, Failure>
 where
     S: Service<Request<String>, Response = Response<B>>,
@@ -34,7 +35,7 @@ where
     Ok(response.status() == StatusCode::OK)
 }
 
-/// The layers that the program and its test have in common.
+/// Returns the layers, for the program and its tests.
 fn layers<S>() -> impl Layer<S, Service = Retry<RateLimit<Concurrency<S>>>> {
     ServiceBuilder::new()
         .layer(RetryLayer::new(RetryPolicy::default()))
@@ -51,11 +52,11 @@ async fn main() -> Result<(), Failure> {
         .pool_timer(TokioTimer::new())
         .build_http();
 
-    let is_taken = cancel(layers().layer(hyper_client), &server.url(), "5").await?;
+    let is_accepted = cancel(layers().layer(hyper_client), &server.url(), "5").await?;
 
-    assert!(is_taken);
-    assert_eq!(simulator.books().people, 1);
-    println!("the simulator took the cancellation");
+    assert!(is_accepted);
+    assert_eq!(simulator.totals().people, 1);
+    println!("the simulator accepted the cancellation");
     Ok(())
 }
 
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_cancellation_waits_as_long_as_the_api_asks_for() {
+    async fn a_throttled_cancellation_is_sent_again_after_retry_after() {
         let (service, mut api) = mock::pair::<Request<String>, Response<String>>();
         let canceling = tokio::spawn(cancel(layers().layer(service), "http://api", "5"));
 
@@ -86,7 +87,10 @@ mod tests {
         reply.send_response(response(429, &[("retry-after", "2")]));
 
         let early = timeout(Duration::from_millis(1_990), api.next_request()).await;
-        assert!(early.is_err(), "a request came before the API wanted it");
+        assert!(
+            early.is_err(),
+            "a request departed before Retry-After was over"
+        );
 
         let (_, reply) = api.next_request().await.unwrap();
         reply.send_response(response(200, &[]));
@@ -94,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refused_cancellation_is_told() {
+    async fn a_rejected_cancellation_returns_false() {
         let (service, mut api) = mock::pair::<Request<String>, Response<String>>();
         let canceling = tokio::spawn(cancel(layers().layer(service), "http://api", "5"));
 

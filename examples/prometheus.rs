@@ -1,7 +1,8 @@
-//! Exports what a client does to Prometheus, in its text format.
+//! Exports the counters of a client to Prometheus, in its text format.
 //!
-//! Run it with `cargo run --example prometheus`. It needs no network: the API is a simulator in the process, which fails
-//! once and refuses what exceeds 100 requests a second. No label names a person, so there are few time series.
+//! Run it with `cargo run --example prometheus`. It needs no network. The API is a simulator in the
+//! same process: it throttles requests over 100 per second, and its first response is 503. No label
+//! contains a person, so that the number of time series is bounded.
 
 use std::error::Error;
 use std::fmt::{Display, Write};
@@ -17,11 +18,11 @@ use http::Request;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
-/// One family of the exposition format: a name, what it is, and a value for each label.
+/// Formats one metric family: its type, its help text, and a value for each label.
 fn family<V: Display>(kind: &str, name: &str, help: &str, samples: &[(&str, V)]) -> String {
     let mut text = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
     for (labels, value) in samples {
-        writeln!(text, "{name}{labels} {value}").expect("a string takes everything");
+        writeln!(text, "{name}{labels} {value}").expect("writing to a string cannot fail");
     }
     text
 }
@@ -45,7 +46,7 @@ fn exposition(client: &Client) -> String {
         ),
         counter(
             "customerio_requests_total",
-            "Attempts that left.",
+            "Attempts that departed.",
             stats.requests,
         ),
         counter(
@@ -55,17 +56,17 @@ fn exposition(client: &Client) -> String {
         ),
         counter(
             "customerio_throttled_total",
-            "Answers 429.",
+            "Responses with status 429.",
             stats.throttled,
         ),
         gauge(
             "customerio_waiting",
-            "Requests in the line.",
+            "Requests in the wait queue.",
             limit.queued as f64,
         ),
         gauge(
             "customerio_rate",
-            "Requests a second in force.",
+            "Requests per second that the limiter allows now.",
             limit.rate(),
         ),
     ]

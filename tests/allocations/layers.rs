@@ -1,4 +1,4 @@
-//! A call that has to wait for nothing: what the layers allocate beyond what the bare service does.
+//! The allocations that the layers add to a call that does not wait.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -12,10 +12,11 @@ use crate::inner::{Body, Inner, request};
 use crate::{counted, runtime};
 
 const CALLS: u64 = 200;
-/// A second has room for 100 calls, of which 50 are made: the next is always due, and the window has something to forget.
+/// With 50 calls per second of 100, the next departure is always due and old slots expire in every
+/// call.
 const BETWEEN: Duration = Duration::from_millis(20);
 
-/// How many allocations the calls make, after as many that let every buffer grow to what it needs.
+/// Returns the allocations of the calls. As many calls before them let every buffer grow.
 fn allocations<S>(mut service: S) -> u64
 where
     S: Service<Request<Body>>,
@@ -36,7 +37,7 @@ where
     counted(calls).count_total
 }
 
-/// Allocations of one clone, of what was cloned before: the first clone of bytes moves them to where they are shared.
+/// Returns the allocations of a clone. Not of the first one, which moves bytes to shared memory.
 fn of_a_clone<T: Clone>(original: &T) -> u64 {
     drop(original.clone());
     counted(|| original.clone()).count_total
@@ -54,15 +55,13 @@ where
 }
 
 #[test]
-fn a_call_that_waits_for_nothing_allocates_nothing_but_what_it_clones() {
+fn a_call_that_does_not_wait_allocates_only_its_clones() {
     let of_inner = of_a_clone(&Inner::new());
     let of_request = of_a_clone(&request());
-    println!(
-        "\n| a call that waits for nothing | allocations beyond the bare service's |\n|---|--:|"
-    );
+    println!("\n| a call that does not wait | allocations beyond the bare service's |\n|---|--:|");
     println!("| a clone of the service, for comparison | {of_inner} |");
     println!("| a clone of the request, for comparison | {of_request} |");
-    assert!(of_request > 0, "there is something to count");
+    assert!(of_request > 0, "a clone of the request allocates");
 
     let rate = RateLimitLayer::new(Quota::per_second(100));
     let concurrency = ConcurrencyLayer::new(32);

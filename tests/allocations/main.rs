@@ -1,22 +1,23 @@
-//! What the layers, a request and an answer ask of the heap: counted, so that no load of the machine changes it.
+//! Heap allocations of the layers, of building a request and of reading a response. They are
+//! counted, not timed, so that the load of the machine does not matter.
 //!
 //! `cargo test --test allocations -- --nocapture` prints the counts.
 
-mod answers;
 #[path = "../../crates/bench/src/inner.rs"]
 mod inner;
 mod layers;
 mod requests;
+mod responses;
 
 use allocation_counter::{AllocationInfo, measure};
 use tokio::runtime::{Builder, Runtime};
 
-/// What `work` asks of the heap on this thread, what it frees again included.
+/// Counts the allocations of `work` on this thread, including those that it frees again.
 fn counted<T>(mut work: impl FnMut() -> T) -> AllocationInfo {
     measure(|| drop(work()))
 }
 
-/// One thread, on which everything is counted, and whose clock the tests drive.
+/// Returns a runtime on this thread with paused time. Allocations of other threads are not counted.
 fn runtime() -> Runtime {
     let mut builder = Builder::new_current_thread();
     builder.enable_time().start_paused(true).build().unwrap()

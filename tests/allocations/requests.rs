@@ -1,4 +1,5 @@
-//! Building one identify request, step by step: 9 allocations with four attributes, of which 2 are the attributes' own.
+//! The allocations of building one identify request, step by step. With four attributes there are
+//! 9, of which 2 are those of the attributes.
 
 use customerio::{Attributes, Credentials, Endpoint, Operation, Person, Region, Request};
 
@@ -24,21 +25,21 @@ fn check<T>(step: &str, work: impl FnMut() -> T, allocations: u64) {
 }
 
 #[test]
-fn an_identify_request_is_built_with_the_allocations_that_are_stated() {
+fn building_an_identify_request_takes_nine_allocations() {
     println!(
         "\n| one identify request with four attributes | allocations | bytes |\n|---|--:|--:|"
     );
     let endpoint = Endpoint::for_region(Region::Us, Credentials::new("site", "key").unwrap());
-    let (person, attributes_at_hand) = (Person::id("u1").unwrap(), attributes());
-    let request = Request::from(Operation::identify(&person, &attributes_at_hand).unwrap());
-    // The first clone of the header's bytes moves them to where they are shared.
+    let (person, prepared) = (Person::id("u1").unwrap(), attributes());
+    let request = Request::from(Operation::identify(&person, &prepared).unwrap());
+    // The first clone of the header's bytes moves them to shared memory.
     drop(request.to_http(&endpoint));
 
     check("the person", || Person::id("u1").unwrap(), 1);
     check("the attributes", attributes, 2);
     check(
         "the operation",
-        || Operation::identify(&person, &attributes_at_hand).unwrap(),
+        || Operation::identify(&person, &prepared).unwrap(),
         2,
     );
     check("the HTTP request", || request.to_http(&endpoint), 4);

@@ -1,4 +1,5 @@
-//! Every operation of both versions, from our client over a socket to the program `cio-sim`, and its effect in the books.
+//! Every operation of API v1 and v2, from our client over a socket to the program `cio-sim`. The
+//! simulator's records show its effect.
 
 mod program;
 
@@ -30,20 +31,23 @@ async fn every_operation_arrives_and_has_its_effect() {
     let account = program.client().check().await.unwrap();
     assert_eq!(account.environment_id, Some(1));
     people(&program).await;
-    blocks(&program).await;
+    suppressions(&program).await;
     merges(&program).await;
     events(&program).await;
     devices(&program).await;
     objects(&program).await;
     deliveries(&program).await;
     forms_and_segments(&program).await;
-    let books = program.page("books").await;
-    assert_eq!(books["accepted"], books["requests"]);
-    assert_eq!(books["throttled"], 0);
+    let totals = program.record("totals").await;
+    assert_eq!(totals["accepted"], totals["requests"]);
+    assert_eq!(totals["throttled"], 0);
 }
 
 async fn people(program: &Program) {
-    let known = |plan: &str, updates: u8| json!({"attributes": {"plan": plan}, "devices": {}, "updates": updates, "events": 0});
+    let known = |plan: &str, updates: u8| {
+        let attributes = json!({"plan": plan});
+        json!({"attributes": attributes, "devices": {}, "updates": updates, "events": 0})
+    };
     let identify = Operation::identify(&person("p 2"), &plan("a")).unwrap();
     program.shows(identify, "people/p%202", known("a", 1)).await;
     let identify = v1::identify(&person("p/1"), &plan("a")).unwrap();
@@ -53,10 +57,10 @@ async fn people(program: &Program) {
             .update_only()
             .timestamp(Timestamp::new(5).unwrap())
     };
-    let identify = Operation::identify_with(&update("nobody")).unwrap();
-    program.shows(identify, "people/nobody", json!(null)).await;
-    let identify = v1::identify_with(&update("nobody")).unwrap();
-    program.shows(identify, "people/nobody", json!(null)).await;
+    let identify = Operation::identify_with(&update("unknown")).unwrap();
+    program.shows(identify, "people/unknown", json!(null)).await;
+    let identify = v1::identify_with(&update("unknown")).unwrap();
+    program.shows(identify, "people/unknown", json!(null)).await;
     let mut batch = Batch::new();
     for id in ["b1", "b2"] {
         batch
@@ -70,7 +74,7 @@ async fn people(program: &Program) {
     program.shows(delete, "people/p%2F1", json!(null)).await;
 }
 
-async fn blocks(program: &Program) {
+async fn suppressions(program: &Program) {
     let pairs: [(&str, Request, Request); 2] = [
         (
             "s2",
@@ -90,7 +94,7 @@ async fn blocks(program: &Program) {
         program.shows(identify.clone(), &page, json!(null)).await;
         program.accepts(unsuppress).await;
         program.accepts(identify).await;
-        assert_eq!(program.page(&page).await["updates"], 1);
+        assert_eq!(program.record(&page).await["updates"], 1);
     }
 }
 
@@ -106,7 +110,7 @@ async fn merges(program: &Program) {
         }
         program.shows(merge, "people/m2", json!(null)).await;
         assert_eq!(
-            program.page("people/m1").await["attributes"]["plan"],
+            program.record("people/m1").await["attributes"]["plan"],
             "kept"
         );
     }
@@ -122,7 +126,15 @@ async fn events(program: &Program) {
         let id = |version: &str| EventId::derive(version, number.to_string(), None);
         let event = |version| kind("seen").id(id(version)).attributes(plan("a"));
         let event = |version| event(version).timestamp(Timestamp::new(9).unwrap());
-        let arrived = |person: Option<&str>| json!({"name": "seen", "person": person, "timestamp": 9, "attributes": {"plan": "a"}, "received": 1});
+        let recorded = |person: Option<&str>| {
+            json!({
+                "name": "seen",
+                "person": person,
+                "timestamp": 9,
+                "attributes": {"plan": "a"},
+                "received": 1,
+            })
+        };
         let anonymous = AnonymousEvent::new("anon", event("0")).unwrap();
         let sent: [(&str, Request, Option<&str>); 3] = [
             (
@@ -139,14 +151,14 @@ async fn events(program: &Program) {
         ];
         for (version, request, person) in sent {
             let page = format!("events/{}", id(version));
-            program.shows(request, &page, arrived(person)).await;
+            program.shows(request, &page, recorded(person)).await;
         }
     }
     let invite = Event::new("invite").unwrap().id(EventId::from_parts(0, 7));
     let invite = AnonymousEvent::invite("x@y.z", invite).unwrap();
     program.accepts(v1::anonymous_event(&invite)).await;
     let page = program
-        .page(&format!("events/{}", EventId::from_parts(0, 7)))
+        .record(&format!("events/{}", EventId::from_parts(0, 7)))
         .await;
     assert_eq!(page["attributes"]["recipient"], "x@y.z");
 }
@@ -166,10 +178,10 @@ async fn devices(program: &Program) {
     ];
     for (add, delete) in pairs {
         program.accepts(add).await;
-        let devices = program.page("people/d").await["devices"].clone();
+        let devices = program.record("people/d").await["devices"].clone();
         assert_eq!(devices["to/k"]["platform"], "ios");
         program.accepts(delete).await;
-        assert_eq!(program.page("people/d").await["devices"], json!({}));
+        assert_eq!(program.record("people/d").await["devices"], json!({}));
     }
 }
 
@@ -209,15 +221,15 @@ async fn objects(program: &Program) {
     ];
     for (add, delete, left) in pairs {
         program.accepts(add).await;
-        let people = program.page("objects/1/acme").await["people"].clone();
+        let people = program.record("objects/1/acme").await["people"].clone();
         assert_eq!(people, json!({"o": {"plan": "admin"}}));
         program.accepts(delete).await;
-        let acme = program.page("objects/1/acme").await;
+        let acme = program.record("objects/1/acme").await;
         assert_eq!(acme["people"], left);
     }
     let anonymous = Operation::identify_anonymous_object(&acme(), &none, "anon").unwrap();
     program.accepts(anonymous).await;
-    let anonymous = program.page("objects/1/acme").await["anonymous"].clone();
+    let anonymous = program.record("objects/1/acme").await["anonymous"].clone();
     assert_eq!(anonymous, json!({"anon": {}}));
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 const FLAGS: &str = "--listen 127.0.0.1:0 --segment 7";
 
-/// A running `cio-sim`, our client of it, and somebody who looks into its books.
+/// A running `cio-sim`, our client, and a plain client that reads the simulator's records.
 pub(crate) struct Program {
     process: Child,
     url: String,
@@ -20,7 +20,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Builds the program if need be, starts it, and reads its URL off the first line.
+    /// Builds the program if necessary, starts it, and reads its URL from the first line.
     pub(crate) fn start() -> Self {
         let mut process = Command::new(env!("CARGO"))
             .args(["run", "--quiet", "--locked", "--package", "customerio-sim"])
@@ -49,33 +49,35 @@ impl Program {
         &self.client
     }
 
-    /// Sends a request, which must be accepted.
+    /// Sends a request. Panics unless it is accepted.
     pub(crate) async fn accepts(&self, request: impl Into<Request>) {
         self.client.submit(request).await.unwrap();
     }
 
-    /// Sends a request, after which a page of the books must read so; `null` means that there is no such page.
-    pub(crate) async fn shows(&self, request: impl Into<Request>, page: &str, expected: Value) {
+    /// Sends a request. Panics unless the record at `path` is then equal to `expected`. `null` is a
+    /// missing record.
+    pub(crate) async fn shows(&self, request: impl Into<Request>, path: &str, expected: Value) {
         let request = request.into();
         let route = request.route();
         self.accepts(request).await;
-        assert_eq!(self.page(page).await, expected, "{route}");
+        assert_eq!(self.record(path).await, expected, "{route}");
     }
 
-    pub(crate) async fn page(&self, page: &str) -> Value {
-        let uri = format!("{}/_sim/{page}", self.url).parse().unwrap();
-        let answer = self.reader.get(uri).await.unwrap();
-        if answer.status() == http::StatusCode::NOT_FOUND {
+    /// Returns the record at a path under `/_sim/`, or `null` if it does not exist.
+    pub(crate) async fn record(&self, path: &str) -> Value {
+        let uri = format!("{}/_sim/{path}", self.url).parse().unwrap();
+        let response = self.reader.get(uri).await.unwrap();
+        if response.status() == http::StatusCode::NOT_FOUND {
             return Value::Null;
         }
-        let body = answer.into_body().collect().await.unwrap();
+        let body = response.into_body().collect().await.unwrap();
         serde_json::from_slice(&body.to_bytes()).unwrap()
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended by itself, which the test has noticed then.
+        // Errors are ignored: the program may have ended by itself, and the test failed by then.
         self.process.kill().ok();
         self.process.wait().ok();
     }

@@ -1,22 +1,22 @@
-//! The whole stack on virtual time: our client against a simulated Customer.io that misbehaves by seed.
+//! The whole stack on paused time: our client against a simulated Customer.io with faults.
 //!
-//! Each seed is a world of its own: a limit and how it is counted, a path with weather, a script of faults, and people who
-//! send, give up or wait. `SEED=7 cargo test --test simulation` replays one; seeds that once failed stand in
-//! `regressions.txt` and always run.
+//! Each seed is one case: a limit and its model, delays, a script of faults, and callers of which
+//! some give up. `SEED=7 cargo test --test simulation` repeats one case. The seeds in
+//! `regressions.txt` once failed, and always run.
 
+mod calls;
+mod case;
 mod feedback;
 mod once;
-mod plan;
-mod referee;
+mod promises;
 mod wire;
-mod world;
 
 #[path = "../support/mod.rs"]
 mod support;
 
-use world::{Scene, World};
+use case::{Case, Run};
 
-/// How many worlds are visited, unless `SEEDS` says otherwise.
+/// The number of cases, unless `SEEDS` sets another.
 const SEEDS: u64 = 200;
 
 fn seeds() -> Vec<u64> {
@@ -36,27 +36,27 @@ fn seeds() -> Vec<u64> {
         .collect()
 }
 
-/// Runs one world to its end on a runtime of its own, whose time is virtual.
-fn visit(seed: u64) -> World {
+/// Runs the case of a seed to its end, on a runtime of its own with paused time.
+fn run(seed: u64) -> Run {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime")
-        .block_on(Scene::draw(seed).play())
+        .block_on(Case::draw(seed).run())
 }
 
 #[test]
-fn every_world_keeps_the_promises() {
+fn every_seed_keeps_the_promises() {
     let (mut requests, mut faults) = (0, 0);
     for seed in seeds() {
-        let world = visit(seed);
-        referee::safety(&world);
-        referee::liveness(&world);
-        requests += world.wire.len();
-        faults += world.wire.iter().filter(|attempt| attempt.failed()).count();
+        let run = run(seed);
+        promises::safety(&run);
+        promises::liveness(&run);
+        requests += run.wire.len();
+        faults += run.wire.iter().filter(|attempt| attempt.failed()).count();
     }
-    // Worlds in which nothing happens would keep any promise.
+    // Without requests or without faults the promises would hold trivially.
     assert!(
         faults > 0 && requests > faults,
         "{faults} faults in {requests} requests"
@@ -64,8 +64,8 @@ fn every_world_keeps_the_promises() {
 }
 
 #[test]
-fn the_same_seed_is_the_same_world() {
+fn a_seed_repeats_its_run() {
     for seed in [1, 2, 3] {
-        assert_eq!(visit(seed).digest(), visit(seed).digest(), "SEED={seed}");
+        assert_eq!(run(seed).digest(), run(seed).digest(), "SEED={seed}");
     }
 }

@@ -1,4 +1,4 @@
-//! What must not be sent twice, against a server that breaks off after it has read the request.
+//! A request that must not be sent twice, to a server that reads it and then breaks the connection.
 
 use std::io;
 use std::sync::Arc;
@@ -19,28 +19,29 @@ use crate::support::{Dial, client};
 const RUNS: u64 = 1_000;
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// A server that is down for some connections, and then reads whole requests.
+/// A server that refuses some connections, and then reads whole requests and breaks off.
 #[derive(Clone, Copy, Debug)]
-struct Fate {
+struct FailingServer {
+    /// The number of refused connections.
     refused: u32,
-    /// How long the server works on a request before it ends.
+    /// The time from reading a request until the connection breaks.
     work: Duration,
-    /// How much of an answer it writes before it breaks off.
+    /// The number of bytes of the response that it writes before it breaks off.
     answered: usize,
 }
 
-impl Fate {
+impl FailingServer {
     fn draw(seed: u64) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
         Self {
             refused: rng.random_range(0..4),
             work: Duration::from_millis(rng.random_range(0..50)),
-            // Less than the head: with a head there is an answer.
+            // Less than the head. With a whole head there would be a response.
             answered: rng.random_range(0..38),
         }
     }
 
-    fn serving(self, received: &Arc<AtomicU32>) -> Dial {
+    fn dial(self, received: &Arc<AtomicU32>) -> Dial {
         let (dials, received) = (AtomicU32::new(0), Arc::clone(received));
         Dial::new(move || {
             if dials.fetch_add(1, Ordering::SeqCst) < self.refused {
@@ -63,14 +64,15 @@ impl Fate {
     }
 }
 
-/// Sends a POST through the whole stack; returns how often it arrived and whether it failed.
-async fn post(fate: Fate, seed: u64) -> (u32, bool) {
+/// Sends a POST through the whole stack. Returns the number of times it arrived, and whether it
+/// failed.
+async fn post(server: FailingServer, seed: u64) -> (u32, bool) {
     let received = Arc::new(AtomicU32::new(0));
     let client = ServiceBuilder::new()
         .layer(RetryLayer::new(RetryPolicy::default()).seed(seed))
         .layer(RateLimitLayer::new(Quota::per_second(100)))
         .layer(ConcurrencyLayer::new(4))
-        .service(client(fate.serving(&received)));
+        .service(client(server.dial(&received)));
     let request = Request::post("http://server/")
         .body(Full::new(Bytes::from_static(b"once")))
         .expect("a request");
@@ -79,18 +81,21 @@ async fn post(fate: Fate, seed: u64) -> (u32, bool) {
 }
 
 #[test]
-fn what_must_not_be_replayed_is_sent_once_and_what_never_left_again() {
+fn an_unreplayable_request_arrives_once_and_is_retried_only_if_it_was_not_sent() {
     let mut retried = 0;
     for seed in 0..RUNS {
-        let fate = Fate::draw(seed);
+        let server = FailingServer::draw(seed);
         let (received, failed) = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .build()
             .expect("a runtime")
-            .block_on(post(fate, seed));
-        assert_eq!((received, failed), (1, true), "seed {seed}: {fate:?}");
-        retried += u64::from(fate.refused > 0);
+            .block_on(post(server, seed));
+        assert_eq!((received, failed), (1, true), "seed {seed}: {server:?}");
+        retried += u64::from(server.refused > 0);
     }
-    assert!(retried > RUNS / 2, "{retried} runs began with a refusal");
+    assert!(
+        retried > RUNS / 2,
+        "{retried} runs began with a refused connection"
+    );
 }

@@ -1,4 +1,4 @@
-//! What crosses the wire, as the client's side of it sees it.
+//! Records every attempt below the layers, as hyper's client sees it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,10 +17,10 @@ use tower_pace::Replay;
 
 use crate::support::{HyperClient, now};
 
-/// One attempt that left.
+/// One attempt that departed.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
-    /// Method, path and body: what makes two attempts the same request.
+    /// Method, path and body. Attempts at the same request have the same.
     pub(crate) request: (Method, String, Bytes),
     pub(crate) may_replay: bool,
     pub(crate) sent: Instant,
@@ -30,7 +30,7 @@ pub(crate) struct Attempt {
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It was given up by the caller.
+    /// The caller gave it up.
     Abandoned,
     Answered {
         at: Instant,
@@ -42,6 +42,7 @@ pub(crate) enum End {
 }
 
 impl Attempt {
+    /// Returns whether it ended without a success.
     pub(crate) fn failed(&self) -> bool {
         !matches!(
             self.end,
@@ -52,13 +53,14 @@ impl Attempt {
         )
     }
 
-    /// Whether the server refused it unread, so that it had no effect.
-    pub(crate) fn was_refused(&self) -> bool {
+    /// Returns whether the server throttled it, so that it had no effect.
+    pub(crate) fn was_throttled(&self) -> bool {
         matches!(self.end, End::Answered { status: 429, .. })
     }
 
-    /// From when until when the server wants no request.
-    pub(crate) fn hold(&self) -> Option<(Instant, Instant)> {
+    /// Returns the time at which its response closes the gate, and the time at which the gate
+    /// opens.
+    pub(crate) fn gate(&self) -> Option<(Instant, Instant)> {
         match self.end {
             End::Answered {
                 at,
@@ -69,6 +71,7 @@ impl Attempt {
         }
     }
 
+    /// Returns when it ended. `None` if the caller gave it up.
     pub(crate) fn ended(&self) -> Option<Instant> {
         match self.end {
             End::Answered { at, .. } | End::Broken { at } => Some(at),
@@ -77,54 +80,55 @@ impl Attempt {
     }
 }
 
-/// A hyper client that notes every attempt.
+/// A hyper client that records every attempt.
 #[derive(Clone)]
-pub(crate) struct Tap {
+pub(crate) struct Recorder {
     client: HyperClient,
-    log: Arc<Mutex<Vec<Attempt>>>,
+    attempts: Arc<Mutex<Vec<Attempt>>>,
 }
 
-impl Tap {
+impl Recorder {
     pub(crate) fn new(client: HyperClient) -> Self {
         Self {
             client,
-            log: Arc::default(),
+            attempts: Arc::default(),
         }
     }
 
-    pub(crate) fn log(&self) -> Vec<Attempt> {
-        self.log.lock().expect("no test panics here").clone()
+    pub(crate) fn attempts(&self) -> Vec<Attempt> {
+        self.attempts.lock().expect("no test panics here").clone()
     }
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Error>> + Send>>;
+type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Error>> + Send>>;
 
-impl Service<Request<Full<Bytes>>> for Tap {
+impl Service<Request<Full<Bytes>>> for Recorder {
     type Response = Response<Incoming>;
     type Error = Error;
-    type Future = Answer;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Service::<Request<Full<Bytes>>>::poll_ready(&mut self.client, cx)
     }
 
-    fn call(&mut self, request: Request<Full<Bytes>>) -> Answer {
-        let (tap, mut client) = (self.clone(), self.client.clone());
+    fn call(&mut self, request: Request<Full<Bytes>>) -> ResponseFuture {
+        let (recorder, mut client) = (self.clone(), self.client.clone());
         Box::pin(async move {
-            let number = tap.note(&request).await;
+            let index = recorder.record(&request).await;
             let result = client.call(request).await;
-            tap.log.lock().expect("no test panics here")[number].end = end_of(&result);
+            recorder.attempts.lock().expect("no test panics here")[index].end = end_of(&result);
             result
         })
     }
 }
 
-impl Tap {
-    async fn note(&self, request: &Request<Full<Bytes>>) -> usize {
+impl Recorder {
+    /// Records an attempt and returns its index.
+    async fn record(&self, request: &Request<Full<Bytes>>) -> usize {
         let Ok(body) = request.body().clone().collect().await;
         let body = body.to_bytes();
-        let mut log = self.log.lock().expect("no test panics here");
-        log.push(Attempt {
+        let mut attempts = self.attempts.lock().expect("no test panics here");
+        attempts.push(Attempt {
             request: (
                 request.method().clone(),
                 request.uri().path().to_owned(),
@@ -135,7 +139,7 @@ impl Tap {
             sent: now(),
             end: End::Abandoned,
         });
-        log.len() - 1
+        attempts.len() - 1
     }
 }
 

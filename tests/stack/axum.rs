@@ -21,7 +21,7 @@ use crate::{get as get_request, greeting, millis, serving};
 
 type Api = BoxCloneSyncService<Request<Full<Bytes>>, http::Response<Bytes>, StatusCode>;
 
-/// A client for a handler to keep in its state: collected bodies, one error type.
+/// Returns a client for the state of a handler. It collects bodies and has one error type.
 fn api() -> Api {
     let stack = ServiceBuilder::new()
         .layer(RetryLayer::new(RetryPolicy::default()))
@@ -69,7 +69,7 @@ async fn a_handler_calls_out_through_the_layers_in_its_state() {
     assert!(now() - start >= expected && now() - start <= expected + millis(3));
 }
 
-/// axum calls `layer()` for every route and clones what it gets: the state must still be one.
+/// axum calls `layer()` for every route and clones the services. They must share one limit.
 #[tokio::test(start_paused = true)]
 async fn a_router_with_the_layers_has_one_limit_for_all_routes() {
     let slow = || async {
@@ -101,6 +101,6 @@ async fn a_router_with_the_layers_has_one_limit_for_all_routes() {
     }
     assert!(
         now() - start >= Duration::from_secs(2),
-        "two at a time, 100 ms each"
+        "two in flight, 100 ms each"
     );
 }

@@ -1,4 +1,5 @@
-//! What the errors of a real HTTP/2 client prove, over sockets of the loopback interface.
+//! The errors of a real HTTP/2 client, and which of them prove that a request was not processed.
+//! Over sockets of the loopback.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -22,16 +23,16 @@ use tower::{Layer, ServiceBuilder, ServiceExt};
 use tower_pace::retry::Backoff;
 use tower_pace::{Quota, RateLimitLayer, Retried, RetryLayer, RetryPolicy, was_sent};
 
-/// The kinds of frames that are written here (RFC 9113, section 6).
+/// The frame types that are used here (RFC 9113, section 6).
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
-/// Of a frame of the kind HEADERS: it is the only one, and there is no body.
+/// The flags END_STREAM and END_HEADERS of a HEADERS frame: one frame, and no body.
 const END_STREAM_AND_HEADERS: u8 = 5;
-/// What every client sends first.
+/// The first bytes that every client sends.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// The highest number that a stream can have: that of a GOAWAY that only announces another one.
+/// The highest stream id. A GOAWAY with it only announces another GOAWAY.
 const HIGHEST: u32 = (1 << 31) - 1;
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -52,12 +53,12 @@ fn go_away(last: u32, reason: Reason) -> Vec<u8> {
     frame(GOAWAY, 0, 0, &payload.concat())
 }
 
-/// A 200 without a body: its status has a number in the table of HPACK.
+/// A 200 without a body. 0x88 is its status in the static table of HPACK.
 fn ok(stream: u32) -> Vec<u8> {
     frame(HEADERS, END_STREAM_AND_HEADERS, stream, &[0x88])
 }
 
-/// What a server does when it has read the head of a request.
+/// The action of a server after it has read the head of a request.
 enum Reply {
     Write(Vec<u8>),
     WriteAndClose(Vec<u8>),
@@ -65,7 +66,7 @@ enum Reply {
 
 use Reply::{Write, WriteAndClose};
 
-/// Listens, and serves each connection by itself.
+/// Listens, and serves each connection in a task of its own.
 async fn listen<F: Future<Output = ()> + Send + 'static>(
     serve: impl Fn(TcpStream) -> F + Send + 'static,
 ) -> SocketAddr {
@@ -79,13 +80,13 @@ async fn listen<F: Future<Output = ()> + Send + 'static>(
     address
 }
 
-/// A server that writes frames by hand, and counts the requests of all its connections from zero.
+/// A server that writes given frames, and numbers the requests of all its connections from zero.
 #[derive(Clone, Default)]
-struct Script {
+struct ScriptedServer {
     requests: Arc<AtomicUsize>,
 }
 
-impl Script {
+impl ScriptedServer {
     async fn listen(
         &self,
         reply: impl Fn(usize, u32) -> Reply + Clone + Send + Sync + 'static,
@@ -95,7 +96,7 @@ impl Script {
             let (requests, reply) = (Arc::clone(&requests), reply.clone());
             async move {
                 let next = move |stream| reply(requests.fetch_add(1, Ordering::SeqCst), stream);
-                // A client that has what it wants closes the connection in the middle of anything.
+                // The client closes the connection at any point once it has its response.
                 let _ = serve(socket, next).await;
             }
         })
@@ -145,9 +146,10 @@ fn post(address: SocketAddr) -> Request<Full<Bytes>> {
     request.body(Full::from("x")).unwrap()
 }
 
-/// Says whether the error of a request that is answered so may have been processed.
-async fn may_count(reply: impl Fn(u32) -> Reply + Clone + Send + Sync + 'static) -> bool {
-    let address = Script::default()
+/// Sends a request that fails by this reply. Returns whether it may have been processed, by
+/// `was_sent`.
+async fn may_be_processed(reply: impl Fn(u32) -> Reply + Clone + Send + Sync + 'static) -> bool {
+    let address = ScriptedServer::default()
         .listen(move |_, stream| reply(stream))
         .await;
     let error = client().request(post(address)).await.unwrap_err();
@@ -161,53 +163,58 @@ async fn may_count(reply: impl Fn(u32) -> Reply + Clone + Send + Sync + 'static)
     typed
 }
 
-/// RFC 9113, section 8.7: it is closed before any processing.
+/// RFC 9113, section 8.7: a stream with REFUSED_STREAM was closed before any processing.
 #[tokio::test]
-async fn of_all_resets_only_a_refusal_proves_anything() {
+async fn of_all_resets_only_refused_stream_proves_that_nothing_was_processed() {
     for code in 0..=14_u32 {
         let reason = Reason::from(code);
-        let may_count = may_count(move |stream| Write(reset(stream, reason))).await;
-        assert_eq!(may_count, reason != Reason::REFUSED_STREAM, "{reason:?}");
+        let may_be_processed = may_be_processed(move |stream| Write(reset(stream, reason))).await;
+        assert_eq!(
+            may_be_processed,
+            reason != Reason::REFUSED_STREAM,
+            "{reason:?}"
+        );
     }
 }
 
-/// RFC 9113, section 6.8: whatever the reason, streams above the last one that it names were not
-/// and will not be processed.
+/// RFC 9113, section 6.8: for any reason, streams above the last one of a GOAWAY were not and will
+/// not be processed.
 #[tokio::test]
-async fn a_go_away_proves_it_for_the_streams_above_its_last() {
+async fn a_go_away_proves_that_streams_above_its_last_were_not_processed() {
     for reason in [
         Reason::NO_ERROR,
         Reason::INTERNAL_ERROR,
         Reason::ENHANCE_YOUR_CALM,
     ] {
         let unseen = move |stream: u32| Write(go_away(stream - 1, reason));
-        assert!(!may_count(unseen).await, "{reason:?}");
+        assert!(!may_be_processed(unseen).await, "{reason:?}");
         let unseen = move |stream: u32| WriteAndClose(go_away(stream - 1, reason));
-        assert!(!may_count(unseen).await, "{reason:?}");
+        assert!(!may_be_processed(unseen).await, "{reason:?}");
         let seen = move |stream| WriteAndClose(go_away(stream, reason));
-        assert!(may_count(seen).await, "{reason:?}");
+        assert!(may_be_processed(seen).await, "{reason:?}");
     }
     let announced = |_| WriteAndClose(go_away(HIGHEST, Reason::NO_ERROR));
-    assert!(may_count(announced).await);
+    assert!(may_be_processed(announced).await);
     let then_named = |stream: u32| {
         let both = [HIGHEST, stream - 1].map(|last| go_away(last, Reason::NO_ERROR));
         Write(both.concat())
     };
-    assert!(!may_count(then_named).await);
+    assert!(!may_be_processed(then_named).await);
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_without_a_word_proves_nothing() {
-    assert!(may_count(|_| WriteAndClose(Vec::new())).await);
-    // A reset of the connection itself breaks the protocol: this side says so, and not the server.
-    assert!(may_count(|_| Write(reset(0, Reason::REFUSED_STREAM))).await);
-    assert!(may_count(|_| Write(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())).await);
+async fn requests_on_a_connection_that_ends_without_a_go_away_may_be_processed() {
+    assert!(may_be_processed(|_| WriteAndClose(Vec::new())).await);
+    // A reset of stream 0 violates the protocol. The error is the client's own, and proves nothing
+    // about the server.
+    assert!(may_be_processed(|_| Write(reset(0, Reason::REFUSED_STREAM))).await);
+    assert!(may_be_processed(|_| Write(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())).await);
 }
 
 #[tokio::test]
-async fn what_was_not_written_before_the_connection_ended_proves_it() {
-    let script = Script::default();
-    let address = script.listen(|_, stream| Write(ok(stream))).await;
+async fn a_request_that_was_not_written_before_the_connection_ended_was_not_sent() {
+    let server = ScriptedServer::default();
+    let address = server.listen(|_, stream| Write(ok(stream))).await;
     let socket = TcpStream::connect(address).await.unwrap();
     let handshake =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(socket));
@@ -216,11 +223,11 @@ async fn what_was_not_written_before_the_connection_ended_proves_it() {
     drop(connection);
     let error = request.await.unwrap_err();
     assert!(!was_sent(&error), "{error:?}");
-    assert_eq!(script.requests(), 0);
+    assert_eq!(server.requests(), 0);
 }
 
-/// What proves that a request was not processed sends it again, a POST too, and gives the slot of
-/// an hour back.
+/// If an error proves that a POST was not processed, it is retried, and releases its slot of an
+/// hour.
 #[tokio::test]
 async fn a_post_that_was_not_processed_is_sent_again_and_counts_once() {
     type First = fn(u32) -> Vec<u8>;
@@ -231,8 +238,8 @@ async fn a_post_that_was_not_processed_is_sent_again_and_counts_once() {
         (|stream| reset(stream, Reason::ENHANCE_YOUR_CALM), 1),
     ];
     for (first, attempts) in firsts {
-        let script = Script::default();
-        let address = script
+        let server = ScriptedServer::default();
+        let address = server
             .listen(move |n, stream| match n {
                 0 => Write(first(stream)),
                 _ => Write(ok(stream)),
@@ -244,26 +251,26 @@ async fn a_post_that_was_not_processed_is_sent_again_and_counts_once() {
             .layer(RetryLayer::new(policy))
             .layer(RateLimitLayer::new(an_hour).max_wait(Duration::from_secs(60)))
             .service(client());
-        let answer = service.oneshot(post(address)).await;
-        assert_eq!(answer.is_ok(), attempts == 2, "{answer:?}");
-        assert_eq!(script.requests(), attempts);
+        let response = service.oneshot(post(address)).await;
+        assert_eq!(response.is_ok(), attempts == 2, "{response:?}");
+        assert_eq!(server.requests(), attempts);
     }
 }
 
-/// The client learns of a GOAWAY that came before an answer, and takes another connection for what
-/// comes after.
+/// The client reads a GOAWAY before the response, and opens another connection for the next
+/// request.
 #[tokio::test]
-async fn a_connection_that_was_ended_between_two_requests_loses_none() {
-    let script = Script::default();
-    let address = script
+async fn no_request_is_lost_if_a_connection_ends_between_two() {
+    let server = ScriptedServer::default();
+    let address = server
         .listen(|_, stream| Write([go_away(stream, Reason::NO_ERROR), ok(stream)].concat()))
         .await;
     let service = RetryLayer::default().layer(client());
     for _ in 0..5 {
-        let answer = service.clone().oneshot(post(address)).await.unwrap();
-        assert!(answer.extensions().get::<Retried>().is_none());
+        let response = service.clone().oneshot(post(address)).await.unwrap();
+        assert!(response.extensions().get::<Retried>().is_none());
     }
-    assert_eq!(script.requests(), 5);
+    assert_eq!(server.requests(), 5);
 }
 
 fn stack() -> impl tower::Service<
@@ -280,13 +287,13 @@ fn stack() -> impl tower::Service<
         .service(client())
 }
 
-/// Before the settings of a server are known, a client sends more at once than it allows.
+/// Before it knows the settings of a server, a client opens more streams than the server allows.
 #[tokio::test]
-async fn what_a_new_connection_refuses_is_sent_again() {
+async fn streams_that_a_new_connection_refuses_are_retried() {
     const POSTS: usize = 10;
-    let script = Script::default();
+    let server = ScriptedServer::default();
     let early = Arc::new(Mutex::new(Vec::new()));
-    let address = script
+    let address = server
         .listen(move |n, stream| match n + 1 {
             1..POSTS => {
                 early.lock().unwrap().push(stream);
@@ -309,19 +316,19 @@ async fn what_a_new_connection_refuses_is_sent_again() {
     for _ in 0..POSTS {
         posts.spawn(service.clone().oneshot(post(address)));
     }
-    let answers = posts.join_all().await.into_iter().map(Result::unwrap);
-    let again = answers.filter(|answer| answer.extensions().get::<Retried>().is_some());
+    let responses = posts.join_all().await.into_iter().map(Result::unwrap);
+    let again = responses.filter(|response| response.extensions().get::<Retried>().is_some());
     assert_eq!(again.count(), POSTS - 1);
-    assert_eq!(script.requests(), POSTS + POSTS - 1);
+    assert_eq!(server.requests(), POSTS + POSTS - 1);
 }
 
-/// As with a server that allows one stream at a time, and refuses all others by itself.
+/// h2's own server allows one stream at a time, and refuses all others.
 #[tokio::test]
 async fn posts_over_a_new_connection_of_one_stream_all_arrive_once() {
     let processed = Arc::new(Mutex::new(BTreeMap::<String, usize>::new()));
-    let books = Arc::clone(&processed);
+    let counts = Arc::clone(&processed);
     let address = listen(move |socket| {
-        let books = Arc::clone(&books);
+        let counts = Arc::clone(&counts);
         async move {
             let mut server = h2::server::Builder::new();
             let handshake = server
@@ -330,7 +337,7 @@ async fn posts_over_a_new_connection_of_one_stream_all_arrive_once() {
             let mut connection = handshake.await.unwrap();
             while let Some(Ok((request, mut respond))) = connection.accept().await {
                 let path = request.uri().path().to_owned();
-                *books.lock().unwrap().entry(path).or_default() += 1;
+                *counts.lock().unwrap().entry(path).or_default() += 1;
                 tokio::spawn(async move {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     respond.send_response(Response::new(()), true).unwrap();
@@ -349,8 +356,8 @@ async fn posts_over_a_new_connection_of_one_stream_all_arrive_once() {
                 .oneshot(request.body(Full::from("x")).unwrap()),
         );
     }
-    for answer in posts.join_all().await {
-        assert!(answer.is_ok(), "{answer:?}");
+    for response in posts.join_all().await {
+        assert!(response.is_ok(), "{response:?}");
     }
     let once = (0..10).map(|n| (format!("/{n}"), 1)).collect();
     assert_eq!(*processed.lock().unwrap(), once);

@@ -22,7 +22,7 @@ fn assert_shareable<T: Clone + Send + Sync + 'static>(value: T) -> T {
     value
 }
 
-/// The stack as the documentation shows it.
+/// Returns the stack that the documentation shows.
 fn stack(hyper_client: HyperClient) -> Retry<RateLimit<Concurrency<HyperClient>>> {
     let client = ServiceBuilder::new()
         .layer(RetryLayer::new(RetryPolicy::default()))
@@ -79,9 +79,9 @@ async fn a_503_is_retried_over_the_same_client() {
     assert_eq!(client.oneshot(get()).await.unwrap().status(), 200);
 }
 
-/// A failure to connect proves that nothing was sent: even a POST may be sent again, and costs the limit nothing.
+/// A failure to connect proves that nothing was sent. So even a POST is retried, and takes no slot.
 #[tokio::test(start_paused = true)]
-async fn what_never_left_is_sent_again_and_counts_for_nothing() {
+async fn a_request_that_was_not_sent_is_retried_and_releases_its_slot() {
     let dials = Arc::new(AtomicUsize::new(0));
     let server = serving(greeting());
     let flaky = Dial::new(move || match dials.fetch_add(1, Ordering::SeqCst) {
@@ -102,7 +102,7 @@ async fn what_never_left_is_sent_again_and_counts_for_nothing() {
     assert_eq!(client.oneshot(post).await.unwrap().status(), 200);
     assert!(
         now() - start < Duration::from_secs(2),
-        "an hour's slot was given back twice"
+        "a slot of an hour was released twice"
     );
 }
 

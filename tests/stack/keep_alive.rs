@@ -1,4 +1,5 @@
-//! Connections of a hyper client under the retry, and what its errors prove.
+//! The connections of a hyper client below the retry, and the errors that prove that nothing was
+//! sent.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -26,7 +27,7 @@ use tower_pace::{DeadlineLayer, RetryLayer, RetryPolicy, was_sent};
 use crate::support::{Dial, client};
 use crate::{get, millis, serving};
 
-/// A body of one frame that comes late.
+/// A body of one frame, after a delay.
 struct Late {
     timer: Pin<Box<Sleep>>,
     data: Option<Bytes>,
@@ -54,7 +55,8 @@ impl http_body::Body for Late {
     }
 }
 
-/// How many connections one request and five retries at once take, of a 503 with such a body.
+/// Returns the connections of one request and five immediate retries, if every response is a 503
+/// with such a body.
 async fn connections(body: fn() -> Body, layer: RetryLayer) -> usize {
     let failing = any(move || async move {
         Response::builder()
@@ -71,13 +73,13 @@ async fn connections(body: fn() -> Body, layer: RetryLayer) -> usize {
         counter.fetch_add(1, Ordering::SeqCst);
         server.dial()
     });
-    let answer = layer.layer(client(counting)).oneshot(get()).await.unwrap();
-    let retried = answer.extensions().get::<tower_pace::Retried>().unwrap();
+    let response = layer.layer(client(counting)).oneshot(get()).await.unwrap();
+    let retried = response.extensions().get::<tower_pace::Retried>().unwrap();
     assert_eq!(retried.attempts(), 6);
     dials.load(Ordering::SeqCst)
 }
 
-fn at_once() -> RetryLayer {
+fn immediate_retries() -> RetryLayer {
     let policy = RetryPolicy::default()
         .attempts(6)
         .backoff(Backoff::new(Duration::ZERO, Duration::ZERO));
@@ -85,31 +87,40 @@ fn at_once() -> RetryLayer {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_goes_over_the_connection_that_it_had() {
-    assert_eq!(connections(Body::empty, at_once()).await, 1);
-    assert_eq!(connections(|| vec![0; 100].into(), at_once()).await, 1);
-    assert_eq!(connections(|| vec![0; 8 << 10].into(), at_once()).await, 1);
-    assert_eq!(connections(|| vec![0; 20 << 10].into(), at_once()).await, 1);
+async fn a_retry_reuses_its_connection() {
+    assert_eq!(connections(Body::empty, immediate_retries()).await, 1);
     assert_eq!(
-        connections(|| vec![0; 200 << 10].into(), at_once()).await,
+        connections(|| vec![0; 100].into(), immediate_retries()).await,
+        1
+    );
+    assert_eq!(
+        connections(|| vec![0; 8 << 10].into(), immediate_retries()).await,
+        1
+    );
+    assert_eq!(
+        connections(|| vec![0; 20 << 10].into(), immediate_retries()).await,
+        1
+    );
+    assert_eq!(
+        connections(|| vec![0; 200 << 10].into(), immediate_retries()).await,
         1
     );
     let late = || Body::new(Late::new(millis(20), 100));
-    assert_eq!(connections(late, at_once()).await, 1);
+    assert_eq!(connections(late, immediate_retries()).await, 1);
 }
 
-/// Without it, each retry of an answer whose body is still to come takes another connection.
+/// Without draining, a response whose body is incomplete costs its connection.
 #[tokio::test(start_paused = true)]
-async fn what_is_too_much_to_read_costs_a_connection_each() {
+async fn a_body_that_is_not_drained_costs_a_connection_per_retry() {
     let late = || Body::new(Late::new(millis(20), 100));
-    let undrained = at_once().drain(0, Duration::ZERO);
+    let undrained = immediate_retries().drain(0, Duration::ZERO);
     assert_eq!(connections(late, undrained).await, 6);
     let long = || Body::new(Late::new(millis(300), 100));
-    assert_eq!(connections(long, at_once()).await, 6);
+    assert_eq!(connections(long, immediate_retries()).await, 6);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_hyper_gives_back_unwritten_never_left() {
+async fn a_request_that_hyper_returns_unwritten_was_not_sent() {
     let (near, far) = tokio::io::duplex(1_024);
     let (mut sender, connection) = http1::handshake(TokioIo::new(near)).await.unwrap();
     drop((connection, far));
@@ -117,17 +128,18 @@ async fn what_hyper_gives_back_unwritten_never_left() {
     assert!(error.is_canceled() && !was_sent(&error));
 }
 
-/// Answers one request on `far`, and leaves the connection open.
-async fn answer_one(far: &mut DuplexStream) {
+/// Responds to one request on `far`, and leaves the connection open.
+async fn respond_once(far: &mut DuplexStream) {
     let mut request = [0; 1_024];
     assert!(far.read(&mut request).await.unwrap() > 0);
-    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-    far.write_all(answer).await.unwrap();
+    let response = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    far.write_all(response).await.unwrap();
 }
 
-/// The server closes a connection that is not in use, and the client has not seen it yet when it sends the next request.
+/// The server closes an idle connection. The client has not noticed it when it sends the next
+/// request.
 #[tokio::test(start_paused = true)]
-async fn a_request_queued_on_a_connection_that_was_closed_never_left() {
+async fn a_request_queued_on_a_closed_connection_was_not_sent() {
     let ends = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&ends);
     let dial = Dial::new(move || {
@@ -141,7 +153,7 @@ async fn a_request_queued_on_a_connection_that_was_closed_never_left() {
     let first = tokio::spawn(client.request(get()));
     sleep(millis(1)).await;
     let mut far = ends.lock().unwrap().pop().unwrap();
-    answer_one(&mut far).await;
+    respond_once(&mut far).await;
     first
         .await
         .unwrap()
@@ -157,7 +169,7 @@ async fn a_request_queued_on_a_connection_that_was_closed_never_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_breaks_after_the_request_proves_nothing() {
+async fn a_request_on_a_connection_that_breaks_may_have_been_sent() {
     let dial = Dial::new(|| {
         let (near, mut far) = tokio::io::duplex(1_024);
         tokio::spawn(async move { far.read(&mut [0; 1_024]).await });
@@ -170,7 +182,7 @@ async fn a_connection_that_breaks_after_the_request_proves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadlines_error_is_looked_through() {
+async fn was_sent_looks_into_the_error_of_a_deadline() {
     let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
     let client = client(Dial::new(move || Err::<DuplexStream, _>(refused())));
     let bounded = DeadlineLayer::new(Duration::from_secs(1)).layer(client.clone());

@@ -1,5 +1,4 @@
-//! The layers in the stacks that they are made for: around a hyper client, in axum, between
-//! tower-http's layers.
+//! The layers in real stacks: around a hyper client, in axum, and between the layers of tower-http.
 
 mod axum;
 mod http2;
@@ -28,7 +27,7 @@ const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// A network on which every connection is served by a clone of `app`.
+/// Returns a network on which a clone of `app` serves every connection.
 fn serving(app: Router) -> Dial {
     Dial::new(move || {
         let (near, far) = tokio::io::duplex(64 * 1024);
@@ -40,7 +39,7 @@ fn serving(app: Router) -> Dial {
     })
 }
 
-/// Answers everything with 200 and this text.
+/// Responds to every request with 200 and a text.
 fn greeting() -> Router {
     Router::new().fallback(any(|| async { "hello" }))
 }

@@ -17,7 +17,7 @@ use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolic
 use crate::support::{client, now};
 use crate::{get, greeting, millis, serving};
 
-/// tower-http's timeout answers with a body of its own: the client's must have a default.
+/// Gives the client a body with a default, which the response of tower-http's timeout needs.
 fn with_default_body(
     app: Router,
 ) -> impl Service<Request<Full<Bytes>>, Response = Response<Body>, Error = Error, Future: Send> + Clone
@@ -41,13 +41,14 @@ async fn the_layers_work_under_trace_and_decompression() {
     for _ in 0..3 {
         let response = client.clone().oneshot(get()).await.unwrap();
         let Ok(body) = response.into_body().collect().await else {
-            panic!("the body is whole")
+            panic!("the body is complete")
         };
         assert_eq!(body.to_bytes(), text);
     }
 }
 
-/// An attempt that times out is retried; the limiter counts it, and neither stops nor slows for it.
+/// An attempt that times out is retried. It takes a slot, and neither closes the gate nor lowers
+/// the rate.
 #[tokio::test(start_paused = true)]
 async fn an_attempts_timeout_belongs_inside_the_limiter() {
     let never = any(|| async {
@@ -65,7 +66,7 @@ async fn an_attempts_timeout_belongs_inside_the_limiter() {
     let start = now();
     let response = client.oneshot(get()).await.unwrap();
     assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
-    // Four attempts and at most 200 + 400 + 800 ms of backoff.
+    // Four attempts of 500 ms, and a backoff of at most 200 + 400 + 800 ms.
     assert!(now() - start >= millis(2_000) && now() - start <= millis(3_500));
 }
 
@@ -90,7 +91,7 @@ async fn a_deadline_for_the_whole_call_belongs_outside() {
     assert_eq!(
         response.status(),
         StatusCode::GATEWAY_TIMEOUT,
-        "waiting counts"
+        "the deadline includes the wait"
     );
     assert_eq!(now() - start, millis(50));
 }

@@ -1,4 +1,4 @@
-//! Bodies that are sent again over real connections, whose server answers before it has read them.
+//! Bodies that are sent again over real connections, after a response before the body was read.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -26,7 +26,7 @@ use crate::{millis, serving};
 const FRAMES: usize = 10;
 const FRAME: usize = 50_000;
 
-/// A body that is not `Clone`, of frames that come one after the other.
+/// A body that is not `Clone`, with a frame every 10 ms.
 struct Upload {
     frames: VecDeque<Bytes>,
     timer: Pin<Box<Sleep>>,
@@ -69,12 +69,12 @@ impl http_body::Body for Upload {
     }
 }
 
-/// What a server got in the one attempt that it read to the end: the stated length, and the body.
-type Got = Arc<Mutex<Option<(Option<String>, Bytes)>>>;
+/// The content length and the body of the one attempt that the server read to the end.
+type Received = Arc<Mutex<Option<(Option<String>, Bytes)>>>;
 
-/// Reads none of the body of the first request, a frame of the second, and then everything.
-fn answering_early(got: &Got) -> Router {
-    let (got, calls) = (Arc::clone(got), Arc::new(AtomicUsize::new(0)));
+/// Reads nothing of the first body, one frame of the second, and the whole third one.
+fn responding_early(received: &Received) -> Router {
+    let (received, calls) = (Arc::clone(received), Arc::new(AtomicUsize::new(0)));
     Router::new().fallback(any(move |request: Request<Body>| async move {
         let length = request.headers().get(header::CONTENT_LENGTH);
         let length = length.map(|length| length.to_str().unwrap().into());
@@ -88,29 +88,29 @@ fn answering_early(got: &Got) -> Router {
             _ => {}
         }
         let whole = body.collect().await.unwrap().to_bytes();
-        *got.lock().unwrap() = Some((length, whole));
+        *received.lock().unwrap() = Some((length, whole));
         StatusCode::OK
     }))
 }
 
 async fn check(knows_its_length: bool, expected: Option<&str>) {
-    let got = Got::default();
+    let received = Received::default();
     let client = Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
-        .build(serving(answering_early(&got)));
+        .build(serving(responding_early(&received)));
     let layer = RetryLayer::new(RetryPolicy::default()).buffered(FRAMES * FRAME);
     let request = Request::put("http://server/").body(Upload::new(knows_its_length));
     let call = layer.layer(client).oneshot(request.unwrap());
-    let answer = call.await.unwrap();
-    let retried = answer.extensions().get::<Retried>().unwrap();
-    assert_eq!((answer.status(), retried.attempts()), (StatusCode::OK, 3));
-    let (length, body) = got.lock().unwrap().take().unwrap();
+    let response = call.await.unwrap();
+    let retried = response.extensions().get::<Retried>().unwrap();
+    assert_eq!((response.status(), retried.attempts()), (StatusCode::OK, 3));
+    let (length, body) = received.lock().unwrap().take().unwrap();
     assert_eq!(length.as_deref(), expected);
     assert!(body == Upload::whole(), "{} bytes", body.len());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_was_answered_early_is_sent_again_from_its_start() {
+async fn a_body_is_sent_again_from_its_start_after_an_early_response() {
     check(true, Some("500000")).await;
     check(false, None).await;
 }

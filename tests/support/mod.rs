@@ -1,4 +1,5 @@
-//! An in-memory network between a hyper client and a server, so that the whole stack runs on paused time.
+//! An in-memory network between a hyper client and a server. Without sockets, the whole stack runs
+//! on paused time.
 
 use std::future::{Ready, ready};
 use std::io;
@@ -16,12 +17,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower::Service;
 
-/// What a connection is made of: an in-memory stream.
+/// An in-memory stream, one end of a connection.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-/// An in-memory stream that hyper-util's client takes for a connection.
+/// An in-memory stream as a connection of hyper-util's client.
 pub(crate) struct Pipe(TokioIo<Box<dyn Stream>>);
 
 impl Connection for Pipe {
@@ -58,7 +59,7 @@ impl Write for Pipe {
     }
 }
 
-/// Connects to whatever it was made for, whatever the address is.
+/// Connects to the server that it was made for, and ignores the address.
 #[derive(Clone)]
 pub(crate) struct Dial(Arc<dyn Fn() -> io::Result<Box<dyn Stream>> + Send + Sync>);
 
@@ -91,7 +92,8 @@ impl Service<Uri> for Dial {
 /// A hyper client on the in-memory network.
 pub(crate) type HyperClient = Client<Dial, Full<Bytes>>;
 
-/// A hyper-util client that connects by `dial`, with tokio's timer, so that paused time is its time.
+/// Returns a hyper-util client that connects by `dial`. Its timers are tokio's, so that they follow
+/// paused time.
 pub(crate) fn client(dial: Dial) -> HyperClient {
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -99,7 +101,7 @@ pub(crate) fn client(dial: Dial) -> HyperClient {
         .build(dial)
 }
 
-/// The paused clock of the test.
+/// Returns the time of the test's paused clock.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test reads the clock that it drives"

@@ -1,96 +1,109 @@
-//! The files that git tracks.
+//! The files that git tracks, and the packages as cargo describes them.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::LazyLock;
-use std::{fs, str};
 
-use crate::source::Source;
+use serde_json::Value;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/");
 
-/// A tracked file that is text.
-#[derive(Debug)]
-pub(crate) struct Paper {
-    pub(crate) path: String,
-    pub(crate) text: String,
-}
-
-/// Everything that a rule can look at.
-#[derive(Debug)]
+/// The input of a rule.
+#[derive(Debug, Default)]
 pub(crate) struct Repository {
-    pub(crate) papers: Vec<Paper>,
+    /// Path, from the root, and text.
+    pub(crate) files: Vec<(String, String)>,
+    /// What `cargo metadata` prints for each package.
+    pub(crate) packages: Vec<Value>,
 }
 
-static REPOSITORY: LazyLock<Repository> = LazyLock::new(Repository::read);
+static OURS: LazyLock<Repository> = LazyLock::new(|| {
+    let paths = output(Command::new("git").args(["ls-files", "-z"]));
+    // A file that was deleted and not yet committed is left out.
+    let read = |path: &str| Some((path.into(), fs::read(Path::new(ROOT).join(path)).ok()?));
+    let files = paths.split_terminator('\0').filter_map(read);
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Repository {
+        files: files.map(|(path, bytes)| (path, text(bytes))).collect(),
+        packages: [metadata("Cargo.toml"), metadata("crates/fuzz/Cargo.toml")].concat(),
+    }
+});
 
 impl Repository {
     /// Returns the repository that these tests belong to.
     pub(crate) fn ours() -> &'static Self {
-        &REPOSITORY
+        &OURS
     }
 
-    /// Reads the tracked files; one that was deleted and not yet committed so is left out.
-    fn read() -> Self {
-        let papers = tracked_paths()
-            .into_iter()
-            .filter_map(|path| {
-                let bytes = fs::read(Path::new(ROOT).join(&path)).ok()?;
-                let text = String::from_utf8_lossy(&bytes).into_owned();
-                Some(Paper { path, text })
-            })
-            .collect();
-        Self { papers }
-    }
-
-    /// Returns a repository of the given files, for the tests of the rules.
-    pub(crate) fn of(papers: &[(&str, &str)]) -> Self {
-        let paper = |&(path, text): &(&str, &str)| Paper {
-            path: path.into(),
-            text: text.into(),
-        };
+    /// Returns a repository for the test of a rule.
+    pub(crate) fn of(files: &[(&str, &str)], packages: &[Value]) -> Self {
+        let files = files.iter().map(|&(path, text)| (path.into(), text.into()));
         Self {
-            papers: papers.iter().map(paper).collect(),
+            files: files.collect(),
+            packages: packages.to_vec(),
         }
     }
 
-    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
-        self.papers.iter().map(|paper| &*paper.path)
-    }
-
-    /// Returns the text of a file; empty if there is none.
+    /// Returns the text of a file, or nothing if there is none.
     pub(crate) fn text(&self, path: &str) -> &str {
-        let paper = self.papers.iter().find(|paper| paper.path == path);
-        paper.map_or("", |paper| &paper.text)
+        let file = self.files.iter().find(|file| file.0 == path);
+        file.map_or("", |(_, text)| text)
     }
 
-    pub(crate) fn sources(&self) -> impl Iterator<Item = Source> {
-        self.papers
-            .iter()
-            .filter(|paper| paper.path.ends_with(".rs"))
-            .map(|paper| Source::new(&paper.path, &paper.text))
-    }
-
-    /// Returns the names of the crates, which are the names of their folders.
-    pub(crate) fn crates(&self) -> impl Iterator<Item = &str> {
-        self.paths()
-            .filter_map(|path| path.strip_prefix("crates/")?.strip_suffix("/Cargo.toml"))
-            .filter(|name| !name.contains('/'))
+    /// Returns `path:number` and text of each line, of the files with the given end.
+    pub(crate) fn lines(&self, end: &str) -> impl Iterator<Item = (String, &str)> {
+        let files = self.files.iter().filter(move |file| file.0.ends_with(end));
+        files.flat_map(|(path, text)| {
+            let lines = text.lines().zip(1..);
+            lines.map(move |(line, number)| (format!("{path}:{number}"), line))
+        })
     }
 }
 
-fn tracked_paths() -> Vec<String> {
-    let output = Command::new("git")
-        .args(["ls-files", "-z"])
+/// Returns the tree of normal dependencies of a package, one package a line.
+pub(crate) fn tree(package: &str, features: &str) -> String {
+    cargo(&format!(
+        "tree -e normal --prefix none --locked -p {package} {features}"
+    ))
+}
+
+fn metadata(manifest: &str) -> Vec<Value> {
+    let options = "--no-deps --format-version 1";
+    let json = cargo(&format!("metadata {options} --manifest-path {manifest}"));
+    let metadata: Value = serde_json::from_str(&json).expect("cargo prints JSON");
+    list(&metadata, "packages").cloned().collect()
+}
+
+fn cargo(arguments: &str) -> String {
+    let arguments = arguments.split_whitespace();
+    output(Command::new(env!("CARGO")).args(arguments).arg("--offline"))
+}
+
+fn output(command: &mut Command) -> String {
+    let output = command
         .current_dir(ROOT)
         .output()
-        .expect("git is installed");
-    assert!(output.status.success(), "the tests run in a git checkout");
-    output
-        .stdout
-        .split(|byte| *byte == 0)
-        .filter_map(|path| str::from_utf8(path).ok())
-        .filter(|path| !path.is_empty())
-        .map(String::from)
-        .collect()
+        .expect("the program starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {errors}");
+    String::from_utf8(output.stdout).expect("paths and names are UTF-8")
+}
+
+pub(crate) fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    value[key].as_array().into_iter().flatten()
+}
+
+/// Returns the text under a key, without the path of the root.
+pub(crate) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    let text = value[key].as_str().unwrap_or_default();
+    text.strip_prefix(ROOT).unwrap_or(text)
+}
+
+/// Returns the kind (`bin`, `test`, `example`), the name and the main file of each target.
+pub(crate) fn targets(package: &Value) -> impl Iterator<Item = (&str, &str, &str)> {
+    list(package, "targets").map(|target| {
+        let kind = target["kind"][0].as_str().unwrap_or_default();
+        (kind, text(target, "name"), text(target, "src_path"))
+    })
 }

@@ -1,4 +1,4 @@
-//! The command line, as it is typed. What it means is settled in [`crate::settings`].
+//! The command line. [`crate::settings`] checks it and fills in defaults.
 
 use std::path::PathBuf;
 use std::process;
@@ -11,33 +11,52 @@ use clap::{ArgAction, Args as Group, Parser, Subcommand, ValueEnum};
 use customerio::Region;
 use customerio::client::Quota;
 
-use crate::console::complain;
-use crate::files;
+use crate::console::print_error;
+use crate::display;
 use crate::input::{Delimiter, Format};
 use crate::mapping::TimeFormat;
 
-/// Sends files of people and events to Customer.io: politely, repeatably, with progress.
-///
-/// Credentials are read from CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY.
-///
-/// Exit codes: 0 all accepted; 1 the file, the mapping or the settings cannot be used, nothing was
-/// sent; 2 usage; 3 done, but some records were rejected or are unknown; 4 credentials refused; 5
-/// stopped before the end.
-///
-/// Ctrl-C, SIGTERM and SIGHUP finish what is in flight and write report and rejects; the same
-/// command goes on then. A second signal waits for nothing.
+/// Sends files of people and events to Customer.io, within its rate limits.
 #[derive(Debug, Parser)]
-#[command(name = "cio-import", version, about)]
+#[command(name = "cio-import", version, about, long_about = LONG_ABOUT, after_long_help = NOTES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
+const LONG_ABOUT: &str = "\
+Sends files of people and events to Customer.io, within its rate limits. An import can be \
+repeated: no record takes effect twice.
+
+Start with a rehearsal; it needs no credentials and sends nothing to Customer.io:
+
+  cio-import people people.csv --id-column id --rehearse
+
+The flags that matter most:
+
+  --id-column COLUMN  the column that identifies the person (or --email-column)
+  --rehearse          send to a simulator in this process
+  --rejects FILE      write why records were not accepted";
+
+const NOTES: &str = "\
+Credentials: CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY.
+
+Exit codes:
+  0  every record was accepted
+  1  the file, the mapping or the settings cannot be used; nothing was sent
+  2  wrong usage
+  3  finished, but some records were rejected or are unknown
+  4  the API rejected the credentials
+  5  stopped before the end; run the same command again
+
+Ctrl-C, SIGTERM and SIGHUP finish the requests in flight and write the report. A second signal \
+stops at once.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Creates or updates one person a record; columns that are not named become attributes
+    /// Create or update one person per record; other columns become attributes
     People(PeopleArgs),
-    /// Sends one event a record; columns that are not named become attributes of the event
+    /// Send one event per record; other columns become attributes of the event
     Events(EventsArgs),
 }
 
@@ -49,15 +68,15 @@ pub(crate) struct PeopleArgs {
     pub(crate) common: CommonArgs,
 }
 
-/// Which column says who the person is.
+/// The column that identifies the person.
 #[derive(Debug, Group)]
 #[group(required = true, multiple = false)]
 pub(crate) struct PeopleColumn {
-    /// Column that holds the person's id
+    /// Column with the person's id
     #[arg(long, value_name = "COLUMN")]
     pub(crate) id_column: Option<String>,
-    /// Column that holds the person's e-mail address, where that is the identifier; white space
-    /// around it is left out
+    /// Column with the person's e-mail address, if that identifies the person; white space around
+    /// it is removed
     #[arg(long, value_name = "COLUMN")]
     pub(crate) email_column: Option<String>,
 }
@@ -66,31 +85,31 @@ pub(crate) struct PeopleColumn {
 pub(crate) struct EventsArgs {
     #[command(flatten)]
     pub(crate) person: EventsColumn,
-    /// Column that holds the event's name
+    /// Column with the name of the event
     #[arg(long, value_name = "COLUMN")]
     pub(crate) name_column: String,
     #[command(flatten)]
     pub(crate) moment: Moment,
-    /// How the timestamp column writes a moment: rfc3339, unix (seconds), or a format of strftime
+    /// Format of the timestamp column: rfc3339, unix (seconds), or a strftime format
     #[arg(long, value_name = "FORMAT", requires = "timestamp_column")]
     pub(crate) timestamp_format: Option<TimeFormat>,
-    /// Column that, with name and person, tells repeated events from different ones; the default is
-    /// the place in the file
+    /// Column from which event ids are made, with name and person; events with the same id count
+    /// once; by default, ids are made from the content and the position in the file
     #[arg(long, value_name = "COLUMN")]
     pub(crate) event_id_column: Option<String>,
     #[command(flatten)]
     pub(crate) common: CommonArgs,
 }
 
-/// Which column says whose event it is.
+/// The column that identifies the person of the event.
 #[derive(Debug, Group)]
 #[group(required = true, multiple = false)]
 pub(crate) struct EventsColumn {
-    /// Column that holds the person's id
+    /// Column with the person's id
     #[arg(long, value_name = "COLUMN")]
     pub(crate) person_column: Option<String>,
-    /// Column that holds the person's e-mail address, where that is the identifier; white space
-    /// around it is left out
+    /// Column with the person's e-mail address, if that identifies the person; white space around
+    /// it is removed
     #[arg(long, value_name = "COLUMN")]
     pub(crate) email_column: Option<String>,
 }
@@ -99,104 +118,111 @@ pub(crate) struct EventsColumn {
 #[derive(Debug, Group)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Moment {
-    /// Column that holds the moment of the event
+    /// Column with the time of the event
     #[arg(long, value_name = "COLUMN", requires = "timestamp_format")]
     pub(crate) timestamp_column: Option<String>,
-    /// The events happen as they arrive, and may trigger campaigns
+    /// The events happen when the API receives them; they may trigger campaigns
     #[arg(long)]
     pub(crate) now: bool,
 }
 
+/// The flags of both commands, in the order of `--help`.
 #[derive(Debug, Group)]
 pub(crate) struct CommonArgs {
     /// File to send: .csv, .jsonl or .ndjson, also with .gz; - is the standard input
     pub(crate) file: PathBuf,
-    /// How the file is written, where its name does not tell
-    #[arg(long)]
-    pub(crate) format: Option<Format>,
-    /// Character between the cells of a CSV file, like ';' or tab; the default is a comma, or what
-    /// a first line sep= says
-    #[arg(long, value_name = "CHARACTER")]
-    pub(crate) delimiter: Option<Delimiter>,
-    /// Sends to a simulator inside this process; needs no credentials
+    /// Send to a simulator in this process; needs no credentials
     #[arg(long, conflicts_with_all = ["base_url", "journal"])]
     pub(crate) rehearse: bool,
-    /// Region of the account; the default is CUSTOMERIO_REGION or us
-    #[arg(long, value_name = "us|eu")]
-    pub(crate) region: Option<Region>,
-    /// Sends to this address instead of the region's
-    #[arg(long, value_name = "URL")]
-    pub(crate) base_url: Option<String>,
-    /// Sends many records in a request, or one
-    #[arg(long, value_enum, default_value = "batch")]
-    pub(crate) mode: Mode,
-    /// The most records in a request; a request is bounded to 500,000 bytes too
-    #[arg(long, value_name = "N", default_value = "500", value_parser = up_to::<1000>)]
-    pub(crate) batch_items: usize,
-    /// The most requests in a window of time; the default is 1000/1s
-    #[arg(long, value_name = "N/TIME", value_parser = quota)]
-    pub(crate) limit: Option<Quota>,
-    /// The most records in a window of time, whatever number of requests carries them; the default
-    /// is 10000/1s
-    #[arg(long, value_name = "N/TIME", value_parser = quota)]
-    pub(crate) record_limit: Option<Quota>,
-    /// The most requests in flight
-    #[arg(long, value_name = "N", default_value = "32", value_parser = up_to::<1024>)]
-    pub(crate) concurrency: usize,
-    /// Goes on where the API rejects the first 100 records for the same reason
-    #[arg(long)]
-    pub(crate) keep_going: bool,
-    /// How long the server may keep the run waiting, all waits together less the time of work
-    /// between them: while it is down or refuses connections, or asks for it
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = patience)]
-    pub(crate) patience: Duration,
-    /// Writes the report, a JSON object, to this file; it, the rejects file and the journal must be
-    /// regular files of yours, and become readable by you only
-    #[arg(long, value_name = "FILE")]
-    pub(crate) report: Option<PathBuf>,
-    /// Writes why records were rejected or are unknown to this file, a JSON object a line
+    /// Write each record that was not accepted, and the reason, to this file, one JSON object per
+    /// line
     #[arg(long, value_name = "FILE")]
     pub(crate) rejects: Option<PathBuf>,
-    /// Answers the questions of the plan with yes; of a stream, sends ids and rows that a plan
-    /// would ask about
+    /// Write the report, a JSON object, to this file
+    ///
+    /// The report, the rejects file and the journal must be regular files of your own; their mode
+    /// becomes 0600
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Answer the questions of the plan with yes
+    ///
+    /// A stream has no plan: its suspect records are sent with this flag and rejected without it
     #[arg(long)]
     pub(crate) yes: bool,
-    /// Remembers a finished run, with all records accepted or rejected, in this file; the default
-    /// is FILE.cio-journal
-    #[arg(long, value_name = "FILE", conflicts_with = "no_journal")]
-    pub(crate) journal: Option<PathBuf>,
-    /// Does not remember a finished run
-    #[arg(long)]
-    pub(crate) no_journal: bool,
-    /// Sends a finished run again, with the same event ids
-    #[arg(long)]
-    pub(crate) again: bool,
-    /// Names this import, from which event ids are made; the default is a digest of the content and
-    /// the mapping
-    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) import_id: Option<String>,
-    /// Tells the import id, and with -vv each request, on the standard error
+    /// Print the import id, and with -vv each request, on the standard error
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
-}
 
-// === impl Args ===
+    /// Format of the file, if its name does not show it
+    #[arg(long, help_heading = "File")]
+    pub(crate) format: Option<Format>,
+    /// Delimiter of a CSV file, like ';' or tab; the default is a comma, or the delimiter of a
+    /// first line sep=
+    #[arg(long, value_name = "CHARACTER", help_heading = "File")]
+    pub(crate) delimiter: Option<Delimiter>,
 
-impl Args {
-    /// Reads the command line, or ends the process: with the help that was asked for, or with what
-    /// is wrong.
-    pub(crate) fn read() -> Self {
-        Self::try_parse().unwrap_or_else(|error| {
-            if !error.use_stderr() {
-                error.exit();
-            }
-            // It repeats words of the command line, as of names that the shell put for `*`.
-            let text = error.render().to_string();
-            text.lines()
-                .for_each(|line| complain(&files::escaped(line)));
-            process::exit(error.exit_code())
-        })
-    }
+    /// Region of the account; the default is CUSTOMERIO_REGION or us
+    #[arg(long, value_name = "us|eu", help_heading = "Destination")]
+    pub(crate) region: Option<Region>,
+    /// Send to this address instead of the region's
+    #[arg(long, value_name = "URL", help_heading = "Destination")]
+    pub(crate) base_url: Option<String>,
+
+    /// The most requests in a window of time; the default is 1000/1s
+    #[arg(long, value_name = "N/TIME", value_parser = quota, help_heading = "Limits")]
+    pub(crate) limit: Option<Quota>,
+    /// The most records in a window of time, in all requests together; the default is 10000/1s
+    #[arg(long, value_name = "N/TIME", value_parser = quota, help_heading = "Limits")]
+    pub(crate) record_limit: Option<Quota>,
+    /// The most requests in flight
+    #[arg(
+        long, value_name = "N", default_value = "32", value_parser = up_to::<1024>,
+        help_heading = "Limits"
+    )]
+    pub(crate) concurrency: usize,
+    /// Send many records in a request, or one
+    #[arg(long, value_enum, default_value = "batch", help_heading = "Limits")]
+    pub(crate) mode: Mode,
+    /// The most records in a request; a request has at most 500,000 bytes too
+    #[arg(
+        long, value_name = "N", default_value = "500", value_parser = up_to::<1000>,
+        help_heading = "Limits"
+    )]
+    pub(crate) batch_items: usize,
+
+    /// The most time to wait for the server, in total: while it fails, refuses connections,
+    /// throttles, or asks for a wait
+    ///
+    /// Time without a wait is subtracted from the total again
+    #[arg(
+        long, alias = "patience", value_name = "TIME", default_value = "1h",
+        value_parser = max_wait, help_heading = "Stopping and repeating"
+    )]
+    pub(crate) max_wait: Duration,
+    /// Go on if the API rejects the first 100 records for the same reason
+    #[arg(long, help_heading = "Stopping and repeating")]
+    pub(crate) keep_going: bool,
+    /// Send a finished import again, with the same event ids
+    #[arg(long, help_heading = "Stopping and repeating")]
+    pub(crate) again: bool,
+    /// File that records that the import is finished; the default is FILE.cio-journal
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "no_journal",
+        help_heading = "Stopping and repeating"
+    )]
+    pub(crate) journal: Option<PathBuf>,
+    /// Do not record that the import is finished
+    #[arg(long, help_heading = "Stopping and repeating")]
+    pub(crate) no_journal: bool,
+    /// Id of this import, from which event ids are made; the default is a digest of the content and
+    /// the mapping
+    #[arg(
+        long, value_name = "ID", value_parser = NonEmptyStringValueParser::new(),
+        help_heading = "Stopping and repeating"
+    )]
+    pub(crate) import_id: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -205,7 +231,25 @@ pub(crate) enum Mode {
     Single,
 }
 
-/// Reads a whole number from 1 to `MOST`.
+// === impl Args ===
+
+impl Args {
+    /// Parses the command line. Ends the process after `--help`, `--version` or an error.
+    pub(crate) fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            if !error.use_stderr() {
+                error.exit();
+            }
+            // The error repeats arguments, such as file names that the shell put for `*`.
+            let text = error.render().to_string();
+            text.lines()
+                .for_each(|line| print_error(&display::escaped(line)));
+            process::exit(error.exit_code())
+        })
+    }
+}
+
+/// Parses a whole number from 1 to `MOST`.
 fn up_to<const MOST: usize>(text: &str) -> Result<usize> {
     let number = text.parse().context("write a whole number")?;
     ensure!(
@@ -215,7 +259,7 @@ fn up_to<const MOST: usize>(text: &str) -> Result<usize> {
     Ok(number)
 }
 
-/// Reads a number of requests or records in a window of time, as `100/1s`.
+/// Parses a number of requests or records in a window of time, like `100/1s`.
 fn quota(text: &str) -> Result<Quota> {
     let usage = "write a number and a window of time, like 100/1s or 3000/500ms";
     let (number, window) = text.split_once('/').context(usage)?;
@@ -225,7 +269,7 @@ fn quota(text: &str) -> Result<Quota> {
     )?)
 }
 
-fn patience(text: &str) -> Result<Duration> {
+fn max_wait(text: &str) -> Result<Duration> {
     duration(text).context("write a time, like 30s, 20m or 2h")
 }
 
@@ -277,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn events_need_a_moment_that_is_said_aloud() {
+    fn events_need_an_explicit_time() {
         let events = "events a.csv --person-column p --name-column n";
         check(
             &format!("{events} --timestamp-column t --timestamp-format %Y"),
@@ -298,13 +342,32 @@ mod tests {
     }
 
     #[test]
-    fn a_rehearsal_goes_nowhere_else() {
+    fn a_rehearsal_has_no_other_destination_and_no_journal() {
         check("people a.csv --id-column id --rehearse", true);
         check(
             "people a.csv --id-column id --rehearse --base-url https://example.com",
             false,
         );
         check("people a.csv --id-column id --rehearse --journal j", false);
+    }
+
+    #[test]
+    fn patience_is_an_alias_of_max_wait() {
+        for flag in ["--max-wait", "--patience"] {
+            let words = [
+                "cio-import",
+                "people",
+                "a.csv",
+                "--id-column",
+                "id",
+                flag,
+                "3s",
+            ];
+            let Command::People(people) = Args::try_parse_from(words).unwrap().command else {
+                unreachable!()
+            };
+            assert_eq!(people.common.max_wait, Duration::from_secs(3), "{flag}");
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! The one place that reads the clocks; everything else takes moments as arguments.
+//! The one place that reads the clocks. All other code takes the time as an argument.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-/// Returns the moment on tokio's clock, which tests may pause.
+/// Returns the time of tokio's clock, which tests can pause.
 #[expect(
     clippy::disallowed_methods,
     reason = "the program's one reading of the monotonic clock"
@@ -13,7 +13,7 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Returns the seconds since 1970 on the wall clock; 0 where it is set before.
+/// Returns the seconds since 1970 on the wall clock, or 0 if it is set to an earlier time.
 #[expect(
     clippy::disallowed_methods,
     reason = "the program's one reading of the wall clock"
@@ -25,8 +25,8 @@ pub(crate) fn unix_seconds() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Returns a moment in seconds since 1970 as RFC 3339 writes it, in UTC.
-pub(crate) fn shown(unix_seconds: i64) -> String {
-    let moment = jiff::Timestamp::from_second(unix_seconds);
-    moment.map_or_else(|_| "an unknown time".into(), |moment| moment.to_string())
+/// Formats a time in seconds since 1970 as RFC 3339, in UTC.
+pub(crate) fn rfc3339(unix_seconds: i64) -> String {
+    let time = jiff::Timestamp::from_second(unix_seconds);
+    time.map_or_else(|_| "an unknown time".into(), |time| time.to_string())
 }

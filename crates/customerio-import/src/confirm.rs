@@ -6,19 +6,24 @@ use anyhow::{Result, bail, ensure};
 
 use crate::plan::Plan;
 
-/// Asks whether to go on where the plan has a question; `confirmed` answers beforehand.
+const PROMPT: &str = "Continue? [y/N] ";
+
+/// Asks whether to continue if the plan has a question; `confirmed` answers it beforehand.
 ///
 /// # Errors
 ///
-/// Fails where the answer is no, and where there is nobody to ask.
+/// Fails if the answer is no, and if the standard input is no terminal.
 pub(crate) fn confirm(plan: &Plan, confirmed: bool) -> Result<()> {
     let questions = plan.questions();
     if confirmed || questions.is_empty() {
         return Ok(());
     }
     if !io::stdin().is_terminal() {
-        let questions = questions.join("; ");
-        bail!("{questions}; nobody can be asked without a terminal: if that is wanted, add --yes");
+        bail!(
+            "{}; nothing was sent, because there is no terminal to ask for confirmation; check \
+             this, then add --yes",
+            questions.join("; ")
+        );
     }
     ensure!(
         ask(io::stderr(), io::stdin().lock())?,
@@ -27,16 +32,14 @@ pub(crate) fn confirm(plan: &Plan, confirmed: bool) -> Result<()> {
     Ok(())
 }
 
-/// Asks only whether: the plan above has said what may happen.
+/// Asks for yes or no: the plan, printed above, has the details.
 fn ask(mut question: impl Write, mut answer: impl BufRead) -> io::Result<bool> {
-    write!(question, "Go on? [y/N] ")?;
+    question.write_all(PROMPT.as_bytes())?;
     question.flush()?;
     let mut line = String::new();
     answer.read_line(&mut line)?;
-    Ok(matches!(
-        line.trim().to_ascii_lowercase().as_str(),
-        "y" | "yes"
-    ))
+    let answer = line.trim().to_ascii_lowercase();
+    Ok(matches!(answer.as_str(), "y" | "yes"))
 }
 
 #[cfg(test)]
@@ -47,7 +50,7 @@ mod tests {
         let mut asked = Vec::new();
         let found = ask(&mut asked, answer.as_bytes()).unwrap();
         assert_eq!(found, expected, "{answer:?}");
-        assert_eq!(String::from_utf8(asked).unwrap(), "Go on? [y/N] ");
+        assert_eq!(String::from_utf8(asked).unwrap(), PROMPT);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What a person sees while the import runs, on the standard error: progress, and records that were
-//! not taken.
+//! Prints to the terminal: progress and problems to the standard error, plan and summary to the
+//! standard output.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
-use crate::counted;
+use crate::display;
 use crate::report::Totals;
 
 /// Shows progress: a bar on a terminal, else a line for every thousand records.
@@ -17,21 +17,23 @@ pub(crate) struct Console {
     bar: Option<ProgressBar>,
     settled: u64,
     verbosity: u8,
-    waiting: Option<Waiting>,
+    wait: Option<ShownWait>,
 }
 
-/// What the run waits for, as it was told.
+/// A wait for the server that was shown.
 #[derive(Debug)]
-struct Waiting {
-    line: String,
-    began: Instant,
-    told: Instant,
+struct ShownWait {
+    message: String,
+    since: Instant,
+    printed_at: Instant,
 }
 
+/// The number of records between two lines of progress. Smaller steps would fill the log of a large
+/// import.
 const STEP: u64 = 1000;
 
-/// How often a wait is told again where there is no bar: often enough to show that the program
-/// lives.
+/// How often a wait is printed again if there is no bar: often enough to show that the program is
+/// alive, and rarely enough not to fill a log.
 const REPEAT: Duration = Duration::from_secs(60);
 
 impl Console {
@@ -42,87 +44,93 @@ impl Console {
             bar,
             settled: 0,
             verbosity,
-            waiting: None,
+            wait: None,
         }
     }
 
-    /// Shows no bar, whatever the standard error is.
+    /// Returns a console without a bar, whatever the standard error is.
     #[cfg(test)]
-    pub(crate) fn silent() -> Self {
+    pub(crate) fn without_bar() -> Self {
         Self {
             total: None,
             bar: None,
             settled: 0,
             verbosity: 0,
-            waiting: None,
+            wait: None,
         }
     }
 
     /// Prints a line above the bar.
-    pub(crate) fn say(&self, line: &str) {
+    pub(crate) fn print(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| complain(line)),
-            None => complain(line),
+            Some(bar) => bar.suspend(|| print_error(line)),
+            None => print_error(line),
         }
     }
 
-    /// Prints a line where the user asked for that much; `-v` is level 1, `-vv` level 2.
-    pub(crate) fn detail(&self, level: u8, line: impl FnOnce() -> String) {
+    /// Prints a line if the verbosity is at least `level`: 1 is `-v`, 2 is `-vv`.
+    pub(crate) fn verbose(&self, level: u8, line: impl FnOnce() -> String) {
         if self.verbosity >= level {
-            self.say(&line());
+            self.print(&line());
         }
     }
 
-    /// Shows how far the run is.
-    pub(crate) fn advance(&mut self, totals: &Totals) {
+    /// Shows how many records have an outcome.
+    pub(crate) fn show_progress(&mut self, totals: &Totals) {
         let before = self.settled;
         self.settled = totals.records();
         match &self.bar {
             Some(bar) => bar.set_position(self.settled),
-            None if self.settled / STEP > before / STEP => complain(&self.line(totals)),
+            None if self.settled / STEP > before / STEP => print_error(&self.line(totals)),
             None => {}
         }
     }
 
-    /// Shows what the run waits for, or that it goes on: beside the bar, else a line at once and
-    /// then each minute.
-    pub(crate) fn wait(&mut self, line: Option<&str>, now: Instant) {
-        match (line, &mut self.waiting) {
+    /// Shows the wait for the server, or its end. With a bar, the wait is shown beside it; without,
+    /// it is printed at once and then every minute.
+    pub(crate) fn show_wait(&mut self, message: Option<&str>, now: Instant) {
+        match (message, &mut self.wait) {
+            // Not waiting => not waiting
             (None, None) => {}
-            (None, waiting) => {
-                let began = waiting.take().map_or(now, |waiting| waiting.began);
-                self.show("");
-                let waited = counted::time(now - began);
-                self.say(&format!("the server takes requests again, after {waited}"));
+            // Waiting => not waiting
+            (None, wait) => {
+                let since = wait.take().map_or(now, |wait| wait.since);
+                self.set_message("");
+                let waited = display::duration(now - since);
+                self.print(&format!(
+                    "the server accepts requests again, after {waited}"
+                ));
             }
-            (Some(line), Some(waiting)) if waiting.line == line => {
-                if now - waiting.told >= REPEAT {
-                    waiting.told = now;
-                    self.tell_unless_shown(line);
+            // Waiting => waiting, for the same reason
+            (Some(message), Some(wait)) if wait.message == message => {
+                if now - wait.printed_at >= REPEAT {
+                    wait.printed_at = now;
+                    self.print_without_bar(message);
                 }
             }
-            (Some(line), waiting) => {
-                let began = waiting.as_ref().map_or(now, |waiting| waiting.began);
-                *waiting = Some(Waiting {
-                    line: line.to_owned(),
-                    began,
-                    told: now,
+            // Not waiting, or waiting for another reason => waiting
+            (Some(message), wait) => {
+                let since = wait.as_ref().map_or(now, |wait| wait.since);
+                *wait = Some(ShownWait {
+                    message: message.to_owned(),
+                    since,
+                    printed_at: now,
                 });
-                self.show(line);
-                self.tell_unless_shown(line);
+                self.set_message(message);
+                self.print_without_bar(message);
             }
         }
     }
 
-    fn show(&self, message: &str) {
+    fn set_message(&self, message: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(message.to_owned());
         }
     }
 
-    fn tell_unless_shown(&self, line: &str) {
+    fn print_without_bar(&self, line: &str) {
         if self.bar.is_none() {
-            complain(line);
+            print_error(line);
         }
     }
 
@@ -151,13 +159,14 @@ impl Console {
     }
 }
 
-/// Writes to the standard error; that nobody reads it is no reason to stop.
-pub(crate) fn complain(line: &str) {
+/// Prints a line to the standard error. An error of writing is ignored: there is no other place to
+/// report it, and the import goes on.
+pub(crate) fn print_error(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Writes to the standard output; a reader who has seen enough is no error.
-pub(crate) fn print(text: &str) -> io::Result<()> {
+/// Prints to the standard output. A closed pipe is no error: its reader has read enough.
+pub(crate) fn print_output(text: &str) -> io::Result<()> {
     match writeln!(io::stdout(), "{text}") {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
@@ -183,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_how_far_the_run_is() {
+    fn a_line_of_progress_has_the_counts() {
         let totals = Totals {
             accepted: 2990,
             rejected: 9,
@@ -193,10 +202,8 @@ mod tests {
         let line = |total| {
             Console {
                 total,
-                bar: None,
                 settled: totals.records(),
-                verbosity: 0,
-                waiting: None,
+                ..Console::without_bar()
             }
             .line(&totals)
         };

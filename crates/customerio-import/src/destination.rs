@@ -1,20 +1,19 @@
-//! Where records go, and the client that brings them there.
+//! Where records are sent, and the client that sends them.
 
 use std::fmt;
 
-use anyhow::{Context, Result};
-use customerio::client::{Client, ClientBuilder, Limits, RetryPolicy};
+use anyhow::{Context, Result, anyhow};
+use customerio::client::{Client, ClientBuilder, Limits, Quota, RetryPolicy};
 use customerio::{Credentials, Endpoint, Region};
-use customerio_sim::Server;
+use customerio_sim::{Limit, Model, Server, Simulator};
 use sha2::{Digest, Sha256};
 
 use crate::args::CommonArgs;
 use crate::mapping::hex;
-use crate::pace::Pace;
-use crate::rehearse;
+use crate::options::SendOptions;
 use crate::report::Traffic;
 
-/// Where records go.
+/// Where records are sent.
 #[derive(Clone, Debug)]
 pub(crate) enum Destination {
     Live(Live),
@@ -29,28 +28,29 @@ pub(crate) struct Live {
     credentials: Credentials,
 }
 
-/// A client, and what must live as long as it does.
+/// A client, and the simulator that it sends to, if it does.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) client: Client,
-    /// Serves until it is dropped.
+    /// The simulator stops when it is dropped, so it lives as long as the client.
     _simulator: Option<Server>,
 }
 
 // === impl Destination ===
 
 impl Destination {
-    /// Takes the address from the command line, and the credentials from the environment.
+    /// Reads the address from the command line, and the credentials from the environment.
     ///
     /// # Errors
     ///
-    /// Fails where a credential is missing, or the address would betray it.
+    /// Fails if a credential is missing, and if the address would send it unencrypted.
     pub(crate) fn new(common: &CommonArgs) -> Result<Self> {
         if common.rehearse {
             return Ok(Self::Rehearsal);
         }
-        let credentials =
-            Credentials::from_env().context("to try without credentials, add --rehearse")?;
+        let credentials = Credentials::from_env().map_err(|error| {
+            anyhow!("{error}; to try the import without credentials, add --rehearse")
+        })?;
         let endpoint = match &common.base_url {
             Some(url) => Endpoint::new(url, credentials.clone())?,
             None => Endpoint::for_region(region(common)?, credentials.clone()),
@@ -61,11 +61,12 @@ impl Destination {
         }))
     }
 
-    /// Makes the client; for a rehearsal, starts the simulator first.
-    pub(crate) async fn connect(&self, pace: &Pace) -> Result<Connection> {
+    /// Returns the client. For a rehearsal, starts the simulator first.
+    pub(crate) async fn connect(&self, options: &SendOptions) -> Result<Connection> {
         match self {
             Self::Live(live) => {
-                let mut builder = builder(&live.base_url(), live.credentials.clone(), pace);
+                let mut builder = builder(&live.base_url(), live.credentials.clone(), options);
+                // A proxy cannot reach the loopback of this machine.
                 if !live.endpoint.is_loopback() {
                     builder = builder.proxy_from_env();
                 }
@@ -75,10 +76,10 @@ impl Destination {
                 })
             }
             Self::Rehearsal => {
-                let simulator = rehearse::start(pace.limit).await?;
+                let simulator = start_simulator(options.limit).await?;
                 let credentials = Credentials::new("rehearsal", "rehearsal")?;
                 Ok(Connection {
-                    client: builder(&simulator.url(), credentials, pace).build()?,
+                    client: builder(&simulator.url(), credentials, options).build()?,
                     _simulator: Some(simulator),
                 })
             }
@@ -95,7 +96,7 @@ impl fmt::Display for Destination {
         match self {
             Self::Live(live) => live.endpoint.fmt(f),
             Self::Rehearsal => {
-                f.write_str("a simulator in this process; nothing leaves the machine")
+                f.write_str("a simulator in this process; nothing leaves this machine")
             }
         }
     }
@@ -108,7 +109,7 @@ impl Live {
         self.endpoint.to_string()
     }
 
-    /// Returns a hash of the site id, which is half a credential.
+    /// Returns a hash of the site id, which is half of the credentials.
     pub(crate) fn site(&self) -> String {
         hex(&Sha256::digest(self.credentials.site_id()))
     }
@@ -117,7 +118,7 @@ impl Live {
 // === impl Connection ===
 
 impl Connection {
-    /// Returns what went over the wire so far.
+    /// Returns the number of requests so far.
     pub(crate) fn traffic(&self) -> Traffic {
         let stats = self.client.stats();
         Traffic {
@@ -128,18 +129,28 @@ impl Connection {
     }
 }
 
-fn builder(base_url: &str, credentials: Credentials, pace: &Pace) -> ClientBuilder {
+/// Starts a simulator on the loopback. It enforces the same limit as the run, by a sliding counter,
+/// which is the hardest model to keep. It accepts any credentials and runs until it is dropped.
+async fn start_simulator(quota: Quota) -> Result<Server> {
+    let limit = Limit::new(quota.limit(), quota.window())?.model(Model::SlidingCounter);
+    let simulator = Simulator::builder().limit(limit).build();
+    Server::bind("127.0.0.1:0", simulator)
+        .await
+        .context("the simulator cannot listen on 127.0.0.1; check the loopback interface")
+}
+
+fn builder(base_url: &str, credentials: Credentials, options: &SendOptions) -> ClientBuilder {
     let limits = Limits::documented()
-        .ingress(pace.limit)
-        .records(pace.record_limit);
+        .ingress(options.limit)
+        .records(options.record_limit);
     Client::builder()
         .credentials(credentials)
         .base_url(base_url)
         .limits(limits)
-        // A request carries hundreds of records: what the server has trouble with is worth all its
-        // attempts.
+        // A request carries hundreds of records, so each one gets all of its attempts, even if
+        // many fail.
         .retry(RetryPolicy::default().without_budget())
-        // The run bounds all waits together.
-        .max_hold(None)
-        .concurrency(pace.concurrency)
+        // `--max-wait` bounds the total of all waits instead.
+        .max_server_pause(None)
+        .concurrency(options.concurrency)
 }

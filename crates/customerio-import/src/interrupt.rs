@@ -1,6 +1,7 @@
-//! Signals: before the first request one calls the run off; then the first asks to finish what is
-//! in flight, the second to stop at once, and the third ends the process, whatever it is waiting
-//! for.
+//! How signals stop a run.
+//!
+//! Before the first request, a signal cancels the run. After it, the first signal finishes the
+//! requests in flight, the second stops at once, and the third ends the process.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -9,87 +10,96 @@ use std::{process, thread};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use crate::exit::Exit;
+use crate::report::Exit;
 
-/// Signals that come together are one: `timeout` sends its signal to the process and to the
-/// process's group, and a terminal that closes is told by the kernel and by the shell. A person who
-/// presses Ctrl-C twice is slower.
-const TOGETHER: Duration = Duration::from_millis(100);
+/// Signals within this time count as one.
+///
+/// `timeout` signals the process and its process group, and both the kernel and the shell signal a
+/// process whose terminal closes. With a shorter time, such a pair would stop the run at once; with
+/// a longer one, a second Ctrl-C would be ignored.
+const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 
-/// Where signals come from.
-pub(crate) trait Source {
-    /// Resolves with the next signal, of whatever kind.
+/// A source of signals.
+pub(crate) trait SignalSource {
+    /// Resolves at the next signal of any kind.
     fn next(&mut self) -> impl Future<Output = ()> + Send;
 }
 
-/// How urgently the user wants the run to end.
+/// How the run is to stop, in increasing order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Urgency {
+pub(crate) enum Shutdown {
+    /// No signal was received.
     #[default]
     None,
-    /// Sends nothing new, and waits for what is in flight.
+    /// Send no further request, and wait for those in flight.
     Drain,
-    /// Waits for nothing.
+    /// Stop at once.
     Abort,
 }
 
-/// Tells how urgently the run should end.
+/// A receiver of shutdown requests.
 #[derive(Clone, Debug)]
-pub(crate) struct Interrupt(watch::Receiver<Urgency>);
+pub(crate) struct Interrupt(watch::Receiver<Shutdown>);
 
 impl Interrupt {
-    pub(crate) fn new(receiver: watch::Receiver<Urgency>) -> Self {
+    pub(crate) fn new(receiver: watch::Receiver<Shutdown>) -> Self {
         Self(receiver)
     }
 
-    /// Resolves once the urgency is `least` or more; never where it cannot become so.
-    pub(crate) async fn reaches(&mut self, least: Urgency) {
-        if self.0.wait_for(|urgency| *urgency >= least).await.is_err() {
+    /// Resolves once a shutdown of this level or above is requested; never if the sender is
+    /// dropped.
+    pub(crate) async fn requested(&mut self, least: Shutdown) {
+        if self
+            .0
+            .wait_for(|shutdown| *shutdown >= least)
+            .await
+            .is_err()
+        {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Does `work` on a thread of its own, where blocking is fine. Returns nothing where a signal
-    /// comes first: the thread is left to the end of the process.
-    pub(crate) async fn unless_before<T: Send + 'static>(
+    /// Runs `work`, which may block, on a thread of its own. Returns nothing if a signal comes
+    /// first; the thread then runs on until the process ends.
+    pub(crate) async fn run_blocking<T: Send + 'static>(
         &mut self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let (sender, done) = oneshot::channel();
-        // Nobody listens after a signal.
+        // The receiver is gone after a signal.
         thread::spawn(move || sender.send(work()).is_ok());
         tokio::select! {
             biased;
-            () = self.reaches(Urgency::Drain) => None,
+            () = self.requested(Shutdown::Drain) => None,
             done = done => Some(done.expect("the work does not panic")),
         }
     }
 }
 
-/// Listens for signals for as long as the future is polled, in a task of its own: the run may wait
-/// for a terminal or a disk.
+/// Listens for signals. It runs in a task of its own, because the run may block on a terminal or a
+/// disk.
 pub(crate) async fn listen(
-    mut signals: impl Source,
-    urgency: watch::Sender<Urgency>,
+    mut signals: impl SignalSource,
+    shutdown: watch::Sender<Shutdown>,
 ) -> Infallible {
-    for next in [Urgency::Drain, Urgency::Abort] {
+    for next in [Shutdown::Drain, Shutdown::Abort] {
         signals.next().await;
-        urgency.send_replace(next);
-        pass_over(&mut signals).await;
+        shutdown.send_replace(next);
+        ignore_duplicates(&mut signals).await;
     }
     signals.next().await;
     process::exit(Exit::Stopped as i32)
 }
 
-/// Passes over the signals that belong to the last one.
-async fn pass_over(signals: &mut impl Source) {
+/// Ignores signals for [`DUPLICATE_WINDOW`].
+async fn ignore_duplicates(signals: &mut impl SignalSource) {
     let all = async {
         loop {
             signals.next().await;
         }
     };
-    let over: Result<Infallible, _> = timeout(TOGETHER, all).await;
-    debug_assert!(over.is_err(), "signals have no end");
+    let elapsed: Result<Infallible, _> = timeout(DUPLICATE_WINDOW, all).await;
+    debug_assert!(elapsed.is_err(), "signals have no end");
 }
 
 #[cfg(test)]
@@ -100,14 +110,14 @@ mod tests {
 
     use super::*;
 
-    /// Signals at these milliseconds.
+    /// Signals at the given times, in milliseconds.
     struct Script {
         start: Instant,
         at: VecDeque<u64>,
         next: Option<u64>,
     }
 
-    impl Source for Script {
+    impl SignalSource for Script {
         async fn next(&mut self) {
             self.next = self.next.or_else(|| self.at.pop_front());
             match self.next {
@@ -118,9 +128,9 @@ mod tests {
         }
     }
 
-    /// Returns how urgent it is half a second after the start.
-    async fn urgency(at: &[u64]) -> Urgency {
-        let (sender, watched) = watch::channel(Urgency::None);
+    /// Returns the shutdown that is requested half a second after the start.
+    async fn shutdown(at: &[u64]) -> Shutdown {
+        let (sender, watched) = watch::channel(Shutdown::None);
         let script = Script {
             start: crate::clock::now(),
             at: VecDeque::from_iter(at.iter().copied()),
@@ -132,17 +142,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn signals_that_come_together_are_one() {
+    async fn signals_within_100_ms_count_as_one() {
         for (at, expected) in [
-            (&[] as &[u64], Urgency::None),
-            (&[10], Urgency::Drain),
-            (&[10, 10], Urgency::Drain),
-            (&[10, 40, 90], Urgency::Drain),
-            (&[10, 90, 130], Urgency::Abort),
-            (&[10, 200], Urgency::Abort),
-            (&[10, 200, 220, 290], Urgency::Abort),
+            (&[] as &[u64], Shutdown::None),
+            (&[10], Shutdown::Drain),
+            (&[10, 10], Shutdown::Drain),
+            (&[10, 40, 90], Shutdown::Drain),
+            (&[10, 90, 130], Shutdown::Abort),
+            (&[10, 200], Shutdown::Abort),
+            (&[10, 200, 220, 290], Shutdown::Abort),
         ] {
-            assert_eq!(urgency(at).await, expected, "{at:?}");
+            assert_eq!(shutdown(at).await, expected, "{at:?}");
         }
     }
 }

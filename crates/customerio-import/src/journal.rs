@@ -1,9 +1,9 @@
-//! Remembers a finished run, so that it is not sent again: one whose records are all accepted or
-//! rejected.
+//! Records that a run is finished, so that it is not sent again. A run is finished if all of its
+//! records are accepted or rejected.
 //!
-//! Two lines of JSON: the header names what is sent where, the second line says that the run has
-//! come to its end. A journal without the second line is of a run that stopped, or that left
-//! records unknown or not sent; the next run starts over with the same event ids.
+//! A journal is two lines of JSON: a header, which names the destination and the import, and the
+//! report of the finished run. Without the second line, the run was stopped or left records
+//! unknown or not sent. The next run then sends all records again, with the same event ids.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -12,28 +12,28 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::files::{empty, shown, sync_folder};
+use crate::display;
+use crate::files::{sync_folder, truncate};
 use crate::report::Report;
 
 const VERSION: u32 = 1;
 
-/// More than two lines can have; what is longer is no journal.
+/// The most bytes that are read. The two lines are always shorter; a longer file is not a journal.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// Names the destination and what is sent there. A journal serves the run whose header is equal.
+/// The destination and the import. A journal belongs to the run with the same header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Header {
     version: u32,
     pub(crate) base_url: String,
-    /// A hash: the site id itself is half a credential.
+    /// A hash of the site id, which is half of the credentials.
     pub(crate) site: String,
     pub(crate) kind: String,
     pub(crate) mapping: String,
     pub(crate) import_id: String,
 }
 
-/// A journal on disk, locked until it is dropped. An empty one that was never begun is removed
-/// then.
+/// A journal on disk, locked until it is dropped. Dropping removes it if it is empty.
 #[derive(Debug)]
 pub(crate) struct Journal {
     file: File,
@@ -42,22 +42,23 @@ pub(crate) struct Journal {
     is_empty: bool,
 }
 
-/// What a journal says of the run at hand.
+/// Whether the run is finished, by its journal.
 #[derive(Debug)]
-pub(crate) enum Opened {
-    /// [`Journal::begin`], send, then [`Journal::complete`].
+pub(crate) enum LoadedJournal {
+    /// Call [`Journal::begin`], send, then call [`Journal::complete`].
     Unfinished(Journal),
-    /// The run came to its end before.
-    Complete(Report),
+    /// An earlier run is finished; this is its report.
+    Finished(Report),
 }
 
-/// What to do about a run that came to its end.
+/// The action if an earlier run is finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum IfComplete {
-    Keep,
-    StartOver,
+pub(crate) enum IfFinished {
+    Skip,
+    SendAgain,
 }
 
+/// The second line of a journal. The name `complete` is part of the format of version 1.
 #[derive(Serialize, Deserialize)]
 struct Completion {
     complete: Report,
@@ -85,7 +86,7 @@ impl Header {
         }
     }
 
-    /// Returns the first part in which another run differs.
+    /// Returns the first part that differs from another header.
     fn difference(&self, other: &Self) -> Option<&'static str> {
         let parts = [
             ("the version of the journal", self.version == other.version),
@@ -108,31 +109,32 @@ impl Header {
 // === impl Journal ===
 
 impl Journal {
-    /// Locks the file that is the journal of a run, and reads it.
+    /// Locks and reads a journal.
     ///
     /// # Errors
     ///
-    /// Fails where the journal belongs to another run, is damaged, or is in use by another process.
+    /// Fails if the journal belongs to another run, is damaged, or is in use by another process.
     pub(crate) fn load(
         file: File,
         path: &Path,
         header: Header,
-        if_complete: IfComplete,
-    ) -> Result<Opened> {
+        if_finished: IfFinished,
+    ) -> Result<LoadedJournal> {
         let mut journal = Self::lock(file, path, header)?;
         let text = journal.read()?;
         journal.is_empty = text.is_empty();
-        let past = past(&text, &journal.header).with_context(|| shown(path))?;
-        Ok(match past.filter(|_| if_complete == IfComplete::Keep) {
-            Some(report) => Opened::Complete(report),
-            None => Opened::Unfinished(journal),
+        let report =
+            finished_report(&text, &journal.header).with_context(|| display::path(path))?;
+        Ok(match report.filter(|_| if_finished == IfFinished::Skip) {
+            Some(report) => LoadedJournal::Finished(report),
+            None => LoadedJournal::Unfinished(journal),
         })
     }
 
-    /// Writes down what is about to be sent where, in place of an earlier run.
+    /// Writes the header in place of an earlier run, and syncs it to disk.
     pub(crate) fn begin(&mut self) -> Result<()> {
-        empty(&self.file, &self.path)?;
-        // What a full disk took of the header goes with the file.
+        truncate(&self.file, &self.path)?;
+        // If the disk is full, dropping removes the file with the part of the header.
         self.is_empty = true;
         self.file.rewind()?;
         self.append(&self.header)?;
@@ -140,7 +142,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes down, on the disk, that the run has come to its end.
+    /// Writes that the run is finished, and syncs it to disk.
     pub(crate) fn complete(self, report: &Report) -> Result<()> {
         self.append(&Completion {
             complete: report.clone(),
@@ -157,22 +159,29 @@ impl Journal {
             }),
             Err(TryLockError::WouldBlock) => {
                 bail!(
-                    "{}: another import is using this journal; wait for its end",
-                    shown(path)
+                    "{}: another import is using this journal; wait until it ends",
+                    display::path(path)
                 )
             }
-            Err(TryLockError::Error(error)) => Err(error)
-                .with_context(|| format!("{}: cannot be locked; use --no-journal", shown(path))),
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| {
+                let path = display::path(path);
+                format!("{path}: the journal cannot be locked; add --no-journal")
+            }),
         }
     }
 
     fn read(&self) -> Result<String> {
         let mut text = String::new();
-        let shown = shown(&self.path);
+        let path = display::path(&self.path);
         (&self.file)
             .take(MAX_BYTES)
             .read_to_string(&mut text)
-            .with_context(|| format!("{shown}: cannot be read"))?;
+            .with_context(|| {
+                format!(
+                    "{path}: the journal cannot be read; name another file with --journal, or add \
+                     --no-journal"
+                )
+            })?;
         Ok(text)
     }
 
@@ -183,10 +192,8 @@ impl Journal {
             .write_all(&line)
             .and_then(|()| self.file.sync_all())
             .with_context(|| {
-                format!(
-                    "{}: the journal cannot be written; free some space",
-                    shown(&self.path)
-                )
+                let path = display::path(&self.path);
+                format!("{path}: the journal cannot be written; free some disk space")
             })
     }
 }
@@ -194,43 +201,45 @@ impl Journal {
 impl Drop for Journal {
     fn drop(&mut self) {
         if self.is_empty {
-            // What cannot be removed is left: an empty journal is of no run.
+            // An error is ignored: an empty journal does no harm.
             let _ = fs::remove_file(&self.path).map(|()| sync_folder(&self.path));
         }
     }
 }
 
-/// Returns the report of a run that came to its end; `None` for a journal that is new or of a run
-/// that did not.
-fn past(text: &str, header: &Header) -> Result<Option<Report>> {
+/// Returns the report of a finished run, or nothing if the journal is new or its run unfinished.
+fn finished_report(text: &str, header: &Header) -> Result<Option<Report>> {
     let mut lines = text.split_inclusive('\n');
-    // A torn first line is what a crash at the very start leaves: nothing had been sent.
+    // A crash while the header was written leaves a part of it; nothing had been sent.
     let Some(first) = lines.next().filter(|line| line.ends_with('\n')) else {
-        return torn(text);
+        return check_partial_header(text).map(|()| None);
     };
     let found: Header = serde_json::from_str(first).map_err(|_| not_a_journal())?;
     if let Some(part) = found.difference(header) {
-        bail!("this journal is of another run: {part} differs; name another with --journal");
+        bail!(
+            "this journal belongs to another run: {part} differs; name another file with --journal"
+        );
     }
     let Some(second) = lines.next().filter(|line| line.ends_with('\n')) else {
         return Ok(None);
     };
     let completion: Completion = serde_json::from_str(second).map_err(|_| not_a_journal())?;
-    // Earlier versions remembered runs, too, that had left records unknown.
+    // Earlier versions wrote this line also for runs that had left records unknown.
     Ok(Some(completion.complete).filter(Report::is_settled))
 }
 
-fn torn(text: &str) -> Result<Option<Report>> {
-    let opening = format!("{{\"version\":{VERSION}");
-    if text.starts_with(&opening) || opening.starts_with(text) {
-        Ok(None)
+/// Fails unless the text is a part of a header: another file must not be overwritten.
+fn check_partial_header(text: &str) -> Result<()> {
+    let start = format!("{{\"version\":{VERSION}");
+    if text.starts_with(&start) || start.starts_with(text) {
+        Ok(())
     } else {
         Err(not_a_journal())
     }
 }
 
 fn not_a_journal() -> anyhow::Error {
-    anyhow!("this is no journal of an import, or it is damaged; name another with --journal")
+    anyhow!("this file is not an import journal, or it is damaged; name another with --journal")
 }
 
 #[cfg(test)]
@@ -254,17 +263,17 @@ mod tests {
         Report::new(4, totals, Traffic::default(), Duration::from_millis(1234))
     }
 
-    fn open(path: &Path, header: &Header) -> Result<Opened> {
-        open_to(path, header, IfComplete::Keep)
+    fn open(path: &Path, header: &Header) -> Result<LoadedJournal> {
+        open_to(path, header, IfFinished::Skip)
     }
 
-    fn open_to(path: &Path, header: &Header, if_complete: IfComplete) -> Result<Opened> {
+    fn open_to(path: &Path, header: &Header, if_finished: IfFinished) -> Result<LoadedJournal> {
         let file = Roles::new(None).open(Role::Journal, path)?;
-        Journal::load(file, path, header.clone(), if_complete)
+        Journal::load(file, path, header.clone(), if_finished)
     }
 
     fn begin(path: &Path) -> Journal {
-        let Opened::Unfinished(mut journal) = open(path, &header()).unwrap() else {
+        let LoadedJournal::Unfinished(mut journal) = open(path, &header()).unwrap() else {
             panic!("is not complete")
         };
         journal.begin().unwrap();
@@ -281,39 +290,40 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_run_is_remembered_until_asked_to_start_over() {
+    fn a_finished_run_is_skipped_unless_it_is_to_be_sent_again() {
         with_path(|path| {
             finish(path);
             assert!(
-                matches!(open(path, &header()).unwrap(), Opened::Complete(found) if found == report())
+                matches!(open(path, &header()).unwrap(), LoadedJournal::Finished(found)
+                    if found == report())
             );
-            let Opened::Unfinished(mut again) =
-                open_to(path, &header(), IfComplete::StartOver).unwrap()
+            let LoadedJournal::Unfinished(mut again) =
+                open_to(path, &header(), IfFinished::SendAgain).unwrap()
             else {
-                panic!("starts over")
+                panic!("the run is to be sent again")
             };
             again.begin().unwrap();
             drop(again);
             assert!(matches!(
                 open(path, &header()).unwrap(),
-                Opened::Unfinished(_)
+                LoadedJournal::Unfinished(_)
             ));
         });
     }
 
     #[test]
-    fn a_run_that_did_not_come_to_its_end_is_started_over() {
+    fn a_run_that_was_stopped_is_unfinished() {
         with_path(|path| {
             drop(begin(path));
             assert!(matches!(
                 open(path, &header()).unwrap(),
-                Opened::Unfinished(_)
+                LoadedJournal::Unfinished(_)
             ));
         });
     }
 
     #[test]
-    fn a_run_that_left_records_is_not_remembered_as_finished() {
+    fn a_run_that_left_records_unknown_or_not_sent_is_unfinished() {
         for (unknown, not_sent) in [(1, 0), (0, 1)] {
             with_path(|path| {
                 let left = Report {
@@ -323,34 +333,34 @@ mod tests {
                 };
                 begin(path).complete(&left).unwrap();
                 let opened = open(path, &header()).unwrap();
-                assert!(matches!(opened, Opened::Unfinished(_)));
+                assert!(matches!(opened, LoadedJournal::Unfinished(_)));
             });
         }
     }
 
     #[test]
-    fn a_run_that_did_not_begin_leaves_what_was_there() {
+    fn a_run_that_did_not_begin_leaves_the_journal_unchanged() {
         with_path(|path| {
             drop(open(path, &header()).unwrap());
             assert!(!path.exists());
             finish(path);
-            drop(open_to(path, &header(), IfComplete::StartOver).unwrap());
+            drop(open_to(path, &header(), IfFinished::SendAgain).unwrap());
             assert!(matches!(
                 open(path, &header()).unwrap(),
-                Opened::Complete(_)
+                LoadedJournal::Finished(_)
             ));
         });
     }
 
     #[test]
-    fn torn_last_lines_are_what_a_crash_leaves() {
+    fn a_journal_cut_off_by_a_crash_is_unfinished() {
         with_path(|path| {
             finish(path);
             let whole = fs::read_to_string(path).unwrap();
             for length in 0..whole.len() {
                 fs::write(path, &whole[..length]).unwrap();
                 assert!(
-                    matches!(open(path, &header()).unwrap(), Opened::Unfinished(_)),
+                    matches!(open(path, &header()).unwrap(), LoadedJournal::Unfinished(_)),
                     "{length}"
                 );
             }
@@ -358,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_of_another_run_is_refused_by_the_part_that_differs() {
+    fn a_journal_of_another_run_is_refused_with_the_part_that_differs() {
         let base = header();
         for (other, part) in [
             (
@@ -416,12 +426,12 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_journal_is_left_alone() {
+    fn a_file_that_is_not_a_journal_is_left_unchanged() {
         with_path(|path| {
             for content in ["id,name\n1,Ada\n", "{}", "{}\n"] {
                 fs::write(path, content).unwrap();
                 let error = format!("{:#}", open(path, &header()).unwrap_err());
-                assert!(error.contains("no journal of an import"), "{error}");
+                assert!(error.contains("not an import journal"), "{error}");
                 assert_eq!(fs::read_to_string(path).unwrap(), content);
             }
         });

@@ -1,37 +1,42 @@
-//! Sends files of people and events to Customer.io: politely, repeatably, with progress.
+//! `cio-import` sends files of people and events to Customer.io, within its rate limits.
+//!
+//! The way of a record:
 //!
 //! ```text
-//! args ─► settings ─► scan ─► plan ─► confirm ─► pipeline ─► report
-//!                       └── input ─► mapping ──────┘
+//! args ─► settings ─► scan ─► plan ─► confirm ─► send ─► finish
+//!            │         ▲                          ▲
+//!            └─ input ─┴───── reader ─► mapping ──┘
 //! ```
+//!
+//! [`run`] calls these in order. `input` reads rows, `mapping` makes operations of them. `scan`
+//! reads a file once for the `plan`, which shows `warnings` and asks for confirmation. `send` sends
+//! the records. `finish` prints the summary and writes `report` and `journal`.
 
 mod args;
 mod clock;
 mod confirm;
 mod console;
-mod counted;
 mod destination;
-mod doubt;
-mod ending;
-mod exit;
+mod display;
 mod files;
+mod finish;
 mod input;
 mod interrupt;
 mod journal;
 mod mapping;
-mod notes;
-mod pace;
-mod pipeline;
+mod options;
 mod plan;
 mod problems;
 mod reader;
-mod rehearse;
 mod reject;
 mod report;
 mod run;
 mod scan;
+mod send;
 mod settings;
 mod signals;
+mod suspect_id;
+mod warnings;
 
 use std::process::ExitCode;
 
@@ -39,26 +44,26 @@ use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
 use crate::args::Args;
-use crate::exit::Exit;
+use crate::report::Exit;
 use crate::signals::Signals;
 
 fn main() -> ExitCode {
     let exit = run().unwrap_or_else(|error| {
-        console::complain(&format!("cio-import: {error:#}"));
+        console::print_error(&format!("cio-import: {error:#}"));
         Exit::Unusable
     });
     exit.into()
 }
 
 fn run() -> Result<Exit> {
-    let runtime = Runtime::new().context("the system gives no threads")?;
-    // Before anything else: a signal that comes earlier ends the process without a word.
+    let runtime = Runtime::new().context("threads cannot be started; check the system's limits")?;
+    // A signal that comes earlier ends the process without a message.
     let signals = {
         let _inside = runtime.enter();
-        Signals::new().context("signals cannot be received")?
+        Signals::new().context("signals cannot be received; check the system's limits")?
     };
     let exit = runtime.block_on(run::run(Args::read(), signals));
-    // A host's name that is still being looked up is not waited for.
+    // Does not wait for a name lookup that is still running.
     runtime.shutdown_background();
     exit
 }

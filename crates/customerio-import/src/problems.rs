@@ -1,5 +1,5 @@
-//! Tells which records were not taken: the first few on the standard error, all of them in the
-//! rejects file.
+//! Reports the records that were not accepted: the first ones on the standard error, all of them
+//! in the rejects file.
 
 use std::fmt;
 use std::fs::File;
@@ -9,10 +9,10 @@ use anyhow::Error;
 use customerio::{Cause, Outcome, Rejection};
 use serde::Serialize;
 
-use crate::counted::counted;
+use crate::display::counted;
 use crate::reject::{Column, Reject};
 
-/// More lines would push the plan and the summary out of sight.
+/// The most problems that are printed. More lines would scroll the plan out of a terminal.
 const MAX_SHOWN: u64 = 20;
 
 /// Collects the problems of one run.
@@ -23,9 +23,11 @@ pub(crate) struct Problems {
     file: Option<BufWriter<File>>,
 }
 
-/// One record that was not taken. Its `Display` is for the terminal and leaves out the server's
-/// words, which may repeat people's data; the rejects file, which only its owner may read, has
-/// them.
+/// A record that was not accepted.
+///
+/// Its `Display` is for the terminal and leaves out the server's text, which may repeat people's
+/// data. The rejects file has it, and only its owner may read that file. The serialized field names
+/// are public: scripts read them.
 #[derive(Debug, Serialize)]
 pub(crate) struct Problem {
     line: u64,
@@ -37,16 +39,16 @@ pub(crate) struct Problem {
     shown: String,
 }
 
-/// Says that a rejects file cannot be written, and what to do.
+/// Returns the error of a rejects file that cannot be written.
 pub(crate) fn rejects_failed(error: io::Error) -> Error {
     Error::new(error)
-        .context("the rejects file cannot be written; free some space or leave out --rejects")
+        .context("the rejects file cannot be written; free some disk space or leave out --rejects")
 }
 
 // === impl Problems ===
 
 impl Problems {
-    /// Keeps all problems in the rejects file, if there is one.
+    /// Returns an empty collection that writes to the rejects file, if there is one.
     pub(crate) fn new(input: String, rejects: Option<File>) -> Self {
         Self {
             input,
@@ -55,7 +57,7 @@ impl Problems {
         }
     }
 
-    /// Keeps a problem. Returns what to print of it: nothing once enough was printed.
+    /// Adds a problem. Returns the line to print, or nothing after [`MAX_SHOWN`] of them.
     pub(crate) fn add(&mut self, problem: &Problem) -> io::Result<Option<String>> {
         self.count += 1;
         if let Some(file) = &mut self.file {
@@ -68,8 +70,8 @@ impl Problems {
         })
     }
 
-    /// Brings the rejects file to the disk. Returns what to print of the problems that were not
-    /// printed.
+    /// Syncs the rejects file to disk. Returns a line about the problems that were not printed, if
+    /// there are any.
     pub(crate) fn finish(mut self) -> io::Result<Option<String>> {
         if let Some(file) = &mut self.file {
             file.flush()?;
@@ -81,12 +83,12 @@ impl Problems {
             .filter(|more| *more > 0)
             .map(|more| {
                 let all = if self.file.is_some() {
-                    "the rejects file has them"
+                    "see the rejects file"
                 } else {
-                    "--rejects FILE keeps them all"
+                    "to see all of them, add --rejects FILE"
                 };
-                let more = counted(more, "more such record", "more such records");
-                format!("{}: {more}; {all}", self.input)
+                let more = counted(more, "more record", "more records");
+                format!("{}: {more} not accepted; {all}", self.input)
             }))
     }
 }
@@ -94,38 +96,34 @@ impl Problems {
 // === impl Problem ===
 
 impl Problem {
-    /// Returns the problem of a record that ended with `outcome`; accepted records have none.
+    /// Returns the problem of a record with this outcome; accepted records have none.
     pub(crate) fn of(line: u64, outcome: &Outcome) -> Option<Self> {
         match outcome {
             Outcome::Accepted => None,
             Outcome::Rejected(rejection) => Some(Self::rejected(line, rejection)),
-            Outcome::Unknown(cause) => Some(Self::caused(
-                line,
-                "unknown",
-                "it may have been applied",
-                cause,
-            )),
-            Outcome::NotSent(cause) => {
-                Some(Self::caused(line, "not_sent", "it was not sent", cause))
+            Outcome::Unknown(cause) => {
+                let shown = "unknown: the record may have been applied";
+                Some(Self::caused(line, "unknown", shown, cause))
             }
+            Outcome::NotSent(cause) => Some(Self::caused(line, "not_sent", "not sent", cause)),
         }
     }
 
     fn rejected(line: u64, rejection: &Rejection) -> Self {
         let status = rejection
             .status()
-            .map(|status| format!(" with status {}", status.as_u16()))
+            .map(|status| format!(" (status {})", status.as_u16()))
             .unwrap_or_default();
         Self {
             line,
             column: None,
             outcome: "rejected",
             reason: rejection.to_string(),
-            shown: format!("rejected by the API{status}; --rejects FILE keeps its reason"),
+            shown: format!("rejected by the API{status}; for the reason, see --rejects FILE"),
         }
     }
 
-    fn caused(line: u64, outcome: &'static str, meaning: &str, cause: &Cause) -> Self {
+    fn caused(line: u64, outcome: &'static str, shown: &str, cause: &Cause) -> Self {
         let status = cause
             .status()
             .map(|status| format!(" (status {})", status.as_u16()))
@@ -135,16 +133,16 @@ impl Problem {
             column: None,
             outcome,
             reason: cause.to_string(),
-            shown: format!("{meaning}{status}; --rejects FILE keeps the cause"),
+            shown: format!("{shown}{status}; for the cause, see --rejects FILE"),
         }
     }
 }
 
 impl From<Reject> for Problem {
     fn from(reject: Reject) -> Self {
-        let shown = reject.fault.to_string();
-        let Reject { line, fault } = reject;
-        let column = fault.column.map(|column| match column {
+        let shown = reject.error.to_string();
+        let Reject { line, error } = reject;
+        let column = error.column.map(|column| match column {
             Column::Name(name) => name,
             Column::Number(number) => number.to_string(),
         });
@@ -152,7 +150,7 @@ impl From<Reject> for Problem {
             line,
             column,
             outcome: "rejected",
-            reason: fault.reason,
+            reason: error.reason,
             shown,
         }
     }
@@ -167,29 +165,26 @@ impl fmt::Display for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reject::Fault;
+    use crate::reject::RecordError;
 
     fn problem(line: u64) -> Problem {
-        Fault::named("id", "has no value; give every record one")
+        RecordError::named("id", "has no value; add one")
             .at(line)
             .into()
     }
 
     #[test]
-    fn the_first_problems_are_shown_and_the_rest_is_counted() {
+    fn the_first_problems_are_shown_and_the_others_are_counted() {
         let mut problems = Problems::new("a.csv".into(), None);
         let shown: Vec<_> = (1..=MAX_SHOWN + 3)
             .filter_map(|line| problems.add(&problem(line)).unwrap())
             .collect();
         assert_eq!(shown.len(), 20);
-        assert_eq!(
-            shown[1],
-            r#"a.csv:2: column "id": has no value; give every record one"#
-        );
+        assert_eq!(shown[1], r#"a.csv:2: column "id": has no value; add one"#);
         let more = problems.finish().unwrap();
         assert_eq!(
             more.as_deref(),
-            Some("a.csv: 3 more such records; --rejects FILE keeps them all")
+            Some("a.csv: 3 more records not accepted; to see all of them, add --rejects FILE")
         );
     }
 
@@ -202,17 +197,18 @@ mod tests {
         problems.finish().unwrap();
         let written = std::fs::read_to_string(&path).unwrap();
         assert_eq!(written.lines().count(), 30);
-        let expected = r#"{"line":1,"column":"id","outcome":"rejected","reason":"has no value; give every record one"}"#;
+        let expected =
+            r#"{"line":1,"column":"id","outcome":"rejected","reason":"has no value; add one"}"#;
         assert_eq!(written.lines().next(), Some(expected));
     }
 
     #[test]
-    fn the_words_of_a_cause_stay_in_the_file() {
+    fn the_text_of_a_cause_is_only_in_the_file() {
         let outcome = Outcome::Unknown(Cause::new(io::Error::other("ada@example.com")));
         let problem = Problem::of(7, &outcome).unwrap();
         assert_eq!(
             problem.to_string(),
-            "7: it may have been applied; --rejects FILE keeps the cause"
+            "7: unknown: the record may have been applied; for the cause, see --rejects FILE"
         );
         assert!(Problem::of(7, &Outcome::Accepted).is_none());
     }

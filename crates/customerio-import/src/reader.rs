@@ -1,4 +1,4 @@
-//! Reads ahead on a thread of its own, where blocking is fine, and no further than a few records.
+//! Reads and maps records on a thread of its own, since reading blocks.
 
 use std::thread;
 
@@ -9,13 +9,15 @@ use crate::input::Rows;
 use crate::mapping::{ImportId, Mapping, Record};
 use crate::reject::Reject;
 
-/// One record, or why it cannot be sent; the outer error ends the reading.
+/// A record, or why it cannot be sent. The outer error ends the reading.
 pub(crate) type Item = Result<Result<Record, Reject>>;
 
-/// Records that are read and wait for the pipeline.
+/// The most records that are read and not yet packed. Fewer would stop the thread at each record;
+/// more would take more memory and gain nothing.
 pub(crate) const READ_AHEAD: usize = 256;
 
-/// Starts reading. The thread ends with the input, at the first error, or when the receiver is dropped.
+/// Starts to read. The thread ends with the input, at the first error, or once the receiver is
+/// dropped.
 pub(crate) fn spawn(rows: Rows, mapping: Mapping, import: ImportId) -> Receiver<Item> {
     let (sender, receiver) = mpsc::channel(READ_AHEAD);
     thread::spawn(move || {

@@ -1,46 +1,46 @@
-//! A record that is not sent, and where it stands.
+//! A record that cannot be sent, and its place in the input.
 
 use std::fmt;
 
-/// Names the record that cannot be sent, what is wrong with it, and what to do.
+/// A record that cannot be sent: its line and the error.
 ///
-/// The text holds names of columns and numbers of lines, never a cell: cells are people's data.
+/// The text contains names of columns and numbers of lines, never a cell: cells are people's data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reject {
     pub(crate) line: u64,
-    pub(crate) fault: Fault,
+    pub(crate) error: RecordError,
 }
 
-/// Says what is wrong with a record, before its line is known.
+/// The error of a record, before its line is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub(crate) struct RecordError {
     pub(crate) column: Option<Column>,
-    /// Ends in what to do: `has no value; give every row one or remove the row`.
+    /// The problem, then the advice: `has no value; add one or remove the record`.
     pub(crate) reason: String,
 }
 
-/// Points at a column by its name or, where it has none, by its number, counted from 1.
+/// A column, by its name or, if it has none, by its number, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Column {
     Name(String),
     Number(usize),
 }
 
-/// How many characters of a column's name are shown: a key of a JSON line may be as long as the
-/// line.
-const SHOWN_NAME: usize = 60;
+/// The most characters of a column's name that are shown. A name in a JSON line may be as long as
+/// the line; 60 leave room for the message on a line of the terminal.
+const MAX_NAME: usize = 60;
 
 // === impl Reject ===
 
 impl fmt::Display for Reject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.line, self.fault)
+        write!(f, "{}: {}", self.line, self.error)
     }
 }
 
-// === impl Fault ===
+// === impl RecordError ===
 
-impl Fault {
+impl RecordError {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
         Self {
             column: None,
@@ -49,17 +49,11 @@ impl Fault {
     }
 
     pub(crate) fn named(column: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self {
-            column: Some(Column::Name(column.into())),
-            reason: reason.into(),
-        }
+        Self::at_column(Column::Name(column.into()), reason)
     }
 
     pub(crate) fn numbered(column: usize, reason: impl Into<String>) -> Self {
-        Self {
-            column: Some(Column::Number(column)),
-            reason: reason.into(),
-        }
+        Self::at_column(Column::Number(column), reason)
     }
 
     pub(crate) fn at_column(column: Column, reason: impl Into<String>) -> Self {
@@ -69,7 +63,7 @@ impl Fault {
         }
     }
 
-    /// Says over which lines the record goes, where it is more than one: they are rejected with it.
+    /// Adds the lines of a record over several lines: they are all rejected with it.
     pub(crate) fn over(mut self, (first, last): (u64, u64)) -> Self {
         if first < last {
             self.reason += &format!("; the record goes from line {first} to line {last}");
@@ -78,11 +72,11 @@ impl Fault {
     }
 
     pub(crate) fn at(self, line: u64) -> Reject {
-        Reject { line, fault: self }
+        Reject { line, error: self }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.column {
             Some(column) => write!(f, "column {column}: {}", self.reason),
@@ -93,28 +87,14 @@ impl fmt::Display for Fault {
 
 // === impl Column ===
 
-impl Column {
-    /// Returns a name as it is shown: escaped, and no longer than a line of the terminal holds.
-    pub(crate) fn shown(name: &str) -> String {
-        let (head, more) = cut(name);
-        format!("{}{more}", head.escape_debug())
-    }
-}
-
-fn cut(name: &str) -> (&str, &str) {
-    match name.char_indices().nth(SHOWN_NAME) {
-        Some((end, _)) => (&name[..end], ".."),
-        None => (name, ""),
-    }
-}
-
 impl fmt::Display for Column {
+    /// Formats a name quoted and escaped, at most [`MAX_NAME`] characters of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Name(name) => {
-                let (head, more) = cut(name);
-                write!(f, "{head:?}{more}")
-            }
+            Self::Name(name) => match name.char_indices().nth(MAX_NAME) {
+                Some((end, _)) => write!(f, "{:?}..", &name[..end]),
+                None => write!(f, "{name:?}"),
+            },
             Self::Number(number) => write!(f, "{number}"),
         }
     }

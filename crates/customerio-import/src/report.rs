@@ -1,14 +1,29 @@
-//! What became of the records, counted.
+//! The report of a run, and the exit code that follows from it.
 
 use std::fmt;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::counted::{self, counted};
-use crate::exit::Exit;
+use crate::display::{self, counted};
 
-/// Counts records by their outcome. Each record is in exactly one of the four.
+/// The exit codes of `cio-import`. Code 2, wrong usage, comes from the parser of the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Every record was accepted.
+    Complete = 0,
+    /// The file, the mapping or the settings cannot be used; nothing was sent.
+    Unusable = 1,
+    /// Every record has an outcome, but some were rejected or are unknown.
+    Incomplete = 3,
+    /// The API rejected the credentials; the remaining records were not sent.
+    CredentialsRejected = 4,
+    /// The run was stopped before its end.
+    Stopped = 5,
+}
+
+/// Counts records by their outcome. Each record is counted once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) accepted: u64,
@@ -17,7 +32,7 @@ pub(crate) struct Totals {
     pub(crate) not_sent: u64,
 }
 
-/// Counts requests as they stood on the wire.
+/// Counts requests that were sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Traffic {
     pub(crate) requests: u64,
@@ -25,7 +40,8 @@ pub(crate) struct Traffic {
     pub(crate) throttled: u64,
 }
 
-/// The report of a run, as `--report` writes it and the journal keeps it.
+/// The report of a run, as `--report` writes it and the journal keeps it. Its field names are
+/// public: scripts read them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) records: u64,
@@ -39,6 +55,14 @@ pub(crate) struct Report {
     pub(crate) elapsed_seconds: f64,
 }
 
+// === impl Exit ===
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
 // === impl Totals ===
 
 impl Totals {
@@ -50,14 +74,14 @@ impl Totals {
 // === impl Report ===
 
 impl Report {
-    /// Counts as not sent what the run did not come to, of `records` in all.
+    /// Returns the report of a run over `records` records. Those without an outcome count as not
+    /// sent.
     ///
     /// # Panics
     ///
-    /// Panics where more records were settled than there are: a record would have been settled
-    /// twice.
+    /// Panics if there are more outcomes than records: a record was settled twice.
     pub(crate) fn new(records: u64, totals: Totals, traffic: Traffic, elapsed: Duration) -> Self {
-        let missed = records
+        let without_outcome = records
             .checked_sub(totals.records())
             .expect("no record is settled twice");
         Self {
@@ -65,7 +89,7 @@ impl Report {
             accepted: totals.accepted,
             rejected: totals.rejected,
             unknown: totals.unknown,
-            not_sent: totals.not_sent + missed,
+            not_sent: totals.not_sent + without_outcome,
             requests: traffic.requests,
             retries: traffic.retries,
             throttled: traffic.throttled,
@@ -73,13 +97,12 @@ impl Report {
         }
     }
 
-    /// Returns whether each record was accepted or rejected, so that nothing is left for another
-    /// run.
+    /// Returns whether each record was accepted or rejected: nothing is left for another run.
     pub(crate) fn is_settled(&self) -> bool {
         self.unknown == 0 && self.not_sent == 0
     }
 
-    /// Returns how a run that dealt with every record ended.
+    /// Returns the exit code of a run that reached the end of its input.
     pub(crate) fn exit(&self) -> Exit {
         if self.accepted == self.records {
             Exit::Complete
@@ -102,7 +125,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "{}: {accepted} accepted, {rejected} rejected, {unknown} unknown, {not_sent} not sent",
-            counted::records(*records)
+            display::records(*records)
         )?;
         let Self {
             requests,
@@ -114,7 +137,7 @@ impl fmt::Display for Report {
         write!(
             f,
             "{} in {elapsed_seconds:.1} s: {}, {throttled} throttled",
-            counted::requests(*requests),
+            display::requests(*requests),
             counted(*retries, "retry", "retries")
         )
     }
@@ -134,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_run_did_not_come_to_is_not_sent() {
+    fn records_without_an_outcome_are_not_sent() {
         let totals = Totals {
             accepted: 5,
             rejected: 1,
@@ -162,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_run_that_had_all_accepted_is_complete() {
+    fn only_a_run_with_all_records_accepted_is_complete() {
         let totals = Totals {
             accepted: 2,
             ..Totals::default()

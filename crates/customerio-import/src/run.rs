@@ -1,4 +1,4 @@
-//! One import from its plan to its report.
+//! One import, from its settings to its report.
 
 use std::fs::File;
 use std::path::Path;
@@ -10,25 +10,24 @@ use tokio::sync::watch;
 
 use crate::args::Args;
 use crate::confirm::confirm;
-use crate::console::{Console, complain, print};
+use crate::console::{Console, print_error, print_output};
 use crate::destination::Destination;
-use crate::ending::{NOT_PRINTED, Sent, conclude, finished_before};
-use crate::exit::Exit;
-use crate::files::{Role, Roles, empty};
+use crate::files::{Role, Roles, truncate};
+use crate::finish::{NOT_PRINTED, Sent, finish, finish_again};
 use crate::input::Rows;
-use crate::interrupt::{Interrupt, Urgency, listen};
-use crate::journal::{Header, Journal, Opened};
+use crate::interrupt::{Interrupt, Shutdown, listen};
+use crate::journal::{Header, Journal, LoadedJournal};
 use crate::mapping::ImportId;
-use crate::pipeline::{self, End};
 use crate::plan::{Plan, campaigns_since};
 use crate::problems::Problems;
-use crate::report::{Report, Traffic};
+use crate::report::{Exit, Report, Traffic};
 use crate::scan::{Scan, scan};
+use crate::send::{self, RunResult};
 use crate::settings::Settings;
 use crate::signals::Signals;
 use crate::{clock, reader};
 
-/// The files that a run fills beside its journal.
+/// The files that a run writes, apart from its journal.
 #[derive(Debug)]
 struct Outputs {
     report: Option<File>,
@@ -39,77 +38,87 @@ struct Outputs {
 ///
 /// # Errors
 ///
-/// Fails where the file, the mapping or the settings cannot be used; nothing was sent then.
+/// Fails if the file, the mapping or the settings cannot be used. Nothing was sent then.
 pub(crate) async fn run(args: Args, signals: Signals) -> Result<Exit> {
-    let (urgency, watched) = watch::channel(Urgency::None);
-    tokio::spawn(listen(signals, urgency));
+    let (shutdown, watched) = watch::channel(Shutdown::None);
+    tokio::spawn(listen(signals, shutdown));
     import(args, Interrupt::new(watched)).await
 }
 
 async fn import(args: Args, mut interrupt: Interrupt) -> Result<Exit> {
-    let Some(settings) = interrupt.unless_before(|| Settings::new(args)).await else {
+    let Some(settings) = interrupt.run_blocking(|| Settings::new(args)).await else {
         return Ok(interrupted());
     };
     let settings = &Arc::new(settings?);
-    let Some(opened) = ahead(&mut interrupt, settings, open).await else {
+    let Some(opened) = run_blocking(&mut interrupt, settings, open).await else {
         return Ok(interrupted());
     };
     let (rows, id) = opened?;
     let mut roles = settings.roles.clone();
     let mut journal = match open_journal(settings, &id, &mut roles)? {
-        Some(Opened::Complete(report)) => {
-            // The rejects file of the finished run is left as it is.
-            let outputs = Outputs {
-                report: open_output(&mut roles, Role::Report, settings.report.as_deref())?,
-                rejects: None,
-            };
-            outputs.empty(settings)?;
-            return finished_before(&report, outputs.report);
+        Some(LoadedJournal::Finished(report)) => {
+            return report_earlier_run(settings, &mut roles, &report);
         }
-        Some(Opened::Unfinished(journal)) => Some(journal),
+        Some(LoadedJournal::Unfinished(journal)) => Some(journal),
         None => None,
     };
-    let name = id.clone();
-    let prepared = ahead(&mut interrupt, settings, move |settings| {
-        prepare(settings, &name)
+    // Reading the whole file and asking the user may take long: a signal cancels both.
+    let import = id.clone();
+    let prepared = run_blocking(&mut interrupt, settings, move |settings| {
+        prepare(settings, &import)
     });
     let Some(scan) = prepared.await else {
         return Ok(interrupted());
     };
     let records = scan?.map(|scan| scan.records);
+    // All files are opened before the first request: an error must come while nothing is sent.
     let outputs = Outputs::open(settings, &mut roles)?;
     if let Some(journal) = &mut journal {
         journal.begin()?;
     }
-    // Not before, so that a run that is called off leaves an older report alone.
-    outputs.empty(settings)?;
+    // Not earlier: a run that is canceled before the first request keeps the older report.
+    outputs.truncate(settings)?;
     let Outputs { report, rejects } = outputs;
     let sent = send(settings, interrupt, rows, id, records, rejects).await?;
-    Ok(conclude(sent, journal, report).unwrap_or_else(|error| {
-        complain(&format!("cio-import: {error:#}"));
+    // Records were sent, so an error must not end in the exit code for "nothing was sent".
+    Ok(finish(sent, journal, report).unwrap_or_else(|error| {
+        print_error(&format!("cio-import: {error:#}"));
         Exit::Stopped
     }))
 }
 
-/// Does what may take long before the first request. Returns nothing where a signal came first.
-async fn ahead<T: Send + 'static>(
+/// Reports an earlier run that is finished. Its rejects file is kept.
+fn report_earlier_run(settings: &Settings, roles: &mut Roles, report: &Report) -> Result<Exit> {
+    let outputs = Outputs {
+        report: open_output(roles, Role::Report, settings.report.as_deref())?,
+        rejects: None,
+    };
+    outputs.truncate(settings)?;
+    finish_again(report, outputs.report)
+}
+
+/// Runs work before the first request, which may block. Returns nothing if a signal comes first.
+async fn run_blocking<T: Send + 'static>(
     interrupt: &mut Interrupt,
     settings: &Arc<Settings>,
     work: impl FnOnce(&Settings) -> T + Send + 'static,
 ) -> Option<T> {
     let settings = Arc::clone(settings);
-    interrupt.unless_before(move || work(&settings)).await
+    interrupt.run_blocking(move || work(&settings)).await
 }
 
 fn interrupted() -> Exit {
-    complain("cio-import: interrupted; nothing was sent, so the same command starts over");
+    print_error(
+        "cio-import: interrupted before the first request; nothing was sent; to start again, run \
+         the same command",
+    );
     Exit::Stopped
 }
 
-/// Begins to read the input for sending, refuses a header that does not fit, and names the import.
+/// Starts to read the input for sending, checks its header, and returns the id of the import.
 fn open(settings: &Settings) -> Result<(Rows, ImportId)> {
     let rows = settings.input.rows()?;
-    if let Some(header) = rows.columns() {
+    if let Some(header) = rows.header() {
         settings
             .mapping
             .check_header(header)
@@ -118,11 +127,11 @@ fn open(settings: &Settings) -> Result<(Rows, ImportId)> {
     Ok((rows, settings.import_id()?))
 }
 
-/// Says what will be sent, and asks where that cannot be undone.
+/// Prints the plan, and asks for confirmation if it has questions.
 fn prepare(settings: &Settings, import: &ImportId) -> Result<Option<Scan>> {
     let scan = look_ahead(settings, import)?;
     let plan = Plan::new(settings, scan);
-    print(&plan.to_string()).context(NOT_PRINTED)?;
+    print_output(&plan.to_string()).context(NOT_PRINTED)?;
     confirm(&plan, settings.confirmed)?;
     Ok(scan)
 }
@@ -131,7 +140,7 @@ fn open_journal(
     settings: &Settings,
     import: &ImportId,
     roles: &mut Roles,
-) -> Result<Option<Opened>> {
+) -> Result<Option<LoadedJournal>> {
     let (Some(path), Destination::Live(live)) = (&settings.journal, &settings.destination) else {
         return Ok(None);
     };
@@ -144,16 +153,16 @@ fn open_journal(
         import.as_str(),
     );
     let file = roles.open(Role::Journal, path)?;
-    Journal::load(file, path, header, settings.if_complete).map(Some)
+    Journal::load(file, path, header, settings.if_finished).map(Some)
 }
 
-/// Reads the whole input once, where it can be read again.
+/// Scans the input, unless it is a stream.
 fn look_ahead(settings: &Settings, import: &ImportId) -> Result<Option<Scan>> {
     if !settings.input.is_replayable() {
         return Ok(None);
     }
     let since = campaigns_since(clock::unix_seconds());
-    let batch_items = settings.pace.batch_items;
+    let batch_items = settings.options.batch_items;
     let scanned = scan(
         settings.input.rows()?,
         &settings.mapping,
@@ -175,26 +184,26 @@ async fn send(
     rejects: Option<File>,
 ) -> Result<Sent> {
     let mut console = Console::new(records, settings.verbosity);
-    console.detail(1, || format!("import id: {}", import.as_str()));
+    console.verbose(1, || format!("import id: {}", import.as_str()));
     let mut problems = Problems::new(settings.input.to_string(), rejects);
-    let line = settings.destination.connect(&settings.pace).await?;
+    let connection = settings.destination.connect(&settings.options).await?;
     let started = clock::now();
     let items = reader::spawn(rows, settings.mapping.clone(), import);
-    let end = pipeline::run(
-        line.client.clone(),
+    let result = send::run(
+        connection.client.clone(),
         items,
-        &settings.pace,
-        settings.patience,
+        &settings.options,
         interrupt,
         &mut console,
         &mut problems,
     )
     .await;
     console.finish();
-    let report = report(&end, records, line.traffic(), clock::now() - started);
+    let elapsed = clock::now() - started;
+    let report = report(&result, records, connection.traffic(), elapsed);
     Ok(Sent {
         report,
-        halt: end.halt,
+        stop: result.stop,
         problems,
     })
 }
@@ -202,7 +211,7 @@ async fn send(
 // === impl Outputs ===
 
 impl Outputs {
-    /// Opens the files and leaves their content.
+    /// Opens the files. Their content stays.
     fn open(settings: &Settings, roles: &mut Roles) -> Result<Self> {
         Ok(Self {
             report: open_output(roles, Role::Report, settings.report.as_deref())?,
@@ -210,14 +219,15 @@ impl Outputs {
         })
     }
 
-    fn empty(&self, settings: &Settings) -> Result<()> {
+    /// Removes the content of an earlier run.
+    fn truncate(&self, settings: &Settings) -> Result<()> {
         let files = [
             (&self.report, &settings.report),
             (&self.rejects, &settings.rejects),
         ];
         for (file, path) in files {
             if let (Some(file), Some(path)) = (file, path) {
-                empty(file, path)?;
+                truncate(file, path)?;
             }
         }
         Ok(())
@@ -228,8 +238,8 @@ fn open_output(roles: &mut Roles, role: Role, path: Option<&Path>) -> Result<Opt
     path.map(|path| roles.open(role, path)).transpose()
 }
 
-fn report(end: &End, records: Option<u64>, traffic: Traffic, elapsed: Duration) -> Report {
-    // A file that grew since it was counted has more records than the plan said.
-    let records = records.unwrap_or(end.read).max(end.read);
-    Report::new(records, end.totals, traffic, elapsed)
+fn report(result: &RunResult, records: Option<u64>, traffic: Traffic, elapsed: Duration) -> Report {
+    // A file that has grown since the scan has more records than the plan.
+    let records = records.unwrap_or(result.read).max(result.read);
+    Report::new(records, result.totals, traffic, elapsed)
 }

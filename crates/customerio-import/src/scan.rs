@@ -1,36 +1,35 @@
-//! Reads a file once before it is sent: what the plan says, and what would stop the run, is known
-//! before the first request.
+//! Reads a file once before it is sent, for the plan: counts its records and finds damage.
 
 use std::collections::HashSet;
 
 use anyhow::{Error, Result, anyhow, bail};
 use customerio::{Batch, Operation};
 
-use crate::counted::counted;
-use crate::input::{Broken, Row, Rows};
+use crate::display::counted;
+use crate::input::{BrokenInput, Row, Rows};
 use crate::mapping::{ImportId, Mapping, Record};
-use crate::notes::{Note, Notes};
 use crate::reject::Reject;
+use crate::warnings::{Warnings, is_odd_email, suspect_id};
 
-/// What a file holds.
+/// The content of a file, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Scan {
     pub(crate) records: u64,
     pub(crate) rejected: u64,
-    /// Requests that the records fill; a person's operations that must wait for each other can make
-    /// it more.
+    /// The fewest requests for these records. The run sends more if operations of one person must
+    /// wait for each other.
     pub(crate) requests: u64,
-    /// Events after the moment from which on they may trigger campaigns.
+    /// Events that are new enough to trigger campaigns.
     pub(crate) recent: u64,
-    pub(crate) notes: Notes,
+    pub(crate) warnings: Warnings,
 }
 
-/// Counts what a file holds; `since` is in unix seconds.
+/// Counts the content of a file. Events after `since`, in unix seconds, count as recent.
 ///
 /// # Errors
 ///
-/// Fails where the file cannot be read to its end, where it is in doubt what its records are, and
-/// where no record at all has a column that the mapping names.
+/// Fails if the file cannot be read to its end, if it is uncertain where its records begin and end,
+/// and if a column of the mapping is in no record.
 pub(crate) fn scan(
     mut rows: Rows,
     mapping: &Mapping,
@@ -39,7 +38,7 @@ pub(crate) fn scan(
     since: i64,
 ) -> Result<Scan> {
     let mut scan = Scan::default();
-    let mut presence = Presence::of(mapping);
+    let mut missing = MissingColumns::of(mapping);
     let mut requests = Requests::new(batch_items);
     let mut damage = DamageReport::default();
     for row in rows.by_ref() {
@@ -52,14 +51,15 @@ pub(crate) fn scan(
             }
         };
         let record = row.and_then(|row| {
-            presence.see(&row);
-            let note = Note::of(mapping, &row);
-            mapping.record(import, row).map(|record| (record, note))
+            missing.observe(&row);
+            // Mapping the row consumes it.
+            let odd = (suspect_id(mapping, &row), is_odd_email(mapping, &row));
+            mapping.record(import, row).map(|record| (record, odd))
         });
         match record {
-            Ok((record, note)) => {
+            Ok((record, (suspect, is_odd_email))) => {
                 scan.recent += u64::from(is_recent(mapping, &record, since));
-                scan.notes.add(note);
+                scan.warnings.add(record.line, suspect, is_odd_email);
                 requests.add(record.operation);
             }
             Err(reject) => {
@@ -68,9 +68,10 @@ pub(crate) fn scan(
             }
         }
     }
+    // Damage first: it may be the reason why a column is missing.
     damage.check()?;
-    presence.check()?;
-    scan.notes.line_breaks = rows.line_breaks();
+    missing.check()?;
+    scan.warnings.line_breaks = rows.line_breaks();
     Ok(Scan {
         requests: requests.total(),
         ..scan
@@ -84,26 +85,25 @@ fn is_recent(mapping: &Mapping, record: &Record, since: i64) -> bool {
     }
 }
 
-/// Where a file is damaged so that nothing of it can be sent. It tells of several places, so that
-/// one look at the file is enough to mend it.
+/// Collects the places at which a file is damaged, so that the user can correct them all at once.
 #[derive(Debug, Default)]
 struct DamageReport {
     broken: Vec<String>,
     rejected: Vec<String>,
-    /// The number of broken places, told or not.
+    /// The number of broken places, shown or not.
     places: u64,
 }
 
-/// More lines would push the first out of sight.
-const MAX_TOLD: usize = 20;
+/// The most places that are shown. More lines would scroll the first ones out of a terminal.
+const MAX_SHOWN: usize = 20;
 
-/// Which of the columns that the mapping names were in no record yet.
-struct Presence<'a> {
-    missing: HashSet<&'a str>,
+/// The columns of the mapping that no record had so far.
+struct MissingColumns<'a> {
+    columns: HashSet<&'a str>,
     rows: u64,
 }
 
-/// Counts the requests that operations fill one after the other.
+/// Counts the requests for operations, each filled before the next one.
 struct Requests {
     batch: Batch,
     batch_items: usize,
@@ -113,20 +113,20 @@ struct Requests {
 // === impl DamageReport ===
 
 impl DamageReport {
-    /// Keeps the error and lets the scan go on, unless it is one after which nothing can be read.
+    /// Keeps a broken place. Returns any other error: nothing can be read after it.
     fn add_broken(&mut self, error: Error) -> Result<()> {
-        if !error.is::<Broken>() {
+        if !error.is::<BrokenInput>() {
             return Err(error);
         }
         self.places += 1;
-        if self.broken.len() < MAX_TOLD {
+        if self.broken.len() < MAX_SHOWN {
             self.broken.push(error.to_string());
         }
         Ok(())
     }
 
     fn add_rejected(&mut self, reject: &Reject) {
-        if self.rejected.len() < MAX_TOLD {
+        if self.rejected.len() < MAX_SHOWN {
             self.rejected.push(format!("line {reject}"));
         }
     }
@@ -135,43 +135,45 @@ impl DamageReport {
         if self.places == 0 {
             return Ok(());
         }
-        let room = MAX_TOLD - self.broken.len();
-        let told: Vec<_> = self
+        let room = MAX_SHOWN - self.broken.len();
+        let shown: Vec<_> = self
             .broken
             .iter()
             .chain(self.rejected.iter().take(room))
             .map(String::as_str)
             .collect();
-        let places = counted(
-            self.places,
-            "place is damaged so that rows cannot be told apart",
-            "places are damaged so that rows cannot be told apart",
-        );
-        Err(anyhow!("{places}; nothing was sent:\n{}", told.join("\n")))
+        let places = counted(self.places, "place", "places");
+        Err(anyhow!(
+            "the file is damaged in {places}, so it is uncertain where its rows begin; nothing was \
+             sent; correct the file:\n{}",
+            shown.join("\n")
+        ))
     }
 }
 
-// === impl Presence ===
+// === impl MissingColumns ===
 
-impl<'a> Presence<'a> {
+impl<'a> MissingColumns<'a> {
     fn of(mapping: &'a Mapping) -> Self {
         Self {
-            missing: mapping.columns().into_iter().collect(),
+            columns: mapping.columns().into_iter().collect(),
             rows: 0,
         }
     }
 
-    fn see(&mut self, row: &Row) {
+    fn observe(&mut self, row: &Row) {
         self.rows += 1;
-        self.missing
+        self.columns
             .retain(|column| !row.fields.contains_key(*column));
     }
 
-    /// Refuses a column that none of the rows has; a single record may lack one.
+    /// Fails if no row has a column of the mapping; a single row may lack one.
     fn check(&self) -> Result<()> {
-        let missing = self.missing.iter().next().filter(|_| self.rows > 0);
+        let missing = self.columns.iter().next().filter(|_| self.rows > 0);
         match missing {
-            Some(column) => bail!("no record has a column {column:?}; name another"),
+            Some(column) => {
+                bail!("no record has a column {column:?}; name a column of the records")
+            }
             None => Ok(()),
         }
     }
@@ -189,11 +191,11 @@ impl Requests {
     }
 
     fn add(&mut self, operation: Operation) {
-        if let Err(refused) = self.batch.push(operation) {
+        if let Err(not_added) = self.batch.push(operation) {
             self.full += 1;
             self.batch = Batch::with_capacity(self.batch_items);
             self.batch
-                .push(refused.into_operation())
+                .push(not_added.into_operation())
                 .expect("an empty batch takes any operation with an id");
         }
     }
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn records_and_the_requests_that_they_fill_are_counted() {
+    fn records_and_their_requests_are_counted() {
         let found = run("id\n1\n2\n\n.\n3\n", Format::Csv, Kind::People).unwrap();
         assert_eq!(
             found,
@@ -264,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn events_after_the_given_moment_are_recent() {
+    fn events_after_the_given_time_are_recent() {
         let moment = Moment::Column {
             column: "t".into(),
             format: "unix".parse().unwrap(),
@@ -299,12 +301,12 @@ mod tests {
         let error = run("{\"ID\":1}\n{}\n", Format::Jsonl, Kind::People).unwrap_err();
         assert_eq!(
             error.to_string(),
-            r#"no record has a column "id"; name another"#
+            r#"no record has a column "id"; name a column of the records"#
         );
     }
 
     #[test]
-    fn a_column_that_some_json_lines_lack_is_not() {
+    fn a_column_that_some_json_lines_lack_is_not_fatal() {
         let check = |content: &str, expected: u64| {
             let found = run(content, Format::Jsonl, Kind::People).unwrap();
             assert_eq!(found.rejected, expected, "{content}");

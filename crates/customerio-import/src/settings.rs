@@ -1,7 +1,6 @@
-//! What the command line means: checked, with defaults filled in.
+//! The settings of a run: the command line and the environment, checked, with defaults.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 
@@ -9,44 +8,44 @@ use crate::args::{Args, Command, CommonArgs, EventsArgs, PeopleArgs};
 use crate::destination::Destination;
 use crate::files::{Role, Roles};
 use crate::input::{Dialect, Input};
-use crate::journal::IfComplete;
+use crate::journal::IfFinished;
 use crate::mapping::{self, EventColumns, Identifier, ImportId, Kind, Mapping, PersonColumn};
-use crate::pace::Pace;
+use crate::options::SendOptions;
 
-/// Everything that a run is told.
+/// The settings of a run.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) input: Input,
     pub(crate) mapping: Mapping,
     pub(crate) destination: Destination,
-    pub(crate) pace: Pace,
-    /// How long the run may wait for the server.
-    pub(crate) patience: Duration,
-    /// The id that the user gave; [`Settings::import_id`] derives one where there is none.
+    pub(crate) options: SendOptions,
+    /// The value of `--import-id`. Without it, [`Settings::import_id`] derives one.
     given_import_id: Option<ImportId>,
-    /// Where the end of the run is remembered, if anywhere.
+    /// The path of the journal, unless the run has none.
     pub(crate) journal: Option<PathBuf>,
-    pub(crate) if_complete: IfComplete,
+    pub(crate) if_finished: IfFinished,
     pub(crate) report: Option<PathBuf>,
     pub(crate) rejects: Option<PathBuf>,
-    /// Which file is what already, before an output is opened.
+    /// The roles of the input and the standard streams. The outputs are opened later.
     pub(crate) roles: Roles,
+    /// Whether the questions of the plan are answered with yes.
     pub(crate) confirmed: bool,
     pub(crate) verbosity: u8,
 }
 
 impl Settings {
-    /// Resolves the command line and the environment.
+    /// Opens the input, and reads the environment.
     ///
     /// # Errors
     ///
-    /// Fails where they cannot be used together, the input cannot be opened, a credential is
-    /// missing, or the address would betray it.
+    /// Fails if settings contradict each other, if the input cannot be opened, if a credential is
+    /// missing, and if the address would send it unencrypted.
     pub(crate) fn new(args: Args) -> Result<Self> {
         let (mapping, common) = match args.command {
             Command::People(people) => people_mapping(people),
             Command::Events(events) => events_mapping(events),
         };
+        // From cheap to slow, so that the first error comes at once.
         mapping.check_columns()?;
         let input = Input::open(&common.file, common.format)?;
         let dialect = dialect(&input, &mapping, &common);
@@ -54,6 +53,7 @@ impl Settings {
         check_stream(&input, &mapping, &common)?;
         let journal = journal(&input, &common);
         let confirmed = is_confirmed(&common);
+        // Checked here, before the file is read: that may take minutes.
         let roles = Roles::new(input.identity());
         roles.check(&[
             (Role::Journal, journal.as_deref()),
@@ -62,13 +62,12 @@ impl Settings {
         ])?;
         Ok(Self {
             destination: Destination::new(&common)?,
-            pace: Pace::new(&common),
-            patience: common.patience,
+            options: SendOptions::new(&common),
             journal,
-            if_complete: if common.again {
-                IfComplete::StartOver
+            if_finished: if common.again {
+                IfFinished::SendAgain
             } else {
-                IfComplete::Keep
+                IfFinished::Skip
             },
             given_import_id: common.import_id.map(ImportId::new),
             report: common.report,
@@ -81,12 +80,11 @@ impl Settings {
         })
     }
 
-    /// Returns the id from which event ids are made; reads the whole input where it must be
-    /// derived.
+    /// Returns the id from which event ids are made. Reads the whole input if it has to be derived.
     pub(crate) fn import_id(&self) -> Result<ImportId> {
         match &self.given_import_id {
             Some(id) => Ok(id.clone()),
-            // A stream cannot be read twice; whatever needs its id had to name it.
+            // Nothing uses this id: `check_stream` requires --import-id otherwise.
             None if !self.input.is_replayable() => Ok(ImportId::new("stream")),
             None => Ok(self.mapping.import_id(&self.input.digest()?)),
         }
@@ -98,11 +96,11 @@ fn dialect(input: &Input, mapping: &Mapping, common: &CommonArgs) -> Dialect {
         delimiter: common.delimiter,
         person: mapping.person.column.clone(),
         is_by_id: mapping.person.identifier == Identifier::Id,
-        is_cautious: !input.is_replayable() && !is_confirmed(common),
+        is_strict: !input.is_replayable() && !is_confirmed(common),
     }
 }
 
-/// Tells whether the questions of the plan are answered beforehand.
+/// Returns whether the questions of the plan are answered with yes. A rehearsal needs no answer.
 fn is_confirmed(common: &CommonArgs) -> bool {
     common.yes || common.rehearse
 }
@@ -147,35 +145,38 @@ fn person_column(id: Option<String>, email: Option<String>) -> PersonColumn {
     PersonColumn { column, identifier }
 }
 
-/// Refuses what needs an import id where none can be derived.
+/// Fails if a stream needs an import id and has none: an id cannot be derived from a stream.
 fn check_stream(input: &Input, mapping: &Mapping, common: &CommonArgs) -> Result<()> {
     if input.is_replayable() || common.import_id.is_some() {
         return Ok(());
     }
     ensure!(
         common.journal.is_none(),
-        "{input} can be read only once: a journal needs --import-id"
+        "{input}: a stream can be read only once, so its journal needs --import-id"
     );
     match &mapping.kind {
         Kind::Events(EventColumns { event_id: None, .. }) => {
-            bail!("{input} can be read only once: events need --event-id-column or --import-id")
+            bail!(
+                "{input}: a stream can be read only once, so its events need --event-id-column or \
+                 --import-id"
+            )
         }
         Kind::Events(_) | Kind::People => Ok(()),
     }
 }
 
-/// Returns where the journal lies. A rehearsal has none: it must never mark a record as done.
+/// Returns the path of the journal. A rehearsal has none: it must not mark an import as finished.
 fn journal(input: &Input, common: &CommonArgs) -> Option<PathBuf> {
     if common.no_journal || common.rehearse {
         return None;
     }
-    common
-        .journal
-        .clone()
-        .or_else(|| input.path().filter(|_| input.is_replayable()).map(beside))
+    common.journal.clone().or_else(|| {
+        let path = input.path().filter(|_| input.is_replayable());
+        path.map(default_journal)
+    })
 }
 
-fn beside(path: &Path) -> PathBuf {
+fn default_journal(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".cio-journal");
     name.into()

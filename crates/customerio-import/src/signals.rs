@@ -1,14 +1,13 @@
-//! What asks the process to end: SIGINT, which Ctrl-C sends, SIGTERM and SIGHUP. Other systems than
-//! Unix have Ctrl-C alone.
+//! The signals that stop a run: SIGINT (Ctrl-C), SIGTERM and SIGHUP. Outside Unix, only Ctrl-C.
 
 use std::io;
 
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::interrupt::Source;
+use crate::interrupt::SignalSource;
 
-/// Takes signals, from when it is made to the end of the process.
+/// Receives signals from its creation on.
 #[derive(Debug)]
 pub(crate) struct Signals {
     #[cfg(unix)]
@@ -18,7 +17,7 @@ pub(crate) struct Signals {
 // === impl Signals ===
 
 impl Signals {
-    /// Must be called inside a runtime.
+    /// Starts to receive signals. It must be called inside a runtime.
     #[cfg(unix)]
     pub(crate) fn new() -> io::Result<Self> {
         let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
@@ -35,7 +34,7 @@ impl Signals {
     }
 }
 
-impl Source for Signals {
+impl SignalSource for Signals {
     #[cfg(unix)]
     async fn next(&mut self) {
         std::future::poll_fn(|context| {
@@ -56,8 +55,8 @@ impl Source for Signals {
     }
 }
 
-/// Tells whether the process was started with SIGHUP ignored, as `nohup` does it: then it outlives
-/// its terminal. Only Linux says so without unsafe code.
+/// Returns whether the process was started with SIGHUP ignored, as by `nohup`: then it must outlive
+/// its terminal. Only Linux shows this without unsafe code.
 #[cfg(unix)]
 fn is_hangup_ignored() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mask_of_ignored_signals_tells_of_nohup() {
+    fn nohup_is_detected_from_the_mask_of_ignored_signals() {
         for (mask, expected) in [
             ("0000000000000000", false),
             ("0000000000000001", true),

@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 use axum::http::HeaderValue;
 use tokio::time::Instant;
 
-/// The simulator's one clock: tokio's, so that paused time governs it.
+/// The simulator's only clock. It is tokio's, so that a test can pause it.
 #[derive(Debug)]
 pub(crate) struct Clock {
     started: Instant,
@@ -11,7 +11,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A clock that starts now and calls this moment `epoch` in its dates.
+    /// Starts a clock whose dates begin at `epoch`.
     pub(crate) fn start(epoch: SystemTime) -> Self {
         Self {
             started: read(),
@@ -19,12 +19,16 @@ impl Clock {
         }
     }
 
-    /// The time since the start.
+    /// Returns the time since the start.
     pub(crate) fn now(&self) -> Duration {
+        // A simulator that was built in another runtime may have started later than this one's
+        // paused clock.
         read().saturating_duration_since(self.started)
     }
 
-    /// The value of a `Date` header. hyper's own reads the real clock, which lies on virtual time.
+    /// Returns the value of a `Date` header.
+    ///
+    /// hyper's own header is switched off: it shows the real time, which is wrong on paused time.
     pub(crate) fn date(&self) -> HeaderValue {
         let date = httpdate::fmt_http_date(self.epoch + self.now());
         HeaderValue::try_from(date).expect("an HTTP date is visible ASCII")
@@ -33,7 +37,7 @@ impl Clock {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the one place where the simulator reads a clock"
+    reason = "the only place where the simulator reads a clock"
 )]
 fn read() -> Instant {
     Instant::now()

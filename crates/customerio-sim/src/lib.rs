@@ -1,53 +1,63 @@
-//! A Customer.io on your laptop that keeps books, enforces a rate limit and misbehaves on request.
-//!
-//! The simulator speaks the public Track API, v1 and v2, and shares no code with any client, so that it can referee one:
-//! it counts what arrived, refuses what a limit refuses, and loses, delays and repeats as its weather says. Everything
-//! random comes from one seed, and time is tokio's clock, so a test on paused time replays exactly.
-//!
-//! # Example: a referee in a test
+//! A simulated Customer.io for tests: it records everything it receives, enforces a rate limit and
+//! injects faults.
 //!
 //! ```
-//! use customerio_sim::{Limit, Script, Server, Simulator};
+//! use customerio_sim::{Limit, Server, Simulator};
 //!
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
-//! let simulator = Simulator::builder()
-//!     .limit(Limit::parse("100/1s")?)
-//!     .script(Script::new([503, 429]))
-//!     .seed(7)
-//!     .build();
+//! let simulator = Simulator::builder().limit(Limit::per_second(100)).seed(7).build();
 //! let server = Server::bind("127.0.0.1:0", simulator.clone()).await?;
-//! // ... point a client at server.url() ...
-//! assert_eq!(simulator.books().throttled, 0);
+//! // Point a client at `server.url()`, and let it send.
+//! assert_eq!(simulator.totals().throttled, 0);
+//! assert_eq!(simulator.person("42"), None);
 //! # drop(server);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # }).unwrap();
 //! ```
 //!
-//! # What is kept
+//! Three settings matter most:
 //!
-//! Memory grows with the people, objects, deliveries, forms and events with an id that were accepted, and with nothing
-//! else: a limit's counter
-//! holds at most as many moments as the limit has requests, the busiest window as many as one window held, and the trace
-//! as many arrivals as it was told to keep. A request's body is bounded by 1 MiB.
+//! - [`Builder::limit`]: the requests per window, and the [`Model`] by which the server counts;
+//! - [`Builder::faults`]: latency, jitter, and the probability of each fault, drawn from one
+//!   [`seed`](Builder::seed);
+//! - [`Builder::script`]: the exact faults of the first requests.
+//!
+//! [`serve_connection`] serves an in-memory pipe in place of a socket. The simulator's clock is
+//! tokio's, so a test on paused time and one thread repeats exactly. [`from_toml`] reads all
+//! settings from a file, and the program `cio-sim` serves a simulator on a local port.
+//!
+//! The simulator speaks the public Track API, v1 and v2. It shares no code with any client, so that
+//! a test of a client has an independent reference.
+//!
+//! # Memory
+//!
+//! Memory grows with the people, objects, deliveries and forms, and with the events that carry an
+//! id. All else is bounded:
+//!
+//! - the counter holds at most as many times as the limit has requests;
+//! - [`Totals::busiest_window`] needs the arrivals of one window;
+//! - [`Simulator::trace`] holds at most as many arrivals as [`Builder::trace`] allows;
+//! - the body of a request has at most 1 MiB.
+
+#![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
 mod api;
-mod books;
-mod builder;
 mod clock;
+mod credentials;
+mod fault;
 mod http;
 mod limit;
+mod records;
 mod scenario;
 mod server;
 mod setting;
+mod shared;
 mod simulator;
-mod weather;
-mod world;
 
-pub use books::{Arrival, Dedupe, Delivery, Event, Form, Object, Person, Totals};
-pub use builder::Builder;
+pub use fault::{FailurePoint, Faults, Outage, Probability, Script, Stall, Step};
 pub use limit::{Limit, Model};
+pub use records::{Arrival, Dedupe, Delivery, Event, Form, Object, Person, Totals};
 pub use scenario::{InvalidScenario, from_toml};
 pub use server::{Server, serve_connection};
 pub use setting::{InvalidSetting, parse_duration};
-pub use simulator::Simulator;
-pub use weather::{Chance, Outage, Script, Stall, Step, Weather, When};
+pub use simulator::{Builder, Simulator};

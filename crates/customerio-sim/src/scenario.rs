@@ -5,57 +5,60 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use crate::{
-    Builder, Chance, Dedupe, Limit, Outage, Script, Simulator, Stall, Step, Weather, When,
-    parse_duration,
-};
+use crate::fault::{FailurePoint, Faults, Outage, Probability, Script, Stall, Step};
+use crate::limit::Limit;
+use crate::records::Dedupe;
+use crate::setting::parse_duration;
+use crate::simulator::{Builder, Simulator};
 
-/// Reads what misbehaves, when, and with which seed from a file in TOML.
+/// Reads a scenario in TOML: seed, limit, faults, changes of the faults, and a script.
 ///
-/// Every key may be left out. A `change` replaces the whole weather once the simulator has run for so long; the steps of
-/// the `script` meet the first requests.
+/// Every key is optional. A `change` replaces all faults at `after` since the simulator was built.
+/// The steps of the `script` apply to the first requests, one each.
 ///
 /// ```
 /// let builder = customerio_sim::from_toml(r#"
 ///     seed = 7
 ///     limit = "100/1s"
-///     weather = { latency = "20ms", error = "1%" }
+///     faults = { latency = "20ms", error = "1%" }
 ///
 ///     [[change]]
 ///     after = "10s"
-///     weather = { gateway = "50%", garbage = "1%" }
+///     faults = { gateway = "50%", garbage = "1%" }
 ///
 ///     [[script]]
 ///     status = 429
 ///     retry_after = 2
 ///
 ///     [[script]]
-///     instead = "reset" # or "garbage", "gateway", "pass"
-///     when = "after-effect"
+///     fault = "reset" # or "garbage", "gateway", "none"
+///     when = "after-effect" # or "before-effect", which is the default
 /// "#)?;
 /// # let _ = builder;
-/// let refused = customerio_sim::from_toml("sed = 7").unwrap_err();
-/// assert!(refused.to_string().starts_with("scenario, line 1: unknown field `sed`"));
+/// let error = customerio_sim::from_toml("sed = 7").unwrap_err();
+/// assert!(error.to_string().starts_with("scenario, line 1: unknown field `sed`"));
 /// # Ok::<(), customerio_sim::InvalidScenario>(())
 /// ```
 ///
 /// # Errors
 ///
-/// The text is no TOML, has a key that is not known, or a value that its setting does not take.
+/// If the text is not TOML, or has an unknown key or an invalid value.
 pub fn from_toml(text: &str) -> Result<Builder, InvalidScenario> {
     let scenario: Scenario =
         toml::from_str(text).map_err(|error| InvalidScenario::new(text, &error))?;
     Ok(scenario.builder())
 }
 
-/// A scenario that no simulator can be built from.
+/// An invalid scenario.
 ///
-/// Its text says on which line, what is wrong, and what is expected instead.
+/// Its message names the line, the value and the expected form.
 #[derive(Debug)]
 pub struct InvalidScenario(String);
 
 impl InvalidScenario {
     fn new(text: &str, error: &toml::de::Error) -> Self {
+        // toml's own message spans several lines and repeats the text. An operator's log needs one
+        // line.
         let start = error.span().map_or(0, |span| span.start);
         let line = 1 + text.get(..start).unwrap_or_default().matches('\n').count();
         Self(format!("scenario, line {line}: {}", error.message()))
@@ -80,24 +83,24 @@ struct Scenario {
     #[serde(default, deserialize_with = "parsed")]
     dedupe: Option<Dedupe>,
     #[serde(default)]
-    weather: Forecast,
+    faults: FaultSettings,
     #[serde(default)]
-    change: Vec<Change>,
+    change: Vec<FaultChange>,
     #[serde(default)]
-    script: Vec<Line>,
+    script: Vec<StepSettings>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Change {
+struct FaultChange {
     #[serde(deserialize_with = "duration")]
     after: Duration,
-    weather: Forecast,
+    faults: FaultSettings,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Forecast {
+struct FaultSettings {
     #[serde(deserialize_with = "duration")]
     latency: Duration,
     #[serde(deserialize_with = "duration")]
@@ -105,45 +108,50 @@ struct Forecast {
     #[serde(deserialize_with = "parsed")]
     stall: Option<Stall>,
     #[serde(deserialize_with = "parsed")]
-    gateway: Option<Chance>,
+    gateway: Option<Probability>,
     #[serde(deserialize_with = "parsed")]
     outage: Option<Outage>,
     #[serde(deserialize_with = "parsed")]
-    error: Option<Chance>,
+    error: Option<Probability>,
     #[serde(deserialize_with = "parsed")]
-    reset: Option<Chance>,
+    reset: Option<Probability>,
     #[serde(deserialize_with = "parsed")]
-    garbage: Option<Chance>,
+    garbage: Option<Probability>,
 }
 
-/// One step of a script: a status, or something instead of an answer.
+/// One step of a script: a status, or a fault by its name.
 #[derive(Deserialize)]
-#[serde(untagged, deny_unknown_fields)]
-enum Line {
+// Without `expecting`, the error would name this type in place of the keys.
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "invalid step: expected `status` from 200 to 599, or `fault`, one of garbage, gateway, none, reset"
+)]
+enum StepSettings {
     Status {
         #[serde(deserialize_with = "final_status")]
         status: u16,
         retry_after: Option<u32>,
     },
-    Instead {
-        instead: Mishap,
+    Fault {
+        fault: FaultName,
         #[serde(default)]
-        when: Moment,
+        when: When,
     },
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Mishap {
+enum FaultName {
     Garbage,
     Gateway,
-    Pass,
+    None,
     Reset,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Moment {
+enum When {
     AfterEffect,
     #[default]
     BeforeEffect,
@@ -151,14 +159,14 @@ enum Moment {
 
 impl Scenario {
     fn builder(self) -> Builder {
-        let script = self.script.into_iter().map(Line::step);
+        let script = self.script.into_iter().map(StepSettings::step);
         let mut builder = Simulator::builder()
             .seed(self.seed)
             .dedupe(self.dedupe.unwrap_or_default())
-            .weather(self.weather.weather())
+            .faults(self.faults.faults())
             .script(Script::new(script));
         for change in self.change {
-            builder = builder.weather_after(change.after, change.weather.weather());
+            builder = builder.faults_after(change.after, change.faults.faults());
         }
         match self.limit {
             Some(limit) => builder.limit(limit),
@@ -167,27 +175,28 @@ impl Scenario {
     }
 }
 
-impl Forecast {
-    fn weather(self) -> Weather {
-        let chance = |chance: Option<Chance>| chance.unwrap_or(Chance::NEVER);
-        let mut weather = Weather::calm()
+impl FaultSettings {
+    fn faults(self) -> Faults {
+        let probability =
+            |probability: Option<Probability>| probability.unwrap_or(Probability::NEVER);
+        let mut faults = Faults::none()
             .latency(self.latency)
             .jitter(self.jitter)
-            .gateway(chance(self.gateway))
-            .error(chance(self.error))
-            .reset(chance(self.reset))
-            .garbage(chance(self.garbage));
+            .gateway(probability(self.gateway))
+            .error(probability(self.error))
+            .reset(probability(self.reset))
+            .garbage(probability(self.garbage));
         if let Some(stall) = self.stall {
-            weather = weather.stall(stall);
+            faults = faults.stall(stall);
         }
         match self.outage {
-            Some(outage) => weather.outage(outage),
-            None => weather,
+            Some(outage) => faults.outage(outage),
+            None => faults,
         }
     }
 }
 
-impl Line {
+impl StepSettings {
     fn step(self) -> Step {
         match self {
             Self::Status {
@@ -197,21 +206,21 @@ impl Line {
                 Some(seconds) => Step::status(status).retry_after(seconds),
                 None => Step::status(status),
             },
-            Self::Instead { instead, when } => match instead {
-                Mishap::Garbage => Step::garbage(when.into()),
-                Mishap::Gateway => Step::gateway(),
-                Mishap::Pass => Step::pass(),
-                Mishap::Reset => Step::reset(when.into()),
+            Self::Fault { fault, when } => match fault {
+                FaultName::Garbage => Step::garbage(when.into()),
+                FaultName::Gateway => Step::gateway(),
+                FaultName::None => Step::pass(),
+                FaultName::Reset => Step::reset(when.into()),
             },
         }
     }
 }
 
-impl From<Moment> for When {
-    fn from(moment: Moment) -> Self {
-        match moment {
-            Moment::AfterEffect => Self::AfterEffect,
-            Moment::BeforeEffect => Self::BeforeEffect,
+impl From<When> for FailurePoint {
+    fn from(when: When) -> Self {
+        match when {
+            When::AfterEffect => Self::AfterEffect,
+            When::BeforeEffect => Self::BeforeEffect,
         }
     }
 }
@@ -230,6 +239,7 @@ fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
 }
 
 fn final_status<'de, D: Deserializer<'de>>(from: D) -> Result<u16, D::Error> {
+    // Checked here as well as in `Step::status`, which panics.
     let status = u16::deserialize(from)?;
     if (200..=599).contains(&status) {
         return Ok(status);

@@ -1,25 +1,25 @@
 use std::fmt;
 use std::time::Duration;
 
-/// A setting that no simulator can be built from.
+/// A setting with an invalid value.
 ///
-/// Its text says which setting, what was given, and what is expected instead.
+/// Its message names the setting, the value and the expected form.
 #[derive(Debug)]
 pub struct InvalidSetting {
-    what: &'static str,
-    given: String,
+    setting: &'static str,
+    value: String,
     expected: &'static str,
 }
 
 impl InvalidSetting {
     pub(crate) fn new(
-        what: &'static str,
-        given: impl Into<String>,
+        setting: &'static str,
+        value: impl Into<String>,
         expected: &'static str,
     ) -> Self {
         Self {
-            what,
-            given: given.into(),
+            setting,
+            value: value.into(),
             expected,
         }
     }
@@ -30,18 +30,18 @@ impl fmt::Display for InvalidSetting {
         write!(
             f,
             "invalid {} `{}`: expected {}",
-            self.what, self.given, self.expected
+            self.setting, self.value, self.expected
         )
     }
 }
 
 impl std::error::Error for InvalidSetting {}
 
-/// Reads a duration written as a whole number and a unit: `us`, `ms`, `s`, `m` or `h`.
+/// Parses a duration: a whole number and a unit, which is `us`, `ms`, `s`, `m` or `h`.
 ///
 /// # Errors
 ///
-/// Anything else, including a number without a unit and what exceeds a day.
+/// If the text has another form, such as a number without a unit, or exceeds one day.
 ///
 /// ```
 /// use std::time::Duration;
@@ -81,7 +81,7 @@ fn unit_micros(unit: &str) -> Option<u64> {
     }
 }
 
-/// Keeps sums of a few durations and a moment far from overflow.
+/// The longest accepted duration. A sum of a few of them and the current time cannot overflow.
 pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn other_text_is_rejected() {
         check("", None);
         check("20", None);
         check("ms", None);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_says_what_was_given_and_what_to_write_instead() {
+    fn the_error_names_the_value_and_the_expected_form() {
         let error = parse_duration("20").unwrap_err().to_string();
         assert_eq!(
             error,

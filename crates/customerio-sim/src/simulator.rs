@@ -1,100 +1,246 @@
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 
 use crate::api::Identifier;
-use crate::books::{Arrival, Delivery, Event, Form, Object, Person, Totals};
-use crate::builder::Builder;
+use crate::clock::Clock;
+use crate::credentials::Credentials;
+use crate::fault::{FaultInjector, Faults, Script};
 use crate::http;
-use crate::world::World;
+use crate::limit::{Limit, Limiter};
+use crate::records::{
+    Arrival, ArrivalLog, Dedupe, Delivery, Event, Form, Object, Person, Store, Totals,
+};
+use crate::shared::{Shared, State};
 
-/// A simulated Customer.io, and the handle to its books. Clones share everything.
+/// A simulated Customer.io, and the handle to its records. Clones share all state.
 ///
-/// Its time starts when it is built: build it inside the runtime that serves it, which matters where time is paused.
+/// Its clock starts when it is built. Build it inside the runtime that serves it: a runtime with
+/// paused time has a clock of its own.
 #[derive(Clone)]
 pub struct Simulator {
-    world: Arc<World>,
+    shared: Arc<Shared>,
     router: Router,
 }
 
 impl Simulator {
-    /// Starts from no limit, calm weather, any credentials and seed 0.
+    /// Returns a builder without a limit and without faults, for any credentials, with seed 0.
     pub fn builder() -> Builder {
         Builder::new()
     }
 
-    pub(crate) fn new(world: World) -> Self {
-        let world = Arc::new(world);
-        Self {
-            router: http::router(&world),
-            world,
-        }
-    }
-
-    /// The service, to be put behind any server.
+    /// Returns the simulator as a tower service, to put behind any HTTP server.
     ///
-    /// [`serve_connection`](crate::serve_connection) is the server that keeps every promise. Behind another one, a
-    /// dropped connection is a body that breaks off, and a request whose client has gone may never reach the counter.
+    /// Prefer [`serve_connection`](crate::serve_connection). Behind another server a dropped
+    /// connection appears as a response whose body breaks off, and a request may never reach the
+    /// counter once its client is gone.
     pub fn router(&self) -> Router {
         self.router.clone()
     }
 
-    /// The sums of the books as they are now.
+    /// Returns the counts of requests and records so far.
     #[must_use]
-    pub fn books(&self) -> Totals {
-        self.world.books(|books| books.totals())
+    pub fn totals(&self) -> Totals {
+        self.shared.store(|store| store.totals())
     }
 
-    /// The person whom a path of API v1 would mean by `identifier`, if known.
+    /// Returns the record of a person, or `None` if it does not exist.
+    ///
+    /// `identifier` is read as in a path of API v1: an id, an email address, or `cio_` and a cio
+    /// id.
     #[must_use]
     pub fn person(&self, identifier: &str) -> Option<Person> {
         let identifier = Identifier::in_path(identifier).ok()?;
-        self.world.books(|books| books.person(&identifier).cloned())
+        self.shared
+            .store(|store| store.person(&identifier).cloned())
     }
 
-    /// The event with this id, if one was applied.
+    /// Returns the event with this id, or `None` if none was applied.
     #[must_use]
     pub fn event(&self, id: &str) -> Option<Event> {
-        self.world.books(|books| books.event(id).cloned())
+        self.shared.store(|store| store.event(id).cloned())
     }
 
-    /// The object of this type with this id, if known.
+    /// Returns the object of this type and id, or `None` if it does not exist.
     #[must_use]
     pub fn object(&self, type_id: &str, id: &str) -> Option<Object> {
-        self.world.books(|books| books.object(type_id, id).cloned())
+        self.shared
+            .store(|store| store.object(type_id, id).cloned())
     }
 
-    /// What was reported of the delivery with this id, if anything.
+    /// Returns the reports about a delivery, or `None` if there are none.
     #[must_use]
     pub fn delivery(&self, id: &str) -> Option<Delivery> {
-        self.world.books(|books| books.delivery(id).cloned())
+        self.shared.store(|store| store.delivery(id).cloned())
     }
 
-    /// What was submitted to the form with this id, if anything.
+    /// Returns the submissions of a form, or `None` if there are none.
     #[must_use]
     pub fn form(&self, id: &str) -> Option<Form> {
-        self.world.books(|books| books.form(id).cloned())
+        self.shared.store(|store| store.form(id).cloned())
     }
 
-    /// The identifiers of the people in a manual segment, if [`Builder::segment`] made it.
+    /// Returns the identifiers of the people in a manual segment, or `None` unless
+    /// [`Builder::segment`] created it.
     #[must_use]
     pub fn segment(&self, id: u64) -> Option<BTreeSet<String>> {
-        self.world.books(|books| books.segment(id).cloned())
+        self.shared.store(|store| store.segment(id).cloned())
     }
 
-    /// The first requests that reached the counter, as many as [`Builder::trace`] keeps, in the order of their answers.
+    /// Returns the first requests that reached the counter, up to the bound of [`Builder::trace`],
+    /// in the order of their responses.
     #[must_use]
     pub fn trace(&self) -> Vec<Arrival> {
-        self.world.trace()
+        self.shared.arrivals()
     }
 }
 
 impl fmt::Debug for Simulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Simulator")
-            .field("books", &self.books())
+            .field("totals", &self.totals())
             .finish_non_exhaustive()
     }
 }
+
+/// Configures and builds a [`Simulator`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder {
+    limit: Option<Limit>,
+    faults: Faults,
+    changes: Vec<(Duration, Faults)>,
+    script: Script,
+    seed: u64,
+    credentials: Credentials,
+    dedupe: Dedupe,
+    omits_retry_after: bool,
+    epoch: SystemTime,
+    trace: usize,
+    segments: Vec<u64>,
+}
+
+impl Builder {
+    fn new() -> Self {
+        Self {
+            limit: None,
+            faults: Faults::none(),
+            changes: Vec::new(),
+            script: Script::default(),
+            seed: 0,
+            credentials: Credentials::any(),
+            dedupe: Dedupe::On,
+            omits_retry_after: false,
+            epoch: SystemTime::UNIX_EPOCH + NEW_YEAR_2026,
+            trace: 0,
+            segments: Vec::new(),
+        }
+    }
+
+    /// Responds 429 to requests over `limit`. The default is no limit.
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Sends 429 without `Retry-After`, as an API with a daily quota does.
+    pub fn omit_retry_after(mut self) -> Self {
+        self.omits_retry_after = true;
+        self
+    }
+
+    /// Injects delays and faults. The default is [`Faults::none`].
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// Replaces the faults by `faults` at `time` after the simulator was built.
+    pub fn faults_after(mut self, time: Duration, faults: Faults) -> Self {
+        self.changes.push((time, faults));
+        self
+    }
+
+    /// Injects the faults of `script` into the first requests.
+    pub fn script(mut self, script: Script) -> Self {
+        self.script = script;
+        self
+    }
+
+    /// Sets the seed of all random decisions. The default is 0.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Responds 401 to all other credentials. By default any credentials are accepted, but a
+    /// request without credentials is not.
+    pub fn credentials(mut self, site_id: &str, api_key: &str) -> Self {
+        self.credentials = Credentials::only(site_id, api_key);
+        self
+    }
+
+    /// Sets whether an event whose id was seen before is ignored. The default is [`Dedupe::On`].
+    pub fn dedupe(mut self, dedupe: Dedupe) -> Self {
+        self.dedupe = dedupe;
+        self
+    }
+
+    /// Sets the time at which the simulator's clock starts, for the `Date` header of responses. The
+    /// default is 2026-01-01, midnight UTC.
+    pub fn epoch(mut self, epoch: SystemTime) -> Self {
+        self.epoch = epoch;
+        self
+    }
+
+    /// Records the first `arrivals` requests for [`Simulator::trace`]. The default is 0.
+    ///
+    /// The recorded paths contain identifiers of people.
+    pub fn trace(mut self, arrivals: usize) -> Self {
+        self.trace = arrivals;
+        self
+    }
+
+    /// Creates an empty manual segment. Requests about other segments get 404.
+    pub fn segment(mut self, id: u64) -> Self {
+        self.segments.push(id);
+        self
+    }
+
+    /// Builds the simulator and starts its clock, which is tokio's.
+    #[must_use]
+    pub fn build(self) -> Simulator {
+        // `Totals::busiest_window` needs a window without a limit too.
+        let window = self
+            .limit
+            .as_ref()
+            .map_or(Duration::from_secs(1), Limit::window);
+        let mut store = Store::new(self.dedupe, window);
+        self.segments.iter().for_each(|id| store.add_segment(*id));
+        let state = State {
+            injector: FaultInjector::new(self.faults, self.seed)
+                .changes(self.changes)
+                .script(self.script),
+            limiter: self.limit.as_ref().map(Limiter::new),
+            store,
+            arrivals: ArrivalLog::new(self.trace),
+        };
+        let shared = Arc::new(Shared {
+            clock: Clock::start(self.epoch),
+            credentials: self.credentials,
+            limit: self.limit,
+            omits_retry_after: self.omits_retry_after,
+            state: Mutex::new(state),
+        });
+        Simulator {
+            router: http::router(&shared),
+            shared,
+        }
+    }
+}
+
+/// A fixed default, so that a run's `Date` headers repeat too. In seconds since the Unix epoch.
+const NEW_YEAR_2026: Duration = Duration::from_secs(1_767_225_600);

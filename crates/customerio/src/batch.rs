@@ -4,13 +4,13 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::Operation;
 
-/// The documented 500 kB of one batch, read as thousands for safety.
+/// The documented limit of 500 kB for one batch, read as 500,000 bytes to be safe.
 const MAX_BATCH: usize = 500_000;
 
 const OPEN: &[u8] = br#"{"batch":["#;
 const CLOSE: &[u8] = b"]}";
 
-/// Collects operations for one request, up to 500,000 bytes.
+/// Operations for one request, up to 500,000 bytes.
 ///
 /// ```
 /// use customerio::{Batch, Operation, Attributes, Person};
@@ -23,19 +23,19 @@ const CLOSE: &[u8] = b"]}";
 #[derive(Clone, Debug)]
 pub struct Batch {
     operations: Vec<Operation>,
-    /// The bytes of the operations, without what stands around and between them.
+    /// The size of the operations, without the text around and between them.
     bytes: usize,
     max_items: usize,
 }
 
 impl Batch {
-    /// Returns an empty batch that is bounded by its bytes only.
+    /// Creates an empty batch that is bounded by its size only.
     #[must_use]
     pub fn new() -> Self {
         Self::with_capacity(usize::MAX)
     }
 
-    /// Returns an empty batch that also takes at most `items` operations.
+    /// Creates an empty batch of at most `items` operations.
     #[must_use]
     pub fn with_capacity(items: usize) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl Batch {
     ///
     /// # Errors
     ///
-    /// The batch is full, or the operation goes alone. The error hands the operation back.
+    /// The batch is full, or the operation goes alone. The error contains the operation.
     pub fn push(&mut self, operation: Operation) -> Result<(), NotAdded> {
         if operation.goes_alone() {
             return Err(NotAdded {
@@ -69,6 +69,7 @@ impl Batch {
     }
 
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        // With one operation more, there is a comma behind each that is there now.
         let commas = self.len();
         let size = OPEN.len() + self.bytes + commas + bytes + CLOSE.len();
         self.len() < self.max_items && size <= MAX_BATCH
@@ -86,13 +87,13 @@ impl Batch {
         self.operations.len()
     }
 
-    /// Returns whether the batch holds nothing.
+    /// Returns whether the batch has no operation.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()
     }
 
-    /// Returns the bytes of the body as it would be sent now, at most 500,000.
+    /// Returns the size of the body in bytes, at most 500,000.
     #[must_use]
     pub fn size(&self) -> usize {
         OPEN.len() + self.bytes + self.len().saturating_sub(1) + CLOSE.len()
@@ -111,7 +112,7 @@ impl Batch {
         body.freeze()
     }
 
-    /// Keeps the operations for whose positions `keep` is true.
+    /// Keeps the operations at the positions for which `keep` returns true.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
         let mut position = 0;
         self.operations.retain(|_| {
@@ -121,7 +122,7 @@ impl Batch {
         self.bytes = self.operations.iter().map(Operation::size).sum();
     }
 
-    /// Splits into two halves that keep the order.
+    /// Splits the batch into two halves. The order is kept.
     pub(crate) fn halves(mut self) -> [Self; 2] {
         let right = self.operations.split_off(self.len() / 2);
         [self.operations, right].map(|operations| Self {
@@ -142,7 +143,7 @@ impl Default for Batch {
     }
 }
 
-/// Hands back an operation that a batch did not take.
+/// The error of [`Batch::push`], with the operation that was not added.
 #[derive(Debug)]
 pub struct NotAdded {
     operation: Operation,
@@ -156,13 +157,13 @@ enum Reason {
 }
 
 impl NotAdded {
-    /// Returns whether the batch is full: send it, and start another.
+    /// Returns whether the batch is full. Send it and create another.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.reason == Reason::Full
     }
 
-    /// Returns whether the operation must be a request of its own.
+    /// Returns whether the operation needs a request of its own.
     #[must_use]
     pub fn goes_alone(&self) -> bool {
         self.reason == Reason::Alone
@@ -179,7 +180,7 @@ impl fmt::Display for NotAdded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.reason {
             Reason::Alone => "the operation cannot share a request; send it alone",
-            Reason::Full => "the batch is full; send it and start another",
+            Reason::Full => "the batch is full; send it and create another",
         })
     }
 }
@@ -218,15 +219,15 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_alone_is_handed_back() {
+    fn an_operation_that_goes_alone_is_returned() {
         let deletion = Operation::delete(&Person::id("u1").unwrap()).unwrap();
-        let refused = Batch::new().push(deletion).unwrap_err();
-        assert!(refused.goes_alone() && !refused.is_full());
-        assert!(refused.into_operation().goes_alone());
+        let error = Batch::new().push(deletion).unwrap_err();
+        assert!(error.goes_alone() && !error.is_full());
+        assert!(error.into_operation().goes_alone());
     }
 
     #[test]
-    fn bodies_are_the_operations_joined() {
+    fn a_body_joins_the_operations() {
         let mut batch = Batch::new();
         assert_eq!(batch.body(), r#"{"batch":[]}"#);
         batch.push(operation(1)).unwrap();

@@ -11,10 +11,10 @@ use crate::InvalidInput;
 const SITE_ID: &str = "CUSTOMERIO_SITE_ID";
 const API_KEY: &str = "CUSTOMERIO_TRACK_API_KEY";
 
-/// Holds the site id and the Track API key of one workspace.
+/// The site id and the Track API key of one workspace.
 ///
-/// It has no `Display` and no `Serialize`, its `Debug` shows neither part, and the key is wiped from memory when it is
-/// dropped.
+/// There is no `Display` and no `Serialize`, and `Debug` shows neither part. The key is erased from
+/// memory on drop.
 ///
 /// ```
 /// use customerio::Credentials;
@@ -29,12 +29,12 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Takes the site id and the Track API key.
+    /// Creates credentials from a site id and a Track API key.
     ///
     /// # Errors
     ///
-    /// Either is empty or contains a control character, or the site id contains `:`, which HTTP Basic cannot carry (RFC
-    /// 7617, section 2).
+    /// Either is empty or contains a control character, or the site id contains `:`, which HTTP
+    /// Basic cannot carry (RFC 7617, section 2).
     pub fn new(
         site_id: impl Into<String>,
         api_key: impl Into<SecretString>,
@@ -80,13 +80,13 @@ impl Credentials {
         Self::new(variable(SITE_ID)?, variable(API_KEY)?)
     }
 
-    /// Returns the site id, which tells workspaces apart.
+    /// Returns the site id, which identifies the workspace.
     #[must_use]
     pub fn site_id(&self) -> &str {
         &self.site_id
     }
 
-    /// Makes the `Authorization` header, marked sensitive.
+    /// Returns the `Authorization` header, marked sensitive.
     pub(crate) fn authorization(&self) -> HeaderValue {
         let encoded = Zeroizing::new(format!("Basic {}", *self.encoded()));
         let mut header = HeaderValue::from_str(&encoded).expect("base64 is visible ASCII");
@@ -94,9 +94,9 @@ impl Credentials {
         header
     }
 
-    /// Returns what must not be shown: the pair as HTTP Basic carries it, the key and the site id.
+    /// Returns the texts to redact: the pair as HTTP Basic encodes it, the key and the site id.
     ///
-    /// The pair is without its padding, which a page may escape.
+    /// The pair has no padding, since a page may escape `=`.
     #[cfg(feature = "client")]
     pub(crate) fn secrets(&self) -> [Zeroizing<String>; 3] {
         let pair = Zeroizing::new(self.encoded().trim_end_matches('=').to_owned());
@@ -110,12 +110,13 @@ impl Credentials {
     }
 }
 
-/// Refuses the line end of a file that a secret was read from: the API would only say that the credentials are wrong.
+/// Rejects control characters, such as the line end of a file with a secret. The API would only
+/// answer that the credentials are wrong.
 fn check_printable(field: &'static str, text: &str) -> Result<(), InvalidInput> {
     if text.contains(char::is_control) {
         return Err(InvalidInput::malformed(
             field,
-            "contains a control character, such as the line end of a file; cut it off",
+            "contains a control character, such as the line end of a file; remove it",
         ));
     }
     Ok(())
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn environment_gives_both_parts_or_names_what_is_missing() {
+    fn the_environment_gives_both_parts_or_the_error_names_the_missing_one() {
         let credentials = Credentials::from_lookup(|name| Some(name.to_lowercase())).unwrap();
         assert_eq!(credentials.site_id(), "customerio_site_id");
         let missing =
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_that_basic_cannot_carry_are_refused() {
+    fn credentials_that_basic_cannot_carry_are_errors() {
         for (site, key) in [
             ("", "k"),
             ("a:b", "k"),

@@ -5,41 +5,41 @@ use http::{Response, StatusCode};
 
 use crate::{Cause, Failure, Lane, Outcome, Request, Settlement};
 
-/// Carries one request to the outcomes of all its operations, through every resending that the
-/// responses ask for.
+/// The state of one request until each of its operations has an outcome.
 ///
-/// Loop: send [`request`](Self::request), then give its [`answer`](Self::answer) or
-/// [`failure`](Self::fail), until none is left. Attempts and their waits are the sender's business;
-/// give only what counts in the end.
+/// Send the next [`request`](Self::request) and pass its response to [`answer`](Self::answer), or
+/// its failure to [`fail`](Self::fail). Repeat until `request` returns `None`. Some responses make
+/// it split a batch; `request` then returns the parts. Retries are up to the sender: pass the
+/// result of the last attempt only.
 ///
-/// After a part whose fate is unknown, the rest is not sent: it may hold later operations of the
-/// same people. Where [other requests succeed](Self::others_succeed), only these people's later
-/// operations are not sent.
+/// After a part whose outcome is unknown, the rest is not sent, since it may hold later operations
+/// on the same people. If [other requests succeed](Self::others_succeed), only the later operations
+/// on these people are not sent.
 #[derive(Debug)]
 #[must_use]
 pub struct Delivery {
-    /// What is still to be sent, the next one last.
+    /// The requests that are still to be sent, the next one last.
     pending: Vec<Part>,
-    /// One place for each operation of the whole request; empty until the operation is settled.
+    /// One entry for each operation of the whole request: `None` until it has its outcome.
     outcomes: Vec<Option<Outcome>>,
 }
 
 #[derive(Debug)]
 struct Part {
     request: Request,
-    /// The places of its operations in the whole request.
+    /// The positions of its operations in the whole request.
     positions: Vec<usize>,
     /// Whether an earlier attempt may have been applied.
     may_have_arrived: bool,
-    /// Whether other requests succeeded while this one was tried.
+    /// Whether other requests succeeded while this one was sent.
     others_succeed: bool,
-    /// Whether the half that is next after it may go before it, and so tell whether the server is
-    /// down for all.
+    /// Whether the other half may be sent before this one. Its result shows whether the server
+    /// fails for every request.
     may_go_second: bool,
 }
 
 impl Delivery {
-    /// Starts with the whole request.
+    /// Creates the delivery of a request.
     pub fn new(request: impl Into<Request>) -> Self {
         let request = request.into();
         let positions = (0..request.len()).collect();
@@ -52,16 +52,15 @@ impl Delivery {
         }
     }
 
-    /// Returns what to send next, or nothing if every operation has its outcome.
+    /// Returns the request to send next, or `None` if every operation has its outcome.
     #[must_use]
     pub fn request(&self) -> Option<&Request> {
         self.pending.last().map(|part| &part.request)
     }
 
-    /// Says that an earlier attempt at the request that is next may have arrived, as after a
-    /// timeout.
+    /// Records that an earlier attempt at the next request may have arrived, as after a timeout.
     ///
-    /// If its last attempt is turned away unread, the request then ends unknown instead of not
+    /// If the last attempt is throttled or not sent, its outcome is then unknown instead of not
     /// sent.
     pub fn attempt_may_have_arrived(&mut self) {
         if let Some(part) = self.pending.last_mut() {
@@ -69,27 +68,28 @@ impl Delivery {
         }
     }
 
-    /// Says that the server took other requests while the one that is next was tried.
+    /// Records that other requests succeeded while the next one was sent.
     ///
-    /// If that one is answered with 500, the server is not down for all: a batch is halved, until
-    /// the operation that breaks the server stands alone and ends unknown.
+    /// If the next one then gets a 500, one of its operations makes the server fail. A batch is
+    /// halved until that operation is alone; its outcome is unknown.
     pub fn others_succeed(&mut self) {
         if let Some(part) = self.pending.last_mut() {
             part.others_succeed = true;
         }
     }
 
-    /// Takes the response to the request that is next. Without such a request it does nothing.
+    /// Records the response to the next request. Does nothing if there is none.
     pub fn answer(&mut self, response: &Response<Bytes>) {
         let Some(part) = self.pending.pop() else {
             return;
         };
-        let failed = response.status() == StatusCode::INTERNAL_SERVER_ERROR;
-        let breaks_the_server = failed && part.others_succeed;
-        if breaks_the_server && part.request.len() > 1 {
+        // Only a 500 comes from the API's own code. Other 5xx come from gateways and overload.
+        let is_500 = response.status() == StatusCode::INTERNAL_SERVER_ERROR;
+        let makes_server_fail = is_500 && part.others_succeed;
+        if makes_server_fail && part.request.len() > 1 {
             return self.halve(part);
         }
-        if failed && !part.others_succeed && part.may_go_second {
+        if is_500 && !part.others_succeed && part.may_go_second {
             return self.put_second(part);
         }
         let Part {
@@ -98,32 +98,32 @@ impl Delivery {
             may_have_arrived,
             ..
         } = part;
-        let lane = request.lane().filter(|_| breaks_the_server);
+        let lane = request.lane().filter(|_| makes_server_fail);
         match request.settle(response) {
             Settlement::Settled(outcomes) => {
-                let is_unknown = self.put(positions, outcomes, may_have_arrived);
+                let is_unknown = self.record(positions, outcomes, may_have_arrived);
                 match lane {
+                    // The operation that makes the server fail was found: the others go on.
                     Some(lane) => self.withhold_lane(lane),
                     None if is_unknown => self.withhold(&Cause::follows_unknown()),
                     None => {}
                 }
             }
-            // A batch that was refused as a whole was refused by every attempt; one that was taken
-            // may be applied.
+            // After a success the operations may be applied already. After a rejection none is,
+            // since every attempt was rejected.
             Settlement::Resend(requests) => {
                 self.resend(requests, positions, response.status().is_success());
             }
         }
     }
 
-    /// Takes the news that no response came to the request that is next. Without such a request it
-    /// does nothing.
+    /// Records that the next request got no response. Does nothing if there is none.
     pub fn fail(&mut self, failure: Failure) {
         let Some(part) = self.pending.pop() else {
             return;
         };
         let outcomes = part.request.settle_failure(failure);
-        if self.put(part.positions, outcomes, part.may_have_arrived) {
+        if self.record(part.positions, outcomes, part.may_have_arrived) {
             self.withhold(&Cause::follows_unknown());
         }
     }
@@ -133,6 +133,8 @@ impl Delivery {
         let half = first.len() / 2;
         first.retain(|position| position < half);
         second.retain(|position| position >= half);
+        // Only halves without a common lane may change places: a person's operations keep their
+        // order.
         let is_apart = first.lanes().is_disjoint(&second.lanes());
         self.resend([first, second], part.positions, true);
         if let Some(first) = self.pending.last_mut() {
@@ -140,7 +142,8 @@ impl Delivery {
         }
     }
 
-    /// Lets the other half go first: its success shows that the server is not down for all.
+    /// Sends the other half first. Its success shows that the server does not fail for every
+    /// request.
     fn put_second(&mut self, part: Part) {
         let other_half = self.pending.pop();
         self.pending.push(Part {
@@ -151,8 +154,8 @@ impl Delivery {
         self.pending.extend(other_half);
     }
 
-    /// Puts requests that together carry the operations of `positions` in front of what is still to
-    /// be sent.
+    /// Schedules requests to be sent before all others. Together they carry the operations of
+    /// `positions`.
     fn resend(
         &mut self,
         requests: impl IntoIterator<Item = Request>,
@@ -168,11 +171,12 @@ impl Delivery {
             });
             positions = rest;
         }
+        // The next one is last in `pending`.
         self.pending[first..].reverse();
     }
 
-    /// Settles the operations of `positions`. Returns whether the fate of any is unknown.
-    fn put(
+    /// Records the outcomes of the operations of `positions`. Returns whether any is unknown.
+    fn record(
         &mut self,
         positions: Vec<usize>,
         outcomes: Vec<Outcome>,
@@ -180,22 +184,22 @@ impl Delivery {
     ) -> bool {
         let mut is_unknown = false;
         for (position, outcome) in positions.into_iter().zip(outcomes) {
-            let outcome = corrected(outcome, may_have_arrived);
+            let outcome = unless_arrived(outcome, may_have_arrived);
             is_unknown |= outcome.is_unknown();
             self.outcomes[position] = Some(outcome);
         }
         is_unknown
     }
 
-    /// Settles what is still to be sent without sending it.
+    /// Settles all requests that are still to be sent, as not sent.
     fn withhold(&mut self, cause: &Cause) {
         while let Some(part) = self.pending.pop() {
             let outcomes = vec![Outcome::NotSent(cause.clone()); part.request.len()];
-            self.put(part.positions, outcomes, part.may_have_arrived);
+            self.record(part.positions, outcomes, part.may_have_arrived);
         }
     }
 
-    /// Settles what is still to be sent of a lane without sending it.
+    /// Settles the operations of a lane that are still to be sent, as not sent.
     fn withhold_lane(&mut self, lane: Lane) {
         let pending = std::mem::take(&mut self.pending);
         for mut part in pending {
@@ -205,7 +209,7 @@ impl Delivery {
                 .partition(|(index, _)| late.contains(index));
             let positions: Vec<_> = withheld.into_iter().map(|(_, position)| position).collect();
             let outcomes = vec![Outcome::NotSent(Cause::follows_unknown()); positions.len()];
-            self.put(positions, outcomes, part.may_have_arrived);
+            self.record(positions, outcomes, part.may_have_arrived);
             part.request.retain(|index| !late.contains(&index));
             part.positions = kept.into_iter().map(|(_, position)| position).collect();
             if !part.request.is_empty() {
@@ -214,14 +218,14 @@ impl Delivery {
         }
     }
 
-    /// Returns one outcome for each operation, in their order. What was not carried to its end
-    /// counts as stopped.
+    /// Returns one outcome for each operation, in their order. Operations without an outcome are
+    /// settled as not sent, with [`Cause::stopped`].
     #[must_use]
     pub fn into_outcomes(mut self) -> Vec<Outcome> {
         self.withhold(&Cause::stopped());
         let outcomes = self.outcomes.into_iter();
         outcomes
-            .map(|outcome| outcome.expect("what is not pending is settled"))
+            .map(|outcome| outcome.expect("an operation that is not pending is settled"))
             .collect()
     }
 }
@@ -238,8 +242,8 @@ impl Part {
     }
 }
 
-/// Takes "not sent" back where an earlier attempt may have arrived.
-fn corrected(outcome: Outcome, may_have_arrived: bool) -> Outcome {
+/// Replaces "not sent" by "unknown" if an earlier attempt may have arrived.
+fn unless_arrived(outcome: Outcome, may_have_arrived: bool) -> Outcome {
     match outcome {
         Outcome::NotSent(cause) if may_have_arrived => Outcome::Unknown(cause),
         outcome => outcome,

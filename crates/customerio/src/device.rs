@@ -6,33 +6,39 @@ use serde::Serialize;
 use crate::error::check_length;
 use crate::{InvalidInput, Timestamp};
 
-/// No limit is documented for a token; those of Apple and Google take some hundred bytes.
+/// The longest device token, in bytes. No limit is documented; Apple's and Google's tokens take
+/// some hundred bytes.
 const MAX_TOKEN: usize = 4_000;
 
-/// The documented limit of an attribute's name and of its value, in bytes.
+/// The documented limit of an attribute's name, in bytes.
 const MAX_NAME: usize = 150;
+
+/// The documented limit of an attribute's value, in bytes.
 const MAX_VALUE: usize = 1_000;
 
-/// Names the system that a device runs.
+/// The operating system of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Platform {
-    /// Google's.
+    /// Android by Google.
     Android,
-    /// Apple's.
+    /// iOS by Apple.
     Ios,
 }
 
-/// Describes a device that takes push notifications.
+/// A device that receives push notifications.
 ///
-/// Its attributes are strings, as the API wants them, even where they say yes or no. `Debug` shows no value.
+/// All attributes are strings, since the API requires it; `push_enabled` is `"true"` or `"false"`.
+/// `Debug` leaves out token and attributes.
 ///
 /// ```
 /// use customerio::{Device, Operation, Person, Platform};
-/// let device = Device::new("token", Platform::Ios)?.push_disabled().attribute("app_version", "1.2")?;
+/// let device = Device::new("token", Platform::Ios)?.push_disabled();
+/// let device = device.attribute("app_version", "1.2")?;
 /// let operation = Operation::add_device(&Person::id("u1")?, &device)?;
-/// assert!(operation.json().ends_with(br#""attributes":{"app_version":"1.2","push_enabled":"false"}}}"#));
+/// let end = br#""attributes":{"app_version":"1.2","push_enabled":"false"}}}"#;
+/// assert!(operation.json().ends_with(end));
 /// # Ok::<(), customerio::InvalidInput>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
@@ -45,7 +51,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// Names a device by the token that its platform gave it.
+    /// Creates a device from the token that its platform assigned.
     ///
     /// # Errors
     ///
@@ -61,18 +67,18 @@ impl Device {
         })
     }
 
-    /// Sets when the device was last used.
+    /// Sets the time of the last use.
     pub fn last_used(mut self, moment: Timestamp) -> Self {
         self.last_used = Some(moment);
         self
     }
 
-    /// Says that the person lets the app notify them.
+    /// Records that the person allows push notifications.
     pub fn push_enabled(self) -> Self {
         self.push("true")
     }
 
-    /// Says that the person does not let the app notify them.
+    /// Records that the person does not allow push notifications.
     pub fn push_disabled(self) -> Self {
         self.push("false")
     }
@@ -83,11 +89,12 @@ impl Device {
         self
     }
 
-    /// Sets an attribute: `device_os`, `device_model`, `app_version`, `device_locale` or one of your own.
+    /// Sets an attribute, such as `device_os`, `device_model`, `app_version`, `device_locale` or
+    /// one of your own.
     ///
     /// # Errors
     ///
-    /// The name is empty or takes more than 150 bytes, or the value takes more than 1,000.
+    /// Name or value is empty, the name takes more than 150 bytes, or the value more than 1,000.
     pub fn attribute(
         mut self,
         name: impl Into<String>,
@@ -100,7 +107,7 @@ impl Device {
         Ok(self)
     }
 
-    /// Returns the body of version 1, which calls the token `id`.
+    /// Returns the body of version 1, in which the token is the member `id`.
     pub(crate) fn named_id(&self) -> DeviceBody<'_> {
         DeviceBody {
             id: Some(&self.token),

@@ -1,24 +1,25 @@
-//! What counts as one e-mail address, where that identifies a person.
+//! Checks email addresses that identify a person.
 
 use crate::InvalidInput;
 
 const FIELD: &str = "person email";
 
-/// Refuses what is no single bare address. Whether mail arrives there is not asked: a domain
-/// without a dot is one, and letters of every alphabet are letters.
+/// Returns an error unless the text is exactly one bare address.
 ///
-/// An identifier that differs by a character that nobody sees makes a second profile of the same
-/// person, so the form is checked before it is sent.
+/// Each domain is accepted, also one without a dot, and letters of each alphabet.
+///
+/// The check prevents second profiles: an identifier that differs by an invisible character would
+/// create one for the same person.
 pub(crate) fn check(address: &str) -> Result<(), InvalidInput> {
-    match fault(address) {
+    match problem(address) {
         Some(why) => Err(InvalidInput::malformed(FIELD, why)),
         None => Ok(()),
     }
 }
 
-/// Returns what is wrong. The most telling fault comes first: a list has several `@` because it is
-/// a list.
-fn fault(address: &str) -> Option<&'static str> {
+/// Returns the first problem. The order matters: a list has several `@`, but the message should say
+/// that it is a list.
+fn problem(address: &str) -> Option<&'static str> {
     let holds = |is: fn(char) -> bool| address.contains(is);
     if starts_with_mailto(address) {
         return Some("begins with `mailto:`; give the address alone");
@@ -35,8 +36,8 @@ fn fault(address: &str) -> Option<&'static str> {
     if holds(char::is_control) {
         return Some("holds a control character; remove it");
     }
-    if holds(is_unseen) {
-        return Some("holds a character that is not seen, such as a zero-width space; remove it");
+    if holds(is_invisible) {
+        return Some("holds an invisible character, such as a zero-width space; remove it");
     }
     match address.split_once('@') {
         Some((local, domain))
@@ -54,11 +55,13 @@ fn starts_with_mailto(address: &str) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case("mailto:"))
 }
 
-/// Tells whether a character takes no room: those to which Unicode gives the property
-/// `Default_Ignorable_Code_Point`, the blank of Braille, and the special ones up to the replacement
-/// character. Text holds them by accident, after it was copied from a page. The standard library
-/// knows white space and control characters only.
-fn is_unseen(letter: char) -> bool {
+/// Returns whether a character is invisible: it has the Unicode property
+/// `Default_Ignorable_Code_Point`, or is the blank of Braille, or one of the specials up to the
+/// replacement character.
+///
+/// Text that was copied from a page often contains them. The standard library knows white space and
+/// control characters only.
+fn is_invisible(letter: char) -> bool {
     matches!(
         letter,
         '\u{ad}'
@@ -87,8 +90,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check_fault(address: &str, expected: &str) {
-        let found = fault(address).unwrap_or("none");
+    fn check_problem(address: &str, expected: &str) {
+        let found = problem(address).unwrap_or("none");
         assert!(found.contains(expected), "{address:?}: {found}");
     }
 
@@ -102,22 +105,22 @@ mod tests {
             "ünï@例え.jp",
             "a@[192.0.2.1]",
         ] {
-            assert_eq!(fault(address), None, "{address}");
+            assert_eq!(problem(address), None, "{address}");
         }
         for address in ["a", "@", "a@", "@b", "a@b@", "a@@b", "a@b@c", "@a@b"] {
-            check_fault(address, "name@domain");
+            check_problem(address, "name@domain");
         }
     }
 
     #[test]
-    fn what_is_written_around_an_address_is_refused() {
+    fn text_around_an_address_is_an_error() {
         for address in [
             "Eve <e@example.com>",
             "<e@example.com>",
             "e@example.com (Eve)",
             "\"Eve\" e@example.com",
         ] {
-            check_fault(address, "brackets around");
+            check_problem(address, "brackets around");
         }
         for address in [
             "f@a.com;g@a.com",
@@ -125,14 +128,14 @@ mod tests {
             "f@a.com, g@a.com",
             "f@a.com;",
         ] {
-            check_fault(address, "is a list");
+            check_problem(address, "is a list");
         }
-        check_fault("mailto:i@example.com", "mailto");
-        check_fault("MailTo:i@example.com", "mailto");
+        check_problem("mailto:i@example.com", "mailto");
+        check_problem("MailTo:i@example.com", "mailto");
     }
 
     #[test]
-    fn what_is_not_seen_is_refused_wherever_it_stands() {
+    fn invisible_characters_are_errors_at_every_position() {
         let kinds = [
             (
                 "white space",
@@ -140,16 +143,17 @@ mod tests {
             ),
             ("control character", "\0\u{7}\u{1a}\u{1b}\u{7f}\u{9f}"),
             (
-                "not seen",
-                "\u{ad}\u{200b}\u{200d}\u{200e}\u{202e}\u{2060}\u{feff}\u{fe0f}\u{fffd}\u{115f}\u{1160}\u{17b4}\u{180b}\u{3164}\u{ffa0}\u{1d173}\u{e0041}",
+                "invisible character",
+                "\u{ad}\u{200b}\u{200d}\u{200e}\u{202e}\u{2060}\u{feff}\u{fe0f}\u{fffd}\
+                 \u{115f}\u{1160}\u{17b4}\u{180b}\u{3164}\u{ffa0}\u{1d173}\u{e0041}",
             ),
         ];
         for (kind, letters) in kinds {
             for letter in letters.chars() {
-                check_fault(&format!("{letter}a@example.com"), kind);
-                check_fault(&format!("a{letter}b@example.com"), kind);
-                check_fault(&format!("a@exa{letter}mple.com"), kind);
-                check_fault(&format!("a@example.com{letter}"), kind);
+                check_problem(&format!("{letter}a@example.com"), kind);
+                check_problem(&format!("a{letter}b@example.com"), kind);
+                check_problem(&format!("a@exa{letter}mple.com"), kind);
+                check_problem(&format!("a@example.com{letter}"), kind);
             }
         }
     }

@@ -9,41 +9,41 @@ use secrecy::zeroize::Zeroizing;
 use crate::error::check_bytes;
 use crate::{Credentials, InvalidInput, Region};
 
-/// The most that a base URL takes. An `http::Uri` holds 65,534 bytes; the rest is for the path of a request.
+/// The longest base URL, in bytes. An `http::Uri` holds 65,534 bytes; the rest is for the path of a
+/// request.
 const MAX_BASE: usize = 8_000;
 
-/// Says where requests go, and as whom: a base URL with the credentials that may be sent there.
+/// The address of the API: a base URL with the credentials that may be sent there.
 #[derive(Clone)]
 pub struct Endpoint {
     scheme: Scheme,
     authority: Authority,
-    /// What stands before `/api/..`: empty, or a path without a slash at its end.
+    /// The path before `/api/..`: empty, or without a slash at its end.
     prefix: String,
     #[cfg_attr(
         not(feature = "client"),
-        expect(
-            dead_code,
-            reason = "only the client tells workspaces apart and hides secrets"
-        )
+        expect(dead_code, reason = "only the client needs workspaces and secrets")
     )]
     credentials: Credentials,
-    /// What every request carries of the credentials. Like a request, it is not wiped from memory.
+    /// The header of each request. Like a request, it is not erased from memory.
     authorization: HeaderValue,
 }
 
 impl Endpoint {
-    /// Returns the Track API of `region`.
+    /// Creates the endpoint of a region's Track API.
     #[must_use]
     pub fn for_region(region: Region, credentials: Credentials) -> Self {
         Self::new(region.track_url(), credentials).expect("a region's URL is valid")
     }
 
-    /// Takes a base URL such as a simulator's or a proxy's.
+    /// Creates an endpoint from a base URL, such as that of a simulator or a proxy.
     ///
     /// # Errors
     ///
-    /// The URL is no `http` or `https` URL, is longer than 8,000 bytes, carries a query or user name, or is `http` to a
-    /// host that is not the loopback (`127.0.0.0/8`, `::1`, `localhost`): the key would be readable on the way.
+    /// - The URL is invalid, or its scheme is not `http` or `https`.
+    /// - It is longer than 8,000 bytes, or has a query or a user name.
+    /// - It is `http` to a host other than the loopback (`127.0.0.0/8`, `::1`, `localhost`). Others
+    ///   on the network could read the API key.
     ///
     /// ```
     /// use customerio::{Credentials, Endpoint};
@@ -61,6 +61,7 @@ impl Endpoint {
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
             return Err(not_a_url());
         };
+        // Before the host is checked: "user@host" should be reported as a user name.
         check_transport(&scheme, &authority)?;
         if !is_host(&authority) {
             return Err(not_a_url());
@@ -77,10 +78,10 @@ impl Endpoint {
 
     pub(crate) fn uri(&self, path: &str) -> Uri {
         let path = format!("{}{path}", self.prefix).try_into();
-        self.absolute(path.expect("a prefix is checked and a path encoded"))
+        self.absolute(path.expect("the prefix was checked and the path is encoded"))
     }
 
-    /// Returns the URI of a path that is the same for all requests, which need not be copied for each.
+    /// Returns the URI of a constant path, without a copy of the path if there is no prefix.
     pub(crate) fn fixed_uri(&self, path: &'static str) -> Uri {
         if self.prefix.is_empty() {
             self.absolute(PathAndQuery::from_static(path))
@@ -94,10 +95,10 @@ impl Endpoint {
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
         parts.path_and_query = Some(path);
-        Uri::from_parts(parts).expect("it has all that an absolute URI needs")
+        Uri::from_parts(parts).expect("scheme, authority and path make an absolute URI")
     }
 
-    /// Returns whether requests stay on this machine: the host is in `127.0.0.0/8`, `::1` or `localhost`.
+    /// Returns whether the host is the loopback: `127.0.0.0/8`, `::1` or `localhost`.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         is_loopback(self.authority.host())
@@ -108,13 +109,14 @@ impl Endpoint {
         self.scheme == Scheme::HTTPS
     }
 
-    /// Returns the region whose host this is, if it is one.
+    /// Returns the region of the host, if it is one of Customer.io's.
     #[cfg(feature = "client")]
     pub(crate) fn region(&self) -> Option<Region> {
         Region::of_host(self.authority.host())
     }
 
-    /// Returns what tells workspaces apart: where they are, however it is written, and their site ids.
+    /// Returns the key of the workspace: the normalized base URL and the site id. Clients of one
+    /// workspace share a rate limiter by it.
     #[cfg(feature = "client")]
     pub(crate) fn workspace(&self) -> String {
         let host = self.authority.host().to_ascii_lowercase();
@@ -141,7 +143,7 @@ impl Endpoint {
 fn not_a_url() -> InvalidInput {
     InvalidInput::malformed(
         "base URL",
-        "is no URL; give one like https://track.customer.io",
+        "is not a URL; give one like https://track.customer.io",
     )
 }
 
@@ -149,7 +151,7 @@ fn check_transport(scheme: &Scheme, authority: &Authority) -> Result<(), Invalid
     if authority.as_str().contains('@') {
         return Err(InvalidInput::malformed(
             "base URL",
-            "carries a user name; leave it out and give the credentials apart",
+            "contains a user name; remove it, and give the credentials separately",
         ));
     }
     if *scheme == Scheme::HTTPS || (*scheme == Scheme::HTTP && is_loopback(authority.host())) {
@@ -157,11 +159,13 @@ fn check_transport(scheme: &Scheme, authority: &Authority) -> Result<(), Invalid
     }
     Err(InvalidInput::malformed(
         "base URL",
-        "is not https and its host is not the loopback, so the API key could be read on the way; use https",
+        "is not https and its host is not the loopback, so others could read the API key; use \
+         https",
     ))
 }
 
-/// Returns whether it is a host, perhaps with a port, and no more. `http` takes a port that is none for the scheme's own.
+/// Returns whether an authority is a host with a valid port or none. `http` reads an invalid port
+/// as the default port of the scheme.
 pub(crate) fn is_host(authority: &Authority) -> bool {
     let host = authority.host();
     let port = authority.as_str().strip_prefix(host);
@@ -171,6 +175,7 @@ pub(crate) fn is_host(authority: &Authority) -> bool {
 }
 
 fn is_loopback(host: &str) -> bool {
+    // An IPv6 address has brackets in a URL.
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
         || address
@@ -185,14 +190,14 @@ fn prefix(path: Option<&PathAndQuery>) -> Result<String, InvalidInput> {
     if path.query().is_some() {
         return Err(InvalidInput::malformed(
             "base URL",
-            "carries a query; leave out what follows `?`",
+            "contains a query; remove `?` and the text after it",
         ));
     }
     Ok(path.path().trim_end_matches('/').to_owned())
 }
 
 impl fmt::Display for Endpoint {
-    /// Writes the base URL; the credentials stay out.
+    /// Writes the base URL, without the credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}", self.scheme, self.authority, self.prefix)
     }
@@ -240,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_url_that_could_leak_the_key_is_refused() {
+    fn a_base_url_that_could_leak_the_key_is_an_error() {
         check("http://example.com", None);
         check("http://127.0.0.1.example.com", None);
         check("http://localhost.example.com", None);
@@ -276,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base_url_is_refused() {
+    fn an_invalid_base_url_is_an_error() {
         check("", None);
         check("example.com", None);
         check("/api", None);

@@ -1,10 +1,10 @@
 use std::borrow::Cow;
 use std::{error, fmt};
 
-/// Says which input cannot be sent, why, and what to do.
+/// The error of an input that cannot be sent: which field, why, and what to do.
 ///
-/// Its text names fields and sizes, never a person's data: no value is in it.
-/// You must not depend on the exact words.
+/// The text names fields and sizes and contains no value, so it has no personal data. The exact
+/// text may change in any release.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InvalidInput {
     field: Cow<'static, str>,
@@ -17,7 +17,7 @@ pub(crate) enum Problem {
     Empty,
     LooksLikeEmail,
     LooksLikeCioId,
-    /// A sentence of its own, for what occurs in one place only.
+    /// A text of its own, for a problem of one field.
     Malformed(&'static str),
     NotFinite,
     NotAnObject,
@@ -45,20 +45,20 @@ impl InvalidInput {
     }
 
     pub(crate) const fn out_of_range() -> Self {
-        let why = "lies before the year 1 or after 2286; give unix seconds, not milliseconds";
+        let why = "is before the year 1 or after 2286; give unix seconds, not milliseconds";
         Self {
             field: Cow::Borrowed("timestamp"),
             problem: Problem::Malformed(why),
         }
     }
 
-    /// Returns the name of the field that is wrong, such as `person id`.
+    /// Returns the name of the invalid field, such as `person id`.
     #[must_use]
     pub fn field(&self) -> &str {
         &self.field
     }
 
-    /// Returns whether a documented limit on size or number is exceeded.
+    /// Returns whether the input exceeds a limit on size or number.
     #[must_use]
     pub fn is_too_large(&self) -> bool {
         matches!(
@@ -68,7 +68,7 @@ impl InvalidInput {
     }
 }
 
-/// Refuses what is empty or longer than `limit` bytes.
+/// Returns an error for text that is empty or longer than `limit` bytes.
 pub(crate) fn check_length(
     field: &'static str,
     text: &str,
@@ -77,7 +77,7 @@ pub(crate) fn check_length(
     check_size(field, text.len(), limit)
 }
 
-/// Refuses no bytes at all, and more than `limit`.
+/// Returns an error for 0 bytes, and for more than `limit`.
 pub(crate) fn check_size(
     field: &'static str,
     bytes: usize,
@@ -89,18 +89,18 @@ pub(crate) fn check_size(
     check_bytes(field, bytes, limit)
 }
 
-/// Refuses an empty list where the API wants something in it.
+/// Returns an error for an empty list.
 pub(crate) fn check_some(field: &'static str, count: usize) -> Result<(), InvalidInput> {
     if count == 0 {
         return Err(InvalidInput::malformed(
             field,
-            "are none; give at least one",
+            "are missing; give at least one",
         ));
     }
     Ok(())
 }
 
-/// Refuses more than `limit` of something.
+/// Returns an error for more than `limit` items.
 pub(crate) fn check_count(
     field: &'static str,
     count: usize,
@@ -112,7 +112,7 @@ pub(crate) fn check_count(
     Ok(())
 }
 
-/// Refuses more than `limit` bytes.
+/// Returns an error for more than `limit` bytes.
 pub(crate) fn check_bytes(
     field: impl Into<Cow<'static, str>>,
     bytes: usize,
@@ -132,28 +132,40 @@ impl fmt::Display for InvalidInput {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::DotSegment => f.write_str("is `.` or `..`, which is lost in a URL's path; use another"),
-            Self::Empty => f.write_str("is empty; give a value"),
-            Self::LooksLikeEmail => f.write_str(
-                "contains `@`, so version 1 of the API takes it for an email; name it as an email, or use version 2",
-            ),
-            Self::LooksLikeCioId => f.write_str(
-                "starts with `cio_`, so version 1 of the API takes it for a cio_id; name it as one, or use version 2",
-            ),
-            Self::Malformed(why) => f.write_str(why),
-            Self::NotFinite => f.write_str(
-                "holds a number that is not finite, which JSON cannot carry; send a number or leave it out",
-            ),
-            Self::NotAnObject => f.write_str("are not an object; give names with values"),
-            Self::NotSerializable => f.write_str("cannot be written as JSON; use string keys, lists and plain values"),
+        let text = match self {
+            Self::DotSegment => "is `.` or `..`, which is lost in a URL's path; use another",
+            Self::Empty => "is empty; give a value",
+            Self::LooksLikeEmail => {
+                "contains `@`, so version 1 of the API reads it as an email; \
+                 use `Person::email`, or version 2"
+            }
+            Self::LooksLikeCioId => {
+                "starts with `cio_`, so version 1 of the API reads it as a cio_id; \
+                 use `Person::cio_id`, or version 2"
+            }
+            Self::Malformed(why) => why,
+            Self::NotFinite => {
+                "contains NaN or an infinity, which JSON cannot carry; \
+                 give a finite number, or leave it out"
+            }
+            Self::NotAnObject => "are not an object; give a struct or a map",
+            Self::NotSerializable => {
+                "cannot be written as JSON; use string keys, lists and plain values"
+            }
             Self::TooLong { bytes, limit } => {
-                write!(f, "takes {bytes} bytes, over the limit of {limit}; shorten it")
+                return write!(
+                    f,
+                    "takes {bytes} bytes, over the limit of {limit}; shorten it"
+                );
             }
             Self::TooMany { count, limit } => {
-                write!(f, "number {count}, over the limit of {limit}; send fewer at once")
+                return write!(
+                    f,
+                    "number {count}, over the limit of {limit}; send fewer at once"
+                );
             }
-        }
+        };
+        f.write_str(text)
     }
 }
 

@@ -10,16 +10,16 @@ use crate::{Attributes, EventId, InvalidInput, Timestamp, Validation};
 /// The documented limit of an event's data in version 1, in bytes.
 const MAX_DATA: usize = 100_000;
 
-/// What an event of version 1 takes beside its data, most of the time.
+/// The usual size of an event of version 1 without its data, so that the buffer rarely grows.
 const HEAD: usize = 160;
 
 /// The documented limit of an event's name, in bytes.
 const MAX_NAME: usize = 100;
 
-/// Describes what happened: a name, and optionally an id, a moment and attributes.
+/// An event: a name, and optionally an id, a time and attributes.
 ///
-/// An event with an id may be sent again after a failure, since Customer.io ignores an id that it has seen.
-/// The client of feature `client` gives a fresh one to an event without; without the client you give it yourself.
+/// An event with an id may be sent again after a failure, since Customer.io ignores an id that it
+/// received before. `Client::track` adds an id to an event without one.
 ///
 /// ```
 /// use customerio::{Event, EventId, Operation, Person, Timestamp};
@@ -39,7 +39,7 @@ pub struct Event {
     pub(crate) attributes: Attributes,
 }
 
-/// What happened: anything, or one of the two that the API knows by name.
+/// The kind of an event, as the API names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum EventKind {
@@ -59,7 +59,7 @@ impl EventKind {
 }
 
 impl Event {
-    /// Names what happened. The server trims the name.
+    /// Creates an event with a name. The server trims the name.
     ///
     /// # Errors
     ///
@@ -68,11 +68,11 @@ impl Event {
         Self::with(Validation::Strict, name)
     }
 
-    /// Names what happened, checked as `validation` says.
+    /// Creates an event with a name and the given validation.
     ///
     /// # Errors
     ///
-    /// As for [`Event::new`], or none.
+    /// As for [`Event::new`], as far as `validation` checks it.
     pub fn with(validation: Validation, name: impl Into<String>) -> Result<Self, InvalidInput> {
         let name = name.into();
         if validation.is_strict() {
@@ -81,7 +81,7 @@ impl Event {
         Self::of_kind(EventKind::Event, name, validation)
     }
 
-    /// Reports that somebody saw a web page, which is named by its URL, of any length.
+    /// Creates the event of a web page view. The name is the URL, which may have any length.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl Event {
         Self::of_kind(EventKind::Page, url.into(), Validation::Lenient)
     }
 
-    /// Reports that somebody saw a screen of an app.
+    /// Creates the event of an app's screen view.
     ///
     /// # Errors
     ///
@@ -119,21 +119,21 @@ impl Event {
         })
     }
 
-    /// Sets the id by which the server ignores repetitions.
+    /// Sets the id, by which the server ignores a second copy.
     pub fn id(mut self, id: EventId) -> Self {
         self.id = Some(id);
         self
     }
 
-    /// Sets the moment; without it the server takes the time of arrival.
+    /// Sets the time of the event; without it the server uses the time of arrival.
     ///
-    /// Events newer than 72 hours trigger campaigns.
+    /// Only events of the last 72 hours trigger campaigns.
     pub fn timestamp(mut self, timestamp: Timestamp) -> Self {
         self.timestamp = Some(timestamp);
         self
     }
 
-    /// Sets the event's data.
+    /// Sets the data of the event.
     pub fn attributes(mut self, attributes: Attributes) -> Self {
         self.attributes = attributes;
         self
@@ -147,9 +147,9 @@ impl Event {
     }
 }
 
-/// Describes what somebody did who is not identified yet. Only version 1 of the API has it.
+/// An event of an anonymous visitor. Only version 1 of the API supports it.
 ///
-/// `Debug` shows the event and not whose it is.
+/// `Debug` shows the event and leaves out the anonymous id.
 #[derive(Clone, PartialEq)]
 #[must_use]
 pub struct AnonymousEvent {
@@ -158,9 +158,10 @@ pub struct AnonymousEvent {
 }
 
 impl AnonymousEvent {
-    /// Attributes an event to `anonymous_id`.
+    /// Creates an event of the visitor `anonymous_id`.
     ///
-    /// A person who is identified with the same `anonymous_id` within 30 days gets it.
+    /// If a person is identified with the same `anonymous_id` within 30 days, the event becomes
+    /// theirs.
     ///
     /// # Errors
     ///
@@ -180,7 +181,7 @@ impl AnonymousEvent {
         })
     }
 
-    /// Makes an event that invites `recipient`, an email address, without making a person of them.
+    /// Creates an event that invites `recipient`, an email address, without creating a person.
     ///
     /// # Errors
     ///
@@ -209,7 +210,7 @@ impl fmt::Debug for AnonymousEvent {
     }
 }
 
-/// The body of version 1, which calls the attributes `data`.
+/// The body of version 1, in which the attributes are the member `data`.
 #[derive(Serialize)]
 pub(crate) struct EventBody<'a> {
     #[serde(skip_serializing_if = "is_event")]
@@ -245,7 +246,7 @@ impl<'a> EventBody<'a> {
     }
 }
 
-/// The default, which version 1 needs not be told.
+/// Returns whether the kind is the default, which version 1 leaves out.
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes a reference"
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn blank_names_and_ids_are_refused() {
+    fn blank_names_and_ids_are_errors() {
         for name in ["", " ", "\t\n"] {
             assert!(Event::new(name).is_err(), "{name:?}");
         }

@@ -7,10 +7,11 @@ use ulid::Ulid;
 
 use crate::{InvalidInput, Timestamp};
 
-/// Identifies one event, so that Customer.io ignores what arrives again.
+/// The id of an event, by which Customer.io ignores a second copy.
 ///
-/// It is a ULID. The API looks at the whole of it and not at the time in it, so an id may be derived from the
-/// event's own data: the same event has the same id in every attempt, in every run and on every machine.
+/// It is a ULID. The API compares the whole id and does not use the time in it. An id may therefore
+/// be derived from the data of the event: it is then the same in each attempt, in each run and on
+/// each machine.
 ///
 /// ```
 /// use customerio::EventId;
@@ -23,10 +24,11 @@ use crate::{InvalidInput, Timestamp};
 pub struct EventId(Ulid);
 
 impl EventId {
-    /// Derives the id of the event that `key` names within `namespace`.
+    /// Derives the id of the event with this `key` in a `namespace`.
     ///
-    /// The random part is the first 80 bits of SHA-256 over the length of the namespace (eight bytes, big endian),
-    /// the namespace and the key. The time part is the event's timestamp, or 0 where it has none or lies before 1970.
+    /// The random part is the first 80 bits of SHA-256 over the length of the namespace (eight
+    /// bytes, big endian), the namespace and the key. The time part is `timestamp`, or 0 without
+    /// one or before 1970.
     #[must_use]
     pub fn derive(
         namespace: impl AsRef<[u8]>,
@@ -34,6 +36,7 @@ impl EventId {
         timestamp: Option<Timestamp>,
     ) -> Self {
         let namespace = namespace.as_ref();
+        // The length separates namespace and key: ("a", "bc") and ("ab", "c") differ.
         let digest = Sha256::new()
             .chain_update((namespace.len() as u64).to_be_bytes())
             .chain_update(namespace)
@@ -45,7 +48,8 @@ impl EventId {
         Self::from_parts(timestamp.and_then(Timestamp::millis).unwrap_or(0), random)
     }
 
-    /// Takes the lower 48 bits of a time in unix milliseconds and the lower 80 bits of a random number.
+    /// Creates an id from the lower 48 bits of a time in unix milliseconds and the lower 80 bits of
+    /// a random number.
     #[must_use]
     pub const fn from_parts(unix_millis: u64, random: u128) -> Self {
         Self(Ulid::from_parts(unix_millis, random))
@@ -55,12 +59,12 @@ impl EventId {
 impl FromStr for EventId {
     type Err = InvalidInput;
 
-    /// Reads the 26 characters of a ULID.
+    /// Parses the 26 characters of a ULID.
     fn from_str(text: &str) -> Result<Self, InvalidInput> {
         Ulid::from_string(text).map(Self).map_err(|_| {
             InvalidInput::malformed(
                 "event id",
-                "is no ULID; derive one from your own key with `EventId::derive`",
+                "is not a ULID; derive one from your own key with `EventId::derive`",
             )
         })
     }
@@ -86,7 +90,8 @@ mod tests {
         Some(Timestamp::new(seconds).unwrap())
     }
 
-    /// Computed apart from this crate; a change here would send finished imports again.
+    /// The values were not computed with this crate. If one changes, an import that is repeated
+    /// after an update creates second events.
     #[test]
     fn derived_ids_never_change() {
         let check = |timestamp, expected: &str| {
@@ -100,14 +105,14 @@ mod tests {
     }
 
     #[test]
-    fn times_before_1970_count_as_none() {
+    fn times_before_1970_count_as_no_time() {
         let check = |timestamp| EventId::derive("ns", "key", timestamp);
         assert_eq!(check(seconds(-1)), check(None));
         assert_ne!(check(seconds(1)), check(None));
     }
 
     #[test]
-    fn namespace_and_key_do_not_run_together() {
+    fn the_border_of_namespace_and_key_counts() {
         assert_ne!(
             EventId::derive("a", "bc", None),
             EventId::derive("ab", "c", None)
@@ -115,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn text_reads_back() {
+    fn an_id_is_parsed_from_its_text() {
         let id: EventId = "01HB4HBDKTFWYZCK01DMRSWRFD".parse().unwrap();
         assert_eq!(id.to_string(), "01HB4HBDKTFWYZCK01DMRSWRFD");
         assert!("u1".parse::<EventId>().is_err());

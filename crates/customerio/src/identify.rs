@@ -2,14 +2,17 @@ use std::fmt;
 
 use crate::{Attributes, Object, Person, Relationship, Timestamp};
 
-/// Collects what one identify says beyond attributes: order, subscriptions, relationships, and whether it may create.
+/// An identify with more than attributes: its time, subscriptions, relationships, and whether it
+/// may create the person.
 ///
-/// [`Operation::identify_with`](crate::Operation::identify_with) and [`v1::identify_with`](crate::v1::identify_with)
-/// send it. `Debug` shows the names of attributes and no value.
+/// [`Operation::identify_with`](crate::Operation::identify_with) and
+/// [`v1::identify_with`](crate::v1::identify_with) send it. `Debug` shows the names of attributes
+/// and leaves out the values.
 ///
 /// ```
 /// use customerio::{Attributes, Identify, Operation, Person};
-/// let identify = Identify::new(Person::id("u1")?, Attributes::new()).update_only().unsubscribe_topic(3);
+/// let identify = Identify::new(Person::id("u1")?, Attributes::new());
+/// let identify = identify.update_only().unsubscribe_topic(3);
 /// let operation = Operation::identify_with(&identify)?;
 /// assert!(operation.json().ends_with(
 ///     br#""attributes":{"_update":true,"cio_subscription_preferences.topics.topic_3":false}}"#,
@@ -26,7 +29,7 @@ pub struct Identify {
 }
 
 impl Identify {
-    /// Starts with who and what.
+    /// Creates an identify of a person with attributes.
     pub fn new(person: Person, attributes: Attributes) -> Self {
         Self {
             person,
@@ -36,12 +39,14 @@ impl Identify {
         }
     }
 
-    /// Never creates the person: an update that arrives after a deletion is then accepted and dropped.
+    /// Updates the person and never creates them. After a deletion, the API accepts the update and
+    /// drops it.
     pub fn update_only(self) -> Self {
         self.with("_update", true)
     }
 
-    /// Sets the moment of the change, by which the server orders changes that overtake each other on the way.
+    /// Sets the time of the change. The server uses it to order changes that arrive in another
+    /// order.
     pub fn timestamp(mut self, moment: Timestamp) -> Self {
         self.timestamp = Some(moment);
         self
@@ -52,17 +57,17 @@ impl Identify {
         self.with("unsubscribed", true)
     }
 
-    /// Takes the unsubscription from everything back.
+    /// Reverts an [`unsubscribe`](Self::unsubscribe).
     pub fn resubscribe(self) -> Self {
         self.with("unsubscribed", false)
     }
 
-    /// Subscribes the person to one topic, and leaves the others as they are.
+    /// Subscribes the person to one topic. Other topics keep their state.
     pub fn subscribe_topic(self, topic: u32) -> Self {
         self.with(&topic_name(topic), true)
     }
 
-    /// Unsubscribes the person from one topic, and leaves the others as they are.
+    /// Unsubscribes the person from one topic. Other topics keep their state.
     pub fn unsubscribe_topic(self, topic: u32) -> Self {
         self.with(&topic_name(topic), false)
     }
@@ -79,7 +84,7 @@ impl Identify {
     }
 }
 
-/// Returns the dotted name that changes one topic; the nested form would replace all.
+/// Returns the dotted name, which changes one topic. A nested object would replace all topics.
 fn topic_name(topic: u32) -> String {
     format!("cio_subscription_preferences.topics.topic_{topic}")
 }

@@ -1,18 +1,19 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-/// One JSON object in the making: first what serde knows of it, then members that are JSON already.
+/// A writer of one JSON object: first the members of a struct, then members that are JSON already.
 pub(crate) struct JsonObject<'a>(&'a mut Vec<u8>);
 
 impl<'a> JsonObject<'a> {
-    /// Begins behind what is in `json` with the members of `head`, which is a struct.
+    /// Begins an object at the end of `json`, with the members of the struct `head`.
     pub(crate) fn open(json: &'a mut Vec<u8>, head: &impl Serialize) -> Self {
         serde_json::to_writer(&mut *json, head).expect(INFALLIBLE);
+        // Drop the closing brace; `close` appends it again.
         json.pop();
         Self(json)
     }
 
-    /// Adds a member whose value `write` appends.
+    /// Adds a member. `write` appends its value.
     pub(crate) fn member(self, name: &'static str, write: impl FnOnce(&mut Vec<u8>)) -> Self {
         let Self(json) = self;
         if !json.ends_with(b"{") {
@@ -30,7 +31,7 @@ impl<'a> JsonObject<'a> {
     }
 }
 
-/// Writes a list whose items `write` appends.
+/// Appends a list. `write` appends each item.
 pub(crate) fn list<T>(json: &mut Vec<u8>, items: &[T], write: impl Fn(&T, &mut Vec<u8>)) {
     json.push(b'[');
     for (index, item) in items.iter().enumerate() {
@@ -42,7 +43,7 @@ pub(crate) fn list<T>(json: &mut Vec<u8>, items: &[T], write: impl Fn(&T, &mut V
     json.push(b']');
 }
 
-/// Serializes what this crate builds, which cannot fail.
+/// Serializes a body of this crate, which cannot fail.
 pub(crate) fn to_bytes(body: &impl Serialize) -> Bytes {
     serde_json::to_vec(body).expect(INFALLIBLE).into()
 }

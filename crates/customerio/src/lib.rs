@@ -1,38 +1,70 @@
-//! Speaks to Customer.io's Track API: requests as values out, typed outcomes in.
+//! An unofficial client for [Customer.io](https://customer.io)'s Track API.
 //!
-//! This crate is unofficial. Without features it does no I/O, reads no clock and needs no async
-//! runtime:
+#![cfg_attr(feature = "client", doc = "```no_run")]
+#![cfg_attr(not(feature = "client"), doc = "```ignore")]
+//! use customerio::{Attributes, Client, Person};
 //!
-//! 1. Say who and what: [`Person`], [`Attributes`], [`Event`].
-//! 2. Make it one checked and serialized [`Operation`], alone or in a [`Batch`].
-//! 3. Turn the [`Request`] into an [`http::Request`] for an [`Endpoint`], and send it with
-//!    anything.
-//! 4. Give the answer to [`Request::settle`] or [`Delivery`]: every operation ends as exactly one
-//!    [`Outcome`].
-//!
-//! With feature `client`, `Client` does all of this over a paced stack of layers.
-//! Who keeps many requests in flight takes [`packer`], which keeps the order for each person.
-//!
-//! # Example
-//!
-//! ```
-//! use customerio::{Attributes, Credentials, Delivery, Endpoint, Operation, Outcome, Person, Region};
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let endpoint = Endpoint::for_region(Region::Eu, Credentials::new("site", "key")?);
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::from_env()?; // CUSTOMERIO_SITE_ID, CUSTOMERIO_TRACK_API_KEY
 //! let mut attributes = Attributes::new();
 //! attributes.insert("plan", "pro")?;
-//! let mut delivery = Delivery::new(Operation::identify(&Person::id("u1")?, &attributes)?);
+//! client.identify(&Person::id("u1")?, &attributes).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The client keeps the API's limit and retries what is safe to retry. Each operation ends as
+//! exactly one [`Outcome`]: accepted, rejected, unknown or not sent.
+//!
+//! Three settings of `Client::builder` matter most:
+//!
+//! - `limits`: the requests per second; by default the documented 1,000.
+//! - `deadline`: the time that a call may take; by default as long as it takes.
+//! - `concurrency`: the requests in flight; by default 64.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | none | operations, requests and outcomes as values; no I/O, no clock, no async runtime |
+//! | `client` | `Client`, over [`tower`](https://docs.rs/tower) and hyper |
+//! | `testing` | clients for tests: one that records requests, one with given replies |
+//! | `tracing` | spans and events of the client |
+//!
+//! # Many operations
+//!
+//! A [`Batch`] carries many operations in one request. A [`Packer`](packer::Packer) forms batches
+//! and keeps the order of each person's operations while many requests are in flight.
+//!
+//! # Without the client
+//!
+//! 1. Build an [`Operation`] from a [`Person`] and [`Attributes`] or an [`Event`]. It is checked
+//!    and serialized.
+//! 2. Turn its [`Request`] into an [`http::Request`] for an [`Endpoint`], and send it with any HTTP
+//!    client.
+//! 3. Pass the response to a [`Delivery`], until each operation has its outcome.
+//!
+//! ```
+//! use customerio::{Attributes, Credentials, Delivery, Endpoint, Operation, Outcome};
+//! use customerio::{Person, Region};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let endpoint = Endpoint::for_region(Region::Eu, Credentials::new("site", "key")?);
+//! let operation = Operation::identify(&Person::id("u1")?, &Attributes::new())?;
+//! let mut delivery = Delivery::new(operation);
 //!
 //! while let Some(request) = delivery.request() {
 //!     let request = request.to_http(&endpoint);
 //!     assert_eq!(request.uri(), "https://track-eu.customer.io/api/v2/entity");
-//!     let response = http::Response::new("{}".into()); // sent by an HTTP client of your choice
+//!     let response = http::Response::new("{}".into()); // from the HTTP client of your choice
 //!     delivery.answer(&response);
 //! }
 //! assert!(matches!(delivery.into_outcomes()[..], [Outcome::Accepted]));
 //! # Ok(())
 //! # }
 //! ```
+
+#![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
 mod attributes;
 mod batch;
@@ -46,8 +78,6 @@ mod endpoint;
 mod error;
 mod event;
 mod event_id;
-#[cfg(all(feature = "testing", any(doc, doctest)))]
-pub mod guide;
 mod identify;
 mod json;
 mod metric;
@@ -89,6 +119,16 @@ pub use response::{Cause, Failure, Outcome, Rejection};
 pub use settle::Settlement;
 pub use timestamp::Timestamp;
 pub use validation::Validation;
+
+/// Guides, each from its beginning to its end.
+#[cfg(all(feature = "testing", any(doc, doctest)))]
+pub mod guide {
+    #[doc = include_str!("../docs/migration.md")]
+    pub mod migration {}
+
+    #[doc = include_str!("../docs/recipe.md")]
+    pub mod recipe {}
+}
 
 /// Runs the example of the README.
 #[cfg(all(doctest, feature = "client"))]

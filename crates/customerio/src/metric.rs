@@ -5,15 +5,15 @@ use serde::Serialize;
 use crate::operation::check_delivery_id;
 use crate::{InvalidInput, Timestamp};
 
-/// Names what became of a push notification.
+/// An event of a push notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PushEvent {
-    /// The person did what the message is for.
+    /// The person converted.
     Converted,
-    /// It arrived on the device.
+    /// The notification arrived on the device.
     Delivered,
-    /// It was opened.
+    /// The person opened it.
     Opened,
 }
 
@@ -27,13 +27,13 @@ impl PushEvent {
     }
 }
 
-/// Names the way that a message took.
+/// The channel of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Channel {
     /// Email.
     Email,
-    /// A message inside of an app.
+    /// A message in an app.
     InApp,
     /// A push notification.
     Push,
@@ -46,7 +46,7 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// Returns the metrics that the API takes for this channel, as its specification lists them.
+    /// Returns the metrics that the API accepts for this channel, from its specification.
     #[must_use]
     pub const fn metrics(self) -> &'static [&'static str] {
         match self {
@@ -68,9 +68,9 @@ impl Channel {
     }
 }
 
-/// Reports what became of one delivery, if you tell Customer.io yourself.
+/// A metric of one delivery, for messages whose metrics you report yourself.
 ///
-/// `Debug` shows the metric and not whose it is.
+/// `Debug` shows the metric and leaves out the delivery and the recipient.
 ///
 /// ```
 /// use customerio::{Channel, Metric, v1};
@@ -96,7 +96,7 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// Names the delivery, and what became of it.
+    /// Creates a metric of a delivery.
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl Metric {
         })
     }
 
-    /// Sets when it happened; without it the server takes the time of arrival.
+    /// Sets the time; without it the server uses the time of arrival.
     pub fn timestamp(mut self, moment: Timestamp) -> Self {
         self.timestamp = Some(moment);
         self
@@ -137,7 +137,7 @@ impl Metric {
         self
     }
 
-    /// Sets why the message did not arrive.
+    /// Sets the reason why the message did not arrive.
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
         self

@@ -9,9 +9,9 @@ use crate::{InvalidInput, Lane};
 /// The documented limit of an object's id, in bytes.
 const MAX_ID: usize = 150;
 
-/// Identifies one object, such as a company or a course, that people can be related to.
+/// The identifier of an object, such as a company or a course, to which people can be related.
 ///
-/// `Debug` shows the type and not the id.
+/// `Debug` shows the type and leaves out the id.
 ///
 /// ```
 /// use customerio::{Attributes, Object, Operation};
@@ -33,7 +33,7 @@ enum Name {
 }
 
 impl Object {
-    /// Names an object by the number of its type in the workspace and the id that you gave it.
+    /// Creates the identifier from the number of the type in the workspace and your own id.
     ///
     /// # Errors
     ///
@@ -44,7 +44,8 @@ impl Object {
         Ok(Self(Name::Id { type_id, id }))
     }
 
-    /// Names an object by the `cio_object_id` that Customer.io gave it. Such an object must exist.
+    /// Creates the identifier from the `cio_object_id` that Customer.io assigned. The object must
+    /// exist.
     ///
     /// # Errors
     ///
@@ -60,7 +61,7 @@ impl Object {
 }
 
 impl Serialize for Object {
-    /// Writes the `identifiers` object; the API wants the number of the type as a string.
+    /// Writes the `identifiers` object. The API requires the number of the type as a string.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         match &self.0 {

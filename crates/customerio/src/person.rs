@@ -10,20 +10,20 @@ use crate::{InvalidInput, Lane, Validation, email};
 /// The documented limit of an identifier, in bytes.
 const MAX_ID: usize = 150;
 
-/// The most that an encoded identifier takes in a path. An `http::Uri` holds 65,534 bytes; the rest
+/// The longest encoded identifier in a path, in bytes. An `http::Uri` holds 65,534 bytes; the rest
 /// is for the base URL.
 const MAX_SEGMENT: usize = 32_000;
 
-/// Everything but the unreserved characters of RFC 3986, section 2.3.
+/// All characters except the unreserved ones of RFC 3986, section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// Identifies one person by exactly one identifier, whose kind is named.
+/// The identifier of a person, with its kind.
 ///
-/// `Debug` shows the kind and not the value.
+/// `Debug` shows the kind and leaves out the value.
 ///
 /// ```
 /// use customerio::Person;
@@ -46,64 +46,64 @@ enum Kind {
 }
 
 impl Person {
-    /// Names a person by the `id` that you gave them.
+    /// Identifies a person by your own `id`.
     ///
     /// # Errors
     ///
-    /// The id is blank, `.` or `..` (URL libraries drop these segments), or longer than 150 bytes.
+    /// The id is blank, `.` or `..` (URL libraries drop these from a path), or longer than 150
+    /// bytes.
     pub fn id(id: &str) -> Result<Self, InvalidInput> {
         Self::checked(Kind::Id, "person id", id)
     }
 
-    /// Names a person by the `id` that you gave them, however long it is unless `validation` is
-    /// strict.
+    /// Identifies a person by your own `id`. Only strict validation checks its length.
     ///
     /// # Errors
     ///
-    /// The id is blank, `.` or `..`, or longer than 150 bytes.
+    /// The id is blank, `.` or `..`, or, with strict validation, longer than 150 bytes.
     pub fn id_with(validation: Validation, id: &str) -> Result<Self, InvalidInput> {
-        Self::loose(validation, Kind::Id, "person id", id)
+        Self::validated(validation, Kind::Id, "person id", id)
     }
 
-    /// Names a person by an email address, of whatever form unless `validation` is strict.
+    /// Identifies a person by an email address. Only strict validation checks its form.
     ///
     /// # Errors
     ///
-    /// As for [`Person::email`], or the address is blank.
+    /// The address is blank, or strict validation fails as for [`Person::email`].
     pub fn email_with(validation: Validation, email: &str) -> Result<Self, InvalidInput> {
         if validation.is_strict() {
             return Self::email(email);
         }
-        Self::loose(validation, Kind::Email, "person email", email)
+        Self::validated(validation, Kind::Email, "person email", email)
     }
 
-    /// Names a person by a phone number, of whatever form unless `validation` is strict.
+    /// Identifies a person by a phone number. Only strict validation checks its form.
     ///
     /// # Errors
     ///
-    /// As for [`Person::phone`], or the number is blank.
+    /// The number is blank, or strict validation fails as for [`Person::phone`].
     pub fn phone_with(validation: Validation, number: &str) -> Result<Self, InvalidInput> {
         if validation.is_strict() {
             return Self::phone(number);
         }
-        Self::loose(validation, Kind::Phone, "person phone", number)
+        Self::validated(validation, Kind::Phone, "person phone", number)
     }
 
-    /// Names a person by their email address.
+    /// Identifies a person by their email address.
     ///
     /// # Errors
     ///
-    /// The address is empty, longer than 150 bytes, or not one bare address: exactly one `@` with
-    /// something before and after it, no white space, control or zero-width character, no display
-    /// name, no list, no `mailto:`.
+    /// The address is empty, longer than 150 bytes, or not exactly one bare address: it needs one
+    /// `@` with text on both sides, and must not contain white space, control or invisible
+    /// characters, a display name, a list or `mailto:`.
     pub fn email(email: &str) -> Result<Self, InvalidInput> {
         let person = Self::checked(Kind::Email, "person email", email)?;
         email::check(email)?;
         Ok(person)
     }
 
-    /// Names a person by the `cio_id` that Customer.io gave them, with or without the `cio_` before
-    /// it.
+    /// Identifies a person by the `cio_id` that Customer.io assigned, with or without the prefix
+    /// `cio_`.
     ///
     /// # Errors
     ///
@@ -113,13 +113,14 @@ impl Person {
         Self::checked(Kind::CioId, "person cio_id", bare)
     }
 
-    /// Names a person by their phone number in the form of E.164, such as `+15551234567`.
+    /// Identifies a person by their phone number in the format of E.164, such as `+15551234567`.
     ///
-    /// Version 2 takes it if the workspace identifies people by phone; version 1 and merges do not.
+    /// Version 2 accepts it if the workspace identifies people by phone. Version 1 and merges do
+    /// not.
     ///
     /// # Errors
     ///
-    /// The number is not a `+` with 2 to 15 digits of which the first is not 0.
+    /// The number is not `+` and 2 to 15 digits, or the first digit is 0.
     pub fn phone(number: &str) -> Result<Self, InvalidInput> {
         let digits = number.strip_prefix('+').unwrap_or_default();
         let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -133,15 +134,16 @@ impl Person {
     }
 
     fn checked(kind: Kind, field: &'static str, value: &str) -> Result<Self, InvalidInput> {
-        Self::loose(Validation::Strict, kind, field, value)
+        Self::validated(Validation::Strict, kind, field, value)
     }
 
-    fn loose(
+    fn validated(
         validation: Validation,
         kind: Kind,
         field: &'static str,
         value: &str,
     ) -> Result<Self, InvalidInput> {
+        // A blank identifier is an error with each validation: it would identify no one.
         check_length(field, value.trim(), usize::MAX)?;
         if validation.is_strict() {
             check_bytes(field, value.len(), MAX_ID)?;
@@ -156,48 +158,48 @@ impl Person {
     /// Returns the lane of this person's operations.
     pub(crate) fn lane(&self) -> Lane {
         match self.kind {
-            // The API matches addresses without regard to case.
+            // The API ignores the case of addresses, so both spellings are one person.
             Kind::Email => Lane::of(&(Kind::Email, self.value.to_ascii_lowercase())),
             Kind::CioId | Kind::Id | Kind::Phone => Lane::of(&(self.kind, &*self.value)),
         }
     }
 
-    /// Refuses two people that cannot be merged.
+    /// Returns an error for two people that cannot be merged.
     pub(crate) fn check_merge(&self, secondary: &Self) -> Result<(), InvalidInput> {
         self.check_not_phone()?;
         secondary.check_not_phone()?;
         if self.lane() == secondary.lane() {
             return Err(InvalidInput::malformed(
                 "secondary person",
-                "is the primary one, too; name two people",
+                "is the same as the primary person; give two people",
             ));
         }
         Ok(())
     }
 
-    /// Refuses a phone number where the API does not look people up by it.
+    /// Returns an error for a phone number, for requests that do not support it.
     pub(crate) fn check_not_phone(&self) -> Result<(), InvalidInput> {
         if self.kind == Kind::Phone {
             return Err(InvalidInput::malformed(
                 "person phone",
-                "does not identify anybody here; name the person by id, email or cio_id",
+                "is not supported by this request; identify the person by id, email or cio_id",
             ));
         }
         Ok(())
     }
 
-    /// Returns the name of the identifier's kind, as the API writes it.
+    /// Returns the API's name of the kind.
     pub(crate) const fn key(&self) -> &'static str {
         self.kind.key()
     }
 
-    /// Returns the identifier without any prefix, as bodies carry it.
+    /// Returns the identifier without a prefix, as in a body.
     pub(crate) fn bare(&self) -> &str {
         &self.value
     }
 
-    /// Returns the identifier as one path segment of version 1, whose server infers the kind from
-    /// the shape.
+    /// Returns the identifier as a path segment of version 1, which infers the kind from the text.
+    /// An id that looks like another kind is an error.
     pub(crate) fn path_segment(&self) -> Result<String, InvalidInput> {
         let encoded = encode(&self.value).to_string();
         check_bytes("person in a path", encoded.len(), MAX_SEGMENT)?;
@@ -215,12 +217,12 @@ impl Person {
     }
 }
 
-/// Encodes text as one path segment.
+/// Percent-encodes text as one path segment.
 pub(crate) fn encode(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, RESERVED)
 }
 
-/// Refuses what a URL's path loses, however it is encoded.
+/// Returns an error for a segment that URL libraries drop, even if it is encoded.
 pub(crate) fn check_segment(field: &'static str, text: &str) -> Result<(), InvalidInput> {
     if matches!(text, "." | "..") {
         return Err(InvalidInput::new(field, Problem::DotSegment));
@@ -286,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn version_1_refuses_ids_whose_shape_names_another_kind() {
+    fn ids_that_look_like_another_kind_are_errors_in_version_1() {
         check(Person::id("a@b.co"), None);
         check(Person::id("cio_1"), None);
         check(Person::id("acio_1"), Some("acio_1"));
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn lanes_tell_kinds_apart_and_fold_the_case_of_addresses() {
+    fn lanes_depend_on_the_kind_and_ignore_the_case_of_addresses() {
         let lane = |person: Result<Person, _>| person.unwrap().lane();
         assert_ne!(lane(Person::id("a@b")), lane(Person::email("a@b")));
         assert_ne!(lane(Person::id("a")), lane(Person::id("A")));

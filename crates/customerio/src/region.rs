@@ -6,7 +6,7 @@ use crate::InvalidInput;
 
 const REGION: &str = "CUSTOMERIO_REGION";
 
-/// Names the data center that holds an account.
+/// The region in which an account is held.
 ///
 /// ```
 /// use customerio::Region;
@@ -24,11 +24,12 @@ pub enum Region {
 }
 
 impl Region {
-    /// Reads `CUSTOMERIO_REGION` from the environment; not set or empty means [`Region::Us`].
+    /// Reads `CUSTOMERIO_REGION` from the environment. If it is not set or empty, returns
+    /// [`Region::Us`].
     ///
     /// # Errors
     ///
-    /// It is set to something that is no region.
+    /// The value is not a region.
     pub fn from_env() -> Result<Self, InvalidInput> {
         Self::from_variable(env::var_os(REGION).as_deref())
     }
@@ -49,7 +50,7 @@ impl Region {
         }
     }
 
-    /// Returns the region whose Track API answers at `host`.
+    /// Returns the region of a host, if it is one of Customer.io's Track API.
     pub(crate) fn of_host(host: &str) -> Option<Self> {
         [Self::Eu, Self::Us].into_iter().find(|region| {
             let own = region.track_url().strip_prefix("https://");
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_names_a_region_or_nothing() {
+    fn the_environment_gives_a_region_or_the_default() {
         let check = |value: Option<&str>, expected| {
             let region = Region::from_variable(value.map(OsStr::new));
             assert_eq!(region.ok(), expected, "{value:?}");

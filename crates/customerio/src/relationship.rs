@@ -4,10 +4,10 @@ use crate::error::check_length;
 use crate::json::{JsonObject, list};
 use crate::{Attributes, InvalidInput};
 
-/// The documented limit of a person's id, in bytes, which is taken for anonymous ones as well.
+/// The longest anonymous id, in bytes. The API documents this limit for a person's id only.
 const MAX_ID: usize = 150;
 
-/// Relates somebody or something to `T`: a person to an [`Object`](crate::Object), or an object to a
+/// A relationship with a `T`: of a person with an [`Object`](crate::Object), or of an object with a
 /// [`Person`](crate::Person).
 ///
 /// ```
@@ -29,7 +29,7 @@ pub struct Relationship<T> {
 }
 
 impl<T> Relationship<T> {
-    /// Names the other side.
+    /// Creates a relationship with `other`.
     pub fn with(other: T) -> Self {
         Self {
             with: other,
@@ -37,7 +37,7 @@ impl<T> Relationship<T> {
         }
     }
 
-    /// Sets what is known of the relationship itself.
+    /// Sets the attributes of the relationship.
     pub fn attributes(mut self, attributes: Attributes) -> Self {
         self.attributes = attributes;
         self
@@ -45,7 +45,7 @@ impl<T> Relationship<T> {
 }
 
 impl<T: Serialize> Relationship<T> {
-    /// Writes a list of relationships as JSON behind what is in `json`.
+    /// Appends a list of relationships to `json`.
     pub(crate) fn write_all(relationships: &[Self], json: &mut Vec<u8>) {
         list(json, relationships, Self::write);
     }
@@ -69,7 +69,7 @@ struct Head<'a, T> {
     identifiers: &'a T,
 }
 
-/// Names somebody who is not identified yet.
+/// The identifier of an anonymous visitor.
 #[derive(Serialize)]
 pub(crate) struct AnonymousId<'a> {
     anonymous_id: &'a str,

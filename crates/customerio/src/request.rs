@@ -1,20 +1,21 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Uri, header};
+use http::{HeaderValue, Method, Response, Uri, header};
 use http_body_util::Full;
 
-use crate::v1::{Call, Success};
-use crate::{Batch, Endpoint, Lane, Operation};
+use crate::settle::settle;
+use crate::v1::{self, Success, V1Request};
+use crate::{AnonymousEvent, Batch, Endpoint, Failure, Lane, Operation, Outcome, Settlement};
 
 const BATCH: &str = "/api/v2/batch";
 const ENTITY: &str = "/api/v2/entity";
 const USER_AGENT: &str = concat!("customerio-rust/", env!("CARGO_PKG_VERSION"));
 
-/// Holds one request to the Track API as a value, apart from where it goes and who sends it.
+/// One request to the Track API, as a value.
 ///
-/// An [`Operation`] goes to `/api/v2/entity`, a [`Batch`] to `/api/v2/batch`; [`v1`](crate::v1)
-/// makes the rest. Cloning shares the bodies of operations.
+/// An [`Operation`] goes to `/api/v2/entity` and a [`Batch`] to `/api/v2/batch`. Functions in
+/// [`v1`](crate::v1) create all other requests. Cloning shares the bodies of operations.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub(crate) content: Content,
@@ -24,15 +25,15 @@ pub struct Request {
 pub(crate) enum Content {
     Batch(Batch),
     Entity(Operation),
-    V1(Call),
+    V1(V1Request),
 }
 
 impl Request {
     /// Returns the HTTP request for `endpoint`, with the whole body in memory.
     ///
-    /// The `Authorization` header is marked sensitive. With feature `client`, a request that
-    /// [may be replayed](Self::may_replay) carries the mark by which `tower-pace` knows it, and a
-    /// batch the number of its operations as its cost.
+    /// The `Authorization` header is marked sensitive. With feature `client`, the extensions hold
+    /// `tower_pace::Replay` if the request [may be replayed](Self::may_replay), and the number of
+    /// operations of a batch as its `tower_pace::Cost`.
     #[must_use]
     pub fn to_http(&self, endpoint: &Endpoint) -> http::Request<Full<Bytes>> {
         let body = self.body();
@@ -40,6 +41,7 @@ impl Request {
         *request.method_mut() = self.method();
         *request.uri_mut() = self.uri(endpoint);
         let headers = request.headers_mut();
+        // One allocation instead of two.
         headers.reserve(3);
         headers.insert(header::AUTHORIZATION, endpoint.authorization());
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
@@ -53,6 +55,7 @@ impl Request {
         if self.may_replay() {
             request.extensions_mut().insert(tower_pace::Replay);
         }
+        // A request without a cost counts as one operation.
         #[cfg(feature = "client")]
         if self.len() > 1 {
             let records = u32::try_from(self.len()).unwrap_or(u32::MAX);
@@ -80,7 +83,7 @@ impl Request {
     pub fn method(&self) -> Method {
         match &self.content {
             Content::Batch(_) | Content::Entity(_) => Method::POST,
-            Content::V1(call) => call.method.clone(),
+            Content::V1(request) => request.method.clone(),
         }
     }
 
@@ -90,27 +93,27 @@ impl Request {
         match &self.content {
             Content::Batch(_) => BATCH,
             Content::Entity(_) => ENTITY,
-            Content::V1(call) => &call.path,
+            Content::V1(request) => &request.path,
         }
     }
 
-    /// Returns the path with names in the place of values, such as `/api/v1/customers/{id}`.
+    /// Returns the path with names in place of values, such as `/api/v1/customers/{id}`.
     ///
-    /// Unlike the path it names nobody, and there are few: it is fit for logs and metrics.
+    /// It holds no personal data and there are few of them, so it suits logs and metrics.
     #[must_use]
     pub fn route(&self) -> &'static str {
         match &self.content {
             Content::Batch(_) => BATCH,
             Content::Entity(_) => ENTITY,
-            Content::V1(call) => call.route,
+            Content::V1(request) => request.route,
         }
     }
 
-    /// Returns what a success of this request looks like.
+    /// Returns the body that a success of this request has.
     pub(crate) fn success(&self) -> Success {
         match &self.content {
             Content::Batch(_) | Content::Entity(_) => Success::default(),
-            Content::V1(call) => call.success,
+            Content::V1(request) => request.success,
         }
     }
 
@@ -120,22 +123,22 @@ impl Request {
         match &self.content {
             Content::Batch(batch) => Some(batch.body()),
             Content::Entity(operation) => Some(operation.bytes()),
-            Content::V1(call) => call.body.clone(),
+            Content::V1(request) => request.body.clone(),
         }
     }
 
-    /// Returns whether sending it again changes nothing, so that an ambiguous failure may be
-    /// followed by another attempt.
+    /// Returns whether sending the request again changes nothing. If so, it may be sent again after
+    /// a failure that leaves open whether it arrived.
     #[must_use]
     pub fn may_replay(&self) -> bool {
         match &self.content {
             Content::Batch(_) => true,
             Content::Entity(operation) => operation.may_replay(),
-            Content::V1(call) => call.may_replay,
+            Content::V1(request) => request.may_replay,
         }
     }
 
-    /// Returns the number of operations, each of which gets one outcome.
+    /// Returns the number of operations. Each gets one outcome.
     #[must_use]
     pub fn len(&self) -> usize {
         match &self.content {
@@ -144,9 +147,10 @@ impl Request {
         }
     }
 
-    /// Keeps the operations for whose positions `keep` is true, counted from 0, in their order.
+    /// Keeps the operations at the positions for which `keep` returns true, counted from 0, in
+    /// their order.
     ///
-    /// For a request that carries one operation and loses it, an empty batch is left.
+    /// A request of one operation that loses it becomes an empty batch.
     pub fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
         match &mut self.content {
             Content::Batch(batch) => batch.retain(keep),
@@ -155,8 +159,8 @@ impl Request {
         }
     }
 
-    /// Returns the lane of the one operation that it carries; version 1 and several operations have
-    /// none.
+    /// Returns the lane of the operation, if the request has exactly one. A request of version 1
+    /// has no lane.
     pub(crate) fn lane(&self) -> Option<Lane> {
         match self.operations() {
             [operation] => Some(operation.lane()),
@@ -164,7 +168,7 @@ impl Request {
         }
     }
 
-    /// Returns the lanes of its operations; version 1 has none.
+    /// Returns the lanes of the operations. A request of version 1 has none.
     pub(crate) fn lanes(&self) -> HashSet<Lane> {
         self.operations().iter().map(Operation::lane).collect()
     }
@@ -183,10 +187,46 @@ impl Request {
         }
     }
 
-    /// Returns whether there is nothing to send, as in an empty batch.
+    /// Returns whether the request has no operation, as an empty batch.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Reads a response to this request, with its whole body.
+    ///
+    /// If the API rejects a batch as a whole (400, 413), the result is its two halves, to be sent
+    /// again until the rejected operation is alone. If the item errors of a batch cannot be read,
+    /// the result is one request for each operation.
+    ///
+    /// ```
+    /// use customerio::{Attributes, Operation, Outcome, Person, Request, Settlement};
+    /// let request: Request = Operation::identify(&Person::id("u1")?, &Attributes::new())?.into();
+    /// let body = r#"{"errors":[{"message":"no"}]}"#.into();
+    /// let rejected = http::Response::builder().status(400).body(body)?;
+    /// let Settlement::Settled(outcomes) = request.settle(&rejected) else { unreachable!() };
+    /// let [Outcome::Rejected(rejection)] = &outcomes[..] else { unreachable!() };
+    /// assert_eq!(rejection.reason(), "no");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn settle(self, response: &Response<Bytes>) -> Settlement {
+        settle(self, response)
+    }
+
+    /// Returns the outcomes of a request that got no response and is not sent again.
+    #[must_use]
+    pub fn settle_failure(self, failure: Failure) -> Vec<Outcome> {
+        let Failure {
+            may_have_been_sent,
+            cause,
+        } = failure;
+        let outcome = if may_have_been_sent {
+            Outcome::Unknown(cause)
+        } else {
+            Outcome::NotSent(cause)
+        };
+        vec![outcome; self.len()]
     }
 }
 
@@ -206,10 +246,22 @@ impl From<Batch> for Request {
     }
 }
 
-impl From<Call> for Request {
-    fn from(call: Call) -> Self {
+impl From<V1Request> for Request {
+    fn from(request: V1Request) -> Self {
         Self {
-            content: Content::V1(call),
+            content: Content::V1(request),
         }
+    }
+}
+
+impl From<&AnonymousEvent> for Request {
+    fn from(event: &AnonymousEvent) -> Self {
+        v1::anonymous_event(event)
+    }
+}
+
+impl From<AnonymousEvent> for Request {
+    fn from(event: AnonymousEvent) -> Self {
+        v1::anonymous_event(&event)
     }
 }

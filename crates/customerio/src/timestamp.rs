@@ -7,11 +7,11 @@ use crate::InvalidInput;
 /// The first second of the year 1.
 const EARLIEST: i64 = -62_135_596_800;
 
-/// The last second of ten digits, in the year 2286. Milliseconds that are given as seconds exceed it from April 1970
-/// on.
+/// The last second of ten digits, in the year 2286. Milliseconds since April 1970, given as
+/// seconds, are greater.
 const LATEST: i64 = 9_999_999_999;
 
-/// Holds a moment in unix seconds, the only unit that the Track API reads.
+/// A time in unix seconds, the unit of the Track API.
 ///
 /// ```
 /// use customerio::Timestamp;
@@ -23,11 +23,12 @@ const LATEST: i64 = 9_999_999_999;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// Takes unix seconds; negative ones lie before 1970.
+    /// Creates a timestamp from unix seconds. Negative ones are before 1970.
     ///
     /// # Errors
     ///
-    /// The moment lies before the year 1 or after 2286, as milliseconds that are given as seconds do.
+    /// The time is before the year 1 or after 2286. Milliseconds given as seconds are out of this
+    /// range.
     pub const fn new(unix_seconds: i64) -> Result<Self, InvalidInput> {
         if EARLIEST <= unix_seconds && unix_seconds <= LATEST {
             Ok(Self(unix_seconds))
@@ -42,7 +43,7 @@ impl Timestamp {
         self.0
     }
 
-    /// Returns the milliseconds since 1970, or nothing before.
+    /// Returns the milliseconds since 1970, or `None` before 1970.
     pub(crate) fn millis(self) -> Option<u64> {
         u64::try_from(self.0).ok().map(|seconds| seconds * 1_000)
     }
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn impossible_times_are_refused() {
+    fn impossible_times_are_errors() {
         let check =
             |seconds, expected| assert_eq!(Timestamp::new(seconds).is_ok(), expected, "{seconds}");
         check(0, true);

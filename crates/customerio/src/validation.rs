@@ -1,7 +1,7 @@
-/// Says how much is checked before anything is sent.
+/// The checks before an operation is sent.
 ///
-/// What cannot travel is refused by every kind: an empty id, one that a URL's path loses, a number that JSON lacks, an
-/// operation over 32,000 bytes, a time in milliseconds.
+/// Input that cannot be sent is an error with each variant: an empty id, `.` or `..` as an id, NaN
+/// or an infinity, an operation over 32,000 bytes, a time in milliseconds.
 ///
 /// ```
 /// use customerio::{Attributes, Operation, Person, Validation};
@@ -16,24 +16,25 @@
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Validation {
-    /// Every documented limit and form.
+    /// Checks each documented limit and format.
     #[default]
     Strict,
-    /// Only what the server answers 400 to by its documentation: attributes over their limits, blank names of events,
-    /// too much data in an event. The length of ids and of event names, and the forms of emails and phone numbers, are
-    /// left to it.
+    /// Checks the limits for which the API documents a 400: attributes over their limits, blank
+    /// event names, and too much data in an event. Does not check the length of ids and event
+    /// names, or the format of emails and phone numbers.
     Lenient,
-    /// Nothing beside what cannot travel.
+    /// Checks nothing else.
     Off,
 }
 
 impl Validation {
-    /// Returns whether what the documentation limits is checked, even where the server may take more.
+    /// Returns whether all documented limits are checked, also those that the server may not
+    /// enforce.
     pub(crate) const fn is_strict(self) -> bool {
         matches!(self, Self::Strict)
     }
 
-    /// Returns whether nothing is checked that the server would refuse by itself.
+    /// Returns whether the checks of the server are not repeated here.
     pub(crate) const fn is_off(self) -> bool {
         matches!(self, Self::Off)
     }

@@ -1,28 +1,28 @@
-//! Prints what the modes cost and what they are worth:
+//! Prints the tables of the guide: the throughput of every setting, and throttled requests.
 //! `cargo run --release -p pacing --example prices`.
 //!
-//! The figures are measured by a saturated client on virtual time, and are the same in every run.
+//! The figures are those of a saturated client in simulated time, and the same in every run.
 
-#[path = "../tests/referee/path.rs"]
+#[path = "../tests/limiter/measure.rs"]
+mod measure;
+#[path = "../tests/limiter/path.rs"]
 mod path;
-#[path = "../tests/referee/servers.rs"]
+#[path = "../tests/limiter/servers.rs"]
 mod servers;
-#[path = "../tests/referee/trials.rs"]
-mod trials;
-#[path = "../tests/referee/world.rs"]
-mod world;
+#[path = "../tests/limiter/simulation.rs"]
+mod simulation;
 
 use std::time::Duration;
 
 use pacing::{Model, Quota, UnsafeQuota};
 
-use servers::Kind;
-use trials::{
-    PATHS, Price, blocked_runs_refused, price, rate_of_costs, refused_after_restarts,
-    share_between_blocks, share_of_slow_answers, share_with_a_competitor,
+use measure::{
+    PATHS, Throughput, rate_of_costs, share_between_blocks, share_of_slow_answers,
+    share_with_a_competitor, throttled_after_restarts, throttled_blocked_runs, throughput,
 };
+use servers::ServerModel;
 
-const COUNTERS: [Kind; 2] = [Kind::SlidingCounter, Kind::StrictCounter];
+const COUNTERS: [ServerModel; 2] = [ServerModel::SlidingCounter, ServerModel::StrictCounter];
 
 fn main() -> Result<(), UnsafeQuota> {
     print_paths()?;
@@ -45,10 +45,10 @@ fn print_paths() -> Result<(), UnsafeQuota> {
     let log = quota.model(Model::SlidingLog)?;
     let (size, refill) = (100, 100);
     let bucket = quota.model(Model::TokenBucket { size, refill })?;
-    for (name, weather) in PATHS {
-        let unknown = price(quota, weather, Kind::SlidingLog);
-        let log = price(log, weather, Kind::SlidingLog);
-        let bucket = price(bucket, weather, Kind::TokenBucket { size, refill });
+    for (name, delays) in PATHS {
+        let unknown = throughput(quota, delays, ServerModel::SlidingLog);
+        let log = throughput(log, delays, ServerModel::SlidingLog);
+        let bucket = throughput(bucket, delays, ServerModel::TokenBucket { size, refill });
         let bound = format!("{:.1} %", unknown.bound * 100.0);
         let [unknown, log, bucket] = [unknown, log, bucket].map(shown);
         println!("| {name} | {bound} | {unknown} | {log} | {bucket} |");
@@ -68,7 +68,8 @@ fn print_limits() -> Result<(), UnsafeQuota> {
             quota.jitter_ceiling(Duration::from_millis(2)),
             quota.model(Model::SlidingLog)?,
         ];
-        let used = quotas.map(|quota| shown(price(quota, PATHS[0].1, Kind::SlidingLog)));
+        let used =
+            quotas.map(|quota| shown(throughput(quota, PATHS[0].1, ServerModel::SlidingLog)));
         println!("| {limit} | {} |", used.join(" | "));
     }
     println!();
@@ -80,8 +81,12 @@ fn print_windows() -> Result<(), UnsafeQuota> {
     println!("| window | used |");
     println!("|---|---|");
     for window in [10, 100, 1_000, 10_000, 60_000].map(Duration::from_millis) {
-        let price = price(Quota::new(100, window)?, PATHS[0].1, Kind::SlidingLog);
-        println!("| {window:?} | {} |", shown(price));
+        let used = throughput(
+            Quota::new(100, window)?,
+            PATHS[0].1,
+            ServerModel::SlidingLog,
+        );
+        println!("| {window:?} | {} |", shown(used));
     }
     println!();
     Ok(())
@@ -126,7 +131,7 @@ fn print_slow_answers() -> Result<(), UnsafeQuota> {
     Ok(())
 }
 
-/// Which share of the answers comes after so many seconds.
+/// A column of the table: the share of slow answers, and their time in seconds.
 const SLOW: [(&str, f64, u64); 5] = [
     ("10 to 20 ms", 0.0, 0),
     ("2 s", 1.0, 2),
@@ -142,15 +147,15 @@ fn print_costs() -> Result<(), UnsafeQuota> {
     let second = Quota::per_second(100);
     let (size, refill) = (100, 100);
     let models = [
-        (second, Kind::SlidingLog),
+        (second, ServerModel::SlidingLog),
         (
             second.jitter_ceiling(Duration::from_millis(2)),
-            Kind::SlidingLog,
+            ServerModel::SlidingLog,
         ),
-        (second.model(Model::SlidingLog)?, Kind::SlidingLog),
+        (second.model(Model::SlidingLog)?, ServerModel::SlidingLog),
         (
             second.model(Model::TokenBucket { size, refill })?,
-            Kind::TokenBucket { size, refill },
+            ServerModel::TokenBucket { size, refill },
         ),
     ];
     let mixes = [1, 20, 50, 100].map(|cost| [(cost, 0.01), (cost, 0.1), (cost, 1.0)]);
@@ -172,15 +177,15 @@ fn print_costs() -> Result<(), UnsafeQuota> {
 }
 
 fn print_competitors() {
-    println!("Somebody else takes a share of the limit, for ten minutes\n");
-    println!("| limit | taken | refused a minute | used of what is free |");
+    println!("Another client takes a share of the limit, for ten minutes\n");
+    println!("| limit | taken | throttled a minute | used of the rest |");
     println!("|---|---|---|---|");
     for limit in [100, 1_000] {
         for taken in [0.3, 0.6] {
             let shared = share_with_a_competitor(limit, taken, 10);
-            let (refused, used) = (shared.refused_a_minute, shared.used * 100.0);
+            let (throttled, used) = (shared.throttled_a_minute, shared.used * 100.0);
             println!(
-                "| {limit} | {:.0} % | {refused:.1} | {used:.0} % |",
+                "| {limit} | {:.0} % | {throttled:.1} | {used:.0} % |",
                 taken * 100.0
             );
         }
@@ -190,10 +195,10 @@ fn print_competitors() {
 
 fn print_blocks() {
     println!(
-        "A path blocked for 0.2 to 5 s and then flushed: runs of 200 in which something is refused\n"
+        "A path blocked for 0.2 to 5 s and then flushed: runs of 200 with throttled requests\n"
     );
     for kind in COUNTERS {
-        println!("- {kind:?}: {}", blocked_runs_refused(kind, 200));
+        println!("- {kind:?}: {}", throttled_blocked_runs(kind, 200));
     }
     println!();
 }
@@ -205,8 +210,8 @@ fn print_between_blocks() -> Result<(), UnsafeQuota> {
     for (limit, window) in [(100, 1), (1_000, 1), (100, 5), (1_000, 5)] {
         let spaced = Quota::new(limit, Duration::from_secs(window))?.model(Model::SlidingLog)?;
         let [spaced, burst] = [spaced, spaced.burst(limit)?].map(|quota| {
-            let (share, refused) = share_between_blocks(quota);
-            format!("{:.1} %, {refused} refused", share * 100.0)
+            let (share, throttled) = share_between_blocks(quota);
+            format!("{:.1} %, {throttled} throttled", share * 100.0)
         });
         println!("| {limit} | {window} s | {spaced} | {burst} |");
     }
@@ -215,24 +220,24 @@ fn print_between_blocks() -> Result<(), UnsafeQuota> {
 }
 
 fn print_restarts() {
-    println!("Refused to a process that is restarted every 7 windows, 200 times\n");
+    println!("Throttled requests of a process that is restarted every 7 windows, 200 times\n");
     for kind in COUNTERS
         .into_iter()
-        .chain([Kind::SlidingLog, Kind::FixedWindow])
+        .chain([ServerModel::SlidingLog, ServerModel::FixedWindow])
     {
-        let refused = refused_after_restarts(Model::Unknown, kind, 100, 200);
-        println!("- `Unknown` before {kind:?}: {refused}");
+        let throttled = throttled_after_restarts(Model::Unknown, kind, 100, 200);
+        println!("- `Unknown` before {kind:?}: {throttled}");
     }
     for model in [Model::SlidingLog, Model::FixedWindow] {
-        let refused = refused_after_restarts(model, Kind::SlidingLog, 100, 200);
-        println!("- `{model:?}` before SlidingLog: {refused}");
+        let throttled = throttled_after_restarts(model, ServerModel::SlidingLog, 100, 200);
+        println!("- `{model:?}` before SlidingLog: {throttled}");
     }
 }
 
-fn shown(price: Price) -> String {
-    let [at_first, learned] = [price.at_first, price.learned].map(|share| share * 100.0);
-    match price.refused {
+fn shown(used: Throughput) -> String {
+    let [at_first, learned] = [used.at_first, used.learned].map(|share| share * 100.0);
+    match used.throttled {
         0 => format!("{at_first:.1} -> {learned:.1} %"),
-        refused => format!("{refused} refused"),
+        throttled => format!("{throttled} throttled"),
     }
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::fields::Budget;
+use crate::fields::StatedLimit;
 use crate::{Moment, Quota};
 
 /// Up to this part of the limit may be used beyond our own requests before others are assumed to
@@ -12,7 +12,7 @@ const NEW_WINDOW: Duration = Duration::from_secs(1);
 /// Where others use the same limit: what the server still allows until the reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ceiling {
-    budget: Option<Left>,
+    stated_limit: Option<Left>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,56 +30,56 @@ impl Ceiling {
     /// longest `Retry-After`.
     pub(crate) fn learn(
         &mut self,
-        budget: &Budget,
+        stated_limit: &StatedLimit,
         quota: &Quota,
         in_flight: u64,
         counted: u64,
         now: Moment,
     ) {
-        let limit = budget.limit.unwrap_or_else(|| quota.limit().into());
-        let used = limit.saturating_sub(budget.remaining);
+        let limit = stated_limit.limit.unwrap_or_else(|| quota.limit().into());
+        let used = limit.saturating_sub(stated_limit.remaining);
         if used <= counted.saturating_add(limit / UNEXPLAINED) {
             return;
         }
-        let remaining = i64::try_from(budget.remaining).unwrap_or(i64::MAX);
+        let remaining = i64::try_from(stated_limit.remaining).unwrap_or(i64::MAX);
         let heard = Left {
             cost: remaining.saturating_sub_unsigned(in_flight),
-            until: now + budget.reset.min(quota.max_retry_after),
+            until: now + stated_limit.reset.min(quota.max_retry_after),
         };
-        let known = self.budget.filter(|known| known.until > now);
+        let known = self.stated_limit.filter(|known| known.until > now);
         // Answers overtake each other: within a window the smaller count is the later one.
         let is_older = known.is_some_and(|known| {
             heard.until <= known.until + NEW_WINDOW && heard.cost > known.cost
         });
         if !is_older {
-            self.budget = Some(heard);
+            self.stated_limit = Some(heard);
         }
     }
 
     /// Records that this cost leaves.
     #[inline]
     pub(crate) fn charge(&mut self, cost: u64) {
-        if let Some(left) = &mut self.budget {
+        if let Some(left) = &mut self.stated_limit {
             left.cost = left.cost.saturating_sub_unsigned(cost);
         }
     }
 
     /// Records that this cost never left.
     pub(crate) fn spare(&mut self, cost: u64) {
-        if let Some(left) = &mut self.budget {
+        if let Some(left) = &mut self.stated_limit {
             left.cost = left.cost.saturating_add_unsigned(cost);
         }
     }
 
     /// Says whether a reset is still to come.
     pub(crate) fn holds(&self, now: Moment) -> bool {
-        self.budget.is_some_and(|left| left.until > now)
+        self.stated_limit.is_some_and(|left| left.until > now)
     }
 
     /// Returns the moment from which requests may leave again; it has passed while some are left.
     #[inline]
     pub(crate) fn open_from(&self) -> Moment {
-        match self.budget {
+        match self.stated_limit {
             Some(Left { cost, until }) if cost <= 0 => until,
             _ => Moment::ORIGIN,
         }
@@ -97,12 +97,12 @@ mod tests {
     /// A limit of 100 of which `remaining` are left for `reset` seconds, heard at `second`; 5 are
     /// in flight, 20 count.
     fn hear(ceiling: &mut Ceiling, remaining: u64, reset: u64, second: u64) {
-        let budget = Budget {
+        let stated_limit = StatedLimit {
             limit: Some(100),
             remaining,
             reset: Duration::from_secs(reset),
         };
-        ceiling.learn(&budget, &Quota::per_second(100), 5, 20, at(second));
+        ceiling.learn(&stated_limit, &Quota::per_second(100), 5, 20, at(second));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 use std::num::NonZeroU32;
 
-/// How many requests of a limit one request takes: a bulk call that the server counts as ten has a cost of 10.
+/// The number of requests of a limit that one request takes: 10 for a bulk call that the server
+/// counts as ten.
 ///
-/// What costs more than a limit can never be paid: a bounded layer refuses it, and an unbounded one, which has no error,
-/// sends it as if it cost the whole limit, and the server may refuse it. [`Quota::fits`](crate::Quota::fits) tells before.
+/// A cost above the limit can never depart. A bounded layer returns an error for it. An unbounded
+/// layer has no error: it sends the request as if it cost the whole limit, and the server may
+/// throttle it. [`Quota::fits`](crate::Quota::fits) checks a cost beforehand.
 ///
 /// ```
 /// use pacing::Cost;
@@ -18,11 +20,12 @@ impl Cost {
     /// The cost of a usual request.
     pub const ONE: Self = Self(NonZeroU32::MIN);
 
-    /// Returns a cost of so many `units`.
+    /// Returns a cost of `units`.
     ///
     /// # Panics
     ///
-    /// Panics if `units` is zero: what costs nothing needs no limiter. In a `const` that is a compile error.
+    /// Panics if `units` is zero: a request without a cost needs no limiter. In a `const` that is a
+    /// compile error.
     #[must_use]
     pub const fn of(units: u32) -> Self {
         Self(NonZeroU32::new(units).expect("a cost of 0 needs no limiter"))

@@ -4,7 +4,7 @@ use std::iter;
 use crate::allowance::{Allowance, Ruling, Stated};
 use crate::cap::Cap;
 use crate::conditions::Conditions;
-use crate::fields::Budget;
+use crate::fields::StatedLimit;
 use crate::heaviest::Heaviest;
 use crate::hold::{HeldBy, Hold, longer};
 use crate::moment::Span;
@@ -294,17 +294,17 @@ impl Meter {
     /// after that departure, and `unanswered` was unanswered before it. Returns whether requests may leave sooner than they were told.
     pub(crate) fn learn(
         &mut self,
-        budget: &Budget,
+        stated_limit: &StatedLimit,
         since: Load,
         unanswered: Load,
         now: Moment,
     ) -> bool {
         let unit = self.policy.unit;
         let limit = u64::from(self.policy.limit);
-        let above = budget.limit.unwrap_or(limit).saturating_sub(limit);
+        let above = stated_limit.limit.unwrap_or(limit).saturating_sub(limit);
         let stated = Stated {
-            remaining: budget.remaining.saturating_sub(above),
-            reset: Span::of(budget.reset),
+            remaining: stated_limit.remaining.saturating_sub(above),
+            reset: Span::of(stated_limit.reset),
             left_since: since.counted(unit),
             unanswered: unanswered.counted(unit),
         };

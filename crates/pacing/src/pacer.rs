@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::ceiling::Ceiling;
 use crate::conditions::{Conditions, Shared};
-use crate::fields::Budget;
+use crate::fields::StatedLimit;
 use crate::gate::{Gate, Refusal};
 use crate::hold::{HeldBy, Hold, longer};
 use crate::jitter::Jitter;
@@ -208,7 +208,7 @@ impl Pacer {
         departure: Departure,
         now: Moment,
         feedback: Feedback,
-        stated: &[Budget],
+        stated: &[StatedLimit],
     ) -> bool {
         self.end(departure);
         let proof = self.prove(departure, now);
@@ -229,7 +229,7 @@ impl Pacer {
         let is_nearer = !stated.is_empty() && {
             let since = self.shared.path.since(departure);
             let is_throttled = matches!(feedback, Feedback::Refused(_));
-            self.learn_budgets(since, departure.unanswered(), is_throttled, stated, now)
+            self.learn_stated(since, departure.unanswered(), is_throttled, stated, now)
         };
         match feedback {
             Feedback::Accepted => self.gate.succeed(departure.sent),
@@ -507,47 +507,53 @@ impl Pacer {
     }
 
     /// Records what an answer states to remain. Returns whether that may let requests leave sooner.
-    fn learn_budgets(
+    fn learn_stated(
         &mut self,
         since: Load,
         unanswered: Load,
         is_throttled: bool,
-        stated: &[Budget],
+        stated: &[StatedLimit],
         now: Moment,
     ) -> bool {
         let closed_until = self.ceiling.open_from();
         let (in_flight, counted) = (self.in_flight(), self.counted(now));
-        for budget in stated {
+        for stated_limit in stated {
             self.ceiling
-                .learn(budget, &self.quota, in_flight, counted, now);
+                .learn(stated_limit, &self.quota, in_flight, counted, now);
         }
         let mut is_nearer = self.ceiling.open_from() < closed_until;
         for index in 0..self.meters.len() {
-            if !is_throttled && let Some(budget) = self.budget_of(index, stated) {
-                is_nearer |= self.meters[index].learn(budget, since, unanswered, now);
+            if !is_throttled && let Some(stated_limit) = self.stated_limit_of(index, stated) {
+                is_nearer |= self.meters[index].learn(stated_limit, since, unanswered, now);
             }
         }
         is_nearer
     }
 
-    /// Returns the budget that belongs to a limit with a long window: the one with the same number,
+    /// Returns the stated limit for a limit with a long window: the one with the same number,
     /// or the only one if no limit of ours has its number.
-    fn budget_of<'a>(&self, index: usize, stated: &'a [Budget]) -> Option<&'a Budget> {
+    fn stated_limit_of<'a>(
+        &self,
+        index: usize,
+        stated: &'a [StatedLimit],
+    ) -> Option<&'a StatedLimit> {
         let policy = &self.meters[index].policy;
         let longest = policy.counted_window().duration() + TICK;
         // With more remaining than the limit is, the fields mean something else.
-        let fits = |budget: &&Budget| {
-            let is_within = budget.limit >= Some(budget.remaining);
-            is_within && budget.reset <= longest
+        let fits = |stated_limit: &&StatedLimit| {
+            let is_within = stated_limit.limit >= Some(stated_limit.remaining);
+            is_within && stated_limit.reset <= longest
         };
-        let is_of =
-            |meter: &Meter, budget: &Budget| budget.limit == Some(u64::from(meter.policy.limit));
+        let is_of = |meter: &Meter, stated_limit: &StatedLimit| {
+            stated_limit.limit == Some(u64::from(meter.policy.limit))
+        };
         let same = stated
             .iter()
             .filter(fits)
-            .find(|budget| is_of(&self.meters[index], budget));
+            .find(|stated_limit| is_of(&self.meters[index], stated_limit));
         let only = stated.first().filter(|_| stated.len() == 1).filter(fits);
-        let only = only.filter(|budget| !self.meters.iter().any(|meter| is_of(meter, budget)));
+        let only =
+            only.filter(|stated_limit| !self.meters.iter().any(|meter| is_of(meter, stated_limit)));
         same.or(only).filter(|_| policy.has_allowance())
     }
 
@@ -557,7 +563,7 @@ impl Pacer {
         sent: Moment,
         now: Moment,
         retry_after: Option<Duration>,
-        stated: &[Budget],
+        stated: &[StatedLimit],
     ) {
         self.learn(Jitter::distrust);
         let used_up = self.refuse_allowances(stated, now);
@@ -567,13 +573,15 @@ impl Pacer {
 
     /// Records a refusal with every limit. Returns how long to wait if the answer states that
     /// nothing remains, and a reset within a window of ours.
-    fn refuse_allowances(&mut self, stated: &[Budget], now: Moment) -> Option<Duration> {
+    fn refuse_allowances(&mut self, stated: &[StatedLimit], now: Moment) -> Option<Duration> {
         let windows = self.quota.policies().map(|policy| policy.counted_window());
         let window = windows.max().unwrap_or_default().duration();
         let used_up = stated
             .iter()
-            .filter(|budget| budget.remaining == 0 && budget.reset <= window + TICK)
-            .map(|budget| budget.reset)
+            .filter(|stated_limit| {
+                stated_limit.remaining == 0 && stated_limit.reset <= window + TICK
+            })
+            .map(|stated_limit| stated_limit.reset)
             .max();
         for meter in &mut self.meters {
             self.is_awaited |= meter.refuse(used_up.is_some(), now);

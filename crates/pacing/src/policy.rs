@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use crate::Model;
+use crate::error::{Rate, Reason};
 use crate::moment::{Span, nanos};
 use crate::unit::Unit;
-use crate::unsafe_quota::{Fault, Per};
 
 /// How late a request may leave and keep its place, where the slots alone keep the promise.
 const GUARDED_LATENESS: Span = Span::of(Duration::from_millis(20));
@@ -138,27 +138,27 @@ impl Policy {
     }
 
     /// Says what about it cannot hold.
-    pub(crate) fn fault(&self) -> Option<Fault> {
-        let per = Per {
+    pub(crate) fn unsafe_reason(&self) -> Option<Reason> {
+        let per = Rate {
             limit: self.limit,
             window: self.window,
         };
         match (self.model, self.burst) {
-            (_, Some(0)) => Some(Fault::NoBurst),
+            (_, Some(0)) => Some(Reason::NoBurst),
             (Model::TokenBucket { size, refill }, _) if size == 0 || refill == 0 => {
-                Some(Fault::EmptyBucket { size, refill })
+                Some(Reason::EmptyBucket { size, refill })
             }
             (Model::TokenBucket { refill, .. }, _) if refill > self.limit => {
-                Some(Fault::FastBucket { refill, per })
+                Some(Reason::FastBucket { refill, per })
             }
             (Model::TokenBucket { size, .. }, Some(burst)) if burst > size => {
-                Some(Fault::BurstOverBucket { burst, size })
+                Some(Reason::BurstOverBucket { burst, size })
             }
             (Model::Unknown, Some(burst)) if burst > (self.limit / 2).max(1) => {
-                Some(Fault::Burst { burst, per })
+                Some(Reason::Burst { burst, per })
             }
             (_, Some(burst)) if burst > self.limit && self.is_guarded() => {
-                Some(Fault::BurstOverLimit { burst, per })
+                Some(Reason::BurstOverLimit { burst, per })
             }
             _ => None,
         }

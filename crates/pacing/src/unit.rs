@@ -1,6 +1,4 @@
-use std::iter;
-
-use crate::{Cost, Quota, TooHeavy};
+use crate::Cost;
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,64 +16,6 @@ impl Unit {
         match self {
             Self::Cost => cost,
             Self::Request => Cost::ONE,
-        }
-    }
-}
-
-impl Quota {
-    /// Counts every request as one, whatever its [`Cost`], under every limit of this quota. By
-    /// default the cost counts.
-    ///
-    /// Combined with [`and`](Self::and), a limit in requests holds beside one in records:
-    ///
-    /// ```
-    /// use pacing::{Cost, Quota};
-    ///
-    /// let records = Quota::per_second(10_000);
-    /// let quota = Quota::per_second(100).by_request().and(records)?;
-    /// assert!(quota.fits(Cost::of(500)).is_ok(), "500 records are one request");
-    /// # Ok::<(), pacing::UnsafeQuota>(())
-    /// ```
-    #[must_use]
-    pub fn by_request(self) -> Self {
-        self.counting(Unit::Request)
-    }
-
-    fn counting(mut self, unit: Unit) -> Self {
-        let others = self.others.iter_mut().flatten();
-        for policy in iter::once(&mut self.first).chain(others) {
-            policy.unit = unit;
-        }
-        self
-    }
-
-    /// Replaces the limits of `other` that have the unit of its first one by this one limit. The
-    /// limits with the other unit stay: no pace of this one keeps them.
-    pub(crate) fn in_place_of(self, other: &Self) -> Self {
-        let unit = other.first.unit;
-        let mut kept = other.policies().filter(|policy| policy.unit != unit);
-        let mut quota = self.counting(unit).assuming(other);
-        quota.others = [kept.next(), kept.next(), kept.next()];
-        quota
-    }
-
-    /// Returns what a request of this cost takes of the limit that was named first.
-    #[must_use]
-    pub const fn units(&self, cost: Cost) -> Cost {
-        self.first.unit.of(cost)
-    }
-
-    /// Checks that a request of this cost can ever leave.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the cost is more than a limit, or than the size of a token bucket.
-    pub fn fits(&self, cost: Cost) -> Result<(), TooHeavy> {
-        let by_cost = self.policies().filter(|policy| policy.unit == Unit::Cost);
-        let most = by_cost.map(|policy| policy.most()).min();
-        match most {
-            Some(most) if cost.get() > most => Err(TooHeavy { cost, most }),
-            _ => Ok(()),
         }
     }
 }

@@ -6,16 +6,17 @@ use std::time::{Duration, SystemTime};
 use pacing::Moment;
 use tokio::time::{Instant, Sleep};
 
-/// No timer of a line is set further ahead than this; whoever waits in it then looks and sets it again.
+/// The longest timer of a waiter, which then polls and sets it again. tokio's timers and instants
+/// end at some far moment, and no wait of a day depends on one more poll.
 pub(crate) const LONGEST_TIMER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Turns tokio's clock into the moments of one shared state.
+/// Maps tokio's clock to the moments of one shared state.
 ///
-/// The state may outlive a runtime and be used from several, whose clocks differ where one is
-/// paused. A clock that went back is another runtime's: the state's time goes on from where it
-/// stood, so that what was left to wait stays left. A clock that is ahead takes the state's time
-/// along: between runtimes whose clocks differ nobody waits for ever, but the limit holds only
-/// within each.
+/// The state may outlive a runtime, and several runtimes may use it. Their clocks differ if one is
+/// paused. A clock that went back belongs to another runtime: the state's time goes on from its last
+/// reading, and the rest of each wait stays. A clock that is ahead moves the state's time forward.
+/// Between runtimes whose clocks differ, no waiter waits for ever, but the limit holds only within
+/// each runtime.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     /// The reading from which time is counted: the first one, or the first after the clock went
@@ -25,7 +26,7 @@ pub(crate) struct Clock {
     last: Moment,
 }
 
-/// One look at the clock.
+/// One reading of the clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
     pub(crate) instant: Instant,
@@ -39,7 +40,7 @@ impl Clock {
         self.start.map(|_| self.last)
     }
 
-    /// Reads the clock. The state's lock must be held: two readings must not overtake each other.
+    /// Reads the clock. The state's lock must be held: two readings must stay in order.
     #[inline]
     pub(crate) fn read(&mut self) -> Reading {
         let instant = now();
@@ -73,12 +74,13 @@ impl Clock {
 }
 
 impl Reading {
-    /// The instant of `moment` on the clock that was read.
+    /// Returns the instant of `moment` on the clock that was read.
     pub(crate) fn instant_of(&self, moment: Moment) -> Instant {
         self.instant_in(moment.since(self.moment))
     }
 
-    /// The instant after so much time, or in 24 hours if that is sooner: no clock can add every time.
+    /// Returns the instant after `time`, or in 24 hours if that is sooner: an instant cannot be
+    /// arbitrarily far.
     pub(crate) fn instant_in(&self, time: Duration) -> Instant {
         self.instant + time.min(LONGEST_TIMER)
     }
@@ -92,19 +94,19 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Stands for a time that no clock can show, as tokio does it.
+/// The longest time that is added to an instant. tokio uses the same bound: more could overflow.
 const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 
-/// The instant that lies `time` from now. More than thirty years count as thirty.
+/// Returns the instant `time` from now. More than thirty years count as thirty.
 pub(crate) fn after(time: Duration) -> Instant {
     now() + time.min(FAR)
 }
 
-/// Resolves when the time of a timer has come that guards a future, which is pending.
+/// Polls a timer that bounds a pending future.
 ///
-/// The clock is asked first: for a task that has used up its budget tokio's timers are pending, whatever the time, and what
-/// is guarded may use it up at each poll. Where nothing is guarded the timer is polled as it is, so that no loop escapes
-/// the budget.
+/// It reads the clock first. tokio's timers stay pending for a task that has used up its cooperative
+/// budget, and the bounded future may use it up at each poll. A timer that bounds no future is
+/// polled as usual, so that no loop escapes the budget.
 pub(crate) fn poll_guard(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
     match timer.deadline() <= now() {
         true => Poll::Ready(()),
@@ -112,7 +114,7 @@ pub(crate) fn poll_guard(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<(
     }
 }
 
-/// The date, for an HTTP date without another one to compare it with.
+/// Returns the system's date, for an HTTP date in a response without a `Date`.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that reads the clock"

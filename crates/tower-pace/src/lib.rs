@@ -1,28 +1,29 @@
-//! Layers for clients of rate-limited HTTP APIs: never over the limit, retried only when that is safe.
+//! Tower layers for clients of rate-limited HTTP APIs.
 //!
-//! Three independent [`tower`] layers for any service from [`http::Request`] to [`http::Response`]:
+//! Four independent [`tower`] layers for any client from [`http::Request`] to [`http::Response`]:
 //!
-//! - [`RateLimitLayer`] lets requests leave so that the server refuses none.
-//! - [`RetryLayer`] sends a request again when that is safe and promising, as late as the server asked for.
-//! - [`ConcurrencyLayer`] bounds what is in flight, to the end of the response's body.
-//!
-//! Any subset works. Together they belong in this order, from outside: every attempt then pays the limiter, and nothing
-//! is held during a backoff. A fourth, [`DeadlineLayer`], ends a call in time and belongs outside of them all.
+//! | layer | what it does |
+//! |---|---|
+//! | [`RetryLayer`] | sends a request again when that is safe, as late as the server asks |
+//! | [`RateLimitLayer`] | spaces requests so that the server throttles none |
+//! | [`ConcurrencyLayer`] | bounds the number of requests in flight, to the end of the response body |
+//! | [`DeadlineLayer`] | ends a call at a deadline |
 //!
 //! ```
+//! use std::time::Duration;
 //! use tower::ServiceBuilder;
 //! use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
 //! # use std::convert::Infallible;
 //! # async fn answer(_: http::Request<String>) -> Result<http::Response<String>, Infallible> {
 //! #     Ok(http::Response::new(String::from("hello")))
 //! # }
-//! # #[tokio::main(flavor = "current_thread")]
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() {
 //! # let hyper_client = tower::service_fn(answer);
 //!
 //! let client = ServiceBuilder::new()
 //!     .layer(RetryLayer::new(RetryPolicy::default()))
-//!     .layer(RateLimitLayer::new(Quota::per_second(100)))
+//!     .layer(RateLimitLayer::new(Quota::per_second(100)).max_wait(Duration::from_secs(60)))
 //!     .layer(ConcurrencyLayer::new(32))
 //!     .service(hyper_client);
 //!
@@ -32,26 +33,43 @@
 //! # }
 //! ```
 //!
-//! # What they share
+//! Any subset of the layers works. This is the recommended order, from the outside to the inside:
+//! every attempt of a retry then waits for the rate limit, and a backoff holds no permit. A
+//! [`DeadlineLayer`] goes outside all of them.
 //!
-//! A clone shares the state of its original: of a layer, a service, or a stack of them. Two layers made by two calls of
-//! `new` share nothing. Dropping a future stops its work and gives back its place and its permit; a request that has left
-//! keeps counting for the limit.
+//! # Three settings
 //!
-//! Waiting needs a tokio runtime with its timer; making a layer or a service needs none.
+//! - The [`Quota`]: the number of requests per window that the server allows. Add its
+//!   [`model`](Quota::model), if you know how the server counts: without one, small quotas are only
+//!   half used. [`rate`] has a table.
+//! - [`max_wait`](RateLimitLayer::max_wait): the longest wait of a request. Without it requests
+//!   wait without an upper bound, since the rate limit is no backpressure.
+//! - The mark [`Replay`] for each POST that may be sent twice without harm. Without it a POST is
+//!   sent again only if the server throttled it or if it provably was not sent.
 //!
-//! # What they ask for
+//! # Shared state
 //!
-//! Where the compiler says that `call` or `oneshot` exists and its bounds do not hold, look here:
+//! A clone of a layer, of a service, or of a stack shares the state of its original. Two layers
+//! from two calls of `new` share nothing.
 //!
-//! - The inner service is `Clone` (rate limit, retry), as a hyper client and a boxed clone service are, and its error
-//!   `'static`.
-//! - The request's body is `Clone` (retry). A stream or a boxed body takes [`RetryLayer::buffered`].
-//! - The response's body is an [`http_body::Body`] (concurrency limit, retry). The concurrency limit makes a
-//!   [`PermitBody`](concurrency::PermitBody) of it, unless it counts only
+//! A dropped future cancels its request and releases its position and its permit. A request that
+//! has departed keeps its slot for as long as the server may count it.
+//!
+//! Waiting needs a tokio runtime with a timer. Creating a layer or a service needs no runtime.
+//!
+//! # Requirements
+//!
+//! If the compiler reports that the bounds of `call` or `oneshot` are not met, check these:
+//!
+//! - The inner service is `Clone`, as a hyper client and a boxed clone service are.
+//! - The error of the inner service is `'static` (rate limit, retry).
+//! - The request body is `Clone` (retry). For a stream or a boxed body use
+//!   [`RetryLayer::buffered`].
+//! - The response body is an [`http_body::Body`] (concurrency limit, retry). The concurrency limit
+//!   wraps it in a [`PermitBody`](concurrency::PermitBody), unless it counts requests only
 //!   [`until_response`](ConcurrencyLayer::until_response).
 //!
-//! A stack has a name, and futures that are `Send` if those of the inner service are:
+//! A stack can be named. Its futures are `Send` if those of the inner service are:
 //!
 //! ```
 //! use tower_pace::{Concurrency, Deadlined, RateLimit, Retry, line::Bounds};
@@ -63,59 +81,20 @@
 //! assert_shareable::<BoundedStack<String>>();
 //! ```
 //!
-//! # Clients with types of their own
+//! # More pages
 //!
-//! A client that takes and gives other types than those of [`http`] stands behind two adapters of tower, innermost:
-//!
-//! ```
-//! use std::convert::Infallible;
-//! use http_body_util::BodyExt;
-//! use tower::{ServiceBuilder, ServiceExt};
-//! use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
-//!
-//! struct Sent(http::Request<String>);
-//! struct Received(http::Response<String>);
-//!
-//! async fn own_client(Sent(request): Sent) -> Result<Received, Infallible> {
-//!     Ok(Received(http::Response::new(request.into_body())))
-//! }
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() {
-//! let client = ServiceBuilder::new()
-//!     .layer(RetryLayer::new(RetryPolicy::default()))
-//!     .layer(RateLimitLayer::new(Quota::per_second(100)))
-//!     .layer(ConcurrencyLayer::new(32))
-//!     .map_request(Sent)
-//!     .map_response(|Received(response)| response)
-//!     .service_fn(own_client);
-//!
-//! let response = client.oneshot(http::Request::new(String::from("hello"))).await.unwrap();
-//! assert_eq!(response.collect().await.unwrap().to_bytes(), "hello");
-//! # }
-//! ```
-//!
-//! reqwest's client (0.13) is such a one. It follows redirects and sends again what HTTP/2 refused, both of which the
-//! limiter would not see, so both are turned off; and none of its errors proves to [`was_sent`] that nothing was sent:
-//!
-//! ```text
-//!     .map_request(|request: http::Request<Bytes>| {
-//!         reqwest::Request::try_from(request).expect("the URI is absolute")
-//!     })
-//!     .map_response(http::Response::<reqwest::Body>::from)
-//!     .service(
-//!         reqwest::Client::builder()
-//!             .redirect(reqwest::redirect::Policy::none())
-//!             .retry(reqwest::retry::never())
-//!             .build()?,
-//!     );
-//! ```
+//! - [`docs::rate_limit`]: how a request waits, the table of settings, what a response changes, and
+//!   why the server throttles no request.
+//! - [`docs::clients`]: clients with request and response types of their own, such as reqwest.
 //!
 //! [`tower`]: https://docs.rs/tower
+
+#![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
 mod clock;
 pub mod concurrency;
 pub mod deadline;
+pub mod docs;
 mod error;
 mod hint_headers;
 pub mod line;

@@ -1,5 +1,7 @@
-//! The lock of a line and the word before it: what decides who has a permit. They are named here alone, since a test
-//! compiles the line and the permits with others in their place, which try every interleaving.
+//! The lock of a wait queue and the atomic word of the permits.
+//!
+//! Only this file names them. The test `interleavings` compiles the same code with loom's types in
+//! their place.
 
 pub(crate) use std::sync::atomic::AtomicU64;
 pub(crate) use std::sync::{Mutex, MutexGuard};

@@ -2,9 +2,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::role::Role;
-
-/// Tells files apart by where they lie: two names of one file by hard links are two files here.
+/// The identity of a file, by its path. Two hard links to one file have two identities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity(PathBuf);
 
@@ -19,7 +17,7 @@ impl Identity {
         fs::canonicalize(path).map(Self)
     }
 
-    /// Knows nothing of where a standard stream leads.
+    /// Returns nothing: the file behind a standard stream is unknown here.
     pub(crate) fn of_stream<S>(_stream: S) -> Option<Self> {
         None
     }
@@ -27,26 +25,27 @@ impl Identity {
 
 pub(super) fn restrict(_options: &mut OpenOptions) {}
 
-/// Says why a file cannot be an output in this role, by what it is.
-pub(super) fn fault(metadata: &Metadata, role: Role) -> Option<String> {
-    let flag = role.flag();
+/// Returns the message if a file cannot be an output. `flag` names another file for it.
+pub(super) fn unusable(metadata: &Metadata, flag: &str) -> Option<String> {
     if metadata.is_symlink() {
         Some(format!(
             "is a symbolic link; name the file itself with {flag}"
         ))
     } else if !metadata.is_file() {
-        Some(format!("is no file; name a regular file with {flag}"))
+        Some(format!(
+            "is not a regular file; name a regular file with {flag}"
+        ))
     } else {
         None
     }
 }
 
-/// Leaves it to the directory who may read its files.
+/// Does nothing: the permissions of the directory apply.
 pub(super) fn make_private(_file: &File) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Leaves it to the system when names come to the disk.
+/// Does nothing: directories cannot be synced here.
 pub(super) fn sync(_folder: &Path) -> io::Result<()> {
     Ok(())
 }

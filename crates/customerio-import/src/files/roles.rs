@@ -1,23 +1,61 @@
-use std::fs::{self, File};
-use std::io;
+//! The role of each file, and how an output is opened.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use super::private::{check, folder, open};
-use super::role::Role;
-use super::shown::shown;
-use super::system::{Identity, make_private};
+use super::system::{Identity, make_private, restrict, sync, unusable};
+use crate::display;
 
-/// Which file has which role. No file has two, by whatever names it is called.
+/// The role of a file in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Input,
+    Journal,
+    Rejects,
+    Report,
+    StandardError,
+    StandardOutput,
+}
+
+/// The files of a run with their roles. A file has one role, even under several names.
 #[derive(Clone, Debug)]
 pub(crate) struct Roles(Vec<(Role, Identity)>);
+
+// === impl Role ===
+
+impl Role {
+    /// Returns the flag that names another file for this role.
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Journal => "--journal",
+            Self::Rejects => "--rejects",
+            Self::Report => "--report",
+            Self::Input | Self::StandardError | Self::StandardOutput => "a redirection",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Input => "the input",
+            Self::Journal => "the journal",
+            Self::Rejects => "the rejects file",
+            Self::Report => "the report",
+            Self::StandardError => "the standard error",
+            Self::StandardOutput => "the standard output",
+        })
+    }
+}
 
 // === impl Roles ===
 
 impl Roles {
-    /// Begins with the input, unless it is one that keeps nothing, and with where the standard
-    /// streams lead.
+    /// Returns the roles of the input, if it has an identity, and of the standard streams.
     pub(crate) fn new(input: Option<Identity>) -> Self {
         let streams = [
             (Role::StandardOutput, Identity::of_stream(io::stdout())),
@@ -30,70 +68,162 @@ impl Roles {
         )
     }
 
-    /// Refuses outputs by what their names say now, so that the user need not wait for it. What is
-    /// opened later is looked at once more.
+    /// Checks outputs by their names, so that the user learns of an error before the file is read.
+    /// [`Roles::open`] checks the open files again.
     pub(crate) fn check(&self, outputs: &[(Role, Option<&Path>)]) -> Result<()> {
-        let mut seen: Vec<(Role, PathBuf)> = Vec::new();
+        let mut new: Vec<(Role, PathBuf)> = Vec::new();
         let mut roles = self.clone();
         for (role, path) in outputs {
             let Some(path) = path else { continue };
             let checked = check(path, *role).and_then(|()| {
                 if let Ok(identity) = Identity::at(path) {
-                    return roles.take(*role, identity);
+                    return roles.add(*role, identity);
                 }
-                let place = place_of_new(path);
-                if let Some((other, _)) = seen.iter().find(|(_, taken)| *taken == place) {
-                    bail!(both(*other, *role));
+                // The file does not exist yet: only its path can be compared.
+                let canonical = canonical_of_new(path);
+                if let Some((other, _)) = new.iter().find(|(_, path)| *path == canonical) {
+                    bail!(has_two_roles(*other, *role));
                 }
-                seen.push((*role, place));
+                new.push((*role, canonical));
                 Ok(())
             });
-            checked.with_context(|| shown(path))?;
+            checked.with_context(|| display::path(path))?;
         }
         Ok(())
     }
 
-    /// Opens an output for reading and writing, or creates it, and leaves its content.
+    /// Opens an output for reading and writing, or creates it. Its content stays.
     ///
     /// # Errors
     ///
-    /// Fails where it is no regular file of the user, has another role, or cannot be kept from
-    /// others.
+    /// Fails if it is not a regular file of the user, if it has another role, and if others can
+    /// read it and that cannot be changed.
     pub(crate) fn open(&mut self, role: Role, path: &Path) -> Result<File> {
-        self.try_open(role, path).with_context(|| shown(path))
+        self.try_open(role, path)
+            .with_context(|| display::path(path))
     }
 
     fn try_open(&mut self, role: Role, path: &Path) -> Result<File> {
         let file = open(path, role)?;
-        self.take(role, Identity::of(&file, path)?)?;
+        self.add(role, Identity::of(&file, path)?)?;
         let is_private =
-            make_private(&file).context("others may read it, and that cannot be changed")?;
+            make_private(&file).context("others can read it, and its mode cannot be changed")?;
         ensure!(
             is_private,
-            "others may read it, as its file system knows no modes; name another file with {}",
+            "others can read it, because its file system has no modes; name another file with {}",
             role.flag()
         );
         Ok(file)
     }
 
-    fn take(&mut self, role: Role, identity: Identity) -> Result<()> {
-        if let Some((other, _)) = self.0.iter().find(|(_, taken)| *taken == identity) {
-            bail!(both(*other, role));
+    fn add(&mut self, role: Role, identity: Identity) -> Result<()> {
+        if let Some((other, _)) = self.0.iter().find(|(_, known)| *known == identity) {
+            bail!(has_two_roles(*other, role));
         }
         self.0.push((role, identity));
         Ok(())
     }
 }
 
-fn both(one: Role, other: Role) -> String {
+fn has_two_roles(one: Role, other: Role) -> String {
     format!("is both {one} and {other}; name another file for one of them")
 }
 
-/// Returns where a file would lie, by whatever name it is called.
-fn place_of_new(path: &Path) -> PathBuf {
+/// Returns the canonical path of a file that does not exist yet.
+fn canonical_of_new(path: &Path) -> PathBuf {
     match (fs::canonicalize(folder(path)), path.file_name()) {
         (Ok(folder), Some(name)) => folder.join(name),
         _ => path.to_owned(),
+    }
+}
+
+/// Checks by its name whether a file may become an output. Creates nothing.
+fn check(path: &Path, role: Role) -> Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => {
+            unusable(&metadata, role.flag()).map_or(Ok(()), |reason| Err(anyhow!(reason)))
+        }
+        Err(_) => {
+            ensure!(
+                folder(path).is_dir(),
+                "its directory does not exist; create it, or name another file with {}",
+                role.flag()
+            );
+            Ok(())
+        }
+    }
+}
+
+/// Opens a file for reading and writing, or creates it. Its content stays.
+fn open(path: &Path, role: Role) -> Result<File> {
+    let file = match options().create_new(true).open(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => options().open(path),
+        created => {
+            if created.is_ok() {
+                sync_new(path, role)?;
+            }
+            created
+        }
+    };
+    let file = match file {
+        Ok(file) => file,
+        Err(error) => {
+            check(path, role)?;
+            return Err(error).with_context(|| cannot_be_opened(role));
+        }
+    };
+    // The open file is checked, not its name: the name may have been given to another file.
+    match unusable(&file.metadata()?, role.flag()) {
+        Some(reason) => bail!(reason),
+        None => Ok(file),
+    }
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    restrict(&mut options);
+    options
+}
+
+fn cannot_be_opened(role: Role) -> String {
+    let or = match role {
+        Role::Journal => ", or add --no-journal",
+        _ => "",
+    };
+    let flag = role.flag();
+    format!("cannot be opened; name another file with {flag}{or}")
+}
+
+/// Removes the content of a file that an earlier run has written.
+pub(crate) fn truncate(file: &File, path: &Path) -> Result<()> {
+    file.set_len(0).with_context(|| {
+        let path = display::path(path);
+        format!("{path}: the content of an earlier run cannot be removed; name another file")
+    })
+}
+
+fn sync_new(path: &Path, role: Role) -> Result<()> {
+    sync_folder(path)
+        .inspect_err(|_| {
+            // An error is ignored: the file is empty.
+            let _ = fs::remove_file(path);
+        })
+        .with_context(|| {
+            let flag = role.flag();
+            format!("its directory cannot be synced to disk; name another file with {flag}")
+        })
+}
+
+/// Syncs the directory of a file, so that a crash does not undo its creation or removal.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    sync(folder(path))
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
 
@@ -114,7 +244,7 @@ mod tests {
         let mut opened = Roles::new(None);
         opened.open(Role::Journal, files[0]).unwrap();
         let second = opened.open(Role::Rejects, files[1]);
-        assert_eq!(second.is_ok(), expected, "by what was opened: {files:?}");
+        assert_eq!(second.is_ok(), expected, "by the open files: {files:?}");
     }
 
     #[test]
@@ -133,7 +263,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_hard_link_is_the_file_that_it_names() {
+    fn a_hard_link_is_the_same_file() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         fs::write(&file, "x").unwrap();
@@ -148,7 +278,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_takes_the_place_of_a_name_that_was_checked_is_seen() {
+    fn a_link_that_replaces_a_checked_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let (file, target) = (folder.path().join("file"), folder.path().join("target"));
         let mut roles = Roles::new(None);

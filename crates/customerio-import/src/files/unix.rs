@@ -7,11 +7,10 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
-use super::role::Role;
-
+/// Only the owner can read and write: the files contain people's data.
 const OWNER_ONLY: u32 = 0o600;
 
-/// Tells files apart, whatever they are called.
+/// The identity of a file, the same under all of its names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     device: u64,
@@ -25,12 +24,12 @@ impl Identity {
         Ok(Self::new(&file.metadata()?))
     }
 
-    /// Returns the identity of what a path leads to.
+    /// Returns the identity of the file at a path, after links.
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         Ok(Self::new(&std::fs::metadata(path)?))
     }
 
-    /// Returns the identity of what a standard stream leads to; a closed one leads nowhere.
+    /// Returns the identity of the file behind a standard stream, if it is open.
     pub(crate) fn of_stream(stream: impl AsFd) -> Option<Self> {
         let file = File::from(stream.as_fd().try_clone_to_owned().ok()?);
         Some(Self::new(&file.metadata().ok()?))
@@ -44,24 +43,26 @@ impl Identity {
     }
 }
 
-/// Follows no link, waits for nothing at the other end, and lets others read nothing.
+/// Sets options that follow no link, do not block on a FIFO, and let only the owner read.
 pub(super) fn restrict(options: &mut OpenOptions) {
+    // Without NOFOLLOW a link could lead to the input, without NONBLOCK a FIFO would block, and
+    // without NOCTTY a terminal could become the controlling one.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     options
         .mode(OWNER_ONLY)
         .custom_flags(flags.bits().cast_signed());
 }
 
-/// Says why a file cannot be an output in this role, by what it is and whose it is.
-pub(super) fn fault(metadata: &Metadata, role: Role) -> Option<String> {
-    fault_for(metadata, role, geteuid().as_raw())
+/// Returns the message if a file cannot be an output. `flag` names another file for it.
+pub(super) fn unusable(metadata: &Metadata, flag: &str) -> Option<String> {
+    unusable_by(metadata, flag, geteuid().as_raw())
 }
 
-fn fault_for(metadata: &Metadata, role: Role, user: u32) -> Option<String> {
-    let (kind, flag) = (metadata.file_type(), role.flag());
+fn unusable_by(metadata: &Metadata, flag: &str, user: u32) -> Option<String> {
+    let kind = metadata.file_type();
     let what = if kind.is_file() {
         return (metadata.uid() != user)
-            .then(|| format!("belongs to another user; name a file of yours with {flag}"));
+            .then(|| format!("belongs to another user; name a file of your own with {flag}"));
     } else if kind.is_symlink() {
         return Some(format!(
             "is a symbolic link; name the file itself with {flag}"
@@ -78,7 +79,7 @@ fn fault_for(metadata: &Metadata, role: Role, user: u32) -> Option<String> {
     Some(format!("is {what}; name a regular file with {flag}"))
 }
 
-/// Takes from everybody else what they may do with a file. Returns whether its file system does so.
+/// Sets the mode to [`OWNER_ONLY`]. Returns whether the file system has kept it.
 pub(super) fn make_private(file: &File) -> io::Result<bool> {
     let is_private = || Ok(file.metadata()?.permissions().mode() & 0o7777 == OWNER_ONLY);
     if !is_private()? {
@@ -87,10 +88,10 @@ pub(super) fn make_private(file: &File) -> io::Result<bool> {
     is_private()
 }
 
-/// Brings the names in a directory to the disk.
+/// Syncs a directory to disk.
 pub(super) fn sync(folder: &Path) -> io::Result<()> {
     match File::open(folder)?.sync_all() {
-        // Some file systems have no such operation, and nothing to bring.
+        // Some file systems do not sync directories, and need not.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
         synced => synced,
     }
@@ -105,11 +106,11 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         let metadata = file.metadata().unwrap();
         let (user, other) = (metadata.uid(), metadata.uid() + 1);
-        assert_eq!(fault_for(&metadata, Role::Report, user), None);
-        assert_eq!(fault(&metadata, Role::Report), None);
+        assert_eq!(unusable_by(&metadata, "--report", user), None);
+        assert_eq!(unusable(&metadata, "--report"), None);
         assert_eq!(
-            fault_for(&metadata, Role::Report, other).unwrap(),
-            "belongs to another user; name a file of yours with --report"
+            unusable_by(&metadata, "--report", other).unwrap(),
+            "belongs to another user; name a file of your own with --report"
         );
     }
 }

@@ -1,19 +1,19 @@
-//! What the first bytes of a file say about it, where that is not what its name says.
+//! Detects from the first bytes of a file that it is not text in UTF-8.
 
 use std::io::{self, Read};
 
 use anyhow::{Result, bail};
 
-use super::bytes::Bytes;
+use super::source::Bytes;
 
-/// Long enough for every mark below.
+/// The number of bytes that the patterns of [`foreign`] compare.
 const HEAD: usize = 4;
 
-/// Refuses what is not text in UTF-8 and says what to do; else gives the bytes back, whole.
+/// Fails with advice if the source is not text in UTF-8. Returns all of its bytes otherwise.
 pub(super) fn check(mut source: Bytes) -> Result<Bytes> {
     let head = head(&mut source)?;
-    if let Some(what) = foreign(&head) {
-        bail!("{what}");
+    if let Some(advice) = foreign(&head) {
+        bail!("{advice}");
     }
     Ok(Box::new(io::Cursor::new(head).chain(source)))
 }
@@ -27,6 +27,7 @@ fn head(source: &mut Bytes) -> io::Result<Vec<u8>> {
 const ZEROS: &str = "the file begins with zeros; is it damaged? copy or download it again";
 
 fn foreign(head: &[u8]) -> Option<&'static str> {
+    // The order matters: UTF-32 begins with the mark of UTF-16.
     Some(match head {
         [0, 0, 0, 0] => ZEROS,
         [0xff, 0xfe, 0, 0] | [0, 0, 0xfe, 0xff] | [0, 0, 0, _] | [_, 0, 0, 0] => {
@@ -36,13 +37,13 @@ fn foreign(head: &[u8]) -> Option<&'static str> {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..] => {
             "the file is UTF-16; save it as UTF-8"
         }
-        [0x1f, 0x8b, ..] => "the file is compressed by gzip; let its name end in .gz, or unpack it",
+        [0x1f, 0x8b, ..] => {
+            "the file is compressed by gzip; give it a name that ends in .gz, or unpack it"
+        }
         [b'P', b'K', 3 | 5, 4 | 6] => {
-            "the file is an archive or a workbook of a spreadsheet; save it as CSV in UTF-8"
+            "the file is an archive or a spreadsheet workbook; save it as CSV in UTF-8"
         }
-        [0xd0, 0xcf, 0x11, 0xe0] => {
-            "the file is a workbook of a spreadsheet; save it as CSV in UTF-8"
-        }
+        [0xd0, 0xcf, 0x11, 0xe0] => "the file is a spreadsheet workbook; save it as CSV in UTF-8",
         [0x28, 0xb5, 0x2f, 0xfd] => "the file is compressed by Zstandard; unpack it",
         [b'B', b'Z', b'h', b'1'..=b'9'] => "the file is compressed by bzip2; unpack it",
         [0xfd, b'7', b'z', b'X'] => "the file is compressed by xz; unpack it",
@@ -57,14 +58,14 @@ mod tests {
 
     fn check_head(bytes: &[u8], expected: &str) {
         let checked = check(Box::new(io::Cursor::new(bytes.to_vec())));
-        let said = checked
+        let message = checked
             .err()
             .map_or_else(String::new, |error| error.to_string());
-        assert!(said.contains(expected), "{bytes:?}: {said}");
+        assert!(message.contains(expected), "{bytes:?}: {message}");
     }
 
     #[test]
-    fn what_is_not_text_in_utf_8_is_named() {
+    fn files_that_are_not_text_in_utf_8_are_refused_with_their_format() {
         check_head(b"\xff\xfei\0d\0", "UTF-16");
         check_head(b"\xfe\xff\0i\0d", "UTF-16");
         check_head(b"i\0d\0\n\0", "UTF-16");
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_given_back_whole() {
+    fn text_is_returned_whole() {
         for text in ["", "i", "id", "id\n1\n", "\u{feff}id\n", "PK\n1\n", "ünï"] {
             let mut read = String::new();
             let mut bytes = check(Box::new(io::Cursor::new(text.to_owned()))).unwrap();

@@ -3,17 +3,15 @@ use std::fmt;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
-use super::broken::Broken;
-use super::bytes::Bytes;
-use super::delimiter::Delimiter;
+use super::dialect::{Delimiter, Dialect};
 use super::header::{self, Header};
-use super::record::{DamageKind, Record};
-use super::row::Row;
-use super::rows::{Dialect, LineBreaks};
-use super::tokenizer::Tokenizer;
-use crate::reject::{Column, Fault, Reject};
+use super::row::{BrokenInput, LineBreaks, Row};
+use super::source::Bytes;
+use super::tokenizer::{DamageKind, Record, Tokenizer};
+use crate::display::counted;
+use crate::reject::{Column, RecordError, Reject};
 
-/// Reads RFC 4180 with a header. Every cell is text.
+/// Reads CSV as in RFC 4180, with a header. Every cell is text.
 pub(crate) struct CsvRows {
     tokenizer: Tokenizer,
     delimiter: Delimiter,
@@ -25,12 +23,11 @@ pub(crate) struct CsvRows {
     is_at_end: bool,
 }
 
-/// A header where a row should be.
+/// A header in the place of a row, as in files that were joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum HeaderAgain {
+enum RepeatedHeader {
     Same,
-    /// With other columns, or in another order: the cells that follow are not what this file's
-    /// header says.
+    /// With other columns or in another order: this file's header does not fit the rows after it.
     Other,
 }
 
@@ -41,11 +38,11 @@ impl CsvRows {
     ///
     /// # Errors
     ///
-    /// Fails on a header that is missing, damaged or not UTF-8, that has a name twice or an empty
-    /// one, and where it is another delimiter that brings the person's column to light.
+    /// Fails if the header is missing, damaged or not UTF-8, if a name is empty or occurs twice,
+    /// and if only another delimiter gives the person's column.
     pub(crate) fn new(source: Bytes, dialect: &Dialect) -> Result<Self> {
-        let by = dialect.delimiter.unwrap_or(Delimiter::COMMA);
-        let mut tokenizer = Tokenizer::new(source, by.byte());
+        let delimiter = dialect.delimiter.unwrap_or(Delimiter::COMMA);
+        let mut tokenizer = Tokenizer::new(source, delimiter.byte());
         let (delimiter, header) = header::read(&mut tokenizer, dialect)?;
         tokenizer.width = Some(header.columns.len());
         Ok(Self {
@@ -68,27 +65,23 @@ impl CsvRows {
         self.line_breaks
     }
 
-    fn row(&self) -> Result<Row, Fault> {
+    fn row(&self) -> Result<Row, RecordError> {
         if let Some(damage) = &self.record.damage {
-            return Err(Fault::at_column(
-                self.column(damage.column),
-                damage.reason(),
-            ));
+            let column = self.column(damage.column);
+            return Err(RecordError::at_column(column, damage.reason()));
         }
         if let Some(column) = self.record.oversize {
-            let reason = "makes a record of more than 1 MiB; shorten it or remove the record";
-            return Err(Fault::at_column(self.column(column), reason));
+            let reason = "makes the record longer than 1 MiB; shorten it or remove the record";
+            return Err(RecordError::at_column(self.column(column), reason));
         }
-        self.check_strays()?;
+        self.check_leftovers()?;
         self.check_width()?;
-        self.check_rows_inside()?;
+        self.check_rows_in_cell()?;
         let mut fields = Map::new();
         for (column, cell) in self.header.columns.iter().zip(self.record.cells()) {
             let text = str::from_utf8(cell).map_err(|_| {
-                Fault::named(
-                    column,
-                    "is not UTF-8; save the file in UTF-8 or correct the cell",
-                )
+                let reason = "is not UTF-8; save the file as UTF-8 or correct the cell";
+                RecordError::named(column, reason)
             })?;
             fields.insert(column.clone(), Value::from(text));
         }
@@ -101,7 +94,7 @@ impl CsvRows {
         })
     }
 
-    /// Names the column that `number` counts to, from 1; those behind the header's have no name.
+    /// Returns the column with this number, counted from 1. Cells beyond the header have no name.
     fn column(&self, number: usize) -> Column {
         match self.header.columns.get(number - 1) {
             Some(name) => Column::Name(name.clone()),
@@ -109,40 +102,37 @@ impl CsvRows {
         }
     }
 
-    /// Refuses what programs leave behind between the records: headers and marks of files that were
-    /// joined, ends of files.
-    fn check_strays(&self) -> Result<(), Fault> {
-        if self.header_again() == Some(HeaderAgain::Same) {
-            return Err(Fault::new(
-                "repeats the header; were files joined? remove the line",
+    /// Rejects leftovers of programs between records: headers and byte order marks of files that
+    /// were joined, and characters that end a file.
+    fn check_leftovers(&self) -> Result<(), RecordError> {
+        if self.repeated_header() == Some(RepeatedHeader::Same) {
+            let reason = "repeats the header; were files joined? remove the line";
+            return Err(RecordError::new(reason));
+        }
+        if let Some(Ok(_)) = Delimiter::of_sep_line(&self.record, self.delimiter) {
+            return Err(RecordError::new(
+                "is a line `sep=`, as at the start of a file; were files joined? remove the line",
             ));
         }
-        if let Some(Ok(_)) = Delimiter::announced(&self.record, self.delimiter) {
-            return Err(Fault::new(
-                "names a delimiter, as a first line does; were files joined? remove the line",
-            ));
-        }
-        if self.record.is_marked {
-            return Err(Fault::new(
-                "begins with a byte order mark; were files joined? remove the mark",
-            ));
+        if self.record.has_byte_order_mark {
+            let reason = "begins with a byte order mark; were files joined? remove the mark";
+            return Err(RecordError::new(reason));
         }
         for (number, cell) in (1..).zip(self.record.cells()) {
             let reason = if cell.contains(&0x1a) {
-                "holds Ctrl-Z, with which some programs end a file; remove it"
+                "contains Ctrl-Z, which some programs write at the end of a file; remove it"
             } else if cell.contains(&0) {
-                "holds a zero byte; is the file damaged? remove it"
+                "contains a zero byte; is the file damaged? remove the byte"
             } else {
                 continue;
             };
-            return Err(Fault::at_column(self.column(number), reason));
+            return Err(RecordError::at_column(self.column(number), reason));
         }
         Ok(())
     }
 
-    /// Tells whether the row is a header, as in the middle of files that were joined: this file's
-    /// or another one.
-    fn header_again(&self) -> Option<HeaderAgain> {
+    /// Returns whether the row is a header, this file's or another one.
+    fn repeated_header(&self) -> Option<RepeatedHeader> {
         let is = |cell: &[u8], name: &String| {
             cell.trim_ascii()
                 .eq_ignore_ascii_case(name.as_bytes().trim_ascii())
@@ -152,66 +142,75 @@ impl CsvRows {
         if self.record.len() == self.header.columns.len()
             && pairs.all(|(cell, name)| is(cell, name))
         {
-            return Some(HeaderAgain::Same);
+            return Some(RepeatedHeader::Same);
         }
+        // A person whose id is the name of a column is possible; two such cells are a header.
         let person = (self.header.columns.iter()).position(|name| *name == self.dialect.person)?;
         let cell = self.record.cells().nth(person)?;
         let is_other = is(cell, &self.header.columns[person])
             || (is_name(cell) && self.record.cells().filter(|cell| is_name(cell)).count() > 1);
-        is_other.then_some(HeaderAgain::Other)
+        is_other.then_some(RepeatedHeader::Other)
     }
 
-    fn check_width(&self) -> Result<(), Fault> {
+    fn check_width(&self) -> Result<(), RecordError> {
         let (expected, found) = (self.header.columns.len(), self.record.len());
         if found == expected {
             return Ok(());
         }
-        let held = match self.delimiter {
+        let delimiters = match self.delimiter {
             Delimiter::COMMA => "commas".to_owned(),
             other => other.to_string(),
         };
+        let cells = counted(found as u64, "cell", "cells");
         let reason = format!(
-            "cells in the row: {found}, in the header: {expected}; quote cells that hold {held}"
+            "the row has {cells}, the header has {expected}; quote cells that contain {delimiters}"
         );
-        Err(Fault::numbered(expected.min(found) + 1, reason))
+        Err(RecordError::numbered(expected.min(found) + 1, reason))
     }
 
-    /// Refuses a cell that holds rows, where nobody has seen the plan that tells of it.
-    fn check_rows_inside(&self) -> Result<(), Fault> {
-        if self.record.holds_rows && self.dialect.is_cautious {
-            return Err(Fault::new(
-                "a cell holds what looks like rows; is a quote missing? correct it, or add --yes if it is none",
+    /// Rejects a cell with lines that look like rows, if no plan has asked about it.
+    fn check_rows_in_cell(&self) -> Result<(), RecordError> {
+        if self.record.has_rows_in_cell && self.dialect.is_strict {
+            return Err(RecordError::new(
+                "a cell contains lines that look like rows; is a quote missing? correct it, or \
+                 add --yes if the cell is right",
             ));
         }
         Ok(())
     }
 
-    /// Returns the place from which on nothing may be sent, if the record is one.
-    fn broken(&mut self) -> Option<Broken> {
-        if let Some(damage) = self.record.damage.filter(|damage| damage.is_lost) {
+    /// Returns an error if nothing may be sent from this record on.
+    fn broken_input(&mut self) -> Option<BrokenInput> {
+        if let Some(damage) = self.record.damage.filter(|damage| damage.is_end_uncertain) {
             self.is_at_end = damage.kind == DamageKind::NeverClosed;
-            let fault = Fault::at_column(self.column(damage.column), damage.reason());
-            return Some(Broken(fault.at(damage.line)));
+            let column = self.column(damage.column);
+            let error = RecordError::at_column(column, damage.reason());
+            return Some(BrokenInput(error.at(damage.line)));
         }
         let is_whole = self.record.damage.is_none() && self.record.oversize.is_none();
-        if is_whole && self.header_again() == Some(HeaderAgain::Other) {
-            let fault = Fault::new(
-                "looks like the header of another file, with other columns; were files joined? split the file, or rename \
-                 its person's column if this is a person",
+        if is_whole && self.repeated_header() == Some(RepeatedHeader::Other) {
+            let error = RecordError::new(
+                "looks like the header of another file, with other columns; were files joined? \
+                 split them, or rename the person's column if this line is a person",
             );
-            return Some(Broken(fault.at(self.record.lines.0)));
+            return Some(BrokenInput(error.at(self.record.lines.0)));
         }
         None
     }
 
     fn next_row(&mut self) -> Result<Row, Reject> {
-        let lines = self.record.lines;
+        let Record {
+            lines,
+            multiline_cells,
+            has_rows_in_cell,
+            ..
+        } = self.record;
         self.line_breaks
-            .add(self.record.broken_cells, self.record.holds_rows, lines.0);
+            .add(multiline_cells, has_rows_in_cell, lines.0);
         let row = self.row();
         self.position += 1;
         let line = self.record.damage.map_or(lines.0, |damage| damage.line);
-        row.map_err(|fault| fault.over(lines).at(line))
+        row.map_err(|error| error.over(lines).at(line))
     }
 }
 
@@ -235,17 +234,15 @@ impl Iterator for CsvRows {
                 self.is_at_end = true;
                 None
             }
-            Ok(true) => Some(match self.broken() {
+            Ok(true) => Some(match self.broken_input() {
                 Some(broken) => Err(broken.into()),
                 None => Ok(self.next_row()),
             }),
             Err(error) => {
                 self.is_at_end = true;
                 let line = self.tokenizer.line();
-                Some(
-                    Err(error)
-                        .with_context(|| format!("the input cannot be read from line {line} on")),
-                )
+                let context = format!("the input cannot be read from line {line} on");
+                Some(Err(error).context(context))
             }
         }
     }

@@ -3,30 +3,31 @@ use std::mem;
 
 use flate2::bufread::GzDecoder;
 
-use super::bytes::Bytes;
+use super::source::Bytes;
 
-/// Reads every member of a gzip file, and the zeros that tapes and copies put behind the last one.
+/// Decompresses every member of a gzip file, and skips zeros after the last one, as tapes and
+/// copies leave them.
 ///
-/// [`flate2::read::MultiGzDecoder`] takes such zeros for the head of one more member, and refuses
-/// them.
+/// [`flate2::read::MultiGzDecoder`] takes such zeros for the header of another member, and fails.
 pub(super) struct Gunzip {
     state: State,
 }
 
 enum State {
     /// Before the first member.
-    Fresh(BufReader<Bytes>),
+    Start(BufReader<Bytes>),
     Member(Box<GzDecoder<BufReader<Bytes>>>),
-    /// After the last member, or after a failure, which must not be read over.
+    /// After the last member, or after an error: reading on would skip the damage.
     Ended,
 }
 
+/// The first byte of every member.
 const MAGIC: u8 = 0x1f;
 
 impl Gunzip {
     pub(super) fn new(source: Bytes) -> Self {
         Self {
-            state: State::Fresh(BufReader::with_capacity(64 * 1024, source)),
+            state: State::Start(BufReader::with_capacity(64 * 1024, source)),
         }
     }
 
@@ -35,30 +36,34 @@ impl Gunzip {
             if let State::Member(decoder) = &mut self.state {
                 match decoder.read(buffer) {
                     Ok(0) => {}
-                    read => return read.map_err(explained),
+                    read => return read.map_err(with_advice),
                 }
             }
             self.state = match mem::replace(&mut self.state, State::Ended) {
-                State::Fresh(source) => first_member(source)?,
+                // Start => (Member | Ended by an error)
+                State::Start(source) => first_member(source)?,
+                // Member => (Member | Ended)
                 State::Member(decoder) => next_member(decoder.into_inner())?,
+                // Ended => Ended
                 State::Ended => return Ok(0),
             };
         }
     }
 }
 
-/// Fresh => Member, of whose head the decoder looks at the rest.
+/// Checks the first byte only: the decoder checks the rest of the header.
 fn first_member(mut source: BufReader<Bytes>) -> io::Result<State> {
     if matches!(source.fill_buf()?.first(), Some(first) if *first != MAGIC) {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            "the file is not compressed by gzip; give it a name that does not end in .gz",
+            "the file is not compressed by gzip; give it a name without .gz",
         ));
     }
     Ok(State::member(source))
 }
 
-/// Member => (Member | Ended): what follows a member is another one, zeros to the end, or damage.
+/// A member is followed by another one, by the end of the file, or by zeros; else the file is
+/// damaged.
 fn next_member(mut source: BufReader<Bytes>) -> io::Result<State> {
     match source.fill_buf()?.first() {
         None => Ok(State::Ended),
@@ -107,12 +112,12 @@ fn only_zeros(mut source: BufReader<Bytes>) -> io::Result<State> {
 fn garbage() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        "something else than gzip follows the compressed data; copy or download the file again",
+        "data that is not gzip follows the compressed data; copy or download the file again",
     )
 }
 
-/// Says what to do; flate2 says what is wrong.
-fn explained(error: io::Error) -> io::Error {
+/// Adds advice to an error of flate2.
+fn with_advice(error: io::Error) -> io::Error {
     let why = match error.kind() {
         io::ErrorKind::Interrupted => return error,
         io::ErrorKind::UnexpectedEof => "the compressed data is cut off".to_owned(),
@@ -168,12 +173,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_behind_the_members_and_is_not_zero_is_refused() {
+    fn data_after_the_members_that_is_not_zero_is_refused() {
         let a = packed(b"id\n1\n");
         let behind: [&[u8]; 5] = [b"x", b"id\n", b"\0x", b"\n", &[0, 0, 0x1f, 0x8b]];
         for garbage in behind {
             let error = unpack(&[&*a, garbage].concat()).unwrap_err();
-            assert!(error.starts_with("something else"), "{garbage:?}: {error}");
+            assert!(
+                error.starts_with("data that is not gzip"),
+                "{garbage:?}: {error}"
+            );
         }
         let error = unpack(&[&*a, &[0x1f, 0x8b, 9, 9, 9, 9, 9, 9, 9, 9]].concat()).unwrap_err();
         assert!(error.contains("damaged"), "{error}");
@@ -193,7 +201,7 @@ mod tests {
     fn a_bit_that_flips_changes_no_text() {
         let text = "id\n1\n2\n3\n".repeat(9);
         let whole = packed(text.as_bytes());
-        // The ten bytes of the head say when and where the file was packed.
+        // The ten bytes of the header hold the time and the system, which no check covers.
         let unpacked: Vec<_> = (10 * 8..whole.len() * 8)
             .map(|bit| {
                 let mut bytes = whole.clone();
@@ -203,7 +211,7 @@ mod tests {
             .collect();
         let (same, refused): (Vec<_>, Vec<_>) = unpacked.iter().partition(|read| read.is_ok());
         assert!(same.iter().all(|read| read.as_ref() == Ok(&text)));
-        // The bits that fill up the last byte of the data mean nothing.
+        // The bits that pad the last byte of the data mean nothing.
         assert!(
             same.len() < 8 && refused.len() > 64,
             "{} and {}",

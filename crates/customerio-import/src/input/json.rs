@@ -3,23 +3,23 @@ use std::io::{self, BufRead, BufReader};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::bytes::Bytes;
 use super::line_count::LineCount;
 use super::object;
 use super::row::{MAX_RECORD, Row};
-use crate::reject::{Fault, Reject};
+use super::source::Bytes;
+use crate::reject::{RecordError, Reject};
 
-/// Reads one JSON object a line. Values keep their types; blank lines are no records.
+/// Reads one JSON object per line. Values keep their types; blank lines are skipped.
 pub(crate) struct JsonRows {
     source: BufReader<Bytes>,
     lines: LineCount,
-    /// The line that the buffer holds.
+    /// The number of the line in the buffer.
     line: u64,
     position: u64,
     buffer: Vec<u8>,
     is_too_long: bool,
-    /// Whether the buffer holds a line that was looked at and not yet given out.
-    is_ahead: bool,
+    /// Whether the buffer holds the first line, which was checked and not yet returned.
+    has_first: bool,
     is_at_end: bool,
 }
 
@@ -28,11 +28,11 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 // === impl JsonRows ===
 
 impl JsonRows {
-    /// Reads the first record, which tells what kind of JSON the file is.
+    /// Reads the first record, which shows whether the file is JSON lines.
     ///
     /// # Errors
     ///
-    /// Fails on an array and on objects that go over several lines.
+    /// Fails on an array, and on an object over several lines.
     pub(crate) fn new(source: Bytes) -> Result<Self> {
         let mut rows = Self {
             source: BufReader::with_capacity(64 * 1024, source),
@@ -41,21 +41,21 @@ impl JsonRows {
             position: 0,
             buffer: Vec::new(),
             is_too_long: false,
-            is_ahead: false,
+            has_first: false,
             is_at_end: false,
         };
-        rows.is_ahead = rows.advance().context("the first line cannot be read")?;
-        rows.is_at_end = !rows.is_ahead;
+        rows.has_first = rows.advance().context("the first line cannot be read")?;
+        rows.is_at_end = !rows.has_first;
         ensure!(
             !rows.text().trim_ascii().starts_with(b"["),
-            "line {}: the file is a JSON array; write one object a line, as `jq -c '.[]'` does",
+            "line {}: the file is a JSON array; write one object per line, as `jq -c '.[]'` does",
             rows.line
         );
         rows.check_whole()?;
         Ok(rows)
     }
 
-    /// Reads on to the next line that is not blank; `false` at the end.
+    /// Reads up to the next line that is not blank; returns `false` at the end of the file.
     fn advance(&mut self) -> io::Result<bool> {
         while self.read_line()? {
             if !self.text().trim_ascii().is_empty() {
@@ -65,22 +65,22 @@ impl JsonRows {
         Ok(false)
     }
 
-    /// Reads a line without its end, of which it keeps no more than the bound.
+    /// Reads a line without its line break into the buffer, at most [`MAX_RECORD`] bytes of it.
     fn read_line(&mut self) -> io::Result<bool> {
         self.buffer.clear();
         self.is_too_long = false;
         self.line = self.lines.line();
-        let mut is_some = false;
+        let mut has_line = false;
         loop {
             let chunk = match self.source.fill_buf() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 chunk => chunk?,
             };
             if chunk.is_empty() {
-                return Ok(is_some);
+                return Ok(has_line);
             }
-            // The line of a CRLF was given out at its CR.
-            let skipped = usize::from(!is_some && self.lines.completes_crlf(chunk[0]));
+            // The CR of a CRLF has ended its line already: the LF is skipped.
+            let skipped = usize::from(!has_line && self.lines.completes_crlf(chunk[0]));
             let chunk = &chunk[skipped..];
             let end = chunk.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
             let text = &chunk[..end.unwrap_or(chunk.len())];
@@ -88,13 +88,13 @@ impl JsonRows {
             self.is_too_long |= text.len() > room;
             self.buffer.extend_from_slice(&text[..text.len().min(room)]);
             if skipped > 0 {
-                self.lines.see(b'\n');
+                self.lines.observe(b'\n');
             }
-            // The text counts too: an LF behind it completes no CRLF.
+            // The last byte of the text is counted too: an LF after it completes no CRLF.
             let ends = [text.last().copied(), end.map(|end| chunk[end])];
             for byte in ends.into_iter().flatten() {
-                is_some = true;
-                self.lines.see(byte);
+                has_line = true;
+                self.lines.observe(byte);
             }
             let taken = skipped + text.len() + usize::from(end.is_some());
             self.source.consume(taken);
@@ -112,8 +112,8 @@ impl JsonRows {
             .unwrap_or(&self.buffer)
     }
 
-    /// Refuses a line that is a piece of something longer: of an object that is printed over
-    /// several lines, or of an array. Objects in it would be taken for records.
+    /// Fails on a line that is a piece of an array or of an object over several lines: objects
+    /// inside it would be taken for records.
     fn check_whole(&self) -> Result<()> {
         let text = self.text().trim_ascii();
         if self.is_too_long || text.is_empty() {
@@ -124,26 +124,28 @@ impl JsonRows {
         let is_begun = matches!(text[text.len() - 1], b'{' | b'[' | b',') && !ends_in_string(text);
         if is_ended {
             bail!(
-                "line {line}: an object or array of an earlier line ends here; write one object a line, as `jq -c .` does"
+                "line {line}: an object or array that began on an earlier line ends here; write \
+                 one object per line, as `jq -c .` does"
             );
         }
         ensure!(
             !is_begun,
-            "line {line}: an object goes on in the next line; write one object a line, as `jq -c .` does"
+            "line {line}: an object continues on the next line; write one object per line, as \
+             `jq -c .` does"
         );
         Ok(())
     }
 
-    fn row(&self) -> Result<Row, Fault> {
+    fn row(&self) -> Result<Row, RecordError> {
         if self.is_too_long {
-            return Err(Fault::new(
-                "the line has more than 1 MiB; write one object a line",
+            return Err(RecordError::new(
+                "the line is longer than 1 MiB; write one object per line",
             ));
         }
         let text = str::from_utf8(self.text()).map_err(|error| {
-            Fault::numbered(
+            RecordError::numbered(
                 error.valid_up_to() + 1,
-                "is not UTF-8; save the file in UTF-8",
+                "is not UTF-8; save the file as UTF-8",
             )
         })?;
         Ok(Row {
@@ -156,7 +158,7 @@ impl JsonRows {
 
     fn next_row(&mut self) -> Result<Result<Row, Reject>> {
         self.check_whole()?;
-        let row = self.row().map_err(|fault| fault.at(self.line));
+        let row = self.row().map_err(|error| error.at(self.line));
         self.position += 1;
         Ok(row)
     }
@@ -177,7 +179,7 @@ impl Iterator for JsonRows {
         if self.is_at_end {
             return None;
         }
-        let advanced = match std::mem::take(&mut self.is_ahead) {
+        let advanced = match std::mem::take(&mut self.has_first) {
             true => Ok(true),
             false => self.advance(),
         };
@@ -194,7 +196,7 @@ impl Iterator for JsonRows {
     }
 }
 
-/// Tells whether a text ends inside of a string, as one does that was cut off.
+/// Returns whether a text ends inside a string, as one that was cut off does.
 fn ends_in_string(text: &[u8]) -> bool {
     let (mut is_inside, mut is_escaped) = (false, false);
     for byte in text {

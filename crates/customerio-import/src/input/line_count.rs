@@ -13,17 +13,18 @@ impl LineCount {
         }
     }
 
-    /// Returns the line, counted from 1, on which the next byte stands.
+    /// Returns the line of the next byte, counted from 1.
     pub(super) const fn line(&self) -> u64 {
         self.line
     }
 
-    /// Tells whether `byte` is the second half of a CRLF, whose line is counted already.
+    /// Returns whether `byte` is the second half of a CRLF: its CR has ended the line already.
     pub(super) const fn completes_crlf(&self, byte: u8) -> bool {
         self.after_cr && byte == b'\n'
     }
 
-    pub(super) const fn see(&mut self, byte: u8) {
+    /// Counts a byte that was read.
+    pub(super) const fn observe(&mut self, byte: u8) {
         let ends_line = matches!(byte, b'\r' | b'\n') && !self.completes_crlf(byte);
         self.line += ends_line as u64;
         self.after_cr = byte == b'\r';
@@ -38,7 +39,7 @@ mod tests {
     fn each_kind_of_line_break_ends_one_line() {
         let check = |text: &str, expected| {
             let mut count = LineCount::new();
-            text.bytes().for_each(|byte| count.see(byte));
+            text.bytes().for_each(|byte| count.observe(byte));
             assert_eq!(count.line(), expected, "{text:?}");
         };
         check("", 1);

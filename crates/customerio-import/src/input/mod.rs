@@ -1,28 +1,27 @@
-//! Reads a file, or a stream, of records: CSV or JSON lines, row by row, in bounded memory.
+//! Reads a file or a stream of records, CSV or JSON lines, row by row and in bounded memory.
+//!
+//! ```text
+//! source ─► gzip ─► content ─┬─► tokenizer ─► header, csv ─┬─► rows
+//!                            └─► number, object ─► json ───┘
+//! ```
 
-mod broken;
-mod bytes;
 mod content;
 mod csv;
-mod delimiter;
+mod dialect;
 mod gzip;
 mod header;
-mod inside_line;
 mod json;
 mod line_count;
-mod machine;
 mod number;
 mod object;
 mod open;
-mod record;
 mod row;
 mod rows;
 mod source;
 mod tokenizer;
 
-pub(crate) use self::broken::Broken;
-pub(crate) use self::delimiter::Delimiter;
+pub(crate) use self::dialect::{Delimiter, Dialect};
 pub(crate) use self::header::Header;
 pub(crate) use self::open::{Format, Input};
-pub(crate) use self::row::Row;
-pub(crate) use self::rows::{Dialect, LineBreaks, Rows};
+pub(crate) use self::row::{BrokenInput, LineBreaks, Row};
+pub(crate) use self::rows::Rows;

@@ -1,11 +1,11 @@
-//! Finds numbers that would lose digits on their way through 64 bits.
+//! Finds numbers that would lose digits as 64-bit integers or doubles.
 
-/// Checks each number of a value of JSON, which is well-formed.
+/// Checks each number of a well-formed JSON value.
 pub(super) fn check_all(raw: &str) -> Result<(), &'static str> {
     literals(raw).try_for_each(check)
 }
 
-/// Yields the numbers outside of strings, as they are written.
+/// Returns the numbers outside strings, as they are written.
 fn literals(raw: &str) -> impl Iterator<Item = &str> {
     let bytes = raw.as_bytes();
     let mut at = 0;
@@ -32,7 +32,7 @@ const fn is_number(byte: &u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')
 }
 
-/// Returns the index behind the string whose quote stands at `start`.
+/// Returns the index after the string that begins at `start`.
 fn end_of_string(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(byte) = bytes.get(at) {
@@ -50,24 +50,23 @@ fn check(literal: &str) -> Result<(), &'static str> {
         let fits = literal.parse::<u64>().is_ok() || literal.parse::<i64>().is_ok();
         return match fits {
             true => Ok(()),
-            false => Err("holds an integer of more than 64 bits; write it as text"),
+            false => Err("contains an integer of more than 64 bits; write it as text"),
         };
     }
     let Ok(value) = literal.parse::<f64>() else {
-        return Err("holds a number that cannot be read; write it as text");
+        return Err("contains a number that cannot be read; write it as text");
     };
     let (digits, exponent) = scientific(literal);
     if !value.is_finite() || (value == 0.0 && !digits.is_empty()) {
-        return Err("holds a number that no double holds; write it as text");
+        return Err("contains a number outside the range of a double; write it as text");
     }
     match is_kept(value, &digits, exponent) {
         true => Ok(()),
-        false => Err("holds a number of more digits than a double keeps; write it as text"),
+        false => Err("contains a number with more digits than a double keeps; write it as text"),
     }
 }
 
-/// Returns the digits of a decimal from the first that is not zero on, and the power of ten of that
-/// one.
+/// Returns the digits of a decimal without leading zeros, and the power of ten of the first one.
 fn scientific(literal: &str) -> (String, i64) {
     let literal = literal.trim_start_matches('-');
     let (mantissa, power) = literal.split_once(['e', 'E']).unwrap_or((literal, "0"));
@@ -79,12 +78,14 @@ fn scientific(literal: &str) -> (String, i64) {
     (digits.to_owned(), power + whole.len() as i64 - 1 - leading)
 }
 
-/// Tells whether the double, written with as many digits as the literal has, is the literal again.
-/// So `0.1` is kept, and so are the twenty digits with which some programs write it; cents behind
-/// sixteen digits are not. Where the double lies in the middle of two literals, writers differ in
-/// the last digit, and the shortest form is kept as well.
+/// Returns whether the double, written with as many digits as the literal, is the literal again.
+///
+/// So `0.1` is kept, and so is `0.10000000000000000555`, as some programs write it; the cents of
+/// `12345678901234567.89` are lost. If the double is halfway between two literals, programs differ
+/// in the last digit; then the shortest form is kept too.
 fn is_kept(value: f64, digits: &str, exponent: i64) -> bool {
-    /// The exact value of any double has fewer digits.
+    /// More digits than the exact value of any double has (767). With fewer, a literal that differs
+    /// from the double in a late digit would be kept.
     const MOST: usize = 800;
     if digits.is_empty() {
         return true;
@@ -160,7 +161,7 @@ mod tests {
         ] {
             let expected = match literal {
                 "9007199254740993e0" => "more digits",
-                "1e400000000000000000000" => "no double holds",
+                "1e400000000000000000000" => "outside the range of a double",
                 _ => "kept",
             };
             check_literal(literal, expected);
@@ -174,12 +175,12 @@ mod tests {
             check_literal(literal, "more digits");
         }
         for literal in ["1e400", "-1e309", "1e-400"] {
-            check_literal(literal, "no double holds");
+            check_literal(literal, "outside the range of a double");
         }
     }
 
     #[test]
-    fn numbers_are_found_outside_of_strings() {
+    fn numbers_are_found_outside_strings() {
         let found: Vec<_> =
             literals(r#"{"a1":[1,-2.5e+3,{"b\"2":"3\\","c":4}],"5":true}"#).collect();
         assert_eq!(found, ["1", "-2.5e+3", "4"]);

@@ -1,4 +1,4 @@
-//! Reads one JSON object, and refuses what a lenient reader would change in silence: a name that
+//! Reads one JSON object, and rejects content that a lenient reader changes silently: a name that
 //! occurs twice, at any depth, and numbers that lose digits.
 
 use std::collections::HashSet;
@@ -9,23 +9,23 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::number;
-use crate::reject::{Column, Fault};
+use crate::reject::RecordError;
 
 /// Returns the members of an object.
 ///
 /// # Errors
 ///
-/// Says what is wrong with a text that is no object, or not one whose members can be sent as they
-/// are.
-pub(super) fn read(text: &str) -> Result<Map<String, Value>, Fault> {
+/// Fails if the text is not an object, or if a member cannot be sent unchanged.
+pub(super) fn read(text: &str) -> Result<Map<String, Value>, RecordError> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let members = reader
         .deserialize_any(TopLevel)
         .and_then(|members| reader.end().map(|()| members))
-        .map_err(|error| no_object(text, &error))?;
+        .map_err(|error| not_an_object(text, &error))?;
+    // Values are checked as text, since a parsed number has lost its digits already.
     let mut fields = Map::new();
     for (name, raw) in members? {
-        let value = value(raw.get()).map_err(|reason| Fault::named(&name, reason))?;
+        let value = value(raw.get()).map_err(|reason| RecordError::named(&name, reason))?;
         fields.insert(name, value);
     }
     Ok(fields)
@@ -35,49 +35,50 @@ fn value(raw: &str) -> Result<Value, &'static str> {
     number::check_all(raw)?;
     match serde_json::from_str(raw) {
         Ok(Unique(Ok(value))) => Ok(value),
-        Ok(Unique(Err(Twice))) => Err("holds an object that has a name twice; keep one of the two"),
+        Ok(Unique(Err(Repeated))) => {
+            Err("contains an object in which a name occurs twice; keep one of the two")
+        }
         Err(_) if has_lone_surrogate(raw) => Err(LONE_SURROGATE),
-        Err(_) => Err("is nested more than a hundred levels deep; send less at once"),
+        // The limit is serde_json's, 128 levels in all.
+        Err(_) => Err("is nested more than a hundred levels deep; flatten it"),
     }
 }
 
-const LONE_SURROGATE: &str = "holds half of a surrogate pair, as of a text that was cut off; write the whole character or leave it out";
+const LONE_SURROGATE: &str = "contains half of a surrogate pair, as in text that was cut off; \
+                              write the whole character or remove it";
 
-/// The members of an object as they stand in the text.
+/// Visits an object and returns its members, whose values are still text.
 struct TopLevel;
 
 impl<'de> Visitor<'de> for TopLevel {
-    type Value = Result<Vec<(String, &'de RawValue)>, Fault>;
+    type Value = Result<Vec<(String, &'de RawValue)>, RecordError>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut members, mut seen, mut twice) = (Vec::new(), HashSet::new(), None);
+        let (mut members, mut seen, mut repeated) = (Vec::new(), HashSet::new(), None);
         while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
             if !seen.insert(name.clone()) {
-                twice.get_or_insert_with(|| name.clone());
+                repeated.get_or_insert_with(|| name.clone());
             }
             members.push((name, value));
         }
-        Ok(match twice {
+        Ok(match repeated {
             None => Ok(members),
-            Some(name) => {
-                let reason = format!(
-                    "has the name `{}` twice; keep one of the two",
-                    Column::shown(&name)
-                );
-                Err(Fault::named(name, reason))
-            }
+            Some(name) => Err(RecordError::named(
+                name,
+                "occurs twice in the object; keep one of the two",
+            )),
         })
     }
 }
 
-/// A value in which each object has each name once, or the finding that one has not.
-struct Unique(Result<Value, Twice>);
+/// A value in which no object has a name twice, or the error that one has.
+struct Unique(Result<Value, Repeated>);
 
-struct Twice;
+struct Repeated;
 
 impl<'de> Deserialize<'de> for Unique {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -88,10 +89,10 @@ impl<'de> Deserialize<'de> for Unique {
 struct UniqueVisitor;
 
 impl<'de> Visitor<'de> for UniqueVisitor {
-    type Value = Result<Value, Twice>;
+    type Value = Result<Value, Repeated>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value of JSON")
+        f.write_str("a JSON value")
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
@@ -123,9 +124,10 @@ impl<'de> Visitor<'de> for UniqueVisitor {
         while let Some(Unique(value)) = seq.next_element()? {
             match value {
                 Ok(value) => values.push(value),
-                Err(twice) => {
+                Err(repeated) => {
+                    // The deserializer fails unless the rest is read.
                     while seq.next_element::<IgnoredAny>()?.is_some() {}
-                    return Ok(Err(twice));
+                    return Ok(Err(repeated));
                 }
             }
         }
@@ -137,9 +139,10 @@ impl<'de> Visitor<'de> for UniqueVisitor {
         while let Some((name, Unique(value))) = map.next_entry::<String, Unique>()? {
             match value {
                 Ok(value) if !members.contains_key(&name) => members.insert(name, value),
-                Ok(_) | Err(Twice) => {
+                Ok(_) | Err(Repeated) => {
+                    // The deserializer fails unless the rest is read.
                     while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                    return Ok(Err(Twice));
+                    return Ok(Err(Repeated));
                 }
             };
         }
@@ -147,44 +150,49 @@ impl<'de> Visitor<'de> for UniqueVisitor {
     }
 }
 
-/// Says what a text is that cannot be read as an object.
-fn no_object(text: &str, error: &serde_json::Error) -> Fault {
+/// Returns the error of a text that cannot be read as an object.
+fn not_an_object(text: &str, error: &serde_json::Error) -> RecordError {
     if error.is_data() {
-        return Fault::new("is JSON, but no object; write one object a line");
+        return RecordError::new("is JSON, but not an object; write one object per line");
     }
+    // From the most specific cause to the least: serde_json names only the column.
     let column = error.column();
     if has_lone_surrogate(text) {
-        return Fault::numbered(column, LONE_SURROGATE);
+        return RecordError::numbered(column, LONE_SURROGATE);
     }
     if let Some((word, instead)) = foreign_word(text, column) {
-        return Fault::numbered(column, format!("`{word}` is no value of JSON; {instead}"));
+        return RecordError::numbered(column, format!("`{word}` is not a JSON value; {instead}"));
     }
-    let (column, reason) = match stop(text, column) {
-        (at, Some(b'\'')) => (at, "single quotes are none of JSON; write double quotes"),
+    let (column, reason) = match error_byte(text, column) {
+        (at, Some(b'\'')) => (at, "JSON has no single quotes; write double quotes"),
         (at, Some(0x1a)) => (
             at,
-            "holds Ctrl-Z, with which some programs end a file; remove it",
+            "contains Ctrl-Z, which some programs write at the end of a file; remove it",
         ),
-        (at, Some(0)) => (at, "holds a zero byte; is the file damaged? remove it"),
+        (at, Some(0)) => (
+            at,
+            "contains a zero byte; is the file damaged? remove the byte",
+        ),
         (at, Some(..0x20)) => (
             at,
-            "holds a control character; escape it as \\u00xx or remove it",
+            "contains a control character; escape it as \\u00xx or remove it",
         ),
         (at, Some(0xef)) if text[at - 1..].starts_with('\u{feff}') => (
             at,
-            "holds a byte order mark; were files joined? remove the mark",
+            "contains a byte order mark; were files joined? remove the mark",
         ),
-        (at, Some(b'{' | b'[' | b'"')) if is_complete(text, at) => {
-            (at, "holds more than one value; write one object a line")
-        }
-        _ => (column, "is no JSON object; write one object a line"),
+        (at, Some(b'{' | b'[' | b'"')) if is_complete(text, at) => (
+            at,
+            "contains more than one value; write one object per line",
+        ),
+        _ => (column, "is not a JSON object; write one object per line"),
     };
-    Fault::numbered(column, reason)
+    RecordError::numbered(column, reason)
 }
 
-/// Returns the column, counted from 1, and the byte at which the reader stopped. It counts control
-/// characters in strings from 0.
-fn stop(text: &str, column: usize) -> (usize, Option<u8>) {
+/// Returns the column of an error, counted from 1, and its byte. serde_json gives the column of a
+/// control character in a string counted from 0, and all others from 1.
+fn error_byte(text: &str, column: usize) -> (usize, Option<u8>) {
     let bytes = text.as_bytes();
     let at = column.max(1);
     match (bytes.get(at - 1), bytes.get(at)) {
@@ -198,7 +206,7 @@ fn is_complete(text: &str, column: usize) -> bool {
         .is_some_and(|before| serde_json::from_str::<IgnoredAny>(before).is_ok())
 }
 
-/// Words that other languages have where JSON has numbers, `true`, `false` and `null`.
+/// Words of other languages for numbers, `true`, `false` and `null`, and the advice for each.
 const FOREIGN: [(&str, &str); 12] = [
     ("NaN", "write null or leave it out"),
     ("nan", "write null or leave it out"),
@@ -214,7 +222,8 @@ const FOREIGN: [(&str, &str); 12] = [
     ("False", "write false"),
 ];
 
-/// Finds the word in which the reader stopped. No other word is shown: it may be data.
+/// Returns the word at a column if it is one of [`FOREIGN`]. No other word is shown: it may be a
+/// person's data.
 fn foreign_word(text: &str, column: usize) -> Option<(&'static str, &'static str)> {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
     let (bytes, at) = (text.as_bytes(), (column.max(1) - 1).min(text.len()));
@@ -231,7 +240,8 @@ fn foreign_word(text: &str, column: usize) -> Option<(&'static str, &'static str
         .find(|(foreign, _)| foreign.as_bytes() == word)
 }
 
-/// Tells whether an escape names half of a surrogate pair alone. Escapes occur in strings only.
+/// Returns whether an escape is half of a surrogate pair, without the other half. Escapes occur in
+/// strings only.
 fn has_lone_surrogate(text: &str) -> bool {
     let mut units = escaped_units(text).peekable();
     while let Some((at, unit)) = units.next() {
@@ -246,7 +256,7 @@ fn has_lone_surrogate(text: &str) -> bool {
     false
 }
 
-/// Yields the place and the value of each `\u` escape.
+/// Returns the position and the value of each `\u` escape.
 fn escaped_units(text: &str) -> impl Iterator<Item = (usize, u32)> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -276,7 +286,7 @@ mod tests {
     fn check(text: &str, expected: &str) {
         let found = match read(text) {
             Ok(fields) => Value::Object(fields).to_string(),
-            Err(fault) => fault.to_string(),
+            Err(error) => error.to_string(),
         };
         assert_eq!(found, expected, "{text}");
     }
@@ -285,13 +295,14 @@ mod tests {
     fn a_name_occurs_once_at_every_depth() {
         check(
             r#"{"a":1,"b":2,"a":1}"#,
-            r#"column "a": has the name `a` twice; keep one of the two"#,
+            r#"column "a": occurs twice in the object; keep one of the two"#,
         );
         check(
             r#"{"id":1,"\u0069d":2}"#,
-            r#"column "id": has the name `id` twice; keep one of the two"#,
+            r#"column "id": occurs twice in the object; keep one of the two"#,
         );
-        let nested = r#"column "a": holds an object that has a name twice; keep one of the two"#;
+        let nested =
+            r#"column "a": contains an object in which a name occurs twice; keep one of the two"#;
         for text in [
             r#"{"a":{"b":1,"b":2}}"#,
             r#"{"a":[1,{"b":1,"b":1},2,{"c":3}],"d":4}"#,
@@ -313,11 +324,11 @@ mod tests {
         );
         check(
             r#"{"a":{"b":[1,123456789012345678901]}}"#,
-            r#"column "a": holds an integer of more than 64 bits; write it as text"#,
+            r#"column "a": contains an integer of more than 64 bits; write it as text"#,
         );
         check(
             r#"{"a":1e400}"#,
-            r#"column "a": holds a number that no double holds; write it as text"#,
+            r#"column "a": contains a number outside the range of a double; write it as text"#,
         );
         check(
             r#"{"a":"18446744073709551616"}"#,
@@ -338,13 +349,13 @@ mod tests {
         let small = std::iter::repeat_with(|| random.random::<f64>()).take(5_000);
         for number in numbers.into_iter().chain(small) {
             let fields = read(&format!("{{\"a\":[{number:e}]}}"))
-                .unwrap_or_else(|fault| panic!("{number:e}: {fault}"));
+                .unwrap_or_else(|error| panic!("{number:e}: {error}"));
             assert_eq!(fields["a"][0].as_f64(), Some(number), "{number:?}");
         }
     }
 
     #[test]
-    fn what_json_does_not_have_is_named() {
+    fn errors_name_what_json_does_not_have() {
         for (value, word, instead) in [
             ("NaN", "NaN", "write null or leave it out"),
             ("-Infinity", "-Infinity", "write null or leave it out"),
@@ -354,42 +365,42 @@ mod tests {
             ("nil", "nil", "write null"),
             ("True", "True", "write true"),
         ] {
-            let said = read(&format!("{{\"a\":{value}}}")).unwrap_err().to_string();
-            let expected = format!("`{word}` is no value of JSON; {instead}");
-            assert!(said.ends_with(&expected), "{value}: {said}");
+            let message = read(&format!("{{\"a\":{value}}}")).unwrap_err().to_string();
+            let expected = format!("`{word}` is not a JSON value; {instead}");
+            assert!(message.ends_with(&expected), "{value}: {message}");
         }
         check(
             "{'a':1}",
-            "column 2: single quotes are none of JSON; write double quotes",
+            "column 2: JSON has no single quotes; write double quotes",
         );
         check(
             "{\"a\":\"x\ty\"}",
-            "column 8: holds a control character; escape it as \\u00xx or remove it",
+            "column 8: contains a control character; escape it as \\u00xx or remove it",
         );
         check(
             "\u{1a}",
-            "column 1: holds Ctrl-Z, with which some programs end a file; remove it",
+            "column 1: contains Ctrl-Z, which some programs write at the end of a file; remove it",
         );
         check(
             "\u{feff}{}",
-            "column 1: holds a byte order mark; were files joined? remove the mark",
+            "column 1: contains a byte order mark; were files joined? remove the mark",
         );
         check(
             "{\"a\":1}{\"a\":2}",
-            "column 8: holds more than one value; write one object a line",
+            "column 8: contains more than one value; write one object per line",
         );
         check(
             "{\"a\":1} {\"a\":2}",
-            "column 9: holds more than one value; write one object a line",
+            "column 9: contains more than one value; write one object per line",
         );
         check(
             "{\"a\":secret}",
-            "column 6: is no JSON object; write one object a line",
+            "column 6: is not a JSON object; write one object per line",
         );
     }
 
     #[test]
-    fn half_of_a_surrogate_pair_is_named() {
+    fn half_of_a_surrogate_pair_is_rejected() {
         let named = format!("column \"a\": {LONE_SURROGATE}");
         for half in [
             r"\ud83d",
@@ -404,16 +415,16 @@ mod tests {
         }
         check(r#"{"a":"\ud83d\ude00"}"#, r#"{"a":"😀"}"#);
         check(r#"{"a":"\\ud83d"}"#, r#"{"a":"\\ud83d"}"#);
-        let said = read(r#"{"\ud83d":1}"#).unwrap_err().to_string();
-        assert!(said.ends_with(LONE_SURROGATE), "{said}");
+        let message = read(r#"{"\ud83d":1}"#).unwrap_err().to_string();
+        assert!(message.ends_with(LONE_SURROGATE), "{message}");
     }
 
     #[test]
-    fn what_is_nested_without_end_is_refused() {
+    fn endless_nesting_is_rejected() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
         check(
             &deep,
-            r#"column "a": is nested more than a hundred levels deep; send less at once"#,
+            r#"column "a": is nested more than a hundred levels deep; flatten it"#,
         );
     }
 }

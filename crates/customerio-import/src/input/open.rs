@@ -6,26 +6,27 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use sha2::{Digest, Sha256};
 
-use super::bytes::Bytes;
 use super::content;
 use super::csv::CsvRows;
+use super::dialect::Dialect;
 use super::gzip::Gunzip;
 use super::json::JsonRows;
-use super::rows::{Dialect, Lines, Rows};
-use super::source::Source;
-use crate::files::{self, Identity};
+use super::rows::{RowReader, Rows};
+use super::source::{Bytes, Source};
+use crate::display;
+use crate::files::Identity;
 
-/// How records are written in a file.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// RFC 4180 with a header; --delimiter names another delimiter than the comma
+    /// CSV as in RFC 4180, with a header; see --delimiter
     Csv,
-    /// One JSON object a line
+    /// One JSON object per line
     #[value(alias = "ndjson")]
     Jsonl,
 }
 
-/// Names where records come from and how they are written.
+/// An input that was opened, and how to read it.
 #[derive(Clone, Debug)]
 pub(crate) struct Input {
     path: PathBuf,
@@ -50,13 +51,13 @@ impl Format {
 // === impl Input ===
 
 impl Input {
-    /// Opens an input once for all that is read of it; `-` is the standard input.
+    /// Opens an input; `-` is the standard input. Later reads use the open file, not the path.
     ///
     /// # Errors
     ///
-    /// Fails where the name does not tell the format, and where there is nothing to read.
+    /// Fails if the file cannot be opened, and if neither `format` nor the name gives the format.
     pub(crate) fn open(path: &Path, format: Option<Format>) -> Result<Self> {
-        let (format, gzip) = told(path, format)?;
+        let (format, gzip) = detect(path, format)?;
         let source = if is_stdin(path) {
             Source::Stdin
         } else {
@@ -71,11 +72,11 @@ impl Input {
         })
     }
 
-    /// Adds what is known about the file beside its format.
+    /// Sets how to read the file, apart from its format.
     ///
     /// # Errors
     ///
-    /// Fails where a delimiter is given for JSON lines.
+    /// Fails if a delimiter is given for JSON lines.
     pub(crate) fn dialect(self, dialect: Dialect) -> Result<Self> {
         ensure!(
             self.format == Format::Csv || dialect.delimiter.is_none(),
@@ -84,32 +85,37 @@ impl Input {
         Ok(Self { dialect, ..self })
     }
 
-    /// Returns the path where the input is a file; the standard input has none.
+    /// Returns the path; the standard input has none.
     pub(crate) fn path(&self) -> Option<&Path> {
         (!is_stdin(&self.path)).then_some(&self.path)
     }
 
-    /// Tells whether the input can be read twice: files can, the standard input and pipes cannot.
+    /// Returns whether the input can be read twice: a file can, a pipe and the standard input
+    /// cannot.
     pub(crate) fn is_replayable(&self) -> bool {
         self.source.is_replayable()
     }
 
-    /// Returns what tells the file from others; streams that have a name keep nothing.
+    /// Returns the identity of the file; a named stream has none.
     pub(crate) fn identity(&self) -> Option<Identity> {
         self.source.identity()
     }
 
-    /// Begins with what tells how to read the rest: the header of a CSV file, the first JSON line.
+    /// Starts to read: the header of a CSV file, the first line of JSON lines.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the input cannot be read, and if its content is of another format.
     pub(crate) fn rows(&self) -> Result<Rows> {
         let bytes = self.bytes()?;
-        let lines = match self.format {
+        let reader = match self.format {
             Format::Csv => {
-                CsvRows::new(bytes, &self.dialect).map(|rows| Lines::Csv(Box::new(rows)))
+                CsvRows::new(bytes, &self.dialect).map(|rows| RowReader::Csv(Box::new(rows)))
             }
-            Format::Jsonl => JsonRows::new(bytes).map(Lines::Json),
+            Format::Jsonl => JsonRows::new(bytes).map(RowReader::Json),
         };
-        let lines = lines.with_context(|| self.to_string())?;
-        Ok(Rows::new(lines, self.dialect.clone()))
+        let reader = reader.with_context(|| self.to_string())?;
+        Ok(Rows::new(reader, self.dialect.clone()))
     }
 
     /// Returns the SHA-256 of the decompressed content.
@@ -133,6 +139,7 @@ impl Input {
             true => Box::new(Gunzip::new(reader)),
             false => reader,
         };
+        // After decompression, so that the content is checked and not the archive.
         content::check(bytes).with_context(|| self.to_string())
     }
 }
@@ -143,9 +150,9 @@ impl fmt::Display for Input {
     }
 }
 
-/// Tells the format from the end of the name, `.gz` aside, unless it is given; and whether the
-/// content is compressed.
-fn told(path: &Path, format: Option<Format>) -> Result<(Format, bool)> {
+/// Returns the format, from the name without `.gz` if none is given, and whether the content is
+/// compressed.
+fn detect(path: &Path, format: Option<Format>) -> Result<(Format, bool)> {
     let gzip = path
         .extension()
         .is_some_and(|end| end.eq_ignore_ascii_case("gz"));
@@ -156,7 +163,7 @@ fn told(path: &Path, format: Option<Format>) -> Result<(Format, bool)> {
     };
     let Some(format) = format.or_else(|| Format::of(&plain)) else {
         bail!(
-            "{}: the name does not tell the format; add --format csv or --format jsonl",
+            "{}: the name does not show the format; add --format csv or --format jsonl",
             shown(path)
         );
     };
@@ -171,7 +178,7 @@ fn shown(path: &Path) -> String {
     if is_stdin(path) {
         "standard input".into()
     } else {
-        files::shown(path)
+        display::path(path)
     }
 }
 
@@ -186,11 +193,11 @@ mod tests {
     use super::*;
 
     fn check(path: &str, expected: Option<(Format, bool)>) {
-        assert_eq!(told(Path::new(path), None).ok(), expected, "{path}");
+        assert_eq!(detect(Path::new(path), None).ok(), expected, "{path}");
     }
 
     #[test]
-    fn the_name_tells_the_format() {
+    fn the_name_gives_the_format() {
         check("people.csv", Some((Format::Csv, false)));
         check("people.CSV.GZ", Some((Format::Csv, true)));
         check("events.jsonl", Some((Format::Jsonl, false)));
@@ -201,8 +208,8 @@ mod tests {
     }
 
     #[test]
-    fn the_format_given_overrides_the_name() {
-        let found = told(Path::new("people.txt.gz"), Some(Format::Csv)).unwrap();
+    fn a_given_format_overrides_the_name() {
+        let found = detect(Path::new("people.txt.gz"), Some(Format::Csv)).unwrap();
         assert_eq!(found, (Format::Csv, true));
     }
 
@@ -226,12 +233,13 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_named() {
+    fn the_error_of_a_missing_file_names_it() {
         let error = Input::open(Path::new("no/such.csv"), None).unwrap_err();
-        let said = format!("{error:#}");
+        let message = format!("{error:#}");
         assert!(
-            said.starts_with("no/such.csv: cannot be opened; check the path: "),
-            "{said}"
+            message
+                .starts_with("no/such.csv: cannot be opened; check the path and its permissions: "),
+            "{message}"
         );
     }
 }

@@ -7,41 +7,47 @@ use anyhow::{Context, Result, ensure};
 
 use crate::files::Identity;
 
-/// What records are read from. It is opened once: what the plan has seen is what is sent, whatever
-/// becomes of the name.
+/// A source of decompressed bytes. It is read on a thread of its own.
+pub(super) type Bytes = Box<dyn Read + Send>;
+
+/// A file or stream from which records are read.
+///
+/// It is opened once, so the plan and the run read the same file, even if its name is given to
+/// another one meanwhile.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
-    /// A regular file; readers share it, and each has a place of its own in it.
+    /// A regular file. Readers share it; each keeps its own position.
     File(Arc<Mutex<File>>, Identity),
-    /// A pipe or a device, which can be read once.
+    /// A pipe or a device, which can be read only once.
     Stream(Arc<File>),
     Stdin,
 }
 
-/// Reads a source from its beginning, where it has one.
+/// Reads a file from its beginning, and a stream from where it is.
 #[derive(Debug)]
 pub(super) struct Reader {
     source: Source,
-    at: u64,
+    position: u64,
 }
 
 // === impl Source ===
 
 impl Source {
-    /// Opens a file. That takes as long as the other end of a named pipe does.
+    /// Opens a file. For a named pipe this blocks until the other end is opened.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).context("cannot be opened; check the path")?;
-        let metadata = file.metadata().context("cannot be opened")?;
+        let advice = "cannot be opened; check the path and its permissions";
+        let file = File::open(path).context(advice)?;
+        let metadata = file.metadata().context(advice)?;
         ensure!(!metadata.is_dir(), "is a directory; name a file in it");
         Ok(if metadata.is_file() {
-            let identity = Identity::of(&file, path).context("cannot be opened")?;
+            let identity = Identity::of(&file, path).context(advice)?;
             Self::File(Arc::new(Mutex::new(file)), identity)
         } else {
             Self::Stream(Arc::new(file))
         })
     }
 
-    /// Returns what tells the file from others, unless it is a stream of a name.
+    /// Returns the identity of the file; a named stream has none.
     pub(super) fn identity(&self) -> Option<Identity> {
         match self {
             Self::File(_, identity) => Some(identity.clone()),
@@ -50,7 +56,7 @@ impl Source {
         }
     }
 
-    /// Tells whether the source can be read twice.
+    /// Returns whether the source can be read twice.
     pub(super) fn is_replayable(&self) -> bool {
         matches!(self, Self::File(..))
     }
@@ -58,7 +64,7 @@ impl Source {
     pub(super) fn reader(&self) -> Reader {
         Reader {
             source: self.clone(),
-            at: 0,
+            position: 0,
         }
     }
 }
@@ -69,15 +75,16 @@ impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = match &self.source {
             Source::File(file, _) => {
-                // One lock for both steps: another reader would move the place between them.
+                // One lock for both steps: between them, another reader would move the position.
+                // The position is set at each read, so a poisoned lock does no harm.
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-                file.seek(SeekFrom::Start(self.at))?;
+                file.seek(SeekFrom::Start(self.position))?;
                 file.read(buffer)?
             }
             Source::Stream(file) => file.as_ref().read(buffer)?,
             Source::Stdin => io::stdin().read(buffer)?,
         };
-        self.at += count as u64;
+        self.position += count as u64;
         Ok(count)
     }
 }
@@ -89,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_read_again_from_its_beginning_whatever_has_its_name() {
+    fn a_file_is_read_again_from_its_beginning_even_if_its_name_is_given_away() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv");
         fs::write(&path, "the first content").unwrap();
@@ -108,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_no_source() {
+    fn a_directory_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let error = Source::open(folder.path()).unwrap_err();
         assert_eq!(error.to_string(), "is a directory; name a file in it");

@@ -7,13 +7,11 @@ use sha2::{Digest, Sha256};
 
 use super::events::{EventColumns, Moment};
 use super::import_id::{ImportId, hex};
-use super::people;
 use super::person::PersonColumn;
 use crate::input::{Header, Row};
 use crate::reject::Reject;
 
-/// Says what the columns of a file mean. Columns that are not named become attributes under their
-/// own name.
+/// The meaning of the columns of a file. A column without a meaning becomes an attribute.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Mapping {
     pub(crate) person: PersonColumn,
@@ -28,7 +26,7 @@ pub(crate) enum Kind {
     Events(EventColumns),
 }
 
-/// One record, ready to be sent.
+/// A record that can be sent.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) line: u64,
@@ -37,18 +35,22 @@ pub(crate) struct Record {
 }
 
 impl Mapping {
-    /// Returns the operation that a row means.
+    /// Returns the operation of a row.
     ///
     /// # Errors
     ///
-    /// Says by its line and column why a row cannot be sent.
+    /// Fails if the row cannot be sent. The error has its line and column.
     pub(crate) fn record(&self, import: &ImportId, row: Row) -> Result<Record, Reject> {
+        // Kept apart: mapping consumes the row.
         let lines = (row.line, row.last_line);
         let mapped = match &self.kind {
-            Kind::People => people::operation(&self.person, row).map(|operation| (operation, None)),
+            Kind::People => self
+                .person
+                .operation(row)
+                .map(|operation| (operation, None)),
             Kind::Events(columns) => columns.operation(&self.person, import, row),
         };
-        let (operation, timestamp) = mapped.map_err(|fault| fault.over(lines).at(lines.0))?;
+        let (operation, timestamp) = mapped.map_err(|error| error.over(lines).at(lines.0))?;
         Ok(Record {
             line: lines.0,
             timestamp,
@@ -56,7 +58,7 @@ impl Mapping {
         })
     }
 
-    /// Refuses a header that lacks a column which the mapping names.
+    /// Fails if the header lacks a column of the mapping.
     pub(crate) fn check_header(&self, header: &Header) -> Result<()> {
         match self
             .columns()
@@ -67,19 +69,18 @@ impl Mapping {
             Some(column) => bail!(
                 "line {}: the header has no column {column:?}; {}",
                 header.line,
-                instead(column, &header.columns)
+                advice(column, &header.columns)
             ),
         }
     }
 
-    /// Refuses a column that is given two meanings: the first would take its value away from the
-    /// second.
+    /// Fails if one column has two meanings: the first use would remove its value for the second.
     pub(crate) fn check_columns(&self) -> Result<()> {
         let mut seen = HashSet::new();
         match self.columns().into_iter().find(|name| !seen.insert(*name)) {
             None => Ok(()),
             Some(column) => {
-                bail!("column {column:?} is named for two things; name another for one of them")
+                bail!("column {column:?} is named by two flags; name another column in one of them")
             }
         }
     }
@@ -93,7 +94,7 @@ impl Mapping {
         columns
     }
 
-    /// Tells whether the events happen as they arrive.
+    /// Returns whether the events happen when the API receives them.
     pub(crate) fn is_now(&self) -> bool {
         matches!(&self.kind, Kind::Events(columns) if columns.moment == Moment::Now)
     }
@@ -105,28 +106,29 @@ impl Mapping {
         }
     }
 
-    /// Returns a digest that differs where the mapping does.
+    /// Returns a digest of the mapping.
     pub(crate) fn digest(&self) -> String {
-        hex(&Sha256::digest(self.canonical()))
+        hex(&Sha256::digest(self.serialized()))
     }
 
-    /// Derives the id of the import from the content of the file, the kind, and the mapping; where
-    /// the file lies does not matter.
+    /// Derives the id of the import from the content of the file, the kind of records and the
+    /// mapping. The name of the file does not matter.
     pub(crate) fn import_id(&self, content: &[u8; 32]) -> ImportId {
-        ImportId::derive(content, &self.canonical())
+        ImportId::derive(content, &self.serialized())
     }
 
-    fn canonical(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a mapping is text")
+    /// Returns the bytes that ids and digests are made from. A renamed field would change them.
+    fn serialized(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a mapping can be serialized")
     }
 }
 
-/// Says what to name instead. It never repeats the header: where that is missing, the first line is
-/// a person's data.
-fn instead(column: &str, header: &[String]) -> String {
+/// Returns advice for a column that the header lacks. It shows no other name of the header: without
+/// a header, the first line is a person's data.
+fn advice(column: &str, header: &[String]) -> String {
     let folded = |name: &str| name.trim().to_lowercase();
     match header.iter().find(|name| folded(name) == folded(column)) {
         Some(name) => format!("did you mean {name:?}?"),
-        None => "name another, and let the first line of the file name the columns".into(),
+        None => "name a column of the file; its first line must be the header".into(),
     }
 }

@@ -2,29 +2,30 @@ use customerio::{Event, EventId, Operation, Timestamp};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::fields::{attributes, take_person, take_text};
+use super::fields::{attributes, take_text};
 use super::import_id::ImportId;
 use super::person::{Identifier, PersonColumn};
 use super::time::TimeFormat;
 use crate::input::Row;
-use crate::reject::Fault;
+use crate::reject::RecordError;
 
-/// Says which columns make an event.
+/// The columns of an event.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct EventColumns {
     pub(crate) name: String,
     pub(crate) moment: Moment,
-    /// The column from whose values, with name and person, repeated events are told; without one,
-    /// the place in the file tells.
+    /// The column from which event ids are made, with name and person. Without one, they are made
+    /// from the position in the file.
     pub(crate) event_id: Option<String>,
 }
 
-/// Says when the events happened.
+/// When the events happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Moment {
-    /// As they arrive.
+    /// When the API receives them.
     Now,
+    /// At the time in a column.
     Column {
         column: String,
         #[serde(serialize_with = "as_text")]
@@ -32,8 +33,8 @@ pub(crate) enum Moment {
     },
 }
 
-/// The namespace of event ids that come from a column. They do not depend on the file, so that an
-/// event that stands in two files is one event.
+/// The namespace of event ids that are made from a column. It does not depend on the file: an event
+/// in two files is one event. A change would send every event of a repeated import a second time.
 const COLUMN_NAMESPACE: &str = "cio-import event id column";
 
 impl EventColumns {
@@ -46,68 +47,69 @@ impl EventColumns {
         columns
     }
 
-    /// Maps a row to the operation that sends its event, and the moment of the event.
+    /// Returns the operation that sends the event of a row, and the time of the event.
     pub(super) fn operation(
         &self,
         person: &PersonColumn,
         import: &ImportId,
         row: Row,
-    ) -> Result<(Operation, Option<Timestamp>), Fault> {
+    ) -> Result<(Operation, Option<Timestamp>), RecordError> {
         let Row {
             position,
             mut fields,
             ..
         } = row;
         let identifier = person.identifier;
-        let (person, who) = take_person(&mut fields, person)?;
+        let (person, person_key) = person.take(&mut fields)?;
         let name = take_text(&mut fields, &self.name)?;
         let timestamp = self.moment.take(&mut fields)?;
         let id = match &self.event_id {
             Some(column) => {
                 let value = take_text(&mut fields, column)?;
-                let key = column_key(&value, &name, identifier, &who);
+                let key = event_key(&value, &name, identifier, &person_key);
                 EventId::derive(COLUMN_NAMESPACE, key, timestamp)
             }
             None => EventId::derive(import.as_str(), format!("{position} {name}"), timestamp),
         };
         let event = Event::new(&name)
-            .map_err(|error| Fault::named(&self.name, error.to_string()))?
+            .map_err(|error| RecordError::named(&self.name, error.to_string()))?
             .id(id)
             .attributes(attributes(fields)?);
         let event = match timestamp {
             Some(timestamp) => event.timestamp(timestamp),
             None => event,
         };
-        let operation =
-            Operation::event(&person, &event).map_err(|error| Fault::new(error.to_string()))?;
+        let operation = Operation::event(&person, &event)
+            .map_err(|error| RecordError::new(error.to_string()))?;
         Ok((operation, timestamp))
     }
 }
 
-/// Returns what the id of an event is made from, apart from its time. The API compares ids over the
-/// whole workspace, so the value of the column alone would make one event of an order's two, and
-/// one of two people's.
-fn column_key(value: &str, name: &str, identifier: Identifier, who: &str) -> Vec<u8> {
-    serde_json::to_vec(&(value, name, identifier, who)).expect("texts can be written")
+/// Returns the bytes from which an event id is made, apart from the time.
+///
+/// The API compares ids over the whole workspace. The value of the column alone would give the same
+/// id to two events of one order, and to events of two people.
+fn event_key(value: &str, name: &str, identifier: Identifier, person_key: &str) -> Vec<u8> {
+    serde_json::to_vec(&(value, name, identifier, person_key)).expect("text can be serialized")
 }
 
 impl Moment {
-    fn take(&self, fields: &mut Map<String, Value>) -> Result<Option<Timestamp>, Fault> {
+    fn take(&self, fields: &mut Map<String, Value>) -> Result<Option<Timestamp>, RecordError> {
         let Self::Column { column, format } = self else {
             return Ok(None);
         };
         let text = take_text(fields, column)?;
         let seconds = format.parse(&text).map_err(|_| {
-            Fault::named(
+            RecordError::named(
                 column,
                 format!(
-                    "is no moment written as {}; correct it or the format",
+                    "is not a time in the format {}; correct it or --timestamp-format",
                     format.as_str()
                 ),
             )
         })?;
-        let timestamp =
-            Timestamp::new(seconds).map_err(|_| Fault::named(column, format.out_of_range()))?;
+        let timestamp = Timestamp::new(seconds)
+            .map_err(|_| RecordError::named(column, format.out_of_range()))?;
         Ok(Some(timestamp))
     }
 }

@@ -1,6 +1,7 @@
 use sha2::{Digest, Sha256};
 
-/// Names an import: event ids are made from it and from the place of the record.
+/// The id of an import. Event ids are made from it and from the position of the record, so the same
+/// import makes the same ids in every run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ImportId(String);
 
@@ -9,7 +10,7 @@ impl ImportId {
         Self(id.into())
     }
 
-    /// Derives the id from the digest of the content, and from the mapping as bytes.
+    /// Derives the id from the digest of the content and from the serialized mapping.
     pub(super) fn derive(content: &[u8; 32], mapping: &[u8]) -> Self {
         let digest = Sha256::new()
             .chain_update(content)
@@ -23,7 +24,7 @@ impl ImportId {
     }
 }
 
-/// Writes bytes in lower-case hexadecimal digits.
+/// Formats bytes in lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,10 +1,9 @@
-//! Turns rows into operations: which column says who, and what the others mean.
+//! Turns rows into operations of the API, by the columns that the command line names.
 
 mod columns;
 mod events;
 mod fields;
 mod import_id;
-mod people;
 mod person;
 mod time;
 

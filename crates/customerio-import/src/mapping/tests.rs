@@ -55,7 +55,7 @@ fn id_of(mapping: &Mapping, position: u64, fields: &Value) -> String {
         .to_owned()
 }
 
-/// Compares the operation of a row, the event's id aside.
+/// Compares the operation of a row, without the event id.
 #[track_caller]
 fn check(mapping: &Mapping, fields: &Value, expected: &Value) {
     let mut found = map(mapping, 0, fields).unwrap();
@@ -74,7 +74,7 @@ fn check_rejected(mapping: &Mapping, fields: &Value, expected: &str) {
 }
 
 #[test]
-fn columns_that_are_not_named_become_attributes_of_the_person() {
+fn other_columns_become_attributes_of_the_person() {
     let expected = json!({
         "type": "person", "action": "identify", "identifiers": {"id": "a"},
         "attributes": {"name": "Ada", "born": 1815, "tags": ["x"]},
@@ -87,8 +87,11 @@ fn columns_that_are_not_named_become_attributes_of_the_person() {
 }
 
 #[test]
-fn unknown_values_are_left_out_as_they_would_erase_what_is_known() {
-    let expected = json!({"type": "person", "action": "identify", "identifiers": {"id": "a"}, "attributes": {"b": "1"}});
+fn empty_values_are_left_out_because_the_api_would_remove_the_attribute() {
+    let expected = json!({
+        "type": "person", "action": "identify", "identifiers": {"id": "a"},
+        "attributes": {"b": "1"},
+    });
     check(
         &people(),
         &json!({"id": "a", "b": "1", "c": "", "d": null}),
@@ -122,7 +125,7 @@ fn a_person_may_be_identified_by_email() {
 }
 
 #[test]
-fn columns_that_are_not_named_become_attributes_of_the_event() {
+fn other_columns_become_attributes_of_the_event() {
     let expected = json!({
         "type": "person", "action": "event", "identifiers": {"id": "7"}, "name": "won",
         "timestamp": 1_451_606_400, "attributes": {"league": "NL"},
@@ -135,7 +138,7 @@ fn columns_that_are_not_named_become_attributes_of_the_event() {
 }
 
 #[test]
-fn events_that_happen_as_they_arrive_carry_no_timestamp() {
+fn events_with_now_have_no_timestamp() {
     let columns = EventColumns {
         name: "what".into(),
         moment: Moment::Now,
@@ -176,12 +179,12 @@ fn an_event_id_column_makes_the_id_independent_of_the_file() {
     check_rejected(
         &mapping,
         &fields(""),
-        r#"2: column "key": has no value; give every record one or remove the record"#,
+        r#"2: column "key": has no value; add one or remove the record"#,
     );
 }
 
 #[test]
-fn one_key_of_another_event_or_person_makes_another_id() {
+fn the_same_key_of_another_event_or_person_makes_another_id() {
     let mut mapping = events();
     let Kind::Events(columns) = &mut mapping.kind else {
         unreachable!()
@@ -194,7 +197,7 @@ fn one_key_of_another_event_or_person_makes_another_id() {
         fields("a", "lost", "2016", "k"),
         fields("a", "won", "2017", "k"),
         fields("a", "won", "2016", "kk"),
-        // Values that run together are told apart.
+        // Values with the same text when joined have different ids.
         fields("a", "won\",\"id", "2016", "k"),
         fields("ak", "won", "2016", "k"),
     ]
@@ -209,8 +212,8 @@ fn one_key_of_another_event_or_person_makes_another_id() {
     assert_ne!(of("a@example.com"), of("b@example.com"));
 }
 
-/// Computed apart from this program. Other ids would send every event of a repeated import a second
-/// time.
+/// The ids were computed by another program. Other ids would send every event of a repeated import
+/// a second time.
 #[test]
 fn event_ids_and_import_ids_never_change() {
     let fields = json!({"id": "a", "what": "won", "when": "2016"});
@@ -240,11 +243,11 @@ fn the_import_id_depends_on_content_kind_and_mapping() {
 }
 
 #[test]
-fn persons_that_cannot_be_named_are_rejected() {
-    let valueless = r#"2: column "id": has no value; give every record one or remove the record"#;
-    check_rejected(&people(), &json!({"id": ""}), valueless);
-    check_rejected(&people(), &json!({"id": null}), valueless);
-    check_rejected(&people(), &json!({"name": "Ada"}), valueless);
+fn invalid_persons_are_rejected() {
+    let missing = r#"2: column "id": has no value; add one or remove the record"#;
+    check_rejected(&people(), &json!({"id": ""}), missing);
+    check_rejected(&people(), &json!({"id": null}), missing);
+    check_rejected(&people(), &json!({"name": "Ada"}), missing);
     let dots =
         r#"2: column "id": person id is `.` or `..`, which is lost in a URL's path; use another"#;
     check_rejected(&people(), &json!({"id": "."}), dots);
@@ -258,7 +261,7 @@ fn persons_that_cannot_be_named_are_rejected() {
 }
 
 #[test]
-fn what_is_over_a_limit_is_rejected() {
+fn records_over_a_limit_are_rejected() {
     let long = "2: attribute `notes` takes 1001 bytes, over the limit of 1000; shorten it";
     check_rejected(
         &people(),
@@ -278,9 +281,10 @@ fn what_is_over_a_limit_is_rejected() {
 }
 
 #[test]
-fn moments_that_cannot_be_are_rejected() {
+fn invalid_times_are_rejected() {
     let fields = |when: &str| json!({"id": "a", "what": "won", "when": when});
-    let unparsable = r#"2: column "when": is no moment written as %Y; correct it or the format"#;
+    let unparsable =
+        r#"2: column "when": is not a time in the format %Y; correct it or --timestamp-format"#;
     check_rejected(&events(), &fields("soon"), unparsable);
     let mut mapping = events();
     let Kind::Events(columns) = &mut mapping.kind else {
@@ -293,12 +297,12 @@ fn moments_that_cannot_be_are_rejected() {
     check_rejected(
         &mapping,
         &fields("1451606400000"),
-        r#"2: column "when": lies before the year 1 or after 2286; write unix seconds, not milliseconds"#,
+        r#"2: column "when": is before the year 1 or after 2286; write unix seconds, not milliseconds"#,
     );
 }
 
 #[test]
-fn a_header_without_a_column_that_the_mapping_names_is_refused() {
+fn a_header_without_a_column_of_the_mapping_is_an_error() {
     let header = |names: &[&str]| Header {
         line: 1,
         columns: names.iter().map(|&name| name.to_owned()).collect(),
@@ -319,10 +323,10 @@ fn a_header_without_a_column_that_the_mapping_names_is_refused() {
 }
 
 #[test]
-fn a_date_that_the_api_does_not_take_is_told_as_a_date() {
+fn the_error_of_a_date_out_of_range_is_about_dates() {
     check_rejected(
         &events(),
         &json!({"id": "a", "what": "won", "when": "9999"}),
-        r#"2: column "when": lies before the year 1 or after 2286; correct it or leave the record out"#,
+        r#"2: column "when": is before the year 1 or after 2286; correct it or remove the record"#,
     );
 }

@@ -4,23 +4,23 @@ use anyhow::{Context, Result, bail, ensure};
 use jiff::fmt::strtime::{self, BrokenDownTime};
 use jiff::tz::Offset;
 
-/// Says how a cell writes a moment: `unix` seconds, `rfc3339`, or a format of `strftime`.
+/// The format of times in a column: `unix` seconds, `rfc3339`, or a format of `strftime`.
 ///
-/// What a format lacks is the first of January, 00:00, UTC, so that `%Y` alone is a moment too.
+/// Parts that a format lacks are the first of January, 00:00, UTC: `%Y` alone is a time too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TimeFormat {
     Unix,
-    /// With `Z` or an offset; fractions of a second are left out, as the API takes seconds.
+    /// With `Z` or an offset. Fractions of a second are dropped: the API counts whole seconds.
     Rfc3339,
     Strftime(String),
 }
 
 impl TimeFormat {
-    /// Returns the moment in seconds since 1970; moments before it are negative.
+    /// Returns the time in seconds since 1970, negative before it.
     ///
     /// # Errors
     ///
-    /// Fails where the text is not in this format, and for days and hours that no calendar has.
+    /// Fails if the text is not in this format, and for a day or hour that does not exist.
     pub(crate) fn parse(&self, text: &str) -> Result<i64> {
         match self {
             Self::Unix => text.parse().context("not a whole number of seconds"),
@@ -29,19 +29,19 @@ impl TimeFormat {
         }
     }
 
-    /// Says of a moment that the API does not take what to do about it.
+    /// Returns the message about a time that the API does not accept.
     pub(super) fn out_of_range(&self) -> &'static str {
         match self {
             Self::Unix => {
-                "lies before the year 1 or after 2286; write unix seconds, not milliseconds"
+                "is before the year 1 or after 2286; write unix seconds, not milliseconds"
             }
             Self::Rfc3339 | Self::Strftime(_) => {
-                "lies before the year 1 or after 2286; correct it or leave the record out"
+                "is before the year 1 or after 2286; correct it or remove the record"
             }
         }
     }
 
-    /// Returns the format as it is given on the command line.
+    /// Returns the format as on the command line.
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Unix => "unix",
@@ -54,7 +54,7 @@ impl TimeFormat {
 impl FromStr for TimeFormat {
     type Err = anyhow::Error;
 
-    /// Refuses a format that no text can satisfy: it must read back what it writes.
+    /// Parses a format. One that cannot parse its own output is an error: no text fits it.
     fn from_str(text: &str) -> Result<Self> {
         match text {
             "unix" => return Ok(Self::Unix),
@@ -64,21 +64,20 @@ impl FromStr for TimeFormat {
         let format = Self::Strftime(text.to_owned());
         let sample = jiff::Timestamp::UNIX_EPOCH.to_zoned_datetime(jiff::tz::TimeZone::UTC);
         let Ok(written) = strtime::format(text, &sample) else {
-            bail!(
-                "not a format of strftime; write it like %Y-%m-%dT%H:%M:%S%z, or write rfc3339 or unix"
-            );
+            bail!("not a strftime format; write one like %Y-%m-%dT%H:%M:%S%z, or rfc3339, or unix");
         };
         format.parse(&written).context(
-            "no moment follows from this format; it needs at least a year, or write rfc3339 or unix",
+            "this format gives no time; add at least the year, or write rfc3339 or unix",
         )?;
         Ok(format)
     }
 }
 
-/// Reads `2024-01-02T03:04:05Z`, with any fraction and offset, and with a space in place of the
+/// Parses `2024-01-02T03:04:05Z`, with any fraction and offset, and with a space instead of the
 /// `T`.
 fn rfc3339(text: &str) -> Result<i64> {
     ensure!(is_rfc3339(text), "not RFC 3339");
+    // The fraction is cut out: jiff accepts at most nine digits, and RFC 3339 any number.
     let (start, end) = text.split_at(DATE_TIME);
     let fraction = end.len()
         - end
@@ -91,8 +90,8 @@ fn rfc3339(text: &str) -> Result<i64> {
 /// The length of a date and a time without fraction and offset.
 const DATE_TIME: usize = "2024-01-02T03:04:05".len();
 
-/// Tells whether a text has the form of RFC 3339, section 5.6. What jiff reads is wider: offsets
-/// without a colon or without minutes, dates without hyphens, names of time zones.
+/// Returns whether a text has the form of RFC 3339, section 5.6. jiff accepts more: offsets without
+/// a colon or without minutes, dates without hyphens, names of time zones.
 fn is_rfc3339(text: &str) -> bool {
     let fits = |text: &str, pattern: &str| {
         text.len() == pattern.len()
@@ -128,6 +127,7 @@ fn seconds(mut time: BrokenDownTime) -> Result<i64> {
         time.iana_time_zone().is_none(),
         "names of time zones are not supported; use an offset (%z)"
     );
+    // A month and a day would contradict a day of the year or of a week.
     if !names_a_day(&time) {
         time.set_month(time.month().or(Some(1)))?;
         time.set_day(time.day().or(Some(1)))?;
@@ -136,7 +136,7 @@ fn seconds(mut time: BrokenDownTime) -> Result<i64> {
     Ok(time.to_timestamp()?.as_second())
 }
 
-/// Tells whether the day follows from something else than month and day.
+/// Returns whether the format gives the day otherwise than by month and day.
 fn names_a_day(time: &BrokenDownTime) -> bool {
     let weeks = [
         time.iso_week(),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_format_lacks_is_the_first_of_january_at_midnight_in_utc() {
+    fn missing_parts_are_the_first_of_january_at_midnight_in_utc() {
         check("%Y", "1970", Some(0));
         check("%Y", "2016", Some(1_451_606_400));
         check("%Y-%m", "2016-02", Some(1_454_284_800));
@@ -173,13 +173,13 @@ mod tests {
     }
 
     #[test]
-    fn moments_before_1970_are_negative() {
+    fn times_before_1970_are_negative() {
         check("%Y", "1877", Some(-2_934_748_800));
         check("unix", "-1", Some(-1));
     }
 
     #[test]
-    fn offsets_and_other_ways_to_name_a_day_are_understood() {
+    fn offsets_and_days_by_week_or_year_are_parsed() {
         check("%Y-%m-%dT%H:%M:%S%z", "1970-01-01T01:00:00+0100", Some(0));
         check("%Y %j", "1970 032", Some(31 * 86_400));
         check("%G-W%V-%u", "1970-W01-4", Some(0));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_3339_is_read_with_any_fraction_and_offset() {
+    fn rfc_3339_is_parsed_with_any_fraction_and_offset() {
         for text in [
             "1970-01-01T00:00:01Z",
             "1970-01-01t00:00:01z",
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_rfc_3339_is_refused() {
+    fn text_that_is_not_rfc_3339_is_an_error() {
         for text in [
             "",
             "2024-01-02",
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_the_format_or_in_no_calendar_is_refused() {
+    fn text_in_another_format_and_days_that_do_not_exist_are_errors() {
         check("%Y", "MCMLXX", None);
         check("%Y", "1970-01", None);
         check("%Y-%m-%d", "2015-02-29", None);
@@ -244,22 +244,22 @@ mod tests {
     }
 
     #[test]
-    fn formats_that_name_no_moment_are_refused() {
+    fn formats_that_determine_no_time_are_errors() {
         check_refused(
             "%@",
-            "not a format of strftime; write it like %Y-%m-%dT%H:%M:%S%z, or write rfc3339 or unix",
+            "not a strftime format; write one like %Y-%m-%dT%H:%M:%S%z, or rfc3339, or unix",
         );
         check_refused(
             "%m-%d",
-            "no moment follows from this format; it needs at least a year, or write rfc3339 or unix",
+            "this format gives no time; add at least the year, or write rfc3339 or unix",
         );
         check_refused(
             "year",
-            "no moment follows from this format; it needs at least a year, or write rfc3339 or unix",
+            "this format gives no time; add at least the year, or write rfc3339 or unix",
         );
         check_refused(
             "%Y-%m-%d %Q",
-            "no moment follows from this format; it needs at least a year, or write rfc3339 or unix",
+            "this format gives no time; add at least the year, or write rfc3339 or unix",
         );
     }
 }

@@ -1,23 +1,23 @@
 use customerio_sim::{Dedupe, Simulator};
 
-use crate::world::{World, data, finish};
+use crate::fixture::{Fixture, data, finish};
 
 const COLUMNS: &str = "--person-column playerID --name-column awardID --timestamp-column yearID --timestamp-format %Y";
 
-/// Sends the awards twice, and compares the events in the books.
+/// Sends the awards twice, and checks the number of events that the simulator has.
 #[track_caller]
 fn check_twice(dedupe: Dedupe, expected: u64) {
-    let world = World::with(Simulator::builder().dedupe(dedupe));
+    let fixture = Fixture::with(Simulator::builder().dedupe(dedupe));
     for _ in 0..2 {
-        world
+        fixture
             .run(&format!(
                 "events {} {COLUMNS} --no-journal",
                 data("awards.csv")
             ))
             .check(0, "");
-        world.check_report([6_236, 6_236, 0, 0, 0]);
+        fixture.check_report([6_236, 6_236, 0, 0, 0]);
     }
-    assert_eq!(world.simulator.books().events, expected);
+    assert_eq!(fixture.simulator.totals().events, expected);
 }
 
 #[test]
@@ -31,54 +31,54 @@ fn without_deduplication_events_that_are_sent_twice_count_twice() {
 }
 
 #[test]
-fn events_that_may_trigger_campaigns_need_a_yes() {
-    let world = World::new();
-    let file = world.file("a.csv", "who,what,when\n1,won,2200\n2,won,1999\n");
+fn events_that_may_trigger_campaigns_need_confirmation() {
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", "who,what,when\n1,won,2200\n2,won,1999\n");
     let line = format!(
         "events {} --person-column who --name-column what --timestamp-column when --timestamp-format %Y",
         file.display()
     );
-    let run = world.run(&line);
-    run.check(1, "1 event lies in the last 72 hours");
+    let run = fixture.run(&line);
+    run.check(1, "1 event is newer than 72 hours");
     assert!(run.stderr.contains("add --yes"), "{}", run.stderr);
-    assert_eq!(world.simulator.books().requests, 0);
-    world.run(&format!("{line} --yes")).check(0, "");
-    assert_eq!(world.simulator.books().events, 2);
+    assert_eq!(fixture.simulator.totals().requests, 0);
+    fixture.run(&format!("{line} --yes")).check(0, "");
+    assert_eq!(fixture.simulator.totals().events, 2);
 }
 
 #[test]
-fn events_that_happen_as_they_arrive_need_a_yes() {
-    let world = World::new();
-    let file = world.file("a.csv", "who,what\n1,won\n");
+fn events_with_now_need_confirmation() {
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", "who,what\n1,won\n");
     let line = format!(
         "events {} --person-column who --name-column what --now",
         file.display()
     );
-    world
+    fixture
         .run(&line)
-        .check(1, "1 event lies in the last 72 hours");
-    world.run(&format!("{line} --yes")).check(0, "");
-    world.check_report([1, 1, 0, 0, 0]);
+        .check(1, "1 event is newer than 72 hours");
+    fixture.run(&format!("{line} --yes")).check(0, "");
+    fixture.check_report([1, 1, 0, 0, 0]);
 }
 
 #[test]
-fn events_of_the_standard_input_need_an_id_that_can_be_repeated() {
-    let world = World::new();
+fn events_of_the_standard_input_need_repeatable_ids() {
+    let fixture = Fixture::new();
     let line = "events - --format csv --person-column p --name-column n --now --yes";
     let send = |more: &str| {
         finish(
-            world.command(&format!("{line} {more}")),
+            fixture.command(&format!("{line} {more}")),
             b"p,n,k\n1,won,a\n1,won,b\n",
         )
     };
-    send("").check(1, "events need --event-id-column or --import-id");
-    assert_eq!(world.simulator.books().requests, 0);
+    send("").check(1, "its events need --event-id-column or --import-id");
+    assert_eq!(fixture.simulator.totals().requests, 0);
     for _ in 0..2 {
         send("--event-id-column k").check(0, "");
     }
-    assert_eq!(world.simulator.books().events, 2);
+    assert_eq!(fixture.simulator.totals().events, 2);
     for _ in 0..2 {
         send("--import-id mine").check(0, "");
     }
-    assert_eq!(world.simulator.books().events, 4);
+    assert_eq!(fixture.simulator.totals().events, 4);
 }

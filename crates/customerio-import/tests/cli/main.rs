@@ -1,20 +1,20 @@
 //! The real binary against the simulator, over the loopback.
 
-mod bad_input;
-mod cases;
-mod damaged;
+mod early_stop;
 mod events;
-#[cfg(unix)]
-mod files;
+mod fixture;
 #[expect(dead_code, reason = "the client's own tests use the rest")]
 #[path = "../../../customerio/tests/it/http2.rs"]
 mod http2;
+mod invalid_input;
+mod malformed;
 mod models;
+mod outages;
+#[cfg(unix)]
+mod output_files;
 mod people;
-mod run_again;
+mod repeated_runs;
+mod reported_files;
 mod secrets;
 #[cfg(unix)]
 mod signals;
-mod stops;
-mod waits;
-mod world;

@@ -1,13 +1,13 @@
-//! The limit holds before every way of counting, in every weather. `cargo test models -- --nocapture` shows the rates.
+//! The limit holds against every model, with all faults. `cargo test models -- --nocapture` shows the rates.
 
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::thread;
 use std::time::Duration;
 
-use customerio_sim::{Chance, Limit, Model, Simulator, Stall, Weather};
+use customerio_sim::{Faults, Limit, Model, Probability, Simulator, Stall};
 
-use crate::world::{World, data, finish};
+use crate::fixture::{Fixture, data, finish};
 
 const PEOPLE: usize = 800;
 const LIMIT: NonZeroU32 = NonZeroU32::new(100).unwrap();
@@ -19,10 +19,10 @@ const MODELS: [(&str, Model); 4] = [
     ("token bucket", Model::TokenBucket { size: LIMIT }),
 ];
 
-/// What one import saw, and what its server saw.
+/// The counts of one import and of its server.
 struct Cell {
     model: &'static str,
-    weather: &'static str,
+    faults: &'static str,
     code: i32,
     per_second: f64,
     throttled: u64,
@@ -31,51 +31,51 @@ struct Cell {
     people: u64,
 }
 
-fn weathers() -> [(&'static str, Weather); 3] {
+fn all_faults() -> [(&'static str, Faults); 3] {
     let millis = Duration::from_millis;
-    let one_percent = Chance::new(0.01).unwrap();
+    let one_percent = Probability::new(0.01).unwrap();
     [
-        ("calm", Weather::calm()),
+        ("none", Faults::none()),
         (
             "20 ms + 0-50 ms",
-            Weather::calm().latency(millis(20)).jitter(millis(50)),
+            Faults::none().latency(millis(20)).jitter(millis(50)),
         ),
         (
             "1 % stalls of 300 ms",
-            Weather::calm().stall(Stall::new(one_percent, millis(300))),
+            Faults::none().stall(Stall::new(one_percent, millis(300))),
         ),
     ]
 }
 
-fn import(model: (&'static str, Model), weather: (&'static str, Weather), people: &str) -> Cell {
+fn import(model: (&'static str, Model), faults: (&'static str, Faults), people: &str) -> Cell {
     let limit = Limit::per_second(LIMIT.get()).model(model.1);
-    let world = World::with(Simulator::builder().limit(limit).weather(weather.1).seed(7));
-    let file = world.file("people.csv", people);
+    let fixture = Fixture::with(Simulator::builder().limit(limit).faults(faults.1).seed(7));
+    let file = fixture.file("people.csv", people);
     let line = format!(
         "people {} --id-column playerID --no-journal --mode single --limit {LIMIT}/1s --concurrency 64",
         file.display()
     );
-    let code = finish(world.command(&line), b"").code;
-    let (report, books) = (world.report(), world.simulator.books());
+    let code = finish(fixture.command(&line), b"").code;
+    let (report, totals) = (fixture.report(), fixture.simulator.totals());
     Cell {
         model: model.0,
-        weather: weather.0,
+        faults: faults.0,
         code,
         per_second: PEOPLE as f64 / report["elapsed_seconds"].as_f64().unwrap(),
-        throttled: books.throttled + report["throttled"].as_u64().unwrap(),
-        busiest: books.busiest_window,
-        people: books.people,
+        throttled: totals.throttled + report["throttled"].as_u64().unwrap(),
+        busiest: totals.busiest_window,
+        people: totals.people,
     }
 }
 
 fn table(cells: &[Cell]) -> String {
     let mut table =
-        "| model | weather | accepted/s | busiest window | throttled |\n|---|---|--:|--:|--:|\n"
+        "| model | faults | accepted/s | busiest window | throttled |\n|---|---|--:|--:|--:|\n"
             .to_owned();
     for cell in cells {
         let Cell {
             model,
-            weather,
+            faults,
             per_second,
             throttled,
             busiest,
@@ -83,7 +83,7 @@ fn table(cells: &[Cell]) -> String {
         } = cell;
         writeln!(
             table,
-            "| {model} | {weather} | {per_second:.1} | {busiest} | {throttled} |"
+            "| {model} | {faults} | {per_second:.1} | {busiest} | {throttled} |"
         )
         .unwrap();
     }
@@ -91,7 +91,7 @@ fn table(cells: &[Cell]) -> String {
 }
 
 #[test]
-fn no_model_of_a_server_refuses_a_request_in_any_weather() {
+fn no_model_of_a_server_throttles_a_request_with_any_faults() {
     let people: String = std::fs::read_to_string(data("people.csv"))
         .unwrap()
         .split_inclusive('\n')
@@ -101,9 +101,9 @@ fn no_model_of_a_server_refuses_a_request_in_any_weather() {
         let people = &people;
         let cases = MODELS
             .into_iter()
-            .flat_map(|model| weathers().map(|weather| (model, weather)));
+            .flat_map(|model| all_faults().map(|faults| (model, faults)));
         let runs: Vec<_> = cases
-            .map(|(model, weather)| scope.spawn(move || import(model, weather, people)))
+            .map(|(model, faults)| scope.spawn(move || import(model, faults, people)))
             .collect();
         runs.into_iter().map(|run| run.join().unwrap()).collect()
     });
@@ -111,7 +111,7 @@ fn no_model_of_a_server_refuses_a_request_in_any_weather() {
     assert_eq!(cells.len(), 12);
     for Cell {
         model,
-        weather,
+        faults,
         code,
         throttled,
         people,
@@ -119,6 +119,6 @@ fn no_model_of_a_server_refuses_a_request_in_any_weather() {
     } in cells
     {
         let found = (code, throttled, people);
-        assert_eq!(found, (0, 0, PEOPLE as u64), "{model}, {weather}");
+        assert_eq!(found, (0, 0, PEOPLE as u64), "{model}, {faults}");
     }
 }

@@ -7,11 +7,11 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use customerio_sim::{Script, Simulator};
 
+use crate::fixture::{API_KEY, Fixture, Run, SITE_ID, bare, finish};
 use crate::http2;
-use crate::world::{API_KEY, Run, SITE_ID, World, bare, finish};
 
 #[track_caller]
-fn check_silent(run: &Run, world: &World) {
+fn check_silent(run: &Run, fixture: &Fixture) {
     let pair = format!("{SITE_ID}:{API_KEY}");
     let mut secrets = vec![
         API_KEY.to_owned(),
@@ -21,7 +21,7 @@ fn check_silent(run: &Run, world: &World) {
     ];
     secrets.push(STANDARD_NO_PAD.encode(&pair[..30]));
     let mut written = vec![run.stdout.clone(), run.stderr.clone()];
-    for entry in std::fs::read_dir(world.folder.path()).unwrap() {
+    for entry in std::fs::read_dir(fixture.folder.path()).unwrap() {
         written.push(String::from_utf8(std::fs::read(entry.unwrap().path()).unwrap()).unwrap());
     }
     for secret in secrets {
@@ -33,7 +33,7 @@ fn check_silent(run: &Run, world: &World) {
 }
 
 #[test]
-fn secrets_are_in_no_output_whatever_happens() {
+fn secrets_are_in_no_output() {
     for script in [
         vec![],
         vec![401],
@@ -43,25 +43,25 @@ fn secrets_are_in_no_output_whatever_happens() {
         vec![301],
         vec![429],
     ] {
-        let world = World::with(Simulator::builder().script(Script::new(script)));
-        let file = world.file("a.csv", "id,a\n1,x\n2,y\n");
+        let fixture = Fixture::with(Simulator::builder().script(Script::new(script)));
+        let file = fixture.file("a.csv", "id,a\n1,x\n2,y\n");
         let line = format!(
-            "people {} --id-column id -vvv --patience 2s",
+            "people {} --id-column id -vvv --max-wait 2s",
             file.display()
         );
-        check_silent(&world.run(&line), &world);
+        check_silent(&fixture.run(&line), &fixture);
     }
 }
 
 #[test]
 fn peoples_data_is_in_no_output() {
-    let world = World::with(Simulator::builder().script(Script::new([400, 400, 400])));
+    let fixture = Fixture::with(Simulator::builder().script(Script::new([400, 400, 400])));
     let long = "secret-attribute".repeat(100);
-    let file = world.file(
+    let file = fixture.file(
         "a.csv",
         format!("id,a\nada-lovelace,x\n..,secret-attribute\ncharles,{long}\n"),
     );
-    let run = world.run(&format!("people {} --id-column id -vvv", file.display()));
+    let run = fixture.run(&format!("people {} --id-column id -vvv", file.display()));
     run.check(3, "a.csv:");
     for word in ["ada-lovelace", "secret-attribute", "charles"] {
         assert!(
@@ -72,8 +72,8 @@ fn peoples_data_is_in_no_output() {
     }
 }
 
-/// Answers one request with an error page that repeats its head.
-fn repeat(stream: TcpStream) -> std::io::Result<()> {
+/// Answers one request with an error page that repeats the head of the request.
+fn repeat_head(stream: TcpStream) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let (mut head, mut length) = (String::new(), 0);
     while !head.ends_with("\r\n\r\n") {
@@ -93,13 +93,13 @@ fn repeat(stream: TcpStream) -> std::io::Result<()> {
 }
 
 #[test]
-fn a_server_that_repeats_the_request_brings_no_secret_into_the_rejects() {
-    let world = World::new();
+fn an_answer_that_repeats_the_request_writes_no_secret_to_the_rejects() {
+    let fixture = Fixture::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || repeat(listener.accept().unwrap().0).unwrap());
-    let file = world.file("a.csv", "id\n1\n");
-    let rejects = world.folder.path().join("rejects");
+    thread::spawn(move || repeat_head(listener.accept().unwrap().0).unwrap());
+    let file = fixture.file("a.csv", "id\n1\n");
+    let rejects = fixture.folder.path().join("rejects");
     let line = format!(
         "people {} --id-column id --base-url {url} --rejects {}",
         file.display(),
@@ -113,38 +113,38 @@ fn a_server_that_repeats_the_request_brings_no_secret_into_the_rejects() {
     run.check(3, "");
     let kept = std::fs::read_to_string(rejects).unwrap();
     assert!(kept.contains("authorization: Basic [redacted]"), "{kept}");
-    check_silent(&run, &world);
+    check_silent(&run, &fixture);
 }
 
 #[test]
-fn a_goaway_that_repeats_the_request_brings_no_secret_and_no_person_into_any_output() {
+fn a_goaway_that_repeats_the_request_writes_no_secret_and_no_person_to_any_output() {
     let pair = STANDARD.encode(format!("{SITE_ID}:{API_KEY}"));
-    let words = format!("authorization: Basic {pair} {API_KEY} id ada-lovelace \u{1b}[2J");
-    // No stream was seen, and ENHANCE_YOUR_CALM.
-    let payload = [&[0, 0, 0, 0, 0, 0, 0, 11], words.as_bytes()].concat();
+    let text = format!("authorization: Basic {pair} {API_KEY} id ada-lovelace \u{1b}[2J");
+    // The last stream is 0, the error is ENHANCE_YOUR_CALM.
+    let payload = [&[0, 0, 0, 0, 0, 0, 0, 11], text.as_bytes()].concat();
     let (port, connections) = http2::listen(move |_, peer| {
         peer.request()?;
         peer.write(http2::GOAWAY, 0, 0, &payload)
     });
-    let world = World::new();
-    let file = world.file("a.csv", "id\nada-lovelace\n");
-    let rejects = world.folder.path().join("rejects");
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", "id\nada-lovelace\n");
+    let rejects = fixture.folder.path().join("rejects");
     let line = format!(
-        "people {} --id-column id -vvv --patience 1s --base-url https://localhost:{port} --rejects {}",
+        "people {} --id-column id -vvv --max-wait 1s --base-url https://localhost:{port} --rejects {}",
         file.display(),
         rejects.display()
     );
     let mut command = bare(&line);
-    let root = world.file("root.pem", http2::ROOT);
+    let root = fixture.file("root.pem", http2::ROOT);
     command
         .env("SSL_CERT_FILE", root)
         .env("CUSTOMERIO_SITE_ID", SITE_ID)
         .env("CUSTOMERIO_TRACK_API_KEY", API_KEY);
     let run = finish(command, b"");
-    run.check(5, "no request gets through");
+    run.check(5, "no request gets an answer");
     run.check(5, "connection error received");
     assert!(connections.load(Relaxed) > 0);
-    check_silent(&run, &world);
+    check_silent(&run, &fixture);
     let kept = std::fs::read_to_string(rejects).unwrap();
     for text in [&run.stdout, &run.stderr, &kept] {
         assert!(

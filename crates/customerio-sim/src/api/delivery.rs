@@ -1,65 +1,66 @@
-//! Reports about deliveries, forms and segments, which version 1 alone has, and the one of version 2.
+//! Operations on deliveries, forms and segments. All but [`entity`] exist in v1 only.
 
 use serde_json::{Map, Value};
 
 use super::check;
 use super::identifier::Identifier;
-use super::operation::{DeliveryNews, Membership, Operation, Subscription};
-use super::refusal::Refusal;
+use super::operation::{DeliveryReport, Membership, Operation, Subscription};
+use super::rejection::Rejection;
 
-/// `POST /api/v1/metrics`. Which metric a channel has cannot be told here: the request does not name the channel.
-pub(crate) fn metric(body: &[u8]) -> Result<Operation, Refusal> {
+/// `POST /api/v1/metrics`. Accepts the metrics of all channels, since the request does not name the
+/// channel.
+pub(crate) fn metric(body: &[u8]) -> Result<Operation, Rejection> {
     let body = check::object(body)?;
     check::optional_integer(&body, "timestamp")?;
     for key in ["reason", "href"] {
         check::optional_string(&body, key)?;
     }
-    reported(&body, "metric", &METRICS)
+    report(&body, "metric", &METRICS)
 }
 
 /// `POST /api/v1/push/events`.
-pub(crate) fn push_event(body: &[u8]) -> Result<Operation, Refusal> {
+pub(crate) fn push_event(body: &[u8]) -> Result<Operation, Rejection> {
     let body = check::object(body)?;
     check::optional_integer(&body, "timestamp")?;
     check::required_string(&body, "device_id")?;
-    reported(&body, "event", &PUSH_EVENTS)
+    report(&body, "event", &PUSH_EVENTS)
 }
 
-fn reported(body: &Map<String, Value>, key: &str, known: &[&str]) -> Result<Operation, Refusal> {
+fn report(body: &Map<String, Value>, key: &str, known: &[&str]) -> Result<Operation, Rejection> {
     let id = check::required_string(body, "delivery_id")?;
     let metric = check::one_of(body, key, known)?;
     Ok(Operation::Delivery {
         id,
-        news: DeliveryNews::Metric(metric),
+        report: DeliveryReport::Metric(metric),
     })
 }
 
-/// The one operation of version 2 about a delivery.
-pub(super) fn entity(action: &str, entity: &Map<String, Value>) -> Result<Operation, Refusal> {
+/// The only operation of v2 on a delivery.
+pub(super) fn entity(action: &str, entity: &Map<String, Value>) -> Result<Operation, Rejection> {
     if action != "event" {
-        return Err(Refusal::unknown_action(action));
+        return Err(Rejection::unknown_action(action));
     }
     let identifiers = entity
         .get("identifiers")
-        .ok_or_else(|| Refusal::required("identifiers", "identifiers must be present"))?;
+        .ok_or_else(|| Rejection::required("identifiers", "identifiers must be present"))?;
     let identifiers = identifiers
         .as_object()
-        .ok_or_else(|| Refusal::invalid("identifiers", "identifiers must be a hash"))?;
+        .ok_or_else(|| Rejection::invalid("identifiers", "identifiers must be a hash"))?;
     let id = check::required_string(identifiers, "id")?;
     let metric = check::one_of(entity, "name", &PUSH_EVENTS)?;
     Ok(Operation::Delivery {
         id,
-        news: DeliveryNews::Metric(metric),
+        report: DeliveryReport::Metric(metric),
     })
 }
 
 /// `POST /unsubscribe/{delivery_id}`.
-pub(crate) fn unsubscribe(delivery: &str, body: &[u8]) -> Result<Operation, Refusal> {
+pub(crate) fn unsubscribe(delivery: &str, body: &[u8]) -> Result<Operation, Rejection> {
     let subscription = match check::object(body)?.get("unsubscribe") {
         Some(Value::Bool(true)) => Subscription::Unsubscribed,
         Some(Value::Bool(false)) => Subscription::Subscribed,
         _ => {
-            return Err(Refusal::invalid(
+            return Err(Rejection::invalid(
                 "unsubscribe",
                 "unsubscribe must be a boolean",
             ));
@@ -67,16 +68,17 @@ pub(crate) fn unsubscribe(delivery: &str, body: &[u8]) -> Result<Operation, Refu
     };
     Ok(Operation::Delivery {
         id: delivery.to_owned(),
-        news: DeliveryNews::Subscription(subscription),
+        report: DeliveryReport::Subscription(subscription),
     })
 }
 
-/// `POST /api/v1/forms/{form_id}/submit`: strings only, and exactly one of email and id.
-pub(crate) fn form(form: &str, body: &[u8]) -> Result<Operation, Refusal> {
+/// `POST /api/v1/forms/{form_id}/submit`. The data has strings only, and one of `email` and `id`.
+pub(crate) fn form(form: &str, body: &[u8]) -> Result<Operation, Rejection> {
     let mut data = check::optional_object(&mut check::object(body)?, "data", "data")?;
     if let Some((name, _)) = data.iter().find(|(_, value)| !value.is_string()) {
-        return Err(Refusal::invalid(name, format!("{name} must be a string")));
+        return Err(Rejection::invalid(name, format!("{name} must be a string")));
     }
+    // The identifier is no field of the form.
     let mut keys = Map::new();
     for key in ["email", "id"] {
         keys.extend(data.remove(key).map(|value| (key.to_owned(), value)));
@@ -95,20 +97,20 @@ pub(crate) fn segment(
     membership: Membership,
     kind: Option<&str>,
     body: &[u8],
-) -> Result<Operation, Refusal> {
+) -> Result<Operation, Rejection> {
     let kind = kind.unwrap_or("id");
     if !["id", "email", "cio_id"].contains(&kind) {
-        return Err(Refusal::invalid(
+        return Err(Rejection::invalid(
             "id_type",
             "id_type must be one of id, email, cio_id",
         ));
     }
     let body = check::object(body)?;
     let ids = body.get("ids").and_then(Value::as_array);
-    let ids = ids.ok_or_else(|| Refusal::required("ids", "ids must be an array"))?;
+    let ids = ids.ok_or_else(|| Rejection::required("ids", "ids must be an array"))?;
     if ids.is_empty() || ids.len() > MAX_IDS {
         let message = format!("ids must contain between 1 and {MAX_IDS} items");
-        return Err(Refusal::invalid("ids", message));
+        return Err(Rejection::invalid("ids", message));
     }
     let person = |id: &Value| {
         let keys = Map::from_iter([(kind.to_owned(), id.clone())]);
@@ -122,7 +124,7 @@ pub(crate) fn segment(
     })
 }
 
-/// What the specification lists for any channel.
+/// The metrics that the specification lists, of all channels.
 const METRICS: [&str; 8] = [
     "bounced",
     "clicked",
@@ -134,6 +136,7 @@ const METRICS: [&str; 8] = [
     "spammed",
 ];
 const PUSH_EVENTS: [&str; 3] = ["converted", "delivered", "opened"];
+/// The limit that the API documents.
 const MAX_IDS: usize = 1_000;
 
 #[cfg(test)]
@@ -143,9 +146,9 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(taken: Result<Operation, Refusal>, refused: Option<&str>) {
-        let field = taken.err().map(|refusal| refusal.field);
-        assert_eq!(field.as_deref(), refused);
+    fn check(result: Result<Operation, Rejection>, expected: Option<&str>) {
+        let field = result.err().map(|rejection| rejection.field);
+        assert_eq!(field.as_deref(), expected);
     }
 
     fn bytes(value: &Value) -> Vec<u8> {
@@ -153,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_names_a_delivery_and_one_of_the_known_news() {
+    fn a_metric_names_a_delivery_and_a_known_metric() {
         let metric_with = |body: Value| metric(&bytes(&body));
         check(
             metric_with(json!({"delivery_id": "d", "metric": "clicked"})),
@@ -187,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_holds_strings_and_exactly_one_identifier() {
+    fn a_form_has_strings_and_exactly_one_identifier() {
         let form_with = |data: Value| form("f", &bytes(&json!({"data": data})));
         check(form_with(json!({"email": "a@b.co", "name": "A"})), None);
         check(form_with(json!({"id": "1"})), None);
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_takes_one_to_a_thousand_strings() {
+    fn a_segment_accepts_one_to_a_thousand_strings() {
         let change = |kind, body: Value| segment(7, Membership::Added, kind, &bytes(&body));
         check(change(None, json!({"ids": ["1"]})), None);
         check(change(Some("email"), json!({"ids": ["a@b.co"]})), None);

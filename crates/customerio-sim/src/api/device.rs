@@ -1,13 +1,14 @@
 use serde_json::{Map, Value};
 
 use super::check;
-use super::refusal::Refusal;
+use super::rejection::Rejection;
 
-/// Checks the device at `device`, whose token is at `token`: `id` in v1, `token` in v2.
+/// Reads the device at the key `device`, for adding it. Its token is at the key `token`: `id` in
+/// v1, `token` in v2.
 pub(super) fn added(
     entity: &mut Map<String, Value>,
     token: &str,
-) -> Result<(String, Value), Refusal> {
+) -> Result<(String, Value), Rejection> {
     let (token, device) = named(entity, token)?;
     check::one_of(&device, "platform", &PLATFORMS)?;
     check::optional_integer(&device, "last_used")?;
@@ -15,25 +16,25 @@ pub(super) fn added(
     Ok((token, device.into()))
 }
 
-/// Reads the device that is only named.
+/// Reads the token of the device at the key `device`, and the device itself without checks.
 pub(super) fn named(
     entity: &mut Map<String, Value>,
     token: &str,
-) -> Result<(String, Map<String, Value>), Refusal> {
+) -> Result<(String, Map<String, Value>), Rejection> {
     let device = check::optional_object(entity, "device", "device")?;
     Ok((check::required_string(&device, token)?, device))
 }
 
-/// All of a device's attributes are strings, `push_enabled` too.
-fn attributes(attributes: Option<&Value>) -> Result<(), Refusal> {
+/// Rejects attributes that are no strings. `push_enabled` must be a string too.
+fn attributes(attributes: Option<&Value>) -> Result<(), Rejection> {
     let Some(attributes) = attributes else {
         return Ok(());
     };
     let attributes = attributes
         .as_object()
-        .ok_or_else(|| Refusal::invalid("attributes", "attributes must be a hash"))?;
+        .ok_or_else(|| Rejection::invalid("attributes", "attributes must be a hash"))?;
     match attributes.iter().find(|(_, value)| !value.is_string()) {
-        Some((name, _)) => Err(Refusal::invalid(
+        Some((name, _)) => Err(Rejection::invalid(
             name,
             format!("device attribute '{name}' must be a string"),
         )),

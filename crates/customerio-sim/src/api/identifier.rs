@@ -1,21 +1,21 @@
 use serde_json::{Map, Value};
 
-use super::refusal::Refusal;
+use super::rejection::Rejection;
 
-/// What a person goes by.
+/// The identifier of a person.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Identifier {
     CioId(String),
-    /// In lower case: addresses are matched without regard to it.
+    /// In lower case, since the API matches addresses without regard to case.
     Email(String),
     Id(String),
     Phone(String),
 }
 
 impl Identifier {
-    /// Infers the kind from the shape of a path segment, as v1 does. A phone number in a path is an
-    /// id.
-    pub(crate) fn in_path(text: &str) -> Result<Self, Refusal> {
+    /// Reads a path segment, and infers the kind from its form as v1 does. A phone number in a path
+    /// is an id.
+    pub(crate) fn in_path(text: &str) -> Result<Self, Rejection> {
         if let Some(cio_id) = text.strip_prefix("cio_") {
             return Self::of_kind("cio_id", cio_id.to_owned());
         }
@@ -27,57 +27,59 @@ impl Identifier {
         field: &str,
         value: Option<&Value>,
         kinds: &[&str],
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, Rejection> {
         let keys =
-            value.ok_or_else(|| Refusal::required(field, format!("{field} must be present")))?;
+            value.ok_or_else(|| Rejection::required(field, format!("{field} must be present")))?;
         let keys = keys
             .as_object()
-            .ok_or_else(|| Refusal::invalid(field, format!("{field} must be a hash")))?;
+            .ok_or_else(|| Rejection::invalid(field, format!("{field} must be a hash")))?;
         let (kind, value) = only_entry(keys)
             .filter(|(kind, _)| kinds.contains(&kind.as_str()))
             .ok_or_else(|| {
-                Refusal::invalid(
+                Rejection::invalid(
                     field,
                     format!("{field} must contain exactly one of {}", kinds.join(", ")),
                 )
             })?;
-        let text = value
-            .as_str()
-            .ok_or_else(|| Refusal::invalid(kind, format!("{kind} attribute must be a string")))?;
+        let text = value.as_str().ok_or_else(|| {
+            Rejection::invalid(kind, format!("{kind} attribute must be a string"))
+        })?;
         Self::of_kind(kind, text.to_owned())
     }
 
+    /// Returns the value without its kind.
     pub(crate) fn text(&self) -> &str {
         match self {
             Self::CioId(text) | Self::Email(text) | Self::Id(text) | Self::Phone(text) => text,
         }
     }
 
-    fn of_kind(kind: &str, text: String) -> Result<Self, Refusal> {
+    fn of_kind(kind: &str, text: String) -> Result<Self, Rejection> {
         if text.trim().is_empty() {
-            return Err(Refusal::required(
+            return Err(Rejection::required(
                 kind,
                 format!("{kind} attribute must be non-empty"),
             ));
         }
         if text.len() > MAX_ID_BYTES {
-            return Err(Refusal::invalid(
+            return Err(Rejection::invalid(
                 kind,
                 format!("{kind} attribute cannot be longer than {MAX_ID_BYTES} bytes"),
             ));
         }
         if kind == "email" && !is_plain_address(&text) {
-            return Err(Refusal::invalid(
+            return Err(Rejection::invalid(
                 kind,
                 "email attribute must be a valid email address",
             ));
         }
         if kind == "phone" && !is_phone(&text) {
-            return Err(Refusal::invalid(
+            return Err(Rejection::invalid(
                 kind,
                 "phone attribute must be in E.164 format",
             ));
         }
+        // Every other kind is `id`: the callers pass only known kinds.
         Ok(match kind {
             "cio_id" => Self::CioId(text),
             "email" => Self::Email(text.to_lowercase()),
@@ -102,8 +104,8 @@ fn is_email(text: &str) -> bool {
     })
 }
 
-/// One address and nothing around it: no display name, no list, no scheme, and nothing that cannot
-/// be seen.
+/// Returns whether `text` is one address without a display name, a list, a scheme or an invisible
+/// character.
 fn is_plain_address(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else {
         return false;
@@ -112,6 +114,7 @@ fn is_plain_address(text: &str) -> bool {
         character.is_whitespace()
             || character.is_control()
             || matches!(character, '@' | '<' | '>' | ',' | ';' | '"' | '(' | ')')
+            // Soft hyphen, zero-width characters, separators, direction marks, and byte order mark.
             || matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
             || matches!(character, '\u{2060}'..='\u{206f}' | '\u{180e}' | '\u{feff}')
     };
@@ -123,7 +126,7 @@ fn is_plain_address(text: &str) -> bool {
             .all(|part| !part.is_empty() && !part.contains(is_foreign))
 }
 
-/// E.164: a plus sign, and a country code with a number, 15 digits at most.
+/// Returns whether `text` is in E.164 format: a plus sign and 2 to 15 digits.
 fn is_phone(text: &str) -> bool {
     let Some(digits) = text.strip_prefix('+') else {
         return false;
@@ -133,6 +136,7 @@ fn is_phone(text: &str) -> bool {
         && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// The limit that the API documents, for identifiers of all kinds.
 const MAX_ID_BYTES: usize = 150;
 
 #[cfg(test)]
@@ -145,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shape_of_a_segment_tells_its_kind() {
+    fn the_form_of_a_path_segment_decides_its_kind() {
         check("42", Identifier::Id("42".into()));
         check("+15551234567", Identifier::Id("+15551234567".into()));
         check("cio_03000001", Identifier::CioId("03000001".into()));
@@ -156,13 +160,13 @@ mod tests {
         check("user@host", Identifier::Id("user@host".into()));
     }
 
-    fn email(text: &str) -> Result<Identifier, Refusal> {
+    fn email(text: &str) -> Result<Identifier, Rejection> {
         let object = serde_json::json!({ "email": text });
         Identifier::in_object("identifiers", Some(&object), &["id", "email"])
     }
 
     #[test]
-    fn an_address_is_one_and_nothing_else() {
+    fn an_email_is_one_plain_address() {
         for address in [
             "ada@example.com",
             "ada+tag@example.com",
@@ -192,9 +196,9 @@ mod tests {
             "mailto:ada@example.com",
             "MAILTO:ada@example.com",
         ] {
-            let refusal = email(address).unwrap_err();
+            let rejection = email(address).unwrap_err();
             assert_eq!(
-                (refusal.reason, &*refusal.field),
+                (rejection.reason, &*rejection.field),
                 ("invalid", "email"),
                 "{address:?}"
             );

@@ -1,20 +1,21 @@
-//! The Track API's public rules as pure functions: from the bytes of a request to operations, or to a refusal in its words.
+//! The public rules of the Track API as pure functions. They turn the bytes of a request into
+//! operations, or into a rejection in the API's words.
 
 mod check;
 pub(crate) mod delivery;
 mod device;
 mod event;
 mod identifier;
-mod link;
 mod object;
 mod operation;
-mod refusal;
+mod rejection;
+mod relationship;
 pub(crate) mod v1;
 pub(crate) mod v2;
 
-pub(crate) use event::Tracked;
+pub(crate) use event::TrackedEvent;
 pub(crate) use identifier::Identifier;
-pub(crate) use link::{Link, Party};
-pub(crate) use object::ObjectName;
-pub(crate) use operation::{DeliveryNews, Membership, ObjectChange, Operation, Subscription};
-pub(crate) use refusal::Refusal;
+pub(crate) use object::ObjectIdentifier;
+pub(crate) use operation::{DeliveryReport, Membership, ObjectChange, Operation, Subscription};
+pub(crate) use rejection::Rejection;
+pub(crate) use relationship::{RelatedPerson, Relationship};

@@ -1,11 +1,11 @@
 use serde_json::{Map, Value};
 
-use super::event::Tracked;
+use super::event::TrackedEvent;
 use super::identifier::Identifier;
-use super::link::{Link, Party};
-use super::object::ObjectName;
+use super::object::ObjectIdentifier;
+use super::relationship::{RelatedPerson, Relationship};
 
-/// One thing that a request asks for, checked.
+/// One valid operation of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Operation {
     AddDevice {
@@ -20,12 +20,12 @@ pub(crate) enum Operation {
     },
     Delivery {
         id: String,
-        news: DeliveryNews,
+        report: DeliveryReport,
     },
-    /// The person is none for an anonymous event.
+    /// Without a person, the event is anonymous.
     Event {
         person: Option<Identifier>,
-        event: Tracked,
+        event: TrackedEvent,
     },
     Form {
         id: String,
@@ -35,20 +35,19 @@ pub(crate) enum Operation {
     Identify {
         person: Identifier,
         attributes: Map<String, Value>,
-        objects: Vec<Link<ObjectName>>,
+        objects: Vec<Relationship<ObjectIdentifier>>,
     },
     Merge {
         primary: Identifier,
         secondary: Identifier,
     },
     Object {
-        object: ObjectName,
+        object: ObjectIdentifier,
         change: ObjectChange,
     },
-    /// Adds relationships of a person.
-    Relate {
+    AddRelationships {
         person: Identifier,
-        objects: Vec<Link<ObjectName>>,
+        objects: Vec<Relationship<ObjectIdentifier>>,
     },
     Segment {
         id: u64,
@@ -56,28 +55,27 @@ pub(crate) enum Operation {
         membership: Membership,
     },
     Suppress(Identifier),
-    /// Deletes relationships of a person.
-    Unrelate {
+    DeleteRelationships {
         person: Identifier,
-        objects: Vec<Link<ObjectName>>,
+        objects: Vec<Relationship<ObjectIdentifier>>,
     },
     Unsuppress(Identifier),
 }
 
-/// What becomes of an object.
+/// A change of an object.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ObjectChange {
     Delete,
     Identify {
         attributes: Map<String, Value>,
-        parties: Vec<Link<Party>>,
+        people: Vec<Relationship<RelatedPerson>>,
     },
-    Unrelate(Vec<Link<Party>>),
+    DeleteRelationships(Vec<Relationship<RelatedPerson>>),
 }
 
-/// What is reported of a delivery.
+/// A report about a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum DeliveryNews {
+pub(crate) enum DeliveryReport {
     Metric(String),
     Subscription(Subscription),
 }

@@ -1,15 +1,15 @@
-//! Track API v1: one operation a request, the person in the path.
+//! Track API v1: one operation per request, with the person in the path.
 
 use serde_json::Value;
 
 use super::identifier::Identifier;
-use super::link::{self, Link};
-use super::object::ObjectName;
+use super::object::ObjectIdentifier;
 use super::operation::Operation;
-use super::refusal::Refusal;
+use super::rejection::Rejection;
+use super::relationship::{self, Relationship};
 use super::{check, device, event};
 
-pub(crate) fn identify(person: &str, body: &[u8]) -> Result<Operation, Refusal> {
+pub(crate) fn identify(person: &str, body: &[u8]) -> Result<Operation, Rejection> {
     let person = Identifier::in_path(person)?;
     let mut attributes = check::object(body)?;
     check::optional_integer(&attributes, "_timestamp")?;
@@ -17,9 +17,10 @@ pub(crate) fn identify(person: &str, body: &[u8]) -> Result<Operation, Refusal> 
         .remove("cio_relationships")
         .map(relationships)
         .transpose()?;
+    // After `cio_relationships` is removed: it is no attribute in v1.
     check::attributes(&attributes)?;
     match change {
-        Some((Action::Delete, objects)) => Ok(Operation::Unrelate { person, objects }),
+        Some((Action::Delete, objects)) => Ok(Operation::DeleteRelationships { person, objects }),
         Some((Action::Add, objects)) => Ok(Operation::Identify {
             person,
             attributes,
@@ -39,10 +40,12 @@ enum Action {
     Delete,
 }
 
-/// Reads the object of version 1: an action, and beside it the array that version 2 has alone.
-fn relationships(change: Value) -> Result<(Action, Vec<Link<ObjectName>>), Refusal> {
+/// Reads the relationships of v1: an object with an action and the array that v2 has directly.
+fn relationships(
+    change: Value,
+) -> Result<(Action, Vec<Relationship<ObjectIdentifier>>), Rejection> {
     let Value::Object(change) = change else {
-        return Err(Refusal::invalid(
+        return Err(Rejection::invalid(
             "cio_relationships",
             "cio_relationships must be a hash",
         ));
@@ -54,32 +57,32 @@ fn relationships(change: Value) -> Result<(Action, Vec<Link<ObjectName>>), Refus
     };
     let list = change
         .get("relationships")
-        .ok_or_else(|| Refusal::required("relationships", "relationships must be present"))?;
-    Ok((action, link::read(list, link::object)?))
+        .ok_or_else(|| Rejection::required("relationships", "relationships must be present"))?;
+    Ok((action, relationship::read(list, relationship::object)?))
 }
 
-pub(crate) fn delete(person: &str) -> Result<Operation, Refusal> {
+pub(crate) fn delete(person: &str) -> Result<Operation, Rejection> {
     Identifier::in_path(person).map(Operation::Delete)
 }
 
-pub(crate) fn suppress(person: &str) -> Result<Operation, Refusal> {
+pub(crate) fn suppress(person: &str) -> Result<Operation, Rejection> {
     Identifier::in_path(person).map(Operation::Suppress)
 }
 
-pub(crate) fn unsuppress(person: &str) -> Result<Operation, Refusal> {
+pub(crate) fn unsuppress(person: &str) -> Result<Operation, Rejection> {
     Identifier::in_path(person).map(Operation::Unsuppress)
 }
 
-pub(crate) fn event(person: &str, body: &[u8]) -> Result<Operation, Refusal> {
+pub(crate) fn event(person: &str, body: &[u8]) -> Result<Operation, Rejection> {
     let person = Some(Identifier::in_path(person)?);
     any_event(person, body)
 }
 
-pub(crate) fn anonymous_event(body: &[u8]) -> Result<Operation, Refusal> {
+pub(crate) fn anonymous_event(body: &[u8]) -> Result<Operation, Rejection> {
     any_event(None, body)
 }
 
-pub(crate) fn add_device(person: &str, body: &[u8]) -> Result<Operation, Refusal> {
+pub(crate) fn add_device(person: &str, body: &[u8]) -> Result<Operation, Rejection> {
     let person = Identifier::in_path(person)?;
     let (token, device) = device::added(&mut check::object(body)?, "id")?;
     Ok(Operation::AddDevice {
@@ -89,7 +92,7 @@ pub(crate) fn add_device(person: &str, body: &[u8]) -> Result<Operation, Refusal
     })
 }
 
-pub(crate) fn delete_device(person: &str, token: &str) -> Result<Operation, Refusal> {
+pub(crate) fn delete_device(person: &str, token: &str) -> Result<Operation, Rejection> {
     let person = Identifier::in_path(person)?;
     Ok(Operation::DeleteDevice {
         person,
@@ -97,7 +100,7 @@ pub(crate) fn delete_device(person: &str, token: &str) -> Result<Operation, Refu
     })
 }
 
-pub(crate) fn merge(body: &[u8]) -> Result<Operation, Refusal> {
+pub(crate) fn merge(body: &[u8]) -> Result<Operation, Rejection> {
     let body = check::object(body)?;
     let side = |field| Identifier::in_object(field, body.get(field), &["id", "email", "cio_id"]);
     Ok(Operation::Merge {
@@ -106,11 +109,11 @@ pub(crate) fn merge(body: &[u8]) -> Result<Operation, Refusal> {
     })
 }
 
-fn any_event(person: Option<Identifier>, body: &[u8]) -> Result<Operation, Refusal> {
+fn any_event(person: Option<Identifier>, body: &[u8]) -> Result<Operation, Rejection> {
     let body = check::object(body)?;
     let kind = check::optional_string(&body, "type")?;
     if kind.is_some_and(|kind| !["event", "page", "screen"].contains(&kind.as_str())) {
-        return Err(Refusal::invalid(
+        return Err(Rejection::invalid(
             "type",
             "type must be one of event, page, screen",
         ));
@@ -126,11 +129,11 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(result: &Result<Operation, Refusal>, expected: &str) {
+    fn check(result: &Result<Operation, Rejection>, expected: &str) {
         let message = result
             .as_ref()
             .err()
-            .map_or("accepted", |refusal| &refusal.message);
+            .map_or("accepted", |rejection| &rejection.message);
         assert_eq!(message, expected);
     }
 
@@ -139,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn identify_is_refused_in_the_words_of_the_api() {
+    fn identify_is_rejected_in_the_words_of_the_api() {
         let identify_with = |body: Value| identify("1", &bytes(&body));
         let attributes = |count: usize| {
             (0..count)
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_refused_in_the_words_of_the_api() {
+    fn an_event_is_rejected_in_the_words_of_the_api() {
         let event_with = |body: Value| event("1", &bytes(&body));
         check(
             &event_with(

@@ -1,28 +1,31 @@
-//! Track API v2: one operation, or a batch of them, the person in the body.
+//! Track API v2: one operation or a batch per request, with the person in the body.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::identifier::Identifier;
-use super::object::ObjectName;
+use super::object::ObjectIdentifier;
 use super::operation::{ObjectChange, Operation};
-use super::refusal::Refusal;
-use super::{check, delivery, device, event, link};
+use super::rejection::Rejection;
+use super::{check, delivery, device, event, relationship};
 
-/// The most bytes of one operation. The API says 32 KB; this is the stricter reading.
+/// The maximum length of an operation in bytes. The API documents 32 KB, and 32 KiB would be the
+/// laxer reading: a client that keeps this limit keeps both.
 pub(crate) const MAX_OPERATION_BYTES: usize = 32_000;
-/// The most bytes of one batch, all of its body included. The API says 500 KB.
+/// The maximum length of the body of a batch in bytes. The API documents 500 KB.
 pub(crate) const MAX_BATCH_BYTES: usize = 500_000;
 
-/// Reads each operation of a batch. An operation that is refused leaves the others standing.
-pub(crate) fn batch(body: &[u8]) -> Result<Vec<Result<Operation, Refusal>>, Refusal> {
+/// Reads each operation of a batch. A rejected operation does not affect the others.
+pub(crate) fn batch(body: &[u8]) -> Result<Vec<Result<Operation, Rejection>>, Rejection> {
     let malformed = |_| {
-        Refusal::invalid(
+        Rejection::invalid(
             "batch",
             "request body must be a JSON object with an array named batch",
         )
     };
+    // Each operation stays raw, so that its length can be checked as it was sent, and one that is
+    // malformed is rejected alone.
     let batch: Batch<'_> = serde_json::from_slice(body).map_err(malformed)?;
     Ok(batch
         .batch
@@ -32,10 +35,11 @@ pub(crate) fn batch(body: &[u8]) -> Result<Vec<Result<Operation, Refusal>>, Refu
 }
 
 /// Reads one operation.
-pub(crate) fn entity(body: &[u8]) -> Result<Operation, Refusal> {
+pub(crate) fn entity(body: &[u8]) -> Result<Operation, Rejection> {
+    // Before parsing: the limit is on the bytes as sent, white space included.
     if body.len() > MAX_OPERATION_BYTES {
         let message = format!("operation cannot be longer than {MAX_OPERATION_BYTES} bytes");
-        return Err(Refusal::too_large("body", message));
+        return Err(Rejection::too_large("body", message));
     }
     let entity = check::object(body)?;
     let (kind, action) = (
@@ -46,15 +50,15 @@ pub(crate) fn entity(body: &[u8]) -> Result<Operation, Refusal> {
         "person" => person(&action, entity),
         "object" => object(&action, entity),
         "delivery" => delivery::entity(&action, &entity),
-        _ => Err(Refusal::invalid(
+        _ => Err(Rejection::invalid(
             "type",
             "type must be one of person, object, delivery",
         )),
     }
 }
 
-pub(crate) fn batch_too_large() -> Refusal {
-    Refusal::too_large(
+pub(crate) fn batch_too_large() -> Rejection {
+    Rejection::too_large(
         "batch",
         format!("batch cannot be longer than {MAX_BATCH_BYTES} bytes"),
     )
@@ -66,7 +70,8 @@ struct Batch<'a> {
     batch: Vec<&'a RawValue>,
 }
 
-fn person(action: &str, entity: Map<String, Value>) -> Result<Operation, Refusal> {
+fn person(action: &str, entity: Map<String, Value>) -> Result<Operation, Rejection> {
+    // A merge names two people, and has no `identifiers`.
     if action == "merge" {
         return merge(&entity);
     }
@@ -93,30 +98,30 @@ fn person(action: &str, entity: Map<String, Value>) -> Result<Operation, Refusal
             let (token, _) = device::named(&mut entity, "token")?;
             Ok(Operation::DeleteDevice { person, token })
         }
-        "add_relationships" => Ok(Operation::Relate {
+        "add_relationships" => Ok(Operation::AddRelationships {
             person,
-            objects: link::required(&entity, link::object)?,
+            objects: relationship::required(&entity, relationship::object)?,
         }),
-        "delete_relationships" => Ok(Operation::Unrelate {
+        "delete_relationships" => Ok(Operation::DeleteRelationships {
             person,
-            objects: link::required(&entity, link::object)?,
+            objects: relationship::required(&entity, relationship::object)?,
         }),
-        _ => Err(Refusal::unknown_action(action)),
+        _ => Err(Rejection::unknown_action(action)),
     }
 }
 
-fn identify(person: Identifier, mut entity: Map<String, Value>) -> Result<Operation, Refusal> {
+fn identify(person: Identifier, mut entity: Map<String, Value>) -> Result<Operation, Rejection> {
     let attributes = check::optional_object(&mut entity, "attributes", "attributes")?;
     check::attributes(&attributes)?;
     check::optional_integer(&entity, "timestamp")?;
     Ok(Operation::Identify {
         person,
         attributes,
-        objects: link::optional(&entity, link::object)?,
+        objects: relationship::optional(&entity, relationship::object)?,
     })
 }
 
-fn merge(entity: &Map<String, Value>) -> Result<Operation, Refusal> {
+fn merge(entity: &Map<String, Value>) -> Result<Operation, Rejection> {
     let side = |field| Identifier::in_object(field, entity.get(field), &["id", "email", "cio_id"]);
     Ok(Operation::Merge {
         primary: side("primary")?,
@@ -124,7 +129,7 @@ fn merge(entity: &Map<String, Value>) -> Result<Operation, Refusal> {
     })
 }
 
-fn add_device(person: Identifier, mut entity: Map<String, Value>) -> Result<Operation, Refusal> {
+fn add_device(person: Identifier, mut entity: Map<String, Value>) -> Result<Operation, Rejection> {
     let (token, device) = device::added(&mut entity, "token")?;
     Ok(Operation::AddDevice {
         person,
@@ -133,26 +138,29 @@ fn add_device(person: Identifier, mut entity: Map<String, Value>) -> Result<Oper
     })
 }
 
-fn object(action: &str, mut entity: Map<String, Value>) -> Result<Operation, Refusal> {
-    let object = ObjectName::in_object(entity.get("identifiers"))?;
+fn object(action: &str, mut entity: Map<String, Value>) -> Result<Operation, Rejection> {
+    let object = ObjectIdentifier::in_object(entity.get("identifiers"))?;
     let attributes = check::optional_object(&mut entity, "attributes", "attributes")?;
     check::count(&attributes)?;
     let change = match action {
         "identify" => ObjectChange::Identify {
             attributes,
-            parties: link::optional(&entity, link::person)?,
+            people: relationship::optional(&entity, relationship::person)?,
         },
         "identify_anonymous" => ObjectChange::Identify {
             attributes,
-            parties: link::required(&entity, link::anonymous)?,
+            people: relationship::required(&entity, relationship::anonymous)?,
         },
         "delete" => ObjectChange::Delete,
         "add_relationships" => ObjectChange::Identify {
             attributes: Map::new(),
-            parties: link::required(&entity, link::person)?,
+            people: relationship::required(&entity, relationship::person)?,
         },
-        "delete_relationships" => ObjectChange::Unrelate(link::required(&entity, link::person)?),
-        _ => return Err(Refusal::unknown_action(action)),
+        "delete_relationships" => ObjectChange::DeleteRelationships(relationship::required(
+            &entity,
+            relationship::person,
+        )?),
+        _ => return Err(Rejection::unknown_action(action)),
     };
     Ok(Operation::Object { object, change })
 }
@@ -166,11 +174,11 @@ mod tests {
     #[track_caller]
     fn check(entity: &Value, expected: &str) {
         let result = super::entity(&serde_json::to_vec(&entity).unwrap());
-        let refusal = result.err().map_or_else(
+        let rejection = result.err().map_or_else(
             || "accepted".into(),
-            |refusal| format!("{} {}", refusal.reason, refusal.field),
+            |rejection| format!("{} {}", rejection.reason, rejection.field),
         );
-        assert_eq!(refusal, expected, "{entity}");
+        assert_eq!(rejection, expected, "{entity}");
     }
 
     #[track_caller]
@@ -184,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn every_documented_action_on_a_person_is_taken() {
+    fn every_documented_action_on_a_person_is_accepted() {
         check_person(
             "identify",
             &json!({"attributes": {"plan": "pro"}}),
@@ -229,7 +237,12 @@ mod tests {
         );
         check_person("identfy", &json!({}), "invalid action");
         check(
-            &json!({"type": "person", "action": "merge", "primary": {"id": "1"}, "secondary": {"id": "2"}}),
+            &json!({
+                "type": "person",
+                "action": "merge",
+                "primary": {"id": "1"},
+                "secondary": {"id": "2"},
+            }),
             "accepted",
         );
         check(
@@ -247,7 +260,9 @@ mod tests {
         );
         check_person(
             "add_device",
-            &json!({"device": {"token": "t", "platform": "ios", "attributes": {"push_enabled": true}}}),
+            &json!({
+                "device": {"token": "t", "platform": "ios", "attributes": {"push_enabled": true}},
+            }),
             "invalid push_enabled",
         );
     }
@@ -276,8 +291,11 @@ mod tests {
     }
 
     #[test]
-    fn objects_and_deliveries_are_checked_for_shape() {
-        let object = |action: &str| json!({"type": "object", "action": action, "identifiers": {"object_type_id": "1", "object_id": "a"}});
+    fn objects_and_deliveries_are_checked() {
+        let object = |action: &str| {
+            let identifiers = json!({"object_type_id": "1", "object_id": "a"});
+            json!({"type": "object", "action": action, "identifiers": identifiers})
+        };
         check(&object("identify"), "accepted");
         check(&object("delete"), "accepted");
         check(&object("add_relationships"), "required cio_relationships");
@@ -303,13 +321,18 @@ mod tests {
             &json!({"type": "object", "action": "identify"}),
             "required identifiers",
         );
-        let delivery = |name: &str| json!({"type": "delivery", "action": "event", "identifiers": {"id": "d"}, "name": name});
+        let delivery = |name: &str| {
+            let identifiers = json!({"id": "d"});
+            json!({
+                "type": "delivery", "action": "event", "identifiers": identifiers, "name": name,
+            })
+        };
         check(&delivery("opened"), "accepted");
         check(&delivery("lost"), "invalid name");
     }
 
     #[test]
-    fn what_is_no_operation_is_refused() {
+    fn a_body_that_is_no_operation_is_rejected() {
         check(&json!([]), "invalid body");
         check(&json!({"action": "identify"}), "required type");
         check(&json!({"type": "person"}), "required action");
@@ -321,11 +344,17 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_holds_up_to_32_000_bytes() {
+    fn an_operation_has_at_most_32_000_bytes() {
         let of_size = |size: usize| {
             let event = |fill: usize| {
                 let attributes = json!({"fill": "x".repeat(fill)});
-                json!({"type": "person", "action": "event", "identifiers": {"id": "1"}, "name": "n", "attributes": attributes})
+                json!({
+                    "type": "person",
+                    "action": "event",
+                    "identifiers": {"id": "1"},
+                    "name": "n",
+                    "attributes": attributes,
+                })
             };
             event(size - event(0).to_string().len())
         };
@@ -334,15 +363,15 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_operation_leaves_its_batch_standing() {
+    fn a_rejected_operation_does_not_affect_its_batch() {
         let good = json!({"type": "person", "action": "delete", "identifiers": {"id": "1"}});
         let body = json!({"batch": [good, {"type": "person"}, 1, good]}).to_string();
-        let taken: Vec<_> = batch(body.as_bytes())
+        let accepted: Vec<_> = batch(body.as_bytes())
             .unwrap()
             .iter()
             .map(Result::is_ok)
             .collect();
-        assert_eq!(taken, [true, false, false, true]);
+        assert_eq!(accepted, [true, false, false, true]);
     }
 
     #[test]

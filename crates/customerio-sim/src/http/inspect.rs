@@ -14,13 +14,13 @@ use serde_json::json;
 
 use super::reply;
 use crate::api::Identifier;
-use crate::world::World;
+use crate::shared::Shared;
 
-/// Shows the books to this machine. Requests here are neither limited nor counted, and meet no
-/// weather.
-pub(super) fn routes() -> Router<Arc<World>> {
+/// The routes under `/_sim`, which show the records to this machine. Requests to them are neither
+/// limited nor counted, and no fault is injected.
+pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
-        .route("/books", get(books))
+        .route("/totals", get(totals))
         .route("/people/{identifier}", get(person))
         .route("/events/{id}", get(event))
         .route("/objects/{type}/{id}", get(object))
@@ -28,10 +28,12 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/forms/{id}", get(form))
         .route("/segments/{id}", get(segment))
         .fallback(unknown)
-        .layer(from_fn(only_for_this_machine))
+        .layer(from_fn(only_loopback))
 }
 
-async fn only_for_this_machine(request: Request, next: Next) -> Response {
+/// Rejects other hosts. A web page elsewhere could otherwise read the records, through a host name
+/// of its own that resolves to this machine (DNS rebinding).
+async fn only_loopback(request: Request, next: Next) -> Response {
     let host = request
         .headers()
         .get(HOST)
@@ -42,7 +44,7 @@ async fn only_for_this_machine(request: Request, next: Next) -> Response {
     }
 }
 
-/// Returns whether a `Host` names this machine, with or without a port.
+/// Returns whether a `Host` header names this machine, with or without a port.
 fn is_loopback(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else {
         return false;
@@ -53,46 +55,44 @@ fn is_loopback(host: &str) -> bool {
         .and_then(|name| name.strip_suffix(']'));
     match bare.unwrap_or(name).parse::<IpAddr>() {
         Ok(address) => address.is_loopback(),
+        // `user@localhost` parses as a host with user information, which no `Host` header has.
         Err(_) => name.eq_ignore_ascii_case("localhost") && !host.contains('@'),
     }
 }
 
-async fn books(State(world): State<Arc<World>>) -> Response {
-    reply::json(StatusCode::OK, &world.books(|books| books.totals()))
+async fn totals(State(shared): State<Arc<Shared>>) -> Response {
+    reply::json(StatusCode::OK, &shared.store(|store| store.totals()))
 }
 
-async fn person(State(world): State<Arc<World>>, Path(identifier): Path<String>) -> Response {
+async fn person(State(shared): State<Arc<Shared>>, Path(identifier): Path<String>) -> Response {
     let identifier = Identifier::in_path(&identifier).ok();
     let person =
-        identifier.and_then(|identifier| world.books(|books| books.person(&identifier).cloned()));
+        identifier.and_then(|identifier| shared.store(|store| store.person(&identifier).cloned()));
     found(person.as_ref())
 }
 
-async fn event(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
-    found(world.books(|books| books.event(&id).cloned()).as_ref())
+async fn event(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
+    found(shared.store(|store| store.event(&id).cloned()).as_ref())
 }
 
 async fn object(
-    State(world): State<Arc<World>>,
+    State(shared): State<Arc<Shared>>,
     Path((type_id, id)): Path<(String, String)>,
 ) -> Response {
-    found(
-        world
-            .books(|books| books.object(&type_id, &id).cloned())
-            .as_ref(),
-    )
+    let object = shared.store(|store| store.object(&type_id, &id).cloned());
+    found(object.as_ref())
 }
 
-async fn delivery(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
-    found(world.books(|books| books.delivery(&id).cloned()).as_ref())
+async fn delivery(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
+    found(shared.store(|store| store.delivery(&id).cloned()).as_ref())
 }
 
-async fn form(State(world): State<Arc<World>>, Path(id): Path<String>) -> Response {
-    found(world.books(|books| books.form(&id).cloned()).as_ref())
+async fn form(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
+    found(shared.store(|store| store.form(&id).cloned()).as_ref())
 }
 
-async fn segment(State(world): State<Arc<World>>, Path(id): Path<u64>) -> Response {
-    found(world.books(|books| books.segment(id).cloned()).as_ref())
+async fn segment(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Response {
+    found(shared.store(|store| store.segment(id).cloned()).as_ref())
 }
 
 async fn unknown() -> Response {
@@ -102,7 +102,7 @@ async fn unknown() -> Response {
 fn found(record: Option<&impl Serialize>) -> Response {
     match record {
         Some(record) => reply::json(StatusCode::OK, record),
-        None => reply::json(StatusCode::NOT_FOUND, &json!({"error": "not in the books"})),
+        None => reply::json(StatusCode::NOT_FOUND, &json!({"error": "no such record"})),
     }
 }
 
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_this_machine_are_hosts() {
+    fn only_names_of_the_loopback_are_accepted() {
         for host in [
             "localhost",
             "LocalHost:8080",

@@ -1,6 +1,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -11,59 +12,60 @@ use hyper::body::Frame;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::api::Refusal;
+use crate::api::Rejection;
+use crate::limit::Limit;
 
-/// Marks a response in whose place the connection is to be dropped.
+/// Marks a response: the server drops the connection in place of sending it.
 #[derive(Clone, Copy)]
 struct Dropped;
 
-/// The answer to whatever the API takes.
+/// The response to an accepted request.
 pub(super) fn done() -> Response {
     raw(StatusCode::OK, JSON, "{}\n")
 }
 
-/// The answer of forms.
+/// The response to an accepted form.
 pub(super) fn no_content() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    let body = serde_json::to_vec(body).expect("an answer of strings and numbers serializes");
+    let body = serde_json::to_vec(body).expect("a response of strings and numbers serializes");
     raw(status, JSON, body)
 }
 
-/// v1's envelope for people: one message.
-pub(super) fn meta_error(refusal: &Refusal) -> Response {
+/// The envelope of v1 for people: one message.
+pub(super) fn meta_error(rejection: &Rejection) -> Response {
     json(
         StatusCode::BAD_REQUEST,
-        &json!({"meta": {"error": refusal.message}}),
+        &json!({"meta": {"error": rejection.message}}),
     )
 }
 
-/// v1's envelope for events: a list of messages.
-pub(super) fn meta_errors(refusal: &Refusal) -> Response {
+/// The envelope of v1 for events: a list of messages.
+pub(super) fn meta_errors(rejection: &Rejection) -> Response {
     json(
         StatusCode::BAD_REQUEST,
-        &json!({"meta": {"errors": [refusal.message]}}),
+        &json!({"meta": {"errors": [rejection.message]}}),
     )
 }
 
-/// v2's envelope for a request that is refused as a whole.
-pub(super) fn errors(status: StatusCode, refusal: &Refusal) -> Response {
-    json(status, &json!({"errors": [refusal]}))
+/// The envelope of v2 for a request that is rejected as a whole.
+pub(super) fn errors(status: StatusCode, rejection: &Rejection) -> Response {
+    json(status, &json!({"errors": [rejection]}))
 }
 
-/// v2's envelope for a batch of which some operations are refused.
-pub(super) fn item_errors(refusals: &[(usize, Refusal)]) -> Response {
+/// The envelope of v2 for a batch with rejected operations.
+pub(super) fn item_errors(rejections: &[(usize, Rejection)]) -> Response {
     #[derive(Serialize)]
     struct Item<'a> {
         batch_index: usize,
         #[serde(flatten)]
-        refusal: &'a Refusal,
+        rejection: &'a Rejection,
     }
-    let items = refusals.iter().map(|(batch_index, refusal)| Item {
+    let items = rejections.iter().map(|(batch_index, rejection)| Item {
         batch_index: *batch_index,
-        refusal,
+        rejection,
     });
     json(
         StatusCode::MULTI_STATUS,
@@ -71,7 +73,7 @@ pub(super) fn item_errors(refusals: &[(usize, Refusal)]) -> Response {
     )
 }
 
-/// The specification declares no body here.
+/// Without a body: the specification declares none.
 pub(super) fn unauthorized() -> Response {
     StatusCode::UNAUTHORIZED.into_response()
 }
@@ -97,11 +99,13 @@ pub(super) fn too_slow() -> Response {
     )
 }
 
-/// A page elsewhere whose name was made to mean this machine could read the books otherwise.
 pub(super) fn not_for_this_host() -> Response {
     json(
         StatusCode::FORBIDDEN,
-        &json!({"error": "the books are shown to localhost, 127.0.0.1 and [::1] only; use one of these names"}),
+        &json!({
+            "error": "records are shown to localhost, 127.0.0.1 and [::1] only; \
+                      use one of these names"
+        }),
     )
 }
 
@@ -121,17 +125,16 @@ pub(super) fn garbage() -> Response {
     )
 }
 
-/// A status from the weather or a script, with an empty JSON object.
-pub(super) fn scripted(status: StatusCode, pause: Option<u32>) -> Response {
+/// A status that a fault or a script injects, with an empty JSON object.
+pub(super) fn fault(status: StatusCode, wait: Option<u32>) -> Response {
     let response = raw(status, JSON, "{}\n");
-    match pause {
+    match wait {
         Some(seconds) => retry_after(response, seconds.into()),
         None => response,
     }
 }
 
-/// A response that is never to arrive. A server that does not know the mark fails on its body
-/// instead.
+/// A response that must not arrive. A server that does not know the mark fails on its body instead.
 pub(super) fn dropped() -> Response {
     let mut response = Response::new(Body::new(BrokenBody));
     response.extensions_mut().insert(Dropped);
@@ -142,7 +145,24 @@ pub(crate) fn is_dropped(response: &Response) -> bool {
     response.extensions().get::<Dropped>().is_some()
 }
 
-pub(super) fn retry_after(mut response: Response, seconds: u64) -> Response {
+/// A 429 that names the limit. `wait` is the time until the next request fits; with it, the
+/// response has a `Retry-After` of whole seconds, rounded up, at least one.
+pub(super) fn throttled(limit: Option<&Limit>, wait: Option<Duration>) -> Response {
+    let detail = limit.map_or_else(String::new, |limit| format!("rate limited to {limit}"));
+    let body = json!({"errors": [{"detail": detail, "status": "429"}]});
+    let response = json(StatusCode::TOO_MANY_REQUESTS, &body);
+    match wait {
+        Some(wait) => retry_after(response, whole_seconds(wait)),
+        None => response,
+    }
+}
+
+fn whole_seconds(wait: Duration) -> u64 {
+    let started = u64::from(wait.subsec_nanos() > 0);
+    (wait.as_secs() + started).max(1)
+}
+
+fn retry_after(mut response: Response, seconds: u64) -> Response {
     response
         .headers_mut()
         .insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -153,6 +173,7 @@ fn raw(status: StatusCode, kind: &'static str, body: impl Into<Body>) -> Respons
     (status, [(CONTENT_TYPE, kind)], body.into()).into_response()
 }
 
+/// A body that fails on its first read.
 struct BrokenBody;
 
 impl hyper::body::Body for BrokenBody {
@@ -168,3 +189,26 @@ impl hyper::body::Body for BrokenBody {
 }
 
 const JSON: &str = "application/json";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(wait_ms: u64, expected: u64) {
+        assert_eq!(
+            whole_seconds(Duration::from_millis(wait_ms)),
+            expected,
+            "{wait_ms} ms"
+        );
+    }
+
+    #[test]
+    fn a_wait_is_rounded_up_to_whole_seconds() {
+        check(0, 1);
+        check(1, 1);
+        check(1_000, 1);
+        check(1_001, 2);
+        check(60_000, 60);
+    }
+}

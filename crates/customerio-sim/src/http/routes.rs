@@ -10,27 +10,27 @@ use axum::routing::{delete, get, post, put};
 use bytes::Bytes;
 use serde_json::json;
 
-use super::front::front;
-use super::{inspect, reply};
-use crate::api::{Membership, Refusal, delivery, v1, v2};
-use crate::world::World;
+use super::{inspect, middleware, reply};
+use crate::api::{Membership, Rejection, delivery, v1, v2};
+use crate::shared::Shared;
 
-/// The API behind its front, and beside it the desk where the books are shown.
-pub(crate) fn router(world: &Arc<World>) -> Router {
-    let front = from_fn_with_state(Arc::clone(world), front);
+/// Returns the API with its middleware, and beside it `/_sim`, which shows the records.
+pub(crate) fn router(shared: &Arc<Shared>) -> Router {
+    let simulate = from_fn_with_state(Arc::clone(shared), middleware::simulate);
     let api = Router::new()
         .nest("/api/v1", v1_routes())
         .nest("/api/v2", v2_routes())
         .route("/unsubscribe/{delivery}", post(unsubscribe))
         .fallback(not_found)
-        .layer(front);
+        .layer(simulate);
     api.nest("/_sim", inspect::routes())
-        .with_state(Arc::clone(world))
+        .with_state(Arc::clone(shared))
 }
 
-type Shared = State<Arc<World>>;
+/// The state of a handler.
+type Handle = State<Arc<Shared>>;
 
-fn v1_routes() -> Router<Arc<World>> {
+fn v1_routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/accounts/region", get(region))
         .route("/customers/{person}", put(identify).delete(delete_person))
@@ -51,7 +51,7 @@ fn v1_routes() -> Router<Arc<World>> {
         )
 }
 
-fn v2_routes() -> Router<Arc<World>> {
+fn v2_routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/entity", post(entity))
         .route("/batch", post(batch))
@@ -61,7 +61,7 @@ async fn not_found() -> Response {
     reply::not_found()
 }
 
-/// Names the simulator's own host, so that a client that follows stays here.
+/// Names the host of the request itself, so that a client that follows it stays here.
 async fn region(headers: HeaderMap) -> Response {
     let host = headers
         .get(HOST)
@@ -73,81 +73,81 @@ async fn region(headers: HeaderMap) -> Response {
     )
 }
 
-async fn identify(State(world): Shared, Path(person): Path<String>, body: Bytes) -> Response {
-    one_message(&world.take(v1::identify(&person, &body)))
+async fn identify(State(shared): Handle, Path(person): Path<String>, body: Bytes) -> Response {
+    one_error(shared.apply(v1::identify(&person, &body)))
 }
 
-async fn delete_person(State(world): Shared, Path(person): Path<String>) -> Response {
-    one_message(&world.take(v1::delete(&person)))
+async fn delete_person(State(shared): Handle, Path(person): Path<String>) -> Response {
+    one_error(shared.apply(v1::delete(&person)))
 }
 
-async fn suppress(State(world): Shared, Path(person): Path<String>) -> Response {
-    one_message(&world.take(v1::suppress(&person)))
+async fn suppress(State(shared): Handle, Path(person): Path<String>) -> Response {
+    one_error(shared.apply(v1::suppress(&person)))
 }
 
-async fn unsuppress(State(world): Shared, Path(person): Path<String>) -> Response {
-    one_message(&world.take(v1::unsuppress(&person)))
+async fn unsuppress(State(shared): Handle, Path(person): Path<String>) -> Response {
+    one_error(shared.apply(v1::unsuppress(&person)))
 }
 
-async fn add_device(State(world): Shared, Path(person): Path<String>, body: Bytes) -> Response {
-    one_message(&world.take(v1::add_device(&person, &body)))
+async fn add_device(State(shared): Handle, Path(person): Path<String>, body: Bytes) -> Response {
+    one_error(shared.apply(v1::add_device(&person, &body)))
 }
 
 async fn delete_device(
-    State(world): Shared,
+    State(shared): Handle,
     Path((person, token)): Path<(String, String)>,
 ) -> Response {
-    one_message(&world.take(v1::delete_device(&person, &token)))
+    one_error(shared.apply(v1::delete_device(&person, &token)))
 }
 
-async fn merge(State(world): Shared, body: Bytes) -> Response {
-    one_message(&world.take(v1::merge(&body)))
+async fn merge(State(shared): Handle, body: Bytes) -> Response {
+    one_error(shared.apply(v1::merge(&body)))
 }
 
-async fn event(State(world): Shared, Path(person): Path<String>, body: Bytes) -> Response {
-    messages(&world.take(v1::event(&person, &body)))
+async fn event(State(shared): Handle, Path(person): Path<String>, body: Bytes) -> Response {
+    error_list(shared.apply(v1::event(&person, &body)))
 }
 
-async fn anonymous_event(State(world): Shared, body: Bytes) -> Response {
-    messages(&world.take(v1::anonymous_event(&body)))
+async fn anonymous_event(State(shared): Handle, body: Bytes) -> Response {
+    error_list(shared.apply(v1::anonymous_event(&body)))
 }
 
-async fn metric(State(world): Shared, body: Bytes) -> Response {
-    one_message(&world.take(delivery::metric(&body)))
+async fn metric(State(shared): Handle, body: Bytes) -> Response {
+    one_error(shared.apply(delivery::metric(&body)))
 }
 
-async fn push_event(State(world): Shared, body: Bytes) -> Response {
-    one_message(&world.take(delivery::push_event(&body)))
+async fn push_event(State(shared): Handle, body: Bytes) -> Response {
+    one_error(shared.apply(delivery::push_event(&body)))
 }
 
-async fn unsubscribe(State(world): Shared, Path(id): Path<String>, body: Bytes) -> Response {
-    one_message(&world.take(delivery::unsubscribe(&id, &body)))
+async fn unsubscribe(State(shared): Handle, Path(id): Path<String>, body: Bytes) -> Response {
+    one_error(shared.apply(delivery::unsubscribe(&id, &body)))
 }
 
-async fn form(State(world): Shared, Path(form): Path<String>, body: Bytes) -> Response {
-    match world.take(delivery::form(&form, &body)) {
+async fn form(State(shared): Handle, Path(form): Path<String>, body: Bytes) -> Response {
+    match shared.apply(delivery::form(&form, &body)) {
         Ok(()) => reply::no_content(),
-        Err(refusal) => reply::meta_errors(&refusal),
+        Err(rejection) => reply::meta_errors(&rejection),
     }
 }
 
 async fn add_to_segment(
-    State(world): Shared,
+    State(shared): Handle,
     Path(segment): Path<u64>,
     RawQuery(query): RawQuery,
     body: Bytes,
 ) -> Response {
-    change_segment(&world, segment, Membership::Added, query.as_deref(), &body)
+    change_segment(&shared, segment, Membership::Added, query.as_deref(), &body)
 }
 
 async fn remove_from_segment(
-    State(world): Shared,
+    State(shared): Handle,
     Path(segment): Path<u64>,
     RawQuery(query): RawQuery,
     body: Bytes,
 ) -> Response {
     change_segment(
-        &world,
+        &shared,
         segment,
         Membership::Removed,
         query.as_deref(),
@@ -156,51 +156,57 @@ async fn remove_from_segment(
 }
 
 fn change_segment(
-    world: &World,
+    shared: &Shared,
     segment: u64,
     membership: Membership,
     query: Option<&str>,
     body: &[u8],
 ) -> Response {
-    if world.books(|books| books.segment(segment).is_none()) {
+    // The Track API cannot create a segment, so an unknown one is an error of the caller.
+    if shared.store(|store| store.segment(segment).is_none()) {
         return reply::not_found();
     }
+    // The known values need no percent-decoding; another value is rejected as it is.
     let mut pairs = query.unwrap_or_default().split('&');
     let kind = pairs.find_map(|pair| pair.strip_prefix("id_type="));
-    messages(&world.take(delivery::segment(segment, membership, kind, body)))
+    error_list(shared.apply(delivery::segment(segment, membership, kind, body)))
 }
 
-async fn entity(State(world): Shared, body: Bytes) -> Response {
-    match world.take(v2::entity(&body)) {
+async fn entity(State(shared): Handle, body: Bytes) -> Response {
+    match shared.apply(v2::entity(&body)) {
         Ok(()) => reply::done(),
-        Err(refusal) if body.len() > v2::MAX_OPERATION_BYTES => {
-            reply::errors(StatusCode::PAYLOAD_TOO_LARGE, &refusal)
+        // The length decides the status here only: in a batch it is an error of one item.
+        Err(rejection) if body.len() > v2::MAX_OPERATION_BYTES => {
+            reply::errors(StatusCode::PAYLOAD_TOO_LARGE, &rejection)
         }
-        Err(refusal) => reply::errors(StatusCode::BAD_REQUEST, &refusal),
+        Err(rejection) => reply::errors(StatusCode::BAD_REQUEST, &rejection),
     }
 }
 
-async fn batch(State(world): Shared, body: Bytes) -> Response {
+async fn batch(State(shared): Handle, body: Bytes) -> Response {
+    // Before the body is parsed, so that an invalid batch of this length gets 413 too.
     if body.len() > v2::MAX_BATCH_BYTES {
         return reply::errors(StatusCode::PAYLOAD_TOO_LARGE, &v2::batch_too_large());
     }
-    match v2::batch(&body).map(|operations| world.take_batch(operations)) {
-        Ok(refusals) if refusals.is_empty() => reply::done(),
-        Ok(refusals) => reply::item_errors(&refusals),
-        Err(refusal) => reply::errors(StatusCode::BAD_REQUEST, &refusal),
+    match v2::batch(&body).map(|operations| shared.apply_batch(operations)) {
+        Ok(rejections) if rejections.is_empty() => reply::done(),
+        Ok(rejections) => reply::item_errors(&rejections),
+        Err(rejection) => reply::errors(StatusCode::BAD_REQUEST, &rejection),
     }
 }
 
-fn one_message(taken: &Result<(), Refusal>) -> Response {
-    taken
-        .as_ref()
-        .err()
-        .map_or_else(reply::done, reply::meta_error)
+/// Responds in the envelope of v1 for people.
+fn one_error(result: Result<(), Rejection>) -> Response {
+    match result {
+        Ok(()) => reply::done(),
+        Err(rejection) => reply::meta_error(&rejection),
+    }
 }
 
-fn messages(taken: &Result<(), Refusal>) -> Response {
-    taken
-        .as_ref()
-        .err()
-        .map_or_else(reply::done, reply::meta_errors)
+/// Responds in the envelope of v1 for events.
+fn error_list(result: Result<(), Rejection>) -> Response {
+    match result {
+        Ok(()) => reply::done(),
+        Err(rejection) => reply::meta_errors(&rejection),
+    }
 }

@@ -1,9 +1,8 @@
 use std::time::Duration;
 
-use super::counter::Counter;
-use super::spec::Limit;
+use super::spec::{Counter, Limit};
 
-/// The requests of the current window.
+/// The number of requests in the current window.
 #[derive(Debug)]
 pub(super) struct FixedWindow {
     limit: u32,
@@ -42,6 +41,7 @@ impl Counter for FixedWindow {
     }
 
     fn count(&mut self) {
+        // With `count_throttled` the count goes on after the window is full.
         self.current = self.current.saturating_add(1);
     }
 
@@ -54,14 +54,15 @@ impl Counter for FixedWindow {
     }
 }
 
-/// Which window `at` lies in, and how far into it.
+/// Returns the index of the window that contains `at`, and the time since that window began.
 pub(super) fn position(at: Duration, window: Duration) -> (u128, Duration) {
     let index = at.as_nanos() / window.as_nanos();
     let elapsed = at.as_nanos() % window.as_nanos();
     (index, nanos(elapsed))
 }
 
-/// Nanoseconds as a duration. Windows are a day at most, so that nothing within one overflows.
+/// Converts nanoseconds to a duration. A window is one day at most, so that no time within one
+/// overflows.
 pub(super) fn nanos(nanos: u128) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }

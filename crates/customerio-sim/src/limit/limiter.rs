@@ -1,25 +1,24 @@
 use std::time::Duration;
 
-use super::counter::Counter;
 use super::fixed_window::FixedWindow;
 use super::sliding_counter::SlidingCounter;
 use super::sliding_log::SlidingLog;
-use super::spec::{Limit, Model};
+use super::spec::{Counter, Limit, Model};
 use super::token_bucket::TokenBucket;
 
-/// A limit at work.
+/// The state of one limit.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     counter: Box<dyn Counter>,
-    counts_refused: bool,
+    counts_throttled: bool,
     now: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Decision {
     Admitted,
-    /// One request would be admitted after `wait` if nothing else arrived.
-    Refused {
+    /// One request fits after `wait` if no other arrives.
+    Throttled {
         wait: Duration,
     },
 }
@@ -28,23 +27,25 @@ impl Limiter {
     pub(crate) fn new(limit: &Limit) -> Self {
         Self {
             counter: counter(limit),
-            counts_refused: limit.counts_refused,
+            counts_throttled: limit.counts_throttled,
             now: Duration::ZERO,
         }
     }
 
-    /// Judges a request that arrives at `now`. A `now` before the last one is taken for the last one.
-    pub(crate) fn arrive(&mut self, now: Duration) -> Verdict {
+    /// Counts a request that arrives at `now`, and returns whether it fits. A `now` before the last
+    /// one counts as the last one.
+    pub(crate) fn decide(&mut self, now: Duration) -> Decision {
+        // The counters subtract times, and would panic on one that goes back.
         self.now = self.now.max(now);
         self.counter.advance(self.now);
         if self.counter.fits() {
             self.counter.count();
-            return Verdict::Admitted;
+            return Decision::Admitted;
         }
-        if self.counts_refused {
+        if self.counts_throttled {
             self.counter.count();
         }
-        Verdict::Refused {
+        Decision::Throttled {
             wait: self.counter.wait(),
         }
     }

@@ -1,6 +1,6 @@
-//! Decides whether one more request fits a limit. Pure: `now` is an argument, counted from the simulator's start.
+//! Decides whether one more request fits a limit. Reads no clock: `now` is an argument, measured
+//! from the simulator's start.
 
-mod counter;
 mod fixed_window;
 mod limiter;
 mod sliding_counter;
@@ -10,5 +10,5 @@ mod spec;
 mod tests;
 mod token_bucket;
 
-pub(crate) use limiter::{Limiter, Verdict};
+pub(crate) use limiter::{Decision, Limiter};
 pub use spec::{Limit, Model};

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
-use super::counter::Counter;
 use super::fixed_window::{nanos, position};
-use super::spec::Limit;
+use super::spec::{Counter, Limit};
 
-/// Two fixed windows, the previous one weighed by how much of it the sliding window still covers.
+/// Two fixed windows. The previous one counts by the part of it that the sliding window still
+/// covers.
 ///
-/// Everything is in requests times nanoseconds, so that the comparison is exact.
+/// All arithmetic is in requests times nanoseconds, so that the comparison is exact.
 #[derive(Debug)]
 pub(super) struct SlidingCounter {
     limit: u128,
@@ -33,10 +33,11 @@ impl SlidingCounter {
         }
     }
 
-    /// The first moment of a window at which one more fits, when `previous` and `current` are counted. `current` is
-    /// below the limit.
+    /// Returns the nanoseconds from the start of a window until one more request fits, if
+    /// `previous` and `current` are counted. `current` must be below the limit.
     fn first_fit(&self, previous: u128, current: u128) -> u128 {
         let room = (self.limit - 1 - current) * self.window;
+        // Without a previous window, one fits at once.
         let weight = room.checked_div(previous).unwrap_or(self.window);
         self.window.saturating_sub(weight)
     }
@@ -46,8 +47,11 @@ impl Counter for SlidingCounter {
     fn advance(&mut self, now: Duration) {
         let (index, elapsed) = position(now + self.phase, nanos(self.window));
         (self.previous, self.current) = match index - self.index {
+            // The same window.
             0 => (self.previous, self.current),
+            // The next one.
             1 => (self.current, 0),
+            // A later one: the window before it had no request.
             _ => (0, 0),
         };
         self.index = index;
@@ -55,8 +59,8 @@ impl Counter for SlidingCounter {
     }
 
     fn fits(&self) -> bool {
-        let weighed = self.previous * (self.window - self.elapsed);
-        weighed + (self.current + 1) * self.window <= self.limit * self.window
+        let weighted = self.previous * (self.window - self.elapsed);
+        weighted + (self.current + 1) * self.window <= self.limit * self.window
     }
 
     fn count(&mut self) {
@@ -64,6 +68,8 @@ impl Counter for SlidingCounter {
     }
 
     fn wait(&self) -> Duration {
+        // If the current window alone is full, one fits in the next window at the earliest, when
+        // this one has become the previous one.
         let at = if self.current < self.limit {
             self.first_fit(self.previous, self.current)
         } else {

@@ -1,10 +1,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::counter::Counter;
-use super::spec::Limit;
+use super::spec::{Counter, Limit};
 
-/// The moments of the last requests, at most as many as the limit allows: older ones cannot change a verdict.
+/// The times of the last requests. At most as many as the limit are kept: older ones cannot change
+/// a decision.
 #[derive(Debug)]
 pub(super) struct SlidingLog {
     limit: usize,
@@ -28,6 +28,7 @@ impl SlidingLog {
 impl Counter for SlidingLog {
     fn advance(&mut self, now: Duration) {
         self.now = now;
+        // Half-open: a request stops counting exactly one window later.
         while self
             .arrivals
             .front()
@@ -42,6 +43,7 @@ impl Counter for SlidingLog {
     }
 
     fn count(&mut self) {
+        // Only with `count_throttled`: the newest times keep the limit exceeded for longest.
         if !self.fits() {
             self.arrivals.pop_front();
         }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::setting::{InvalidSetting, LONGEST, parse_duration};
 
-/// So many requests in any window, and how the server counts them.
+/// A number of requests per window, and the model by which the server counts them.
 ///
-/// A new limit is an exact sliding log; refused requests do not count against it.
+/// A new limit is an exact sliding log that does not count throttled requests.
 ///
 /// ```
 /// use customerio_sim::{Limit, Model};
@@ -24,33 +24,35 @@ pub struct Limit {
     pub(super) window: Duration,
     pub(super) model: Model,
     pub(super) phase: Duration,
-    pub(super) counts_refused: bool,
+    pub(super) counts_throttled: bool,
 }
 
-/// How a server counts.
+/// The way in which a server counts requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Model {
-    /// Starts at nothing at every multiple of the window.
+    /// Counts from zero at every multiple of the window.
     FixedWindow,
-    /// Weighs the previous fixed window by what of it a sliding window still covers: refuses a request when
-    /// `previous * (1 - f) + current + 1` exceeds the limit, `f` being the elapsed part of the current window.
+    /// Weights the previous fixed window by the part of it that a sliding window still covers: a
+    /// request is throttled if `previous * (1 - f) + current + 1` exceeds the limit, where `f` is
+    /// the elapsed part of the current window.
     SlidingCounter,
-    /// Remembers every request of the last window, the half-open `(now - window, now]`.
+    /// Counts every request of the half-open window `(now - window, now]`.
     SlidingLog,
-    /// Holds up to `size` tokens, full at the start, and gains the limit's requests in every window, evenly.
+    /// Takes a token for each request. The bucket is full at the start, and refills evenly: in each
+    /// window it gains as many tokens as the limit has requests.
     TokenBucket {
-        /// The most tokens that the bucket holds.
+        /// The capacity of the bucket in tokens.
         size: NonZeroU32,
     },
 }
 
 impl Limit {
-    /// Allows `requests` in any `window`.
+    /// Allows `requests` per `window`.
     ///
     /// # Errors
     ///
-    /// No requests, or a window under a microsecond or over a day.
+    /// If `requests` is 0, or `window` is shorter than a microsecond or longer than a day.
     pub fn new(requests: u32, window: Duration) -> Result<Self, InvalidSetting> {
         let invalid = || InvalidSetting::new("limit", format!("{requests}/{window:?}"), EXPECTED);
         let requests = NonZeroU32::new(requests).ok_or_else(invalid)?;
@@ -66,11 +68,11 @@ impl Limit {
             window,
             model: Model::SlidingLog,
             phase: Duration::ZERO,
-            counts_refused: false,
+            counts_throttled: false,
         }
     }
 
-    /// Allows `requests` in any second.
+    /// Allows `requests` per second.
     ///
     /// # Panics
     ///
@@ -80,11 +82,11 @@ impl Limit {
         Self::of(requests, Duration::from_secs(1))
     }
 
-    /// Reads a limit written as requests, a slash and a window, such as `100/1s`.
+    /// Parses a limit: the requests, a slash and the window, such as `100/1s`.
     ///
     /// # Errors
     ///
-    /// Any other text, and what [`Limit::new`] refuses.
+    /// If the text has another form, or [`Limit::new`] fails.
     pub fn parse(text: &str) -> Result<Self, InvalidSetting> {
         let invalid = || InvalidSetting::new("limit", text, EXPECTED);
         let (requests, window) = text.split_once('/').ok_or_else(invalid)?;
@@ -93,31 +95,33 @@ impl Limit {
         Self::new(requests, window).map_err(|_| invalid())
     }
 
-    /// Counts by `model`.
+    /// Sets the model. The default is [`Model::SlidingLog`].
     pub fn model(mut self, model: Model) -> Self {
         self.model = model;
         self
     }
 
-    /// Lets fixed windows, also those of the sliding counter, begin `phase` before the simulator's start.
+    /// Begins the fixed windows, and those of the sliding counter, `phase` before the simulator's
+    /// start. The default is 0, the maximum one day.
     pub fn phase(mut self, phase: Duration) -> Self {
         self.phase = phase.min(LONGEST);
         self
     }
 
-    /// Counts refused requests as well: whoever does not back off stays refused. They empty a token bucket.
-    pub fn count_refused(mut self) -> Self {
-        self.counts_refused = true;
+    /// Counts throttled requests too. A client that does not back off stays throttled, and takes
+    /// the tokens of a bucket.
+    pub fn count_throttled(mut self) -> Self {
+        self.counts_throttled = true;
         self
     }
 
-    /// The requests allowed in a window.
+    /// Returns the requests that are allowed per window.
     #[must_use]
     pub fn requests(&self) -> NonZeroU32 {
         self.requests
     }
 
-    /// The length of the window.
+    /// Returns the length of the window.
     #[must_use]
     pub fn window(&self) -> Duration {
         self.window
@@ -136,6 +140,22 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} requests per {:?}", self.requests, self.window)
     }
+}
+
+/// The count of one [`Model`]. The limiter decides by it whether to
+/// admit a request.
+pub(super) trait Counter: fmt::Debug + Send {
+    /// Moves to `now`, which is never earlier than before, and drops requests that no longer count.
+    fn advance(&mut self, now: Duration);
+
+    /// Returns whether one more request fits.
+    fn fits(&self) -> bool;
+
+    /// Counts one request, whether or not it fits.
+    fn count(&mut self);
+
+    /// Returns the time until one more request fits if no other arrives. Zero if one fits now.
+    fn wait(&self) -> Duration;
 }
 
 const EXPECTED: &str = "at least one request and a window from 1us to 24h, such as 100/1s";

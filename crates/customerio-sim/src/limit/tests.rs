@@ -3,10 +3,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Limit, Limiter, Model, Verdict};
+use super::{Decision, Limit, Limiter, Model};
 
-/// What was counted so far, and the definition of the model over it. Slow and obvious on purpose.
-struct Definition {
+/// The reference: the definition of each model, evaluated over all requests counted so far. It is
+/// slow on purpose, and shares no code with the counters.
+struct Reference {
     limit: u128,
     window: u128,
     phase: u128,
@@ -14,7 +15,7 @@ struct Definition {
     counted: Vec<u128>,
 }
 
-impl Definition {
+impl Reference {
     fn fits(&self, now: u128) -> bool {
         match self.model {
             Model::FixedWindow => self.in_window(self.index(now)) < self.limit,
@@ -47,7 +48,7 @@ impl Definition {
         previous * left + (self.in_window(index) + 1) * self.window <= self.limit * self.window
     }
 
-    /// A full bucket never lets more than its size and what it gained through, over any interval.
+    /// Over any interval, a bucket admits at most its size and the tokens that it gained.
     fn token_bucket_fits(&self, size: u128, now: u128) -> bool {
         let counted = self.counted.iter().enumerate();
         let interval_holds = |(before, from): (usize, &u128)| {
@@ -77,7 +78,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn every_verdict_is_the_one_of_the_definition(
+    fn every_decision_is_that_of_the_reference(
         model in model(),
         requests in 1_u32..10,
         window in 1_u64..50,
@@ -86,7 +87,7 @@ proptest! {
     ) {
         let limit = Limit::new(requests, micros(window)).unwrap().model(model).phase(micros(phase));
         let mut limiter = Limiter::new(&limit);
-        let mut definition = Definition {
+        let mut reference = Reference {
             limit: requests.into(),
             window: u128::from(window) * 1_000,
             phase: u128::from(phase) * 1_000,
@@ -96,46 +97,49 @@ proptest! {
         let mut now = 0_u64;
         for gap in gaps {
             now += gap;
-            let expected = definition.fits(now.into());
-            let verdict = limiter.arrive(Duration::from_nanos(now));
-            prop_assert_eq!(verdict == Verdict::Admitted, expected, "at {} ns", now);
+            let expected = reference.fits(now.into());
+            let decision = limiter.decide(Duration::from_nanos(now));
+            prop_assert_eq!(decision == Decision::Admitted, expected, "at {} ns", now);
             if expected {
-                definition.counted.push(now.into());
-            } else if let Verdict::Refused { wait } = verdict {
-                // The hint is exact: refused until just before it, admitted at it.
+                reference.counted.push(now.into());
+            } else if let Decision::Throttled { wait } = decision {
+                // The wait is exact: throttled one nanosecond before its end, admitted at its end.
                 let at = u128::from(now) + wait.as_nanos();
-                prop_assert!(definition.fits(at), "not admitted after {:?}", wait);
-                prop_assert!(!definition.fits(at - 1), "admitted before {:?}", wait);
+                prop_assert!(reference.fits(at), "not admitted after {:?}", wait);
+                prop_assert!(!reference.fits(at - 1), "admitted before {:?}", wait);
             }
         }
     }
 
     #[test]
-    fn counted_refusals_keep_a_log_closed_until_a_window_is_quiet(
+    fn with_counted_throttled_requests_a_log_admits_again_only_after_a_quiet_window(
         requests in 1_u32..10,
         arrivals in 10_usize..50,
     ) {
-        let limit = Limit::new(requests, micros(100)).unwrap().count_refused();
+        let limit = Limit::new(requests, micros(100)).unwrap().count_throttled();
         let mut limiter = Limiter::new(&limit);
-        let admitted = (0..arrivals).filter(|_| limiter.arrive(micros(1)) == Verdict::Admitted).count();
+        let admitted = (0..arrivals)
+            .filter(|_| limiter.decide(micros(1)) == Decision::Admitted)
+            .count();
         prop_assert_eq!(admitted, (requests as usize).min(arrivals));
-        let refused = Verdict::Refused { wait: micros(100) };
-        prop_assert_eq!(limiter.arrive(micros(100)), if requests == 1 { refused } else { Verdict::Refused { wait: micros(1) } });
-        prop_assert_eq!(limiter.arrive(micros(200)), Verdict::Admitted);
+        // Each throttled request takes the place of the oldest one in the log.
+        let wait = if requests == 1 { micros(100) } else { micros(1) };
+        prop_assert_eq!(limiter.decide(micros(100)), Decision::Throttled { wait });
+        prop_assert_eq!(limiter.decide(micros(200)), Decision::Admitted);
     }
 }
 
 #[track_caller]
 fn check(limit: &Limit, arrivals: &[u64], expected: &[bool]) {
     let mut limiter = Limiter::new(limit);
-    let verdicts = arrivals
+    let decisions = arrivals
         .iter()
-        .map(|ms| limiter.arrive(Duration::from_millis(*ms)) == Verdict::Admitted);
-    assert_eq!(verdicts.collect::<Vec<_>>(), expected, "{limit:?}");
+        .map(|ms| limiter.decide(Duration::from_millis(*ms)) == Decision::Admitted);
+    assert_eq!(decisions.collect::<Vec<_>>(), expected, "{limit:?}");
 }
 
 #[test]
-fn the_models_differ_where_they_should() {
+fn the_models_decide_differently_about_the_same_requests() {
     let limit = Limit::parse("2/1s").unwrap();
     let arrivals = [900, 950, 1000, 1500, 1900, 1950];
     check(&limit, &arrivals, &[true, true, false, false, true, true]);
@@ -169,21 +173,21 @@ fn a_phase_moves_the_windows() {
 }
 
 #[test]
-fn a_refusal_that_counts_empties_a_bucket() {
+fn a_throttled_request_that_counts_takes_tokens_from_a_bucket() {
     let model = Model::TokenBucket {
         size: NonZeroU32::MIN,
     };
     let limit = Limit::parse("1/1s").unwrap().model(model);
     check(&limit, &[0, 900, 1000], &[true, false, true]);
     check(
-        &limit.count_refused(),
+        &limit.count_throttled(),
         &[0, 900, 1000, 1999, 3000],
         &[true, false, false, false, true],
     );
 }
 
 #[test]
-fn limits_that_cannot_hold_have_no_value() {
+fn an_invalid_limit_is_rejected() {
     for text in [
         "",
         "100",

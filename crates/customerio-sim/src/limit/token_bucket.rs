@@ -1,12 +1,13 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::counter::Counter;
 use super::fixed_window::nanos;
-use super::spec::Limit;
+use super::spec::{Counter, Limit};
 
-/// A bucket whose level is counted in requests times nanoseconds: a token is one window of them, and every nanosecond
-/// adds the limit, so that nothing is ever rounded.
+/// A bucket whose level is in requests times nanoseconds.
+///
+/// In this unit a token is the window in nanoseconds, and each nanosecond adds the limit. So the
+/// level is exact.
 #[derive(Debug)]
 pub(super) struct TokenBucket {
     token: u128,
@@ -42,6 +43,7 @@ impl Counter for TokenBucket {
     }
 
     fn count(&mut self) {
+        // With `count_throttled` the bucket may have less than a token. It does not go below empty.
         self.level = self.level.saturating_sub(self.token);
     }
 

@@ -8,10 +8,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::connection::serve_connection;
 use crate::simulator::Simulator;
 
-/// A simulator on a real socket. Dropping it stops it and closes its connections.
+/// A simulator on a TCP socket. Dropping it stops it and closes its connections.
 ///
-/// It spawns one task for itself and one for each connection, of which it holds at most 512 at a time; more wait in the
-/// listener's queue.
+/// It spawns a task for itself and one for each connection. It serves at most 512 connections at a
+/// time; further ones wait in the listener's backlog.
 #[derive(Debug)]
 #[must_use = "dropping the server stops it"]
 pub struct Server {
@@ -20,15 +20,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `addr`, where port 0 means any free port, and serves `simulator` there.
+    /// Listens on `addr` and serves `simulator` there. Port 0 takes any free port.
     ///
     /// # Errors
     ///
-    /// When the address is invalid or taken.
+    /// If the address is invalid or in use.
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// If called outside of a tokio runtime.
     pub async fn bind(addr: impl ToSocketAddrs, simulator: Simulator) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
         let local_addr = listener.local_addr()?;
@@ -38,19 +38,19 @@ impl Server {
         })
     }
 
-    /// The address it listens on.
+    /// Returns the address that it listens on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// The URL of its root, without a slash at the end.
+    /// Returns its URL, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.local_addr)
     }
 
-    /// Stops it and waits until its connections are closed and its port is free.
+    /// Stops the server, and waits until its connections are closed and its port is free.
     pub async fn shutdown(mut self) {
         self.task.abort();
         let _aborted = (&mut self.task).await;
@@ -67,11 +67,13 @@ async fn serve(listener: TcpListener, simulator: Simulator) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
+            // Ended connections first: each makes room for another, and their list stays short.
             biased;
             Some(_ended) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                 Ok((stream, _)) => drop(connections.spawn(serve_stream(stream, simulator.clone()))),
-                // Mostly out of file descriptors: give connections a moment to end instead of spinning.
+                // The process is probably out of file descriptors. Without a pause this would spin
+                // until a connection ends.
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             },
         }
@@ -79,10 +81,14 @@ async fn serve(listener: TcpListener, simulator: Simulator) {
 }
 
 async fn serve_stream(stream: TcpStream, simulator: Simulator) {
-    // Best effort: without it answers are late, not wrong.
+    // A failure is ignored: it delays responses, and changes nothing else.
     let _late = stream.set_nodelay(true);
     serve_connection(stream, simulator).await;
 }
 
+/// Below the usual limit of 1,024 file descriptors for a process. More would let a client exhaust
+/// them, and every `accept` would fail.
 const MAX_CONNECTIONS: usize = 512;
+
+/// Long enough not to use up a processor, short enough that a new client hardly notices it.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use crate::client::Client;
 
 #[track_caller]
-fn check_status(answer: &crate::client::Answer, status: u16, body: &Value) {
-    assert_eq!((answer.status.as_u16(), &answer.json()), (status, body));
+fn check_status(reply: &crate::client::Reply, status: u16, body: &Value) {
+    assert_eq!((reply.status.as_u16(), &reply.json()), (status, body));
 }
 
 #[tokio::test(start_paused = true)]
-async fn v1_takes_what_is_documented() {
+async fn v1_accepts_every_documented_operation() {
     let simulator = Simulator::builder().build();
     let mut client = Client::pipe(&simulator).await;
     let done = json!({});
@@ -44,11 +44,11 @@ async fn v1_takes_what_is_documented() {
         (Method::POST, "customers/3/unsuppress", json!({})),
         (Method::DELETE, "customers/4", Value::Null),
     ] {
-        let answer = client.call(method, &format!("/api/v1/{path}"), &body).await;
-        check_status(&answer, 200, &done);
-        assert_eq!(answer.body, "{}\n");
+        let reply = client.call(method, &format!("/api/v1/{path}"), &body).await;
+        check_status(&reply, 200, &done);
+        assert_eq!(reply.body, "{}\n");
     }
-    let totals = simulator.books();
+    let totals = simulator.totals();
     assert_eq!(
         (
             totals.requests,
@@ -63,43 +63,48 @@ async fn v1_takes_what_is_documented() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_encoded_id_is_one_segment() {
+async fn an_encoded_id_is_one_path_segment() {
     let simulator = Simulator::builder().build();
     let mut client = Client::pipe(&simulator).await;
     client.put("a%20b%2Fc%3Fd%23e%25f%26g%3Ah").await;
     client.put("person%2Btag%40example.com").await;
     assert!(simulator.person("a b/c?d#e%f&g:h").is_some());
     assert!(simulator.person("Person+Tag@example.com").is_some());
-    assert_eq!(simulator.books().people, 2);
+    assert_eq!(simulator.totals().people, 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_come_in_the_envelope_of_their_endpoint() {
+async fn a_rejection_has_the_envelope_of_its_endpoint() {
     let simulator = Simulator::builder().build();
     let mut client = Client::pipe(&simulator).await;
     let long = json!({"bio": "x".repeat(1_001)});
     let message = "value for attribute 'bio' cannot be longer than 1000 bytes";
-    let answer = client.call(Method::PUT, "/api/v1/customers/1", &long).await;
-    check_status(&answer, 400, &json!({"meta": {"error": message}}));
-    let answer = client
+    let reply = client.call(Method::PUT, "/api/v1/customers/1", &long).await;
+    check_status(&reply, 400, &json!({"meta": {"error": message}}));
+    let reply = client
         .call(Method::POST, "/api/v1/customers/1/events", &json!({}))
         .await;
     check_status(
-        &answer,
+        &reply,
         400,
         &json!({"meta": {"errors": ["event name must not be blank"]}}),
     );
-    let operation = json!({"type": "person", "action": "identify", "identifiers": {"id": "1"}, "attributes": long});
+    let operation = json!({
+        "type": "person",
+        "action": "identify",
+        "identifiers": {"id": "1"},
+        "attributes": long,
+    });
     let error = json!({"reason": "invalid", "field": "bio", "message": message});
-    let answer = client
+    let reply = client
         .call(Method::POST, "/api/v2/entity", &operation)
         .await;
-    check_status(&answer, 400, &json!({"errors": [error]}));
-    let answer = client
+    check_status(&reply, 400, &json!({"errors": [error]}));
+    let reply = client
         .call(Method::POST, "/api/v2/nothing", &operation)
         .await;
-    check_status(&answer, 404, &json!({"meta": {"error": "not found"}}));
-    let totals = simulator.books();
+    check_status(&reply, 404, &json!({"meta": {"error": "not found"}}));
+    let totals = simulator.totals();
     assert_eq!(
         (
             totals.requests,
@@ -112,36 +117,41 @@ async fn refusals_come_in_the_envelope_of_their_endpoint() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_answers_207_with_the_places_of_what_it_refuses() {
+async fn a_batch_gets_207_with_the_indices_of_its_rejected_operations() {
     let simulator = Simulator::builder().build();
     let mut client = Client::pipe(&simulator).await;
     let person =
         |id: &str| json!({"type": "person", "action": "identify", "identifiers": {"id": id}});
-    let answer = client
+    let reply = client
         .call(
             Method::POST,
             "/api/v2/batch",
             &json!({"batch": [person("1"), person("2")]}),
         )
         .await;
-    check_status(&answer, 200, &json!({}));
-    let answer = client
+    check_status(&reply, 200, &json!({}));
+    let reply = client
         .call(
             Method::POST,
             "/api/v2/batch",
             &json!({"batch": [person("3"), person(""), person("4")]}),
         )
         .await;
-    let error = json!({"batch_index": 1, "reason": "required", "field": "id", "message": "id attribute must be non-empty"});
-    check_status(&answer, 207, &json!({"errors": [error]}));
-    let answer = client
+    let error = json!({
+        "batch_index": 1,
+        "reason": "required",
+        "field": "id",
+        "message": "id attribute must be non-empty",
+    });
+    check_status(&reply, 207, &json!({"errors": [error]}));
+    let reply = client
         .call(Method::POST, "/api/v2/batch", &json!({"batch": 1}))
         .await;
     assert_eq!(
-        (answer.status.as_u16(), &answer.json()["errors"][0]["field"]),
+        (reply.status.as_u16(), &reply.json()["errors"][0]["field"]),
         (400, &json!("batch"))
     );
-    let totals = simulator.books();
+    let totals = simulator.totals();
     assert_eq!(
         (
             totals.requests,
@@ -153,27 +163,41 @@ async fn a_batch_answers_207_with_the_places_of_what_it_refuses() {
     );
 }
 
-/// A batch of exactly `size` bytes, of operations far below their own limit.
+/// Returns a batch of exactly `size` bytes. Its operations are far below their own limit.
 fn batch_of(size: usize) -> Value {
     let event = |fill: usize| {
         let attributes = json!({"fill": "x".repeat(fill)});
-        json!({"type": "person", "action": "event", "identifiers": {"id": "1"}, "name": "n", "attributes": attributes})
+        json!({
+            "type": "person",
+            "action": "event",
+            "identifiers": {"id": "1"},
+            "name": "n",
+            "attributes": attributes,
+        })
     };
-    let batch = |last: usize| json!({"batch": (0..20).map(|_| event(24_000)).chain([event(last)]).collect::<Value>()});
+    let batch = |last: usize| {
+        let events = (0..20).map(|_| event(24_000)).chain([event(last)]);
+        json!({"batch": events.collect::<Value>()})
+    };
     batch(size - batch(0).to_string().len())
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_holds_up_to_500_000_bytes_and_an_operation_32_000() {
+async fn a_batch_has_at_most_500_000_bytes_and_an_operation_32_000() {
     let simulator = Simulator::builder().build();
     let mut client = Client::pipe(&simulator).await;
     for (size, status) in [(500_000, 200), (500_001, 413)] {
-        let answer = client
+        let reply = client
             .call(Method::POST, "/api/v2/batch", &batch_of(size))
             .await;
-        assert_eq!(answer.status, status, "{size} bytes");
+        assert_eq!(reply.status, status, "{size} bytes");
     }
-    let huge = json!({"type": "person", "action": "identify", "identifiers": {"id": "1"}, "attributes": {"a": "x".repeat(32_000)}});
+    let huge = json!({
+        "type": "person",
+        "action": "identify",
+        "identifiers": {"id": "1"},
+        "attributes": {"a": "x".repeat(32_000)},
+    });
     assert_eq!(
         client
             .call(Method::POST, "/api/v2/entity", &huge)
@@ -181,14 +205,11 @@ async fn a_batch_holds_up_to_500_000_bytes_and_an_operation_32_000() {
             .status,
         413
     );
-    let answer = client
+    let reply = client
         .call(Method::POST, "/api/v2/batch", &json!({"batch": [huge]}))
         .await;
     assert_eq!(
-        (
-            answer.status.as_u16(),
-            &answer.json()["errors"][0]["reason"]
-        ),
+        (reply.status.as_u16(), &reply.json()["errors"][0]["reason"]),
         (207, &json!("too_large"))
     );
 }
@@ -197,7 +218,8 @@ async fn a_batch_holds_up_to_500_000_bytes_and_an_operation_32_000() {
 async fn a_body_over_a_mebibyte_never_reaches_the_counter() {
     let simulator = Simulator::builder().build();
     let mut client = Client::pipe(&simulator).await;
-    // An answer or a closed pipe: the server does not wait for the rest of what it will not take.
+    // A response or a closed pipe: the server does not wait for the rest of a body that is too
+    // long.
     let _either = client
         .send(crate::client::request(
             Method::POST,
@@ -205,11 +227,11 @@ async fn a_body_over_a_mebibyte_never_reaches_the_counter() {
             &json!("x".repeat(1024 * 1024)),
         ))
         .await;
-    assert_eq!(simulator.books().requests, 0);
+    assert_eq!(simulator.totals().requests, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_are_needed_and_checked_where_configured() {
+async fn credentials_are_required_and_checked_if_configured() {
     let bare = || {
         Request::put("/api/v1/customers/1")
             .header("host", "sim")
@@ -223,9 +245,9 @@ async fn credentials_are_needed_and_checked_where_configured() {
     );
     assert_eq!(Client::pipe(&open).await.put("1").await.status, 200);
     let strict = Simulator::builder().credentials("site", "other").build();
-    let answer = Client::pipe(&strict).await.put("1").await;
-    assert_eq!((answer.status.as_u16(), answer.body.len()), (401, 0));
-    let totals = strict.books();
+    let reply = Client::pipe(&strict).await.put("1").await;
+    assert_eq!((reply.status.as_u16(), reply.body.len()), (401, 0));
+    let totals = strict.totals();
     assert_eq!(
         (
             totals.requests,
@@ -239,7 +261,7 @@ async fn credentials_are_needed_and_checked_where_configured() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_region_names_the_simulator_itself() {
+async fn the_region_is_the_host_of_the_simulator() {
     let mut client = Client::pipe(&Simulator::builder().build()).await;
     let region = client.get("/api/v1/accounts/region").await;
     assert_eq!(
@@ -249,7 +271,7 @@ async fn the_region_names_the_simulator_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_version_1_alone_has_is_kept_in_the_books() {
+async fn operations_that_only_v1_has_are_recorded() {
     let simulator = Simulator::builder().segment(7).build();
     let mut client = Client::pipe(&simulator).await;
     client.put("1").await;
@@ -281,8 +303,8 @@ async fn what_version_1_alone_has_is_kept_in_the_books() {
             204,
         ),
     ] {
-        let answer = client.call(Method::POST, path, &body).await;
-        assert_eq!(answer.status, status, "{path}");
+        let reply = client.call(Method::POST, path, &body).await;
+        assert_eq!(reply.status, status, "{path}");
     }
     let segment = client.get("/_sim/segments/7").await;
     assert_eq!(segment, json!(["1"]));
@@ -295,7 +317,7 @@ async fn what_version_1_alone_has_is_kept_in_the_books() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_the_specification_leaves_open_needs_no_credentials() {
+async fn only_paths_without_authentication_in_the_specification_need_no_credentials() {
     let simulator = Simulator::builder().build();
     let mut client = Client::pipe(&simulator).await;
     for (path, status) in [
@@ -312,36 +334,45 @@ async fn only_what_the_specification_leaves_open_needs_no_credentials() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn objects_keep_their_people() {
+async fn objects_have_related_people() {
     let simulator = Simulator::builder().build();
     let mut client = Client::pipe(&simulator).await;
     let acme = json!({"object_type_id": "1", "object_id": "acme"});
     let person = |action: &str| {
-        json!({"type": "person", "action": action, "identifiers": {"id": "1"},
-            "cio_relationships": [{"identifiers": acme, "relationship_attributes": {"role": "admin"}}]})
+        let related = json!({"identifiers": acme, "relationship_attributes": {"role": "admin"}});
+        json!({
+            "type": "person",
+            "action": action,
+            "identifiers": {"id": "1"},
+            "cio_relationships": [related],
+        })
     };
     let anonymous = json!({"type": "object", "action": "identify_anonymous", "identifiers": acme,
         "attributes": {"seats": 5}, "cio_relationships": [{"identifiers": {"anonymous_id": "a"}}]});
     for body in [person("add_relationships"), anonymous] {
-        let answer = client.call(Method::POST, "/api/v2/entity", &body).await;
-        check_status(&answer, 200, &json!({}));
+        let reply = client.call(Method::POST, "/api/v2/entity", &body).await;
+        check_status(&reply, 200, &json!({}));
     }
     let object = client.get("/_sim/objects/1/acme").await;
-    let expected = json!({"cio_object_id": "ob1", "attributes": {"seats": 5}, "people": {"1": {"role": "admin"}},
-        "anonymous": {"a": {}}});
+    let expected = json!({
+        "cio_object_id": "ob1",
+        "attributes": {"seats": 5},
+        "people": {"1": {"role": "admin"}},
+        "anonymous": {"a": {}},
+    });
     assert_eq!(object, expected);
-    let answer = client
+    let reply = client
         .call(
             Method::POST,
             "/api/v2/entity",
             &person("delete_relationships"),
         )
         .await;
-    check_status(&answer, 200, &json!({}));
+    check_status(&reply, 200, &json!({}));
     assert!(simulator.object("1", "acme").unwrap().people.is_empty());
     let delete =
         json!({"type": "object", "action": "delete", "identifiers": {"cio_object_id": "ob1"}});
-    let answer = client.call(Method::POST, "/api/v2/entity", &delete).await;
-    check_status(&answer, 200, &json!({}));
+    let reply = client.call(Method::POST, "/api/v2/entity", &delete).await;
+    check_status(&reply, 200, &json!({}));
     assert_eq!(simulator.object("1", "acme"), None);
 }

@@ -1,4 +1,4 @@
-//! A client without manners: no pool, no retries, one connection for each.
+//! A plain client: one connection, without a pool and without retries.
 
 use bytes::Bytes;
 use customerio_sim::{Simulator, serve_connection};
@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, duplex};
 pub(crate) struct Client(SendRequest<Full<Bytes>>);
 
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -33,23 +33,23 @@ impl Client {
         Self(sender)
     }
 
-    pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Answer> {
+    pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Reply> {
         self.0.ready().await?;
         let (head, body) = self.0.send_request(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
-        Ok(Answer {
+        Ok(Reply {
             status: head.status,
             headers: head.headers,
             body,
         })
     }
 
-    /// Sends with credentials, and expects an answer.
-    pub(crate) async fn call(&mut self, method: Method, path: &str, body: &Value) -> Answer {
+    /// Sends a request with credentials. Panics if there is no response.
+    pub(crate) async fn call(&mut self, method: Method, path: &str, body: &Value) -> Reply {
         self.send(request(method, path, body)).await.unwrap()
     }
 
-    pub(crate) async fn put(&mut self, person: &str) -> Answer {
+    pub(crate) async fn put(&mut self, person: &str) -> Reply {
         self.call(
             Method::PUT,
             &format!("/api/v1/customers/{person}"),
@@ -63,7 +63,7 @@ impl Client {
     }
 }
 
-impl Answer {
+impl Reply {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }

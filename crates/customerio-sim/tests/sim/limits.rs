@@ -9,22 +9,22 @@ fn limited(limit: &str) -> Builder {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_a_429_that_says_when_to_come_back() {
+async fn a_throttled_request_gets_429_with_retry_after() {
     let simulator = limited("1/1500ms").build();
     let mut client = Client::pipe(&simulator).await;
     assert_eq!(client.put("1").await.status, 200);
-    let refused = client.put("2").await;
+    let throttled = client.put("2").await;
     assert_eq!(
-        (refused.status.as_u16(), refused.header("retry-after")),
+        (throttled.status.as_u16(), throttled.header("retry-after")),
         (429, Some("2"))
     );
     assert_eq!(
-        refused.json()["errors"][0]["detail"],
+        throttled.json()["errors"][0]["detail"],
         "rate limited to 1 requests per 1.5s"
     );
     tokio::time::advance(Duration::from_millis(1_500)).await;
     assert_eq!(client.put("2").await.status, 200);
-    let totals = simulator.books();
+    let totals = simulator.totals();
     assert_eq!(
         (
             totals.requests,
@@ -51,8 +51,8 @@ async fn the_window_slides_on_virtual_time() {
         client.put("1").await;
         tokio::time::advance(Duration::from_millis(50)).await;
     }
-    let totals = simulator.books();
-    // 2.5 s at twice the limit: ten in each of the first two windows, and ten in the half window that is left.
+    let totals = simulator.totals();
+    // 2.5 s at twice the limit admit ten in each of two windows and ten in the half window after.
     assert_eq!(
         (totals.throttled, totals.accepted, totals.busiest_window),
         (20, 30, 20)
@@ -60,7 +60,7 @@ async fn the_window_slides_on_virtual_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_model_is_at_work_behind_the_api() {
+async fn the_api_counts_by_the_chosen_model() {
     for (model, status) in [
         (Model::SlidingLog, 429),
         (Model::SlidingCounter, 429),
@@ -80,7 +80,7 @@ async fn every_model_is_at_work_behind_the_api() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_date_is_that_of_the_simulated_clock() {
+async fn the_date_header_follows_the_simulated_clock() {
     let epoch = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
     let mut client = Client::pipe(&Simulator::builder().epoch(epoch).build()).await;
     assert_eq!(

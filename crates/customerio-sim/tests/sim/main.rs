@@ -1,9 +1,9 @@
-//! The simulator as its clients meet it: over a pipe on virtual time, over a socket, and as a program.
+//! The simulator over a pipe on paused time, over a socket, and as the program `cio-sim`.
 
 mod api;
-mod books;
 mod client;
+mod faults;
 mod limits;
 mod program;
+mod records;
 mod socket;
-mod weather;

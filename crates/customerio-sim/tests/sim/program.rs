@@ -18,7 +18,7 @@ fn cio_sim(flags: &str) -> Command {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_program_prints_its_url_first_and_its_books_on_ctrl_c() {
+async fn the_program_prints_its_url_first_and_its_totals_on_ctrl_c() {
     let mut program = cio_sim("--listen 127.0.0.1:0 --limit 1/24h")
         .spawn()
         .unwrap();
@@ -38,16 +38,16 @@ async fn the_program_prints_its_url_first_and_its_books_on_ctrl_c() {
     let mut rest = String::new();
     out.read_to_string(&mut rest).await.unwrap();
     assert!(program.wait().await.unwrap().success());
-    let books: serde_json::Value = serde_json::from_str(&rest).unwrap();
+    let totals: serde_json::Value = serde_json::from_str(&rest).unwrap();
     assert_eq!(
-        (&books["requests"], &books["throttled"]),
+        (&totals["requests"], &totals["throttled"]),
         (&2.into(), &1.into())
     );
 }
 
 #[tokio::test]
 async fn credentials_come_from_flags_or_from_the_environment() {
-    // The client's own pair is `site` and `key`.
+    // The test client sends `site` and `key`.
     for (flags, environment, status) in [
         ("", [].as_slice(), 200),
         ("--site-id site --api-key key", &[], 200),
@@ -75,7 +75,7 @@ async fn credentials_come_from_flags_or_from_the_environment() {
 }
 
 #[tokio::test]
-async fn a_taken_address_is_an_error_that_says_what_to_do() {
+async fn the_error_of_an_address_in_use_says_what_to_do() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = taken.local_addr().unwrap();
     let output = cio_sim(&format!("--listen {addr}")).output().await.unwrap();

@@ -16,7 +16,7 @@ async fn a_server_serves_on_a_real_socket_until_it_is_dropped() {
     assert_eq!(server.url(), format!("http://{addr}"));
     let mut client = Client::over(TcpStream::connect(addr).await.unwrap()).await;
     assert_eq!(client.put("1").await.status, 200);
-    assert_eq!(simulator.books().people, 1);
+    assert_eq!(simulator.totals().people, 1);
     server.shutdown().await;
     assert!(TcpStream::connect(addr).await.is_err());
 }
@@ -40,7 +40,7 @@ async fn a_dropped_server_closes_its_connections() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_sent_requests_are_closed_and_let_others_in() {
+async fn a_connection_with_an_incomplete_request_is_closed() {
     const HALVES: [&str; 3] = [
         "",
         "PUT /api/v1/customers/1 HTTP/1.1\r\nhost: local",
@@ -50,16 +50,16 @@ async fn half_sent_requests_are_closed_and_let_others_in() {
         let (mut near, far) = duplex(64 * 1024);
         let served = tokio::spawn(serve_connection(far, Simulator::builder().build()));
         near.write_all(half.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        near.read_to_end(&mut answer).await.unwrap();
-        let answer = String::from_utf8(answer).unwrap();
-        assert!(answer.is_empty() || answer.contains(" 408 "), "{answer}");
+        let mut reply = Vec::new();
+        near.read_to_end(&mut reply).await.unwrap();
+        let reply = String::from_utf8(reply).unwrap();
+        assert!(reply.is_empty() || reply.contains(" 408 "), "{reply}");
         served.await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn the_books_are_shown_to_this_machine_only() {
+async fn records_are_shown_to_this_machine_only() {
     let simulator = Simulator::builder().build();
     for (host, status) in [
         ("localhost:8080", 200),
@@ -67,13 +67,13 @@ async fn the_books_are_shown_to_this_machine_only() {
         ("example.com", 403),
     ] {
         let mut client = Client::pipe(&simulator).await;
-        let mut request = request(Method::GET, "/_sim/books", &Value::Null);
+        let mut request = request(Method::GET, "/_sim/totals", &Value::Null);
         request.headers_mut().insert("host", host.parse().unwrap());
-        let answer = client.send(request).await.unwrap();
-        assert_eq!(answer.status, status, "{host}");
+        let reply = client.send(request).await.unwrap();
+        assert_eq!(reply.status, status, "{host}");
     }
     let mut client = Client::pipe(&simulator).await;
-    let mut nameless = request(Method::GET, "/_sim/books", &Value::Null);
+    let mut nameless = request(Method::GET, "/_sim/totals", &Value::Null);
     nameless.headers_mut().remove("host");
     assert_eq!(client.send(nameless).await.unwrap().status, 403);
 }

@@ -7,103 +7,104 @@ use super::Attributes;
 use crate::InvalidInput;
 use crate::error::Problem;
 
-/// Takes the fields of a struct or the entries of a map, one after the other.
+/// A serializer that reads the fields of a struct or the entries of a map into attributes.
 pub(super) struct Fields<'a>(pub(super) &'a mut Attributes);
 
-/// How the names of structs begin that are none: `serde_json` marks JSON that is written already by them.
+/// The prefix of struct names that `serde_json` uses for its own types, such as raw JSON. These are
+/// not structs.
 const SERDE_JSON: &str = "$serde_json::private";
 
-/// Why the fields were not taken.
+/// The reason why a value was not read as fields.
 #[derive(Debug)]
-pub(super) enum Stopped {
-    /// The value is neither a struct nor a map; an enum may be an object all the same.
+pub(super) enum NotRead {
+    /// The value is neither a struct nor a map. An enum may still be an object.
     NoFields,
-    Refused(InvalidInput),
+    Invalid(InvalidInput),
 }
 
-impl From<InvalidInput> for Stopped {
-    fn from(refused: InvalidInput) -> Self {
-        Self::Refused(refused)
+impl From<InvalidInput> for NotRead {
+    fn from(invalid: InvalidInput) -> Self {
+        Self::Invalid(invalid)
     }
 }
 
-impl Error for Stopped {
+impl Error for NotRead {
     fn custom<T: fmt::Display>(_: T) -> Self {
-        Self::Refused(InvalidInput::new("attributes", Problem::NotSerializable))
+        Self::Invalid(InvalidInput::new("attributes", Problem::NotSerializable))
     }
 }
 
-impl std::error::Error for Stopped {}
+impl std::error::Error for NotRead {}
 
-impl fmt::Display for Stopped {
+impl fmt::Display for NotRead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the fields were not taken")
+        f.write_str("the value was not read as fields")
     }
 }
 
 impl SerializeStruct for Fields<'_> {
     type Ok = ();
-    type Error = Stopped;
+    type Error = NotRead;
 
     fn serialize_field<T: Serialize + ?Sized>(
         &mut self,
         name: &'static str,
         value: &T,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), NotRead> {
         self.0.put_name(name)?;
         self.serialize_value(value)
     }
 
-    fn end(self) -> Result<(), Stopped> {
+    fn end(self) -> Result<(), NotRead> {
         Ok(())
     }
 }
 
 impl SerializeMap for Fields<'_> {
     type Ok = ();
-    type Error = Stopped;
+    type Error = NotRead;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, name: &T) -> Result<(), Stopped> {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, name: &T) -> Result<(), NotRead> {
         Ok(self.0.put_any_name(name)?)
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stopped> {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), NotRead> {
         Ok(self.0.put_value(value)?)
     }
 
-    fn end(self) -> Result<(), Stopped> {
+    fn end(self) -> Result<(), NotRead> {
         Ok(())
     }
 }
 
-/// Writes the methods of values that have no fields.
+/// Writes the methods for values without fields.
 macro_rules! no_fields {
     ($($method:ident($($type:ty),*))*) => {
-        $(fn $method(self, $(_: $type),*) -> Result<(), Stopped> {
-            Err(Stopped::NoFields)
+        $(fn $method(self, $(_: $type),*) -> Result<(), NotRead> {
+            Err(NotRead::NoFields)
         })*
     };
 }
 
-/// Writes the methods of compounds whose elements have no names of their own.
+/// Writes the methods for lists and the like, whose elements have no names.
 macro_rules! no_members {
     ($($method:ident($($type:ty),*))*) => {
-        $(fn $method(self, $(_: $type),*) -> Result<Impossible<(), Stopped>, Stopped> {
-            Err(Stopped::NoFields)
+        $(fn $method(self, $(_: $type),*) -> Result<Impossible<(), NotRead>, NotRead> {
+            Err(NotRead::NoFields)
         })*
     };
 }
 
 impl Serializer for Fields<'_> {
     type Ok = ();
-    type Error = Stopped;
+    type Error = NotRead;
     type SerializeMap = Self;
     type SerializeStruct = Self;
-    type SerializeSeq = Impossible<(), Stopped>;
-    type SerializeStructVariant = Impossible<(), Stopped>;
-    type SerializeTuple = Impossible<(), Stopped>;
-    type SerializeTupleStruct = Impossible<(), Stopped>;
-    type SerializeTupleVariant = Impossible<(), Stopped>;
+    type SerializeSeq = Impossible<(), NotRead>;
+    type SerializeStructVariant = Impossible<(), NotRead>;
+    type SerializeTuple = Impossible<(), NotRead>;
+    type SerializeTupleStruct = Impossible<(), NotRead>;
+    type SerializeTupleVariant = Impossible<(), NotRead>;
 
     no_fields! {
         serialize_bool(bool)
@@ -134,19 +135,19 @@ impl Serializer for Fields<'_> {
         serialize_tuple_variant(&'static str, u32, &'static str, usize)
     }
 
-    fn serialize_map(self, len: Option<usize>) -> Result<Self, Stopped> {
+    fn serialize_map(self, len: Option<usize>) -> Result<Self, NotRead> {
         self.0.reserve(len.unwrap_or_default());
         Ok(self)
     }
 
-    fn serialize_struct(self, name: &'static str, len: usize) -> Result<Self, Stopped> {
+    fn serialize_struct(self, name: &'static str, len: usize) -> Result<Self, NotRead> {
         if name.starts_with(SERDE_JSON) {
-            return Err(Stopped::NoFields);
+            return Err(NotRead::NoFields);
         }
         self.serialize_map(Some(len))
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, fields: &T) -> Result<(), Stopped> {
+    fn serialize_some<T: Serialize + ?Sized>(self, fields: &T) -> Result<(), NotRead> {
         fields.serialize(self)
     }
 
@@ -154,7 +155,7 @@ impl Serializer for Fields<'_> {
         self,
         _: &'static str,
         fields: &T,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), NotRead> {
         fields.serialize(self)
     }
 
@@ -164,7 +165,7 @@ impl Serializer for Fields<'_> {
         _: u32,
         _: &'static str,
         _: &T,
-    ) -> Result<(), Stopped> {
-        Err(Stopped::NoFields)
+    ) -> Result<(), NotRead> {
+        Err(NotRead::NoFields)
     }
 }

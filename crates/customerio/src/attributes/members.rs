@@ -3,43 +3,44 @@ use std::cmp::Ordering;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::finite::check_numbers;
+use super::numbers::check_numbers;
 use crate::error::Problem;
 
-/// What the attributes of a person take, most of the time.
+/// The usual size of a person's attributes, in bytes, so that the buffer rarely grows.
 const CAPACITY: usize = 256;
 
-/// Holds the members of one JSON object as the text that is sent, in the order of their names, each name once.
+/// The members of one JSON object as text. They are written sorted by name, each name once.
 #[derive(Clone, Default)]
 pub(super) struct Members {
-    /// The kept members as `"name":value`, in the order in which they came, and behind them perhaps one that is not kept.
+    /// The complete members as `"name":value`, in the order of insertion. Behind them may be a
+    /// draft: a member that is being written.
     json: Vec<u8>,
-    /// How much of `json` is kept.
-    kept: usize,
-    /// Where the name ends that was written last.
+    /// Where the complete members end and the draft begins.
+    complete: usize,
+    /// Where the name of the draft ends.
     colon: usize,
-    /// Where the kept members stand, in the order of their names.
-    places: Vec<Place>,
+    /// The range of each complete member, sorted by name.
+    ranges: Vec<MemberRange>,
 }
 
-/// Where a member stands: its name with the quotes, the colon, its value.
+/// The range of a member in the text: its name with the quotes, the colon, its value.
 #[derive(Clone, Copy)]
-struct Place {
+struct MemberRange {
     start: usize,
     colon: usize,
     end: usize,
-    /// How the name begins, with zeros behind it: most names are told apart by that, without a look at the text.
-    head: u64,
+    /// The first eight bytes of the name. They decide most comparisons without reading the text.
+    prefix: u64,
 }
 
-/// What becomes of a value that is the order to remove.
+/// What to do with a value that would remove the attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Removal {
     Keep,
     LeaveOut,
 }
 
-/// One member: both parts are JSON, the name with its quotes.
+/// One member. Both parts are JSON: the name has its quotes.
 #[derive(Clone, Copy)]
 pub(super) struct Member<'a> {
     pub(super) name: &'a [u8],
@@ -48,50 +49,50 @@ pub(super) struct Member<'a> {
 
 impl Members {
     pub(super) fn len(&self) -> usize {
-        self.places.len()
+        self.ranges.len()
     }
 
     pub(super) fn reserve(&mut self, members: usize) {
-        self.places.reserve(members);
+        self.ranges.reserve(members);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Member<'_>> {
-        self.places.iter().map(|place| self.member(place))
+        self.ranges.iter().map(|range| self.member(range))
     }
 
-    fn member(&self, place: &Place) -> Member<'_> {
+    fn member(&self, range: &MemberRange) -> Member<'_> {
         Member {
-            name: &self.json[place.start..place.colon],
-            value: &self.json[place.colon + 1..place.end],
+            name: &self.json[range.start..range.colon],
+            value: &self.json[range.colon + 1..range.end],
         }
     }
 
-    /// Returns the bytes of [`write`](Self::write).
+    /// Returns the number of bytes that [`write`](Self::write) appends.
     pub(super) fn size(&self) -> usize {
         let commas = self.len().saturating_sub(1);
-        self.kept + commas + "{}".len()
+        self.complete + commas + "{}".len()
     }
 
-    /// Writes the object behind what is in `json`.
+    /// Appends the object to `json`.
     pub(super) fn write(&self, json: &mut Vec<u8>) {
         json.push(b'{');
-        for (index, place) in self.places.iter().enumerate() {
+        for (index, range) in self.ranges.iter().enumerate() {
             if index > 0 {
                 json.push(b',');
             }
-            json.extend_from_slice(&self.json[place.start..place.end]);
+            json.extend_from_slice(&self.json[range.start..range.end]);
         }
         json.push(b'}');
     }
 
-    /// Writes the name of a member that is not kept yet, in the place of any other that was not.
+    /// Begins a member with its name. A draft from before is dropped.
     pub(super) fn name(&mut self, name: &str) {
         self.begin();
         append(&mut self.json, name).expect("text is JSON");
         self.end_name();
     }
 
-    /// Writes a name that may be of another type than text. Returns its length.
+    /// Begins a member with a name that may have another type than a string. Returns its length.
     pub(super) fn any_name<K: Serialize + ?Sized>(&mut self, name: &K) -> Result<usize, Problem> {
         self.begin();
         append(&mut self.json, name)?;
@@ -102,7 +103,8 @@ impl Members {
     }
 
     fn begin(&mut self) {
-        self.json.truncate(self.kept);
+        // A value that was an error leaves its draft behind.
+        self.json.truncate(self.complete);
         if self.json.capacity() == 0 {
             self.json.reserve(CAPACITY);
         }
@@ -113,12 +115,13 @@ impl Members {
         self.json.push(b':');
     }
 
-    /// JSON has strings as names only; a number or a truth becomes one, as in `serde_json`.
+    /// Puts quotes around a number or a boolean, as `serde_json` does: in JSON each name is a
+    /// string.
     fn quote_name(&mut self) -> Result<(), Problem> {
         match self.draft() {
             [b'"', ..] => Ok(()),
             [b'-' | b'0'..=b'9' | b't' | b'f', ..] => {
-                self.json.insert(self.kept, b'"');
+                self.json.insert(self.complete, b'"');
                 self.json.push(b'"');
                 Ok(())
             }
@@ -126,82 +129,84 @@ impl Members {
         }
     }
 
-    /// What was written and is not kept.
+    /// Returns the text of the draft.
     fn draft(&self) -> &[u8] {
-        &self.json[self.kept..]
+        &self.json[self.complete..]
     }
 
-    /// Returns the name that was written last and is not kept, for an error.
+    /// Returns the name of the draft, for an error.
     pub(super) fn last_name(&self) -> String {
-        let name = self.json.get(self.kept..self.colon).unwrap_or_default();
+        let name = self.json.get(self.complete..self.colon).unwrap_or_default();
         serde_json::from_slice(name).unwrap_or_default()
     }
 
-    /// Writes the value behind the name that was written last, and keeps the member, in the place of one of that name.
+    /// Completes the draft with a value. The member replaces one of the same name.
     pub(super) fn value<V: Serialize + ?Sized>(
         &mut self,
         value: &V,
         removal: Removal,
     ) -> Result<(), Problem> {
+        // Before it is appended: serde_json writes NaN as `null`, which would remove the attribute.
         check_numbers(value)?;
         if self.draft().is_empty() {
-            // A map that gives a value before its name.
+            // A map that serializes a value without a name.
             return Err(Problem::NotSerializable);
         }
         append(&mut self.json, value)?;
         if removal == Removal::Keep || !is_removal(&self.json[self.colon + 1..]) {
-            self.keep();
+            self.complete_draft();
         } else {
-            // The name is spent: another value has to come behind a name of its own.
-            self.json.truncate(self.kept);
+            // Drop the name too: the next value must follow a name of its own.
+            self.json.truncate(self.complete);
         }
         Ok(())
     }
 
-    /// Keeps a member with the value that `write` appends.
-    pub(super) fn written(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Completes the draft with the value that `write` appends.
+    pub(super) fn raw_value(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.json);
-        self.keep();
+        self.complete_draft();
     }
 
-    fn keep(&mut self) {
-        let place = Place {
-            start: self.kept,
+    fn complete_draft(&mut self) {
+        let range = MemberRange {
+            start: self.complete,
             colon: self.colon,
             end: self.json.len(),
-            head: head(text(&self.json[self.kept..self.colon])),
+            prefix: prefix(text(&self.json[self.complete..self.colon])),
         };
-        self.kept = place.end;
+        self.complete = range.end;
         match self
-            .places
-            .binary_search_by(|other| self.order(other, &place))
+            .ranges
+            .binary_search_by(|other| self.order(other, &range))
         {
-            Ok(index) => self.replace(index, place),
-            Err(index) => self.places.insert(index, place),
+            Ok(index) => self.replace(index, range),
+            Err(index) => self.ranges.insert(index, range),
         }
     }
 
-    /// Compares two names.
-    fn order(&self, one: &Place, other: &Place) -> Ordering {
-        let name = |place| text(self.member(place).name);
-        let heads = one.head.cmp(&other.head);
-        heads.then_with(|| name(one).cmp(name(other)))
+    /// Compares the names of two members.
+    fn order(&self, one: &MemberRange, other: &MemberRange) -> Ordering {
+        let name = |range| text(self.member(range).name);
+        let prefixes = one.prefix.cmp(&other.prefix);
+        prefixes.then_with(|| name(one).cmp(name(other)))
     }
 
-    /// Cuts the text of a member that is replaced, so that replacing does not let memory grow.
-    fn replace(&mut self, index: usize, place: Place) {
-        let old = std::mem::replace(&mut self.places[index], place);
+    /// Replaces a member and removes its old text, so that memory does not grow with each insert.
+    fn replace(&mut self, index: usize, range: MemberRange) {
+        let old = std::mem::replace(&mut self.ranges[index], range);
+        // The new text is behind the old one, so its range moves, too.
         let bytes = old.end - old.start;
         self.json.drain(old.start..old.end);
-        self.kept -= bytes;
-        for place in self
-            .places
+        self.complete -= bytes;
+        for range in self
+            .ranges
             .iter_mut()
-            .filter(|place| place.start > old.start)
+            .filter(|range| range.start > old.start)
         {
-            place.start -= bytes;
-            place.colon -= bytes;
-            place.end -= bytes;
+            range.start -= bytes;
+            range.colon -= bytes;
+            range.end -= bytes;
         }
     }
 }
@@ -211,12 +216,13 @@ impl Member<'_> {
         serde_json::from_slice(self.name).unwrap_or_default()
     }
 
-    /// Returns the value, or nothing if it holds a number that Rust has no type for.
+    /// Returns the value, or `None` if it holds a number that no Rust type can hold.
     pub(super) fn value(&self) -> Option<Value> {
         serde_json::from_slice(self.value).ok()
     }
 
-    /// Returns the bytes of the value as the API counts them: a string without its quotes, a list or an object as JSON.
+    /// Returns the size of the value as the API counts it, in bytes: a string without its quotes, a
+    /// list or an object as JSON.
     pub(super) fn counted(&self) -> usize {
         match self.value {
             [b'"', ..] => text_len(self.value),
@@ -226,7 +232,8 @@ impl Member<'_> {
     }
 }
 
-/// Names inside a value may stand in any order, as those of a hash map do.
+/// Compares the parsed values if the text differs: the names inside a value may have any order, as
+/// those of a hash map do.
 impl PartialEq for Member<'_> {
     fn eq(&self, other: &Self) -> bool {
         let is_equal = |value: Value| other.value().is_some_and(|other| value == other);
@@ -242,20 +249,21 @@ fn is_removal(value: &[u8]) -> bool {
     matches!(value, b"null" | br#""""#)
 }
 
-/// Returns the first eight bytes of a name as a number that sorts as they do: there is no zero in JSON.
-fn head(name: &[u8]) -> u64 {
+/// Returns the first eight bytes of a name as a number that sorts as the name does. Zeros pad a
+/// shorter name; JSON text has no zero byte.
+fn prefix(name: &[u8]) -> u64 {
     let mut bytes = [0; 8];
     let length = name.len().min(bytes.len());
     bytes[..length].copy_from_slice(&name[..length]);
     u64::from_be_bytes(bytes)
 }
 
-/// Returns what stands between the quotes.
+/// Returns the text between the quotes.
 fn text(string: &[u8]) -> &[u8] {
     &string[1..string.len() - 1]
 }
 
-/// Returns the bytes of a JSON string without quotes and escapes.
+/// Returns the size of a JSON string without quotes and escapes, in bytes.
 fn text_len(string: &[u8]) -> usize {
     let text = text(string);
     if !text.contains(&b'\\') {

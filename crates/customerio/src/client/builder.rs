@@ -9,30 +9,53 @@ use http_body_util::Full;
 use tower::Service;
 use tower_pace::{Adaptive, ConcurrencyLayer, RetryLayer, RetryPolicy};
 
-use super::handle::Inner;
+use super::client::Inner;
 use super::ids::FreshIds;
+use super::proxy::{Proxy, Route};
+use super::roots::{RootCertificates, Roots};
 use super::stack::{Layers, Stack, WaitBounds};
 use super::transport::Transport;
-use super::{Budget, BuildError, Client, Limits};
+use super::{BuildError, Client, Limits};
 use crate::{Credentials, Endpoint, InvalidInput, Region};
 
-/// As long as one wait that a quota obeys at most: a server may ask for that once, and not again
-/// and again.
-const MAX_HOLD: Duration = Duration::from_secs(60 * 60);
+/// The default number of requests in flight. With it, the documented 1,000 requests per second are
+/// reached if a response takes 64 ms on average. More would open more connections with HTTP/1.1.
+const CONCURRENCY: usize = 64;
 
-/// Collects the settings of a [`Client`].
+/// The default timeout of an attempt: long enough for a slow response, short enough that a dead
+/// connection costs seconds and not minutes.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The default bound on the pauses of one call: the longest pause that a quota keeps by default. A
+/// server may ask for that once, but not again and again.
+const MAX_SERVER_PAUSE: Duration = Duration::from_secs(60 * 60);
+
+/// A builder of a [`Client`].
 ///
 /// ```
-/// use customerio::client::Client;
+/// use std::time::Duration;
+///
 /// use customerio::Credentials;
+/// use customerio::client::{Client, Limits, Quota};
 ///
-/// let insecure = Client::builder()
-///     .credentials(Credentials::new("site", "key")?)
-///     .base_url("http://example.com")
-///     .build();
-/// assert_eq!(insecure.unwrap_err().invalid_input().unwrap().field(), "base URL");
-/// # Ok::<(), customerio::InvalidInput>(())
+/// let client = Client::builder()
+///     .credentials(Credentials::new("site", "key")?) // the only setting without a default
+///     .limits(Limits::documented().ingress(Quota::per_second(100)))
+///     .deadline(Duration::from_secs(60))
+///     .build()?;
+/// # let _ = client;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # Times and their bounds
+///
+/// | setting | bounds | default |
+/// |---|---|---|
+/// | [`connect_timeout`](Self::connect_timeout) | connecting, in one attempt | half of `timeout` |
+/// | [`timeout`](Self::timeout) | one attempt, from its departure | 10 s |
+/// | [`max_wait`](Self::max_wait) | one wait for a departure | none |
+/// | [`max_server_pause`](Self::max_server_pause) | all server pauses of one call | 1 hour |
+/// | [`deadline`](Self::deadline) | one call: waits, attempts and retries | none |
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClientBuilder {
@@ -42,13 +65,13 @@ pub struct ClientBuilder {
     limits: Limits,
     retry: RetryPolicy,
     jitter_seed: Option<u64>,
-    counts_retries: bool,
+    sends_retry_count: bool,
     bounds: WaitBounds,
     concurrency: Concurrency,
     timeout: Duration,
     deadline: Option<Duration>,
-    max_hold: Option<Duration>,
-    pub(super) transport: Transport,
+    max_server_pause: Option<Duration>,
+    transport: Transport,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +80,7 @@ enum Concurrency {
     Fixed(usize),
 }
 
+/// The account, the limits and the retries.
 impl ClientBuilder {
     pub(super) fn new() -> Self {
         Self {
@@ -66,17 +90,17 @@ impl ClientBuilder {
             limits: Limits::documented(),
             retry: RetryPolicy::default(),
             jitter_seed: None,
-            counts_retries: false,
+            sends_retry_count: false,
             bounds: WaitBounds::default(),
-            concurrency: Concurrency::Fixed(64),
-            timeout: Duration::from_secs(10),
+            concurrency: Concurrency::Fixed(CONCURRENCY),
+            timeout: TIMEOUT,
             deadline: None,
-            max_hold: Some(MAX_HOLD),
+            max_server_pause: Some(MAX_SERVER_PAUSE),
             transport: Transport::default(),
         }
     }
 
-    /// Sets as whom to send. There is no default.
+    /// Sets the credentials. They are required.
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
         self
@@ -88,59 +112,37 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets another base URL than that of the region: https, or http to the loopback.
+    /// Sets the base URL; by default that of the region. It is an https URL, or http to the
+    /// loopback.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
     }
 
-    /// Sets the limits; by default [`Limits::documented`]. Clients made from clones of one value
+    /// Sets the limits; by default [`Limits::documented`]. Clients built with clones of one value
     /// share them.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Sets how often a request is sent again, and after which wait; by default
+    /// Sets the number of attempts and the backoff between them; by default
     /// [`RetryPolicy::default`].
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// Seeds the jitter of the waits between attempts, so that a test sees the same ones each time;
-    /// by default the system does.
+    /// Sets the seed of the random part of the backoff, so that a test always has the same waits;
+    /// by default the seed comes from the system.
     pub fn jitter_seed(mut self, seed: u64) -> Self {
         self.jitter_seed = Some(seed);
         self
     }
 
-    /// Tells the server with the header `X-Retry-Count` of every attempt but the first which it is;
-    /// by default it is not told.
+    /// Sends the header `X-Retry-Count` with each attempt but the first; by default it is not sent.
     pub fn send_retry_count(mut self) -> Self {
-        self.counts_retries = true;
-        self
-    }
-
-    /// Refuses a request whose turn is further away than `time` by the forecast, or when it has
-    /// waited for so long; by default it waits as long as it takes.
-    ///
-    /// Waiting for one of those in flight to end counts. What is refused was not sent: see
-    /// [`Error::is_wait_refused`].
-    ///
-    /// [`Error::is_wait_refused`]: super::Error::is_wait_refused
-    pub fn max_wait(mut self, time: Duration) -> Self {
-        self.bounds.time = Some(time);
-        self
-    }
-
-    /// Refuses a request that would have to wait while `others` wait already; by default any number
-    /// may wait.
-    ///
-    /// Zero refuses whatever cannot leave at once, and so the very first: a limiter starts with a
-    /// short wait.
-    pub fn max_queued(mut self, others: usize) -> Self {
-        self.bounds.others = Some(others);
+        self.sends_retry_count = true;
         self
     }
 
@@ -150,67 +152,179 @@ impl ClientBuilder {
         self
     }
 
-    /// Learns from the answers how many requests may be in flight at once, within bounds.
+    /// Learns from the responses how many requests may be in flight at once, within `bounds`.
     pub fn adaptive_concurrency(mut self, bounds: Adaptive) -> Self {
         self.concurrency = Concurrency::Adaptive(bounds);
         self
     }
+}
 
-    /// Sets how long one attempt may take, from its departure to the last byte of the answer; by
+/// The bounds on waits and times.
+impl ClientBuilder {
+    /// Sets the longest wait for a departure of the rate limiter; by default there is no bound.
+    ///
+    /// A request is rejected at once if its departure is expected later than `time` from now, and
+    /// otherwise once it has waited for `time`. The wait for a permit counts. Each attempt has a
+    /// wait of its own. A rejected attempt was not sent: see [`Error::is_wait_rejected`].
+    ///
+    /// [`Error::is_wait_rejected`]: super::Error::is_wait_rejected
+    pub fn max_wait(mut self, time: Duration) -> Self {
+        self.bounds.max_wait = Some(time);
+        self
+    }
+
+    /// Sets how many requests may be queued. A request that would have to wait behind `others` is
+    /// rejected; by default there is no bound.
+    ///
+    /// With zero, each request that cannot depart at once is rejected. That includes the first,
+    /// since a rate limiter starts with a short wait.
+    pub fn max_queued(mut self, others: usize) -> Self {
+        self.bounds.max_queued = Some(others);
+        self
+    }
+
+    /// Sets the timeout of one attempt, from its departure to the last byte of the response; by
     /// default 10 s.
     ///
-    /// Waiting for a turn does not count.
+    /// The wait for the departure does not count.
     pub fn timeout(mut self, attempt: Duration) -> Self {
         self.timeout = attempt;
         self
     }
 
-    /// Sets how long a call may take as a whole, waits for turns, retries and all parts of a batch
-    /// together; by default as long as it takes.
+    /// Sets the deadline of a call: all waits, attempts and parts of a batch together; by default
+    /// there is none.
     ///
-    /// A call ends by then, and no retry is begun that could not end before. What waited, or had no
-    /// connection yet, was not sent; what was in flight may have been applied. With
-    /// [`max_wait`](Self::max_wait) or [`max_queued`](Self::max_queued), a turn beyond the deadline
-    /// is refused at once. [`Client::with_deadline`] sets another deadline for single calls.
+    /// A retry that could not end before the deadline is not made. When the deadline passes, a
+    /// request in the queue or without a connection was not sent; one in flight may have been
+    /// applied.
+    ///
+    /// With [`max_wait`](Self::max_wait) or [`max_queued`](Self::max_queued), a request whose
+    /// departure is expected after the deadline is rejected at once. [`Client::with_deadline`] sets
+    /// another deadline for single calls.
     pub fn deadline(mut self, call: Duration) -> Self {
         self.deadline = Some(call);
         self
     }
 
-    /// Sets how long the server may hold a call back in all, by `Retry-After` or by what it says of
-    /// its limit, for all parts of a batch together; by default one hour.
+    /// Sets for how long the server may pause a call, by `Retry-After` or by the `RateLimit`
+    /// fields; by default one hour. All parts of a batch count together. `None` sets no bound.
     ///
-    /// Then, or at once where it asks for longer than what is left of that, the call ends: see
-    /// [`Error::is_held_too_long`]. What was not sent before ends as not sent. `None` waits for as
-    /// long as it takes.
+    /// The call ends once it was paused for `time`, or at once if the server asks for a longer
+    /// pause than is left. Operations that were not sent before are then not sent: see
+    /// [`Error::is_paused_too_long`].
     ///
-    /// [`Error::is_held_too_long`]: super::Error::is_held_too_long
-    pub fn max_hold(mut self, time: impl Into<Option<Duration>>) -> Self {
-        self.max_hold = time.into();
+    /// [`Error::is_paused_too_long`]: super::Error::is_paused_too_long
+    pub fn max_server_pause(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.max_server_pause = time.into();
+        self
+    }
+}
+
+/// Connections. These settings do not apply to [`build_with`](ClientBuilder::build_with).
+impl ClientBuilder {
+    /// Sets the timeout of connecting, with the proxy and the TLS handshake; by default half of the
+    /// attempt's [`timeout`](Self::timeout).
+    ///
+    /// Keep it shorter than the attempt's timeout. If connecting times out first, the request was
+    /// certainly not sent; if the attempt does, it may have been.
+    pub fn connect_timeout(mut self, connecting: Duration) -> Self {
+        self.transport.connect_timeout = Some(connecting);
         self
     }
 
-    /// Returns a client that sends by HTTP/2 or HTTP/1.1 over pooled connections. No runtime is
-    /// needed yet.
+    /// Sets the idle time before TCP checks whether the other side is still there; by default 60 s.
     ///
-    /// # Errors
-    ///
-    /// There are no credentials, the base URL is refused by [`Endpoint::new`], the concurrency or a
-    /// time is zero, the TCP keep-alive is not of 1 s to 32,767 s, the environment names a proxy
-    /// that cannot be used, or the system offers no certificates for TLS or no randomness.
-    pub fn build(self) -> Result<Client, BuildError> {
-        let transport = self.transport.clone();
-        self.assemble(|endpoint, layers| transport.under(layers, endpoint))
+    /// Whole seconds from 1 to 32,767 are possible; fractions are dropped. `None` disables the
+    /// check. If a firewall then drops an idle connection, the next request on it has an unknown
+    /// outcome.
+    pub fn tcp_keepalive(mut self, idle: impl Into<Option<Duration>>) -> Self {
+        self.transport.keepalive = idle.into();
+        self
     }
 
-    /// Returns a client that sends through `service`, which stands where hyper's client stands
-    /// otherwise.
+    /// Sets the time without a frame before an HTTP/2 connection is pinged, idle or not; by default
+    /// 20 s. The connection is closed if the answer takes longer than the same time.
     ///
-    /// The service must not retry, queue or follow redirects: the limit holds for what it is given.
+    /// `None` disables pings. Each request on a dead connection then takes a whole attempt's
+    /// timeout.
+    pub fn http2_ping(mut self, silence: impl Into<Option<Duration>>) -> Self {
+        self.transport.ping = silence.into();
+        self
+    }
+
+    /// Connects through an HTTP proxy; by default without one.
+    ///
+    /// Plain http, which is possible to the loopback only, does not use the proxy: it could read
+    /// the API key.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.transport.route = Route::Through(proxy);
+        self
+    }
+
+    /// Connects through the proxy of `HTTPS_PROXY` or `ALL_PROXY`, unless `NO_PROXY` matches the
+    /// API's host. Names in lower case work, too. [`build`](ClientBuilder::build) reads them.
+    ///
+    /// `NO_PROXY` is a list with commas of hosts (which match their subdomains), addresses,
+    /// networks such as `10.0.0.0/8`, or `*`. If the proxy cannot be used,
+    /// [`build`](ClientBuilder::build) returns an error; the client never connects without it.
+    pub fn proxy_from_env(mut self) -> Self {
+        self.transport.route = Route::FromEnv;
+        self
+    }
+
+    /// Trusts these certificate authorities in addition to those of the platform; by default only
+    /// the platform's.
+    pub fn extra_roots(mut self, roots: RootCertificates) -> Self {
+        self.transport.roots = Roots::PlatformAnd(roots);
+        self
+    }
+
+    /// Trusts these certificate authorities and no others, for a system that has none.
+    pub fn only_roots(mut self, roots: RootCertificates) -> Self {
+        self.transport.roots = Roots::Only(roots);
+        self
+    }
+}
+
+/// Building.
+impl ClientBuilder {
+    /// Creates a client that sends over pooled connections, by HTTP/2 or HTTP/1.1. It needs no
+    /// runtime yet.
     ///
     /// # Errors
     ///
-    /// As for [`build`](Self::build), except for what concerns connections.
+    /// - The credentials are missing.
+    /// - [`Endpoint::new`] rejects the base URL.
+    /// - The concurrency or a time is zero.
+    /// - The TCP keep-alive is not between 1 s and 32,767 s.
+    /// - The environment names a proxy that cannot be used.
+    /// - The system has no certificates for TLS, or no source of randomness.
+    ///
+    /// ```
+    /// use customerio::client::Client;
+    /// use customerio::Credentials;
+    ///
+    /// let insecure = Client::builder()
+    ///     .credentials(Credentials::new("site", "key")?)
+    ///     .base_url("http://example.com")
+    ///     .build();
+    /// assert_eq!(insecure.unwrap_err().invalid_input().unwrap().field(), "base URL");
+    /// # Ok::<(), customerio::InvalidInput>(())
+    /// ```
+    pub fn build(self) -> Result<Client, BuildError> {
+        let transport = self.transport.clone();
+        self.assemble(|endpoint, layers| transport.stack(layers, endpoint))
+    }
+
+    /// Creates a client that sends through `service` in place of hyper's client.
+    ///
+    /// The service must not retry, queue or follow redirects: the rate limiter counts each request
+    /// that it hands to the service once.
+    ///
+    /// # Errors
+    ///
+    /// As for [`build`](Self::build), without the errors about connections.
     pub fn build_with<S, B>(self, service: S) -> Result<Client, BuildError>
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -227,7 +341,7 @@ impl ClientBuilder {
     ) -> Result<Client, BuildError> {
         let endpoint = self.endpoint()?;
         let layers = self.layers(&endpoint)?;
-        let (deadline, max_hold) = (self.deadline, self.max_hold);
+        let (deadline, max_server_pause) = (self.deadline, self.max_server_pause);
         let ids = Arc::new(FreshIds::from_system().map_err(BuildError::randomness)?);
         let stack = stack(&endpoint, &layers)?;
         Ok(Client::new(Inner {
@@ -236,7 +350,7 @@ impl ClientBuilder {
             ids,
             stack,
             deadline,
-            max_hold,
+            max_server_pause,
         }))
     }
 
@@ -244,7 +358,7 @@ impl ClientBuilder {
         if let Concurrency::Fixed(0) = self.concurrency {
             return Err(InvalidInput::malformed(
                 "concurrency",
-                "is 0, which lets nothing through; give at least 1",
+                "is 0, so no request could be sent; give at least 1",
             ));
         }
         check_time("timeout", Some(self.timeout))?;
@@ -254,7 +368,7 @@ impl ClientBuilder {
         check_keepalive(self.transport.keepalive)?;
         Ok(Layers {
             retry: self.retry_layer(),
-            limit: self.limits.layer(Budget::Ingress, &endpoint.workspace()),
+            limit: self.limits.layer(&endpoint.workspace()),
             bounds: self.bounds,
             concurrency: match self.concurrency {
                 Concurrency::Fixed(limit) => ConcurrencyLayer::new(limit),
@@ -262,7 +376,7 @@ impl ClientBuilder {
             },
             timeout: self.timeout,
             counters: Arc::default(),
-            last_field: Arc::default(),
+            last_pause_field: Arc::default(),
         })
     }
 
@@ -271,7 +385,7 @@ impl ClientBuilder {
         if let Some(seed) = self.jitter_seed {
             retry = retry.seed(seed);
         }
-        match self.counts_retries {
+        match self.sends_retry_count {
             true => retry.send_retry_count(),
             false => retry,
         }
@@ -291,12 +405,13 @@ impl ClientBuilder {
     }
 }
 
-/// Refuses what no system takes: it would be passed over, and connections stay without.
+/// Checks the range that operating systems accept. A value outside of it would be ignored, and
+/// connections would have no keep-alive.
 fn check_keepalive(idle: Option<Duration>) -> Result<(), InvalidInput> {
     if idle.is_some_and(|idle| !(1..=32_767).contains(&idle.as_secs())) {
         return Err(InvalidInput::malformed(
             "TCP keep-alive",
-            "is under 1 s or over 32,767 s, which systems do not take; give a minute, or `None`",
+            "is under 1 s or over 32,767 s, which systems do not accept; give 60 s, or `None`",
         ));
     }
     Ok(())
@@ -306,7 +421,7 @@ fn check_time(field: &'static str, time: Option<Duration>) -> Result<(), Invalid
     if time.is_some_and(|time| time.is_zero()) {
         return Err(InvalidInput::malformed(
             field,
-            "is 0, in which nothing can be sent; give some seconds",
+            "is 0, so no request could be sent; give some seconds",
         ));
     }
     Ok(())

@@ -6,17 +6,17 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::Service;
 
-use super::exchange::BoxError;
+use super::attempt::BoxError;
 use crate::{Credentials, Endpoint};
 
-/// What satisfies every request: an accepted operation, and an account.
-pub(crate) const ANSWER: Bytes = Bytes::from_static(br#"{"region":"us"}"#);
+/// A response that every request accepts: a JSON object, and the region of an account.
+pub(crate) const RESPONSE: Bytes = Bytes::from_static(br#"{"region":"us"}"#);
 
-/// Takes every request and sends none.
+/// A service that accepts every request and sends none.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Nothing;
+pub(super) struct DisabledApi;
 
-impl Service<Request<Full<Bytes>>> for Nothing {
+impl Service<Request<Full<Bytes>>> for DisabledApi {
     type Response = Response<Full<Bytes>>;
     type Error = BoxError;
     type Future = Ready<Result<Self::Response, BoxError>>;
@@ -26,11 +26,11 @@ impl Service<Request<Full<Bytes>>> for Nothing {
     }
 
     fn call(&mut self, _: Request<Full<Bytes>>) -> Self::Future {
-        ready(Ok(Response::new(Full::new(ANSWER))))
+        ready(Ok(Response::new(Full::new(RESPONSE))))
     }
 }
 
-/// Returns where nothing is sent, as nobody.
+/// Returns the endpoint of a disabled client. Nothing is sent there.
 pub(super) fn endpoint() -> Endpoint {
     let credentials = Credentials::new("disabled", "disabled").expect("neither is empty");
     Endpoint::new("http://localhost", credentials).expect("the loopback needs no TLS")

@@ -8,10 +8,10 @@ use tower_pace::Deadline;
 
 use crate::{Cause, InvalidInput, Outcome, Region, Rejection};
 
-/// Says why one operation was not accepted.
+/// The error of one operation that was not accepted.
 ///
-/// You must not depend on the exact words; ask the predicates. Printed alone it says what became of
-/// the operation; why, and what to do, is in its [sources](StdError::source):
+/// Its text says how the operation ended: not sent, rejected or unknown. The reason, and what to do
+/// next, are in the chain of [sources](StdError::source). Print all of it:
 ///
 /// ```
 /// # use customerio::Client;
@@ -27,13 +27,14 @@ use crate::{Cause, InvalidInput, Outcome, Region, Rejection};
 ///     said += &format!(": {cause}");
 ///     source = cause.source();
 /// }
-/// let advice = "the credentials were refused; check site id, API key and region (status 401)";
+/// let advice = "the API rejected the credentials; \
+///     check the site id, the API key and the region (status 401)";
 /// assert_eq!(said, format!("the operation was not sent: {advice}"));
 /// # }
 /// ```
 ///
-/// The words of a server may be among it, with what they quote of a person: see [`Cause`] and
-/// [`Rejection`].
+/// The exact text may change in any release: use the predicates. It may quote the server, and so a
+/// person's data: see [`Cause`] and [`Rejection`].
 #[derive(Clone, Debug)]
 pub struct Error {
     kind: Kind,
@@ -69,8 +70,8 @@ impl Error {
         Self::of(Kind::NotSent(cause))
     }
 
-    /// Turns the outcome of one operation into a result. The answer has just come: what it asked
-    /// for counts from now.
+    /// Returns the outcome of one operation as a result. Call it when the response has just come: a
+    /// `Retry-After` counts from now.
     pub(super) fn check(outcome: Outcome) -> Result<(), Self> {
         match outcome {
             Outcome::Accepted => Ok(()),
@@ -84,14 +85,14 @@ impl Error {
         self.kind.cause()
     }
 
-    /// Returns whether the operation was refused, by this crate's checks or by the API, and will be
-    /// refused again.
+    /// Returns whether this crate's checks or the API rejected the operation. They will reject it
+    /// again.
     #[must_use]
     pub fn is_rejected(&self) -> bool {
         self.rejection().is_some()
     }
 
-    /// Returns why the operation was refused, if it was.
+    /// Returns why the operation was rejected, if it was.
     #[must_use]
     pub fn rejection(&self) -> Option<&Rejection> {
         match &self.kind {
@@ -100,7 +101,7 @@ impl Error {
         }
     }
 
-    /// Returns which input this crate's own checks refused, if they did: nothing was sent then.
+    /// Returns the input that this crate's checks rejected, if they did. Nothing was sent.
     ///
     /// ```
     /// use customerio::{InvalidInput, Person, client::Error};
@@ -113,41 +114,42 @@ impl Error {
         self.rejection().and_then(Rejection::invalid_input)
     }
 
-    /// Returns whether the API turned the last attempt away because there were too many requests.
+    /// Returns whether the API throttled the last attempt (425, 429).
     #[must_use]
     pub fn is_throttled(&self) -> bool {
         self.cause().is_some_and(Cause::is_throttled)
     }
 
-    /// Returns whether the API refused the credentials.
+    /// Returns whether the API rejected the credentials (401, 403).
     #[must_use]
     pub fn is_credentials(&self) -> bool {
         self.cause().is_some_and(Cause::is_credentials)
     }
 
-    /// Returns whether the [deadline](super::ClientBuilder::deadline) of the call passed first.
+    /// Returns whether the [deadline](super::ClientBuilder::deadline) of the call passed before a
+    /// response came.
     #[must_use]
     pub fn is_deadline(&self) -> bool {
         self.cause().is_some_and(Cause::is_deadline)
     }
 
-    /// Returns whether the server held the call back for longer than
-    /// [`max_hold`](super::ClientBuilder::max_hold).
+    /// Returns whether the server paused the call for longer than
+    /// [`max_server_pause`](super::ClientBuilder::max_server_pause).
     #[must_use]
-    pub fn is_held_too_long(&self) -> bool {
-        self.cause().is_some_and(Cause::is_held_too_long)
+    pub fn is_paused_too_long(&self) -> bool {
+        self.cause().is_some_and(Cause::is_paused_too_long)
     }
 
-    /// Returns whether the client gave the request no turn, by
+    /// Returns whether the client's rate limiter rejected the wait, by
     /// [`max_wait`](super::ClientBuilder::max_wait) or
-    /// [`max_queued`](super::ClientBuilder::max_queued).
+    /// [`max_queued`](super::ClientBuilder::max_queued). That attempt was not sent.
     #[must_use]
-    pub fn is_wait_refused(&self) -> bool {
-        self.cause().is_some_and(Cause::is_wait_refused)
+    pub fn is_wait_rejected(&self) -> bool {
+        self.cause().is_some_and(Cause::is_wait_rejected)
     }
 
-    /// Returns whether the API sent the request elsewhere, which is never followed, or said that
-    /// the account is held elsewhere: the [region](Self::region) or the base URL is wrong.
+    /// Returns whether the API redirected the request, or named another region for the account: the
+    /// [region](Self::region) or the base URL is wrong. Redirects are never followed.
     #[must_use]
     pub fn is_redirect(&self) -> bool {
         self.cause().is_some_and(Cause::is_redirect)
@@ -159,13 +161,14 @@ impl Error {
         self.cause().and_then(Cause::region)
     }
 
-    /// Returns whether the operation may have had an effect in spite of the error.
+    /// Returns whether the operation may have been applied in spite of the error: its outcome is
+    /// unknown.
     #[must_use]
     pub fn may_have_been_applied(&self) -> bool {
         matches!(self.kind, Kind::Unknown(_))
     }
 
-    /// Returns the id that the last response gave the request, for the vendor's support.
+    /// Returns the request id of the last response, for Customer.io's support.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         match &self.kind {
@@ -174,18 +177,17 @@ impl Error {
         }
     }
 
-    /// Returns how long after it the last response wanted no further request, as
-    /// [`Cause::retry_after`] does.
+    /// Returns the `Retry-After` of the last response, as [`Cause::retry_after`] does.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.cause().and_then(Cause::retry_after)
     }
 
-    /// Returns from when on the last response wants further requests, if it said so.
+    /// Returns the time at which the last response allows another request, if it said so.
     ///
-    /// It is a moment of tokio's clock, so that a paused test sees it come, counted from the end of
-    /// the call. At most thirty years lie between. A 429 that names no time may be a daily quota:
-    /// trying again soon will not help.
+    /// It is on tokio's clock, so it works in a test with paused time. It counts from the end of
+    /// the call and is at most thirty years later. A 429 without a time may be a daily quota: an
+    /// attempt soon after it fails again.
     #[must_use]
     pub fn retry_at(&self) -> Option<Instant> {
         self.retry_at
@@ -212,7 +214,9 @@ impl fmt::Display for Error {
         match &self.kind {
             Kind::NotSent(_) => f.write_str("the operation was not sent"),
             Kind::Rejected(rejection) => rejection.fmt(f),
-            Kind::Unknown(_) => f.write_str("it is not known whether the operation arrived"),
+            Kind::Unknown(_) => {
+                f.write_str("the outcome of the operation is unknown; it may have been applied")
+            }
         }
     }
 }
@@ -223,7 +227,7 @@ impl StdError for Error {
     }
 }
 
-/// Says why no client could be built.
+/// The error of building a client.
 #[derive(Debug)]
 pub struct BuildError(Build);
 
@@ -243,7 +247,7 @@ impl BuildError {
         Self(Build::Tls(error))
     }
 
-    /// Returns which setting is wrong, if one is.
+    /// Returns the invalid setting, if the error is about one.
     #[must_use]
     pub fn invalid_input(&self) -> Option<&InvalidInput> {
         match &self.0 {
@@ -263,8 +267,13 @@ impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Build::Input(input) => input.fmt(f),
-            Build::Randomness(_) => f.write_str("the system gives no randomness for event ids"),
-            Build::Tls(_) => f.write_str("TLS cannot be set up; check the system's certificates"),
+            Build::Randomness(_) => f.write_str(
+                "the system has no source of randomness for event ids; check its random device",
+            ),
+            Build::Tls(_) => f.write_str(
+                "TLS cannot be set up; \
+                 check the system's certificates, or give some with `only_roots`",
+            ),
         }
     }
 }

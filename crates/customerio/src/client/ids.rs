@@ -1,11 +1,16 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rand::TryRng;
-use rand::rngs::{SysError, SysRng};
+use rand::rngs::SysError;
+#[expect(
+    clippy::disallowed_types,
+    reason = "the system gives each client a namespace of its own"
+)]
+use rand::rngs::SysRng;
 
 use crate::{EventId, Timestamp};
 
-/// Gives fresh ids to events that came without: derived from a random namespace and a running number.
+/// Creates ids for events without one, from a random namespace and a counter.
 #[derive(Debug)]
 pub(super) struct FreshIds {
     namespace: [u8; 32],
@@ -22,7 +27,7 @@ impl FreshIds {
         })
     }
 
-    /// Returns ids that are the same in every process, for a client that reaches no API.
+    /// Uses a constant namespace, for a client that sends nothing.
     pub(super) fn fixed() -> Self {
         Self {
             namespace: [0; 32],
@@ -31,6 +36,7 @@ impl FreshIds {
     }
 
     pub(super) fn fresh(&self, timestamp: Option<Timestamp>) -> EventId {
+        // Relaxed: each number is used once, in any order.
         let number = self.next.fetch_add(1, Relaxed);
         EventId::derive(self.namespace, number.to_be_bytes(), timestamp)
     }

@@ -1,9 +1,5 @@
-//! Sends requests through a ready-made stack: retried when that is safe, paced, bounded, timed.
-//!
-//! From outside: retry, rate limit, concurrency, and one exchange that sends a request and reads
-//! the whole answer within the attempt's timeout. So every attempt pays the limiter, waiting for a
-//! turn is no timeout, and a body that breaks off is a failed attempt. Redirects are not followed.
-//! Nothing is spawned but what hyper spawns for its connections.
+//! A client that sends operations, with retries, a rate limit, a bound on requests in flight and
+//! timeouts.
 //!
 //! ```
 //! use customerio::client::{Client, Limits, Quota};
@@ -12,73 +8,87 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // `build()` connects to Customer.io; this service stands for it.
-//! let api = service_fn(|_| async {
-//!     Ok::<_, std::io::Error>(http::Response::new(String::from("{}")))
-//! });
+//! # let api = service_fn(|_| async {
+//! #     Ok::<_, std::io::Error>(http::Response::new(String::from("{}")))
+//! # });
 //! let client = Client::builder()
 //!     .credentials(Credentials::new("site", "key")?)
 //!     .limits(Limits::documented().ingress(Quota::per_second(100)))
-//!     .build_with(api)?;
+//!     .build_with(api)?; // `build()` connects to Customer.io
 //!
-//! let mut attributes = Attributes::new();
-//! attributes.insert("plan", "pro")?;
-//! client.identify(&Person::id("u1")?, &attributes).await?;
+//! client.identify(&Person::id("u1")?, &Attributes::new()).await?;
 //! assert_eq!(client.stats().requests, 1);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # Watching it
+//! Three settings matter most:
 //!
-//! [`Client::stats`] counts attempts and outcomes, and [`Client::limit`] shows the line; the
-//! example `prometheus` exports both. With feature `tracing` the client tells a subscriber of your
-//! choice what it does. Names are kept like those of functions. No id, attribute, path, body or key
-//! is in them.
+//! - [`limits`](ClientBuilder::limits): the requests per second, 1,000 by default. Set it lower if
+//!   other programs send to the same workspace.
+//! - [`deadline`](ClientBuilder::deadline): the time that a call may take. By default a call waits
+//!   as long as it takes.
+//! - [`concurrency`](ClientBuilder::concurrency): the requests in flight, 64 by default.
+//!
+//! # The way of a request
+//!
+//! From outside to inside: retry, rate limit, concurrency, and one attempt, which sends the request
+//! and reads the whole response within a timeout.
+//!
+//! - Each attempt waits in the rate limiter. A wait is no timeout.
+//! - A response that ends too early is a failed attempt.
+//! - A request is sent again only if a second copy changes nothing, or if it was certainly not
+//!   sent.
+//! - Redirects are not followed.
+//! - No task is spawned, except by hyper for its connections.
+//!
+//! # Monitoring
+//!
+//! [`Client::stats`] counts attempts and outcomes. [`Client::limit`] shows the rate limiter and its
+//! wait queue, and [`Client::server_pause`] a pause that the server asked for. The example
+//! `prometheus` exports statistics and limit.
+//!
+//! With feature `tracing` the client has a span for each request and an event for each attempt:
 //!
 //! | name | kind | level | fields |
 //! |---|---|---|---|
-//! | `customerio.request` | span, from the wait for a turn to the answer | debug | `method`, `route` (such as `/api/v1/customers/{id}`), `operations`, `status` of the last answer |
-//! | `customerio.attempt` | event in it | debug | `status`, if an answer came, `may_have_arrived` |
+//! | `customerio.request` | span of one request, with waits and retries | debug | `method`, `route` (such as `/api/v1/customers/{id}`), `operations`, `status` of the last response |
+//! | `customerio.attempt` | event in that span | debug | `status`, if a response came, `may_have_arrived` |
 //!
-//! Beside them are those of `tower_pace`, of waits for a retry, closed gates and slower limits.
+//! `tower_pace` adds events about backoffs, gates and slower limits. Names are part of the public
+//! API. No id, attribute, path, body or key is in a span or an event.
 
+mod attempt;
 mod builder;
-mod calls;
-mod carry;
-mod connection;
-mod diagnosis;
+mod call;
+mod classify;
+#[expect(clippy::module_inception, reason = "the file of `Client` has its name")]
+mod client;
 mod disabled;
 mod error;
-mod exchange;
-mod handle;
-mod hold;
 mod ids;
 mod limits;
-mod mask;
-mod meter;
+mod progress;
 mod proxy;
+mod quotas;
+mod receive_limit;
+mod redact;
 mod roots;
-mod shown;
+mod server_pause;
 mod stack;
 mod stats;
-#[cfg(not(feature = "tracing"))]
-#[path = "no_trace.rs"]
 mod trace;
-#[cfg(feature = "tracing")]
-mod trace;
-mod trail;
 mod transport;
 
 pub use builder::ClientBuilder;
+pub use client::Client;
 #[cfg(feature = "testing")]
-pub(crate) use disabled::ANSWER;
+pub(crate) use disabled::RESPONSE;
 pub use error::{BuildError, Error};
-pub use handle::Client;
-pub use hold::Hold;
-pub use limits::{Budget, Limits};
+pub use limits::{ApiLimit, Limits};
 pub use proxy::Proxy;
 pub use roots::RootCertificates;
+pub use server_pause::ServerPause;
 pub use stats::Stats;
 pub use tower_pace::rate::Snapshot;
 pub use tower_pace::{

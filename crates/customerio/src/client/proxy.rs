@@ -9,14 +9,16 @@ use hyper_util::client::proxy::matcher::Matcher;
 use crate::InvalidInput;
 use crate::endpoint::is_host;
 
-/// As curl has it, but without `http_proxy`: nothing is sent over plain HTTP off the loopback.
+/// The variables that name a proxy, in order of precedence. As for curl, but without `http_proxy`:
+/// plain http is sent to the loopback only.
 const PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+/// The variables that name hosts without a proxy, in order of precedence.
 const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// Names an HTTP proxy, through which a client opens tunnels (`CONNECT`, RFC 9110, section 9.3.6).
+/// An HTTP proxy, through which a client opens tunnels (`CONNECT`, RFC 9110, section 9.3.6).
 ///
-/// TLS goes through the tunnel to the API's own certificate, so the proxy learns the API's host and how much is sent,
-/// and neither the key nor a person's data. `Debug` shows where the proxy is, and not as whom it is used.
+/// TLS goes through the tunnel and ends at the API. The proxy sees the API's host and the amount of
+/// data, but not the API key or a person's data. `Debug` leaves out user and password.
 ///
 /// ```
 /// use customerio::client::Proxy;
@@ -33,26 +35,28 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Takes a URL such as `http://user:password@proxy.example.com:3128`; the port is 80 if there is none, and user and
-    /// password are percent-decoded.
+    /// Creates a proxy from a URL such as `http://user:password@proxy.example.com:3128`. The
+    /// default port is 80. User and password are percent-decoded.
     ///
     /// # Errors
     ///
-    /// The URL is none, its scheme is not `http`, or user or password hold an `@` that is not percent-encoded. Proxies over
-    /// TLS and SOCKS are not spoken.
+    /// The URL is invalid, its scheme is not `http`, or user or password contain an `@` that is not
+    /// percent-encoded. Proxies over TLS and SOCKS are not supported.
     pub fn new(url: &str) -> Result<Self, InvalidInput> {
         Self::named("proxy", url)
     }
 
     fn named(field: &'static str, url: &str) -> Result<Self, InvalidInput> {
-        let somewhere = Uri::from_static("https://example.com");
-        let found = Matcher::builder().https(url).build().intercept(&somewhere);
+        let any_host = Uri::from_static("https://example.com");
+        // The matcher parses the URL; with no exceptions it matches any host.
+        let found = Matcher::builder().https(url).build().intercept(&any_host);
         let found = found.filter(|found| is_usable(found.uri()));
         let found = found.ok_or_else(|| {
             InvalidInput::malformed(
                 field,
-                "is no proxy that can be used; give a URL like http://proxy.example.com:3128, and percent-encode user \
-                 and password",
+                "is not a proxy that can be used; \
+                 give a URL like http://proxy.example.com:3128, and percent-encode user and \
+                 password",
             )
         })?;
         Ok(Self {
@@ -75,6 +79,8 @@ impl Proxy {
         let Some((name, url)) = first(&PROXIES) else {
             return Ok(None);
         };
+        // Even if the host is an exception: a wrong variable is an error now, not with the next
+        // host.
         let proxy = Self::named(name, &url)?;
         let exceptions = first(&EXCEPTIONS).map_or_else(String::new, |(_, hosts)| hosts);
         let matcher = Matcher::builder().https(url).no(exceptions).build();
@@ -90,7 +96,8 @@ impl Proxy {
     }
 }
 
-/// An `@` that is left is one that a password holds unencoded: what stands before it would be shown, and not be used.
+/// Returns whether a proxy has scheme `http` and a valid host. An `@` in it comes from a password
+/// that is not percent-encoded; `Debug` would show the first part of that password.
 fn is_usable(proxy: &Uri) -> bool {
     proxy.scheme() == Some(&Scheme::HTTP) && proxy.authority().is_some_and(is_host)
 }
@@ -101,7 +108,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// How connections reach the API.
+/// The way of connections to the API.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Route {
     #[default]
@@ -111,7 +118,7 @@ pub(super) enum Route {
 }
 
 impl Route {
-    /// Returns the proxy on the way to a URL, if there is one.
+    /// Returns the proxy for connections to a URL, if there is one.
     pub(super) fn proxy(&self, to: &Uri) -> Result<Option<Proxy>, InvalidInput> {
         match self {
             Self::Direct => Ok(None),
@@ -167,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_cannot_be_used_is_an_error_and_not_passed_by() {
+    fn a_proxy_that_cannot_be_used_is_an_error_and_not_ignored() {
         check(
             &[("HTTPS_PROXY", "socks5://proxy:1080")],
             Err("HTTPS_PROXY"),
@@ -180,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_that_is_not_encoded_is_refused_and_not_shown() {
+    fn a_password_that_is_not_encoded_is_an_error_and_not_shown() {
         for url in [
             "http://user:pass@top-secret@proxy:3128",
             "user@top-secret@proxy",

@@ -10,9 +10,9 @@ use rustls_platform_verifier::{BuilderVerifierExt, Verifier};
 use crate::InvalidInput;
 use crate::error::Problem;
 
-/// Holds certificates of authorities that a client is to trust, such as that of a company's own.
+/// Certificates of authorities that a client trusts, such as a company's own.
 ///
-/// Give them to [`ClientBuilder::extra_roots`](super::ClientBuilder::extra_roots) or
+/// Pass them to [`ClientBuilder::extra_roots`](super::ClientBuilder::extra_roots) or
 /// [`only_roots`](super::ClientBuilder::only_roots).
 ///
 /// ```
@@ -25,11 +25,12 @@ use crate::error::Problem;
 pub struct RootCertificates(Vec<CertificateDer<'static>>);
 
 impl RootCertificates {
-    /// Takes all certificates of a PEM text, such as the content of a file; what else is in it is passed over.
+    /// Reads all certificates of a PEM text, such as the content of a file. Other text is skipped.
     ///
     /// # Errors
     ///
-    /// There is none, or one of them is no certificate of an authority; the error names it by its number, from 1.
+    /// There is no certificate, or one is not that of an authority. The error names its number,
+    /// from 1.
     pub fn from_pem(pem: &[u8]) -> Result<Self, InvalidInput> {
         let sections = CertificateDer::pem_slice_iter(pem).enumerate();
         let certificates = sections.map(|(index, section)| match section {
@@ -40,17 +41,17 @@ impl RootCertificates {
         if certificates.is_empty() {
             return Err(InvalidInput::malformed(
                 "root certificates",
-                "are none; give PEM with at least one `-----BEGIN CERTIFICATE-----`",
+                "have no certificate; give PEM with at least one `-----BEGIN CERTIFICATE-----`",
             ));
         }
         Ok(Self(certificates))
     }
 
-    /// Takes one certificate in DER form.
+    /// Reads one certificate in DER format.
     ///
     /// # Errors
     ///
-    /// It is no certificate of an authority.
+    /// It is not the certificate of an authority.
     pub fn from_der(der: impl Into<Vec<u8>>) -> Result<Self, InvalidInput> {
         Ok(Self(vec![checked(der.into().into(), 1)?]))
     }
@@ -59,7 +60,7 @@ impl RootCertificates {
         let mut store = RootCertStore::empty();
         for certificate in &self.0 {
             let added = store.add(certificate.clone());
-            added.expect("a certificate is checked when it is taken");
+            added.expect("each certificate was checked");
         }
         store
     }
@@ -76,7 +77,8 @@ fn checked(
 }
 
 fn no_certificate(number: usize) -> InvalidInput {
-    let why = "is no X.509 certificate of an authority; give that of the root, whole and unchanged";
+    let why = "is not the X.509 certificate of an authority; \
+               give that of the root, complete and unchanged";
     InvalidInput::new(
         format!("root certificate {number}"),
         Problem::Malformed(why),
@@ -89,7 +91,7 @@ impl fmt::Debug for RootCertificates {
     }
 }
 
-/// Whom to believe that a server is who it says.
+/// The certificate authorities that a client trusts.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Roots {
     #[default]
@@ -99,7 +101,8 @@ pub(super) enum Roots {
 }
 
 impl Roots {
-    /// Returns a configuration for TLS, with the provider named instead of installed for the whole process.
+    /// Returns the TLS configuration. It names its crypto provider, since the default provider is
+    /// global and belongs to the program.
     pub(super) fn tls(&self) -> Result<ClientConfig, rustls::Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -108,7 +111,8 @@ impl Roots {
             Self::Platform => builder.with_platform_verifier()?,
             Self::PlatformAnd(extra) => {
                 let verifier = Verifier::new_with_extra_roots(extra.0.clone(), provider)?;
-                // It verifies as the platform's own does; rustls warns of any that is not its own.
+                // "Dangerous" because rustls cannot check a custom verifier; this one is the
+                // platform's.
                 let builder = builder.dangerous();
                 builder.with_custom_certificate_verifier(Arc::new(verifier))
             }
@@ -131,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn every_certificate_of_a_text_is_taken_or_named() {
+    fn every_certificate_of_a_text_is_read_or_named_in_the_error() {
         check(ROOT, Ok(1));
         check(&format!("# two\n{ROOT}\n{ROOT}"), Ok(2));
         check("", Err("root certificates"));
@@ -151,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_set_up_with_every_kind_of_roots() {
+    fn every_kind_of_roots_gives_a_tls_configuration() {
         let roots = RootCertificates::from_pem(ROOT.as_bytes()).unwrap();
         assert!(Roots::PlatformAnd(roots.clone()).tls().is_ok());
         assert!(Roots::Only(roots).tls().is_ok());

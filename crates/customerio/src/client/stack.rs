@@ -11,17 +11,17 @@ use tower_pace::concurrency::PermitBody;
 use tower_pace::line::Bounds;
 use tower_pace::{ConcurrencyLayer, Error, RateLimitLayer, RetryLayer, RetryPolicy};
 
-use super::disabled::Nothing;
-use super::exchange::{BoxError, Exchange};
-use super::hold::LastField;
+use super::Limits;
+use super::attempt::{AttemptService, BoxError};
+use super::disabled::DisabledApi;
+use super::server_pause::LastPauseField;
 use super::stats::Counters;
-use super::{Budget, Limits};
 
-/// The one boxed service, so that the client has a type that can be named.
+/// The stack as one boxed service, so that [`Client`](super::Client) is a type without parameters.
 pub(super) type Stack =
     BoxCloneSyncService<Request<Full<Bytes>>, Response<PermitBody<Full<Bytes>>>, BoxError>;
 
-/// Holds what every stack of one client shares.
+/// The layers of a client. All stacks of one client share their state.
 #[derive(Clone, Debug)]
 pub(super) struct Layers {
     pub(super) retry: RetryLayer,
@@ -30,25 +30,25 @@ pub(super) struct Layers {
     pub(super) concurrency: ConcurrencyLayer,
     pub(super) timeout: Duration,
     pub(super) counters: Arc<Counters>,
-    pub(super) last_field: Arc<LastField>,
+    pub(super) last_pause_field: Arc<LastPauseField>,
 }
 
-/// How long a request may wait for its turn, and behind how many others. Without either nothing is
-/// refused.
+/// The bounds on the wait for a departure. Without any, each request waits as long as it takes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct WaitBounds {
-    pub(super) time: Option<Duration>,
-    pub(super) others: Option<usize>,
+    pub(super) max_wait: Option<Duration>,
+    pub(super) max_queued: Option<usize>,
 }
 
 impl WaitBounds {
     fn is_none(self) -> bool {
-        self.time.is_none() && self.others.is_none()
+        self.max_wait.is_none() && self.max_queued.is_none()
     }
 
-    fn over(self, limit: RateLimitLayer) -> RateLimitLayer<Bounds> {
-        let limit = limit.max_queued(self.others.unwrap_or(usize::MAX));
-        match self.time {
+    /// Returns the rate limit with these bounds.
+    fn apply(self, limit: RateLimitLayer) -> RateLimitLayer<Bounds> {
+        let limit = limit.max_queued(self.max_queued.unwrap_or(usize::MAX));
+        match self.max_wait {
             Some(time) => limit.max_wait(time),
             None => limit,
         }
@@ -56,33 +56,38 @@ impl WaitBounds {
 }
 
 impl Layers {
-    /// Returns layers that hold nothing back.
+    /// Returns the layers of a disabled client, of which only attempt and concurrency are used.
     pub(super) fn disabled() -> Self {
         Self {
             retry: RetryLayer::new(RetryPolicy::default()),
-            limit: Limits::documented().layer(Budget::Ingress, ""),
+            limit: Limits::documented().layer(""),
             bounds: WaitBounds::default(),
+            // No request waits for a permit. The layer is there for the type of its body.
             concurrency: ConcurrencyLayer::new(1_000_000),
             timeout: Duration::from_secs(10),
             counters: Arc::default(),
-            last_field: Arc::default(),
+            last_pause_field: Arc::default(),
         }
     }
 
-    /// Puts what counts over what sends nothing.
-    pub(super) fn over_nothing(&self) -> Stack {
+    /// Returns a stack that counts and sends nothing.
+    pub(super) fn disabled_stack(&self) -> Stack {
         let stack = ServiceBuilder::new()
             .layer(self.concurrency.clone())
-            .service(self.exchange(Nothing));
+            .service(self.attempt(DisabledApi));
         BoxCloneSyncService::new(stack)
     }
 
-    fn exchange<S>(&self, service: S) -> Exchange<S> {
-        let (counters, last_field) = (Arc::clone(&self.counters), Arc::clone(&self.last_field));
-        Exchange::new(service, self.timeout, counters, last_field)
+    /// Returns the innermost service, which makes one attempt.
+    fn attempt<S>(&self, service: S) -> AttemptService<S> {
+        let (counters, last_pause_field) = (
+            Arc::clone(&self.counters),
+            Arc::clone(&self.last_pause_field),
+        );
+        AttemptService::new(service, self.timeout, counters, last_pause_field)
     }
 
-    /// Puts the layers over a transport.
+    /// Returns the layers over a transport.
     pub(super) fn over<S, B>(&self, service: S) -> Stack
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -90,7 +95,10 @@ impl Layers {
         S::Error: Into<BoxError>,
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
-        let bounded = self.concurrency.layer(self.exchange(service));
+        // Retry is outside, so that each attempt waits in the rate limiter. Concurrency is inside,
+        // so that no permit is held during that wait.
+        let bounded = self.concurrency.layer(self.attempt(service));
+        // Without bounds no wait is rejected, and the error needs no conversion.
         if self.bounds.is_none() {
             let layers = ServiceBuilder::new()
                 .layer(self.retry.clone())
@@ -100,7 +108,7 @@ impl Layers {
         let layers = ServiceBuilder::new()
             .map_err(rejection_or_failure)
             .layer(self.retry.clone())
-            .layer(self.bounds.over(self.limit.clone()));
+            .layer(self.bounds.apply(self.limit.clone()));
         BoxCloneSyncService::new(layers.service(bounded))
     }
 }

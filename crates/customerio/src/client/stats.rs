@@ -2,37 +2,36 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::Outcome;
 
-/// Counts what a client, with its clones, has done. No number ever goes back.
+/// The statistics of a client and its clones. Each number only grows.
 ///
-/// Requests count when they leave, operations when their call ends. An operation that this crate's
-/// checks refused, or whose call was dropped, is in none.
+/// Requests are counted when they depart, operations when their call ends. An operation that this
+/// crate's checks rejected, or whose call was dropped, is not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Attempts that were handed to the transport, the first ones and the retries.
+    /// Attempts that departed: first attempts and retries.
     pub requests: u64,
-    /// Attempts that were not the first of their request.
+    /// Attempts other than the first of their request.
     pub retries: u64,
     /// Responses with status 429.
     pub throttled: u64,
-    /// Operations that the API took.
+    /// Operations that the API accepted.
     pub accepted: u64,
-    /// Operations that the API refused for good.
+    /// Operations that the API rejected.
     pub rejected: u64,
-    /// Operations whose fate is not known.
+    /// Operations with an unknown outcome.
     pub unknown: u64,
-    /// Operations that were not sent, or turned away unread.
+    /// Operations that were not sent, or throttled in each attempt.
     pub not_sent: u64,
 }
 
-/// Counts while many requests are under way. Each number stands for itself, so no order between
-/// them is needed.
+/// The counters of a client. They are relaxed: each is read by itself, and none guards other data.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     requests: AtomicU64,
     retries: AtomicU64,
     throttled: AtomicU64,
-    /// Requests with operations that the API took.
+    /// Requests that got a success.
     successes: AtomicU64,
     accepted: AtomicU64,
     rejected: AtomicU64,

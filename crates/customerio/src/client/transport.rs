@@ -16,29 +16,30 @@ use tokio::time::timeout;
 use tower::Service;
 
 use super::BuildError;
-use super::exchange::BoxError;
-use super::meter::Metered;
+use super::attempt::BoxError;
+use super::progress::RequestProgress;
 use super::proxy::Route;
+use super::receive_limit::ReceiveLimited;
 use super::roots::Roots;
 use super::stack::{Layers, Stack};
-use super::trail::Trail;
 use crate::Endpoint;
 
-/// Keeps idle connections alive through machines that forget them.
+/// The default idle time before a TCP keep-alive probe. Many firewalls and load balancers drop a
+/// connection that is idle for longer.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// Twice as long a silence shows that a connection of HTTP/2 is dead: about as long as the 60 s
-/// after which load balancers forget idle ones. Servers that count pings as abuse allow one in ten
-/// seconds and more.
+/// The default interval of HTTP/2 pings. A dead connection is found after twice this time, before
+/// the 60 s after which load balancers drop idle ones. A shorter interval may count as abuse: some
+/// servers allow one ping in ten seconds.
 const PING: Duration = Duration::from_secs(20);
 
-/// How connections are made.
+/// The settings of connections.
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
-    /// Half of the attempt's timeout if it is not set.
+    /// `None` means half of the attempt's timeout.
     pub(super) connect_timeout: Option<Duration>,
     pub(super) keepalive: Option<Duration>,
-    /// After how long without a frame HTTP/2 pings, and how long it waits for the answer then.
+    /// The time without a frame before HTTP/2 pings, and the time to wait for the answer.
     pub(super) ping: Option<Duration>,
     pub(super) route: Route,
     pub(super) roots: Roots,
@@ -57,10 +58,11 @@ impl Default for Transport {
 }
 
 impl Transport {
-    /// Puts the layers over hyper's client. It needs a runtime when it is used, not before.
-    pub(super) fn under(&self, layers: &Layers, to: &Endpoint) -> Result<Stack, BuildError> {
+    /// Returns the layers over a hyper client for `to`. A runtime is needed on use, not here.
+    pub(super) fn stack(&self, layers: &Layers, to: &Endpoint) -> Result<Stack, BuildError> {
         let time = self.connect_timeout.unwrap_or(layers.timeout / 2);
         let tcp = self.tcp(time);
+        // Plain http goes to the loopback only, and never through a proxy.
         if !to.is_https() {
             return Ok(layers.over(hyper_client(tcp, time, self.ping)));
         }
@@ -76,7 +78,9 @@ impl Transport {
 
     fn tcp(&self, time: Duration) -> HttpConnector {
         let mut connector = HttpConnector::new();
+        // The TLS connector around this one passes https URLs.
         connector.enforce_http(false);
+        // A request is written in few large pieces; waiting for more would only delay it.
         connector.set_nodelay(true);
         connector.set_keepalive(self.keepalive);
         connector.set_connect_timeout(Some(time));
@@ -95,31 +99,32 @@ fn hyper_client<C>(
     connector: C,
     time: Duration,
     ping: Option<Duration>,
-) -> Watched<Client<Within<C>, Full<Bytes>>>
+) -> CaptureConnections<Client<LimitedConnector<C>, Full<Bytes>>>
 where
-    Within<C>: Connect + Clone,
+    LimitedConnector<C>: Connect + Clone,
 {
     let mut builder = Client::builder(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .http2_keep_alive_interval(ping)
+        // The next request would otherwise be the first to notice a dead connection.
         .http2_keep_alive_while_idle(true);
     if let Some(ping) = ping {
         builder.http2_keep_alive_timeout(ping);
     }
-    Watched(builder.build(Within {
+    CaptureConnections(builder.build(LimitedConnector {
         inner: connector,
         time,
     }))
 }
 
-/// Lets the trail of a request know whether hyper's client has a connection for it, new or pooled.
-/// Before, it has handed the request to none.
+/// A service that stores in the [`RequestProgress`] whether hyper's client has a connection for the
+/// request, new or pooled. Before it has one, nothing of the request was sent.
 #[derive(Clone, Debug)]
-struct Watched<S>(S);
+struct CaptureConnections<S>(S);
 
-impl<S: Service<Request<Full<Bytes>>>> Service<Request<Full<Bytes>>> for Watched<S> {
+impl<S: Service<Request<Full<Bytes>>>> Service<Request<Full<Bytes>>> for CaptureConnections<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
@@ -130,30 +135,30 @@ impl<S: Service<Request<Full<Bytes>>>> Service<Request<Full<Bytes>>> for Watched
 
     fn call(&mut self, mut request: Request<Full<Bytes>>) -> S::Future {
         let connection = capture_connection(&mut request);
-        if let Some(trail) = request.extensions().get::<Trail>() {
-            trail.watch(connection);
+        if let Some(progress) = request.extensions().get::<RequestProgress>() {
+            progress.watch_connection(connection);
         }
         self.0.call(request)
     }
 }
 
-/// Bounds all of connecting: TCP, a proxy's answer and the handshake of TLS; and what the
-/// connection brings unasked.
+/// A connector with a timeout over TCP, the proxy and the TLS handshake, whose connections bound
+/// the bytes that they receive.
 ///
-/// Without it the last two would end with the attempt's timeout, which leaves open whether the
-/// request had left.
+/// hyper's own connect timeout covers TCP only. The rest would end with the attempt's timeout,
+/// which leaves open whether the request was sent.
 #[derive(Clone, Debug)]
-struct Within<C> {
+struct LimitedConnector<C> {
     inner: C,
     time: Duration,
 }
 
-impl<C> Service<Uri> for Within<C>
+impl<C> Service<Uri> for LimitedConnector<C>
 where
     C: Service<Uri, Error: Into<BoxError>>,
     C::Future: Send + 'static,
 {
-    type Response = TokioIo<Metered<C::Response>>;
+    type Response = TokioIo<ReceiveLimited<C::Response>>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
@@ -166,7 +171,7 @@ where
         Box::pin(async move {
             let connected = connecting.await.map_err(|_| NotConnected)?;
             let connected = connected.map_err(Into::into)?;
-            Ok(TokioIo::new(Metered::new(connected)))
+            Ok(TokioIo::new(ReceiveLimited::new(connected)))
         })
     }
 }
@@ -176,7 +181,7 @@ struct NotConnected;
 
 impl fmt::Display for NotConnected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("connecting took too long")
+        f.write_str("connecting took too long; check the network, or raise `connect_timeout`")
     }
 }
 
@@ -193,7 +198,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_handshake_that_does_not_end_proves_that_nothing_was_sent() {
+    async fn an_unfinished_handshake_proves_that_nothing_was_sent() {
         let stuck = service_fn(|_: Uri| std::future::pending::<io::Result<TokioIo<TcpStream>>>());
         let client = hyper_client(stuck, Duration::from_secs(5), None);
         let request = Request::get("http://localhost/").body(Full::default());

@@ -5,12 +5,12 @@ use crate::device::DeviceBody;
 use crate::json::JsonObject;
 use crate::{Attributes, EventId, Object, Person, Relationship, Timestamp};
 
-/// What an operation takes beside its attributes, most of the time.
+/// The usual size of an operation without its attributes, so that the buffer rarely grows.
 const HEAD: usize = 160;
 
-/// What is sent about one person. An action leaves out what it does not use.
+/// An operation on one person. Members that an action does not use are left out.
 #[derive(Serialize)]
-pub(super) struct About<'a> {
+pub(super) struct PersonBody<'a> {
     pub(super) r#type: &'static str,
     pub(super) action: &'static str,
     pub(super) identifiers: &'a Person,
@@ -28,7 +28,7 @@ pub(super) struct About<'a> {
     pub(super) cio_relationships: &'a [Relationship<Object>],
 }
 
-impl<'a> About<'a> {
+impl<'a> PersonBody<'a> {
     pub(super) fn new(action: &'static str, person: &'a Person) -> Self {
         Self {
             r#type: "person",
@@ -52,13 +52,13 @@ impl<'a> About<'a> {
     }
 
     pub(super) fn to_json(&self) -> Bytes {
-        written(self, self.attributes, self.cio_relationships)
+        serialize(self, self.attributes, self.cio_relationships)
     }
 }
 
-/// What is sent about one object and those whom it is related to.
+/// An operation on one object and its relationships.
 #[derive(Serialize)]
-pub(super) struct AboutObject<'a, R> {
+pub(super) struct ObjectBody<'a, R> {
     pub(super) r#type: &'static str,
     pub(super) action: &'static str,
     pub(super) identifiers: &'a Object,
@@ -68,24 +68,24 @@ pub(super) struct AboutObject<'a, R> {
     pub(super) cio_relationships: &'a [Relationship<R>],
 }
 
-impl<R: Serialize> AboutObject<'_, R> {
+impl<R: Serialize> ObjectBody<'_, R> {
     pub(super) fn to_json(&self) -> Bytes {
-        written(self, self.attributes, self.cio_relationships)
+        serialize(self, self.attributes, self.cio_relationships)
     }
 }
 
-/// What makes one person of two. It alone has no `identifiers`.
+/// A merge: the only operation without `identifiers`.
 #[derive(Serialize)]
-pub(super) struct Merge<'a> {
+pub(super) struct MergeBody<'a> {
     pub(super) r#type: &'static str,
     pub(super) action: &'static str,
     pub(super) primary: &'a Person,
     pub(super) secondary: &'a Person,
 }
 
-/// What is sent about one delivery.
+/// An operation on one delivery of a message.
 #[derive(Serialize)]
-pub(super) struct AboutDelivery<'a> {
+pub(super) struct DeliveryBody<'a> {
     pub(super) r#type: &'static str,
     pub(super) action: &'static str,
     pub(super) identifiers: DeliveryId<'a>,
@@ -103,8 +103,8 @@ pub(super) struct DeviceToken<'a> {
     pub(super) device_token: &'a str,
 }
 
-/// Writes a body with its attributes and relationships, of which it leaves out what is empty.
-fn written<R: Serialize>(
+/// Serializes an operation with its attributes and relationships. Empty ones are left out.
+fn serialize<R: Serialize>(
     head: &impl Serialize,
     attributes: Option<&Attributes>,
     relationships: &[Relationship<R>],

@@ -9,14 +9,16 @@ use http::{Response, StatusCode};
 use super::header::{request_id, retry_after};
 use crate::Region;
 
-/// Says why an operation was not sent, or why its fate is unknown.
+/// The reason why an operation was not sent, or why its outcome is unknown.
 ///
-/// Cloning is cheap. You must not depend on the exact words; ask the predicates.
+/// Cloning is cheap. The exact text may change in any release: use the predicates.
 ///
-/// `Display` and `Debug` show at most 1,000 bytes of what the server said, with control characters
-/// escaped and, where a client sent the request, without the credentials. They may quote a person's
-/// id or value. There is no code for the reason, so let logs hold the predicates, the status and
-/// the [request id](Self::request_id) instead of the text.
+/// # Personal data
+///
+/// `Display` and `Debug` show at most 1,000 bytes of the server's text, with control characters
+/// escaped. If a [`Client`](crate#features) sent the request, the credentials are redacted. The
+/// text may quote a person's id or an attribute's value. Log the predicates, the status and the
+/// [request id](Self::request_id) instead.
 #[derive(Clone)]
 pub struct Cause(Arc<Inner>);
 
@@ -25,8 +27,8 @@ struct Inner {
     status: Option<StatusCode>,
     request_id: Option<Box<str>>,
     retry_after: Option<Duration>,
-    /// What the server said: bounded and escaped.
-    words: String,
+    /// The server's text: bounded and escaped.
+    message: String,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -37,7 +39,7 @@ impl Inner {
             status: None,
             request_id: None,
             retry_after: None,
-            words: String::new(),
+            message: String::new(),
             source: None,
         }
     }
@@ -51,7 +53,7 @@ pub(crate) enum Kind {
     Failed,
     FollowsUnknown,
     #[cfg(feature = "client")]
-    HeldTooLong,
+    PausedTooLong,
     #[cfg(feature = "client")]
     NoTunnel,
     NotJson,
@@ -64,11 +66,11 @@ pub(crate) enum Kind {
     #[cfg(feature = "client")]
     Untrusted,
     #[cfg(feature = "client")]
-    WaitRefused,
+    WaitRejected,
 }
 
 impl Cause {
-    /// Wraps your own reason; it becomes the [`source`](Error::source).
+    /// Creates a cause from an error of your own, which becomes the [`source`](Error::source).
     pub fn new(reason: impl Error + Send + Sync + 'static) -> Self {
         Self::boxed(Kind::Failed, Box::new(reason))
     }
@@ -84,88 +86,90 @@ impl Cause {
         Self(Arc::new(Inner::of(kind)))
     }
 
-    /// Says that an earlier operation of the same lane ended unknown, so this one must not overtake
-    /// it.
+    /// Creates the cause of an operation that was not sent because an earlier one of the same lane
+    /// has an unknown outcome.
     #[must_use]
     pub fn follows_unknown() -> Self {
         Self::of(Kind::FollowsUnknown)
     }
 
-    /// Says that the caller stopped before the operation had its outcome.
+    /// Creates the cause of an operation that was not sent because the caller stopped.
     #[must_use]
     pub fn stopped() -> Self {
         Self::of(Kind::Stopped)
     }
 
-    /// Says that the answer tells that the account is held elsewhere than the request went to.
+    /// Creates the cause of a response that names another region than the request was sent to.
     #[cfg(feature = "client")]
     pub(crate) fn other_region(response: &Response<Bytes>, region: Region) -> Self {
-        Self::answered(Kind::Redirected(Some(region)), response, String::new())
+        Self::from_response(Kind::Redirected(Some(region)), response, String::new())
     }
 
-    pub(crate) fn answered(kind: Kind, response: &Response<Bytes>, words: String) -> Self {
+    pub(crate) fn from_response(kind: Kind, response: &Response<Bytes>, message: String) -> Self {
         Self(Arc::new(Inner {
             status: Some(response.status()),
             request_id: request_id(response.headers()),
             retry_after: retry_after(response.headers()),
-            words,
+            message,
             ..Inner::of(kind)
         }))
     }
 
-    /// Returns whether the API refused the credentials (401, 403): the operation itself may be
-    /// fine.
+    /// Returns whether the API rejected the credentials (401, 403). The operation itself may be
+    /// valid.
     #[must_use]
     pub fn is_credentials(&self) -> bool {
         self.0.kind == Kind::Credentials
     }
 
-    /// Returns whether the API turned requests away because there were too many (425, 429).
+    /// Returns whether the last attempt was throttled (425, 429).
     #[must_use]
     pub fn is_throttled(&self) -> bool {
         self.0.kind == Kind::Throttled
     }
 
-    /// Returns whether sending again later may succeed without anybody's doing: the server failed
-    /// or turned requests away because there were too many, or no answer came.
+    /// Returns whether a later attempt may succeed without a change: the server failed, it
+    /// throttled the request, or no response came.
     ///
-    /// It says nothing of whether sending again is safe: see
+    /// Whether another attempt is safe is another question: see
     /// [`Request::may_replay`](crate::Request::may_replay).
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self.0.kind, Kind::Failed | Kind::Status | Kind::Throttled)
     }
 
-    /// Returns whether the operation was held back only because an earlier one of its request or
-    /// its lane ended unknown.
+    /// Returns whether the operation was not sent only because an earlier one of its request or its
+    /// lane has an unknown outcome.
     #[must_use]
     pub fn is_withheld(&self) -> bool {
         self.0.kind == Kind::FollowsUnknown
     }
 
-    /// Returns whether the deadline of the call passed first.
+    /// Returns whether the deadline of the call passed before a response came.
     #[cfg(feature = "client")]
     #[must_use]
     pub fn is_deadline(&self) -> bool {
         self.0.kind == Kind::Deadline
     }
 
-    /// Returns whether the server held the call back for longer than it may.
+    /// Returns whether the server paused the call for longer than
+    /// [`max_server_pause`](crate::client::ClientBuilder::max_server_pause).
     #[cfg(feature = "client")]
     #[must_use]
-    pub fn is_held_too_long(&self) -> bool {
-        self.0.kind == Kind::HeldTooLong
+    pub fn is_paused_too_long(&self) -> bool {
+        self.0.kind == Kind::PausedTooLong
     }
 
-    /// Returns whether the turn was too far away, or too many others waited for theirs.
+    /// Returns whether the client's rate limiter rejected the wait: the departure was too far away,
+    /// or too many requests were queued.
     #[cfg(feature = "client")]
     #[must_use]
-    pub fn is_wait_refused(&self) -> bool {
-        self.0.kind == Kind::WaitRefused
+    pub fn is_wait_rejected(&self) -> bool {
+        self.0.kind == Kind::WaitRejected
     }
 
-    /// Returns whether the API sent the request elsewhere (3xx), which is never followed, or said
-    /// that the account is held elsewhere.
+    /// Returns whether the API redirected the request (3xx), or named another region for the
+    /// account. Redirects are never followed.
     #[must_use]
     pub fn is_redirect(&self) -> bool {
         matches!(self.0.kind, Kind::Redirected(_))
@@ -186,20 +190,20 @@ impl Cause {
         self.0.status
     }
 
-    /// Returns the id that the response gave the request (`X-Request-Id`), for the vendor's
-    /// support.
+    /// Returns the request id of the response (`X-Request-Id`), for Customer.io's support.
     ///
-    /// At most 100 bytes of letters, digits and `-._:+=`. Another form is left out, since it may
-    /// repeat what was sent.
+    /// It has at most 100 bytes: letters, digits and `-._:+=`. An id with any other character is
+    /// dropped, since it may repeat a part of the request.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
-    /// Returns how long after it the last response wants no further request, if it says so in
-    /// seconds, or by a date beside its own; at most thirty years.
+    /// Returns the `Retry-After` of the last response, counted from that response; at most thirty
+    /// years.
     ///
-    /// A 429 without it may be a daily quota: trying again soon will not help.
+    /// A date counts from the `Date` of the response, and is ignored without one. A 429 without
+    /// `Retry-After` may be a daily quota: an attempt soon after it fails again.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
@@ -209,21 +213,34 @@ impl Cause {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Credentials => "the credentials were refused; check site id, API key and region",
+            Self::Credentials => {
+                "the API rejected the credentials; check the site id, the API key and the region"
+            }
             #[cfg(feature = "client")]
-            Self::Deadline => "the deadline of the call passed",
+            Self::Deadline => {
+                "the deadline of the call passed; allow more time, or send less at once"
+            }
             Self::Failed => "the request failed",
-            Self::FollowsUnknown => "an earlier operation about the same person ended unknown",
+            Self::FollowsUnknown => {
+                "the outcome of an earlier operation on the same person is unknown; \
+                 check that one, then send this one again"
+            }
             #[cfg(feature = "client")]
-            Self::HeldTooLong => "the server held the request back for too long",
+            Self::PausedTooLong => {
+                "the server asked to wait for longer than the client allows; \
+                 send later, or raise `max_server_pause`"
+            }
             #[cfg(feature = "client")]
             Self::NoTunnel => {
-                "the proxy opened no tunnel; check its URL, and whether it lets `CONNECT` pass to the API's host"
+                "the proxy opened no tunnel; \
+                 check its URL, and that it allows `CONNECT` to the API's host"
             }
-            Self::NotJson => "the answer was not of the API's form; check the base URL and proxies",
+            Self::NotJson => {
+                "the response did not come from the API; check the base URL and proxies"
+            }
             #[cfg(feature = "client")]
             Self::ProxyCredentials => {
-                "the proxy wants credentials, or others; put user and password into its URL"
+                "the proxy rejected its credentials; put user and password into its URL"
             }
             Self::Redirected(Some(Region::Eu)) => {
                 "the account is in another region; set the region to `eu`"
@@ -234,14 +251,17 @@ impl fmt::Display for Kind {
             Self::Redirected(None) => "the request was redirected; check the base URL",
             Self::Status => "the server failed",
             Self::Stopped => "sending was stopped",
-            Self::Throttled => "the request was throttled to the end",
+            Self::Throttled => "the API throttled every attempt; send less, or wait longer",
             #[cfg(feature = "client")]
             Self::Untrusted => {
-                "the server's certificate is of an unknown authority; if it is yours, add it with `extra_roots` or to the \
-                 system's"
+                "the server's certificate is of an unknown authority; \
+                 if the authority is yours, add it with `extra_roots` or to the system's"
             }
             #[cfg(feature = "client")]
-            Self::WaitRefused => "the wait for a turn was refused",
+            Self::WaitRejected => {
+                "the client's rate limiter rejected the wait; \
+                 send less, or raise `max_wait` or `max_queued`"
+            }
         })
     }
 }
@@ -252,8 +272,8 @@ impl fmt::Display for Cause {
         if let Some(status) = self.0.status {
             write!(f, " (status {})", status.as_u16())?;
         }
-        if !self.0.words.is_empty() {
-            write!(f, ": {}", self.0.words)?;
+        if !self.0.message.is_empty() {
+            write!(f, ": {}", self.0.message)?;
         }
         Ok(())
     }
@@ -264,7 +284,7 @@ impl fmt::Debug for Cause {
         f.debug_struct("Cause")
             .field("kind", &self.0.kind)
             .field("status", &self.0.status)
-            .field("words", &self.0.words)
+            .field("message", &self.0.message)
             .field("source", &self.0.source)
             .finish()
     }

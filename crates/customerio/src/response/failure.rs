@@ -4,65 +4,66 @@ use super::Cause;
 #[cfg(feature = "client")]
 use super::Kind;
 
-/// Says that no response came, and whether the request may have left.
+/// A request that got no response, and whether it may have been sent.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    pub(crate) may_have_left: bool,
+    pub(crate) may_have_been_sent: bool,
     pub(crate) cause: Cause,
 }
 
 impl Failure {
-    /// Says that the request provably never left, as when connecting failed.
+    /// Creates a failure of a request that was certainly not sent, as when connecting failed.
     pub fn before_sending(error: impl Error + Send + Sync + 'static) -> Self {
         Self {
-            may_have_left: false,
+            may_have_been_sent: false,
             cause: Cause::new(error),
         }
     }
 
-    /// Says that the request may have arrived, as after a timeout or a reset connection.
+    /// Creates a failure of a request that may have arrived, as after a timeout or a connection
+    /// reset.
     pub fn after_sending(error: impl Error + Send + Sync + 'static) -> Self {
         Self {
-            may_have_left: true,
+            may_have_been_sent: true,
             cause: Cause::new(error),
         }
     }
 
-    /// Says that the client's own limit gave it no turn.
+    /// Creates the failure of a request whose bounded wait in the rate limiter was rejected.
     #[cfg(feature = "client")]
-    pub(crate) fn wait_refused(rejected: tower_pace::Rejected) -> Self {
+    pub(crate) fn wait_rejected(rejected: tower_pace::Rejected) -> Self {
         Self {
-            may_have_left: false,
-            cause: Cause::boxed(Kind::WaitRefused, Box::new(rejected)),
+            may_have_been_sent: false,
+            cause: Cause::boxed(Kind::WaitRejected, Box::new(rejected)),
         }
     }
 
-    /// Says that the deadline of the call passed.
+    /// Creates the failure of a request whose call passed its deadline.
     #[cfg(feature = "client")]
-    pub(crate) fn late(may_have_left: bool) -> Self {
+    pub(crate) fn deadline(may_have_been_sent: bool) -> Self {
         Self {
-            may_have_left,
+            may_have_been_sent,
             cause: Cause::of(Kind::Deadline),
         }
     }
 
-    /// Says that the server held the call back for too long.
+    /// Creates the failure of a request that the server paused for longer than the call allows.
     #[cfg(feature = "client")]
-    pub(crate) fn held_too_long() -> Self {
+    pub(crate) fn paused_too_long() -> Self {
         Self {
-            may_have_left: false,
-            cause: Cause::of(Kind::HeldTooLong),
+            may_have_been_sent: false,
+            cause: Cause::of(Kind::PausedTooLong),
         }
     }
 
     #[cfg(feature = "client")]
     pub(crate) fn boxed(
-        may_have_left: bool,
+        may_have_been_sent: bool,
         kind: Kind,
         error: Box<dyn Error + Send + Sync>,
     ) -> Self {
         Self {
-            may_have_left,
+            may_have_been_sent,
             cause: Cause::boxed(kind, error),
         }
     }

@@ -3,41 +3,47 @@ use std::time::Duration;
 use http::{HeaderMap, header};
 use httpdate::parse_http_date;
 
-/// Where an answer names its request.
+/// The field in which a response names its request.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
 
-/// More than anyone waits; a longer time overflows where it is added to a moment.
+/// The longest wait that is returned. It is longer than any caller waits, and short enough that
+/// `Instant + LONGEST` does not overflow.
 const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
-/// How much of a request id is kept; those of the gateways in use are shorter.
+/// How many bytes of a request id are kept. The ids of common gateways are shorter.
 const MAX_ID: usize = 100;
 
-/// Returns the id by which the vendor's support finds a request, if the answer names one.
+/// Returns the id by which Customer.io's support finds a request, if the response has one.
 ///
-/// What has another form than the ids of gateways is left out: it may repeat a path, an email or a header.
+/// An id with a character that gateways do not use is dropped: it may repeat a path, an email
+/// address or a header of the request.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
     let id = headers.get(REQUEST_ID)?.to_str().ok()?;
-    let is_id = !id.is_empty() && id.bytes().all(is_of_ids);
+    let is_id = !id.is_empty() && id.bytes().all(is_id_byte);
     is_id.then(|| id[..id.len().min(MAX_ID)].into())
 }
 
-fn is_of_ids(byte: u8) -> bool {
+fn is_id_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._:+=".contains(&byte)
 }
 
-/// Returns how long the answer asks to wait. A date counts from the answer's own `Date`, and says nothing without it.
+/// Returns the time for which the response asks to wait, at most [`LONGEST`].
+///
+/// A date counts from the response's own `Date`, so the clocks of client and server may differ. It
+/// is ignored without a `Date`.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let asked = text(header::RETRY_AFTER)?;
     if !asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Only a number that is too large fails to parse.
         let seconds = asked.parse().unwrap_or(u64::MAX);
         return Some(Duration::from_secs(seconds).min(LONGEST));
     }
     let until = parse_http_date(asked).ok()?;
-    let answered = parse_http_date(text(header::DATE)?).ok()?;
+    let responded = parse_http_date(text(header::DATE)?).ok()?;
     Some(
         until
-            .duration_since(answered)
+            .duration_since(responded)
             .unwrap_or_default()
             .min(LONGEST),
     )
@@ -74,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_repeat_the_request_is_no_id() {
+    fn an_id_that_may_repeat_the_request_is_dropped() {
         check_id("jane@example.com", None);
         check_id("/api/v1/customers/jane", None);
         check_id("jane%40example.com", None);
@@ -89,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_in_seconds_or_to_a_date_by_the_servers_clock() {
+    fn retry_after_is_in_seconds_or_a_date_on_the_servers_clock() {
         check_wait("7", None, Some(7));
         check_wait("18446744073709551615", None, Some(LONGEST.as_secs()));
         check_wait("18446744073709551616", None, Some(LONGEST.as_secs()));

@@ -1,17 +1,14 @@
-//! Reads what came back: from a response to what may be said of an operation.
+//! Reads responses: from an HTTP response, or a failure without one, to outcomes of operations.
 
-mod answer;
 mod body;
 mod cause;
 mod failure;
 mod header;
 mod outcome;
 mod reading;
-mod take;
+mod text;
 
-pub(crate) use answer::{Answer, Errors};
-#[cfg(feature = "client")]
-pub(crate) use body::bounded;
+pub(crate) use body::{ErrorList, ResponseBody};
 pub use cause::Cause;
 #[cfg(feature = "client")]
 pub(crate) use cause::Kind;
@@ -21,4 +18,6 @@ pub(crate) use header::REQUEST_ID;
 pub use outcome::{Outcome, Rejection};
 pub(crate) use reading::{Reading, read};
 #[cfg(feature = "client")]
-pub(crate) use reading::{is_of_the_api, not_json};
+pub(crate) use reading::{is_from_the_api, not_json};
+#[cfg(feature = "client")]
+pub(crate) use text::sanitize;

@@ -8,35 +8,37 @@ use super::Cause;
 use super::header::request_id;
 use crate::InvalidInput;
 
-/// Says how one operation ended.
+/// The outcome of one operation: accepted, rejected, unknown or not sent.
 ///
-/// Customer.io applies what it accepted later, or silently not; so nothing here says "applied".
+/// "Accepted" does not mean "applied": Customer.io applies an accepted operation later, and drops
+/// some without a word.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// The API took it.
+    /// The API accepted the operation.
     Accepted,
-    /// It was refused, by this crate's checks or by the API, and will be refused again. It was not applied.
+    /// This crate's checks or the API rejected the operation, and will reject it again. It was not
+    /// applied.
     Rejected(Rejection),
-    /// It left and what became of it is not known. It may have been applied.
+    /// The operation was sent, and no response says how it ended. It may have been applied.
     Unknown(Cause),
-    /// It was not sent, or the API turned the request away unread. It was not applied.
+    /// The operation was not sent, or the API throttled the request. It was not applied.
     NotSent(Cause),
 }
 
 impl Outcome {
-    /// Returns whether the API took it.
+    /// Returns whether the API accepted the operation.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
         matches!(self, Self::Accepted)
     }
 
-    /// Returns whether its fate is unknown.
+    /// Returns whether the outcome is unknown.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         matches!(self, Self::Unknown(_))
     }
 
-    /// Returns whether it may have had an effect.
+    /// Returns whether the operation may have had an effect: true for accepted and unknown.
     #[must_use]
     pub fn may_have_been_applied(&self) -> bool {
         matches!(self, Self::Accepted | Self::Unknown(_))
@@ -49,12 +51,14 @@ impl From<InvalidInput> for Outcome {
     }
 }
 
-/// Says why an operation was refused, in this crate's or in the server's own words.
+/// The reason why an operation was rejected, in the words of this crate or of the server.
 ///
-/// This crate's words name fields and sizes only. Of the server's, at most 1,000 bytes are kept, with control characters
-/// escaped and, where a client sent the request, without the credentials. They may quote a person's id or value. There is
-/// no code for the reason, so let logs hold the status and the [request id](Self::request_id) instead of the text, which
-/// `Display` and `Debug` show.
+/// # Personal data
+///
+/// This crate's words name fields and sizes only. The server's text is cut to 1,000 bytes and
+/// control characters are escaped. If a [`Client`](crate#features) sent the request, the
+/// credentials are redacted. The text may quote a person's id or an attribute's value, and
+/// `Display` and `Debug` show it. Log the status and the [request id](Self::request_id) instead.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rejection {
     status: Option<StatusCode>,
@@ -73,25 +77,26 @@ impl Rejection {
         }
     }
 
-    /// Returns the reason: at most 1,000 bytes, with control characters escaped. It may be empty.
+    /// Returns the reason: at most 1,000 bytes, with control characters escaped. It is empty if the
+    /// server gave none.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// Returns which input this crate's own checks refused, if they did.
+    /// Returns the input that this crate's checks rejected, if they did.
     #[must_use]
     pub fn invalid_input(&self) -> Option<&InvalidInput> {
         self.input.as_deref()
     }
 
-    /// Returns the status of the response, or nothing if this crate's own checks refused.
+    /// Returns the status of the response, or `None` if this crate's checks rejected the input.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.status
     }
 
-    /// Returns the id that the response gave the request, as [`Cause::request_id`] does.
+    /// Returns the request id of the response, as [`Cause::request_id`] does.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
@@ -112,7 +117,7 @@ impl From<InvalidInput> for Rejection {
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.status {
-            None => write!(f, "refused before sending: {}", self.reason),
+            None => write!(f, "rejected before sending: {}", self.reason),
             Some(status) if self.reason.is_empty() => {
                 write!(f, "rejected with status {}", status.as_u16())
             }

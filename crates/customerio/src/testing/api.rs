@@ -13,18 +13,19 @@ use tower::Service;
 use super::{Call, Calls, Reply};
 use crate::{Client, Credentials};
 
-/// Seeds the waits between attempts, so that a test sees the same ones each time.
+/// The seed of the backoff, so that a test always has the same waits.
 const SEED: u64 = 0;
 
-/// Returns a client whose every request is accepted, and what shows its requests.
+/// Returns a client whose requests are all accepted, and the record of its requests.
 #[must_use]
 pub fn recorded() -> (Client, Calls) {
     scripted([])
 }
 
-/// Returns a client that is answered by `replies`, in order, and then accepted for ever.
+/// Returns a client that gets `replies` in order, and the record of its requests. Further requests
+/// are accepted.
 ///
-/// Each attempt takes one reply: an operation that may be sent again meets the next one.
+/// Each attempt uses one reply: a retry gets the next one.
 #[must_use]
 pub fn scripted(replies: impl IntoIterator<Item = Reply>) -> (Client, Calls) {
     let calls = Calls::default();
@@ -37,11 +38,11 @@ pub fn scripted(replies: impl IntoIterator<Item = Reply>) -> (Client, Calls) {
         .credentials(credentials)
         .jitter_seed(SEED)
         .build_with(api)
-        .expect("the settings are in order");
+        .expect("the settings are valid");
     (client, calls)
 }
 
-/// Stands for the API.
+/// A service in place of the API.
 #[derive(Clone, Debug)]
 struct Api {
     calls: Calls,
@@ -51,6 +52,7 @@ struct Api {
 impl Api {
     async fn answer(self, request: Request<Full<Bytes>>) -> io::Result<Response<Full<Bytes>>> {
         let (head, body) = request.into_parts();
+        // The body is in memory, so this does not wait.
         let Ok(body) = body.collect().await;
         self.calls.record(Call {
             method: head.method,
@@ -60,7 +62,7 @@ impl Api {
                 .map_or_else(String::new, ToString::to_string),
             body: body.to_bytes(),
         });
-        self.next().play()
+        self.next().into_result()
     }
 
     fn next(&self) -> Reply {

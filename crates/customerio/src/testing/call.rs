@@ -5,9 +5,9 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
 
-/// One request that a client sent, retries included.
+/// One request that a client sent. Each retry is a request of its own.
 ///
-/// `Debug` shows the method, and neither path nor body: both may hold what is confidential even in a test.
+/// `Debug` shows the method only: path and body may be confidential even in a test.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Call {
     pub(super) method: Method,
@@ -28,7 +28,7 @@ impl Call {
         &self.path
     }
 
-    /// Returns the body; `null` if there is none.
+    /// Returns the body as JSON, or `null` if there is none.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
@@ -43,21 +43,21 @@ impl fmt::Debug for Call {
     }
 }
 
-/// Shows what a client was given so far. Clones show the same.
+/// The record of the requests of a client. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Calls(Arc<Mutex<Vec<Call>>>);
 
 impl Calls {
-    /// Returns all requests in the order in which they left.
+    /// Returns all requests in the order of their departure.
     ///
-    /// Memory grows with each: this is for tests.
+    /// Memory grows with each request.
     #[must_use]
     pub fn all(&self) -> Vec<Call> {
         let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         calls.clone()
     }
 
-    /// Returns how many requests left.
+    /// Returns the number of requests.
     #[must_use]
     pub fn count(&self) -> usize {
         let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);

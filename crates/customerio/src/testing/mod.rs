@@ -1,10 +1,4 @@
-//! Clients for the tests of your own code: offline, and asked afterwards what they were given.
-//!
-//! [`recorded`] takes everything; [`scripted`] answers first as told, then takes everything. Both send through the
-//! same layers as a real client, so retries and limits behave as they do there: use
-//! `#[tokio::test(start_paused = true)]`, and waits take no time.
-//!
-//! # Example: a unit test of code that uses a client
+//! Offline clients for your own tests. They record requests and return given replies.
 //!
 //! ```
 //! use customerio::testing::{self, Reply};
@@ -28,6 +22,10 @@
 //! assert_eq!(error.rejection().unwrap().reason(), "no such plan");
 //! # }
 //! ```
+//!
+//! [`recorded`] returns a client whose requests are all accepted. [`scripted`] returns one with
+//! given replies. Both use the same layers as a real client, so retries and limits are the same.
+//! With `#[tokio::test(start_paused = true)]` waits take no time.
 
 mod api;
 mod call;

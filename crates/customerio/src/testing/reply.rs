@@ -5,26 +5,26 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::json;
 
-use crate::client::ANSWER;
+use crate::client::RESPONSE;
 
-/// What a scripted client is answered, once.
+/// The reply to one attempt of a [`scripted`](super::scripted) client.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Reply(Result<Response<Full<Bytes>>, io::ErrorKind>);
 
 impl Reply {
-    /// The API takes the request.
+    /// The API accepts the request.
     pub fn accepted() -> Self {
-        Self::status(StatusCode::OK, ANSWER)
+        Self::status(StatusCode::OK, RESPONSE)
     }
 
-    /// The API refuses the request (400) with these words.
+    /// The API rejects the request (400) with this message.
     pub fn rejected(reason: &str) -> Self {
         let body = json!({"errors": [{"message": reason}]});
         Self::status(StatusCode::BAD_REQUEST, body.to_string())
     }
 
-    /// The API turns the request away (429) and asks to wait so many seconds.
+    /// The API throttles the request (429) and asks to wait for `seconds`.
     pub fn throttled(seconds: u32) -> Self {
         let mut response = response(StatusCode::TOO_MANY_REQUESTS, Bytes::new());
         response
@@ -33,17 +33,17 @@ impl Reply {
         Self(Ok(response))
     }
 
-    /// Any other answer.
+    /// Any other response.
     pub fn status(status: StatusCode, body: impl Into<Bytes>) -> Self {
         Self(Ok(response(status, body.into())))
     }
 
-    /// The connection breaks after the request left: what became of it is not known.
+    /// The connection is reset after the request was sent. Its outcome is unknown.
     pub fn lost() -> Self {
         Self(Err(io::ErrorKind::ConnectionReset))
     }
 
-    pub(super) fn play(self) -> io::Result<Response<Full<Bytes>>> {
+    pub(super) fn into_result(self) -> io::Result<Response<Full<Bytes>>> {
         self.0.map_err(io::Error::from)
     }
 }

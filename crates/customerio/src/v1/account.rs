@@ -2,17 +2,17 @@ use bytes::Bytes;
 use http::{Method, Response};
 use serde::Deserialize;
 
-use super::call::{Call, Success};
+use super::request::{Success, V1Request};
 use crate::{Region, Request};
 
 const REGION: &str = "/api/v1/accounts/region";
 
-/// Asks for the region of the account, and so whether the credentials are right.
+/// Asks for the region of the account, which also checks the credentials.
 ///
-/// Either region's host answers. [`Account::from_response`] reads what it says.
+/// The hosts of both regions answer. [`Account::from_response`] reads the response.
 #[must_use]
 pub fn region() -> Request {
-    let call = Call {
+    let request = V1Request {
         method: Method::GET,
         route: REGION,
         path: REGION.to_owned(),
@@ -20,10 +20,10 @@ pub fn region() -> Request {
         may_replay: true,
         success: Success::Object,
     };
-    call.into()
+    request.into()
 }
 
-/// Says where an account is held.
+/// The region and the workspace of an account.
 ///
 /// ```
 /// use customerio::{Region, v1::Account};
@@ -36,7 +36,7 @@ pub fn region() -> Request {
 pub struct Account {
     /// The region to send to.
     pub region: Region,
-    /// The number of the workspace, if the API names it.
+    /// The number of the workspace, if the response has it.
     pub environment_id: Option<u64>,
 }
 
@@ -47,9 +47,10 @@ struct Body {
 }
 
 impl Account {
-    /// Reads the answer to [`region`]; nothing if it is another.
+    /// Reads the response to [`region`]. Returns `None` if it is not in that format.
     #[must_use]
     pub fn from_response(response: &Response<Bytes>) -> Option<Self> {
+        // The body of an error does not describe the account, whatever members it has.
         if !response.status().is_success() {
             return None;
         }

@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use super::call::{Call, Success};
+use super::request::{Success, V1Request};
 use crate::device::check_token;
 use crate::json::to_bytes;
 use crate::operation::check_delivery_id;
@@ -10,17 +10,19 @@ use crate::{InvalidInput, Metric, PushEvent, Request, Timestamp};
 const METRICS: &str = "/api/v1/metrics";
 const PUSH_EVENTS: &str = "/api/v1/push/events";
 
-/// Reports what became of a delivery. It is not replayed after an ambiguous failure: whether a repetition counts twice
-/// is not documented.
+/// Reports a metric of a delivery.
+///
+/// The API does not document whether a second copy counts twice. The request is therefore not
+/// replayed after a failure that leaves open whether it arrived.
 #[must_use]
 pub fn metric(metric: &Metric) -> Request {
     let body = to_bytes(metric);
-    Call::post(METRICS, METRICS.to_owned(), body)
-        .repeats()
+    V1Request::post(METRICS, METRICS.to_owned(), body)
+        .not_replayed()
         .into()
 }
 
-/// Reports what became of a push notification on a device, in the older form.
+/// Reports an event of a push notification on a device, in the older format.
 ///
 /// # Errors
 ///
@@ -39,8 +41,8 @@ pub fn push_event(
         device_id: device_token,
         timestamp: moment,
     };
-    let call = Call::post(PUSH_EVENTS, PUSH_EVENTS.to_owned(), to_bytes(&body));
-    Ok(call.repeats().into())
+    let request = V1Request::post(PUSH_EVENTS, PUSH_EVENTS.to_owned(), to_bytes(&body));
+    Ok(request.not_replayed().into())
 }
 
 #[derive(Serialize)]
@@ -51,7 +53,7 @@ struct PushBody<'a> {
     timestamp: Timestamp,
 }
 
-/// Unsubscribes whoever got a delivery, as the link in an email does.
+/// Unsubscribes the recipient of a delivery, as the link in an email does.
 ///
 /// # Errors
 ///
@@ -60,7 +62,7 @@ pub fn unsubscribe(delivery_id: &str) -> Result<Request, InvalidInput> {
     subscription(delivery_id, true)
 }
 
-/// Takes an [`unsubscribe`] back.
+/// Reverts an [`unsubscribe`].
 ///
 /// # Errors
 ///
@@ -69,20 +71,20 @@ pub fn resubscribe(delivery_id: &str) -> Result<Request, InvalidInput> {
     subscription(delivery_id, false)
 }
 
-/// This one path stands at the root of the host, not under `/api/v1`.
+/// The path is at the root of the host, not under `/api/v1`.
 fn subscription(delivery_id: &str, unsubscribe: bool) -> Result<Request, InvalidInput> {
     check_delivery_id(delivery_id)?;
     check_segment("delivery id", delivery_id)?;
     let path = format!("/unsubscribe/{}", encode(delivery_id));
-    let call = Call {
+    let request = V1Request {
         success: Success::ObjectOrNothing,
-        ..Call::post(
+        ..V1Request::post(
             "/unsubscribe/{delivery_id}",
             path,
             to_bytes(&Subscription { unsubscribe }),
         )
     };
-    Ok(call.into())
+    Ok(request.into())
 }
 
 #[derive(Serialize)]

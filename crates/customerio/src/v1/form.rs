@@ -3,16 +3,16 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::call::{Call, Success};
+use super::request::{Success, V1Request};
 use crate::error::check_length;
 use crate::json::to_bytes;
 use crate::person::{check_segment, encode};
 use crate::{InvalidInput, Person, Request};
 
-/// The documented limit of an attribute's name, in bytes; a form's fields become attributes.
+/// The documented limit of an attribute's name, in bytes. The fields of a form become attributes.
 const MAX_NAME: usize = 150;
 
-/// Holds the names that the API keeps for itself, and those that identify the person.
+/// The names that the API reserves, and those that identify the person.
 const RESERVED: [&str; 7] = [
     "email",
     "form_id",
@@ -23,9 +23,9 @@ const RESERVED: [&str; 7] = [
     "id",
 ];
 
-/// Holds what somebody wrote into a form: strings only.
+/// The fields of a submitted form. Each value is a string.
 ///
-/// `Debug` shows the names of the fields and no value.
+/// `Debug` shows the names of the fields and leaves out the values.
 ///
 /// ```
 /// use customerio::{Person, v1};
@@ -40,16 +40,16 @@ pub struct Form {
 }
 
 impl Form {
-    /// Says who submits the form: by id or by email, as the API wants.
+    /// Creates the form of a person, identified by id or by email.
     ///
     /// # Errors
     ///
-    /// The person is named by another kind of identifier.
+    /// The person is identified in another way, which the API does not support.
     pub fn new(person: &Person) -> Result<Self, InvalidInput> {
         if !matches!(person.key(), "email" | "id") {
             return Err(InvalidInput::malformed(
                 "form's person",
-                "is not named by email or id, and a form takes nothing else; use one of them",
+                "is not identified by email or id, and a form supports no other; use one of them",
             ));
         }
         Ok(Self {
@@ -61,7 +61,7 @@ impl Form {
     ///
     /// # Errors
     ///
-    /// The name is empty, takes more than 150 bytes, or is one that the API keeps for itself.
+    /// The name is empty, takes more than 150 bytes, or is reserved by the API.
     pub fn field(
         mut self,
         name: impl Into<String>,
@@ -72,7 +72,7 @@ impl Form {
         if RESERVED.contains(&name.as_str()) {
             return Err(InvalidInput::malformed(
                 "form field's name",
-                "is one that the API keeps for itself; use another",
+                "is reserved by the API; use another",
             ));
         }
         self.data.insert(name, value.into());
@@ -87,9 +87,10 @@ impl fmt::Debug for Form {
     }
 }
 
-/// Submits a form. A form that the workspace does not know is created, so mind the spelling of `form_id`.
+/// Submits a form. If the workspace has no form `form_id`, the API creates one.
 ///
-/// It is not replayed after an ambiguous failure, because a submission can start a campaign.
+/// A submission can start a campaign. The request is therefore not replayed after a failure that
+/// leaves open whether it arrived.
 ///
 /// # Errors
 ///
@@ -98,9 +99,9 @@ pub fn submit_form(form_id: &str, form: &Form) -> Result<Request, InvalidInput> 
     check_length("form id", form_id, MAX_NAME)?;
     check_segment("form id", form_id)?;
     let path = format!("/api/v1/forms/{}/submit", encode(form_id));
-    let call = Call {
+    let request = V1Request {
         success: Success::ObjectOrNothing,
-        ..Call::post("/api/v1/forms/{form_id}/submit", path, to_bytes(form))
+        ..V1Request::post("/api/v1/forms/{form_id}/submit", path, to_bytes(form))
     };
-    Ok(call.repeats().into())
+    Ok(request.not_replayed().into())
 }

@@ -1,10 +1,4 @@
-//! Makes requests of version 1 of the Track API.
-//!
-//! Version 2 is the better choice where it can: there a [`Person`](crate::Person) says of which kind the identifier is,
-//! while version 1 infers it from the shape of the string. So these functions refuse an id that contains `@` or starts
-//! with `cio_`; name it with [`Person::email`](crate::Person::email) or [`Person::cio_id`](crate::Person::cio_id) if it
-//! is one. Whatever its kind and the [`Validation`](crate::Validation), an identifier of more than 32,000 bytes in the
-//! path is refused, too. Anonymous events, forms, manual segments, metrics and the region exist here only.
+//! Requests of version 1 of the Track API.
 //!
 //! ```
 //! use customerio::{Attributes, Person, v1};
@@ -13,18 +7,28 @@
 //! assert!(v1::identify(&Person::id("a@b.co")?, &Attributes::new()).is_err());
 //! # Ok::<(), customerio::InvalidInput>(())
 //! ```
+//!
+//! Prefer version 2, an [`Operation`](crate::Operation), if it supports the operation. Only version
+//! 1 has anonymous events, forms, manual segments, metrics and the region.
+//!
+//! # Identifiers
+//!
+//! Version 1 infers the kind of an identifier from its text. These functions therefore return an
+//! error for an id that contains `@` or starts with `cio_`. If it is an email or a `cio_id`, use
+//! [`Person::email`](crate::Person::email) or [`Person::cio_id`](crate::Person::cio_id).
+//!
+//! An identifier that takes more than 32,000 bytes in the path is an error with each
+//! [`Validation`](crate::Validation).
 
 mod account;
-mod call;
 mod deliveries;
 mod form;
-mod path;
 mod people;
 mod relationships;
+mod request;
 mod segments;
 
 pub use account::{Account, region};
-pub(crate) use call::{Call, Success};
 pub use deliveries::{metric, push_event, resubscribe, unsubscribe};
 pub use form::{Form, submit_form};
 pub use people::{
@@ -32,4 +36,5 @@ pub use people::{
     suppress, unsuppress,
 };
 pub use relationships::{add_relationships, delete_relationships};
+pub(crate) use request::{Success, V1Request};
 pub use segments::{add_to_segment, remove_from_segment};

@@ -1,8 +1,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::Call;
-use super::path::{PERSON, path};
+use super::V1Request;
 use super::relationships::Relationships;
 use crate::device::{DeviceBody, check_token};
 use crate::event::EventBody;
@@ -10,23 +9,36 @@ use crate::json::to_bytes;
 use crate::person::{check_segment, encode};
 use crate::{AnonymousEvent, Attributes, Device, Event, Identify, InvalidInput, Person, Request};
 
+/// The route of a person.
+pub(super) const PERSON: &str = "/api/v1/customers/{id}";
+
 const EVENTS: &str = "/api/v1/events";
 const MERGE: &str = "/api/v1/merge_customers";
 
-/// The body of a request that says all by its path.
-const NOTHING: Bytes = Bytes::from_static(b"{}");
+/// The body of a request whose path says everything.
+const EMPTY_OBJECT: Bytes = Bytes::from_static(b"{}");
+
+/// Returns the path of a person, with `rest` behind it.
+pub(super) fn path(person: &Person, rest: &str) -> Result<String, InvalidInput> {
+    Ok(format!(
+        "/api/v1/customers/{}{rest}",
+        person.path_segment()?
+    ))
+}
 
 /// Creates a person or updates their attributes.
 ///
 /// # Errors
 ///
-/// The id has the shape of another kind, there are more than 300 attributes, or a value takes more than 1,000 bytes.
+/// The id looks like another kind, there are more than 300 attributes, or a value takes more than
+/// 1,000 bytes.
 pub fn identify(person: &Person, attributes: &Attributes) -> Result<Request, InvalidInput> {
     attributes.check_person()?;
-    Ok(Call::put(PERSON, path(person, "")?, attributes.to_json()).into())
+    Ok(V1Request::put(PERSON, path(person, "")?, attributes.to_json()).into())
 }
 
-/// Creates or updates a person as `identify` says. Version 1 carries the moment as the attribute `_timestamp`.
+/// Creates or updates a person, with the settings of an [`Identify`]. Version 1 sends its time as
+/// the attribute `_timestamp`.
 ///
 /// # Errors
 ///
@@ -41,27 +53,28 @@ pub fn identify_with(identify: &Identify) -> Result<Request, InvalidInput> {
         let added = Relationships::added(&identify.relationships);
         body.set_json("cio_relationships", |json| added.write(json));
     }
-    Ok(Call::put(PERSON, path(&identify.person, "")?, body.to_json()).into())
+    Ok(V1Request::put(PERSON, path(&identify.person, "")?, body.to_json()).into())
 }
 
-/// Reports what a person did, or which page or screen they saw. Without an id the event is not replayed after an
-/// ambiguous failure.
+/// Reports an event of a person, or a page or screen that they saw.
+///
+/// Without an id, the event is not replayed after a failure that leaves open whether it arrived.
 ///
 /// # Errors
 ///
-/// The id has the shape of another kind, or the event's data takes more than 100,000 bytes.
+/// The id looks like another kind, or the event's data takes more than 100,000 bytes.
 pub fn event(person: &Person, event: &Event) -> Result<Request, InvalidInput> {
     event.check_v1()?;
     let body = EventBody::new(event, None).to_json();
-    let call = Call::post(
+    let request = V1Request::post(
         "/api/v1/customers/{id}/events",
         path(person, "/events")?,
         body,
     );
-    Ok(replayed_by_id(call, event))
+    Ok(replayed_by_id(request, event))
 }
 
-/// Reports what somebody did who is not identified yet.
+/// Reports an event of an anonymous visitor.
 #[must_use]
 pub fn anonymous_event(event: &AnonymousEvent) -> Request {
     let AnonymousEvent {
@@ -69,13 +82,13 @@ pub fn anonymous_event(event: &AnonymousEvent) -> Request {
         event,
     } = event;
     let body = EventBody::new(event, anonymous_id.as_deref()).to_json();
-    replayed_by_id(Call::post(EVENTS, EVENTS.to_owned(), body), event)
+    replayed_by_id(V1Request::post(EVENTS, EVENTS.to_owned(), body), event)
 }
 
-fn replayed_by_id(call: Call, event: &Event) -> Request {
+fn replayed_by_id(request: V1Request, event: &Event) -> Request {
     match event.id {
-        Some(_) => call.into(),
-        None => call.repeats().into(),
+        Some(_) => request.into(),
+        None => request.not_replayed().into(),
     }
 }
 
@@ -83,49 +96,49 @@ fn replayed_by_id(call: Call, event: &Event) -> Request {
 ///
 /// # Errors
 ///
-/// The id has the shape of another kind.
+/// The id looks like another kind.
 pub fn suppress(person: &Person) -> Result<Request, InvalidInput> {
-    Ok(Call::post(
+    Ok(V1Request::post(
         "/api/v1/customers/{id}/suppress",
         path(person, "/suppress")?,
-        NOTHING,
+        EMPTY_OBJECT,
     )
     .into())
 }
 
-/// Lifts the block of a person's identifiers. What was deleted does not come back.
+/// Unblocks a person's identifiers. The deleted data is not restored.
 ///
 /// # Errors
 ///
-/// The id has the shape of another kind.
+/// The id looks like another kind.
 pub fn unsuppress(person: &Person) -> Result<Request, InvalidInput> {
-    Ok(Call::post(
+    Ok(V1Request::post(
         "/api/v1/customers/{id}/unsuppress",
         path(person, "/unsuppress")?,
-        NOTHING,
+        EMPTY_OBJECT,
     )
     .into())
 }
 
-/// Deletes a person. A later operation about them may create them again.
+/// Deletes a person. A later operation on them may create them again.
 ///
 /// # Errors
 ///
-/// The id has the shape of another kind.
+/// The id looks like another kind.
 pub fn delete(person: &Person) -> Result<Request, InvalidInput> {
-    Ok(Call::delete(PERSON, path(person, "")?).into())
+    Ok(V1Request::delete(PERSON, path(person, "")?).into())
 }
 
 /// Adds a device to a person or updates it.
 ///
 /// # Errors
 ///
-/// The id has the shape of another kind.
+/// The id looks like another kind.
 pub fn add_device(person: &Person, device: &Device) -> Result<Request, InvalidInput> {
     let body = DevicePut {
         device: device.named_id(),
     };
-    Ok(Call::put(
+    Ok(V1Request::put(
         "/api/v1/customers/{id}/devices",
         path(person, "/devices")?,
         to_bytes(&body),
@@ -142,28 +155,28 @@ struct DevicePut<'a> {
 ///
 /// # Errors
 ///
-/// The id has the shape of another kind, or the token is empty, `.` or `..`.
+/// The id looks like another kind, or the token is empty, `.` or `..`.
 pub fn delete_device(person: &Person, token: &str) -> Result<Request, InvalidInput> {
     check_token(token)?;
     check_segment("device token", token)?;
     let device = format!("/devices/{}", encode(token));
-    Ok(Call::delete(
+    Ok(V1Request::delete(
         "/api/v1/customers/{id}/devices/{device_id}",
         path(person, &device)?,
     )
     .into())
 }
 
-/// Makes one person of two, which cannot be undone; see [`Operation::merge`](crate::Operation::merge).
+/// Merges two people, which cannot be undone; see [`Operation::merge`](crate::Operation::merge).
 ///
 /// # Errors
 ///
-/// A person is named by a phone number, or both are the same.
+/// A person is identified by a phone number, or both people are the same.
 pub fn merge(primary: &Person, secondary: &Person) -> Result<Request, InvalidInput> {
     primary.check_merge(secondary)?;
     let body = to_bytes(&Merge { primary, secondary });
-    let call = Call::post(MERGE, MERGE.to_owned(), body);
-    Ok(call.repeats().into())
+    let request = V1Request::post(MERGE, MERGE.to_owned(), body);
+    Ok(request.not_replayed().into())
 }
 
 #[derive(Serialize)]

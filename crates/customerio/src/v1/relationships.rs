@@ -1,7 +1,7 @@
 use serde::Serialize;
 
-use super::Call;
-use super::path::{PERSON, path};
+use super::V1Request;
+use super::people::{PERSON, path};
 use crate::error::check_some;
 use crate::json::JsonObject;
 use crate::{Attributes, InvalidInput, Object, Person, Relationship, Request};
@@ -10,7 +10,7 @@ use crate::{Attributes, InvalidInput, Object, Person, Relationship, Request};
 ///
 /// # Errors
 ///
-/// The id has the shape of another kind, or there is no relationship.
+/// The id looks like another kind, or the list is empty.
 pub fn add_relationships(
     person: &Person,
     relationships: &[Relationship<Object>],
@@ -30,7 +30,7 @@ pub fn delete_relationships(
     put(person, "delete_relationships", relationships)
 }
 
-/// The object of version 1, where version 2 has an array beside the action.
+/// The object of version 1. Version 2 has an array beside the action.
 #[derive(Serialize)]
 pub(super) struct Relationships<'a> {
     action: &'static str,
@@ -39,7 +39,7 @@ pub(super) struct Relationships<'a> {
 }
 
 impl<'a> Relationships<'a> {
-    /// Returns what an identify carries.
+    /// Returns the object of an identify.
     pub(super) fn added(relationships: &'a [Relationship<Object>]) -> Self {
         Self {
             action: "add_relationships",
@@ -66,5 +66,5 @@ fn put(
     };
     let mut body = Attributes::new();
     body.set_json("cio_relationships", |json| changed.write(json));
-    Ok(Call::put(PERSON, path(person, "")?, body.to_json()).into())
+    Ok(V1Request::put(PERSON, path(person, "")?, body.to_json()).into())
 }

@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use super::Call;
+use super::V1Request;
 use crate::error::{check_count, check_some};
 use crate::json::to_bytes;
 use crate::{InvalidInput, Person, Request};
@@ -8,7 +8,7 @@ use crate::{InvalidInput, Person, Request};
 /// The documented number of people in one request.
 const MAX_PEOPLE: usize = 1_000;
 
-/// Adds people to a manual segment, which must exist. Who is unknown is ignored by the API.
+/// Adds people to a manual segment, which must exist. The API ignores unknown people.
 ///
 /// ```
 /// use customerio::{Person, v1};
@@ -20,8 +20,8 @@ const MAX_PEOPLE: usize = 1_000;
 ///
 /// # Errors
 ///
-/// There are no people or more than 1,000, they are not all named by the same kind of identifier, or they are named by
-/// phone numbers.
+/// There are no people or more than 1,000, their identifiers are of several kinds, or they are
+/// identified by phone numbers.
 pub fn add_to_segment(segment: u64, people: &[Person]) -> Result<Request, InvalidInput> {
     change(
         "/api/v1/segments/{segment_id}/add_customers",
@@ -53,10 +53,10 @@ fn change(route: &'static str, segment: u64, people: &[Person]) -> Result<Reques
     let path = route.replace("{segment_id}", &segment.to_string());
     let path = format!("{path}?id_type={kind}");
     let ids = people.iter().map(Person::bare).collect();
-    Ok(Call::post(route, path, to_bytes(&Ids { ids })).into())
+    Ok(V1Request::post(route, path, to_bytes(&Ids { ids })).into())
 }
 
-/// Returns the one kind of identifier that the request can say.
+/// Returns the kind of all identifiers: a request supports one kind only.
 fn common_kind(people: &[Person]) -> Result<&'static str, InvalidInput> {
     check_some("people", people.len())?;
     check_count("people", people.len(), MAX_PEOPLE)?;
@@ -65,7 +65,7 @@ fn common_kind(people: &[Person]) -> Result<&'static str, InvalidInput> {
     if people.iter().any(|person| person.key() != kind) {
         return Err(InvalidInput::malformed(
             "people",
-            "are named by several kinds of identifiers; make one request for each kind",
+            "have several kinds of identifiers; create one request for each kind",
         ));
     }
     Ok(kind)

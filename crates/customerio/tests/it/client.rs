@@ -18,7 +18,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, timeout};
 use tower::service_fn;
 
-use crate::script::{NeverReady, OK, Reply, Script, builder, now, scripted};
+use crate::scripted_service::{NeverReady, OK, Reply, ScriptedService, builder, now, scripted};
 use crate::support::{KEY, batch, event_id, person, shown};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -31,27 +31,27 @@ async fn identify(client: &Client) -> Result<(), Error> {
     client.identify(&person("u1"), &Attributes::new()).await
 }
 
-fn lines(script: &Script) -> Vec<String> {
-    script.seen().into_iter().map(|seen| seen.line).collect()
+fn lines(service: &ScriptedService) -> Vec<String> {
+    service.seen().into_iter().map(|seen| seen.line).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_method_sends_its_operation() {
-    let (client, script) = scripted([]);
+    let (client, service) = scripted([]);
     identify(&client).await.unwrap();
     client.track(&person("u1"), &event()).await.unwrap();
     client.suppress(&person("u1")).await.unwrap();
     client.delete(&person("u1")).await.unwrap();
     let anonymous = AnonymousEvent::new("a1", event()).unwrap();
     client.track_anonymous(&anonymous).await.unwrap();
-    let actions: Vec<_> = script
+    let actions: Vec<_> = service
         .seen()
         .iter()
         .map(|seen| seen.body["action"].clone())
         .collect();
     assert_eq!(actions[..4], ["identify", "event", "suppress", "delete"]);
     assert_eq!(
-        lines(&script)[3..],
+        lines(&service)[3..],
         ["POST /api/v2/entity", "POST /api/v1/events"]
     );
     assert_eq!(client.stats().requests, 5);
@@ -59,7 +59,7 @@ async fn every_method_sends_its_operation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_be_replayed_is_retried_after_every_ambiguous_failure() {
+async fn requests_that_may_be_replayed_are_retried_after_every_ambiguous_failure() {
     let failures = [
         Reply::Answer(503, ""),
         Reply::Answer(502, "<html>"),
@@ -71,26 +71,26 @@ async fn what_may_be_replayed_is_retried_after_every_ambiguous_failure() {
         Reply::Reset,
     ];
     for failure in failures {
-        let (client, script) = scripted([failure]);
+        let (client, service) = scripted([failure]);
         identify(&client).await.unwrap();
-        assert_eq!(script.seen().len(), 2);
+        assert_eq!(service.seen().len(), 2);
         assert_eq!((client.stats().requests, client.stats().retries), (2, 1));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_answer_within_the_cap_is_read() {
-    let (client, script) = scripted([Reply::Long(1 << 20)]);
+async fn a_long_response_within_the_bound_is_read() {
+    let (client, service) = scripted([Reply::Long(1 << 20)]);
     identify(&client).await.unwrap();
-    assert_eq!(script.seen().len(), 1);
+    assert_eq!(service.seen().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_event_without_an_id_gets_one_before_the_first_attempt() {
-    let (client, script) = scripted([Reply::Hang, OK]);
+    let (client, service) = scripted([Reply::Hang, OK]);
     client.track(&person("u1"), &event()).await.unwrap();
     client.track(&person("u1"), &event()).await.unwrap();
-    let ids: Vec<_> = script
+    let ids: Vec<_> = service
         .seen()
         .into_iter()
         .map(|seen| seen.body["id"].clone())
@@ -105,7 +105,7 @@ async fn an_event_without_an_id_gets_one_before_the_first_attempt() {
 
 #[tokio::test(start_paused = true)]
 async fn an_id_of_the_caller_is_kept() {
-    let (client, script) = scripted([]);
+    let (client, service) = scripted([]);
     client
         .track(&person("u1"), &event().id(event_id()))
         .await
@@ -113,7 +113,7 @@ async fn an_id_of_the_caller_is_kept() {
     let anonymous = AnonymousEvent::new("a1", event().id(event_id())).unwrap();
     client.track_anonymous(&anonymous).await.unwrap();
     assert!(
-        script
+        service
             .seen()
             .iter()
             .all(|seen| seen.body["id"] == event_id().to_string())
@@ -121,27 +121,27 @@ async fn an_id_of_the_caller_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_must_not_be_replayed_is_sent_once() {
+async fn requests_that_must_not_be_replayed_are_sent_once() {
     for failure in [
         Reply::Answer(500, ""),
         Reply::BreakOff,
         Reply::Hang,
         Reply::Answer(200, ""),
     ] {
-        let (client, script) = scripted([failure]);
+        let (client, service) = scripted([failure]);
         let outcomes = client
             .send(Operation::event(&person("u1"), &event()).unwrap())
             .await;
         assert_eq!(shown(&outcomes), "unknown");
-        assert_eq!(script.seen().len(), 1);
+        assert_eq!(service.seen().len(), 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_is_waited_for_by_everyone() {
-    let (client, script) = scripted([Reply::Throttle(2), OK]);
+async fn a_429_pauses_every_request() {
+    let (client, service) = scripted([Reply::Throttle(2), OK]);
     identify(&client).await.unwrap();
-    assert!(script.seen()[1].at >= Duration::from_secs(2));
+    assert!(service.seen()[1].at >= Duration::from_secs(2));
     assert_eq!((client.stats().throttled, client.stats().retries), (1, 1));
 }
 
@@ -159,54 +159,54 @@ const ABSURD: [Reply; 2] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn a_server_holds_a_call_back_for_no_longer_than_it_may() {
+async fn a_server_pauses_a_call_for_at_most_the_bound() {
     for (absurd, field) in ABSURD
         .into_iter()
         .zip(["Retry-After", "X-RateLimit-Remaining"])
     {
-        let script = Script::new([absurd]);
-        let builder = builder().max_hold(SECOND * 10);
-        let client = builder.build_with(script.clone()).unwrap();
+        let service = ScriptedService::new([absurd]);
+        let builder = builder().max_server_pause(SECOND * 10);
+        let client = builder.build_with(service.clone()).unwrap();
         let began = now();
-        assert!(client.hold().is_none());
+        assert!(client.server_pause().is_none());
         let first = identify(&client).await;
         assert!(first.is_ok() || first.is_err_and(|error| error.may_have_been_applied()));
-        assert_eq!(client.hold().unwrap().field.as_deref(), Some(field));
+        assert_eq!(client.server_pause().unwrap().field.as_deref(), Some(field));
         for _ in 0..4 {
             let error = identify(&client).await.unwrap_err();
             assert!(
-                error.is_held_too_long() && !error.may_have_been_applied(),
+                error.is_paused_too_long() && !error.may_have_been_applied(),
                 "{error:?}"
             );
         }
         assert!(now() - began <= SECOND * 10);
-        assert_eq!(script.seen().len(), 1);
+        assert_eq!(service.seen().len(), 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_server_asks_for_counts_in_sum() {
+async fn all_pauses_of_a_call_count_together() {
     for (times, is_accepted) in [(4, true), (5, false)] {
         let replies = (0..times).map(|_| Reply::Throttle(20));
-        let builder = builder().max_hold(SECOND * 90);
-        let client = builder.build_with(Script::new(replies)).unwrap();
+        let builder = builder().max_server_pause(SECOND * 90);
+        let client = builder.build_with(ScriptedService::new(replies)).unwrap();
         let result = identify(&client).await;
         assert_eq!(result.is_ok(), is_accepted, "{times}");
-        assert!(result.map_or_else(|error| error.is_held_too_long(), |()| true));
+        assert!(result.map_or_else(|error| error.is_paused_too_long(), |()| true));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_may_have_arrived_before_it_was_held_is_unknown() {
-    let builder = builder().max_hold(SECOND * 10).timeout(SECOND);
+async fn a_call_that_may_have_arrived_before_a_pause_is_unknown() {
+    let builder = builder().max_server_pause(SECOND * 10).timeout(SECOND);
     let replies = [Reply::Hang, Reply::Throttle(60)];
-    let client = builder.build_with(Script::new(replies)).unwrap();
+    let client = builder.build_with(ScriptedService::new(replies)).unwrap();
     let error = identify(&client).await.unwrap_err();
-    assert!(error.is_held_too_long() && error.may_have_been_applied());
+    assert!(error.is_paused_too_long() && error.may_have_been_applied());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_to_the_end_was_not_sent() {
+async fn a_request_that_is_throttled_in_every_attempt_was_not_sent() {
     let (client, _) = scripted([Reply::Throttle(1), Reply::Throttle(1), Reply::Throttle(1)]);
     let error = identify(&client).await.unwrap_err();
     assert!(error.is_throttled() && !error.may_have_been_applied());
@@ -215,7 +215,7 @@ async fn a_429_to_the_end_was_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_server_asked_for_is_a_moment_of_the_clock() {
+async fn retry_at_is_a_time_on_the_clock_of_tokio() {
     let (client, _) = scripted([Reply::Throttle(1), Reply::Throttle(1), Reply::Throttle(90)]);
     let error = identify(&client).await.unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(90)));
@@ -234,12 +234,12 @@ async fn a_429_after_a_timeout_may_have_been_applied() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retries_that_run_out_leave_the_fate_unknown() {
-    let (client, script) = scripted([Reply::Hang, Reply::Hang, Reply::Hang]);
+async fn the_outcome_is_unknown_after_the_last_retry() {
+    let (client, service) = scripted([Reply::Hang, Reply::Hang, Reply::Hang]);
     let error = identify(&client).await.unwrap_err();
     assert!(error.may_have_been_applied() && !error.is_rejected());
-    assert_eq!(script.seen().len(), 3);
-    let gap = script.seen()[1].at - script.seen()[0].at;
+    assert_eq!(service.seen().len(), 3);
+    let gap = service.seen()[1].at - service.seen()[0].at;
     assert!(
         gap >= Duration::from_secs(10),
         "an attempt is given its time, not {gap:?}"
@@ -247,13 +247,13 @@ async fn retries_that_run_out_leave_the_fate_unknown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_timeout_covers_the_attempt_and_not_the_wait_for_a_turn() {
+async fn the_timeout_covers_the_attempt_and_not_the_wait_for_a_departure() {
     let second = Duration::from_secs(1);
-    let script = Script::new([Reply::After(second * 3), Reply::After(second * 3)]);
+    let service = ScriptedService::new([Reply::After(second * 3), Reply::After(second * 3)]);
     let client = builder()
         .timeout(second * 4)
         .concurrency(1)
-        .build_with(script.clone())
+        .build_with(service.clone())
         .unwrap();
     let (first, second) = tokio::join!(identify(&client), identify(&client));
     assert!(first.is_ok() && second.is_ok());
@@ -261,19 +261,20 @@ async fn the_timeout_covers_the_attempt_and_not_the_wait_for_a_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejection_keeps_the_servers_words() {
-    let (client, script) = scripted([Reply::Answer(400, r#"{"errors":[{"message":"no\nname"}]}"#)]);
+async fn a_rejection_keeps_the_servers_text() {
+    let (client, service) =
+        scripted([Reply::Answer(400, r#"{"errors":[{"message":"no\nname"}]}"#)]);
     let error = identify(&client).await.unwrap_err();
     assert_eq!(error.rejection().unwrap().reason(), r"no\nname");
     assert_eq!(error.invalid_input(), None);
     assert!(error.is_rejected() && !error.may_have_been_applied());
     assert_eq!(error.to_string(), r"rejected with status 400: no\nname");
-    assert_eq!(script.seen().len(), 1);
+    assert_eq!(service.seen().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_invalid_operation_is_rejected_unsent() {
-    let (client, script) = scripted([]);
+    let (client, service) = scripted([]);
     let mut attributes = Attributes::new();
     attributes.insert("a", "x".repeat(1_001)).unwrap();
     let error = client
@@ -286,16 +287,16 @@ async fn an_invalid_operation_is_rejected_unsent() {
         (input.field(), input.is_too_large()),
         ("attribute `a`", true)
     );
-    assert!(script.seen().is_empty());
+    assert!(service.seen().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_credentials_and_redirects_were_not_sent() {
+async fn rejected_credentials_and_redirects_were_not_sent() {
     let (client, _) = scripted([Reply::Answer(401, "")]);
     let error = identify(&client).await.unwrap_err();
     assert!(error.is_credentials() && !error.may_have_been_applied());
     assert!(!error.is_redirect());
-    let (client, script) = scripted([Reply::Redirect(
+    let (client, service) = scripted([Reply::Redirect(
         "https://track-eu.customer.io/api/v2/entity",
     )]);
     let error = identify(&client).await.unwrap_err();
@@ -305,29 +306,28 @@ async fn refused_credentials_and_redirects_were_not_sent() {
     );
     let advice = error.source().unwrap().to_string();
     assert!(advice.contains("set the region to `eu`"), "{advice}");
-    assert_eq!(script.seen().len(), 1, "redirects are not followed");
+    assert_eq!(service.seen().len(), 1, "redirects are not followed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_without_an_id_gets_one_where_it_is_tracked_and_is_sent_once_where_it_is_submitted()
- {
-    let ids = |script: &Script| -> Vec<_> {
-        let seen = script.seen().into_iter();
+async fn an_event_without_an_id_gets_one_from_track_and_is_sent_once_by_submit() {
+    let ids = |service: &ScriptedService| -> Vec<_> {
+        let seen = service.seen().into_iter();
         seen.map(|seen| seen.body["id"].clone()).collect()
     };
-    let (client, script) = scripted([Reply::Reset, OK]);
+    let (client, service) = scripted([Reply::Reset, OK]);
     client.track(&person("u1"), &event()).await.unwrap();
-    let sent = ids(&script);
+    let sent = ids(&service);
     assert!(sent.len() == 2 && sent[0].is_string() && sent[0] == sent[1]);
-    let (client, script) = scripted([Reply::Reset, OK]);
+    let (client, service) = scripted([Reply::Reset, OK]);
     let operation = Operation::event(&person("u1"), &event()).unwrap();
     let error = client.submit(operation).await.unwrap_err();
     assert!(error.may_have_been_applied());
-    assert_eq!(ids(&script), [serde_json::Value::Null]);
+    assert_eq!(ids(&service), [serde_json::Value::Null]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_that_finds_no_account_here_says_which_answer_told() {
+async fn a_failed_check_keeps_status_and_request_id() {
     async fn check(body: &str, region: Option<Region>) {
         let body = body.to_owned();
         let client = builder().build_with(service_fn(move |_| {
@@ -346,8 +346,8 @@ async fn a_check_that_finds_no_account_here_says_which_answer_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_is_halved_until_the_guilty_stands_alone() {
-    let (client, script) = scripted([
+async fn a_batch_is_halved_until_the_rejected_operation_is_alone() {
+    let (client, service) = scripted([
         Reply::Answer(400, "no"),
         OK,
         Reply::Answer(400, "no"),
@@ -356,12 +356,12 @@ async fn a_batch_is_halved_until_the_guilty_stands_alone() {
     ]);
     let outcomes = client.send(batch(&["a", "b", "c", "d"])).await;
     assert_eq!(shown(&outcomes), "accepted accepted accepted rejected(no)");
-    assert_eq!(script.seen().len(), 5);
+    assert_eq!(service.seen().len(), 5);
 }
 
-/// Answers 500 by `breaks` to whatever holds the person `u7`, and success to the rest, after a
-/// while.
-fn broken_by_one(breaks: impl Fn() -> bool + Clone + Send + Sync + 'static) -> Client {
+/// A client of a service that responds with 500 to each request with the person `u7` if `breaks`
+/// returns true, and with a success to the rest, after a delay.
+fn failing_for_one_person(breaks: impl Fn() -> bool + Clone + Send + Sync + 'static) -> Client {
     let service = service_fn(move |request: http::Request<Full<Bytes>>| {
         let breaks = breaks.clone();
         async move {
@@ -383,7 +383,7 @@ fn broken_by_one(breaks: impl Fn() -> bool + Clone + Send + Sync + 'static) -> C
     builder().build_with(service).unwrap()
 }
 
-/// Sends four batches of ten at once, again and again for as long as the first is on its way.
+/// Sends four batches of ten at once. Repeats the other three while the first is in flight.
 async fn forty(client: &Client) -> Vec<Outcome> {
     let batch_of = |tens: usize| {
         let ids: Vec<_> = (0..10)
@@ -405,8 +405,8 @@ async fn forty(client: &Client) -> Vec<Outcome> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_one_record_that_breaks_the_server_is_found_while_others_succeed() {
-    let client = broken_by_one(|| true);
+async fn the_operation_that_makes_the_server_fail_is_found_while_others_succeed() {
+    let client = failing_for_one_person(|| true);
     let outcomes = forty(&client).await;
     let accepted = outcomes.iter().filter(|outcome| outcome.is_accepted());
     assert_eq!((accepted.count(), outcomes.len()), (39, 40));
@@ -414,11 +414,12 @@ async fn the_one_record_that_breaks_the_server_is_found_while_others_succeed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_breaks_the_server_now_and_then_is_the_only_one_that_may_be_unknown() {
+async fn only_an_operation_that_makes_the_server_fail_at_times_may_be_unknown() {
     for percent in [1, 30, 90] {
         for seed in 0..20 {
             let rng = Arc::new(Mutex::new(StdRng::seed_from_u64(seed)));
-            let client = broken_by_one(move || rng.lock().unwrap().random_range(0..100) < percent);
+            let client =
+                failing_for_one_person(move || rng.lock().unwrap().random_range(0..100) < percent);
             for (position, outcome) in forty(&client).await.iter().enumerate() {
                 assert!(
                     outcome.is_accepted() || position == 7,
@@ -430,44 +431,44 @@ async fn a_record_that_breaks_the_server_now_and_then_is_the_only_one_that_may_b
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_is_down_for_all_is_sent_no_halves() {
-    let script = Script::new((0..1_000).map(|_| Reply::Answer(500, "")));
-    let client = builder().build_with(script.clone()).unwrap();
+async fn a_server_that_fails_for_every_request_is_sent_no_halves() {
+    let service = ScriptedService::new((0..1_000).map(|_| Reply::Answer(500, "")));
+    let client = builder().build_with(service.clone()).unwrap();
     let (first, second) = (batch(&["a", "b"]), batch(&["c", "d"]));
     let (first, second) = tokio::join!(client.send(first), client.send(second));
     assert_eq!(shown(&first), "unknown unknown");
     assert_eq!(shown(&second), "unknown unknown");
-    for seen in script.seen() {
+    for seen in service.seen() {
         assert_eq!(seen.body["batch"].as_array().unwrap().len(), 2);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_unreadable_207_is_resent_one_by_one() {
-    let (client, script) = scripted([Reply::Answer(207, "<html>")]);
+    let (client, service) = scripted([Reply::Answer(207, "<html>")]);
     assert_eq!(
         shown(&client.send(batch(&["a", "b"])).await),
         "accepted accepted"
     );
     let entity = "POST /api/v2/entity";
-    assert_eq!(lines(&script), ["POST /api/v2/batch", entity, entity]);
+    assert_eq!(lines(&service), ["POST /api/v2/batch", entity, entity]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_batch_sends_nothing() {
-    let (client, script) = scripted([]);
+    let (client, service) = scripted([]);
     assert!(client.send(batch(&[])).await.is_empty());
-    assert!(script.seen().is_empty());
+    assert!(service.seen().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn clients_of_one_limits_value_share_it() {
     let limits = Limits::documented().ingress(Quota::per_second(10));
-    let script = Script::new([]);
+    let service = ScriptedService::new([]);
     let client = || {
         builder()
             .limits(limits.clone())
-            .build_with(script.clone())
+            .build_with(service.clone())
             .unwrap()
     };
     let (first, second) = (client(), client());
@@ -475,28 +476,31 @@ async fn clients_of_one_limits_value_share_it() {
         identify(&first).await.unwrap();
         identify(&second).await.unwrap();
     }
-    let seen = script.seen();
+    let seen = service.seen();
     let within = |start: usize| seen[start + 10].at - seen[start].at >= Duration::from_secs(1);
     assert!((0..30).all(within), "eleven requests in a second: {seen:?}");
 }
 
-/// Sends batches of so many operations for ten seconds, and returns how many left in the busiest
-/// second.
+/// Sends batches of `size` operations for ten seconds, and returns the number of batches that
+/// departed in the busiest second.
 async fn busiest_second(limits: Limits, size: usize) -> usize {
-    let script = Script::new([]);
-    let client = builder().limits(limits).build_with(script.clone()).unwrap();
+    let service = ScriptedService::new([]);
+    let client = builder()
+        .limits(limits)
+        .build_with(service.clone())
+        .unwrap();
     let started = now();
     while now() - started < Duration::from_secs(10) {
         client.send(batch(&vec!["a"; size])).await;
     }
-    let seen = script.seen();
+    let seen = service.seen();
     let within = |start: Duration| move |at: Duration| at >= start && at - start < SECOND;
     let in_second = |start| seen.iter().filter(|seen| within(start)(seen.at)).count();
     seen.iter().map(|seen| in_second(seen.at)).max().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_and_the_records_in_them_have_limits_on_one_turn() {
+async fn requests_and_operations_have_limits_in_one_rate_limiter() {
     let limits = || {
         let limits = Limits::documented().ingress(Quota::per_second(20));
         limits.records(Quota::per_second(100))
@@ -508,31 +512,31 @@ async fn requests_and_the_records_in_them_have_limits_on_one_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_of_more_than_the_limit_of_records_leaves_all_the_same() {
+async fn a_batch_over_the_limit_of_operations_still_departs() {
     let limits = Limits::documented().records(Quota::per_second(2));
     assert_eq!(busiest_second(limits, 5).await, 1);
 }
 
-/// Sends three at once through a limit of one a second, which takes the second 2.3 s and the third
-/// 4.5 s.
-async fn refused_of_three(builder: ClientBuilder) -> Vec<bool> {
+/// Sends three requests at once with a limit of one per second. The second departs after 2.3 s, the
+/// third after 4.5 s.
+async fn rejected_of_three(builder: ClientBuilder) -> Vec<bool> {
     let limits = Limits::documented().ingress(Quota::per_second(1));
-    let script = Script::new([]);
-    let client = builder.limits(limits).build_with(script.clone()).unwrap();
+    let service = ScriptedService::new([]);
+    let client = builder.limits(limits).build_with(service.clone()).unwrap();
     let (first, second, third) =
         tokio::join!(identify(&client), identify(&client), identify(&client));
     let results = [first, second, third];
-    let refused = results.iter().filter_map(|sent| sent.as_ref().err());
-    assert!(refused.clone().all(|error| !error.may_have_been_applied()));
-    assert_eq!(script.seen().len() + refused.count(), 3);
-    let refused = |sent: &Result<(), Error>| sent.as_ref().is_err_and(Error::is_wait_refused);
-    results.iter().map(refused).collect()
+    let rejected = results.iter().filter_map(|sent| sent.as_ref().err());
+    assert!(rejected.clone().all(|error| !error.may_have_been_applied()));
+    assert_eq!(service.seen().len() + rejected.count(), 3);
+    let rejected = |sent: &Result<(), Error>| sent.as_ref().is_err_and(Error::is_wait_rejected);
+    results.iter().map(rejected).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn waits_are_bounded_by_time_and_by_number() {
     let check = async |builder: ClientBuilder, expected: [bool; 3]| {
-        assert_eq!(refused_of_three(builder).await, expected);
+        assert_eq!(rejected_of_three(builder).await, expected);
     };
     check(builder(), [false; 3]).await;
     check(builder().max_wait(SECOND * 60), [false; 3]).await;
@@ -542,31 +546,31 @@ async fn waits_are_bounded_by_time_and_by_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_wait_is_not_tried_again_and_a_failure_behind_bounds_is() {
-    let script = Script::new([Reply::Reset]);
-    let client = builder().max_wait(SECOND * 60).build_with(script.clone());
+async fn a_rejected_wait_is_not_retried_and_a_failure_with_bounds_is() {
+    let service = ScriptedService::new([Reply::Reset]);
+    let client = builder().max_wait(SECOND * 60).build_with(service.clone());
     identify(&client.unwrap()).await.unwrap();
-    assert_eq!(script.seen().len(), 2);
+    assert_eq!(service.seen().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempts_are_counted_for_the_server_if_asked() {
+async fn the_retry_count_is_sent_if_enabled() {
     for (builder, expected) in [
         (builder().send_retry_count(), [None, Some("1")]),
         (builder(), [None, None]),
     ] {
-        let script = Script::new([Reply::Reset]);
-        let client = builder.build_with(script.clone()).unwrap();
+        let service = ScriptedService::new([Reply::Reset]);
+        let client = builder.build_with(service.clone()).unwrap();
         identify(&client).await.unwrap();
-        let counts = script.seen().into_iter().map(|seen| seen.retry_count);
+        let counts = service.seen().into_iter().map(|seen| seen.retry_count);
         assert!(counts.eq(expected.map(|count| count.map(str::to_owned))));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn concurrency_can_be_learned() {
+async fn concurrency_can_be_adaptive() {
     let builder = builder().adaptive_concurrency(Adaptive::between(1, 4));
-    let client = builder.build_with(Script::new([])).unwrap();
+    let client = builder.build_with(ScriptedService::new([])).unwrap();
     identify(&client).await.unwrap();
 }
 
@@ -588,11 +592,11 @@ async fn outcomes_are_counted_by_operation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_limit_shows_who_waits_for_a_turn() {
+async fn the_limit_shows_the_number_of_queued_requests() {
     let limits = Limits::documented().ingress(Quota::per_second(1));
     let client = builder()
         .limits(limits)
-        .build_with(Script::new([]))
+        .build_with(ScriptedService::new([]))
         .unwrap();
     identify(&client).await.unwrap();
     let waiting = identify(&client);
@@ -602,17 +606,20 @@ async fn the_limit_shows_who_waits_for_a_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn concurrency_bounds_what_is_in_flight() {
+async fn concurrency_bounds_the_requests_in_flight() {
     let second = Duration::from_secs(1);
-    let script = Script::new([Reply::After(second), Reply::After(second)]);
-    let client = builder().concurrency(1).build_with(script.clone()).unwrap();
+    let service = ScriptedService::new([Reply::After(second), Reply::After(second)]);
+    let client = builder()
+        .concurrency(1)
+        .build_with(service.clone())
+        .unwrap();
     let (first, second_) = tokio::join!(identify(&client), identify(&client));
     assert!(first.is_ok() && second_.is_ok());
-    assert!(script.seen()[1].at - script.seen()[0].at >= second);
+    assert!(service.seen()[1].at - service.seen()[0].at >= second);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_is_not_ready_is_given_nothing() {
+async fn a_service_that_is_not_ready_gets_no_request() {
     let client = builder().build_with(NeverReady).unwrap();
     let waited = timeout(Duration::from_secs(60), identify(&client)).await;
     assert!(waited.is_err());
@@ -622,7 +629,7 @@ async fn a_service_that_is_not_ready_is_given_nothing() {
 #[tokio::test(start_paused = true)]
 async fn with_service_keeps_limits_and_statistics() {
     let (client, first) = scripted([]);
-    let other = Script::new([]);
+    let other = ScriptedService::new([]);
     let moved = client.with_service(other.clone());
     identify(&client).await.unwrap();
     identify(&moved).await.unwrap();
@@ -631,7 +638,7 @@ async fn with_service_keeps_limits_and_statistics() {
     assert_eq!(client.stats().requests, 2);
 }
 
-/// Without a runtime, as in a `static` or before `main` starts one.
+/// A program may build a client without a runtime, as in a `static` or before `main` starts one.
 #[test]
 fn building_needs_no_runtime() {
     assert!(builder().region(Region::Eu).build().is_ok());
@@ -639,7 +646,7 @@ fn building_needs_no_runtime() {
 }
 
 #[test]
-fn settings_that_cannot_work_are_refused_by_name() {
+fn settings_that_cannot_work_are_errors_with_their_names() {
     let check = |builder: ClientBuilder, field| {
         let error = builder.build().unwrap_err();
         assert_eq!(error.invalid_input().unwrap().field(), field, "{error}");
@@ -660,7 +667,7 @@ fn settings_that_cannot_work_are_refused_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn settings_without_measure_are_taken() {
+async fn extreme_settings_are_accepted() {
     let longest = || builder().timeout(Duration::MAX).deadline(Duration::MAX);
     let longest = || {
         longest()
@@ -668,7 +675,7 @@ async fn settings_without_measure_are_taken() {
             .max_queued(usize::MAX)
             .concurrency(usize::MAX)
     };
-    let client = longest().build_with(Script::new([])).unwrap();
+    let client = longest().build_with(ScriptedService::new([])).unwrap();
     identify(&client).await.unwrap();
     identify(&client.with_deadline(Duration::MAX))
         .await
@@ -696,7 +703,7 @@ async fn neither_the_key_nor_a_persons_data_is_printed() {
 }
 
 #[test]
-fn clients_and_their_futures_go_to_other_threads() {
+fn clients_and_their_futures_are_send() {
     fn check<T: Clone + Send + Sync>(_: &T) {}
     fn check_future<T: Send>(_: T) {}
     let client = builder().base_url("http://localhost:1").build().unwrap();

@@ -1,4 +1,4 @@
-//! Real connections on the loopback: TLS by a root of the tests, straight and through a proxy.
+//! Real connections on the loopback: TLS with a root of the tests, direct and through a proxy.
 
 use std::error::Error as _;
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use customerio::client::{ClientBuilder, Error, Proxy, RetryPolicy, RootCertifica
 use rustls::{ServerConnection, StreamOwned};
 
 use crate::http2::{ROOT, tls};
-use crate::script::builder;
+use crate::scripted_service::builder;
 use crate::support::{KEY, identify};
 
 /// Gives the one connection that it accepts to `speak`, in a thread of its own.
@@ -36,7 +36,7 @@ pub(crate) fn head(stream: &mut impl Read) -> std::io::Result<String> {
     Ok(String::from_utf8(head).unwrap())
 }
 
-/// Returns how long the body is that a head tells of.
+/// Returns the length of the body, from the head of the request.
 pub(crate) fn length(head: &str) -> usize {
     let length = head.split("content-length: ").nth(1).unwrap();
     length.split("\r\n").next().unwrap().parse().unwrap()
@@ -76,7 +76,7 @@ pub(crate) fn printed(error: &Error) -> String {
 }
 
 #[tokio::test]
-async fn roots_of_the_caller_are_trusted_beside_or_in_place_of_the_platforms() {
+async fn roots_of_the_caller_are_trusted_with_or_without_the_platforms() {
     type Trust = fn(ClientBuilder, RootCertificates) -> ClientBuilder;
     for trust in [
         ClientBuilder::only_roots as Trust,
@@ -94,7 +94,7 @@ async fn roots_of_the_caller_are_trusted_beside_or_in_place_of_the_platforms() {
 }
 
 #[tokio::test]
-async fn a_server_of_an_unknown_root_is_sent_nothing() {
+async fn nothing_is_sent_to_a_server_of_an_unknown_authority() {
     let (server, heard) = listen(answer);
     let builder = once().base_url(format!("https://localhost:{}", server.port()));
     let error = send(builder).await.unwrap_err();
@@ -124,7 +124,7 @@ async fn a_proxy_sees_the_host_and_neither_key_nor_path() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_refuses_is_named_and_nothing_was_sent() {
+async fn nothing_was_sent_if_the_proxy_rejects_its_credentials() {
     let (proxy, heard) = listen(|mut stream| {
         head(&mut stream).unwrap();
         stream.write_all(b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n")
@@ -148,7 +148,7 @@ async fn a_proxy_that_refuses_is_named_and_nothing_was_sent() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_makes_no_tunnel_was_sent_nothing() {
+async fn nothing_was_sent_if_the_proxy_opens_no_tunnel() {
     async fn check(answer: &'static [u8]) -> String {
         let (proxy, heard) = listen(move |mut stream| {
             head(&mut stream).unwrap();
@@ -168,15 +168,15 @@ async fn a_proxy_that_makes_no_tunnel_was_sent_nothing() {
     check(b"").await;
     check(b"\0\xff garbage").await;
     check(b"HTTP/1.1 200").await;
-    let refused = check(b"HTTP/1.1 302 Found\r\nlocation: https://example.com\r\n\r\n").await;
-    assert!(refused.contains("opened no tunnel"), "{refused}");
+    let rejected = check(b"HTTP/1.1 302 Found\r\nlocation: https://example.com\r\n\r\n").await;
+    assert!(rejected.contains("opened no tunnel"), "{rejected}");
     check(&[b'x'; 20_000]).await;
     check(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n{}").await;
     check(b"HTTP/1.1 200 OK\r\n\r\n").await;
 }
 
 #[tokio::test]
-async fn a_proxy_that_says_nothing_was_sent_nothing() {
+async fn nothing_was_sent_if_the_proxy_does_not_answer() {
     let (proxy, heard) = listen(|mut stream| stream.read_to_end(&mut Vec::new()));
     let proxy = Proxy::new(&format!("http://{proxy}")).unwrap();
     let hurried = once().connect_timeout(Duration::from_millis(50));
@@ -202,8 +202,8 @@ async fn the_loopback_is_reached_without_a_proxy() {
     assert!(heard.join().unwrap().starts_with("POST /api/v2/entity"));
 }
 
-/// Returns how a call ended whose deadline passed as soon as the other side had heard what it waits
-/// for.
+/// Returns the error of a call whose deadline passed as soon as the server had read the text it
+/// waits for.
 async fn late<T: Send + 'static>(builder: ClientBuilder, heard: JoinHandle<T>) -> Error {
     let [deadline, connecting, attempt] = [30, 60, 120].map(Duration::from_secs);
     let builder = builder.deadline(deadline).connect_timeout(connecting);
@@ -222,7 +222,7 @@ async fn late<T: Send + 'static>(builder: ClientBuilder, heard: JoinHandle<T>) -
 }
 
 #[tokio::test]
-async fn a_deadline_before_the_handshake_of_tls_is_over_sent_nothing() {
+async fn nothing_was_sent_at_a_deadline_during_the_tls_handshake() {
     let (server, heard) = listen(|mut stream| {
         stream.read_exact(&mut [0]).unwrap();
         stream
@@ -233,7 +233,7 @@ async fn a_deadline_before_the_handshake_of_tls_is_over_sent_nothing() {
 }
 
 #[tokio::test]
-async fn a_deadline_before_the_proxy_answers_sent_nothing() {
+async fn nothing_was_sent_at_a_deadline_before_the_proxy_answers() {
     let (proxy, heard) = listen(|mut stream| {
         head(&mut stream).unwrap();
         stream
@@ -244,7 +244,7 @@ async fn a_deadline_before_the_proxy_answers_sent_nothing() {
 }
 
 #[tokio::test]
-async fn a_deadline_after_the_request_was_heard_leaves_its_fate_open() {
+async fn the_outcome_is_unknown_at_a_deadline_after_the_request_was_read() {
     let (server, heard) = listen(|stream| {
         let mut stream = StreamOwned::new(ServerConnection::new(tls()).unwrap(), stream);
         head(&mut stream).unwrap();
@@ -256,7 +256,7 @@ async fn a_deadline_after_the_request_was_heard_leaves_its_fate_open() {
 }
 
 #[tokio::test]
-async fn a_deadline_on_a_connection_that_was_kept_leaves_the_fate_open() {
+async fn the_outcome_is_unknown_at_a_deadline_on_a_pooled_connection() {
     let (server, heard) = listen(|mut stream| {
         let first = head(&mut stream).unwrap();
         stream.read_exact(&mut vec![0; length(&first)]).unwrap();

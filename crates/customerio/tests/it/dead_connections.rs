@@ -1,4 +1,4 @@
-//! Connections that die unnoticed, or that do all but answer.
+//! Connections that die unnoticed, or on which no response comes.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use customerio::client::{ClientBuilder, RetryPolicy};
 
 use crate::connections::{head, length, roots};
 use crate::http2::{Peer, listen};
-use crate::script::builder;
+use crate::scripted_service::builder;
 use crate::support::{batch, identify};
 
 const ATTEMPT: Duration = Duration::from_millis(700);
@@ -33,7 +33,7 @@ fn once_then_never(number: usize, peer: &mut Peer) -> std::io::Result<()> {
 }
 
 #[tokio::test]
-async fn a_connection_that_answers_once_and_then_never_costs_one_attempt() {
+async fn a_connection_that_dies_after_one_response_costs_one_attempt() {
     let (port, connections) = listen(once_then_never);
     let client = secured(port).build().unwrap();
     for _ in 0..40 {
@@ -66,7 +66,7 @@ async fn requests_that_share_a_dead_connection_lose_one_attempt_each() {
 }
 
 #[tokio::test]
-async fn a_call_whose_deadline_passes_leaves_the_dead_connection_to_nobody() {
+async fn after_a_deadline_no_request_uses_the_dead_connection() {
     let (port, connections) = listen(once_then_never);
     let client = secured(port)
         .timeout(Duration::from_secs(60))
@@ -81,7 +81,7 @@ async fn a_call_whose_deadline_passes_leaves_the_dead_connection_to_nobody() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_that_answers_no_ping_is_closed() {
+async fn an_idle_connection_without_an_answer_to_a_ping_is_closed() {
     let (closed, wait) = mpsc::channel();
     let (port, connections) = listen(move |number, peer| {
         let end = once_then_never(number, peer);

@@ -1,4 +1,4 @@
-//! Every response and failure ends in the outcome that was promised for it.
+//! Each response and each failure has its documented outcome.
 
 use customerio::{
     Cause, Delivery, Event, Failure, Operation, Outcome, Region, Request, Settlement, v1,
@@ -22,7 +22,7 @@ fn cause(outcomes: &[Outcome]) -> &Cause {
     }
 }
 
-/// Answers every request with what `server` says to its ids, and returns the outcomes.
+/// Responds to each request with the result of `server` for its ids, and returns the outcomes.
 fn deliver(ids: &[&str], server: impl Fn(&[String]) -> (u16, String)) -> (String, Vec<usize>) {
     let mut delivery = Delivery::new(batch(ids));
     let mut sizes = Vec::new();
@@ -45,7 +45,7 @@ fn ids_of(request: &Request) -> Vec<String> {
 }
 
 #[test]
-fn every_status_ends_as_promised() {
+fn every_status_has_its_documented_outcome() {
     let check = |status, expected| assert_eq!(shown(&single(status, "{}")), expected, "{status}");
     for status in [200, 201, 202, 204, 207] {
         check(status, "accepted");
@@ -62,7 +62,7 @@ fn every_status_ends_as_promised() {
 }
 
 #[test]
-fn a_success_without_a_json_object_is_no_acceptance() {
+fn a_success_without_a_json_object_is_not_accepted() {
     let (outcomes, sizes) = deliver(&["a", "b"], |_| (200, String::new()));
     assert_eq!((outcomes.as_str(), sizes), ("unknown unknown", vec![2]));
     for body in [
@@ -97,7 +97,7 @@ fn causes_say_what_to_do() {
 }
 
 #[test]
-fn causes_say_whether_waiting_may_help() {
+fn causes_say_whether_a_later_attempt_may_succeed() {
     for (status, expected) in [
         (401, false),
         (307, false),
@@ -147,7 +147,7 @@ fn items_of_a_207_are_mapped_one_by_one() {
 }
 
 #[test]
-fn a_207_that_says_nothing_is_resent_one_by_one() {
+fn a_207_without_items_is_resent_one_by_one() {
     let out_of_range = json!({"errors": [{"batch_index": 2, "message": "bad"}]}).to_string();
     for body in [
         out_of_range.as_str(),
@@ -171,11 +171,11 @@ fn a_207_that_says_nothing_is_resent_one_by_one() {
 }
 
 #[test]
-fn a_batch_refused_as_a_whole_is_halved_until_the_guilty_stands_alone() {
+fn a_batch_that_is_rejected_as_a_whole_is_halved_to_the_rejected_operation() {
     for status in [400, 413] {
         let (outcomes, sizes) = deliver(&["a", "b", "c", "d", "e"], |ids| {
-            let guilty = ids.iter().any(|id| id == "d");
-            if guilty {
+            let rejected_id = ids.iter().any(|id| id == "d");
+            if rejected_id {
                 (status, "no".to_owned())
             } else {
                 (200, "{}".to_owned())
@@ -187,7 +187,7 @@ fn a_batch_refused_as_a_whole_is_halved_until_the_guilty_stands_alone() {
 }
 
 #[test]
-fn other_refusals_of_a_batch_are_not_halved() {
+fn other_rejections_of_a_batch_are_not_halved() {
     let (outcomes, sizes) = deliver(&["a", "b"], |_| (422, String::new()));
     assert_eq!(
         (outcomes.as_str(), sizes),
@@ -196,7 +196,7 @@ fn other_refusals_of_a_batch_are_not_halved() {
 }
 
 #[test]
-fn nothing_overtakes_a_part_whose_fate_is_unknown() {
+fn nothing_is_sent_after_a_part_with_an_unknown_outcome() {
     let (outcomes, sizes) = deliver(&["a", "b", "c", "d"], |ids| match ids.len() {
         4 => (400, String::new()),
         _ => (500, String::new()),
@@ -207,14 +207,14 @@ fn nothing_overtakes_a_part_whose_fate_is_unknown() {
     );
 }
 
-/// Delivers while other requests succeed all the time; the server answers `status` to whatever
-/// holds `guilty`.
-fn deliver_beside_others(ids: &[&str], status: u16, guilty: &str) -> (String, Vec<usize>) {
+/// Delivers a batch while other requests succeed. The server responds with `status` to each request
+/// with `rejected_id`.
+fn deliver_beside_others(ids: &[&str], status: u16, rejected_id: &str) -> (String, Vec<usize>) {
     let mut delivery = Delivery::new(batch(ids));
     let mut sizes = Vec::new();
     while let Some(request) = delivery.request() {
         sizes.push(request.len());
-        let is_broken = ids_of(request).iter().any(|id| id == guilty);
+        let is_broken = ids_of(request).iter().any(|id| id == rejected_id);
         delivery.others_succeed();
         delivery.answer(&response(if is_broken { status } else { 200 }, "{}"));
     }
@@ -229,9 +229,9 @@ fn a_batch_that_ends_in_500_while_others_succeed_is_halved() {
 }
 
 #[test]
-fn what_follows_the_operation_that_breaks_the_server_is_sent_unless_it_is_of_the_same_lane() {
+fn operations_of_other_lanes_are_sent_after_one_that_makes_the_server_fail() {
     let (outcomes, sizes) = deliver_beside_others(&["a", "b", "c", "a", "d", "a"], 500, "a");
-    // The whole batch may have applied what is not sent again.
+    // The whole batch may have applied the operations that are not sent again.
     assert_eq!(
         outcomes,
         "unknown accepted accepted unknown accepted unknown"
@@ -240,7 +240,7 @@ fn what_follows_the_operation_that_breaks_the_server_is_sent_unless_it_is_of_the
 }
 
 #[test]
-fn the_other_half_goes_first_where_nothing_else_shows_that_the_server_is_up() {
+fn the_other_half_goes_first_if_no_other_request_shows_that_the_server_works() {
     let mut delivery = Delivery::new(batch(&["a", "b", "c"]));
     delivery.others_succeed();
     let mut sizes = Vec::new();
@@ -260,7 +260,7 @@ fn the_other_half_goes_first_where_nothing_else_shows_that_the_server_is_up() {
 }
 
 #[test]
-fn two_halves_that_fail_with_nothing_else_in_sight_end_the_search() {
+fn two_failed_halves_without_another_success_end_the_search() {
     let mut delivery = Delivery::new(batch(&["a", "b", "c", "d"]));
     delivery.others_succeed();
     let mut sizes = Vec::new();
@@ -276,7 +276,7 @@ fn two_halves_that_fail_with_nothing_else_in_sight_end_the_search() {
 }
 
 #[test]
-fn a_server_that_is_overloaded_or_down_for_all_is_not_sent_halves() {
+fn a_server_that_is_overloaded_or_down_is_not_sent_halves() {
     for status in [502, 503, 504, 408] {
         let (_, sizes) = deliver_beside_others(&["a", "b"], status, "b");
         assert_eq!(sizes, [2], "{status}");
@@ -286,7 +286,7 @@ fn a_server_that_is_overloaded_or_down_for_all_is_not_sent_halves() {
 }
 
 #[test]
-fn a_half_of_what_ended_in_500_may_have_been_applied_by_the_whole() {
+fn a_half_may_have_been_applied_with_the_whole_that_got_a_500() {
     let mut delivery = Delivery::new(batch(&["a", "b"]));
     delivery.others_succeed();
     delivery.answer(&response(500, ""));
@@ -295,7 +295,7 @@ fn a_half_of_what_ended_in_500_may_have_been_applied_by_the_whole() {
 }
 
 #[test]
-fn what_a_taken_batch_may_have_applied_is_not_called_unsent() {
+fn operations_of_an_accepted_batch_do_not_end_as_not_sent() {
     let (outcomes, _) = deliver(&["a", "b"], |ids| match ids.len() {
         2 => (207, "{}".to_owned()),
         _ => (429, String::new()),
@@ -312,7 +312,7 @@ fn a_429_after_an_attempt_that_may_have_arrived_is_unknown() {
 }
 
 #[test]
-fn failures_settle_by_whether_the_request_left() {
+fn failures_settle_by_whether_the_request_was_sent() {
     let error = || std::io::Error::other("reset");
     let check = |failure, expected| {
         let mut delivery = Delivery::new(batch(&["a", "b"]));
@@ -324,7 +324,7 @@ fn failures_settle_by_whether_the_request_left() {
 }
 
 #[test]
-fn what_is_stopped_half_way_was_not_sent() {
+fn operations_of_a_stopped_delivery_were_not_sent() {
     assert_eq!(
         shown(&Delivery::new(identify("u1")).into_outcomes()),
         "not_sent"
@@ -365,6 +365,6 @@ fn our_own_checks_reject_without_a_status() {
     assert_eq!(rejection.status(), None);
     assert_eq!(
         rejection.to_string(),
-        "refused before sending: person id is empty; give a value"
+        "rejected before sending: person id is empty; give a value"
     );
 }

@@ -1,7 +1,7 @@
-//! Whatever a peer answers and whatever a caller names, nothing panics and nothing is lost.
+//! For any response and any identifier, nothing panics and no operation is lost.
 //!
-//! The modules hold what must be true of any answer and of any name: here it is played with what is near the API's own,
-//! and by the fuzz targets of `crates/fuzz` with what reaches the most code.
+//! The modules contain the properties. Here they are checked with input close to the API's; the
+//! fuzz targets of `crates/fuzz` check them with input that reaches the most code.
 
 mod answer;
 mod identifier;
@@ -52,7 +52,7 @@ proptest! {
 }
 
 #[test]
-fn a_name_that_no_uri_can_hold_is_refused() {
+fn a_name_that_no_uri_can_hold_is_an_error() {
     for length in [150, 151, 5_000, 10_000, 16_000, 32_000, 70_000] {
         identifier::check(&"x".repeat(length));
         identifier::check(&"é".repeat(length));

@@ -1,10 +1,10 @@
-//! What a server of HTTP/2 says when it closes a connection never repeats the credentials.
+//! The debug data of an HTTP/2 GOAWAY never shows the credentials.
 
 use customerio::client::RetryPolicy;
 
 use crate::connections::{printed, roots};
 use crate::http2::{GOAWAY, listen};
-use crate::script::builder;
+use crate::scripted_service::builder;
 use crate::support::{KEY, identify};
 
 const PAIR: &str = "c2l0ZTp0b3Atc2VjcmV0";
@@ -30,14 +30,14 @@ async fn said(last_stream: u32, words: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn debug_data_of_a_goaway_is_masked_escaped_and_bounded() {
+async fn debug_data_of_a_goaway_is_redacted_escaped_and_bounded() {
     for last_stream in [0, 1] {
         let words = format!("authorization: Basic {PAIR}= key {KEY} \u{1b}[2J");
         let said = said(last_stream, words.as_bytes()).await;
         for hidden in [KEY, PAIR, "\u{1b}"] {
             assert!(!said.contains(hidden), "{hidden:?} is in {said}");
         }
-        // The request is not refused by the second; it ends with the connection.
+        // The second GOAWAY does not reject the request; it ends with the connection.
         assert!(said.contains("[redacted]") || last_stream == 1, "{said}");
     }
 }

@@ -1,9 +1,9 @@
-//! Requests that the official Node and Python SDKs really sent, made with this crate.
+//! Requests recorded from the official Node and Python SDKs, built with this crate.
 //!
-//! Differences from the recordings, each on purpose: empty `data` and attributes of version 2 are left out; values
-//! that would remove an attribute are left out unless they are asked for with `unset`; DELETE has no body; ids that
-//! look like another kind are refused in version 1 unless the kind is named; bodies are UTF-8 and not escaped to
-//! ASCII.
+//! Differences from the recordings, each on purpose: empty `data` and attributes of version 2 are
+//! left out; values that would remove an attribute are left out unless they are asked for with
+//! `unset`; DELETE has no body; ids that look like another kind are errors in version 1 unless the
+//! kind is named; bodies are UTF-8 and not escaped to ASCII.
 
 use customerio::{
     AnonymousEvent, Attributes, Batch, Event, Operation, Person, Request, Timestamp, v1,
@@ -204,7 +204,7 @@ async fn http_requests_carry_the_whole() {
 }
 
 #[test]
-fn a_request_without_a_body_names_no_content_type() {
+fn a_request_without_a_body_has_no_content_type() {
     let request = v1::delete(&person("u1")).unwrap().to_http(&endpoint());
     assert!(!request.headers().contains_key("content-type"));
     assert_eq!(http_body::Body::size_hint(request.body()).exact(), Some(0));

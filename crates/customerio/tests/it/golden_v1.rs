@@ -1,4 +1,4 @@
-//! What version 1 has besides the recorded requests, as its specification writes it.
+//! The requests of version 1 that were not recorded, from its specification.
 
 use customerio::{
     AnonymousEvent, Attributes, Channel, Event, Identify, Metric, Object, Person, PushEvent,
@@ -23,7 +23,7 @@ fn u1() -> Person {
 }
 
 #[test]
-fn the_region_is_asked_for() {
+fn the_region_is_requested() {
     check(v1::region(), "GET /api/v1/accounts/region", Value::Null);
 }
 
@@ -124,7 +124,7 @@ fn a_channel_has_its_own_metrics() {
 }
 
 #[test]
-fn forms_take_strings_and_one_person() {
+fn forms_contain_strings_and_one_person() {
     let by = |person: Person| v1::Form::new(&person);
     let form = by(u1()).unwrap().field("first_name", "Ada").unwrap();
     check(
@@ -149,7 +149,7 @@ fn forms_take_strings_and_one_person() {
 }
 
 #[test]
-fn segments_take_people_of_one_kind() {
+fn segments_accept_identifiers_of_one_kind() {
     let people = [person("1"), person("2")];
     check(
         v1::add_to_segment(7, &people).unwrap(),
@@ -177,7 +177,7 @@ fn segments_take_people_of_one_kind() {
 }
 
 #[test]
-fn subscriptions_stand_at_the_root_of_the_host() {
+fn subscriptions_are_at_the_root_of_the_host() {
     check(
         v1::unsubscribe("RP/L").unwrap(),
         "POST /unsubscribe/RP%2FL",
@@ -192,7 +192,7 @@ fn subscriptions_stand_at_the_root_of_the_host() {
 }
 
 #[test]
-fn a_phone_number_is_no_identifier_in_a_path() {
+fn a_phone_number_in_a_path_is_an_error() {
     let phone = Person::phone("+15551234567").unwrap();
     assert!(v1::delete(&phone).is_err());
     assert!(v1::identify(&phone, &Attributes::new()).is_err());

@@ -1,4 +1,4 @@
-//! Every type and action of version 2, as its specification writes them.
+//! Each type and action of version 2, from its specification.
 
 use customerio::{
     Attributes, Device, Event, Identify, Object, Operation, Person, Platform, PushEvent,
@@ -52,7 +52,7 @@ fn admin<T>(of: T) -> Relationship<T> {
 }
 
 #[test]
-fn each_kind_of_identifier_is_named() {
+fn each_identifier_is_sent_with_its_kind() {
     let check_kind = |person: Person, identifiers: Value| {
         let body = json!({"type": "person", "action": "delete", "identifiers": identifiers});
         check(Operation::delete(&person).unwrap(), &body);
@@ -145,7 +145,7 @@ fn events_pages_and_screens() {
 }
 
 #[test]
-fn devices_are_named_by_token() {
+fn devices_are_identified_by_token() {
     let device = Device::new("tok", Platform::Ios).unwrap();
     let full = Device::new("tok", Platform::Android)
         .unwrap()

@@ -1,5 +1,4 @@
-//! A server of HTTP/2 that is written by hand, frame by frame, so that it can do what no library
-//! does.
+//! An HTTP/2 server that writes each frame itself, so that it can send what no library would.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};

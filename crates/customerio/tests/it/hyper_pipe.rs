@@ -1,4 +1,4 @@
-//! The client over hyper on both sides of a pipe in memory, on virtual time.
+//! The client over hyper on both sides of a connection in memory, on virtual time.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tower::service_fn;
 
-use crate::script::builder;
+use crate::scripted_service::builder;
 use crate::support::person;
 
 /// One end of a pipe, as hyper wants it.
@@ -61,7 +61,7 @@ impl Write for Pipe {
     }
 }
 
-/// Says what becomes of the connection with this number, counted from 0.
+/// The behavior of the connection with this number, counted from 0.
 type Fate = fn(usize) -> Connect;
 
 #[derive(Clone, Copy)]
@@ -143,7 +143,7 @@ async fn a_body_that_breaks_off_is_a_failed_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_closes_without_an_answer_leaves_the_fate_unknown() {
+async fn the_outcome_is_unknown_if_the_connection_closes_without_a_response() {
     let (client, _) = piped(|_| Connect::Raw(""));
     let error = identify(&client).await.unwrap_err();
     assert!(error.may_have_been_applied());
@@ -161,7 +161,7 @@ async fn a_refused_connection_proves_that_nothing_was_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_connection_after_a_lost_request_leaves_the_fate_unknown() {
+async fn the_outcome_is_unknown_if_connecting_fails_after_a_lost_request() {
     let (client, _) = piped(|number| match number {
         0 => Connect::Raw(""),
         _ => Connect::Refuse,

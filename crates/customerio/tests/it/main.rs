@@ -1,5 +1,8 @@
-//! One binary for all that can be seen from outside.
+//! The tests of the public API, in one binary.
 
+mod api_pitfalls;
+#[cfg(feature = "client")]
+mod attempt;
 #[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "client")]
@@ -11,8 +14,6 @@ mod deadline;
 mod delivery;
 #[cfg(feature = "client")]
 mod departure;
-#[cfg(feature = "client")]
-mod floods;
 mod fuzzed;
 #[cfg(feature = "client")]
 mod goaway;
@@ -20,19 +21,19 @@ mod golden;
 mod golden_v1;
 mod golden_v2;
 #[cfg(feature = "client")]
-mod hostile;
-#[cfg(feature = "client")]
 mod http2;
 #[cfg(feature = "client")]
 mod hyper_pipe;
-#[cfg(feature = "client")]
-mod mask;
 mod packer;
+#[cfg(feature = "client")]
+mod receive_limit;
 mod recorded;
 #[cfg(feature = "client")]
-mod script;
+mod redact;
+mod response_bodies;
+#[cfg(feature = "client")]
+mod scripted_service;
 mod secrets;
-mod shapes;
 #[cfg(feature = "client")]
 mod simulated;
 mod support;
@@ -40,5 +41,4 @@ mod support;
 mod testing;
 #[cfg(feature = "tracing")]
 mod traced;
-mod traps;
 mod validation;

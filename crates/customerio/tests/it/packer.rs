@@ -1,8 +1,8 @@
-//! The packer against a list of what went in.
+//! The packer, checked against a list of the operations that were pushed.
 
 use std::collections::{HashMap, HashSet};
 
-use customerio::packer::{Packer, Parcel};
+use customerio::packer::{PackedRequest, Packer};
 use customerio::{Attributes, Cause, Lane, Operation, Outcome};
 use proptest::prelude::*;
 
@@ -62,14 +62,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Drives a packer, and checks after each step what must always hold.
+/// Drives a packer, and checks its invariants after each step.
 struct Model {
     packer: Packer<usize>,
     max_items: usize,
     /// The lanes of each pushed operation; its tag is the position.
     pushed: Vec<Vec<Lane>>,
-    in_flight: Vec<Parcel<usize>>,
-    /// The last tag that left, by lane.
+    in_flight: Vec<PackedRequest<usize>>,
+    /// The last tag that was sent, by lane.
     left: HashMap<Lane, usize>,
     settled: HashSet<usize>,
     stopped: HashSet<Lane>,
@@ -124,57 +124,57 @@ impl Model {
                 assert!(!full && !stopped);
                 self.pushed.push(lanes);
             }
-            Err(refused) if refused.is_full() => assert!(full),
+            Err(rejected) if rejected.is_full() => assert!(full),
             Err(_) => assert!(stopped),
         }
     }
 
     fn next(&mut self) -> bool {
-        let Some(parcel) = self.packer.next_parcel() else {
+        let Some(packed) = self.packer.next_request() else {
             return false;
         };
-        let count = parcel.request.len();
-        assert!((1..=self.max_items).contains(&count) && count == parcel.ticket.tags().len());
-        assert!(parcel.request.body().unwrap().len() <= 500_000);
+        let count = packed.request.len();
+        assert!((1..=self.max_items).contains(&count) && count == packed.in_flight.tags().len());
+        assert!(packed.request.body().unwrap().len() <= 500_000);
         let busy: HashSet<_> = self
             .in_flight
             .iter()
-            .flat_map(|parcel| self.lanes(parcel))
+            .flat_map(|packed| self.lanes(packed))
             .collect();
         assert!(
-            self.lanes(&parcel).is_disjoint(&busy),
+            self.lanes(&packed).is_disjoint(&busy),
             "a lane is in flight twice"
         );
-        for &tag in parcel.ticket.tags() {
+        for &tag in packed.in_flight.tags() {
             for &lane in &self.pushed[tag] {
                 let before = self.left.insert(lane, tag);
                 assert!(before < Some(tag), "{tag} left after {before:?}");
             }
         }
-        self.in_flight.push(parcel);
+        self.in_flight.push(packed);
         true
     }
 
-    fn lanes(&self, parcel: &Parcel<usize>) -> HashSet<Lane> {
-        let tags = parcel.ticket.tags();
+    fn lanes(&self, packed: &PackedRequest<usize>) -> HashSet<Lane> {
+        let tags = packed.in_flight.tags();
         tags.flat_map(|&tag| self.pushed[tag].clone()).collect()
     }
 
     fn settle(&mut self, which: usize, unknown: bool) {
-        let parcel = self.in_flight.remove(which);
-        let mut outcomes = vec![Outcome::Accepted; parcel.request.len()];
+        let packed = self.in_flight.remove(which);
+        let mut outcomes = vec![Outcome::Accepted; packed.request.len()];
         if unknown {
             outcomes[0] = Outcome::Unknown(Cause::stopped());
         }
-        let of_parcel: Vec<_> = parcel.ticket.tags().copied().collect();
+        let of_request: Vec<_> = packed.in_flight.tags().copied().collect();
         if unknown {
-            self.stopped.extend(&self.pushed[of_parcel[0]]);
+            self.stopped.extend(&self.pushed[of_request[0]]);
         }
-        let settled = self.packer.settle(parcel.ticket, outcomes);
+        let settled = self.packer.settle(packed.in_flight, outcomes);
         for (position, (tag, outcome)) in settled.iter().enumerate() {
             assert!(self.settled.insert(*tag), "{tag} is settled twice");
-            match of_parcel.get(position) {
-                Some(of_parcel) => assert_eq!(of_parcel, tag),
+            match of_request.get(position) {
+                Some(of_request) => assert_eq!(of_request, tag),
                 None => assert!(matches!(outcome, Outcome::NotSent(_)) && self.is_stopped(*tag)),
             }
         }
@@ -186,8 +186,8 @@ impl Model {
     }
 
     fn settle_part(&mut self, which: usize, bits: u64, unknown: bool) {
-        let parcel = self.in_flight.remove(which);
-        let tags: Vec<_> = parcel.ticket.tags().copied().collect();
+        let packed = self.in_flight.remove(which);
+        let tags: Vec<_> = packed.in_flight.tags().copied().collect();
         let mut is_first = true;
         let places = (0..tags.len()).map(|position| {
             let is_settled = bits >> (position % 64) & 1 == 1;
@@ -198,7 +198,7 @@ impl Model {
         });
         let places: Vec<_> = places.collect();
         let asked = places.iter().flatten().count();
-        let (settled, left) = self.packer.settle_part(parcel, places);
+        let (settled, left) = self.packer.settle_part(packed, places);
         assert!(settled.len() >= asked);
         for (tag, outcome) in &settled {
             assert!(self.settled.insert(*tag), "{tag} is settled twice");
@@ -211,19 +211,19 @@ impl Model {
             );
         }
         let Some(left) = left else { return };
-        assert_eq!(left.request.len(), left.ticket.tags().len());
-        assert!(left.ticket.tags().all(|tag| tags.contains(tag)));
-        assert!(left.ticket.tags().all(|tag| !self.settled.contains(tag)));
+        assert_eq!(left.request.len(), left.in_flight.tags().len());
+        assert!(left.in_flight.tags().all(|tag| tags.contains(tag)));
+        assert!(left.in_flight.tags().all(|tag| !self.settled.contains(tag)));
         self.in_flight.push(left);
     }
 
     fn split(&mut self, which: usize) {
-        let parcel = self.in_flight.remove(which);
-        let tags: Vec<_> = parcel.ticket.tags().copied().collect();
-        let (first, second) = parcel.split();
+        let packed = self.in_flight.remove(which);
+        let tags: Vec<_> = packed.in_flight.tags().copied().collect();
+        let (first, second) = packed.split();
         let halves = [Some(first), second].into_iter().flatten();
         let halves: Vec<_> = halves.collect();
-        let together = halves.iter().flat_map(|half| half.ticket.tags());
+        let together = halves.iter().flat_map(|half| half.in_flight.tags());
         assert_eq!(together.copied().collect::<Vec<_>>(), tags);
         match &halves[..] {
             [first, second] => assert!(self.lanes(first).is_disjoint(&self.lanes(second))),
@@ -233,7 +233,7 @@ impl Model {
             ),
         }
         for half in halves {
-            assert_eq!(half.request.len(), half.ticket.tags().len());
+            assert_eq!(half.request.len(), half.in_flight.tags().len());
             self.in_flight.push(half);
         }
     }
@@ -253,7 +253,7 @@ impl Model {
     }
 }
 
-/// Makes an operation with so many values of nearly a thousand bytes.
+/// Returns an operation with a number of values of nearly a thousand bytes.
 fn operation(lane: u8, kind: What, values: usize) -> Operation {
     let person = |lane: u8| person(&lane.to_string());
     let of_lane = person(lane);
@@ -288,8 +288,8 @@ proptest! {
 }
 
 fn packed(packer: &mut Packer<usize>) -> Vec<usize> {
-    let parcel = packer.next_parcel().expect("something is ready");
-    parcel.ticket.tags().copied().collect()
+    let packed = packer.next_request().expect("something is ready");
+    packed.in_flight.tags().copied().collect()
 }
 
 fn filled(max_items: usize, operations: impl IntoIterator<Item = Operation>) -> Packer<usize> {
@@ -307,43 +307,43 @@ fn a_busy_lane_does_not_keep_others_from_filling_a_batch() {
     assert_eq!(packed(&mut packer), [1, 4]);
     assert_eq!(packed(&mut packer), [5]);
     assert!(
-        packer.next_parcel().is_none(),
+        packer.next_request().is_none(),
         "the rest is behind what is in flight"
     );
     assert_eq!(packer.len(), 1);
 }
 
 #[test]
-fn what_goes_alone_is_a_request_of_its_own() {
+fn an_operation_that_goes_alone_gets_a_request_of_its_own() {
     let deletion = Operation::delete(&person("b")).unwrap();
     let mut packer = filled(10, [identify("a"), deletion, identify("b"), identify("c")]);
     assert_eq!(packed(&mut packer), [0]);
-    let alone = packer.next_parcel().unwrap();
+    let alone = packer.next_request().unwrap();
     assert_eq!(alone.request.path(), "/api/v2/entity");
     assert_eq!(packed(&mut packer), [3]);
     assert!(
-        packer.next_parcel().is_none(),
+        packer.next_request().is_none(),
         "the deletion holds its lane"
     );
-    let _ = packer.settle(alone.ticket, vec![Outcome::Accepted]);
+    let _ = packer.settle(alone.in_flight, vec![Outcome::Accepted]);
     assert_eq!(packed(&mut packer), [2]);
 }
 
 #[test]
-fn a_merge_waits_for_both_lanes_and_holds_both() {
+fn a_merge_waits_for_both_lanes_and_closes_both() {
     let merge = Operation::merge(&person("a"), &person("b")).unwrap();
     let mut packer = filled(1, [identify("b"), merge, identify("b")]);
     packer.push(identify("a"), 3).unwrap();
-    let before = packer.next_parcel().unwrap();
-    assert!(packer.next_parcel().is_none(), "the merge waits for `b`");
-    let _ = packer.settle(before.ticket, vec![Outcome::Accepted]);
-    let merge = packer.next_parcel().unwrap();
-    assert_eq!(merge.ticket.tags().copied().collect::<Vec<_>>(), [1]);
+    let before = packer.next_request().unwrap();
+    assert!(packer.next_request().is_none(), "the merge waits for `b`");
+    let _ = packer.settle(before.in_flight, vec![Outcome::Accepted]);
+    let merge = packer.next_request().unwrap();
+    assert_eq!(merge.in_flight.tags().copied().collect::<Vec<_>>(), [1]);
     assert!(
-        packer.next_parcel().is_none(),
+        packer.next_request().is_none(),
         "the merge holds `a` and `b`"
     );
-    let settled = packer.settle(merge.ticket, vec![Outcome::Unknown(Cause::stopped())]);
+    let settled = packer.settle(merge.in_flight, vec![Outcome::Unknown(Cause::stopped())]);
     let tags: Vec<_> = settled.iter().map(|(tag, _)| *tag).collect();
     assert_eq!(
         tags,
@@ -353,20 +353,20 @@ fn a_merge_waits_for_both_lanes_and_holds_both() {
 }
 
 #[test]
-fn a_lane_with_much_to_give_goes_behind_those_that_wait() {
+fn a_lane_with_many_operations_goes_behind_waiting_lanes() {
     let mut packer = filled(1, ["a", "a", "b"].map(identify));
-    let first = packer.next_parcel().unwrap();
-    let _ = packer.settle(first.ticket, vec![Outcome::Accepted]);
+    let first = packer.next_request().unwrap();
+    let _ = packer.settle(first.in_flight, vec![Outcome::Accepted]);
     assert_eq!(packed(&mut packer), [2]);
 }
 
 #[test]
 fn single_operations_go_through_entity() {
-    let parcel = filled(1, [identify("a"), identify("a")])
-        .next_parcel()
+    let packed = filled(1, [identify("a"), identify("a")])
+        .next_request()
         .unwrap();
     assert_eq!(
-        (parcel.request.path(), parcel.request.len()),
+        (packed.request.path(), packed.request.len()),
         ("/api/v2/entity", 1)
     );
 }
@@ -374,36 +374,36 @@ fn single_operations_go_through_entity() {
 #[test]
 fn a_lane_that_ended_unknown_is_stopped_and_others_go_on() {
     let mut packer = filled(1, ["a", "a", "b"].map(identify));
-    let first = packer.next_parcel().unwrap();
-    let settled = packer.settle(first.ticket, vec![Outcome::Unknown(Cause::stopped())]);
+    let first = packer.next_request().unwrap();
+    let settled = packer.settle(first.in_flight, vec![Outcome::Unknown(Cause::stopped())]);
     assert!(matches!(
         settled[..],
         [(0, Outcome::Unknown(_)), (1, Outcome::NotSent(_))]
     ));
-    let refused = packer.push(identify("a"), 3).unwrap_err();
-    assert!(refused.is_stopped() && refused.into_parts().1 == 3);
+    let rejected = packer.push(identify("a"), 3).unwrap_err();
+    assert!(rejected.is_stopped() && rejected.into_parts().1 == 3);
     assert_eq!(packed(&mut packer), [2]);
 }
 
 #[test]
-fn a_full_packer_hands_back() {
+fn a_full_packer_returns_the_operation() {
     let mut packer = filled(1, ["a", "b", "c", "d"].map(identify));
     assert!(packer.is_full());
     assert!(packer.push(identify("e"), 4).unwrap_err().is_full());
-    let _in_flight = packer.next_parcel().unwrap();
+    let _in_flight = packer.next_request().unwrap();
     assert!(!packer.is_full());
 }
 
 #[test]
-fn what_is_left_of_a_parcel_keeps_its_lanes_closed_and_its_operations() {
+fn the_rest_of_a_settled_part_keeps_its_lanes_closed() {
     let mut packer = filled(4, ["a", "b", "b", "c"].map(identify));
     for (tag, id) in [(4, "a"), (5, "b")] {
         packer.push(identify(id), tag).unwrap();
     }
-    let whole = packer.next_parcel().unwrap();
+    let whole = packer.next_request().unwrap();
     let places = vec![Some(Outcome::Accepted), Some(Outcome::Accepted), None, None];
     assert_eq!(
-        whole.ticket.tags().copied().collect::<Vec<_>>(),
+        whole.in_flight.tags().copied().collect::<Vec<_>>(),
         [0, 4, 1, 2]
     );
     let (settled, left) = packer.settle_part(whole, places);
@@ -415,7 +415,7 @@ fn what_is_left_of_a_parcel_keeps_its_lanes_closed_and_its_operations() {
     let ids = String::from_utf8(left.request.body().unwrap().to_vec()).unwrap();
     assert_eq!(ids.matches(r#""id":"b""#).count(), 2, "{ids}");
     assert_eq!(packed(&mut packer), [3], "`b` is not open yet");
-    let _ = packer.settle(left.ticket, vec![Outcome::Accepted; 2]);
+    let _ = packer.settle(left.in_flight, vec![Outcome::Accepted; 2]);
     assert_eq!(packed(&mut packer), [5]);
 }
 
@@ -428,9 +428,9 @@ fn half_a_million_operations_pass_in_linear_time() {
     for tag in 0..500_000 {
         packer.push(hot.clone(), tag).unwrap();
         if packer.is_full() {
-            let parcel = packer.next_parcel().unwrap();
-            let outcomes = vec![Outcome::Accepted; parcel.request.len()];
-            out += packer.settle(parcel.ticket, outcomes).len();
+            let packed = packer.next_request().unwrap();
+            let outcomes = vec![Outcome::Accepted; packed.request.len()];
+            out += packer.settle(packed.in_flight, outcomes).len();
         }
     }
     assert_eq!(out + packer.len(), 500_000);

@@ -1,6 +1,6 @@
-//! Requests recorded from the official SDKs, each made with this crate.
+//! Requests recorded from the official SDKs, each built with this crate.
 //!
-//! The recordings are of the Python SDK 3.2.0; the calls stand beside them.
+//! The recordings are of the Python SDK 3.2.0; each has its call beside it.
 
 use customerio::{
     AnonymousEvent, Attributes, Batch, Device, Event, InvalidInput, Operation, Person, Platform,
@@ -122,7 +122,8 @@ fn events() -> Vec<Ours> {
         Same(post(&event("purchase"))),
         Same(post(&exact)),
         Same(post(&event("purchase").timestamp(seconds(1_704_067_200)))),
-        // The SDK drops a timestamp that is no number; here it is a type, so there is nothing to drop.
+        // The SDK drops a timestamp that is no number; here it is a type, so there is nothing to
+        // drop.
         Same(post(&event("purchase"))),
         Refused(
             Timestamp::new(1_700_000_000_123).unwrap_err(),

@@ -1,4 +1,4 @@
-//! Neither the key nor a person's data is in anything that can be printed.
+//! `Debug` and errors contain neither the key nor personal data.
 
 use customerio::{AnonymousEvent, Attributes, Credentials, Event, Operation, Person, Request, v1};
 
@@ -55,6 +55,6 @@ fn a_persons_data_is_in_no_error() {
     ));
     let mut attributes = attributes();
     attributes.insert("long", &long).unwrap();
-    let refused = Operation::identify(&Person::id("u1").unwrap(), &attributes);
-    check(&format!("{refused:?} {}", refused.as_ref().unwrap_err()));
+    let rejected = Operation::identify(&Person::id("u1").unwrap(), &attributes);
+    check(&format!("{rejected:?} {}", rejected.as_ref().unwrap_err()));
 }

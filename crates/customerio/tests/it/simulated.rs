@@ -1,4 +1,4 @@
-//! Every operation through the simulated API, which shares no code with this crate, to its effect in the books.
+//! The effect of each operation in the simulated API, which shares no code with this crate.
 
 use customerio::client::Limits;
 use customerio::{
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value, json};
 
-use crate::script::builder;
+use crate::scripted_service::builder;
 use crate::support::{attributes, person};
 
 fn simulated() -> (Client, Simulator) {
@@ -59,7 +59,7 @@ async fn people_are_identified_removed_and_blocked() {
     }
     accept(&client, Operation::delete(&person("2")).unwrap()).await;
     accept(&client, v1::delete(&person("1")).unwrap()).await;
-    assert_eq!(simulator.books().people, 0);
+    assert_eq!(simulator.totals().people, 0);
     let blocked = |suppress: Request, unsuppress: Request, id: &'static str| {
         let (client, simulator, plan) = (client.clone(), simulator.clone(), plan.clone());
         async move {
@@ -149,11 +149,11 @@ async fn events_pages_and_screens_arrive_with_their_data() {
     client.track_anonymous(&invite).await.unwrap();
     let known = simulator.event(&EventId::from_parts(0, 7).to_string());
     assert_eq!(known.unwrap().attributes["recipient"], "x@y.z");
-    assert_eq!(simulator.books().events, 10);
+    assert_eq!(simulator.totals().events, 10);
 }
 
 #[tokio::test(start_paused = true)]
-async fn devices_come_and_go() {
+async fn devices_are_added_and_removed() {
     let (client, simulator) = simulated();
     let tokens = || simulator.person("1").map_or(0, |known| known.devices.len());
     client.add_device(&person("1"), &device()).await.unwrap();
@@ -168,7 +168,7 @@ async fn devices_come_and_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_merge_leaves_one_of_two() {
+async fn a_merge_makes_one_person_of_two() {
     let (client, simulator) = simulated();
     for (number, id) in ["1", "2", "3"].into_iter().enumerate() {
         let mut known = Attributes::new();
@@ -177,7 +177,7 @@ async fn a_merge_leaves_one_of_two() {
     }
     client.merge(&person("1"), &person("2")).await.unwrap();
     accept(&client, v1::merge(&person("1"), &person("3")).unwrap()).await;
-    assert_eq!(simulator.books().people, 1);
+    assert_eq!(simulator.totals().people, 1);
     assert_eq!(simulator.person("1").unwrap().attributes.len(), 3);
 }
 
@@ -225,7 +225,7 @@ async fn relationships_are_added_and_deleted_from_both_sides() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn objects_keep_attributes_and_strangers() {
+async fn objects_keep_attributes_and_anonymous_visitors() {
     let (client, simulator) = simulated();
     let seats = |number: u8| attributes(&format!(r#"{{"seats":{number}}}"#));
     let anonymous = Operation::identify_anonymous_object(&acme(), &seats(1), "anon").unwrap();
@@ -283,7 +283,7 @@ async fn deliveries_forms_and_segments() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_region_comes_with_the_account() {
+async fn check_returns_the_region_of_the_account() {
     let (client, _) = simulated();
     let account = client.check().await.unwrap();
     assert_eq!(account.environment_id, Some(1));
@@ -327,7 +327,7 @@ fn ids() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn an_id_arrives_as_it_was_given_or_is_refused_before() {
+fn an_id_arrives_unchanged_or_is_an_error_before() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().unwrap();
     let mut arrivals = runtime.block_on(async { Arrivals::new() });
@@ -347,7 +347,7 @@ fn cases() -> u32 {
     cases.and_then(|cases| cases.parse().ok()).unwrap_or(10_000)
 }
 
-/// Sends events, and looks up whose they are by the simulator's books.
+/// Sends events, and looks up whose they are by the simulator's totals.
 struct Arrivals {
     client: Client,
     simulator: Simulator,
@@ -372,7 +372,7 @@ impl Arrivals {
         };
         let by_v2 = self.known_as(|event| Operation::event(&person, event).unwrap().into());
         assert_eq!(by_v2.await.as_deref(), Some(id));
-        // Version 1 infers the kind from the shape, so such an id is refused there.
+        // Version 1 infers the kind from the shape, so it is an error there.
         let shaped = id.contains('@') || id.starts_with("cio_");
         assert_eq!(v1::delete(&person).is_err(), shaped, "{id:?}");
         if !shaped {

@@ -1,4 +1,4 @@
-//! Short ways to make what tests need.
+//! Short constructors for tests.
 
 use bytes::Bytes;
 use customerio::{
@@ -41,7 +41,7 @@ pub(crate) fn response(status: u16, body: &str) -> Response<Bytes> {
     Response::builder().status(status).body(body).unwrap()
 }
 
-/// Writes outcomes as one word each, with a rejection's reason.
+/// Returns outcomes as one word each, with the reason of a rejection.
 pub(crate) fn shown(outcomes: &[Outcome]) -> String {
     let word = |outcome: &Outcome| match outcome {
         Outcome::Accepted => "accepted".to_owned(),

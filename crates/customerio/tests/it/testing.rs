@@ -1,4 +1,4 @@
-//! The clients that users test their own code with.
+//! The clients of the module `testing`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use http::StatusCode;
 use crate::support::{batch, identify, person, shown};
 
 #[tokio::test(start_paused = true)]
-async fn a_recording_client_takes_everything_and_shows_it() {
+async fn a_recording_client_accepts_everything_and_records_it() {
     let (client, calls) = testing::recorded();
     client.submit(identify("u1")).await.unwrap();
     let email = [Person::email("a@b.co").unwrap()];
@@ -36,7 +36,7 @@ async fn a_recording_client_takes_everything_and_shows_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scripted_client_meets_its_replies_in_order() {
+async fn a_scripted_client_gets_its_replies_in_order() {
     let replies = [
         Reply::throttled(2),
         Reply::accepted(),
@@ -49,14 +49,14 @@ async fn a_scripted_client_meets_its_replies_in_order() {
     assert_eq!(shown(&client.send(identify("2")).await), "rejected(no)");
     let merge = client.merge(&person("1"), &person("2")).await.unwrap_err();
     assert!(merge.may_have_been_applied());
-    let refused = client.submit(identify("3")).await.unwrap_err();
-    assert!(refused.is_credentials());
+    let rejected = client.submit(identify("3")).await.unwrap_err();
+    assert!(rejected.is_credentials());
     assert_eq!(shown(&client.send(batch(&["4"])).await), "accepted");
     assert_eq!((calls.count(), client.stats().throttled), (6, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_test_sees_what_an_error_says_of_the_wait() {
+async fn a_test_sees_the_retry_time_of_an_error() {
     let (client, _) = testing::scripted((0..1_000).map(|_| Reply::throttled(7)));
     let event = Event::new("e").unwrap();
     let error = client.track(&person("1"), &event).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! What a subscriber is told: routes and statuses, and nobody's data.
+//! Spans and events contain routes and statuses, and no personal data.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -11,16 +11,16 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes as SpanAttributes, Id, Record};
 use tracing::{Metadata, Subscriber};
 
-use crate::script::{Reply, Script, builder};
+use crate::scripted_service::{Reply, ScriptedService, builder};
 use crate::support::KEY;
 
 const DATA: &str = "jane-doe";
 
-/// Where the names are documented.
+/// The file that documents the names.
 const DOCS: &str = include_str!("../../src/client/mod.rs");
 
 thread_local! {
-    /// What the test of this thread was told.
+    /// The records of the test on this thread.
     static LOG: RefCell<Log> = RefCell::default();
 }
 
@@ -33,9 +33,9 @@ struct Log {
 /// Name, kind, level and fields.
 type Named = (String, String, String, BTreeSet<String>);
 
-/// Writes down all that it is told, at every level, by every crate, for the thread that tells it.
+/// A subscriber that records everything, at each level and from each crate, for its thread.
 ///
-/// It is that of all threads: what one thread listens to, another may have been asked about before, and said no.
+/// It is global: tracing caches for all threads whether a subscriber is interested in an event.
 struct ToThread(AtomicU64);
 
 fn listen() {
@@ -104,7 +104,7 @@ impl Subscriber for ToThread {
 async fn logged(replies: impl IntoIterator<Item = Reply>) -> Log {
     listen();
     LOG.take();
-    let client = builder().build_with(Script::new(replies)).unwrap();
+    let client = builder().build_with(ScriptedService::new(replies)).unwrap();
     let person = Person::id(DATA).unwrap();
     let mut attributes = Attributes::new();
     attributes.insert("name", DATA).unwrap();
@@ -127,7 +127,7 @@ async fn logged(replies: impl IntoIterator<Item = Reply>) -> Log {
 }
 
 #[tokio::test(start_paused = true)]
-async fn spans_and_events_hold_what_they_promise() {
+async fn spans_and_events_have_the_documented_fields() {
     let text = logged([Reply::Answer(503, "")]).await.text;
     let ours = |line: &&str| line.starts_with("customerio.") || line.starts_with("record");
     let lines: Vec<_> = text.lines().filter(ours).collect();
@@ -150,7 +150,7 @@ async fn spans_and_events_hold_what_they_promise() {
     }
 }
 
-/// Reads the table: of a kind the first word, of the fields what is code and has the form of a name.
+/// Reads the table: the first word of a kind, and of the fields the code that looks like a name.
 fn documented() -> BTreeSet<Named> {
     let rows = DOCS.lines().filter(|line| line.starts_with("//! | `"));
     rows.map(|row| {
@@ -171,16 +171,16 @@ fn documented() -> BTreeSet<Named> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_documented_table_is_what_is_told() {
-    let mut told = logged([Reply::Answer(503, ""), Reply::Throttle(2)])
+async fn the_documented_table_lists_all_spans_and_events() {
+    let mut logged_values = logged([Reply::Answer(503, ""), Reply::Throttle(2)])
         .await
         .names;
-    told.retain(|(name, ..)| name.starts_with("customerio."));
-    assert_eq!(told, documented());
+    logged_values.retain(|(name, ..)| name.starts_with("customerio."));
+    assert_eq!(logged_values, documented());
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobodys_data_is_told_when_all_goes_wrong() {
+async fn no_personal_data_is_traced_when_everything_fails() {
     let replies = (0..40).map(|number| match number % 4 {
         0 => Reply::Reset,
         1 => Reply::Hang,

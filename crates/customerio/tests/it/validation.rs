@@ -1,4 +1,4 @@
-//! What each kind of validation refuses.
+//! The checks of each validation.
 
 use customerio::{Attributes, Event, InvalidInput, Operation, Person, Timestamp, Validation, v1};
 
@@ -6,12 +6,12 @@ use crate::support::person;
 
 use Validation::{Lenient, Off, Strict};
 
-/// Checks which kinds refuse what `make` makes.
-fn check<T>(make: impl Fn(Validation) -> Result<T, InvalidInput>, refusing: &[Validation]) {
+/// Checks which validations reject the input that `make` creates.
+fn check<T>(make: impl Fn(Validation) -> Result<T, InvalidInput>, rejecting: &[Validation]) {
     for validation in [Strict, Lenient, Off] {
-        let refused = make(validation).err();
-        let expected = refusing.contains(&validation);
-        assert_eq!(refused.is_some(), expected, "{validation:?}: {refused:?}");
+        let rejected = make(validation).err();
+        let expected = rejecting.contains(&validation);
+        assert_eq!(rejected.is_some(), expected, "{validation:?}: {rejected:?}");
     }
 }
 
@@ -25,7 +25,7 @@ fn identify(
 }
 
 #[test]
-fn forms_and_lengths_that_only_the_documentation_limits_are_refused_by_strict_alone() {
+fn only_strict_validation_checks_limits_that_the_server_may_not_enforce() {
     check(|kind| Person::id_with(kind, &"x".repeat(151)), &[Strict]);
     check(|kind| Person::email_with(kind, "nobody"), &[Strict]);
     check(|kind| Person::phone_with(kind, "555"), &[Strict]);
@@ -34,34 +34,34 @@ fn forms_and_lengths_that_only_the_documentation_limits_are_refused_by_strict_al
 }
 
 #[test]
-fn what_the_server_answers_400_to_is_refused_unless_off() {
-    let refusing = &[Strict, Lenient];
-    check(|kind| Event::with(kind, " "), refusing);
+fn limits_that_the_server_enforces_are_checked_unless_off() {
+    let rejecting = &[Strict, Lenient];
+    check(|kind| Event::with(kind, " "), rejecting);
     let long_value =
         |attributes: &mut Attributes| attributes.insert("a", "x".repeat(1_001)).map(|_| ());
-    check(|kind| identify(kind, long_value), refusing);
+    check(|kind| identify(kind, long_value), rejecting);
     let long_name = |attributes: &mut Attributes| attributes.insert("x".repeat(151), 1).map(|_| ());
-    check(|kind| identify(kind, long_name), refusing);
+    check(|kind| identify(kind, long_name), rejecting);
     let many = |attributes: &mut Attributes| {
         (0..301).try_for_each(|n| attributes.insert(n.to_string(), n).map(|_| ()))
     };
-    check(|kind| identify(kind, many), refusing);
+    check(|kind| identify(kind, many), rejecting);
     let data = |kind| {
         let mut attributes = Attributes::with(kind);
         attributes.insert("a", "x".repeat(100_001))?;
         v1::event(&person("u1"), &Event::new("e")?.attributes(attributes))
     };
-    check(data, refusing);
+    check(data, rejecting);
 }
 
 #[test]
-fn what_cannot_travel_is_refused_by_every_kind() {
-    let refusing = &[Strict, Lenient, Off];
+fn input_that_cannot_be_sent_is_an_error_with_every_validation() {
+    let rejecting = &[Strict, Lenient, Off];
     for id in ["", " ", ".", ".."] {
-        check(|kind| Person::id_with(kind, id), refusing);
+        check(|kind| Person::id_with(kind, id), rejecting);
     }
     let nan = |attributes: &mut Attributes| attributes.insert("a", f64::NAN).map(|_| ());
-    check(|kind| identify(kind, nan), refusing);
+    check(|kind| identify(kind, nan), rejecting);
     let huge = |attributes: &mut Attributes| {
         (0..40).try_for_each(|n| {
             attributes
@@ -69,6 +69,6 @@ fn what_cannot_travel_is_refused_by_every_kind() {
                 .map(|_| ())
         })
     };
-    check(|kind| identify(kind, huge), refusing);
-    check(|_| Timestamp::new(1_700_000_000_000), refusing);
+    check(|kind| identify(kind, huge), rejecting);
+    check(|_| Timestamp::new(1_700_000_000_000), rejecting);
 }

@@ -2,50 +2,50 @@ use crate::Moment;
 
 /// The most that one latency counts for, in typical latencies.
 ///
-/// It makes heavy tails measurable, and a failure or a hung request finite. Without it one answer
-/// in a hundred that takes fifty times as long decides every comparison, and the limit moves at
-/// random. With 1/(1 - p) or less, a share p of instant answers would hide the latency of the
-/// others: 5 allows 80 %.
+/// The clip makes heavy tails measurable, and the value of a failure or of a hung request finite.
+/// Without it, one answer in a hundred that takes fifty times as long decides every comparison, and
+/// the limit moves at random. With 1/(1 - p) or less, a share p of instant answers hides the
+/// latency of the others: 5 allows 80 %.
 const CLIP: f64 = 5.0;
 
-/// What a failure counts for while no latency is known, in nanoseconds: 31 years. Its square is
-/// still exact enough.
+/// The value of a failure while no latency is known, in nanoseconds: 31 years. It exceeds every
+/// real latency, and its square is still exact enough.
 const UNKNOWN: f64 = 1e18;
 
-/// The requests by which one limit is judged: those that depart while it is reached and unchanged.
+/// The requests that measure one limit: those that depart while it is reached and unchanged.
 ///
 /// The value of a request is its latency, or the [clip](CLIP) if that is less. A failure, and a
 /// request that is late, count as the clip.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cohort {
-    /// What a sample carries to be found again. It is never zero.
+    /// The number that its samples carry. It is never zero: zero is no cohort.
     number: u64,
     stage: Stage,
     /// How many requests must depart.
     size: f64,
-    /// The mean latency that was served in the cohort before, in nanoseconds. It is not zero.
+    /// The mean latency of served requests in the cohort before, in nanoseconds. It is not zero.
     typical: Option<f64>,
     departed: u64,
     served: u64,
     failed: u64,
     late: u64,
-    /// Of the values of the requests that were served.
+    /// The sum of the values of served requests, and the sum of their squares.
     sum: f64,
     squares: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Requests join. The cohort closes only if the limit was reached.
+    /// Requests join. The cohort closes only after the limit was reached.
     Open { is_reached: bool },
-    /// Enough requests have departed; some of them are still in flight.
+    /// Enough requests have departed. Some of them are still in flight.
     Closed { at: Moment },
 }
 
-/// What a cohort says of its limit.
+/// The result of a cohort.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Finding {
-    /// How many requests it rests on.
+    /// The number of requests that it rests on.
     pub(super) requests: f64,
     /// The mean value of a request, at least one nanosecond.
     pub(super) mean: f64,
@@ -53,17 +53,17 @@ pub(super) struct Finding {
     pub(super) spread: f64,
     /// The mean value of a request that was served.
     pub(super) served: Option<f64>,
-    /// Failed and late requests took more time than those that were served.
+    /// Failed and late requests took more time than served ones.
     pub(super) is_mostly_lost: bool,
 }
 
 impl Cohort {
-    /// Returns what comes before the first cohort.
+    /// Returns the cohort before the first one. No sample carries its number.
     pub(super) fn first() -> Self {
         Self::numbered(0, 0.0, None)
     }
 
-    /// Returns the cohort after this one, which has nobody yet.
+    /// Returns the cohort after this one, without requests.
     pub(super) fn next(&self, size: f64, typical: Option<f64>) -> Self {
         Self::numbered(self.number + 1, size, typical)
     }
@@ -83,17 +83,18 @@ impl Cohort {
         }
     }
 
-    /// Lets more requests join, since those that did say too little.
+    /// Opens the cohort again, since its requests were too few.
     pub(super) fn reopen(&mut self, size: f64) {
         self.stage = Stage::Open { is_reached: true };
         self.size = size;
-        // A request that was counted as late may still end. By a number of the past it does not
-        // count again.
+        // A request that was counted as late may still end. Its sample has an old number then, so
+        // it does not count twice.
         self.number += 1;
     }
 
-    /// Lets a request join that departs, if it says something. Returns the number of its cohort, or
-    /// zero.
+    /// Records a departure if it measures the limit. Returns the number of the cohort, or zero.
+    ///
+    /// A request measures the limit if it departs at the limit, or if `any_load` does.
     pub(super) fn join(&mut self, now: Moment, at_limit: bool, any_load: bool) -> u64 {
         let Stage::Open { is_reached } = &mut self.stage else {
             return 0;
@@ -127,16 +128,16 @@ impl Cohort {
         self.failed += 1;
     }
 
-    /// Lets a request go that says nothing.
+    /// Removes a request that says nothing about the server.
     pub(super) fn leave(&mut self) {
         self.departed = self.departed.saturating_sub(1);
     }
 
-    /// Returns whether more than half of the cohort failed, whatever becomes of the rest.
+    /// Returns whether more than half of the cohort failed, even if all others are served.
     pub(super) fn is_failing(&self) -> bool {
         let departed = self.departed as f64;
         let requests = match self.stage {
-            // Failures that come with less in flight are not of the limit.
+            // With fewer requests in flight, the limit is not the cause of failures.
             Stage::Open { is_reached: false } => return false,
             Stage::Open { is_reached: true } => departed.max(self.size),
             Stage::Closed { .. } => departed,
@@ -144,11 +145,11 @@ impl Cohort {
         self.failed as f64 * 2.0 > requests
     }
 
-    /// Returns whether the cohort is closed and each of its requests accounted for.
+    /// Returns whether the cohort is closed and all of its requests are counted.
     ///
-    /// `now` is not known where a request is cancelled. A request that is in flight for the clip or
-    /// longer counts as late: no decision waits for one that hangs, and slow ones are not left out
-    /// for being slow.
+    /// `now` is unknown if a request was canceled. A request that is in flight for the clip or
+    /// longer counts as late. So no decision waits for a request that hangs, and slow requests are
+    /// not left out.
     pub(super) fn is_complete(&mut self, now: Option<Moment>) -> bool {
         let Stage::Closed { at } = self.stage else {
             return false;
@@ -164,7 +165,7 @@ impl Cohort {
         is_late
     }
 
-    /// Returns what a complete cohort says, unless all of its requests left.
+    /// Returns the result of a complete cohort, unless all of its requests left.
     pub(super) fn finding(&self) -> Option<Finding> {
         if self.known() == 0 {
             return None;
@@ -186,8 +187,10 @@ impl Cohort {
         self.served + self.failed + self.late
     }
 
-    /// Returns the most that one latency counts for. Where nothing is known yet, that is by the
-    /// cohort's own mean, once half of it was served and not all at once.
+    /// Returns the most that one latency counts for.
+    ///
+    /// If no typical latency is known yet, the cohort's own mean replaces it, once half of the
+    /// cohort was served and not all of it instantly.
     fn clip(&self) -> f64 {
         match self.typical {
             Some(typical) => CLIP * typical,
@@ -209,7 +212,7 @@ mod tests {
 
     const NOW: Moment = Moment::from_nanos(1_000);
 
-    /// So many requests have departed, and as many are wanted. Latencies were 100 ns before.
+    /// Returns a closed cohort of this size, all of it in flight.
     fn closed(departed: u32, typical: Option<f64>) -> Cohort {
         let mut cohort = Cohort::first().next(departed.into(), typical);
         for _ in 0..departed {
@@ -223,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn it_closes_when_enough_have_departed_and_the_limit_was_reached() {
+    fn a_cohort_closes_when_enough_have_departed_and_the_limit_was_reached() {
         fn check(at_limit: &[bool], any_load: bool, joined: &[bool]) {
             let mut cohort = Cohort::first().next(3.0, None);
             for (&at_limit, &joins) in at_limit.iter().zip(joined) {
@@ -249,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_complete_when_each_request_is_accounted_for() {
+    fn a_cohort_is_complete_when_all_requests_are_counted() {
         let mut cohort = closed(3, Some(100.0));
         cohort.serve(1.0);
         cohort.fail();
@@ -263,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_flight_for_five_typical_latencies_is_late() {
+    fn a_request_in_flight_for_five_typical_latencies_is_late() {
         let mut cohort = closed(3, Some(100.0));
         cohort.serve(100.0);
         assert!(!cohort.is_complete(after(499)));
@@ -275,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_late_does_not_count_again() {
+    fn a_late_request_does_not_count_twice() {
         let mut cohort = closed(3, Some(100.0));
         let late = 1;
         assert!(cohort.has(late) && cohort.is_complete(after(500)));
@@ -289,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cohort_that_was_reopened_has_reached_its_limit() {
+    fn a_reopened_cohort_has_reached_its_limit() {
         let mut cohort = closed(1, None);
         cohort.serve(1.0);
         cohort.reopen(2.0);
@@ -298,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn one_request_counts_for_five_typical_ones_at_most() {
+    fn one_request_counts_for_at_most_five_typical_ones() {
         fn check(typical: Option<f64>, latencies: &[f64], failed: u32, mean: f64, spread: f64) {
             let departed = latencies.len() + failed as usize;
             let mut cohort = closed(u32::try_from(departed).unwrap(), typical);
@@ -324,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_late_while_no_latency_is_known() {
+    fn no_request_is_late_while_no_latency_is_known() {
         let mut cohort = closed(4, None);
         assert!(!cohort.is_complete(after(u64::MAX)));
         cohort.serve(0.0);
@@ -345,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn it_tells_whether_failures_prevail() {
+    fn a_finding_shows_whether_failures_prevail() {
         fn check(served: u32, failed: u32, late: bool, is_failing: bool, is_mostly_lost: bool) {
             let mut cohort = closed(served + failed + u32::from(late), Some(100.0));
             (0..served).for_each(|_| cohort.serve(100.0));
@@ -365,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_cohort_fails_when_those_who_are_still_to_depart_cannot_change_it() {
+    fn an_open_cohort_fails_when_its_remaining_requests_cannot_change_that() {
         let mut open = Cohort::first().next(4.0, None);
         (0..3).for_each(|_| assert_eq!(open.join(NOW, true, false), 1));
         open.fail();
@@ -376,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_below_the_limit_are_not_of_the_limit() {
+    fn failures_below_the_limit_do_not_fail_a_cohort() {
         let mut cohort = Cohort::first().next(20.0, None);
         (0..15).for_each(|_| assert_eq!(cohort.join(NOW, false, true), 1));
         (0..15).for_each(|_| cohort.fail());
@@ -386,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cohort_that_became_larger_than_wanted_counts_as_a_whole() {
+    fn a_cohort_above_its_size_counts_as_a_whole() {
         let mut cohort = Cohort::first().next(2.0, None);
         (0..5).for_each(|_| assert_eq!(cohort.join(NOW, false, true), 1));
         assert_eq!(cohort.join(NOW, true, true), 1);
@@ -399,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_cohort_fails_whatever_size_was_wanted() {
+    fn a_closed_cohort_fails_by_its_real_size() {
         let mut cohort = closed(4, Some(100.0));
         cohort.leave();
         cohort.leave();
@@ -410,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cohort_that_all_requests_left_says_nothing() {
+    fn a_cohort_that_all_requests_left_has_no_finding() {
         let mut cohort = closed(2, Some(100.0));
         cohort.leave();
         cohort.leave();
@@ -419,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn it_tells_the_mean_of_what_was_served() {
+    fn a_finding_has_the_mean_of_served_requests() {
         let mut cohort = closed(3, Some(100.0));
         cohort.fail();
         assert_eq!(cohort.finding().unwrap().served, None);

@@ -1,15 +1,8 @@
-use super::Adaptive;
 use super::cohort::Cohort;
 use super::trials::Trials;
 use crate::Moment;
 
-/// How many requests may be in flight, learned by trying other limits.
-///
-/// Latency alone does not tell a queue of our own from a longer path or from chance. Changing the
-/// limit does: if our requests queue, latency follows the limit; if they do not, it stays. So the
-/// limit rests at a base, and moves for trials: up by half, or down by a third. A trial is judged
-/// by a cohort, that is by as many requests as the spread of their latencies demands. The base
-/// moves to where latency begins to rise.
+/// A concurrency limit that is learned from the latency of responses.
 ///
 /// ```
 /// use std::time::Duration;
@@ -20,38 +13,50 @@ use crate::Moment;
 /// for sample in samples {
 ///     limit.answer(sample, Moment::ORIGIN + Duration::from_millis(5), Answer::Served);
 /// }
-/// assert_eq!(limit.limit(), 20, "a trial: the limit was reached, so more might be served");
+/// assert_eq!(limit.limit(), 20, "a trial: the limit was reached, so the server may take more");
 /// ```
 ///
-/// Report of every [`depart`](Self::depart) how it ended: exactly one of [`answer`](Self::answer)
-/// and [`cancel`](Self::cancel).
+/// Every [`depart`](Self::depart) must be followed by exactly one [`answer`](Self::answer) or
+/// [`cancel`](Self::cancel).
 ///
 /// # What to expect
 ///
-/// - The limit settles where latency begins to rise, which is less than the most throughput where
-///   latency grows with every request: there it has nearly the best ratio of the two. Where each
-///   request adds 1 ms to 100 ms, it settles near 50: that is half of the throughput of 200 in
-///   flight, at half of the latency.
-/// - It learns only while the limit is reached. One cohort in six departs at 1.25 to 1.5 times the
-///   base or at two thirds of it, and one in eighteen before a server that fails what is too much.
-/// - The more latencies vary, the longer it takes: a decision rests on about 150 answers if their
-///   standard deviation is their mean, and on 8 or one round trip if they are alike.
-/// - Failures that do not depend on the limit leave it alone until they are the majority.
-/// - Two clients share a server fairly, at 1.2 times the latency, and up to 2.6 times where latency
-///   has no chance in it. More of them queue many times as much, five of them 3 to 9 times, since
-///   each sees a fifth of what it does: give each its share as the upper bound.
+/// - The limit settles where latency begins to rise. Where latency grows with every request, that
+///   is below the highest throughput, and near the best ratio of throughput to latency. An example:
+///   each request in flight adds 1 ms to a latency of 100 ms. The limit settles near 50, which has
+///   half of the throughput of 200 in flight at half of the latency.
+/// - It learns only while the limit is reached. Once it has settled, one request in six departs at
+///   1.25 to 1.5 times the settled limit or at two thirds of it, and one in eighteen if the server
+///   fails requests that are too many.
+/// - The more latencies vary, the longer it takes. One decision needs about 150 answers if the
+///   standard deviation of latencies is their mean, and 8 answers or one round trip if they are
+///   alike.
+/// - Failures that do not depend on the limit leave it unchanged until they are the majority.
+/// - Two clients share a server fairly, at 1.2 times the latency, and at up to 2.6 times if latency
+///   does not vary by chance. With more clients the queue is many times as long: 3 to 9 times with
+///   five of them, since each observes a fifth of its own effect. Give each client its share as the
+///   upper bound.
 /// - It is no rate limit. Before a server that answers 429 it stays or grows.
 ///
-/// # The rule
+/// # How it decides
+///
+/// Latency alone does not show why it rose: by a queue of our own requests, by a longer path, or by
+/// chance. A change of the limit does. If our requests queue, latency follows the limit; if they do
+/// not, latency stays. So the limit rests at a *base*, and moves away for *trials*: up by half, or
+/// down by a third. A trial is measured by a *cohort*: as many requests as the spread of their
+/// latencies demands. The base moves to the limit at which latency begins to rise.
 ///
 /// By Little's law the server takes `limit * latency before / latency in the trial` requests
-/// without a queue. After a trial up, if that is near its limit, the limit is kept, and the next
-/// trial follows at once. If it is well above the base, it is the new base. Otherwise the limit
-/// returns to the base, and rests longer before the next trial. After three of these, a trial down
-/// looks for a queue at the base the same way.
+/// without a queue. After a trial up there are three cases:
 ///
-/// The lowest mean latency is remembered as the floor. At more than 1.4 times the floor nothing
-/// grows, and a trial down tells whether the queue is ours. If not, the path is longer, and the
+/// - this number is near the limit of the trial: the limit is kept, and the next trial follows at
+///   once;
+/// - it is well above the base: it is the new base;
+/// - otherwise the limit returns to the base, and rests longer before the next trial. After three
+///   of these, a trial down looks for a queue at the base in the same way.
+///
+/// The lowest mean latency is remembered as the *floor*. At more than 1.4 times the floor nothing
+/// grows, and a trial down shows whether the queue is ours. If not, the path is longer, and the
 /// floor follows it. So several clients do not fill one queue in turns.
 ///
 /// A failure counts as five usual latencies, and so does a request that takes longer than that. As
@@ -61,56 +66,68 @@ use crate::Moment;
 pub struct AdaptiveLimit {
     trials: Trials,
     cohort: Cohort,
-    /// The mean latency that was served in the last cohort, in nanoseconds.
+    /// The mean latency of the served requests of the last cohort, in nanoseconds.
     typical: Option<f64>,
-    /// The squared coefficient of variation of latencies: the last cohort's, or half of what it was
-    /// before.
+    /// The squared coefficient of variation of latencies: that of the last cohort, or half of the
+    /// value before if that is more.
     spread: f64,
 }
 
-/// A request that has departed. The default says nothing when it ends, for a limit that does not
-/// learn.
+/// The bounds of an [`AdaptiveLimit`], and its first value.
+///
+/// The upper bound protects a server that many clients share: with three clients or more the queue
+/// grows beyond that of one, since each of them observes only a part of its own effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Adaptive {
+    initial: usize,
+    least: usize,
+    most: usize,
+}
+
+/// A request in flight. The default is a request that does not count when it ends, for a limit that
+/// does not adapt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[must_use = "tell the limit how the request ended"]
+#[must_use = "report the end of the request to the limit"]
 pub struct Sample {
     departed: Moment,
-    /// The number of its cohort; zero, if it says nothing.
+    /// The number of its cohort. Zero if the request does not count.
     cohort: u64,
 }
 
-/// What an answer says of the server's load.
+/// What an answer says about the load of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It was served: its latency counts.
+    /// The request was served: its latency counts.
     Served,
-    /// It failed since the server has too much to do.
+    /// The request failed because the server has too much load.
     Overloaded,
-    /// It says nothing of the load.
+    /// The answer says nothing about the load.
     Silent,
 }
 
-/// A cohort is so large that one standard error of its mean is a fifth of the step, in logarithms:
-/// at a standard deviation as large as the mean, 152 requests for a step of 1.5. At 3 chance
-/// decides too many trials; at 7 decisions take twice as long and are hardly better.
+/// The ratio of a step to the standard error of a cohort's mean, both in logarithms. If the
+/// standard deviation is the mean, a step of 1.5 takes 152 requests. With 3 chance decides too many
+/// trials; with 7 decisions take twice as long and are hardly better.
 const PRECISION: f64 = 5.0;
 
-/// Of fewer requests the spread is not seen.
+/// The fewest requests of a cohort. Fewer do not show the spread of latencies.
 const MIN_COHORT: f64 = 8.0;
 
-/// Bounds the time that one decision takes, at the price of some precision where latencies vary
-/// more than exponentially.
+/// The most requests of a cohort, unless one round trip has more. Without the bound one decision
+/// could take very long; a smaller one loses precision where latencies vary more than
+/// exponentially.
 const MAX_COHORT: f64 = 250.0;
 
-/// A cohort that lacks a fifth is judged all the same. Its size was estimated from the spread of
-/// the one before, and to be exact would cost another round trip.
+/// The share of a cohort that is enough to decide. Its size was estimated from the spread of the
+/// cohort before: to wait for the rest would cost another round trip.
 const ENOUGH: f64 = 0.8;
 
-/// A step of zero, where the bounds leave no choice, would ask for more than there are. Any size
-/// will do then.
+/// The smallest step that the size of a cohort is computed for. If the bounds leave no other limit,
+/// the step is zero and would ask for an infinite cohort. Any size is right then.
 const LEAST_STEP: f64 = 0.01;
 
 impl AdaptiveLimit {
-    /// Returns a limit that has learned nothing yet.
+    /// Returns a limit at its initial value.
     #[must_use]
     pub fn new(bounds: Adaptive) -> Self {
         let mut limit = Self {
@@ -119,31 +136,32 @@ impl AdaptiveLimit {
             typical: None,
             spread: 0.0,
         };
-        limit.gather();
+        limit.start_cohort();
         limit
     }
 
-    /// Returns how many requests may be in flight, in a trial as between trials.
+    /// Returns how many requests may be in flight now, in a trial or between trials.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.trials.limit()
     }
 
-    /// Goes on from `limit`, or from the nearer bound. A trial that runs ends without a result.
+    /// Sets the limit to `limit`, or to the nearer bound, and learns on from there. A running trial
+    /// ends without a result.
     pub fn set(&mut self, limit: usize) {
         self.trials.set(limit);
-        self.gather();
+        self.start_cohort();
     }
 
-    /// Records that a request departs at `now`, after which `in_flight` are. Does not change the
-    /// limit.
+    /// Records that a request departs at `now`, with which `in_flight` requests are in flight. This
+    /// does not change the limit.
     ///
-    /// The limit is reached where `in_flight` is as much. A caller whose answers come together may
-    /// pass the limit for those that it sends in their place: of a round trip, only the last one
-    /// would reach it otherwise.
+    /// The limit counts as reached if `in_flight` is at least the limit. If many answers arrive at
+    /// once, pass the limit itself for the requests that depart in their place. Otherwise only the
+    /// last of them would reach it.
     pub fn depart(&mut self, now: Moment, in_flight: usize) -> Sample {
         let at_limit = in_flight >= self.limit();
-        // The start takes what comes, so that it is short.
+        // At the start requests below the limit count too, so that it is short.
         let any_load = self.trials.is_starting();
         Sample {
             departed: now,
@@ -151,8 +169,8 @@ impl AdaptiveLimit {
         }
     }
 
-    /// Records an answer that came at `now`. Without effect on what departed before the limit
-    /// changed.
+    /// Records an answer that arrived at `now`. Has no effect if the request departed before the
+    /// limit last changed.
     pub fn answer(&mut self, sample: Sample, now: Moment, answer: Answer) {
         if self.cohort.has(sample.cohort) {
             match answer {
@@ -167,7 +185,7 @@ impl AdaptiveLimit {
         self.conclude(Some(now));
     }
 
-    /// Records that nobody waits for the answer any more: that says nothing of the server.
+    /// Records that the caller gave up. That says nothing about the server.
     pub fn cancel(&mut self, sample: Sample) {
         if self.cohort.has(sample.cohort) {
             self.cohort.leave();
@@ -175,49 +193,125 @@ impl AdaptiveLimit {
         }
     }
 
-    /// Decides by the cohort, if it is complete.
+    /// Decides on the next limit if the cohort is complete.
     fn conclude(&mut self, now: Option<Moment>) {
-        // A server that refuses does so fast. To wait for what it does serve would fail hundreds of
-        // requests more.
+        // Failing => the next cohort, at a lower limit. An overloaded server answers failures fast.
+        // To wait for the slow answers of served requests would fail hundreds of requests more.
         if self.cohort.is_failing() {
             self.trials.fail();
-            return self.gather();
+            return self.start_cohort();
         }
+        // Open | Closed => unchanged: requests are still to depart or to end.
         if !self.cohort.is_complete(now) {
             return;
         }
+        // Complete, but all requests left => another cohort at the same limit.
         let Some(finding) = self.cohort.finding() else {
-            return self.gather();
+            return self.start_cohort();
         };
         self.spread = self.spread.max(finding.spread);
+        // Complete, but too small for the spread that it found => more requests join.
         if finding.requests < ENOUGH * self.cohort_size() {
             return self.cohort.reopen(self.cohort_size());
         }
+        // Complete => the next cohort, at the limit that the trials choose.
         self.spread = finding.spread.max(self.spread / 2.0);
         if let Some(served) = finding.served {
-            // It falls by half at most: what one cohort did not see may still be there.
+            // It falls by half at most: one cohort may miss the slow requests by chance.
             let typical = served.max(self.typical.unwrap_or(0.0) / 2.0);
             // Instant answers are no measure for others.
             self.typical = (typical > 0.0).then_some(typical);
         }
         self.trials.decide(&finding);
-        self.gather();
+        self.start_cohort();
     }
 
-    /// Begins another cohort. The requests in flight say nothing of the limit any more.
-    fn gather(&mut self) {
+    /// Starts another cohort. The requests in flight do not count any more.
+    fn start_cohort(&mut self) {
         self.cohort = self.cohort.next(self.cohort_size(), self.typical);
     }
 
-    /// Returns how many requests a cohort takes, to tell the limit from the one that it is compared
-    /// with.
+    /// Returns how many requests a cohort needs to distinguish the limit from the one that it is
+    /// compared with.
     fn cohort_size(&self) -> f64 {
         let size = self.spread * (PRECISION / self.trials.step().max(LEAST_STEP)).powi(2);
-        // Answers come in waves, so a part of a round trip misleads. The start can do with half of
-        // one.
+        // Answers arrive in waves, so a part of a round trip misleads. At the start half of one is
+        // enough.
         let waves = if self.trials.is_starting() { 2.0 } else { 1.0 };
         let round_trip = self.limit() as f64 / waves;
         size.clamp(MIN_COHORT, MAX_COHORT).max(round_trip)
+    }
+}
+
+impl Adaptive {
+    const INITIAL: usize = 10;
+
+    /// Returns bounds of `least` and `most` requests, and an initial limit of 10 or the nearer
+    /// bound.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `least` is zero, which would let nothing through, or more than `most`.
+    ///
+    /// ```
+    /// use pacing::Adaptive;
+    ///
+    /// assert_eq!(Adaptive::between(1, 4).initial(), 4);
+    /// ```
+    #[must_use]
+    pub const fn between(least: usize, most: usize) -> Self {
+        assert!(least > 0, "a concurrency of 0 lets nothing through");
+        assert!(least <= most, "the least concurrency is above the most");
+        let bounds = Self {
+            initial: least,
+            least,
+            most,
+        };
+        bounds.starting_at(Self::INITIAL)
+    }
+
+    /// Sets the initial limit to `initial` requests, or to the nearer bound.
+    ///
+    /// To grow from 10 to 200 takes fewer than ten round trips if latencies are alike, and 100 to
+    /// 200 if their standard deviation is their mean.
+    #[must_use]
+    pub const fn starting_at(self, initial: usize) -> Self {
+        Self {
+            initial: self.clamp(initial),
+            ..self
+        }
+    }
+
+    /// Returns the initial limit.
+    #[must_use]
+    pub const fn initial(&self) -> usize {
+        self.initial
+    }
+
+    pub(crate) const fn least(&self) -> usize {
+        self.least
+    }
+
+    pub(crate) const fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Returns the nearest number within the bounds.
+    pub(crate) const fn clamp(&self, limit: usize) -> usize {
+        if limit < self.least {
+            self.least
+        } else if limit > self.most {
+            self.most
+        } else {
+            limit
+        }
+    }
+}
+
+impl Default for Adaptive {
+    /// From 1 to 200 requests: more than 200 is rarely what a server has room for, from one client.
+    fn default() -> Self {
+        Self::between(1, 200)
     }
 }
 
@@ -227,7 +321,7 @@ mod tests {
 
     use super::*;
 
-    /// A limit that is reached all the time, and decides by one cohort after the other.
+    /// A client that always reaches its limit, and answers one cohort after the other.
     struct Client {
         limit: AdaptiveLimit,
         now: Moment,
@@ -241,14 +335,14 @@ mod tests {
             }
         }
 
-        /// Lets a cohort depart.
+        /// Sends a cohort.
         fn cohort(&mut self) -> Vec<Sample> {
             let (limit, now) = (&mut self.limit, self.now);
             let departures = (0..1_000).map(|_| limit.depart(now, limit.limit()));
             departures.take_while(|sample| sample.cohort > 0).collect()
         }
 
-        /// Answers a cohort after so many milliseconds each. The rest of it fails.
+        /// Answers the requests of a cohort after these times. The rest of them fail.
         fn answered(&mut self, millis: impl IntoIterator<Item = u64>) -> usize {
             let (departed, samples) = (self.now, self.cohort());
             let mut millis = millis.into_iter();
@@ -261,7 +355,7 @@ mod tests {
             self.limit.limit()
         }
 
-        /// Answers a cohort after so many milliseconds.
+        /// Answers all requests of a cohort after `millis`.
         fn after(&mut self, millis: u64) -> usize {
             self.answered([millis].into_iter().cycle())
         }
@@ -299,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_ends_as_soon_as_most_of_it_failed() {
+    fn a_trial_ends_as_soon_as_most_of_its_cohort_failed() {
         let mut client = at_150();
         let samples = client.cohort();
         assert_eq!(samples.len(), 150);
@@ -311,7 +405,7 @@ mod tests {
         for &sample in &samples[76..] {
             client.limit.answer(sample, client.now, Answer::Overloaded);
         }
-        assert_eq!(client.limit.limit(), 100, "the others say nothing");
+        assert_eq!(client.limit.limit(), 100, "the others do not count");
         assert_eq!(client.until_trial(100), (3, 125));
     }
 
@@ -337,12 +431,12 @@ mod tests {
         fixed.spread = 1e-4;
         assert!(
             (fixed.cohort_size() - 25.0).abs() < 0.01,
-            "there is no step"
+            "the bounds leave no step"
         );
     }
 
     #[test]
-    fn a_cohort_that_says_too_little_is_joined_by_more() {
+    fn more_requests_join_a_cohort_that_is_too_small_for_its_spread() {
         let mut client = Client::new(Adaptive::between(1, 100).starting_at(8));
         client.limit.set(8);
         // A squared coefficient of variation of 0.25 demands 38 requests; four fifths of it will
@@ -354,18 +448,18 @@ mod tests {
     }
 
     #[test]
-    fn a_cohort_that_lacks_a_fifth_is_judged() {
-        fn check(cancelled: usize, limit: usize) {
+    fn four_fifths_of_a_cohort_are_enough_to_decide() {
+        fn check(canceled: usize, limit: usize) {
             let mut client = Client::new(Adaptive::between(1, 100).starting_at(20));
             let mut samples = client.cohort();
             assert_eq!(samples.len(), 10);
-            for sample in samples.split_off(10 - cancelled) {
+            for sample in samples.split_off(10 - canceled) {
                 client.limit.cancel(sample);
             }
             for sample in samples {
                 client.limit.answer(sample, client.now, Answer::Served);
             }
-            assert_eq!(client.limit.limit(), limit, "{cancelled}");
+            assert_eq!(client.limit.limit(), limit, "{canceled}");
         }
         check(2, 40);
         check(3, 20);
@@ -397,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_used_does_not_change() {
+    fn a_limit_that_is_not_reached_does_not_change() {
         let mut limit = AdaptiveLimit::new(bounds());
         let mut now = Moment::ORIGIN;
         for n in 0..1_000 {
@@ -409,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_changes_nothing() {
+    fn silent_answers_and_canceled_requests_change_nothing() {
         fn check(end: fn(&mut AdaptiveLimit, Sample, Moment)) {
             let mut client = rested();
             for _ in 0..20 {
@@ -418,14 +512,14 @@ mod tests {
                 }
                 assert_eq!(client.limit.limit(), 100);
             }
-            assert_eq!(client.after(100), 150, "and leaves nothing behind");
+            assert_eq!(client.after(100), 150, "no trace is left");
         }
         check(|limit, sample, now| limit.answer(sample, now, Answer::Silent));
         check(|limit, sample, _| limit.cancel(sample));
     }
 
     #[test]
-    fn a_cancelled_request_may_complete_a_cohort() {
+    fn a_canceled_request_may_complete_a_cohort() {
         let mut client = rested();
         let mut samples = client.cohort();
         let last = samples.pop().unwrap();
@@ -439,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_hangs_holds_nothing_up() {
+    fn a_request_that_hangs_delays_no_decision() {
         let mut client = rested();
         let mut samples = client.cohort();
         let hung = samples.pop().unwrap();
@@ -460,7 +554,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_set_ends_the_trial() {
+    fn setting_the_limit_ends_the_trial() {
         let mut client = at_150();
         let samples = client.cohort();
         client.limit.set(40);
@@ -473,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_is_no_latency() {
+    fn a_clock_that_goes_back_gives_no_latency() {
         let mut client = rested();
         client.now = client.now + Duration::from_secs(1_000);
         let samples = client.cohort();
@@ -485,8 +579,33 @@ mod tests {
     }
 
     #[test]
-    fn it_is_small() {
+    fn an_adaptive_limit_takes_at_most_256_bytes() {
         let size = size_of::<AdaptiveLimit>();
         assert!(size <= 256, "{size}");
+    }
+
+    #[test]
+    fn the_initial_limit_lies_within_the_bounds() {
+        fn check(settings: Adaptive, initial: usize) {
+            assert_eq!(settings.initial(), initial, "{settings:?}");
+        }
+        check(Adaptive::default(), 10);
+        check(Adaptive::between(1, 4), 4);
+        check(Adaptive::between(20, 40), 20);
+        check(Adaptive::between(20, 40).starting_at(30), 30);
+        check(Adaptive::between(20, 40).starting_at(0), 20);
+        check(Adaptive::between(20, 40).starting_at(50), 40);
+    }
+
+    #[test]
+    #[should_panic(expected = "a concurrency of 0 lets nothing through")]
+    fn a_least_of_zero_panics() {
+        let _ = Adaptive::between(0, 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "the least concurrency is above the most")]
+    fn a_least_above_the_most_panics() {
+        let _ = Adaptive::between(2, 1);
     }
 }

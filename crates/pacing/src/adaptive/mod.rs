@@ -1,11 +1,7 @@
-//! How many requests may be in flight, learned from their answers.
+//! A concurrency limit that is learned from the latency of responses.
 
 mod cohort;
-mod floor;
 mod limit;
-mod settings;
-mod steps;
 mod trials;
 
-pub use limit::{AdaptiveLimit, Answer, Sample};
-pub use settings::Adaptive;
+pub use limit::{Adaptive, AdaptiveLimit, Answer, Sample};

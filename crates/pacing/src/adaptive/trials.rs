@@ -1,9 +1,19 @@
 use super::Adaptive;
 use super::cohort::Finding;
-use super::floor::Floor;
-use super::steps::{Size, down_from, rounded};
 
-/// Decides which limit is tried next, by what the cohorts find.
+/// Chooses the next limit from the findings of the cohorts.
+///
+/// The phases, and the finding that leads from one to the next:
+///
+/// ```text
+/// Rest ─► Up      the base has rested, and no queue was found
+/// Rest ─► Down    latency is above the floor, or three trials up have failed
+/// Up   ─► Up      no queue: the trial is the new base
+/// Up   ─► Rest    a queue, or failures: back to the base, or to where the queue begins
+/// Down ─► Down    all of the difference was a queue: the trial is the new base
+/// Down ─► Rest    a part of it was a queue, or none
+/// any  ─► Rest    most of a cohort failed (`fail`), or the caller has set a limit (`set`)
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Trials {
     bounds: Adaptive,
@@ -16,7 +26,7 @@ pub(super) struct Trials {
     base_mean: f64,
     floor: Floor,
     /// The size of the next trial up. [`Size::First`] until one fails: the limit is still far from
-    /// where it will be.
+    /// its final value.
     size: Size,
     /// Trials up that failed since the last trial down.
     failed_ups: u32,
@@ -27,39 +37,42 @@ pub(super) struct Trials {
     before_failures: Option<usize>,
 }
 
-/// What the limit is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// It is the base, for this cohort and so many more.
+    /// The limit is the base, for this cohort and `more` cohorts.
     Rest { more: u32 },
-    /// It is above the base, to see whether latency follows.
+    /// The limit is above the base, to find whether latency follows.
     Up,
-    /// It is below the base, to see whether latency follows. It must, if a latency above the floor
-    /// is a queue of ours.
+    /// The limit is below the base, to find whether latency follows. If the latency is above the
+    /// floor because of our own queue, it must.
     Down { above_floor: bool },
 }
 
-/// A trial up is kept if the server takes at least this share of its limit without a queue. A tenth
-/// is the noise of a comparison: 0.8 keeps queues, and at 0.95 chance undoes what was right.
+/// The least share of its limit that the server must take without a queue for a trial up to be
+/// kept. A tenth is the noise of a comparison: 0.8 keeps queues, and with 0.95 chance undoes right
+/// decisions.
 const ACCEPT: f64 = 0.9;
 
-/// A difference by less than this factor is noise, and no reason to move the base.
+/// The least factor by which the base moves. A smaller difference is noise.
 const GAIN: f64 = 1.1;
 
-/// Leaves a queue of a twentieth, so that the server is not idle while requests come unevenly.
+/// Leaves a queue of a twentieth, so that the server is busy while requests arrive unevenly.
 const HEADROOM: f64 = 1.05;
 
-/// A queue is ours if a trial down lowers the latency by this share of what it would if all of it
-/// were ours (in logarithms). At zero chance makes every longer path a queue, and the limit never
-/// recovers from it; at a half two clients take each other's queue for the path.
+/// A queue is ours if a trial down lowers the latency by this share of the full effect, which it
+/// would have if all of the queue were ours (in logarithms). With zero, chance makes a queue of
+/// every longer path, and the limit never recovers. With a half, two clients take each other's
+/// queue for the path.
 const OURS: f64 = 0.125;
 
-/// The longest pause between trials. Twice as long finds new capacity later, half as long spends
-/// more time in trials. Trials that end in failures hurt the caller, so there are fewer of them.
+/// The longest pause between trials, in cohorts. With twice as many, new capacity is found later;
+/// with half as many, more time is spent in trials.
 const MAX_PAUSE: u32 = 4;
+
+/// The longest pause after trials that end in failures. They hurt the caller, so there are fewer.
 const MAX_PAUSE_OF_FAILURES: u32 = 16;
 
-/// A trial down costs throughput, so several trials up must have failed before it.
+/// How many trials up must fail before a trial down, which costs throughput.
 const UPS_PER_DOWN: u32 = 3;
 
 impl Trials {
@@ -87,7 +100,7 @@ impl Trials {
         self.size == Size::First
     }
 
-    /// Returns the ratio of the limit to the one that it is compared with, in logarithms.
+    /// Returns the logarithm of the ratio of the limit to the one that it is compared with.
     pub(super) fn step(&self) -> f64 {
         let is_down_next = self.failed_ups >= UPS_PER_DOWN || self.base >= self.bounds.most();
         let other = match self.phase {
@@ -98,14 +111,14 @@ impl Trials {
         (other as f64 / self.base as f64).ln().abs()
     }
 
-    /// Goes on from `limit`, or from the nearer bound.
+    /// Sets the base to `limit`, or to the nearer bound.
     pub(super) fn set(&mut self, limit: usize) {
         self.size = self.size.after_start();
         self.before_failures = None;
         self.move_base(limit);
     }
 
-    /// Chooses the next limit, by the cohort that judged this one.
+    /// Chooses the next limit from the finding of a cohort at this one.
     pub(super) fn decide(&mut self, finding: &Finding) {
         match self.phase {
             Phase::Rest { more } => self.rested(finding, more),
@@ -116,12 +129,12 @@ impl Trials {
 
     /// Chooses the next limit after a cohort most of which failed.
     pub(super) fn fail(&mut self) {
-        // The limit of a trial is too much, and the base may be right.
+        // Up => Rest: the limit of the trial is too high, and the base may be right.
         if self.phase == Phase::Up {
             return self.give_up(Size::Hard, MAX_PAUSE_OF_FAILURES);
         }
-        // It is too much even for a server that is asked for no more than usual. That needs no
-        // trial: less at once, and again by each cohort for which it goes on.
+        // Rest | Down => Rest at a lower base: even the usual load is too much for the server. That
+        // needs no trial. The base falls at once, and again by each cohort that fails.
         self.before_failures.get_or_insert(self.base);
         self.base = self.bounds.clamp(seven_tenths(self.limit));
         self.failed_ups = 0;
@@ -130,29 +143,33 @@ impl Trials {
     }
 
     fn rested(&mut self, finding: &Finding, more: u32) {
-        // The failures are over. Double by each cohort, up to seven tenths of what they began at.
+        // Rest => Rest at a higher base: the failures are over.
         if let Some(before) = self.before_failures {
             return self.recover(before);
         }
         self.base_mean = finding.mean;
-        self.floor.see(finding.mean);
-        // There is a queue, and a trial down tells whose.
-        if self.floor.is_below(finding.mean) {
+        self.floor.observe(finding.mean);
+        // Rest => Down: there is a queue, and a trial down shows whose.
+        if self.floor.is_exceeded_by(finding.mean) {
             self.pause = 1;
             return self.try_down(true);
         }
+        // Rest => Rest: the pause is not over.
         if more > 0 {
             self.phase = Phase::Rest { more: more - 1 };
             return;
         }
-        // Several trials up have failed. The base may have a queue that the floor was learned with.
+        // Rest => Down: several trials up have failed. The base may have a queue that the floor was
+        // learned with.
         if self.failed_ups >= UPS_PER_DOWN {
             self.try_down(false);
         } else {
+            // Rest => Up.
             self.try_up();
         }
     }
 
+    /// Doubles the base by each cohort, up to seven tenths of its value before the failures.
     fn recover(&mut self, before: usize) {
         let goal = seven_tenths(before).max(self.base);
         let doubled = self.base.saturating_mul(2);
@@ -163,20 +180,21 @@ impl Trials {
     }
 
     fn tried_up(&mut self, finding: &Finding) {
-        // Failures and late requests took most of the time.
+        // Up => Rest: failures and late requests took most of the time.
         if finding.is_mostly_lost {
             return self.give_up(Size::Hard, MAX_PAUSE_OF_FAILURES);
         }
         let limit = self.limit as f64;
         let knee = limit * self.base_mean / finding.mean;
-        // All or nearly all of it is served without a queue: keep it, and try more at once.
+        // Up => Up | Down: all or nearly all of it is served without a queue. Keep it, and try more
+        // at once, unless latency is above the floor.
         if knee >= ACCEPT * limit {
             self.base = self.limit;
             self.base_mean = finding.mean;
             self.size = self.size.after_success();
             self.pause = 1;
             self.failed_ups = 0;
-            return if self.floor.is_below(finding.mean) {
+            return if self.floor.is_exceeded_by(finding.mean) {
                 self.try_down(true)
             } else {
                 self.try_up()
@@ -184,11 +202,13 @@ impl Trials {
         }
         let base = rounded(knee);
         if knee > GAIN * self.base as f64 && base > self.base {
-            // A part of the step is served without a queue. Another step from there is a small one.
+            // Up => Rest at a higher base: a part of the step is served without a queue. The next
+            // step from there is a small one.
             self.count_failed_up();
             self.size = Size::Fine;
             self.move_base(base);
         } else {
+            // Up => Rest: nothing is gained.
             self.give_up(Size::Fine, MAX_PAUSE);
         }
     }
@@ -202,8 +222,8 @@ impl Trials {
         self.rest(self.pause);
     }
 
-    /// The start doubled the limit, so it may have kept a queue: after its first failure a trial
-    /// down comes next.
+    /// Counts a failed trial up. The start doubles the limit, so it may have kept a queue: after
+    /// its first failure a trial down is next.
     fn count_failed_up(&mut self) {
         self.failed_ups = match self.is_starting() {
             true => UPS_PER_DOWN,
@@ -212,30 +232,32 @@ impl Trials {
     }
 
     fn tried_down(&mut self, finding: &Finding, above_floor: bool) {
-        self.floor.see(finding.mean);
+        self.floor.observe(finding.mean);
         let less = self.limit as f64 / self.base as f64;
         let ratio = finding.mean / self.base_mean;
         let headroom = if above_floor { 1.0 } else { HEADROOM };
         let knee = rounded(self.base as f64 * ratio * headroom);
-        // Less in flight is no faster: the path is longer, or the queue is another client's.
         let is_ours = !above_floor || ratio.ln() / less.ln() >= OURS;
+        // Down => Rest: less in flight is no faster. The path is longer, or the queue is another
+        // client's.
         if knee >= self.base || !is_ours {
             self.floor.rise_to(finding.mean);
             return self.rest(self.pause);
         }
         self.size = self.size.after_start();
-        // All of it was a queue: stay, and try still less at once.
+        // Down => Down: all of it was a queue. Stay, and try still less at once.
         if ratio <= less * GAIN {
             self.base = self.limit;
             self.base_mean = finding.mean;
             self.pause = 1;
             return self.try_down(above_floor);
         }
-        // The queue begins between the two limits.
+        // Down => Rest at a lower base: the queue begins between the two limits.
         self.move_base(knee.max(self.limit));
     }
 
     fn try_up(&mut self) {
+        // The bound leaves no trial up.
         if self.base >= self.bounds.most() {
             return self.rest(1);
         }
@@ -244,8 +266,8 @@ impl Trials {
 
     fn try_down(&mut self, above_floor: bool) {
         self.failed_ups = 0;
-        // There is no less to try. What is above the floor has to be the floor then, or nothing
-        // would ever grow again.
+        // The bound leaves no trial down. The latency must be the floor then, or the limit would
+        // never grow again.
         if self.base <= self.bounds.least() {
             self.floor.set(self.base_mean);
             return self.rest(1);
@@ -253,15 +275,15 @@ impl Trials {
         self.enter(Phase::Down { above_floor }, self.limit_down());
     }
 
-    /// Moves the base to `limit`, or to the nearer bound. The first cohort there lets the queue
-    /// settle that was before.
+    /// Moves the base to `limit`, or to the nearer bound. The queue of the old base settles during
+    /// the first cohort, and the second is compared with.
     fn move_base(&mut self, limit: usize) {
         self.base = self.bounds.clamp(limit);
         self.pause = 1;
         self.rest(1);
     }
 
-    /// Stays at the base for a cohort, and `more`.
+    /// Stays at the base for one cohort and `more` cohorts.
     fn rest(&mut self, more: u32) {
         self.enter(Phase::Rest { more }, self.base);
     }
@@ -281,16 +303,126 @@ impl Trials {
     }
 }
 
-/// The product would overflow where the bound is the largest number.
+/// Returns seven tenths of a limit. The plain product would overflow for the largest bound.
 fn seven_tenths(limit: usize) -> usize {
     limit / 10 * 7 + limit % 10 * 7 / 10
+}
+
+/// The factor of a trial. A smaller one needs more requests, by the square of the step; a larger
+/// one does more harm.
+const STEP: f64 = 1.5;
+
+/// The factor of a trial up until the first one fails. With 1.5 the start takes twice as many round
+/// trips.
+const FIRST_STEP: f64 = 2.0;
+
+/// The factor of every second trial after one that failed: a step of 1.5 jumps over a sharp knee.
+const FINE_STEP: f64 = 1.25;
+
+/// The least base for a fine step. A fine step from a smaller base adds three requests at most,
+/// whose effect on latency is lost in noise.
+const FINE_FROM: usize = 16;
+
+/// The size of a trial up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Size {
+    First,
+    Usual,
+    /// A small one, if its effect on latency can be measured.
+    Fine,
+    /// A small one, after failures: they can be seen without statistics.
+    Hard,
+}
+
+impl Size {
+    /// Returns the limit of a trial up, which is above `base`.
+    fn up_from(self, base: usize) -> usize {
+        let factor = match self {
+            Self::First => FIRST_STEP,
+            Self::Fine if base >= FINE_FROM => FINE_STEP,
+            Self::Hard => FINE_STEP,
+            Self::Fine | Self::Usual => STEP,
+        };
+        rounded(base as f64 * factor).max(base.saturating_add(1))
+    }
+
+    /// Returns the size of the trial after one that failed: small and usual ones alternate.
+    fn after_failure(self, small: Self) -> Self {
+        match self {
+            Self::First | Self::Usual => small,
+            Self::Fine | Self::Hard => Self::Usual,
+        }
+    }
+
+    /// Returns the size of the trial after one that was kept.
+    fn after_success(self) -> Self {
+        match self {
+            Self::First => Self::First,
+            Self::Usual | Self::Fine | Self::Hard => Self::Usual,
+        }
+    }
+
+    /// Returns the size of the next trial once the start is over.
+    fn after_start(self) -> Self {
+        match self {
+            Self::First => Self::Usual,
+            Self::Usual | Self::Fine | Self::Hard => self,
+        }
+    }
+}
+
+/// Returns the limit of a trial down, which is below `base`.
+fn down_from(base: usize) -> usize {
+    rounded(base as f64 / STEP).min(base.saturating_sub(1))
+}
+
+fn rounded(limit: f64) -> usize {
+    limit.round() as usize
+}
+
+/// A mean above this multiple of the floor is a queue, of our requests or of others. With 1.25 it
+/// is often chance; without a bound two clients raise each other to 17 times the latency.
+const QUEUE: f64 = 1.4;
+
+/// The part of the way that the floor rises to a mean that is not our queue. With a half it would
+/// follow the queue of another client.
+const RELEARN: f64 = 0.3;
+
+/// The mean latency without a queue, as far as it was observed. It is the only memory of latency
+/// that outlives a trial.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Floor(Option<f64>);
+
+impl Floor {
+    /// Observes a mean. The floor goes halfway to a lower one, since one cohort can err.
+    fn observe(&mut self, mean: f64) {
+        let floor = self.0.unwrap_or(mean);
+        self.0 = Some(floor - (floor - mean).max(0.0) / 2.0);
+    }
+
+    /// Observes a mean that fewer requests in flight did not lower: the path is longer, or other
+    /// clients queue.
+    fn rise_to(&mut self, mean: f64) {
+        let floor = self.0.unwrap_or(mean);
+        self.0 = Some(floor + (mean - floor).max(0.0) * RELEARN);
+    }
+
+    /// Replaces the floor by a mean that no lower limit could improve.
+    fn set(&mut self, mean: f64) {
+        self.0 = Some(mean);
+    }
+
+    /// Returns whether a mean shows a queue or a longer path.
+    fn is_exceeded_by(&self, mean: f64) -> bool {
+        self.0.is_some_and(|floor| mean > QUEUE * floor)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A limit that decides by one cohort after the other.
+    /// Feeds one finding after the other.
     struct Client(Trials);
 
     impl Client {
@@ -302,12 +434,12 @@ mod tests {
             self.0.set(limit);
         }
 
-        /// The mean of a cohort is so many milliseconds.
+        /// Reports a cohort with a mean of `millis`.
         fn after(&mut self, millis: u64) -> usize {
             self.finds(millis, false)
         }
 
-        /// Most of a cohort failed.
+        /// Reports a cohort most of which failed.
         fn failed(&mut self) -> usize {
             self.0.fail();
             self.0.limit()
@@ -352,7 +484,7 @@ mod tests {
         client
     }
 
-    /// In a trial down that failed trials up led to.
+    /// In a trial down, after failed trials up.
     fn at_67() -> Client {
         let mut client = at_150();
         for (cohorts, limit) in [(3, 125), (5, 150), (5, 67)] {
@@ -370,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn it_doubles_until_a_trial_fails() {
+    fn the_limit_doubles_until_a_trial_fails() {
         let mut client = Client::new(Adaptive::between(1, 100));
         let limits = [(); 5].map(|()| client.after(100));
         assert_eq!(limits, [20, 40, 80, 100, 100]);
@@ -395,7 +527,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenth_is_no_gain() {
+    fn a_gain_of_a_tenth_is_noise() {
         let mut client = Client::new(bounds());
         client.set(10);
         assert_eq!(client.until_trial(110), (2, 15));
@@ -403,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_up_never_moves_the_base_by_nothing() {
+    fn a_trial_up_that_would_move_the_base_by_nothing_fails() {
         let mut client = Client::new(Adaptive::between(1, 10).starting_at(1));
         client.set(1);
         client.after(100);
@@ -413,12 +545,12 @@ mod tests {
     }
 
     #[test]
-    fn trials_that_fail_come_ever_more_seldom() {
+    fn pauses_between_failed_trials_grow() {
         at_67();
     }
 
     #[test]
-    fn a_step_after_a_failed_one_is_small() {
+    fn the_step_after_a_failed_trial_is_small() {
         let mut client = at_150();
         assert_eq!(client.after(125), 120, "there is a knee");
         assert_eq!(client.until_trial(100), (2, 150));
@@ -432,14 +564,14 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_up_that_fails_in_part_is_no_success() {
+    fn a_trial_up_that_is_mostly_lost_fails() {
         let mut client = at_150();
         assert_eq!(client.finds(100, true), 100);
         assert_eq!(client.until_trial(100), (3, 125));
     }
 
     #[test]
-    fn trials_that_end_in_failures_come_most_seldom() {
+    fn pauses_after_trials_with_failures_grow_the_most() {
         let mut client = at_150();
         for cohorts in [3, 5, 9, 17, 17] {
             client.failed();
@@ -482,13 +614,13 @@ mod tests {
     }
 
     #[test]
-    fn above_the_floor_a_trial_down_tells_whose_queue_it_is() {
+    fn above_the_floor_a_trial_down_shows_whose_queue_it_is() {
         fn check(millis: u64, limit: usize, floor: f64) {
             let mut client = above_the_floor();
             assert_eq!(client.after(millis), limit, "{millis}");
             // A mean just below 1.4 floors is no queue, and one just above is.
             let mean = 1.4e6 * floor;
-            let around = [mean - 1.0, mean + 1.0].map(|mean| client.0.floor.is_below(mean));
+            let around = [mean - 1.0, mean + 1.0].map(|mean| client.0.floor.is_exceeded_by(mean));
             assert_eq!(around, [false, true], "{millis}");
         }
         check(250, 100, 145.0);
@@ -502,7 +634,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_path_is_learned_and_growth_goes_on() {
+    fn a_longer_path_is_learned_and_the_limit_grows_again() {
         let mut client = above_the_floor();
         assert_eq!(client.after(200), 100);
         assert_eq!(client.after(200), 67, "1.4 x 130 ms are less");
@@ -519,7 +651,7 @@ mod tests {
     }
 
     #[test]
-    fn at_its_least_it_learns_the_latency_that_there_is() {
+    fn at_the_lower_bound_the_latency_is_the_floor() {
         let mut client = Client::new(Adaptive::between(10, 100));
         client.set(10);
         client.after(100);
@@ -528,7 +660,7 @@ mod tests {
     }
 
     #[test]
-    fn when_most_requests_fail_it_falls_at_once_and_doubles_when_that_is_over() {
+    fn when_most_requests_fail_the_base_falls_at_once_and_doubles_afterwards() {
         let mut client = rested();
         assert_eq!(client.finds(300, true), 67, "half may be a queue");
         let mut client = rested();
@@ -549,7 +681,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_above_a_small_limit_is_found_by_ones() {
+    fn a_small_limit_with_failures_above_it_is_found_in_steps_of_one() {
         let mut client = Client::new(bounds());
         client.set(4);
         assert_eq!(client.until_trial(100), (2, 6));
@@ -563,7 +695,7 @@ mod tests {
     }
 
     #[test]
-    fn after_failures_it_does_not_double_beyond_seven_tenths() {
+    fn after_failures_the_base_doubles_up_to_seven_tenths() {
         let mut client = rested();
         assert_eq!(client.failed(), 70);
         assert_eq!(client.after(100), 70);
@@ -578,7 +710,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_never_lower_it_below_its_least() {
+    fn failures_never_lower_the_limit_below_its_bound() {
         let mut client = Client::new(Adaptive::between(3, 10));
         let limits = [(); 5].map(|()| client.failed());
         assert_eq!(limits, [7, 4, 3, 3, 3]);
@@ -610,7 +742,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_bounds_overflow_nothing() {
+    fn the_largest_bounds_do_not_overflow() {
         let mut client = Client::new(Adaptive::between(usize::MAX - 1, usize::MAX));
         for millis in [100, 100, 200, 200, 100] {
             client.after(millis);
@@ -624,7 +756,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_set_forgets_failures() {
+    fn setting_the_limit_forgets_failures() {
         let mut client = rested();
         client.failed();
         assert!(client.0.before_failures.is_some());
@@ -635,5 +767,78 @@ mod tests {
         assert_eq!(client.0.limit(), 1);
         client.set(5_000);
         assert_eq!(client.0.limit(), 1_000);
+    }
+
+    #[test]
+    fn every_step_changes_the_limit() {
+        fn check(base: usize, down: usize, up: [usize; 4]) {
+            let sizes = [Size::Hard, Size::Fine, Size::Usual, Size::First];
+            let found = sizes.map(|size| size.up_from(base));
+            assert_eq!((down_from(base), found), (down, up), "{base}");
+        }
+        check(1, 0, [2, 2, 2, 2]);
+        check(2, 1, [3, 3, 3, 4]);
+        check(3, 2, [4, 5, 5, 6]);
+        check(4, 3, [5, 6, 6, 8]);
+        check(15, 10, [19, 23, 23, 30]);
+        check(16, 11, [20, 20, 24, 32]);
+        check(100, 67, [125, 125, 150, 200]);
+        let most = usize::MAX;
+        check(most, down_from(most), [most; 4]);
+        assert!(down_from(most) < most);
+    }
+
+    #[test]
+    fn small_and_usual_steps_alternate_after_failures() {
+        fn check(size: Size, failure: Size, success: Size, start: Size) {
+            let after = [
+                size.after_failure(Size::Hard),
+                size.after_success(),
+                size.after_start(),
+            ];
+            assert_eq!(after, [failure, success, start], "{size:?}");
+        }
+        check(Size::First, Size::Hard, Size::First, Size::Usual);
+        check(Size::Usual, Size::Hard, Size::Usual, Size::Usual);
+        check(Size::Fine, Size::Usual, Size::Usual, Size::Fine);
+        check(Size::Hard, Size::Usual, Size::Usual, Size::Hard);
+    }
+
+    fn floor_at_100() -> Floor {
+        let mut floor = Floor::default();
+        floor.observe(100.0);
+        floor
+    }
+
+    #[test]
+    fn the_floor_goes_halfway_down_and_three_tenths_up() {
+        fn check(change: fn(&mut Floor, f64), mean: f64, expected: f64) {
+            let mut floor = floor_at_100();
+            change(&mut floor, mean);
+            assert_eq!(floor, Floor(Some(expected)), "{mean}");
+        }
+        check(Floor::observe, 80.0, 90.0);
+        check(Floor::observe, 120.0, 100.0);
+        check(Floor::rise_to, 80.0, 100.0);
+        check(Floor::rise_to, 120.0, 106.0);
+        check(Floor::set, 120.0, 120.0);
+    }
+
+    #[test]
+    fn the_first_mean_is_the_floor() {
+        assert_eq!(floor_at_100(), Floor(Some(100.0)));
+        let mut floor = Floor::default();
+        floor.rise_to(100.0);
+        assert_eq!(floor, floor_at_100());
+    }
+
+    #[test]
+    fn more_than_seven_fifths_of_the_floor_is_a_queue() {
+        assert!(!floor_at_100().is_exceeded_by(140.0));
+        assert!(floor_at_100().is_exceeded_by(140.1));
+        assert!(
+            !Floor::default().is_exceeded_by(140.1),
+            "nothing was observed"
+        );
     }
 }

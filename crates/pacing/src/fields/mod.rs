@@ -1,21 +1,17 @@
-//! Reads what a server says of its limits in the header fields of an answer, in all their
-//! generations.
+//! Reads the header fields in which a server states its limits, in all their generations.
 //!
-//! - ad hoc: `X-RateLimit-Limit`, `-Remaining`, `-Reset`, also `X-Rate-Limit-*`, and with
-//!   `-Second`, `-Minute`, `-Hour` or `-Day` behind;
+//! - ad hoc: `X-RateLimit-Limit`, `-Remaining`, `-Reset`, also `X-Rate-Limit-*`, and with the
+//!   suffix `-Second`, `-Minute`, `-Hour` or `-Day`;
 //! - drafts 0 to 6 of the IETF's `ratelimit-headers`: `RateLimit-Limit`, `-Remaining`, `-Reset`,
 //!   `RateLimit-Policy: 100;w=60`;
 //! - draft 7: `RateLimit: limit=100, remaining=50, reset=30`;
 //! - drafts 8 to 11: `RateLimit: "default";r=50;t=30`, `RateLimit-Policy: "default";q=100;w=60`.
 //!
-//! Reading is lenient, member by member: what is malformed is passed over and never hides the rest.
-//! It is bounded too: of a field, eight lines of 1,024 bytes and eight members are read, of all
-//! together eight policies and eight budgets.
+//! [`LimitFields::read`] is lenient: a malformed member is ignored and hides no other. It is
+//! bounded too: it reads eight lines of 1,024 bytes and eight members per field, and eight policies
+//! and eight limits in all.
 
-mod limits;
-mod member;
-mod named;
-mod obey;
-mod reset;
+mod limit_fields;
+mod structured;
 
-pub use limits::{Allotment, Budget, LimitFields};
+pub use limit_fields::{LimitFields, StatedLimit, StatedPolicy};

@@ -364,8 +364,8 @@ fn a_cost_that_turned_out_higher_stays_known_when_a_later_request_never_left() {
     pacer.answer(settled, at(10_030), Feedback::Accepted);
 }
 
-fn stated(remaining: u64, reset: u64) -> [Budget; 1] {
-    [Budget {
+fn stated(remaining: u64, reset: u64) -> [StatedLimit; 1] {
+    [StatedLimit {
         limit: Some(5_000),
         remaining,
         reset: Duration::from_secs(reset),
@@ -479,7 +479,7 @@ fn an_allowance_is_not_relied_on_after_a_refusal_that_it_does_not_explain() {
 
 #[test]
 fn a_budget_of_another_limit_opens_nothing() {
-    fn check(quota: Quota, stated: &[Budget], opens: bool) {
+    fn check(quota: Quota, stated: &[StatedLimit], opens: bool) {
         let mut pacer = running(quota);
         let departure = pacer.depart(at(10_000));
         pacer.answer_with(departure, at(10_010), Feedback::Accepted, stated);
@@ -487,14 +487,14 @@ fn a_budget_of_another_limit_opens_nothing() {
         assert_eq!(open, opens, "{stated:?}");
     }
     let hourly = Quota::per_hour(5_000);
-    let [budget] = stated(4_000, 1_200);
-    let other = |limit, reset| Budget {
+    let [stated_limit] = stated(4_000, 1_200);
+    let other = |limit, reset| StatedLimit {
         limit,
         remaining: 10,
         reset: Duration::from_secs(reset),
     };
-    check(hourly, &[budget], true);
-    check(hourly, &[other(Some(60), 60), budget], true);
+    check(hourly, &[stated_limit], true);
+    check(hourly, &[other(Some(60), 60), stated_limit], true);
     check(hourly, &[other(Some(60), 60), other(Some(100), 60)], false);
     check(hourly, &[other(None, 60)], false);
     check(hourly, &[other(Some(0), 60)], false);
@@ -502,10 +502,10 @@ fn a_budget_of_another_limit_opens_nothing() {
     check(hourly, &[other(Some(10), 60)], true);
     check(hourly, &[other(Some(5_000), 3_604)], false);
     check(hourly, &[other(Some(5_000), 3_602)], true);
-    check(Quota::per_second(5_000), &[budget], false);
+    check(Quota::per_second(5_000), &[stated_limit], false);
     let both = Quota::per_second(10).and(hourly).unwrap();
     check(both, &[other(Some(10), 1)], false);
-    check(both, &[budget], true);
+    check(both, &[stated_limit], true);
 }
 
 #[test]
@@ -846,12 +846,12 @@ fn others_hold_a_limit_back_until_a_new_window_is_stated() {
     let mut pacer = running(log());
     let mut hear = |remaining, reset, now| {
         let departure = pacer.depart(at(now));
-        let budget = Budget {
+        let stated_limit = StatedLimit {
             limit: Some(100),
             remaining,
             reset: Duration::from_secs(reset),
         };
-        let is_nearer = pacer.answer_with(departure, at(now), Feedback::Accepted, &[budget]);
+        let is_nearer = pacer.answer_with(departure, at(now), Feedback::Accepted, &[stated_limit]);
         (is_nearer, pacer.closed_until())
     };
     assert_eq!(hear(50, 30, 10_000), (false, Moment::ORIGIN));
@@ -865,13 +865,13 @@ fn a_refusal_waits_for_the_reset_only_if_nothing_remains_until_a_reset_in_the_wi
         let quota = Quota::per_minute(100);
         let mut pacer = running(quota);
         let departure = pacer.depart(at(10_000));
-        let budget = Budget {
+        let stated_limit = StatedLimit {
             limit: None,
             remaining,
             reset: Duration::from_secs(reset),
         };
         let feedback = Feedback::Refused(None);
-        pacer.answer_with(departure, at(10_000), feedback, &[budget]);
+        pacer.answer_with(departure, at(10_000), feedback, &[stated_limit]);
         assert_eq!(pacer.open_from().since(at(10_000)), closed, "{reset}");
     }
     let pause = Quota::per_minute(100).counted_window() + Duration::from_millis(100);
@@ -955,7 +955,7 @@ enum Step {
     Wait(u64),
     /// A departure, now or when it is due.
     Depart(u32, bool),
-    Answer(usize, Feedback, Option<Budget>),
+    Answer(usize, Feedback, Option<StatedLimit>),
     Abandon(usize),
     Refund(usize),
     Settle(usize, u32),
@@ -987,18 +987,18 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Feedback::Refused(None)),
         1 => Just(Feedback::Refused(Some(Duration::from_secs(1)))),
     ];
-    let budget = (0_u64..700, 0_u64..70).prop_map(|(remaining, reset)| Budget {
+    let stated_limit = (0_u64..700, 0_u64..70).prop_map(|(remaining, reset)| StatedLimit {
         limit: Some(600),
         remaining,
         reset: Duration::from_secs(reset),
     });
-    let budget = prop_oneof![3 => Just(None), 1 => budget.prop_map(Some)];
+    let stated_limit = prop_oneof![3 => Just(None), 1 => stated_limit.prop_map(Some)];
     let step = prop_oneof![
         3 => (0_u64..50_000_000).prop_map(Step::Wait),
         1 => (0_u64..5_000_000_000).prop_map(Step::Wait),
         9 => (cost(), any::<bool>()).prop_map(|(cost, waits)| Step::Depart(cost, waits)),
-        8 => (any::<usize>(), feedback, budget).prop_map(|(index, feedback, budget)| {
-            Step::Answer(index, feedback, budget)
+        8 => (any::<usize>(), feedback, stated_limit).prop_map(|(index, feedback, stated_limit)| {
+            Step::Answer(index, feedback, stated_limit)
         }),
         1 => any::<usize>().prop_map(Step::Abandon),
         1 => any::<usize>().prop_map(Step::Refund),
@@ -1037,9 +1037,9 @@ proptest! {
                     in_flight.extend(departed);
                 }
                 _ if count == 0 => {}
-                Step::Answer(index, feedback, budget) => {
+                Step::Answer(index, feedback, stated_limit) => {
                     let departure = in_flight.remove(index % count);
-                    pacer.answer_with(departure, now, feedback, budget.as_slice());
+                    pacer.answer_with(departure, now, feedback, stated_limit.as_slice());
                 }
                 Step::Abandon(index) => {
                     pacer.abandon(in_flight.remove(index % count), now);

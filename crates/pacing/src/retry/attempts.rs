@@ -4,17 +4,17 @@ use rand::Rng;
 
 use super::{RetryPolicy, wait_at_least};
 
-/// Why an attempt did not succeed.
+/// Why an attempt failed, with its `Retry-After` if there was one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The server refused for its limit, and may have said for how long.
+    /// The server throttled the request.
     Throttled(Option<Duration>),
-    /// The server failed for the moment, and may have said for how long; or there was no answer.
+    /// The server failed for the moment, or there was no response.
     Transient(Option<Duration>),
 }
 
 impl Failure {
-    /// Says whether a retry is paid for out of the budget.
+    /// Returns whether a retry costs tokens of the retry budget.
     #[must_use]
     pub const fn costs(self) -> bool {
         matches!(self, Self::Transient(_))
@@ -27,9 +27,9 @@ impl Failure {
     }
 }
 
-/// The attempts of one request, under a policy that is the same for all of them.
+/// The attempts of one request, all under one [`RetryPolicy`].
 ///
-/// By default the request is sent for the first time.
+/// The default is the first attempt.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Attempts {
     failed: u32,
@@ -38,7 +38,7 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// Returns which attempt the current one is, counting from 1.
+    /// Returns the number of the current attempt, counted from 1.
     #[must_use]
     pub const fn number(&self) -> u32 {
         1_u32
@@ -46,22 +46,23 @@ impl Attempts {
             .saturating_add(self.throttled)
     }
 
-    /// Returns how long all waits before the current attempt were together.
+    /// Returns the sum of all waits before the current attempt.
     #[must_use]
     pub const fn waited(&self) -> Duration {
         self.waited
     }
 
-    /// Says whether a failure of the current attempt could be followed by another.
+    /// Returns whether the policy has another attempt if the current one fails.
     #[must_use]
     pub const fn may_continue(&self, policy: &RetryPolicy) -> bool {
         self.may_fail(policy) || self.throttled < policy.throttled
     }
 
-    /// Returns how long to wait before the next attempt, or `None` to give up. The next attempt is the current one then.
+    /// Returns how long to wait before the next attempt, which is the current one from then on.
     ///
-    /// It gives up now where the wait would not end before the deadline, in `left` from now: an answer in the hand is more
-    /// than none.
+    /// Returns `None` if the policy has no further attempt, or if the wait would not end before the
+    /// deadline, which is `left` from now. The caller has a response to return now, and would have
+    /// none after the deadline.
     pub fn after(
         &mut self,
         policy: &RetryPolicy,
@@ -69,6 +70,7 @@ impl Attempts {
         left: Option<Duration>,
         rng: &mut impl Rng,
     ) -> Option<Duration> {
+        // Change a copy, so that giving up leaves the current attempt as it was.
         let mut next = *self;
         let wait = next.wait(policy, failure, rng)?;
         next.waited = self.waited.saturating_add(wait);
@@ -86,11 +88,13 @@ impl Attempts {
         failure: Failure,
         rng: &mut impl Rng,
     ) -> Option<Duration> {
+        // Beyond the bound the caller gets the response, and may wait by itself.
         let hint = failure.hint();
         if hint.is_some_and(|hint| hint > policy.max_retry_after) {
             return None;
         }
         match failure {
+            // A `Retry-After` of zero would retry at once, so it counts as none.
             Failure::Throttled(Some(hint)) if !hint.is_zero() => {
                 self.after_throttled(policy, hint, rng)
             }
@@ -163,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_says_when_is_obeyed_twenty_times_without_using_an_attempt() {
+    fn a_429_with_retry_after_is_obeyed_twenty_times_and_is_no_attempt() {
         let waits = waits(RetryPolicy::default(), Failure::Throttled(seconds(2)));
         assert_eq!(waits.len(), 20);
         assert!(
@@ -174,28 +178,28 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_says_when_waits_as_long_and_uses_an_attempt() {
+    fn a_failure_with_retry_after_waits_as_long_and_is_an_attempt() {
         let waits = waits(RetryPolicy::default(), Failure::Transient(seconds(30)));
         assert_eq!(waits.len(), 3);
         assert!(waits.iter().all(|wait| *wait >= Duration::from_secs(30)));
     }
 
     #[test]
-    fn a_refusal_that_says_at_once_is_backed_off_from_and_uses_an_attempt() {
+    fn a_429_with_a_retry_after_of_zero_is_backed_off_from_and_is_an_attempt() {
         let waits = waits(RetryPolicy::default(), Failure::Throttled(seconds(0)));
         assert_eq!(waits.len(), 3);
         assert!(waits.iter().all(|wait| !wait.is_zero()));
     }
 
     #[test]
-    fn more_than_five_minutes_are_not_waited_for() {
+    fn a_retry_after_of_more_than_five_minutes_ends_the_attempts() {
         assert!(waits(RetryPolicy::default(), Failure::Throttled(seconds(301))).is_empty());
         let patient = RetryPolicy::default().max_total_backoff(Duration::MAX);
         assert_eq!(waits(patient, Failure::Throttled(seconds(300))).len(), 20);
     }
 
     #[test]
-    fn one_attempt_is_one_and_none_is_one_too() {
+    fn zero_attempts_count_as_one() {
         for attempts in [0, 1] {
             let policy = RetryPolicy::default().attempts(attempts).throttled(0);
             assert!(waits(policy, Failure::Transient(None)).is_empty());
@@ -214,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn all_waits_together_are_bounded() {
+    fn the_sum_of_all_waits_is_bounded() {
         let policy = RetryPolicy::default().max_total_backoff(Duration::from_secs(30));
         let waits = waits(policy, Failure::Throttled(seconds(5)));
         assert!(waits.len() == 5 || waits.len() == 6, "{}", waits.len());
@@ -222,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_that_would_not_end_before_the_deadline_is_not_begun() {
+    fn a_wait_that_would_not_end_before_the_deadline_does_not_start() {
         fn check(hint: u64, left: u64, waits: bool) {
             let (policy, mut attempts) = (RetryPolicy::default(), Attempts::default());
             let failure = Failure::Throttled(seconds(hint));
@@ -239,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_of_exactly_the_bound_is_waited() {
+    fn a_wait_of_exactly_the_bound_is_allowed() {
         let fixed = Backoff::new(Duration::ZERO, Duration::ZERO);
         let policy = RetryPolicy::default()
             .backoff(fixed)
@@ -248,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_of_exactly_what_is_left_is_not_begun() {
+    fn a_wait_until_exactly_the_deadline_does_not_start() {
         let fixed = Backoff::new(Duration::ZERO, Duration::ZERO);
         let policy = RetryPolicy::default().backoff(fixed);
         let mut rng = StdRng::seed_from_u64(5);
@@ -267,13 +271,13 @@ mod tests {
     }
 
     #[test]
-    fn only_failures_are_paid_for() {
+    fn only_failures_cost_tokens() {
         assert!(Failure::Transient(seconds(1)).costs());
         assert!(!Failure::Throttled(None).costs());
     }
 
     #[test]
-    fn another_attempt_is_possible_while_either_kind_is_left() {
+    fn another_attempt_is_possible_while_either_bound_is_not_reached() {
         fn check(attempts: u32, throttled: u32, failures: &[Failure], possible: bool) {
             let policy = RetryPolicy::default()
                 .attempts(attempts)
@@ -284,14 +288,14 @@ mod tests {
             }
             assert_eq!(made.may_continue(&policy), possible, "{failures:?}");
         }
-        let (failed, refused) = (Failure::Transient(None), Failure::Throttled(seconds(1)));
+        let (failed, throttled_once) = (Failure::Transient(None), Failure::Throttled(seconds(1)));
         check(2, 0, &[], true);
         check(1, 1, &[], true);
         check(1, 0, &[], false);
         check(2, 0, &[failed], false);
-        check(1, 1, &[refused], false);
+        check(1, 1, &[throttled_once], false);
         check(2, 1, &[failed], true);
-        check(2, 1, &[refused], true);
-        check(2, 1, &[refused, failed], false);
+        check(2, 1, &[throttled_once], true);
+        check(2, 1, &[throttled_once, failed], false);
     }
 }

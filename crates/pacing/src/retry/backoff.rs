@@ -4,11 +4,7 @@ use rand::{Rng, RngExt};
 
 use crate::moment::nanos;
 
-/// Exponential backoff with jitter: how long to wait before a retry, by its number.
-///
-/// By default the jitter is full: retry n waits U(0, min(cap, base * 2^n)), n counting from 0. In the simulation of
-/// Amazon's "Exponential backoff and jitter" that needs the fewest calls of all recipes. The jitter is drawn over the
-/// whole delay in nanoseconds, so that delays in whole seconds are spread like all others.
+/// Exponential backoff with jitter: the wait before a retry, by its number.
 ///
 /// ```
 /// use std::time::Duration;
@@ -19,6 +15,11 @@ use crate::moment::nanos;
 /// let delay = backoff.delay(2, &mut SmallRng::seed_from_u64(7));
 /// assert!(delay <= Duration::from_millis(800));
 /// ```
+///
+/// By default the jitter is full: retry n waits U(0, min(cap, base * 2^n)), with n counted from 0.
+/// In the simulation of Amazon's "Exponential backoff and jitter" this needs the fewest calls of
+/// all variants. The jitter is drawn over the whole delay in nanoseconds, so delays of whole
+/// seconds are spread like all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     base: Duration,
@@ -26,17 +27,18 @@ pub struct Backoff {
     jitter: Jitter,
 }
 
-/// Over which part of a delay the jitter is drawn.
+/// The part of a delay that is random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Jitter {
-    /// The whole of it.
+    /// All of it.
     Full,
-    /// A quarter of it, on top.
+    /// Up to a quarter, added to the delay.
     QuarterAdded,
 }
 
 impl Backoff {
-    /// Returns a backoff with full jitter whose first delay is at most `base`, and none more than `cap`.
+    /// Returns a backoff with full jitter. The first delay is at most `base`, and every delay at
+    /// most `cap`.
     #[must_use]
     pub const fn new(base: Duration, cap: Duration) -> Self {
         Self {
@@ -46,9 +48,10 @@ impl Backoff {
         }
     }
 
-    /// Returns the usual recipe of API clients: 1 s, doubled to 60 s, and 0 to 25 % on top.
+    /// Returns the backoff of many API clients: 1 s, doubled up to 60 s, plus 0 to 25 %.
     ///
-    /// With it goes [`RetryPolicy::attempts`](super::RetryPolicy::attempts) of 5: four retries.
+    /// These clients make four retries: set
+    /// [`RetryPolicy::attempts`](super::RetryPolicy::attempts) to 5.
     #[must_use]
     pub const fn classic() -> Self {
         Self {
@@ -72,9 +75,10 @@ impl Backoff {
         floor.saturating_add(Duration::from_nanos(rng.random_range(0..=nanos(spread))))
     }
 
-    /// The shortest delay, and what the jitter may add to it.
+    /// Returns the shortest delay, and the most that the jitter adds.
     fn range(&self, n: u32) -> (Duration, Duration) {
-        // Two factors, since one is too small for a base of nanoseconds: both together make 146 years of one.
+        // Two factors, since the largest one makes only 2 s of a nanosecond. Both together make 146
+        // years of it.
         let (first, second) = (1 << n.min(31), 1 << n.saturating_sub(31).min(31));
         let doubled = self.base.saturating_mul(first).saturating_mul(second);
         let step = doubled.min(self.cap);
@@ -117,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_recipe_doubles_from_one_second_and_adds_a_quarter_at_most() {
+    fn the_classic_backoff_doubles_from_one_second_and_adds_at_most_a_quarter() {
         let mut rng = StdRng::seed_from_u64(1);
         for (n, seconds) in [(0, 1), (1, 2), (2, 4), (3, 8), (6, 60), (u32::MAX, 60)] {
             let floor = Duration::from_secs(seconds);
@@ -133,7 +137,8 @@ mod tests {
         }
     }
 
-    /// A common backoff draws its jitter for the fraction of a second alone, so that a base of one second has none.
+    /// A common backoff draws its jitter only for the fraction of a second, so a base of one second
+    /// has none.
     #[test]
     fn whole_second_bases_are_jittered_over_the_whole_delay() {
         let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
@@ -153,10 +158,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn delays_stay_under_the_ceiling(seed: u64, n: u32, base in 0_u64..1 << 40, cap in 0_u64..1 << 40) {
+        fn delays_stay_below_the_ceiling(
+            seed: u64,
+            n: u32,
+            base in 0_u64..1 << 40,
+            cap in 0_u64..1 << 40,
+        ) {
             let backoff = Backoff::new(Duration::from_nanos(base), Duration::from_nanos(cap));
             let delay = backoff.delay(n, &mut StdRng::seed_from_u64(seed));
-            prop_assert!(delay <= backoff.ceiling(n) && backoff.ceiling(n) <= Duration::from_nanos(cap));
+            prop_assert!(delay <= backoff.ceiling(n));
+            prop_assert!(backoff.ceiling(n) <= Duration::from_nanos(cap));
         }
     }
 }

@@ -1,12 +1,12 @@
 use std::time::{Duration, SystemTime};
 
-/// The names of UTC. `UT` is that of RFC 822.
+/// The names of UTC. `UT` is the one of RFC 822.
 const UTC: [&str; 4] = ["GMT", "UTC", "UT", "Z"];
 
-/// Reads a date of HTTP in any of its three forms (RFC 9110, section 5.6.7), from 1970 to 9999.
+/// Parses an HTTP date in any of its three forms (RFC 9110, section 5.6.7), from 1970 to 9999.
 ///
-/// White space around it is passed over. A leap second is the second after the one before it. A
-/// weekday that is not that of the date, or any other flaw, is `None`.
+/// White space around it is ignored. A leap second counts as the second after the one before it.
+/// Returns `None` for a weekday that does not fit the date, and for any other error.
 ///
 /// ```
 /// use pacing::retry::parse_http_date;
@@ -21,12 +21,12 @@ pub fn parse_http_date(value: &[u8]) -> Option<SystemTime> {
     http_date(std::str::from_utf8(value).ok()?)
 }
 
-/// Reads a date as servers write it, from 1970 to 9999: one of HTTP, one of HTTP in another zone,
-/// or one of RFC 3339.
+/// Parses a date from 1970 to 9999, as servers write it: an HTTP date, an HTTP date in another
+/// zone, or a date of RFC 3339.
 ///
-/// A zone is one of the names of UTC, or an offset of at most 23 hours and 59 minutes, with or
-/// without its colon. A date of RFC 3339 may have a space in the place of the `T` or before its
-/// zone, and without a zone it is UTC. A fraction of a second counts as a whole one.
+/// A zone is a name of UTC, or an offset of at most 23 hours and 59 minutes, with or without a
+/// colon. A date of RFC 3339 may have a space instead of the `T` or before its zone; without a zone
+/// it is UTC. A fraction of a second counts as a whole one.
 ///
 /// ```
 /// use pacing::retry::{parse_date, parse_http_date};
@@ -53,7 +53,7 @@ fn http_date(text: &str) -> Option<SystemTime> {
     date.or_else(|| leap_second(text))
 }
 
-/// The grammar of a second goes to 60, which the parser does not know.
+/// Parses a date with a second of 60, which the grammar has and `httpdate` does not.
 fn leap_second(text: &str) -> Option<SystemTime> {
     let (before, after) = text.rsplit_once(":60")?;
     let date = httpdate::parse_http_date(&format!("{before}:59{after}")).ok()?;
@@ -61,8 +61,9 @@ fn leap_second(text: &str) -> Option<SystemTime> {
     before.contains(':').then_some(date)
 }
 
-/// Reads `Sun, 06 Nov 1994 08:49:37 UTC` or `.. +0100`, as RFC 5322 has it.
+/// Parses `Sun, 06 Nov 1994 08:49:37 UTC` or `.. +0100`, as in RFC 5322.
 fn http_date_elsewhere(text: &str) -> Option<SystemTime> {
+    // Parse the date as if its zone were GMT, and subtract the offset.
     let (rest, zone) = text.trim_ascii().rsplit_once(' ')?;
     let offset = offset(zone)?;
     let local = http_date(&format!("{rest} GMT"))?;
@@ -70,7 +71,7 @@ fn http_date_elsewhere(text: &str) -> Option<SystemTime> {
     in_utc(i64::try_from(local.as_secs()).ok()?, offset)
 }
 
-/// Reads `1985-04-12T23:20:50.52Z`.
+/// Parses `1985-04-12T23:20:50.52Z`.
 fn rfc_3339(text: &str) -> Option<SystemTime> {
     let (day, rest) = text.trim_ascii().split_at_checked(10)?;
     let rest = rest.strip_prefix(['T', 't', ' '])?;
@@ -78,6 +79,7 @@ fn rfc_3339(text: &str) -> Option<SystemTime> {
     let (has_fraction, zone) = fraction(rest)?;
     let [year, month, day] = numbers(day, '-', [4, 2, 2])?;
     let [hour, minute, second] = numbers(clock, ':', [2, 2, 2])?;
+    // `days` computes a date from any numbers, so all of them are checked first.
     let is_real = (1..=12).contains(&month) && (1..=days_of(year, month)).contains(&day);
     if !is_real || hour > 23 || minute > 59 || second > 60 {
         return None;
@@ -90,7 +92,7 @@ fn rfc_3339(text: &str) -> Option<SystemTime> {
     in_utc(local + i64::from(has_fraction), offset)
 }
 
-/// Returns whether there is a fraction of a second that is not zero, and what follows it.
+/// Returns whether there is a fraction of a second above zero, and the text after it.
 fn fraction(text: &str) -> Option<(bool, &str)> {
     let Some(text) = text.strip_prefix('.') else {
         return Some((false, text));
@@ -121,8 +123,10 @@ fn offset(zone: &str) -> Option<i64> {
     is_real.then_some(sign * (hours * 3_600 + minutes * 60))
 }
 
-/// Returns the moment that clocks so far ahead of UTC show as `local`, in seconds since 1970.
+/// Returns the time of a clock that shows `local`, in seconds since 1970, and is `offset` seconds
+/// ahead of UTC.
 fn in_utc(local: i64, offset: i64) -> Option<SystemTime> {
+    // A date before 1970 fails in `try_from`.
     let seconds = u64::try_from(local.checked_sub(offset)?).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
@@ -136,13 +140,13 @@ fn numbers<const N: usize>(text: &str, separator: char, widths: [usize; N]) -> O
     parts.next().is_none().then_some(numbers)
 }
 
-/// Reads exactly so many digits, which are at most four.
+/// Parses exactly `width` digits, at most four.
 fn digits(text: &str, width: usize) -> Option<i64> {
     let is_number = text.len() == width && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().ok()).flatten()
 }
 
-/// The days of a month of the Gregorian calendar.
+/// Returns the number of days of a month.
 fn days_of(year: i64, month: i64) -> i64 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
@@ -152,8 +156,10 @@ fn days_of(year: i64, month: i64) -> i64 {
     }
 }
 
-/// The days from 1970 to a date of the Gregorian calendar: years are counted from March, so that a
-/// leap day ends one. Years of four digits keep all of it far from any bound.
+/// Returns the number of days from 1970 to a date.
+///
+/// Years are counted from March, so that a leap day is the last of its year. With years of four
+/// digits nothing overflows.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let years = if month > 2 { year } else { year - 1 };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
@@ -174,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_three_forms_are_one_date() {
+    fn the_three_forms_of_a_date_are_equal() {
         check("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777));
         check("Sunday, 06-Nov-94 08:49:37 GMT", Some(784_111_777));
         check("Sun Nov  6 08:49:37 1994", Some(784_111_777));
@@ -190,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_none() {
+    fn malformed_dates_are_none() {
         check("", None);
         check(":60", None);
         check("Mon, 06 Nov 1994 08:49:37 GMT", None);
@@ -205,7 +211,7 @@ mod tests {
 
     /// 784,111,777 is Sun, 06 Nov 1994 08:49:37 GMT.
     #[test]
-    fn a_date_is_read_in_every_zone_and_notation() {
+    fn a_date_is_parsed_in_every_zone_and_notation() {
         fn check(value: &str, seconds: Option<u64>) {
             let epoch = SystemTime::UNIX_EPOCH;
             let date = parse_date(value.as_bytes());
@@ -241,9 +247,9 @@ mod tests {
         check("9999-12-31T23:59:59Z", Some(253_402_300_799));
     }
 
-    /// The standard bounds every part of a date, and what is beyond is none.
+    /// The standard bounds every part of a date.
     #[test]
-    fn a_part_out_of_its_bounds_makes_no_date() {
+    fn a_part_out_of_its_bounds_is_none() {
         let none = [
             "1994-11-06T08:49:37+24:00",
             "1994-11-06T08:49:37+23:60",
@@ -297,9 +303,14 @@ mod tests {
         assert_eq!(parse_date(b"\xff"), None);
     }
 
+    fn near_a_date() -> &'static str {
+        "(Sun|Sunday), ?[0-9]{2}[- ](Nov|Feb|[a-z]{3})[- ][0-9]{2,5} \
+         [0-9]{2}:[0-9]{2}:(60|[0-9]{2}) GMT"
+    }
+
     proptest! {
         #[test]
-        fn a_date_that_is_written_is_read_again(seconds in 0_u64..253_402_300_800) {
+        fn a_formatted_date_is_parsed_again(seconds in 0_u64..253_402_300_800) {
             let date = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
             let read = parse_http_date(httpdate::fmt_http_date(date).as_bytes());
             prop_assert_eq!(read, Some(date));
@@ -326,12 +337,14 @@ mod tests {
         }
 
         #[test]
-        fn what_looks_like_a_date_makes_it_panic_no_more_than_anything_else(
-            date in "(Sun|Sunday), ?[0-9]{2}[- ](Nov|Feb|[a-z]{3})[- ][0-9]{2,5} [0-9]{2}:[0-9]{2}:(60|[0-9]{2}) GMT",
+        fn no_text_panics(
+            date in near_a_date(),
             any: Vec<u8>,
         ) {
-            prop_assert!(parse_http_date(date.as_bytes()).is_none_or(|date| date >= SystemTime::UNIX_EPOCH));
-            prop_assert!(parse_http_date(&any).is_none_or(|date| date >= SystemTime::UNIX_EPOCH));
+            for text in [date.as_bytes(), &any] {
+                let date = parse_http_date(text);
+                prop_assert!(date.is_none_or(|date| date >= SystemTime::UNIX_EPOCH));
+            }
         }
     }
 }

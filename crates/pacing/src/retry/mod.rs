@@ -1,9 +1,11 @@
-//! Says what an answer means, whether and when to try again, and what `Retry-After` asked for.
+//! Decides whether to send a request again, and after how long.
 //!
-//! Three small decisions, each of which can be replaced: what happened ([`Verdict`],
-//! [`RetryPolicy::classify`]), may it be sent again ([`is_idempotent`], [`RetryPolicy::replays`]),
-//! and how long to wait ([`Backoff`], [`RetryAfter`]). [`Attempts`] applies them to one request,
-//! and an [`Account`] of the [`Budget`] to all.
+//! - [`RetryPolicy`] has all settings, with sensible defaults.
+//! - [`Attempts`] applies it to one request: it counts attempts and returns the next wait.
+//! - [`RetryTokens`] apply its [`RetryBudget`] to all requests.
+//! - [`Verdict`] classifies a status, and [`is_idempotent`] a method. Both can be replaced: see
+//!   [`RetryPolicy::classify`] and [`RetryPolicy::replays`].
+//! - [`Backoff`] computes the wait, and [`RetryAfter`] reads the one that the server asks for.
 
 mod attempts;
 mod backoff;
@@ -15,7 +17,7 @@ mod verdict;
 
 pub use attempts::{Attempts, Failure};
 pub use backoff::Backoff;
-pub use budget::{Account, Budget};
+pub use budget::{RetryBudget, RetryTokens};
 pub use date::{parse_date, parse_http_date};
 pub use policy::RetryPolicy;
 pub(crate) use retry_after::members;

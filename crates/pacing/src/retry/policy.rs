@@ -1,13 +1,8 @@
 use std::time::Duration;
 
-use super::{Account, Backoff, Budget, Verdict, is_idempotent};
+use super::{Backoff, RetryBudget, RetryTokens, Verdict, is_idempotent};
 
-/// Which answers to try again, how often, and how long to wait in between.
-///
-/// By default a request is sent four times at most, with full jitter from 200 ms to 10 s in between, and out of the
-/// default [`Budget`]. A 429 that says when to come back, in more than zero seconds, does not use up one of these
-/// attempts, but that may happen 20 times at most. A server that asks for more than five minutes is not asked again, and
-/// all waits of a request together are ten minutes at most.
+/// Which responses to retry, how often, and after how long.
 ///
 /// ```
 /// use std::time::Duration;
@@ -20,6 +15,14 @@ use super::{Account, Backoff, Budget, Verdict, is_idempotent};
 ///     .classify(|status| if status == 500 { Verdict::Final } else { Verdict::of(status) });
 /// assert_eq!(policy.verdict(500), Verdict::Final);
 /// ```
+///
+/// By default:
+///
+/// - a request is sent at most four times, with full jitter from 200 ms to 10 s in between;
+/// - the retries of failures are bounded by the default [`RetryBudget`];
+/// - a 429 with a `Retry-After` of more than zero is no attempt. A request may get 20 of them;
+/// - a `Retry-After` of more than five minutes ends the attempts;
+/// - all waits of a request together take at most ten minutes.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
     pub(super) attempts: u32,
@@ -27,20 +30,22 @@ pub struct RetryPolicy {
     pub(super) backoff: Backoff,
     pub(super) max_retry_after: Duration,
     pub(super) max_total_backoff: Duration,
-    budget: Option<Budget>,
+    budget: Option<RetryBudget>,
     classify: fn(u16) -> Verdict,
     replays: fn(&str) -> bool,
 }
 
 impl RetryPolicy {
-    /// Sends a request `attempts` times at most, the first included; zero counts as one. A 429 that says when to come back
-    /// is not counted: see [`throttled`](Self::throttled).
+    /// Sets how often a request is sent at most, the first time included. Zero counts as one.
+    ///
+    /// A 429 with `Retry-After` does not count: see [`throttled`](Self::throttled).
     #[must_use]
     pub const fn attempts(self, attempts: u32) -> Self {
         Self { attempts, ..self }
     }
 
-    /// Obeys a 429 with `Retry-After` `times` at most, which is not counted as an attempt.
+    /// Sets how often a request is sent again after a 429 with `Retry-After`. These do not count as
+    /// attempts.
     #[must_use]
     pub const fn throttled(self, times: u32) -> Self {
         Self {
@@ -49,14 +54,17 @@ impl RetryPolicy {
         }
     }
 
-    /// Waits by `backoff` where the server does not say how long, and after a failure no less than that where it does. After a
-    /// 429 that says how long, in more than zero seconds, only that counts.
+    /// Sets the backoff.
+    ///
+    /// After a failure with `Retry-After` the longer of the two times counts. After a 429 with a
+    /// `Retry-After` of more than zero only that time counts.
     #[must_use]
     pub const fn backoff(self, backoff: Backoff) -> Self {
         Self { backoff, ..self }
     }
 
-    /// Gives up where the server asks for more than `time`: the answer is returned.
+    /// Sets the longest `Retry-After` that is waited for. After a longer one the caller gets the
+    /// response.
     #[must_use]
     pub const fn max_retry_after(self, time: Duration) -> Self {
         Self {
@@ -65,8 +73,8 @@ impl RetryPolicy {
         }
     }
 
-    /// Gives up where all backoffs of a request together, those that the server asked for included,
-    /// would be more than `time`: the last answer is returned.
+    /// Sets the most time that all waits of a request take together. Before a wait that would
+    /// exceed it, the caller gets the last response.
     #[must_use]
     pub const fn max_total_backoff(self, time: Duration) -> Self {
         Self {
@@ -75,16 +83,17 @@ impl RetryPolicy {
         }
     }
 
-    /// Pays for the retries of failures, which a 429 is not, out of `budget`.
+    /// Sets the retry budget, which bounds the retries of failures. A 429 is no failure.
     #[must_use]
-    pub const fn budget(self, budget: Budget) -> Self {
+    pub const fn budget(self, budget: RetryBudget) -> Self {
         Self {
             budget: Some(budget),
             ..self
         }
     }
 
-    /// Retries however many requests fail: a server in trouble may get as many requests more as there are attempts.
+    /// Removes the retry budget. A server in trouble may get as many times the usual requests as
+    /// there are attempts.
     #[must_use]
     pub const fn without_budget(self) -> Self {
         Self {
@@ -93,37 +102,40 @@ impl RetryPolicy {
         }
     }
 
-    /// Classifies status codes by `classify` in the place of [`Verdict::of`].
+    /// Sets the classification of status codes. The default is [`Verdict::of`].
     ///
-    /// [`Verdict::Throttled`] says that the request was not processed: it is sent again whatever its method, without the mark
-    /// of a safe replay and at no cost to the budget. Return it only for a status that proves as much.
+    /// Return [`Verdict::Throttled`] only for a status that proves that the request was not
+    /// processed: it is sent again whatever its method, even without a mark of a safe replay, and
+    /// costs nothing of the budget.
     #[must_use]
     pub const fn classify(self, classify: fn(u16) -> Verdict) -> Self {
         Self { classify, ..self }
     }
 
-    /// Takes the methods for which `replays` is true as safe to send again, in the place of [`is_idempotent`].
+    /// Sets the methods that are safe to send again: those for which `replays` returns true. The
+    /// default is [`is_idempotent`].
     #[must_use]
     pub const fn replays(self, replays: fn(&str) -> bool) -> Self {
         Self { replays, ..self }
     }
 
-    /// Returns what a status code means.
+    /// Returns the verdict for a status code.
     #[must_use]
     pub fn verdict(&self, status: u16) -> Verdict {
         (self.classify)(status)
     }
 
-    /// Says whether a request of this method may be sent again after an attempt of unknown effect.
+    /// Returns whether a request of this method may be sent again after an attempt of unknown
+    /// effect.
     #[must_use]
     pub fn may_replay(&self, method: &str) -> bool {
         (self.replays)(method)
     }
 
-    /// Returns an account of the budget, if there is one.
+    /// Returns the tokens of the retry budget, if there is one.
     #[must_use]
-    pub fn account(&self) -> Option<Account> {
-        self.budget.map(Account::new)
+    pub fn tokens(&self) -> Option<RetryTokens> {
+        self.budget.map(RetryTokens::new)
     }
 }
 
@@ -131,11 +143,13 @@ impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             attempts: 4,
+            // Each of these waits was asked for by the server, so there may be more of them.
             throttled: 20,
             backoff: Backoff::default(),
+            // Most callers wait no longer for one request: beyond that they need the response.
             max_retry_after: Duration::from_secs(300),
             max_total_backoff: Duration::from_secs(600),
-            budget: Some(Budget::default()),
+            budget: Some(RetryBudget::default()),
             classify: Verdict::of,
             replays: is_idempotent,
         }
@@ -152,7 +166,7 @@ mod tests {
     use crate::retry::{Attempts, Failure};
 
     #[test]
-    fn what_is_set_is_what_is_asked() {
+    fn custom_classification_and_methods_are_used() {
         let policy = RetryPolicy::default()
             .classify(|_| Verdict::Throttled)
             .replays(|method| method == "POST");
@@ -164,20 +178,23 @@ mod tests {
     }
 
     #[test]
-    fn the_account_is_that_of_the_budget() {
+    fn the_tokens_are_those_of_the_budget() {
         fn retries(policy: RetryPolicy) -> Option<usize> {
-            let mut account = policy.account()?;
-            let paid = (0..1_000).take_while(|_| account.withdraw(Moment::ORIGIN));
+            let mut tokens = policy.tokens()?;
+            let paid = (0..1_000).take_while(|_| tokens.withdraw(Moment::ORIGIN));
             Some(paid.count())
         }
         let policy = RetryPolicy::default();
         assert_eq!(retries(policy), Some(30));
-        assert_eq!(retries(policy.budget(Budget::new(0, 1).floor(1))), Some(10));
+        assert_eq!(
+            retries(policy.budget(RetryBudget::new(0, 1).floor(1))),
+            Some(10)
+        );
         assert_eq!(retries(policy.without_budget()), None);
     }
 
     #[test]
-    fn what_a_server_may_ask_for_can_be_set() {
+    fn the_longest_retry_after_can_be_set() {
         let mut rng = StdRng::seed_from_u64(1);
         let policy = RetryPolicy::default().max_retry_after(Duration::from_secs(5));
         let mut wait = |seconds| {

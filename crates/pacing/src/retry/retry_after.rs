@@ -5,17 +5,17 @@ use rand::{Rng, RngExt};
 use super::date::date;
 use crate::moment::nanos;
 
-/// The most that is added to what a server asked for.
+/// The most that is added to a `Retry-After`. More would delay the client without need; much less
+/// would let all clients return at once.
 const LARGEST_JITTER: Duration = Duration::from_secs(1);
-/// A number of seconds from here on is no time span, which would be 30 years, but counts from 1970.
+/// From this number on, seconds are not a delay, which would be 31 years, but a time since 1970.
 const EPOCH: u64 = 1_000_000_000;
-/// The last second that a date of HTTP can name, in the year 9999. A number beyond it is not a date
-/// but absurd.
+/// The last second of an HTTP date, in the year 9999. A larger number is no date.
 const LAST: u64 = 253_402_300_799;
-/// The weekdays, whose comma is one of a date and ends no member of a list.
+/// The weekdays. A comma behind one of them belongs to a date and does not separate a list.
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
-/// What one `Retry-After` field asks for (RFC 9110, section 10.2.3).
+/// The value of a `Retry-After` field (RFC 9110, section 10.2.3).
 ///
 /// ```
 /// use std::time::Duration;
@@ -28,29 +28,29 @@ const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// To wait for so long after the answer.
+    /// A time after the response.
     Delay(Duration),
-    /// To wait until then, by the server's clock.
+    /// A date of the server's clock.
     Date(SystemTime),
-    /// Both, of which the later one counts.
+    /// A list of both. The later one counts.
     Both(Duration, SystemTime),
 }
 
 impl RetryAfter {
-    /// Reads a field's value: digits are seconds, and all three forms of an HTTP date are dates.
+    /// Parses a field's value: seconds in digits, or an HTTP date in any of its three forms.
     ///
-    /// Servers send more than the standard has, and mean a wait by it. So these are read, too:
+    /// Servers also send values that the standard does not have. These are parsed too:
     ///
     /// - a fraction, which is rounded up to a whole second;
-    /// - a date in another zone or notation, as [`parse_date`](super::parse_date) reads it;
+    /// - a date in another zone or notation, as [`parse_date`](super::parse_date) parses it;
     /// - a number from 1,000,000,000 on, which would be 31 years: seconds since 1970, or from
     ///   1,000,000,000,000 on milliseconds since 1970, if that is a date up to the year 9999;
-    /// - a list of these, as proxies make it of several fields: the longest wait counts, and what
-    ///   is malformed is passed over.
+    /// - a list of these, as proxies make it of several fields: the longest wait counts, and
+    ///   malformed members are ignored.
     ///
-    /// White space is passed over, and a number too large for 64 bits counts as the largest.
-    /// Everything else, a sign or a unit, is `None`. The caller has to bound the wait: nothing is
-    /// too long here.
+    /// White space is ignored. A number above 64 bits counts as the largest one. Everything else,
+    /// for instance a sign or a unit, is `None`. The wait has no bound here: the caller has to
+    /// bound it.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         members(std::str::from_utf8(value).ok()?)
@@ -58,8 +58,8 @@ impl RetryAfter {
             .reduce(Self::later)
     }
 
-    /// Reads the value of a field in milliseconds, `retry-after-ms` say, which no standard
-    /// describes: a number, rounded up, or the largest of a list.
+    /// Parses the value of a field in milliseconds, for instance `retry-after-ms`: a number,
+    /// rounded up, or the largest of a list. No standard describes these fields.
     #[must_use]
     pub fn parse_millis(value: &[u8]) -> Option<Self> {
         members(std::str::from_utf8(value).ok()?)
@@ -68,8 +68,9 @@ impl RetryAfter {
             .map(|millis| Self::Delay(Duration::from_millis(millis)))
     }
 
-    /// Reads a member of a list.
+    /// Parses a member of a list.
     pub(crate) fn read(text: &str) -> Option<Self> {
+        // Numbers first: a date never parses as a number.
         match rounded_up(text) {
             Some(number) => Some(
                 epoch(number).map_or_else(|| Self::Delay(Duration::from_secs(number)), Self::Date),
@@ -78,11 +79,10 @@ impl RetryAfter {
         }
     }
 
-    /// Returns how long to wait after an answer of the date `answered`, zero if what was asked for
-    /// is past.
+    /// Returns the wait after a response of the date `answered`. It is zero if the date is past.
     ///
-    /// Both dates should be of the server's clock: with the answer's own `Date` it does not matter
-    /// how far the clocks of client and server differ.
+    /// Pass the `Date` of the response, so that both dates are of the server's clock. Then a
+    /// difference between the clocks of client and server does not matter.
     #[must_use]
     pub fn after(self, answered: SystemTime) -> Duration {
         let until = |date: SystemTime| date.duration_since(answered).unwrap_or_default();
@@ -94,6 +94,8 @@ impl RetryAfter {
     }
 
     fn later(self, other: Self) -> Self {
+        // A delay and a date cannot be compared without the date of the response: keep the longest
+        // of each kind.
         let (delay, date) = (
             self.delay().max(other.delay()),
             self.date().max(other.date()),
@@ -121,12 +123,13 @@ impl RetryAfter {
     }
 }
 
-/// Returns the members of a list, of which some may be dates.
+/// Returns the members of a list. Some of them may be dates, which have a comma of their own.
 pub(crate) fn members(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest?;
         let mut commas = text.match_indices(',').map(|(at, _)| at);
+        // The comma of `Fri, 29 Sep ..` is behind a weekday. Commas elsewhere end a member.
         let end = commas.find(|&at| !is_weekday(text[..at].trim_ascii()));
         let (member, after) = match end {
             Some(at) => (&text[..at], Some(&text[at + 1..])),
@@ -142,8 +145,8 @@ fn is_weekday(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphabetic())
 }
 
-/// Reads a number without a sign, and rounds a fraction up. One too large for 64 bits counts as the
-/// largest.
+/// Parses a number without a sign, and rounds a fraction up. A number above 64 bits counts as the
+/// largest one.
 fn rounded_up(text: &str) -> Option<u64> {
     let text = text.trim_ascii();
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
@@ -155,12 +158,12 @@ fn digits(text: &str) -> Option<u64> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    // Only a number that is too large fails here.
+    // Only a number above 64 bits fails here.
     Some(text.parse().unwrap_or(u64::MAX))
 }
 
-/// Returns the date that a number counts to from 1970, in seconds or milliseconds, if it cannot be
-/// a time span.
+/// Returns the date of a number of seconds or milliseconds since 1970. Returns `None` if the number
+/// can be a delay.
 fn epoch(number: u64) -> Option<SystemTime> {
     let since = match number {
         EPOCH..=LAST => Duration::from_secs(number),
@@ -170,10 +173,10 @@ fn epoch(number: u64) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(since)
 }
 
-/// Draws a wait of at least `floor`, with up to a tenth of it, and up to a second, on top.
+/// Draws a wait: `floor`, plus jitter of up to a tenth of it and up to a second.
 ///
-/// A wait that a server asked for is never shortened, but everyone who was told the same should not
-/// come back at once.
+/// A wait that a server asked for is never shortened. The jitter spreads the clients that got the
+/// same `Retry-After`, so that they do not return at once.
 #[must_use]
 pub fn wait_at_least(floor: Duration, rng: &mut impl Rng) -> Duration {
     let jitter = (floor / 10).min(LARGEST_JITTER);
@@ -201,20 +204,20 @@ mod tests {
         assert_eq!(asked, seconds.map(Duration::from_secs), "{value:?}");
     }
 
-    /// The vectors of other clients' tests, and what they do not test. Where those disagree, the
-    /// comment says our choice.
+    /// The vectors of other clients' tests, and some more. Where the clients disagree, a comment
+    /// names our choice.
     #[test]
-    fn what_a_field_says_is_obeyed_to_the_second() {
+    fn a_field_is_parsed_to_the_second() {
         check("5", Some(5));
         check("20", Some(20));
         check("60", Some(60));
-        // Beyond 60 or 120 s some fall back to their backoff, which is earlier than told. The
+        // Beyond 60 or 120 s some clients fall back to their backoff, which is too early. Here the
         // policy has the bound.
         check("61", Some(61));
         check("120", Some(120));
         check("121", Some(121));
         check(" 7\t", Some(7));
-        // "At once"; the policy backs off all the same.
+        // The policy backs off after a zero.
         check("0", Some(0));
         check("100000000000000000000000000000000000", Some(u64::MAX));
         check("18446744073709551616", Some(u64::MAX));
@@ -246,11 +249,11 @@ mod tests {
         check("Fri, 29 Sep 100000 16:26:57 GMT", None);
     }
 
-    /// The grammar has neither fraction nor list nor any other date, and other clients pass them
-    /// over or fall back to their backoff, which is earlier than meant. Servers send them, so they
-    /// are rounded up and obeyed.
+    /// The grammar has no fraction, no list and no other date. Other clients ignore them or fall
+    /// back to their backoff, which is too early. Servers send them, so they are rounded up and
+    /// obeyed.
     #[test]
-    fn what_servers_send_beyond_the_grammar_is_obeyed() {
+    fn values_beyond_the_grammar_are_parsed() {
         check("2.5", Some(3));
         check("2.0", Some(2));
         check("0.001", Some(1));
@@ -271,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_list_the_longest_wait_counts_whatever_its_forms() {
+    fn the_longest_wait_of_a_list_counts() {
         check(
             "Fri, 29 Sep 2023 16:26:57 GMT, Fri, 29 Sep 2023 16:26:47 GMT",
             Some(20),
@@ -300,10 +303,9 @@ mod tests {
         check("Thu, 31 Dec 2020 23:59:50 GMT", 0);
     }
 
-    /// Up to 31 years it is a delay, and far beyond the last date it is one too: both are for the
-    /// caller's bound.
+    /// Up to 31 years, and far beyond the last date, a number is a delay: the caller bounds it.
     #[test]
-    fn a_number_that_can_be_no_delay_is_an_epoch() {
+    fn a_number_that_can_be_no_delay_counts_from_1970() {
         fn check(value: &str, answered: u64, seconds: u64) {
             let asked = RetryAfter::parse(value.as_bytes()).map(|asked| asked.after(at(answered)));
             assert_eq!(asked, Some(Duration::from_secs(seconds)), "{value:?}");
@@ -327,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn milliseconds_are_numbers_too() {
+    fn milliseconds_are_parsed() {
         fn check(value: &str, millis: Option<u64>) {
             let asked = RetryAfter::parse_millis(value.as_bytes());
             let expected = millis.map(|millis| RetryAfter::Delay(Duration::from_millis(millis)));
@@ -343,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_never_shorter_than_told_and_a_tenth_longer_at_most() {
+    fn a_wait_is_never_shorter_than_its_floor_and_at_most_a_tenth_longer() {
         let mut rng = StdRng::seed_from_u64(3);
         for seconds in [0, 2, 5, 600] {
             let floor = Duration::from_secs(seconds);
@@ -357,7 +359,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn seconds_are_read_as_they_are_written(
+        fn seconds_are_parsed_as_they_are_written(
             seconds in prop_oneof![0..EPOCH, LAST * 1_000 + 1..=u64::MAX],
         ) {
             let asked = RetryAfter::parse(seconds.to_string().as_bytes());

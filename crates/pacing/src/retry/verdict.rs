@@ -1,15 +1,17 @@
-/// What an answer means for trying again. It says nothing of whether a replay would be safe.
+/// Whether a response is worth a retry.
+///
+/// It does not say whether a retry is safe: [`is_idempotent`] and the marks of a request do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The answer stands: success, or a failure that would only repeat itself.
+    /// No retry: success, or a failure that a retry would only repeat.
     Final,
-    /// Another attempt at the same request is still at work (409), if the request carries a token
-    /// by which the server knows it again; otherwise the answer stands.
+    /// A retry if the request carries an idempotency key: the server still processes an earlier
+    /// attempt (409). No retry otherwise.
     Conflict,
-    /// The server refused for its limit (429): the request was not processed.
+    /// A retry: the server throttled the request (429) and did not process it.
     Throttled,
-    /// The server or something before it failed for the moment: 408, 425, 500, 502, 503, 504, 520
-    /// to 524.
+    /// A retry: the server or a gateway failed for the moment (408, 425, 500, 502, 503, 504, 520 to
+    /// 524).
     Transient,
 }
 
@@ -32,8 +34,9 @@ impl Verdict {
         }
     }
 
-    /// Lets the server's own word on an answer of this status overrule the verdict: `false` ends
-    /// the attempts, `true` makes a client error or a server error worth another.
+    /// Returns the verdict after the server said itself whether to retry.
+    ///
+    /// `false` ends the attempts. `true` makes any client error or server error worth a retry.
     #[must_use]
     pub const fn overruled(self, status: u16, should_retry: bool) -> Self {
         match self {
@@ -44,7 +47,7 @@ impl Verdict {
     }
 }
 
-/// Says whether a request of this method has the same effect however often it arrives (RFC 9110,
+/// Returns whether a request of this method has the same effect if it arrives twice (RFC 9110,
 /// section 9.2.2; for QUERY, RFC 10008).
 ///
 /// ```
@@ -66,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exactly_the_documented_codes_are_tried_again() {
+    fn exactly_the_documented_codes_are_retried() {
         fn check(verdict: Verdict, codes: &[u16]) {
             let found: Vec<u16> = (100..600)
                 .filter(|&status| Verdict::of(status) == verdict)

@@ -1,12 +1,12 @@
-//! An adaptive limit beside the best fixed one, before simulated servers of many kinds, event by
-//! event.
+//! Compares an adaptive limit with the best fixed one, before simulated servers of many kinds.
 //!
-//! `-- --nocapture` prints a table. A row is a level of a scenario by one seed: the best fixed
-//! limit, the throughput and the latency beside it, after how many of its round trips the limit had
-//! settled, the limit at the end, the mean number in flight, and the share of failures.
+//! `-- --nocapture` prints a table. A row is a level of a scenario with one seed. It has the best
+//! fixed limit, the throughput and the latency as multiples of those of that limit, the number of
+//! round trips until the adaptive limit had settled, the limit at the end, the mean number in
+//! flight, and the share of failures.
 //!
-//! Each scenario is played once, and shortened where the server is fast. `ADAPTIVE_SEEDS=8` plays
-//! all of it, by 8 seeds, and asks for a release build.
+//! By default each scenario runs with one seed, and is shortened if the server is fast.
+//! `ADAPTIVE_SEEDS=8` runs whole scenarios with 8 seeds each. Use a release build for that.
 
 mod callers;
 mod changes;
@@ -14,5 +14,5 @@ mod properties;
 mod record;
 mod scenario;
 mod server;
+mod simulation;
 mod steady;
-mod world;

@@ -1,4 +1,4 @@
-//! What holds whatever happens.
+//! Properties that hold for any sequence of calls.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use pacing::{Adaptive, AdaptiveLimit, Answer, Moment, Sample};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// What happens to a limit. Numbers name a request in flight, by the remainder.
+/// A call. Its number, modulo the requests in flight, picks one of them.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Requests depart until the limit is reached, or so many have.
+    /// Requests depart until the limit is reached, at most `most`.
     Fill {
         most: usize,
     },
@@ -20,21 +20,21 @@ enum Step {
         request: usize,
         answer: Answer,
     },
-    /// All that is in flight is answered.
+    /// All requests in flight are answered.
     Drain {
         answer: Answer,
     },
     Cancel {
         request: usize,
     },
-    /// An answer to a request of another limit.
-    Strange {
+    /// A request of another limit is answered.
+    Foreign {
         answer: Answer,
     },
     Pass {
         nanos: u64,
     },
-    /// The clock is another one.
+    /// The clock is replaced by another one.
     Rebase {
         nanos: u64,
     },
@@ -51,7 +51,7 @@ fn answer() -> impl Strategy<Value = Answer> {
     ]
 }
 
-/// From nothing to for ever.
+/// From zero to the longest time.
 fn nanos() -> impl Strategy<Value = u64> {
     prop_oneof![
         2 => Just(0),
@@ -68,7 +68,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (any::<usize>(), answer()).prop_map(|(request, answer)| Step::Answer { request, answer }),
         8 => answer().prop_map(|answer| Step::Drain { answer }),
         1 => any::<usize>().prop_map(|request| Step::Cancel { request }),
-        1 => answer().prop_map(|answer| Step::Strange { answer }),
+        1 => answer().prop_map(|answer| Step::Foreign { answer }),
         8 => nanos().prop_map(|nanos| Step::Pass { nanos }),
         1 => nanos().prop_map(|nanos| Step::Rebase { nanos }),
         1 => any::<usize>().prop_map(|limit| Step::Set { limit }),
@@ -82,15 +82,15 @@ fn bounds() -> impl Strategy<Value = Adaptive> {
     })
 }
 
-struct Trial {
+struct Calls {
     limit: AdaptiveLimit,
     now: Moment,
     in_flight: Vec<Sample>,
-    /// A departure has reached the limit since it last changed.
+    /// A departure has reached the limit since the limit last changed.
     is_reached: bool,
 }
 
-impl Trial {
+impl Calls {
     fn depart(&mut self, in_flight: usize) {
         let limit = self.limit.limit();
         self.in_flight.push(self.limit.depart(self.now, in_flight));
@@ -144,7 +144,7 @@ impl Trial {
                     self.end(sample, None);
                 }
             }
-            Step::Strange { answer } => self.end(Sample::default(), Some(answer)),
+            Step::Foreign { answer } => self.end(Sample::default(), Some(answer)),
             Step::Pass { nanos } => self.now = self.now + Duration::from_nanos(nanos),
             Step::Rebase { nanos } => self.now = Moment::from_nanos(nanos),
             Step::Set { limit } => {
@@ -157,21 +157,21 @@ impl Trial {
 
 proptest! {
     #[test]
-    fn whatever_happens_the_limit_keeps_its_bounds_and_grows_only_if_it_is_reached(
+    fn the_limit_keeps_its_bounds_and_grows_only_if_it_is_reached(
         bounds in bounds(),
         steps in vec(step(), 1..200),
     ) {
-        let mut trial = Trial {
+        let mut calls = Calls {
             limit: AdaptiveLimit::new(bounds),
             now: Moment::ORIGIN,
             in_flight: Vec::new(),
             is_reached: false,
         };
         for step in steps {
-            trial.step(step);
-            let mut clamped = trial.limit.clone();
-            clamped.set(trial.limit.limit());
-            prop_assert_eq!(clamped.limit(), trial.limit.limit(), "out of bounds");
+            calls.step(step);
+            let mut clamped = calls.limit.clone();
+            clamped.set(calls.limit.limit());
+            prop_assert_eq!(clamped.limit(), calls.limit.limit(), "out of bounds");
         }
     }
 }

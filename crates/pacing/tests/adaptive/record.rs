@@ -1,4 +1,4 @@
-//! What a client saw, by the hundredth of a second.
+//! The requests of a client, in slices of a hundredth of a second.
 
 use pacing::{Answer, Moment};
 
@@ -8,9 +8,9 @@ const SLICE: u64 = 10_000_000;
 struct Slice {
     served: u32,
     failed: u32,
-    /// Of those that were served, in seconds.
+    /// The sum of the latencies of served requests, in seconds.
     latency: f64,
-    /// Requests in flight, by seconds.
+    /// The integral of the requests in flight over time, in seconds.
     in_flight: f64,
 }
 
@@ -19,7 +19,7 @@ pub(crate) struct Record {
     slices: Vec<Slice>,
 }
 
-/// What some of the time came to.
+/// The sums of some slices.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sum {
     /// Requests served a second.

@@ -1,4 +1,4 @@
-//! A client whose limit adapts, beside the best fixed limit for the same server.
+//! Scenarios: an adaptive limit, and the best fixed limit for the same server.
 
 use std::env;
 use std::fmt;
@@ -7,23 +7,23 @@ use std::sync::Once;
 use pacing::{Adaptive, AdaptiveLimit};
 
 use crate::record::{Record, Sum};
-use crate::server::{Fault, Law, Load};
-use crate::world::{Fixed, Patience, World};
+use crate::server::{Behavior, Fault, Load};
+use crate::simulation::{CallerTimeout, Fixed, Simulation};
 
 /// The upper bound of the limit.
 pub(crate) const MOST: usize = 200;
 
-/// Opens the table once, whichever test comes first.
+/// Prints the head of the table once, before the row of any test.
 static TABLE: Once = Once::new();
 
-/// Returns a world of one client, whose limit adapts.
-pub(crate) fn world(law: Law, seed: u64) -> World<AdaptiveLimit> {
-    let mut world = World::new(law, seed);
-    world.join(AdaptiveLimit::new(Adaptive::between(1, MOST)));
-    world
+/// Returns a simulation of one client, whose limit adapts.
+pub(crate) fn simulation(behavior: Behavior, seed: u64) -> Simulation<AdaptiveLimit> {
+    let mut simulation = Simulation::new(behavior, seed);
+    simulation.join(AdaptiveLimit::new(Adaptive::between(1, MOST)));
+    simulation
 }
 
-/// How much is played: little by default, since a debug build is slow.
+/// How much of a scenario runs: little by default, since a debug build is slow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
     pub(crate) seeds: u64,
@@ -31,7 +31,7 @@ pub(crate) struct Extent {
 }
 
 impl Extent {
-    /// Reads `ADAPTIVE_SEEDS`: with it each scenario is played in its whole length, by so many
+    /// Reads `ADAPTIVE_SEEDS`. If it is set, each scenario runs in full length with this number of
     /// seeds.
     pub(crate) fn from_env() -> Self {
         let seeds = env::var("ADAPTIVE_SEEDS").ok();
@@ -43,7 +43,7 @@ impl Extent {
         }
     }
 
-    /// The length of a level in seconds: the whole one, or a third where a server serves many.
+    /// Returns the length of a level in seconds. It is shorter if the server is fast.
     fn seconds(self, level: &Level, best: &Best) -> f64 {
         match self.is_whole || best.sum.throughput <= 300.0 {
             true => level.seconds,
@@ -51,7 +51,7 @@ impl Extent {
         }
     }
 
-    /// Fixed limits to compare with. The capacities that occur are among them.
+    /// Returns the fixed limits to compare with, the capacities of the servers among them.
     fn candidates(self) -> impl Iterator<Item = usize> {
         let few = [1, 2, 5, 10, 20, 50, 80, 100, MOST];
         (1..=MOST).filter(move |limit| match self.is_whole {
@@ -61,63 +61,63 @@ impl Extent {
     }
 }
 
-/// For so many seconds the server keeps to a law.
+/// The behavior of the server for some seconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Level {
     pub(crate) seconds: f64,
-    pub(crate) law: Law,
+    pub(crate) behavior: Behavior,
 }
 
-/// What is played, and what must come of each level.
+/// Levels, and the bounds that the limit must keep in each of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     pub(crate) levels: Vec<Level>,
-    /// How long a limit may learn a level before it is measured, in seconds.
+    /// The seconds of a level that are not measured, for the limit to learn.
     pub(crate) learning: f64,
-    pub(crate) patience: Patience,
-    /// The least throughput, as a share of the best one.
+    pub(crate) timeout: CallerTimeout,
+    /// The least throughput, as a share of that of the best fixed limit.
     pub(crate) throughput: f64,
-    /// The most latency, as a multiple of that of the best limit.
+    /// The most latency, as a multiple of that of the best fixed limit.
     pub(crate) latency: f64,
-    /// In how many round trips the limit must have settled.
+    /// The most round trips until the limit has settled.
     pub(crate) settled: Option<f64>,
 }
 
 impl Scenario {
-    /// Returns a scenario of one level, of 300 s, from which nothing is wanted.
-    pub(crate) fn of(law: Law) -> Self {
-        Self::changing(&[law]).lasting(300.0)
+    /// Returns a scenario of one level of 300 s, without bounds.
+    pub(crate) fn of(behavior: Behavior) -> Self {
+        Self::changing(&[behavior]).lasting(300.0)
     }
 
-    /// Returns a scenario of some levels, of 100 s each.
-    pub(crate) fn changing(laws: &[Law]) -> Self {
-        let levels = laws.iter().map(|&law| Level {
+    /// Returns a scenario of levels of 100 s each.
+    pub(crate) fn changing(behaviors: &[Behavior]) -> Self {
+        let levels = behaviors.iter().map(|&behavior| Level {
             seconds: 100.0,
-            law,
+            behavior,
         });
         Self {
             levels: levels.collect(),
             learning: 30.0,
-            patience: Patience::Endless,
+            timeout: CallerTimeout::Never,
             throughput: 0.0,
             latency: f64::INFINITY,
             settled: None,
         }
     }
 
-    /// Lets the first level last for so many seconds.
+    /// Sets the length of the first level in seconds.
     pub(crate) fn lasting(mut self, seconds: f64) -> Self {
         self.levels[0].seconds = seconds;
         self
     }
 
-    /// Measures only what comes after so many seconds of a level.
+    /// Sets the seconds of a level that are not measured.
     pub(crate) fn learning(self, learning: f64) -> Self {
         Self { learning, ..self }
     }
 
-    pub(crate) fn patience(self, patience: Patience) -> Self {
-        Self { patience, ..self }
+    pub(crate) fn timeout(self, timeout: CallerTimeout) -> Self {
+        Self { timeout, ..self }
     }
 
     pub(crate) fn throughput(self, throughput: f64) -> Self {
@@ -135,18 +135,18 @@ impl Scenario {
         }
     }
 
-    /// Plays it by each seed, prints what came of each level, and asserts the bounds.
+    /// Runs it with each seed, prints the outcome of each level, and asserts the bounds.
     pub(crate) fn check(&self) -> Vec<Outcome> {
         self.check_if(|_| true)
     }
 
-    /// Asserts the bounds only of the last level.
+    /// Runs it as [`check`](Self::check) does, and asserts the bounds of the last level only.
     pub(crate) fn check_last(&self) -> Vec<Outcome> {
         self.check_if(|outcome| outcome.level + 1 == self.levels.len())
     }
 
     fn check_if(&self, counts: impl Fn(&Outcome) -> bool) -> Vec<Outcome> {
-        let outcomes = self.play();
+        let outcomes = self.run();
         let counting = outcomes.iter().filter(|outcome| counts(outcome));
         let missed: Vec<_> = counting
             .filter(|outcome| outcome.misses(self))
@@ -156,19 +156,22 @@ impl Scenario {
         outcomes
     }
 
-    /// Plays it by each seed and prints what came of it.
-    pub(crate) fn play(&self) -> Vec<Outcome> {
+    /// Runs it with each seed, and prints the outcome of each level.
+    pub(crate) fn run(&self) -> Vec<Outcome> {
         let extent = Extent::from_env();
         let best: Vec<_> = self
             .levels
             .iter()
-            .map(|level| Best::of(&level.law, self.patience, extent))
+            .map(|level| Best::of(&level.behavior, self.timeout, extent))
             .collect();
         let outcomes: Vec<_> = (0..extent.seeds)
-            .flat_map(|seed| self.play_seed(seed, &best, extent))
+            .flat_map(|seed| self.run_seed(seed, &best, extent))
             .collect();
         TABLE.call_once(|| {
-            println!("| server | callers wait | seed | best limit | throughput | latency | settled | limit | in flight | failed |");
+            println!(
+                "| server | callers time out | seed | best limit | throughput | latency | settled \
+                 | limit | in flight | failed |"
+            );
             println!("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|");
         });
         for outcome in &outcomes {
@@ -177,19 +180,19 @@ impl Scenario {
         outcomes
     }
 
-    fn play_seed(&self, seed: u64, best: &[Best], extent: Extent) -> Vec<Outcome> {
-        let mut world = world(self.levels[0].law, seed);
-        world.patience = self.patience;
+    fn run_seed(&self, seed: u64, best: &[Best], extent: Extent) -> Vec<Outcome> {
+        let mut simulation = simulation(self.levels[0].behavior, seed);
+        simulation.timeout = self.timeout;
         let mut outcomes = Vec::new();
         for (number, (level, best)) in self.levels.iter().zip(best).enumerate() {
-            let from = world.seconds();
-            world.law = level.law;
-            world.run(extent.seconds(level, best));
-            let (to, client) = (world.seconds(), &world.clients[0]);
+            let from = simulation.seconds();
+            simulation.behavior = level.behavior;
+            simulation.run(extent.seconds(level, best));
+            let (to, client) = (simulation.seconds(), &simulation.clients[0]);
             outcomes.push(Outcome {
                 level: number,
-                law: level.law,
-                patience: self.patience,
+                behavior: level.behavior,
+                timeout: self.timeout,
                 seed,
                 best: *best,
                 sum: client.record.between(from + self.learning, to),
@@ -202,7 +205,7 @@ impl Scenario {
     }
 }
 
-/// The best fixed limit, and what comes of it.
+/// The best fixed limit, and its figures.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Best {
     pub(crate) limit: usize,
@@ -212,18 +215,18 @@ pub(crate) struct Best {
 }
 
 impl Best {
-    /// Tries the candidates. The best is the least that has 97 % of the greatest throughput.
-    pub(crate) fn of(law: &Law, patience: Patience, extent: Extent) -> Self {
-        let is_ample = law.load == Load::Ample
+    /// Tries the candidates. The best is the lowest with 97 % of the highest throughput.
+    pub(crate) fn of(behavior: &Behavior, timeout: CallerTimeout, extent: Extent) -> Self {
+        let is_ample = behavior.load == Load::Ample
             && matches!(
-                law.fault,
+                behavior.fault,
                 Fault::None | Fault::Random(_) | Fault::Throttled(_)
             );
         let candidates = extent
             .candidates()
             .filter(|&limit| !is_ample || limit == MOST);
         let tried: Vec<_> = candidates
-            .map(|limit| (limit, try_fixed(limit, law, patience)))
+            .map(|limit| (limit, try_fixed(limit, behavior, timeout)))
             .collect();
         let throughputs = tried.iter().map(|(_, sum)| sum.throughput);
         let most = throughputs.fold(0.0, f64::max);
@@ -235,20 +238,22 @@ impl Best {
     }
 }
 
-/// Returns what comes of about 10,000 requests with a fixed limit.
-fn try_fixed(limit: usize, law: &Law, patience: Patience) -> Sum {
-    let mut world = World::new(*law, 0);
-    world.patience = patience;
-    world.join(Fixed(limit));
-    world.run(5.0);
-    let before = world.clients[0].record.between(0.0, 5.0);
+/// Returns the figures of about 10,000 requests with a fixed limit.
+fn try_fixed(limit: usize, behavior: &Behavior, timeout: CallerTimeout) -> Sum {
+    let mut simulation = Simulation::new(*behavior, 0);
+    simulation.timeout = timeout;
+    simulation.join(Fixed(limit));
+    simulation.run(5.0);
+    let before = simulation.clients[0].record.between(0.0, 5.0);
     let seconds = (10_000.0 / before.throughput.max(1.0)).clamp(10.0, 200.0);
-    world.run(seconds);
-    world.clients[0].record.between(5.0, world.seconds())
+    simulation.run(seconds);
+    simulation.clients[0]
+        .record
+        .between(5.0, simulation.seconds())
 }
 
-/// Returns after how many round trips of the best limit the first twenty began that had nearly its
-/// figures.
+/// Returns the number of round trips of the best limit until the figures are nearly its own, for
+/// twenty round trips.
 fn settled(record: &Record, from: f64, to: f64, best: &Best) -> Option<f64> {
     let round_trip = best.sum.latency;
     let steps = (0..).map(|step| from + f64::from(step) * round_trip / 4.0);
@@ -260,18 +265,18 @@ fn settled(record: &Record, from: f64, to: f64, best: &Best) -> Option<f64> {
     first.map(|begin| (begin - from) / round_trip)
 }
 
-/// What came of a level.
+/// The outcome of a level.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     level: usize,
-    law: Law,
-    patience: Patience,
+    behavior: Behavior,
+    timeout: CallerTimeout,
     seed: u64,
     best: Best,
     pub(crate) sum: Sum,
     settled: Option<f64>,
     pub(crate) limit: usize,
-    /// How many round trips of the best limit it lasted.
+    /// The length of the level, in round trips of the best limit.
     round_trips: f64,
 }
 
@@ -284,14 +289,14 @@ impl Outcome {
         self.sum.latency / self.best.sum.latency
     }
 
-    /// The throughput per latency, as a share of the greatest there is.
+    /// The throughput per latency, as a share of the highest of all fixed limits.
     pub(crate) fn power(&self) -> f64 {
         self.sum.throughput / self.sum.latency / self.best.power
     }
 
     pub(crate) fn misses(&self, scenario: &Scenario) -> bool {
         let is_late = match scenario.settled {
-            // A level that is shorter proves nothing.
+            // A shorter level could not show it.
             Some(settled) if settled + 20.0 < self.round_trips => {
                 self.settled.is_none_or(|at| at > settled)
             }
@@ -306,8 +311,8 @@ impl fmt::Display for Outcome {
         write!(
             f,
             "| {} | {:?} | {} | {} | {:.2} | {:.2} | {} | {} | {:.1} | {:.1} % |",
-            self.law,
-            self.patience,
+            self.behavior,
+            self.timeout,
             self.seed,
             self.best.limit,
             self.throughput(),

@@ -1,4 +1,4 @@
-//! Servers: how latencies vary, how they follow the load, and what goes wrong.
+//! Simulated servers: how latencies vary, how they follow the load, and the faults.
 
 use std::collections::VecDeque;
 use std::f64::consts::TAU;
@@ -9,10 +9,10 @@ use pacing::Moment;
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
-/// When what is never answered is.
+/// The time of an answer that never arrives.
 const FAR: Moment = Moment::from_nanos(u64::MAX);
 
-/// The mean latency, in seconds, unless a law scales it.
+/// The mean latency, in seconds, unless a behavior scales it.
 pub(crate) const MEAN: f64 = 0.1;
 
 /// How latencies vary. Their mean is [`MEAN`].
@@ -24,11 +24,11 @@ pub(crate) enum Spread {
     Exponential,
     /// Lognormal.
     Sigma(f64),
-    /// 95 % take 17 ms, and 5 % 1.7 s.
+    /// 95 % of requests take 17 ms, and 5 % take 1.7 s.
     Slow5,
-    /// 99 % take 66 ms, and 1 % 3.3 s.
+    /// 99 % of requests take 66 ms, and 1 % take 3.3 s.
     Slow1,
-    /// Half are answered at once.
+    /// Half of the requests are answered instantly.
     Half0,
 }
 
@@ -58,50 +58,50 @@ fn pick(rng: &mut SmallRng, share: f64, rare: f64, usual: f64) -> f64 {
     }
 }
 
-/// How latency follows the load.
+/// How latency depends on the load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Load {
     /// Not at all.
     Ample,
-    /// First come first served by so many at a time.
+    /// First in, first out, with this number of requests at a time.
     Queue(usize),
-    /// So many are served at full speed, and more share it.
+    /// This number of requests is served at full speed. More of them share it.
     Shared(usize),
-    /// Each request above the knee takes the factor longer.
+    /// Each request above the knee multiplies the latency by the factor.
     Knee(usize, f64),
-    /// Each request adds so many seconds.
+    /// Each request adds this number of seconds.
     Linear(f64),
 }
 
-/// What goes wrong.
+/// What a server does wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fault {
     None,
-    /// A share of the answers says that the server is overloaded, by chance.
+    /// A random share of the answers says that the server is overloaded.
     Random(f64),
-    /// What is above so many is refused after so many seconds.
-    RefusedAbove(usize, f64),
-    /// What is more than so many within a second is throttled.
+    /// Requests above this number fail after these seconds.
+    FailedAbove(usize, f64),
+    /// Requests above this number per second are throttled.
     Throttled(usize),
-    /// What is above so many is never answered.
+    /// Requests above this number are never answered.
     DroppedAbove(usize),
-    /// All is refused after the usual latency.
-    Refused,
+    /// All requests fail after the usual latency.
+    AllFailed,
 }
 
-/// What a server does.
+/// All that a server does.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Law {
+pub(crate) struct Behavior {
     pub(crate) spread: Spread,
     pub(crate) load: Load,
     pub(crate) fault: Fault,
-    /// Latencies are multiplied by it.
+    /// The factor of all latencies.
     pub(crate) scale: f64,
-    /// What the path adds, in seconds.
+    /// The latency that the path adds, in seconds.
     pub(crate) path: f64,
 }
 
-impl Law {
+impl Behavior {
     pub(crate) const fn new(load: Load, spread: Spread) -> Self {
         Self {
             spread,
@@ -125,7 +125,7 @@ impl Law {
     }
 }
 
-impl fmt::Display for Law {
+impl fmt::Display for Behavior {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}, {:?}", self.load, self.spread)?;
         if self.scale != 1.0 {
@@ -141,37 +141,42 @@ impl fmt::Display for Law {
     }
 }
 
-/// How a server answers.
+/// The answer of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
     Served,
     Overloaded,
     Throttled,
-    /// Never.
+    /// No answer.
     Nothing,
 }
 
 /// The requests at a server.
 #[derive(Debug, Default)]
 pub(crate) struct Server {
-    /// When those that are there will be answered, in order.
+    /// The times of the answers to all present requests, in order.
     ends: VecDeque<Moment>,
-    /// When the last ones came that were not throttled.
+    /// The arrivals of the last second that were not throttled.
     admitted: VecDeque<Moment>,
 }
 
 impl Server {
-    /// Takes a request, and returns the reply and when it comes.
-    pub(crate) fn take(&mut self, now: Moment, law: &Law, rng: &mut SmallRng) -> (Reply, Moment) {
+    /// Takes a request, and returns the answer and its time.
+    pub(crate) fn take(
+        &mut self,
+        now: Moment,
+        behavior: &Behavior,
+        rng: &mut SmallRng,
+    ) -> (Reply, Moment) {
         while self.ends.front().is_some_and(|&end| end <= now) {
             self.ends.pop_front();
         }
         let active = self.ends.len() + 1;
-        let usual = law.spread.draw(rng) * law.scale;
-        let (reply, end) = match law.fault {
-            // Neither takes the place of a request that is served.
+        let usual = behavior.spread.draw(rng) * behavior.scale;
+        let (reply, end) = match behavior.fault {
+            // These requests use no capacity.
             Fault::DroppedAbove(most) if active > most => return (Reply::Nothing, FAR),
-            Fault::RefusedAbove(most, after) if active > most => {
+            Fault::FailedAbove(most, after) if active > most => {
                 return (Reply::Overloaded, now + seconds(after));
             }
             Fault::Throttled(most) if self.is_throttled(now, most) => {
@@ -180,20 +185,20 @@ impl Server {
             Fault::Random(share) if rng.random::<f64>() < share => {
                 (Reply::Overloaded, now + seconds(usual))
             }
-            Fault::Refused => (Reply::Overloaded, now + seconds(usual)),
-            _ => (Reply::Served, self.end(now, law.load, active, usual)),
+            Fault::AllFailed => (Reply::Overloaded, now + seconds(usual)),
+            _ => (Reply::Served, self.end(now, behavior.load, active, usual)),
         };
         let later = self.ends.iter().rev().take_while(|&&other| other > end);
         let place = self.ends.len() - later.count();
         self.ends.insert(place, end);
-        (reply, end + seconds(law.path))
+        (reply, end + seconds(behavior.path))
     }
 
     fn end(&self, now: Moment, load: Load, active: usize, usual: f64) -> Moment {
         let (start, latency) = match load {
             Load::Ample => (now, usual),
             Load::Queue(servers) if active <= servers => (now, usual),
-            // Its turn comes when fewer than `servers` are left of those that are there.
+            // It starts when fewer than `servers` of the present requests are left.
             Load::Queue(servers) => (self.ends[active - 1 - servers], usual),
             Load::Shared(servers) => (now, usual * (active as f64 / servers as f64).max(1.0)),
             Load::Knee(knee, factor) => {
@@ -218,7 +223,7 @@ impl Server {
     }
 }
 
-/// A knee may take for ever.
+/// Bounds the time: a knee may multiply it without end.
 fn seconds(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds.min(1e6))
 }

@@ -1,22 +1,22 @@
-//! Servers that stay as they are.
+//! Servers that do not change.
 
-use crate::scenario::{Scenario, world};
-use crate::server::{Fault, Law, Load, Spread};
-use crate::world::Patience;
+use crate::scenario::{Scenario, simulation};
+use crate::server::{Behavior, Fault, Load, Spread};
+use crate::simulation::CallerTimeout;
 
 const SIX: Spread = Spread::Sigma(0.6);
 const TEN: Spread = Spread::Sigma(1.0);
 
 fn ample(spread: Spread) -> Scenario {
-    Scenario::of(Law::new(Load::Ample, spread))
+    Scenario::of(Behavior::new(Load::Ample, spread))
 }
 
 fn queue(servers: usize, spread: Spread) -> Scenario {
-    Scenario::of(Law::new(Load::Queue(servers), spread))
+    Scenario::of(Behavior::new(Load::Queue(servers), spread))
 }
 
 fn failing(fault: Fault, spread: Spread) -> Scenario {
-    Scenario::of(Law::new(Load::Ample, spread).fault(fault))
+    Scenario::of(Behavior::new(Load::Ample, spread).fault(fault))
 }
 
 #[test]
@@ -57,9 +57,9 @@ fn a_queue_is_kept_short_and_the_servers_busy() {
     }
 }
 
-/// A mean of such latencies says little, so the limit stays low.
+/// The mean of these latencies has a large error, so the limit stays low.
 #[test]
-fn a_queue_is_kept_short_where_a_few_take_a_hundred_times_as_long() {
+fn a_queue_is_kept_short_if_a_few_requests_take_a_hundred_times_as_long() {
     let scenario = queue(20, Spread::Slow5).throughput(0.65).latency(1.3);
     scenario.check();
 }
@@ -77,7 +77,7 @@ fn a_single_server_is_kept_busy() {
 fn a_server_that_shares_its_time_is_kept_busy() {
     for servers in [20, 50] {
         for spread in [SIX, Spread::Exponential] {
-            let scenario = Scenario::of(Law::new(Load::Shared(servers), spread));
+            let scenario = Scenario::of(Behavior::new(Load::Shared(servers), spread));
             let scenario = scenario.throughput(0.9).latency(1.3);
             scenario.settled(150.0).check();
         }
@@ -87,25 +87,25 @@ fn a_server_that_shares_its_time_is_kept_busy() {
 #[test]
 fn a_knee_is_found() {
     for spread in [Spread::Constant, Spread::Sigma(0.3)] {
-        let scenario = Scenario::of(Law::new(Load::Knee(10, 1.1), spread));
+        let scenario = Scenario::of(Behavior::new(Load::Knee(10, 1.1), spread));
         let scenario = scenario.throughput(0.88).latency(1.3);
         scenario.settled(50.0).check();
     }
 }
 
-/// There is no knee: the most throughput is at three times the latency.
+/// There is no knee: the highest throughput has three times the latency.
 #[test]
-fn where_every_request_adds_latency_throughput_per_latency_is_near_its_greatest() {
-    let law = Law::new(Load::Linear(0.001), Spread::Constant);
-    for outcome in Scenario::of(law).play() {
+fn if_every_request_adds_latency_throughput_per_latency_is_near_its_highest() {
+    let behavior = Behavior::new(Load::Linear(0.001), Spread::Constant);
+    for outcome in Scenario::of(behavior).run() {
         assert!(outcome.power() >= 0.85, "{outcome}");
     }
 }
 
 #[test]
-fn a_server_that_refuses_what_is_too_much_is_seldom_asked_for_it() {
+fn a_server_that_fails_excess_requests_gets_few_of_them() {
     fn check(spread: Spread, after: f64, throughput: f64, settled: f64) {
-        let scenario = failing(Fault::RefusedAbove(20, after), spread);
+        let scenario = failing(Fault::FailedAbove(20, after), spread);
         let scenario = scenario.throughput(throughput).latency(1.1);
         for outcome in scenario.settled(settled).check() {
             assert!(outcome.sum.failures <= 0.06, "{outcome}");
@@ -117,22 +117,22 @@ fn a_server_that_refuses_what_is_too_much_is_seldom_asked_for_it() {
 }
 
 #[test]
-fn a_rate_limit_is_left_to_the_rate_limiter() {
+fn throttled_responses_do_not_lower_the_limit() {
     let fault = Fault::Throttled(100);
     let scenario = failing(fault, Spread::Constant).throughput(0.98);
     scenario.latency(1.05).check();
-    let law = Law::new(Load::Ample, Spread::Constant).fault(fault);
-    let mut world = world(law, 0);
+    let behavior = Behavior::new(Load::Ample, Spread::Constant).fault(fault);
+    let mut simulation = simulation(behavior, 0);
     for _ in 0..300 {
-        world.run(0.1);
-        assert!(world.clients[0].limit.limit() >= 10);
+        simulation.run(0.1);
+        assert!(simulation.clients[0].limit.limit() >= 10);
     }
 }
 
 #[test]
-fn a_server_that_drops_what_is_too_much_is_kept_busy() {
+fn a_server_that_drops_excess_requests_is_kept_busy() {
     let scenario = failing(Fault::DroppedAbove(5), Spread::Constant);
-    let scenario = scenario.patience(Patience::Seconds(1.0));
+    let scenario = scenario.timeout(CallerTimeout::Seconds(1.0));
     for outcome in scenario.throughput(0.9).latency(1.05).check() {
         assert!(outcome.sum.in_flight <= 40.0, "{outcome}");
     }

@@ -1,4 +1,4 @@
-//! What holds for any values of the fields in which a server states its limits.
+//! Properties of any values of the fields in which a server states its limits.
 
 use std::time::Duration;
 
@@ -20,44 +20,44 @@ const NAMES: [&str; 12] = [
     "x-ratelimit-reset",
 ];
 
-/// The most policies, and the most budgets, that are read of one answer.
+/// The most policies, and the most limits, that are read from one response.
 const MOST: usize = 8;
 
-/// Reads fields, each by the number of its name and its value, and obeys them.
+/// Reads fields, each as the number of its name and its value, and obeys them.
 pub(crate) fn check(fields: &[(u8, &[u8])]) {
     let name = |number: u8| NAMES[usize::from(number) % NAMES.len()];
-    let said = LimitFields::read(fields.iter().map(|&(number, value)| (name(number), value)));
-    assert!(said.budgets.len() <= MOST && said.allotments.len() <= MOST);
+    let stated = LimitFields::read(fields.iter().map(|&(number, value)| (name(number), value)));
+    assert!(stated.limits.len() <= MOST && stated.policies.len() <= MOST);
     let quota = Quota::per_second(100);
-    slows_down_and_no_further_than_to_a_20th(&said, &quota);
-    closes_for_an_hour_at_most(&said, &quota);
+    check_that_requests_slow_down_to_a_20th_at_most(&stated, &quota);
+    check_that_the_gate_closes_for_an_hour_at_most(&stated, &quota);
     for (_, value) in fields {
-        closes_for_an_hour_at_most(&resetting(value), &quota);
+        check_that_the_gate_closes_for_an_hour_at_most(&with_reset(value), &quota);
     }
 }
 
-/// Reads any value where a reset is read: the field says nothing without two others.
-fn resetting(value: &[u8]) -> LimitFields {
+/// Reads a value as a reset. The field counts only beside two others.
+fn with_reset(value: &[u8]) -> LimitFields {
     let date: &[u8] = b"Fri, 29 Sep 2023 16:26:37 GMT";
     let fields = [
         ("date", date),
         ("x-ratelimit-remaining", b"0"),
         ("x-ratelimit-reset", value),
     ];
-    let said = LimitFields::read(fields);
-    assert!(said.budgets.len() <= 1 && said.allotments.is_empty());
-    said
+    let stated = LimitFields::read(fields);
+    assert!(stated.limits.len() <= 1 && stated.policies.is_empty());
+    stated
 }
 
-fn slows_down_and_no_further_than_to_a_20th(said: &LimitFields, quota: &Quota) {
-    let Some(slower) = said.slower_than(quota) else {
+fn check_that_requests_slow_down_to_a_20th_at_most(stated: &LimitFields, quota: &Quota) {
+    let Some(slower) = stated.slower_than(quota) else {
         return;
     };
     assert!(slower.spacing() > quota.spacing());
     assert!(slower.spacing() <= quota.spacing() * 20);
 }
 
-fn closes_for_an_hour_at_most(said: &LimitFields, quota: &Quota) {
+fn check_that_the_gate_closes_for_an_hour_at_most(stated: &LimitFields, quota: &Quota) {
     let hour = Duration::from_secs(3_600);
     for quota in [*quota, Quota::per_hour(5_000)] {
         for feedback in [
@@ -68,11 +68,11 @@ fn closes_for_an_hour_at_most(said: &LimitFields, quota: &Quota) {
             let mut pacer = Pacer::new(quota);
             let mut now = Moment::ORIGIN;
             let Due::At(first) = pacer.due(now) else {
-                unreachable!("the first departure waits")
+                unreachable!("the first request waits")
             };
             let departure = pacer.depart(first);
             now = first + Duration::from_millis(5);
-            pacer.answer_with(departure, now, feedback, &said.budgets);
+            pacer.answer_with(departure, now, feedback, &stated.limits);
             let longest = quota.counted_window().max(hour) + Duration::from_secs(1);
             assert!(pacer.closed_until() <= now + longest);
             match pacer.due(now) {

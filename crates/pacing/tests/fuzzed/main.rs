@@ -1,8 +1,7 @@
-//! Whatever a server writes into its fields, reading it neither panics nor gives what is out of
-//! bounds.
+//! No bytes in a header field make the parsers panic or return a value out of bounds.
 //!
-//! The modules hold what must be true of any bytes: here it is played with bytes near the grammar,
-//! and by the fuzz targets of `crates/fuzz` with those that reach the most code.
+//! The modules have the properties of any bytes. This program checks them with bytes near the
+//! grammar, and the fuzz targets of `crates/fuzz` with bytes that reach the most code.
 
 mod limit_fields;
 mod retry_after;
@@ -15,10 +14,10 @@ use proptest::sample::select;
 
 use retry_after::LAST;
 
-/// A field by the number of its name, and its value.
+/// The number of a field's name, and the field's value.
 type Field = (u8, Vec<u8>);
 
-/// Values near those that servers send, and any bytes.
+/// Fields with values near those that servers send, and with any bytes.
 fn fields() -> impl Strategy<Value = Vec<Field>> {
     let near = r#"("?[a-c]"?(;[rtqw]=[0-9]{0,22}|;pk=:[a-z=]*:|=[0-9:TZ.+-]*)*[,; ]{0,2}){0,6}"#;
     let near = near.prop_map(String::into_bytes);
@@ -26,17 +25,18 @@ fn fields() -> impl Strategy<Value = Vec<Field>> {
     vec((any::<u8>(), value), 0..4)
 }
 
-/// A number, or nearly.
+/// Text near a number.
 fn near_a_number() -> impl Strategy<Value = Vec<u8>> {
     "[ \t]?[0-9]{1,24}[ \t,.+smh-]?[0-9]?".prop_map(String::into_bytes)
 }
 
-/// A date in one of its forms, of which up to two bytes are overwritten.
+/// A date in one of its forms, with up to two bytes overwritten.
 fn near_a_date() -> impl Strategy<Value = Vec<u8>> {
     let written = (0..=LAST).prop_map(|seconds| {
         httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
     });
-    let other = "(Sunday, [0-3][0-9]-Nov-[0-9]{2} 0[0-9]:49:(37|60) GMT|Sun Nov [ 1-3][0-9] 08:49:(37|60) 199[0-9])";
+    let other = "(Sunday, [0-3][0-9]-Nov-[0-9]{2} 0[0-9]:49:(37|60) GMT|\
+                 Sun Nov [ 1-3][0-9] 08:49:(37|60) 199[0-9])";
     let flaws = vec((0_usize..40, any::<u8>()), 0..=2);
     (prop_oneof![written, other], flaws).prop_map(|(date, flaws)| {
         let mut date = date.into_bytes();
@@ -48,7 +48,7 @@ fn near_a_date() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Numbers at the bounds of a date's parts, and of what may overflow.
+/// Numbers at the bounds of the parts of a date, and at those of integers.
 const NUMBERS: [&str; 14] = [
     "",
     "0",
@@ -66,7 +66,7 @@ const NUMBERS: [&str; 14] = [
     "99999999999999999999999999999999999999999",
 ];
 
-/// Dates to which a zone can be appended.
+/// Dates for a zone to be appended.
 const DATES: [&str; 5] = [
     "2023-09-29T16:27:07",
     "1970-01-01 00:00:00.0000000001",
@@ -75,7 +75,7 @@ const DATES: [&str; 5] = [
     "Fri, 31 Dec 9999 23:59:60 ",
 ];
 
-/// A date of RFC 3339, or of HTTP in another zone, of which any part may be absurd.
+/// A date of RFC 3339 or an HTTP date in another zone. Any part may be absurd.
 fn near_a_time() -> impl Strategy<Value = Vec<u8>> {
     let number = || select(&NUMBERS[..]);
     let any = (number(), number(), number(), number(), number(), number());
@@ -93,7 +93,7 @@ fn near_a_time() -> impl Strategy<Value = Vec<u8>> {
     (date, zone).prop_map(|(date, zone)| format!("{date}{zone}").into_bytes())
 }
 
-/// A few of all these, as proxies join fields.
+/// A list of all these, as proxies join fields.
 fn near_a_list() -> impl Strategy<Value = Vec<u8>> {
     let member = prop_oneof![near_a_number(), near_a_date(), near_a_time()];
     vec(member, 0..4).prop_map(|members| members.join(b", " as &[u8]))
@@ -108,7 +108,13 @@ proptest! {
 
     #[test]
     fn no_value_of_retry_after_breaks_a_bound(
-        value in prop_oneof![any::<Vec<u8>>(), near_a_number(), near_a_date(), near_a_time(), near_a_list()],
+        value in prop_oneof![
+            any::<Vec<u8>>(),
+            near_a_number(),
+            near_a_date(),
+            near_a_time(),
+            near_a_list(),
+        ],
         now in 0..=LAST,
     ) {
         retry_after::check(&value, now);

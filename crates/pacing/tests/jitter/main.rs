@@ -1,8 +1,9 @@
-//! The simulation of Amazon's "Exponential backoff and jitter": clients that compete for one row under optimistic
-//! concurrency control, which a write wins only if nobody has written since its read.
+//! The simulation of Amazon's "Exponential backoff and jitter": clients compete for one row under
+//! optimistic concurrency control. A write succeeds only if no other client has written since its
+//! read.
 //!
-//! After <https://github.com/aws-samples/aws-arch-backoff-simulator>, with its numbers: a network of 10 ms, give or take 2,
-//! a base of 5 ms and a cap of 2 s.
+//! It follows <https://github.com/aws-samples/aws-arch-backoff-simulator>, with its numbers: a
+//! network of 10 ms with a standard deviation of 2 ms, a base of 5 ms and a cap of 2 s.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -23,26 +24,26 @@ enum Message {
 }
 
 /// One run, from the start of all clients to the end of the last.
-struct Contest {
-    /// By the nanosecond of their arrival, with client and its attempts.
+struct Simulation {
+    /// The arrival of each message in nanoseconds, with the client and the number of its attempt.
     messages: BinaryHeap<Reverse<(u64, u32, u32, Message)>>,
     version: u32,
     calls: u32,
     rng: StdRng,
 }
 
-impl Contest {
+impl Simulation {
     fn new(clients: u32, seed: u64) -> Self {
-        let mut contest = Self {
+        let mut simulation = Self {
             messages: BinaryHeap::new(),
             version: 0,
             calls: 0,
             rng: StdRng::seed_from_u64(seed),
         };
         for client in 0..clients {
-            contest.send(Duration::ZERO, client, 0, Message::Read);
+            simulation.send(Duration::ZERO, client, 0, Message::Read);
         }
-        contest
+        simulation
     }
 
     fn send(&mut self, at: Duration, client: u32, attempt: u32, message: Message) {
@@ -52,7 +53,7 @@ impl Contest {
             .push(Reverse((nanos, client, attempt, message)));
     }
 
-    /// A normal deviate of 10 ms, give or take 2, by the method of Box and Muller.
+    /// Draws from a normal distribution of 10 ms and 2 ms, by the method of Box and Muller.
     fn transit(&mut self) -> Duration {
         let (u, v): (f64, f64) = (self.rng.random(), self.rng.random());
         let deviate = (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos();
@@ -89,14 +90,14 @@ impl Contest {
     }
 }
 
-/// The average completion time in milliseconds, and the average of calls.
+/// Returns the mean completion time in milliseconds, and the mean number of calls.
 fn averages(clients: u32) -> (f64, f64) {
     let backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(2));
     let (mut time, mut calls) = (Duration::ZERO, 0);
     for run in 0..RUNS {
-        let mut contest = Contest::new(clients, u64::from(run));
-        time += contest.run(&backoff);
-        calls += contest.calls;
+        let mut simulation = Simulation::new(clients, u64::from(run));
+        time += simulation.run(&backoff);
+        calls += simulation.calls;
     }
     let runs = f64::from(RUNS);
     (time.as_secs_f64() * 1e3 / runs, f64::from(calls) / runs)
@@ -109,7 +110,8 @@ fn full_jitter_needs_the_calls_and_the_time_of_the_published_simulation() {
         let within = |ours: f64, theirs: f64| (ours / theirs - 1.0).abs() <= 0.1;
         assert!(
             within(our_time, time) && within(our_calls, calls),
-            "{clients} clients: {our_time:.0} ms and {our_calls:.0} calls, {time} and {calls} published"
+            "{clients} clients: {our_time:.0} ms and {our_calls:.0} calls, \
+             {time} ms and {calls} calls published"
         );
     }
     check(10, 466.0, 39.0);

@@ -31,7 +31,7 @@ pub struct Concurrency<S, U = BodyEnd, W: Patience = Unbounded> {
 
 impl<S, U, W: Patience> Concurrency<S, U, W> {
     pub(super) fn new(inner: S, queue: Arc<Queue<ConcurrencyState>>, patience: W) -> Self {
-        let lane = queue.open_lane();
+        let lane = queue.add_group();
         Self::waiting(inner, Waiter::new(queue, lane, (), patience))
     }
 

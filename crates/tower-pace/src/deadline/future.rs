@@ -12,16 +12,16 @@ use crate::error::Error;
 use crate::line::POLLED_AFTER_ITS_END;
 
 pin_project! {
-    /// The response of [`Deadlined`](super::Deadlined). A drop, or the deadline, drops the inner
-    /// call.
+    /// The response future of [`Deadlined`](super::Deadlined). Its drop, or the deadline, drops the
+    /// inner call.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
-        // Both are taken when it has ended: a future that has completed may live on and must hold
+        // Both are `None` once it has completed: a future that lives on after that must hold
         // nothing.
         #[pin]
         inner: Option<F>,
-        // Made at the first wait, since a timer needs a runtime.
+        // Created at the first wait, since a timer needs a runtime.
         #[pin]
         timer: Option<Sleep>,
         deadline: Deadline,
@@ -63,8 +63,8 @@ where
         }
         let inner = this.inner.as_mut().as_pin_mut();
         let inner = inner.expect(POLLED_AFTER_ITS_END);
-        // A call that sends nothing before its first poll must not begin to after the deadline.
-        // Later an answer that is there counts more than the time.
+        // A call that sends nothing before its first poll must not begin after the deadline. At
+        // later polls a response that is there comes before the deadline.
         let is_too_late = this.timer.is_none() && this.deadline.has_passed();
         let polled = match is_too_late {
             true => Poll::Pending,

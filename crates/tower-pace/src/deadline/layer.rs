@@ -4,7 +4,7 @@ use tower_layer::{Identity, Layer};
 
 use super::Deadlined;
 
-/// Applies [`Deadlined`], outside of the services of `L`: every call ends within a time.
+/// Applies [`Deadlined`] outside the services of `L`: each call ends within a time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,8 +29,8 @@ pub struct DeadlineLayer<L = Identity> {
 }
 
 impl DeadlineLayer {
-    /// Returns a layer whose calls end within a time from their call, at the latest at the [`Deadline`](super::Deadline)
-    /// that their request carries.
+    /// Returns a layer whose calls end within `within`, or at the [`Deadline`](super::Deadline) of
+    /// their request if that is sooner.
     #[must_use]
     pub const fn new(within: Duration) -> Self {
         Self {

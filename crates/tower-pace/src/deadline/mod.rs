@@ -1,28 +1,42 @@
-//! Ends a call at its deadline, and tells everyone below how long there is left.
+//! Ends a call at its deadline, and tells the layers below how much time is left.
 //!
-//! A [`Deadline`] in the extensions of a request is obeyed by a retry and by a bounded rate limit
-//! (`max_wait`, `max_queued`): neither begins a wait that could not end before it. A bounded rate
-//! limit and a bounded concurrency limit send nothing after it, however late the caller is polled.
-//! The concurrency limit sees it only at the call, and waits before. Unbounded limits ignore it,
-//! since they have no error of their own, and so does the first attempt of a retry. It is a hint,
-//! and ends nothing that has begun.
+//! ```
+//! use std::time::Duration;
+//! use tower_pace::{RetryLayer, RetryPolicy};
 //!
-//! [`DeadlineLayer`] makes it a promise: the call has ended by then, if need be with an
-//! [`Error`](crate::Error) that [is elapsed](crate::Error::is_elapsed). Put that layer outside;
-//! waiting for a turn and for a retry count. The time is that from `call` on, not that in which the
-//! stack becomes ready. A rate limit is always ready, so with one in the stack that is no time; a
-//! concurrency limit without one outside of it makes callers wait in `poll_ready`, so give it a
-//! `max_wait`. The timeout of one attempt belongs inside of the rate limit, where waiting does not
-//! count.
+//! let layer = RetryLayer::new(RetryPolicy::default()).deadline(Duration::from_secs(5));
+//! assert!(format!("{layer:?}").contains("5s"));
+//! ```
+//!
+//! [`DeadlineLayer`] is a promise: a call has ended by its deadline, with an
+//! [`Error`](crate::Error) that [is elapsed](crate::Error::is_elapsed) if need be. The deadline
+//! counts from `call`. It includes the waits for a departure and for a retry.
+//!
+//! Put the layer outside all others. A rate limit is ready at once. A concurrency limit without a
+//! rate limit outside it makes callers wait in `poll_ready`, before `call`, so give it a
+//! `max_wait`. A timeout of one attempt belongs inside the rate limit, where the wait for a
+//! departure does not count.
+//!
+//! # A deadline without the layer
+//!
+//! A [`Deadline`] in the extensions of a request is a hint to the layers below:
+//!
+//! | layer | what it does |
+//! |---|---|
+//! | retry | begins no backoff that would end after the deadline |
+//! | bounded rate limit | begins no wait that would end after it, and sends nothing after it |
+//! | bounded concurrency limit | sends nothing after it; the wait for the permit comes before the call |
+//! | unbounded limits, and the first attempt of a retry | ignore it, since they have no error of their own |
 
+#[expect(clippy::module_inception, reason = "each type has a file of its name")]
+mod deadline;
 mod future;
 mod layer;
-mod moment;
 mod service;
 
+pub use deadline::Deadline;
 pub use future::ResponseFuture;
 pub use layer::DeadlineLayer;
-pub use moment::Deadline;
 pub use service::Deadlined;
 
 pub use crate::error::Elapsed;

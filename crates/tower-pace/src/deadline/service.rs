@@ -7,11 +7,12 @@ use tower_service::Service;
 use super::{Deadline, ResponseFuture};
 use crate::error::Error;
 
-/// Ends every call at its deadline; see the [module](super).
+/// Ends each call at its deadline; see the [module](super).
 ///
-/// The inner service sees the deadline in the extensions of the request. It is not called if the
-/// deadline has passed; then it stays ready for the next call. What is in flight at the deadline is
-/// dropped. A call ends with the head of its response: how long the body takes is not bounded.
+/// The inner service finds the deadline in the extensions of the request. If the deadline has
+/// passed before the call, the inner service is not called and stays ready for the next one. A call
+/// in flight at the deadline is dropped. A call ends with the head of its response, so the time of
+/// the body is not bounded.
 #[derive(Clone, Debug)]
 pub struct Deadlined<S> {
     inner: S,
@@ -47,8 +48,8 @@ where
     type Error = Error<S::Error>;
     type Future = ResponseFuture<S::Future>;
 
-    /// Is ready when the inner service is. Waiting for that counts for no call: inside of a rate
-    /// limit, an attempt that has left must not have to wait for a permit.
+    /// Returns ready when the inner service is ready. This wait counts for no call: inside a rate
+    /// limit, an attempt that has departed must not wait for a permit.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx).map_err(Error::inner)
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use pacing::{Due, Lane, Line, Moment, Ticket};
+use pacing::{Due, Group, Moment, Position, WaitQueue};
 use tokio::time::Instant;
 
 use super::Patience;
@@ -145,7 +145,7 @@ pub(crate) struct Queue<R: Resource> {
 /// The part of a queue that its lock guards.
 struct State<R> {
     clock: Clock,
-    waiters: Line<Waker>,
+    waiters: WaitQueue<Waker>,
     resource: R,
     /// The next waiter was told to wait for the end of a request, so every end must wake it.
     awaited: bool,
@@ -157,7 +157,7 @@ struct State<R> {
 /// A caller: its group, its demand, and how long it may wait.
 #[derive(Clone, Debug)]
 pub(super) struct Caller<D, W> {
-    pub(super) lane: Lane,
+    pub(super) lane: Group,
     pub(super) demand: D,
     pub(super) patience: W,
 }
@@ -165,7 +165,7 @@ pub(super) struct Caller<D, W> {
 /// A waiter's position, and when it enqueued.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Standing {
-    pub(super) ticket: Ticket,
+    pub(super) ticket: Position,
     pub(super) since: Moment,
 }
 
@@ -217,7 +217,7 @@ impl<R: Resource> Queue<R> {
             front,
             state: Mutex::new(State {
                 clock: Clock::default(),
-                waiters: Line::default(),
+                waiters: WaitQueue::default(),
                 resource,
                 awaited: false,
                 told: Moment::ORIGIN,
@@ -230,8 +230,8 @@ impl<R: Resource> Queue<R> {
         &self.front
     }
 
-    pub(crate) fn open_lane(&self) -> Lane {
-        self.lock().waiters.open_lane()
+    pub(crate) fn add_group(&self) -> Group {
+        self.lock().waiters.add_group()
     }
 
     /// Acquires for a new caller whose inner service is ready, if the queue is empty and the
@@ -324,7 +324,7 @@ impl<R: Resource> Queue<R> {
     }
 
     /// Removes a waiter.
-    pub(super) fn leave(&self, ticket: Ticket) {
+    pub(super) fn leave(&self, ticket: Position) {
         let mut state = self.lock();
         let now = state.clock.read().moment;
         let next = match state.waiters.leave(ticket) {
@@ -560,7 +560,7 @@ impl<R: Resource> State<R> {
         })
     }
 
-    fn join(&mut self, lane: Lane, now: Moment) -> Standing {
+    fn join(&mut self, lane: Group, now: Moment) -> Standing {
         Standing {
             ticket: self.waiters.join(lane),
             since: now,
@@ -602,11 +602,11 @@ impl<R: Resource> State<R> {
         let (due, each) = match due {
             Due::Now => (now, self.spacing(now)),
             Due::At(due) => (due, self.spacing(now)),
-            Due::OnAnswer => (now + RECHECK, Line::<Waker>::GRACE),
+            Due::OnAnswer => (now + RECHECK, WaitQueue::<Waker>::GRACE),
         };
         let expected = ahead.checked_sub(1).map_or(due, |between| {
             let missed = self.waiters.next_is_missed().unwrap_or(due);
-            missed.max(due + Line::<Waker>::GRACE) + each.saturating_mul(between)
+            missed.max(due + WaitQueue::<Waker>::GRACE) + each.saturating_mul(between)
         });
         expected.min(now + LONGEST_TIMER)
     }
@@ -615,8 +615,8 @@ impl<R: Resource> State<R> {
     /// request makes room, no interval is known, and it is a grace.
     fn spacing(&self, now: Moment) -> Duration {
         match R::TIMED {
-            true => self.resource.interval(now).min(Line::<Waker>::GRACE),
-            false => Line::<Waker>::GRACE,
+            true => self.resource.interval(now).min(WaitQueue::<Waker>::GRACE),
+            false => WaitQueue::<Waker>::GRACE,
         }
     }
 
@@ -668,7 +668,7 @@ impl<R: Resource> State<R> {
             _ => LATE,
         };
         let next = self.waiters.wake_next(now);
-        let behind = self.waiters.hasten(now, due + late, nearest);
+        let behind = self.waiters.wake_late(now, due + late, nearest);
         Woken { next, behind }
     }
 }

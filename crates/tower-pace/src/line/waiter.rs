@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use pacing::Lane;
+use pacing::Group;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
@@ -52,7 +52,7 @@ pin_project! {
 }
 
 impl<R: Resource, W: Patience> Waiter<R, W> {
-    pub(crate) fn new(queue: Arc<Queue<R>>, lane: Lane, demand: R::Demand, patience: W) -> Self {
+    pub(crate) fn new(queue: Arc<Queue<R>>, lane: Group, demand: R::Demand, patience: W) -> Self {
         Self {
             queue,
             caller: Caller {

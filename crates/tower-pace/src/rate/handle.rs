@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pacing::{Lane, Moment, Quota};
+use pacing::{Group, Moment, Quota};
 
 use super::Snapshot;
 use super::state::RateState;
@@ -39,8 +39,8 @@ impl Handle {
                 .look(|state, queued, now| queued == 0 && state.is_idle(quota, now))
     }
 
-    pub(super) fn open_lane(&self) -> Lane {
-        self.queue.open_lane()
+    pub(super) fn add_group(&self) -> Group {
+        self.queue.add_group()
     }
 
     pub(super) fn queue(self) -> Arc<Queue<RateState>> {

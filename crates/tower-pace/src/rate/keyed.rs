@@ -28,13 +28,9 @@ const MOST_KEYS: usize = 1_024;
 /// is one; beyond that it may be an idle one that was used later, or none where a later request
 /// finds one.
 pub struct Keyed<K, F> {
-    registry: Arc<Registry<K, F>>,
-}
-
-struct Registry<K, F> {
-    key: F,
+    key: Arc<F>,
     quota: Quota,
-    limits: Mutex<Limits<K>>,
+    limits: Arc<Mutex<Limits<K>>>,
 }
 
 struct Limits<K> {
@@ -44,21 +40,23 @@ struct Limits<K> {
 
 impl<K: Clone + Eq + Hash, F> Keyed<K, F> {
     pub(super) fn new(quota: Quota, key: F) -> Self {
-        let limits = Limits {
-            by_key: Recent::new(),
-            most: MOST_KEYS,
-        };
         Self {
-            registry: Arc::new(Registry {
-                key,
-                quota,
-                limits: Mutex::new(limits),
-            }),
+            key: Arc::new(key),
+            quota,
+            limits: Limits::up_to(MOST_KEYS),
         }
     }
 
-    pub(super) fn set_most(&self, keys: usize) {
-        self.lock().most = keys;
+    /// Returns the same keys and quota, with no limits yet and room for `keys` of them.
+    pub(super) fn up_to(self, keys: usize) -> Self {
+        Self {
+            limits: Limits::up_to(keys),
+            ..self
+        }
+    }
+
+    pub(super) fn quota(&self) -> Quota {
+        self.quota
     }
 
     /// Returns the limit of a key, if it has one of its own now.
@@ -69,8 +67,7 @@ impl<K: Clone + Eq + Hash, F> Keyed<K, F> {
     /// Keys may panic where they are hashed or compared, but not between two halves of a change, so
     /// a poisoned lock hides no damage.
     fn lock(&self) -> MutexGuard<'_, Limits<K>> {
-        let limits = self.registry.limits.lock();
-        limits.unwrap_or_else(PoisonError::into_inner)
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,8 +77,8 @@ where
     F: Fn(&Request<B>) -> K,
 {
     fn limit(&self, request: &Request<B>, common: &Handle) -> Handle {
-        let key = (self.registry.key)(request);
-        let (limit, forgotten) = self.lock().of(&key, self.registry.quota);
+        let key = (self.key)(request);
+        let (limit, forgotten) = self.lock().of(&key, self.quota);
         // The drop of a key may run foreign code, so the lock must not be held.
         drop(forgotten);
         limit.unwrap_or_else(|| common.clone())
@@ -89,6 +86,13 @@ where
 }
 
 impl<K: Clone + Eq + Hash> Limits<K> {
+    fn up_to(most: usize) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self {
+            by_key: Recent::new(),
+            most,
+        }))
+    }
+
     /// Returns the limit of a key, a new one if there is room or an idle one can make some, and
     /// what was forgotten for it.
     fn of(&mut self, key: &K, quota: Quota) -> (Option<Handle>, Option<(K, Handle)>) {
@@ -109,7 +113,9 @@ impl<K, F> Clone for Keyed<K, F> {
     /// By hand, since neither the key nor the function need be `Clone` for it.
     fn clone(&self) -> Self {
         Self {
-            registry: Arc::clone(&self.registry),
+            key: Arc::clone(&self.key),
+            quota: self.quota,
+            limits: Arc::clone(&self.limits),
         }
     }
 }

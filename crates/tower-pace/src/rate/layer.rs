@@ -68,11 +68,19 @@ impl<K: Clone + Eq + Hash, F> RateLimitLayer<Unbounded, Keyed<K, F>> {
 }
 
 impl<W, K: Clone + Eq + Hash, F> RateLimitLayer<W, Keyed<K, F>> {
-    /// Bounds how many keys have a limit of their own, for all clones.
+    /// Returns a layer in which up to `keys` keys have a limit of their own.
+    ///
+    /// It has a state of its own: clones that were made before, and their services, keep theirs.
     #[must_use]
     pub fn max_keys(self, keys: usize) -> Self {
-        self.setting.scope.set_most(keys);
-        self
+        let scope = self.setting.scope.up_to(keys);
+        Self {
+            setting: Setting {
+                common: Handle::of(scope.quota()),
+                scope,
+                ..self.setting
+            },
+        }
     }
 
     /// Returns the handle of a key's limit, if the key has one of its own now.

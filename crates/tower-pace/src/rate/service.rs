@@ -1,7 +1,7 @@
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use pacing::Lane;
+use pacing::Group;
 use tower_service::Service;
 
 use super::state::RateState;
@@ -15,7 +15,7 @@ use crate::line::{Patience, Unbounded, Waiter};
 #[derive(Clone, Debug)]
 pub struct RateLimit<S, W = Unbounded, K = Single> {
     inner: S,
-    lane: Lane,
+    lane: Group,
     setting: Setting<W, K>,
 }
 
@@ -35,7 +35,7 @@ impl<S, W, K> RateLimit<S, W, K> {
         Self {
             inner,
             // The lanes of all keys are the same: one for each service that was made.
-            lane: setting.common.open_lane(),
+            lane: setting.common.add_group(),
             setting,
         }
     }
@@ -57,7 +57,7 @@ impl<S, W, K> RateLimit<S, W, K> {
 }
 
 impl<W: Patience, K> Setting<W, K> {
-    fn waiter<B>(&self, lane: Lane, request: &Request<B>) -> Waiter<RateState, W>
+    fn waiter<B>(&self, lane: Group, request: &Request<B>) -> Waiter<RateState, W>
     where
         K: Scope<B>,
     {

@@ -66,7 +66,7 @@ impl RateState {
             Feedback::Accepted | Feedback::Failed => self.counters.answered += 1,
         }
         let opened = self.pacer.open_from();
-        let budgets = stated.map_or(&[][..], |stated| &stated.budgets);
+        let budgets = stated.map_or(&[][..], |stated| &stated.limits);
         let is_nearer = self.pacer.answer_with(departure, now, feedback, budgets);
         let is_other = self.obey(stated, now);
         Events {

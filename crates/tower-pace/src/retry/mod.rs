@@ -19,7 +19,7 @@
 //!
 //! The last response, or the last error, is returned:
 //!
-//! - when the attempts or the [`Budget`] are used up,
+//! - when the attempts or the [`RetryBudget`] are used up,
 //! - when the server asks for more time than the policy allows,
 //! - when the wait would not end before the request's [`Deadline`](crate::Deadline),
 //! - when a bounded limit below [rejected](crate::Rejected) the request: it has said how long the
@@ -47,7 +47,7 @@
 //!
 //! What its `retry` decides by status goes into [`RetryPolicy::classify`], by method into
 //! [`RetryPolicy::replays`], by request into the mark [`Replay`]; its backoff becomes a
-//! [`Backoff`], its budget a [`Budget`]. What its `clone_request` refused needs
+//! [`Backoff`], its budget a [`RetryBudget`]. What its `clone_request` refused needs
 //! [`RetryLayer::buffered`], or nothing.
 
 mod body;
@@ -67,6 +67,6 @@ pub use buffered::{BufferedRetry, BufferedRetryLayer};
 pub use future::ResponseFuture;
 pub use layer::RetryLayer;
 pub use mark::{Attempt, Replay};
-pub use pacing::retry::{Backoff, Budget, RetryPolicy, Verdict};
+pub use pacing::retry::{Backoff, RetryBudget, RetryPolicy, Verdict};
 pub use report::{Retried, Retrying};
 pub use service::Retry;

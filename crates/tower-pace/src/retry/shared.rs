@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pacing::Moment;
-use pacing::retry::{Account, Attempts, Failure, RetryPolicy};
+use pacing::retry::{Attempts, Failure, RetryPolicy, RetryTokens};
 use rand::rngs::SmallRng;
 
 use super::drain::Drain;
@@ -36,7 +36,7 @@ pub(super) struct Shared {
 
 /// An account, and the requests that are not in it yet.
 struct Purse {
-    account: Account,
+    account: RetryTokens,
     /// Requests of which it is not known when they were: the clock is too slow to be read for each.
     ///
     /// If their pace breaks off and they stay so for ten seconds, they count as made before they were: a server in trouble
@@ -55,7 +55,7 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     pub(super) fn new(policy: &RetryPolicy, rng: SmallRng) -> Arc<Self> {
-        let purse = policy.account().map(|account| Purse {
+        let purse = policy.tokens().map(|account| Purse {
             account,
             undated: 0,
             batch: 1,

@@ -74,6 +74,17 @@ async fn the_least_recently_used_idle_key_is_forgotten() {
 
 /// A handle made its limit another one: a new limit in its place would not know.
 #[tokio::test(start_paused = true)]
+async fn a_bound_on_the_keys_of_a_clone_leaves_the_original_as_it_is() {
+    let layer = layer();
+    let bounded = layer.clone().max_keys(0);
+    for layer in [&layer, &bounded] {
+        layer.layer(Server::ok()).oneshot(to("/a")).await.unwrap();
+    }
+    assert!(layer.handle_of(&"/a".into()).is_some());
+    assert!(bounded.handle_of(&"/a".into()).is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_key_with_a_quota_of_its_own_is_not_forgotten() {
     let quota = Quota::per_second(2);
     let set: [fn(&Handle, Quota); 2] = [Handle::learn, Handle::set_quota];

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
-use pacing::Line;
+use pacing::WaitQueue;
 use proptest::prelude::*;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -315,7 +315,7 @@ impl Model {
     async fn end(mut self) {
         self.holding.clear();
         for _ in 0..=self.waiting.len() {
-            tokio::time::advance(Line::<()>::GRACE * 40).await;
+            tokio::time::advance(WaitQueue::<()>::GRACE * 40).await;
             let (woken, asleep) = self.waiting.into_iter().partition(Spawn::is_woken);
             self.waiting = asleep;
             for waiter in woken {

@@ -29,7 +29,7 @@ fn shown(row: Result<Result<Row, Reject>>) -> String {
     }
 }
 
-/// Compares each record with `line: fields`, `line: fault` or `line n: what broke`.
+/// Compares each record with `line: fields`, `line: error` or `line n: error that ends the file`.
 #[track_caller]
 fn check(content: &[u8], expected: &[&str]) {
     let found: Vec<_> = open(content).unwrap().map(shown).collect();
@@ -58,13 +58,13 @@ fn cells_are_text_and_quotes_hold_commas_and_lines() {
 }
 
 #[test]
-fn a_ragged_row_is_rejected_and_the_rest_goes_on() {
+fn a_row_of_another_width_is_rejected_and_the_next_one_is_read() {
     check(
         b"id,a\n1\n2,b,c\n3,\"b\nb\",c\n4,d\n",
         &[
-            "2: column 2: cells in the row: 1, in the header: 2; quote cells that hold commas",
-            "3: column 3: cells in the row: 3, in the header: 2; quote cells that hold commas",
-            "4: column 3: cells in the row: 3, in the header: 2; quote cells that hold commas; the record goes from line \
+            "2: column 2: the row has 1 cell, the header has 2; quote cells that contain commas",
+            "3: column 3: the row has 3 cells, the header has 2; quote cells that contain commas",
+            "4: column 3: the row has 3 cells, the header has 2; quote cells that contain commas; the record goes from line \
              4 to line 5",
             r#"6: {"a":"d","id":"4"}"#,
         ],
@@ -72,11 +72,11 @@ fn a_ragged_row_is_rejected_and_the_rest_goes_on() {
 }
 
 #[test]
-fn broken_utf8_is_rejected_by_its_column() {
+fn invalid_utf_8_is_rejected_with_its_column() {
     check(
         b"id,a\n1,\xff\n2,b\n",
         &[
-            r#"2: column "a": is not UTF-8; save the file in UTF-8 or correct the cell"#,
+            r#"2: column "a": is not UTF-8; save the file as UTF-8 or correct the cell"#,
             r#"3: {"a":"b","id":"2"}"#,
         ],
     );
@@ -89,27 +89,27 @@ fn lines_are_right_after_blank_ones_and_a_byte_order_mark() {
 }
 
 #[test]
-fn damage_with_an_end_rejects_its_record() {
+fn damage_with_a_certain_end_rejects_its_record() {
     let advice = "double the quotes that belong to the cell";
     check(
         b"id,a\n1,\"x\"y\n2,5\" pipe\n3, \"x, y\"\n4,x\n",
         &[
             &format!(r#"2: column "a": text follows the closing quote; {advice}"#),
-            r#"3: column "a": a quote stands inside of a cell that does not begin with one; put the cell in quotes and double the quote"#,
-            r#"4: column "a": white space stands before the opening quote; remove it"#,
+            r#"3: column "a": there is a quote inside a cell that does not begin with one; put the cell in quotes and double the quote"#,
+            r#"4: column "a": there is white space before the opening quote; remove it"#,
             r#"5: {"a":"x","id":"4"}"#,
         ],
     );
 }
 
 #[test]
-fn damage_without_an_end_breaks_the_file() {
+fn damage_with_an_uncertain_end_breaks_the_file() {
     let advice = "double the quotes that belong to the cell";
     check(
         b"id,a\n1,\"x\n2,y\n3,\"z\n4,x\n",
         &[
             &format!(
-                r#"line 2: column "a": the quote that opens here is closed on line 4, with text behind it; remove the quote, or {advice}"#
+                r#"line 2: column "a": the quote that opens here is closed on line 4, with text after it; remove the quote, or {advice}"#
             ),
             r#"5: {"a":"x","id":"4"}"#,
         ],
@@ -129,13 +129,13 @@ fn damage_without_an_end_breaks_the_file() {
             .last()
             .unwrap()
             .unwrap_err()
-            .is::<Broken>()
+            .is::<BrokenInput>()
     };
     assert!(is_broken(b"id,a\n1,\"x\n2,y\n"));
 }
 
 #[test]
-fn what_programs_leave_between_rows_is_no_row() {
+fn leftovers_between_rows_are_rejected() {
     let joined = "repeats the header; were files joined? remove the line";
     for row in [
         "id,a",
@@ -152,7 +152,7 @@ fn what_programs_leave_between_rows_is_no_row() {
         );
     }
     let delimiter =
-        "2: names a delimiter, as a first line does; were files joined? remove the line";
+        "2: is a line `sep=`, as at the start of a file; were files joined? remove the line";
     for row in ["sep=,", "\u{feff}sep=;", "\"sep=,\""] {
         check(format!("id,a\n{row}\n").as_bytes(), &[delimiter]);
     }
@@ -160,7 +160,7 @@ fn what_programs_leave_between_rows_is_no_row() {
     for row in ["\u{feff}1,x", "\u{feff}\"1\",x", "\u{feff}"] {
         check(format!("id,a\n{row}\n").as_bytes(), &[mark]);
     }
-    let ctrl_z = "holds Ctrl-Z, with which some programs end a file; remove it";
+    let ctrl_z = "contains Ctrl-Z, which some programs write at the end of a file; remove it";
     check(b"id,a\n1,x\x1a", &[&format!(r#"2: column "a": {ctrl_z}"#)]);
     check(
         b"id,a\n1,x\n\x1a",
@@ -175,12 +175,12 @@ fn what_programs_leave_between_rows_is_no_row() {
     );
     check(
         b"id,a\n1,x\0\n",
-        &[r#"2: column "a": holds a zero byte; is the file damaged? remove it"#],
+        &[r#"2: column "a": contains a zero byte; is the file damaged? remove the byte"#],
     );
 }
 
 #[test]
-fn a_first_line_that_names_the_delimiter_is_obeyed() {
+fn a_first_line_with_sep_sets_the_delimiter() {
     for (line, delimiter) in [
         ("sep=;", ";"),
         ("SEP=;", ";"),
@@ -194,7 +194,7 @@ fn a_first_line_that_names_the_delimiter_is_obeyed() {
     }
     check_header(
         b"sep=ab\nid\n",
-        "line 1: `sep=` names no delimiter: write one character, like ';' or '|', or tab; a letter, a digit and a quote are none",
+        "line 1: `sep=` names no delimiter: write one character, like ';' or '|', or the word tab; letters, digits and quotes are not delimiters",
     );
     check_header(
         b"sep=;\n",
@@ -207,12 +207,12 @@ fn a_first_line_that_names_the_delimiter_is_obeyed() {
     let error = open_as(b"sep=;\nid\n", &given).unwrap_err().to_string();
     assert_eq!(
         error,
-        "line 1: `sep=` names ';' as the delimiter; leave out --delimiter or correct the line"
+        "line 1: `sep=` sets the delimiter to ';'; leave out --delimiter or correct the line"
     );
 }
 
 #[test]
-fn a_delimiter_that_is_given_is_kept() {
+fn a_given_delimiter_is_used() {
     for (text, byte) in [
         (";", ";"),
         ("|", "|"),
@@ -233,7 +233,7 @@ fn a_delimiter_that_is_given_is_kept() {
         assert_eq!(rows[0], format!("2: {fields}"));
         assert!(
             rows[1].starts_with(
-                "3: column 2: cells in the row: 1, in the header: 2; quote cells that hold"
+                "3: column 2: the row has 1 cell, the header has 2; quote cells that contain"
             ),
             "{}",
             rows[1]
@@ -245,24 +245,24 @@ fn a_delimiter_that_is_given_is_kept() {
 }
 
 #[test]
-fn a_header_that_is_cut_at_another_delimiter_says_so() {
+fn the_error_of_a_header_suggests_another_delimiter() {
     check_header(
         b"id;name\n1;Ada\n",
-        r#"line 1: the header has no column "id" at ','; at ';' its columns are "id", "name": add --delimiter ';'"#,
+        r#"line 1: with the delimiter ',' the header has no column "id"; with ';' its columns are "id", "name": add --delimiter ';'"#,
     );
     check_header(
         b"\"id\"\t\"na,me\"\n1\tAda\n",
-        r#"line 1: the header has no column "id" at ','; at tab its columns are "id", "na,me": add --delimiter tab"#,
+        r#"line 1: with the delimiter ',' the header has no column "id"; with tab its columns are "id", "na,me": add --delimiter tab"#,
     );
-    // Without the column it may be a person's data.
+    // Without the column, the line may be a person's data.
     check_header(
         b"1;Ada\n2;Grace\n",
-        r#"line 1: the header has no column "id"; the line holds ';' and no ',': if that is the delimiter, add --delimiter ';'"#,
+        r#"line 1: the header has no column "id"; the line contains ';' and no ',': if ';' is the delimiter, add --delimiter ';'"#,
     );
     check_header(
         b"\"1\";\"Ada\"\n",
-        "line 1, column 1: text follows the closing quote; double the quotes that belong to the cell; the line holds ';' \
-         and no ',': if that is the delimiter, add --delimiter ';'",
+        "line 1, column 1: text follows the closing quote; double the quotes that belong to the cell; the line contains \
+         ';' and no ',': if ';' is the delimiter, add --delimiter ';'",
     );
     let given = Dialect {
         delimiter: Some(";".parse().unwrap()),
@@ -271,31 +271,31 @@ fn a_header_that_is_cut_at_another_delimiter_says_so() {
     let error = open_as(b"id,name\n", &given).unwrap_err().to_string();
     assert_eq!(
         error,
-        r#"line 1: the header has no column "id" at ';'; at ',' its columns are "id", "name": add --delimiter ','"#
+        r#"line 1: with the delimiter ';' the header has no column "id"; with ',' its columns are "id", "name": add --delimiter ','"#
     );
     check_header(
         b"{\"id\":\"1\"}\n",
-        "line 1: begins as JSON does; if it is JSON lines, add --format jsonl",
+        "line 1: looks like JSON; if the file is JSON lines, add --format jsonl",
     );
 }
 
 #[test]
-fn headers_that_cannot_be_used_are_refused() {
+fn unusable_headers_are_errors() {
     let missing = "line 1: the header is missing; the first line must name the columns";
     check_header(b"", missing);
     check_header(b"\xef\xbb\xbf", missing);
     check_header(b"\n\r\n", missing);
     check_header(
         b"id,a,id\n",
-        "line 1, column 3: has the name of column 1; rename one of the two",
+        "line 1, column 3: has the same name as column 1; rename one of the two",
     );
     check_header(
         b"\nid,,b\n",
-        "line 2, column 2: the header has no name here; name the column or remove it",
+        "line 2, column 2: the header has no name for this column; name it or remove the column",
     );
     check_header(
         b"id,\xff\n",
-        "line 1, column 2: the header is not UTF-8; save the file in UTF-8",
+        "line 1, column 2: the header is not UTF-8; save the file as UTF-8",
     );
     check_header(
         b"id,\"a\n1,2\n",
@@ -305,7 +305,7 @@ fn headers_that_cannot_be_used_are_refused() {
 }
 
 #[test]
-fn a_quote_that_is_never_closed_does_not_fill_the_memory() {
+fn a_quote_that_is_never_closed_takes_bounded_memory() {
     let content = format!("id,a\n1,\"x\n{}", "2,b\n".repeat(MAX_RECORD));
     let rows: Vec<_> = open(content.as_bytes()).unwrap().map(shown).collect();
     assert_eq!(rows.len(), 1);
@@ -317,10 +317,10 @@ fn a_quote_that_is_never_closed_does_not_fill_the_memory() {
 }
 
 #[test]
-fn a_cell_that_is_too_long_rejects_its_record_only() {
+fn a_cell_that_is_too_long_rejects_only_its_record() {
     let cell = "x".repeat(17 * MAX_RECORD);
     let too_long =
-        r#"column "a": makes a record of more than 1 MiB; shorten it or remove the record"#;
+        r#"column "a": makes the record longer than 1 MiB; shorten it or remove the record"#;
     check(
         format!("id,a\n1,{cell}\n2,\"{cell}\n\"\n4,y\n").as_bytes(),
         &[
@@ -342,37 +342,37 @@ fn positions_count_rejected_records() {
 }
 
 #[test]
-fn line_breaks_are_counted_and_rows_inside_of_a_cell_are_refused_where_nobody_is_asked() {
+fn line_breaks_are_counted_and_rows_in_cells_are_rejected_in_strict_mode() {
     let content = b"id,a,b\n1,\"x\ny\",\"\r\n\"\n2,\"x,y\n3,z\",z\n";
     let mut rows = open(content).unwrap();
     assert!(rows.by_ref().all(|row| row.unwrap().is_ok()));
     let expected = LineBreaks {
         cells: 3,
         line: 2,
-        holding_rows: 1,
-        holding_rows_line: 5,
+        rows_in_cells: 1,
+        rows_in_cells_line: 5,
     };
     assert_eq!(rows.line_breaks(), expected);
-    let cautious = Dialect {
-        is_cautious: true,
+    let strict = Dialect {
+        is_strict: true,
         ..dialect("id")
     };
-    let told = open_as(content, &cautious)
+    let last = open_as(content, &strict)
         .unwrap()
         .map(shown)
         .last()
         .unwrap();
     assert_eq!(
-        told,
-        "5: a cell holds what looks like rows; is a quote missing? correct it, or add --yes if it is none; the record goes \
+        last,
+        "5: a cell contains lines that look like rows; is a quote missing? correct it, or add --yes if the cell is right; the record goes \
          from line 5 to line 6"
     );
 }
 
 #[test]
 fn the_header_of_another_file_breaks_the_file() {
-    let said = "line 3: looks like the header of another file, with other columns; were files joined? split the file, or \
-                rename its person's column if this is a person";
+    let expected = "line 3: looks like the header of another file, with other columns; were files joined? split them, or \
+                rename the person's column if this line is a person";
     for row in [
         "name,id,city",
         "id,city,zip",
@@ -383,7 +383,7 @@ fn the_header_of_another_file_breaks_the_file() {
     ] {
         let content = format!("id,name,city\n1,x,y\n{row}\n");
         let rows: Vec<_> = open(content.as_bytes()).unwrap().map(shown).collect();
-        assert_eq!(rows[1], said, "{row}");
+        assert_eq!(rows[1], expected, "{row}");
     }
     for row in ["name,x,y", "1,id,name"] {
         let content = format!("id,name,city\n1,x,y\n{row}\n");
@@ -396,7 +396,7 @@ fn the_header_of_another_file_breaks_the_file() {
     }
 }
 
-/// Returns the lines over which the record of a fault goes.
+/// Returns the lines of a rejected record.
 fn lines_of(reject: &Reject) -> (u64, u64) {
     let over = |reason: &str| -> Option<(u64, u64)> {
         let (first, last) = reason
@@ -405,16 +405,19 @@ fn lines_of(reject: &Reject) -> (u64, u64) {
             .split_once(" to line ")?;
         Some((first.parse().ok()?, last.parse().ok()?))
     };
-    over(&reject.fault.reason).unwrap_or((reject.line, reject.line))
+    over(&reject.error.reason).unwrap_or((reject.line, reject.line))
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
-    /// Each line of the file is blank, or in a row that is sent, or in one that is told; or the
-    /// file is refused.
+    /// Each line is blank, or in exactly one row, read or rejected; or the file is refused.
     #[test]
-    fn rows_that_are_sent_and_rows_that_are_told_add_up_to_the_lines(
+    fn each_line_is_in_one_row_or_the_file_is_refused(
         pieces in prop::collection::vec(
             prop_oneof![
                 6 => "[a-c]{1,2}",
@@ -423,8 +426,11 @@ proptest! {
                 1 => Just("\r".to_owned()),
                 1 => Just("\r\n".to_owned()),
                 3 => Just("\"".to_owned()),
-                1 => prop_oneof![Just("\u{feff}"), Just("\u{1a}"), Just("sep=,"), Just("id,a\n"), Just(" "), Just("=\"1\"")]
-                    .prop_map(str::to_owned),
+                1 => prop_oneof![
+                    Just("\u{feff}"), Just("\u{1a}"), Just("sep=,"), Just("id,a\n"), Just(" "),
+                    Just("=\"1\"")
+                ]
+                .prop_map(str::to_owned),
             ],
             0..60,
         ),
@@ -440,7 +446,7 @@ proptest! {
                 Ok(Ok(row)) => (row.line, row.last_line),
                 Ok(Err(reject)) => lines_of(reject),
                 Err(error) => {
-                    prop_assert!(error.is::<Broken>());
+                    prop_assert!(error.is::<BrokenInput>());
                     is_refused = true;
                     break;
                 }
@@ -449,7 +455,8 @@ proptest! {
         }
         for (line, number) in lines.iter().zip(1..) {
             let count = owned[number];
-            prop_assert!(is_refused || count == 1 || (count == 0 && line.is_empty()), "line {number}: {count}");
+            let is_in_one = count == 1 || (count == 0 && line.is_empty());
+            prop_assert!(is_refused || is_in_one, "line {number}: {count}");
         }
     }
 }

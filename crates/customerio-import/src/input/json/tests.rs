@@ -7,7 +7,7 @@ fn open(content: &[u8]) -> Result<JsonRows> {
     JsonRows::new(Box::new(io::Cursor::new(content.to_vec())))
 }
 
-/// Compares each record with `line: fields` or `line: fault`.
+/// Compares each record with `line: fields` or `line: error`.
 #[track_caller]
 fn check(content: &[u8], expected: &[&str]) {
     let shown = |row: Result<Result<Row, Reject>>| match row.unwrap() {
@@ -44,7 +44,7 @@ fn values_keep_their_types() {
 }
 
 #[test]
-fn blank_lines_are_no_records_but_count_as_lines() {
+fn blank_lines_are_skipped_and_counted() {
     check(
         b"\xef\xbb\xbf\n{}\r\n  \n\n{\"a\":1}",
         &["2: {}", r#"5: {"a":1}"#],
@@ -58,27 +58,27 @@ fn blank_lines_are_no_records_but_count_as_lines() {
 }
 
 #[test]
-fn lines_that_are_no_object_are_rejected_and_the_rest_goes_on() {
+fn a_line_that_is_not_an_object_is_rejected_and_the_next_one_is_read() {
     check(
         b"{}\n[1]\n{\"a\":\n\"x\xff\"\n{}\n",
         &[
             "1: {}",
-            "2: is JSON, but no object; write one object a line",
-            "3: column 5: is no JSON object; write one object a line",
-            "4: column 3: is not UTF-8; save the file in UTF-8",
+            "2: is JSON, but not an object; write one object per line",
+            "3: column 5: is not a JSON object; write one object per line",
+            "4: column 3: is not UTF-8; save the file as UTF-8",
             "5: {}",
         ],
     );
 }
 
 #[test]
-fn a_line_over_the_bound_is_rejected_and_the_rest_goes_on() {
+fn a_line_that_is_too_long_is_rejected_and_the_next_one_is_read() {
     for end in ["\n", "\r", "\r\n"] {
         let content = format!("{{\"a\":\"{}\"}}{end}{{}}{end}", "x".repeat(2 * MAX_RECORD));
         check(
             content.as_bytes(),
             &[
-                "1: the line has more than 1 MiB; write one object a line",
+                "1: the line is longer than 1 MiB; write one object per line",
                 "2: {}",
             ],
         );
@@ -86,7 +86,7 @@ fn a_line_over_the_bound_is_rejected_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_line_break_between_two_chunks_is_one() {
+fn a_crlf_split_between_two_chunks_is_one_line_break() {
     for length in [64 * 1024 - 9, 64 * 1024 - 8, 64 * 1024 - 7] {
         let text = format!("{{\"a\":\"{}\"}}", "x".repeat(length));
         let content = format!("{text}\r\n{{}}\r\n");
@@ -99,13 +99,13 @@ fn a_line_break_between_two_chunks_is_one() {
 }
 
 #[test]
-fn what_goes_over_several_lines_is_refused_whole() {
-    let begun = "an object goes on in the next line";
-    let ended = "an object or array of an earlier line ends here";
+fn objects_and_arrays_over_several_lines_are_refused() {
+    let begun = "an object continues on the next line";
+    let ended = "an object or array that began on an earlier line ends here";
     check_refused(
         b"{\n \"id\": 1\n}\n",
         1,
-        &format!("{begun}; write one object a line, as `jq -c .` does"),
+        &format!("{begun}; write one object per line, as `jq -c .` does"),
     );
     check_refused(b"{}\n{\"a\": [\n{\"id\": 1}\n]}\n", 2, begun);
     check_refused(b"{}\n{\"a\": 1,\n\"id\": 2}\n", 2, begun);
@@ -113,28 +113,32 @@ fn what_goes_over_several_lines_is_refused_whole() {
     check_refused(b"{}\n{\"a\":\n{\"id\": 1}\n}\n", 4, ended);
     check_refused(b"{}\n]\n", 2, ended);
     check_refused(b"{}\n,{\"id\": 1}\n", 2, ended);
-    let array = "the file is a JSON array; write one object a line, as `jq -c '.[]'` does";
+    let array = "the file is a JSON array; write one object per line, as `jq -c '.[]'` does";
     check_refused(b"[\n{\"id\": 1}\n]\n", 1, array);
     check_refused(b"\n [{\"id\": 1},{\"id\": 2}]\n", 2, array);
     check_refused(b"[]", 1, array);
 }
 
 #[test]
-fn a_text_that_is_cut_off_is_no_longer_text() {
+fn a_string_that_is_cut_off_ends_with_its_line() {
     check(
         b"{}\n{\"id\":\"1\",\"a\":\"x,\n{}\n",
         &[
             "1: {}",
-            "2: column 17: is no JSON object; write one object a line",
+            "2: column 17: is not a JSON object; write one object per line",
             "3: {}",
         ],
     );
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
-    /// Each line that is not blank is one record, sent or told; or the file is refused.
+    /// Each line that is not blank is one record, read or rejected; or the file is refused.
     #[test]
     fn each_line_is_one_record(
         pieces in prop::collection::vec(
@@ -144,7 +148,8 @@ proptest! {
                 1 => Just("\r"),
                 1 => Just("\r\n"),
                 1 => prop_oneof![
-                    Just("{"), Just("}"), Just("["), Just("]"), Just(","), Just("\""), Just(" "), Just("\\"), Just("1e999"),
+                    Just("{"), Just("}"), Just("["), Just("]"), Just(","), Just("\""), Just(" "),
+                    Just("\\"), Just("1e999"),
                     Just("\u{feff}"), Just("{\"a\":1,\"a\":2}"), Just("\u{1a}")
                 ],
             ],
@@ -157,7 +162,10 @@ proptest! {
         let expected: Vec<_> = text
             .split('\n')
             .zip(1..)
-            .filter(|(line, number)| !is_blank(if *number == 1 { line.strip_prefix('\u{feff}').unwrap_or(line) } else { line }))
+            .filter(|(line, number)| !is_blank(match number {
+                1 => line.strip_prefix('\u{feff}').unwrap_or(line),
+                _ => line,
+            }))
             .map(|(_, number)| number)
             .collect();
         if let Ok(rows) = open(content.as_bytes()) {

@@ -3,43 +3,46 @@ use std::io::{Cursor, Read};
 use proptest::prelude::*;
 
 use super::*;
-use crate::input::record::{Damage, DamageKind};
+use crate::input::tokenizer::{Damage, DamageKind};
 
-/// A record with what the tests compare: its lines, its cells, its damage.
+/// The parts of a record that the tests compare.
 #[derive(Debug, PartialEq, Eq)]
-struct Read1 {
+struct Found {
     lines: (u64, u64),
     cells: Vec<Vec<u8>>,
     damage: Option<Damage>,
-    broken_cells: u64,
+    multiline_cells: u64,
 }
 
-fn read_from(source: Bytes, delimiter: u8) -> Vec<Read1> {
+fn read_from(source: Bytes, delimiter: u8) -> Vec<Found> {
     let mut tokenizer = Tokenizer::new(source, delimiter);
     let (mut record, mut records) = (Record::default(), Vec::new());
     while tokenizer.read(&mut record).unwrap() {
-        records.push(Read1 {
+        records.push(Found {
             lines: record.lines,
             cells: record.cells().map(<[u8]>::to_vec).collect(),
             damage: record.damage,
-            broken_cells: record.broken_cells,
+            multiline_cells: record.multiline_cells,
         });
     }
     records
 }
 
-fn read(text: &[u8]) -> Vec<Read1> {
+fn read(text: &[u8]) -> Vec<Found> {
     read_from(Box::new(Cursor::new(text.to_vec())), b',')
 }
 
 /// Compares each record with its lines and cells, or with its damage: `line.column kind`, and `!`
-/// where its end is in doubt.
+/// if its end is uncertain.
 #[track_caller]
 fn check(text: &str, expected: &[&str]) {
-    let shown = |record: &Read1| match record.damage {
+    let shown = |record: &Found| match record.damage {
         Some(damage) => {
-            let lost = if damage.is_lost { "!" } else { "" };
-            format!("{}.{} {:?}{lost}", damage.line, damage.column, damage.kind)
+            let uncertain = if damage.is_end_uncertain { "!" } else { "" };
+            format!(
+                "{}.{} {:?}{uncertain}",
+                damage.line, damage.column, damage.kind
+            )
         }
         None => {
             let cells: Vec<_> = record
@@ -55,7 +58,7 @@ fn check(text: &str, expected: &[&str]) {
 }
 
 #[test]
-fn cells_are_cut_as_rfc_4180_says() {
+fn cells_are_split_as_in_rfc_4180() {
     check("a,b\n1,2\n", &["1-1 a|b", "2-2 1|2"]);
     check("a,b", &["1-1 a|b"]);
     check("a,", &["1-1 a|"]);
@@ -77,7 +80,7 @@ fn lines_end_with_cr_lf_or_both() {
 }
 
 #[test]
-fn quotes_that_are_no_grammar_are_told_where_they_began() {
+fn damage_is_reported_where_it_began() {
     check("a\n\"1\n2\n", &["1-1 a", "2.1 NeverClosed!"]);
     check(
         "a,b\n1,\"2\n3,4\n5,\"6\n7,8\n",
@@ -111,7 +114,7 @@ fn a_formula_that_keeps_zeros_is_text() {
 }
 
 #[test]
-fn byte_order_marks_are_no_text() {
+fn byte_order_marks_are_removed() {
     check("\u{feff}a,b\n\u{feff}1,2\n", &["1-1 a|b", "2-2 1|2"]);
     check("\u{feff}\"a\",b\n", &["1-1 a|b"]);
     check("\u{feff}\u{feff}\"a,b\"\n", &["1-1 a,b"]);
@@ -121,31 +124,31 @@ fn byte_order_marks_are_no_text() {
     );
     let (mut record, mut marked) = (Record::default(), Vec::new());
     while tokenizer.read(&mut record).unwrap() {
-        marked.push(record.is_marked);
+        marked.push(record.has_byte_order_mark);
     }
     assert_eq!(marked, [false, true, true, false]);
 }
 
 /// Returns whether the second record of a file with three columns holds rows in a cell.
-fn holds_rows(rest: &str) -> bool {
+fn has_rows_in_cell(rest: &str) -> bool {
     let text = format!("id,name,city\n{rest}\n");
     let mut tokenizer = Tokenizer::new(Box::new(Cursor::new(text)), b',');
     let mut record = Record::default();
     assert!(tokenizer.read(&mut record).unwrap());
     tokenizer.width = Some(3);
     assert!(tokenizer.read(&mut record).unwrap());
-    record.holds_rows
+    record.has_rows_in_cell
 }
 
 #[test]
-fn rows_inside_of_a_cell_are_noticed() {
+fn rows_inside_a_cell_are_detected() {
     for rest in [
         "1,\"Ada,London\n2,Grace\",Arlington",
         "1,\"Ada,London\n2,Grace,Arlington\n3,Joan\",Bristol",
         "1,Ada,\"London\n2,Grace,Arlington\"",
         "\"1,Ada,London\n2\",Grace,Arlington",
     ] {
-        assert!(holds_rows(rest), "{rest}");
+        assert!(has_rows_in_cell(rest), "{rest}");
     }
     for rest in [
         "1,Ada,\"12 Street\nLondon\"",
@@ -154,12 +157,12 @@ fn rows_inside_of_a_cell_are_noticed() {
         "1,x,\"a\n\nb\"",
         "1,\"Ada,London,x\",y",
     ] {
-        assert!(!holds_rows(rest), "{rest}");
+        assert!(!has_rows_in_cell(rest), "{rest}");
     }
 }
 
 #[test]
-fn a_record_that_is_too_long_is_not_kept_and_ends_where_it_ends() {
+fn the_record_after_one_that_is_too_long_is_read() {
     let cell = "x".repeat(2 * MAX_RECORD);
     for (text, column) in [
         (format!("a,{cell},b\n1\n"), 2),
@@ -181,7 +184,7 @@ fn a_record_that_is_too_long_is_not_kept_and_ends_where_it_ends() {
 }
 
 #[test]
-fn an_endless_quote_ends_the_reading() {
+fn a_quote_without_end_ends_the_record() {
     let endless = Cursor::new("a\n\"").chain(io::repeat(b'\n'));
     let mut tokenizer = Tokenizer::new(Box::new(endless), b',');
     let mut record = Record::default();
@@ -189,12 +192,12 @@ fn an_endless_quote_ends_the_reading() {
     assert!(tokenizer.read(&mut record).unwrap());
     let damage = record.damage.unwrap();
     assert_eq!(
-        (damage.kind, damage.line, damage.is_lost),
+        (damage.kind, damage.line, damage.is_end_uncertain),
         (DamageKind::NeverClosed, 2, true)
     );
 }
 
-/// Gives out its bytes in chunks of one to three, so that every pair is torn once.
+/// Returns its bytes in chunks of one to three, so that every pair is split in some test.
 struct Dribble(Vec<u8>, usize);
 
 impl Read for Dribble {
@@ -207,7 +210,7 @@ impl Read for Dribble {
     }
 }
 
-/// Text of the letters that the grammar knows, and little else.
+/// Text that consists mostly of characters with a meaning in CSV.
 fn damaged_text() -> impl Strategy<Value = Vec<u8>> {
     let letters = prop_oneof![
         4 => Just(b"\"".to_vec()),
@@ -246,9 +249,13 @@ fn quoted(cell: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 1000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
-    /// Every line that is not blank belongs to exactly one record, whatever the damage.
+    /// Every line that is not blank belongs to exactly one record, with any damage.
     #[test]
     fn records_and_lines_add_up(text in damaged_text()) {
         let lines = lines_of(&text);
@@ -266,21 +273,22 @@ proptest! {
         }
     }
 
-    /// An odd number of quotes is always told.
+    /// An odd number of quotes is always reported as damage.
     #[test]
-    fn one_quote_too_many_is_never_overlooked(text in damaged_text()) {
+    fn a_stray_quote_is_always_damage(text in damaged_text()) {
         let quotes = text.iter().filter(|byte| **byte == b'"').count();
-        let is_told = read(&text).iter().any(|record| record.damage.is_some());
-        prop_assert!(is_told || quotes % 2 == 0);
+        let is_damaged = read(&text).iter().any(|record| record.damage.is_some());
+        prop_assert!(is_damaged || quotes % 2 == 0);
     }
 
-    /// What is not told as damaged is what a lenient reader makes of it, too.
+    /// A lenient reader reads text without damage in the same way.
     #[test]
     fn without_damage_the_crate_csv_reads_the_same(text in damaged_text()) {
         let ours = read(&text);
         let is_plain = !text.windows(3).any(|window| window == b"\xef\xbb\xbf");
         if is_plain && ours.iter().all(|record| record.damage.is_none()) {
-            let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&*text);
+            let mut reader = csv::ReaderBuilder::new();
+            let mut reader = reader.has_headers(false).flexible(true).from_reader(&*text);
             let theirs: Vec<Vec<Vec<u8>>> = reader
                 .byte_records()
                 .map(|record| record.unwrap().iter().map(<[u8]>::to_vec).collect())
@@ -290,9 +298,9 @@ proptest! {
         }
     }
 
-    /// Rows that were written by the rules come back, cell by cell.
+    /// Rows that were written correctly are read unchanged.
     #[test]
-    fn what_is_written_comes_back(
+    fn rows_are_read_as_they_were_written(
         rows in prop::collection::vec(prop::collection::vec("[a\", \r\n]{0,6}", 1..5), 0..8),
         end in prop_oneof![Just("\n"), Just("\r\n"), Just("\r")],
     ) {
@@ -306,14 +314,14 @@ proptest! {
             .collect();
         let found = read(text.as_bytes());
         prop_assert!(found.iter().all(|record| record.damage.is_none()));
-        let broken: u64 = found.iter().map(|record| record.broken_cells).sum();
+        let broken: u64 = found.iter().map(|record| record.multiline_cells).sum();
         let with_breaks = rows.iter().flatten().filter(|cell| cell.contains(['\r', '\n'])).count();
         prop_assert_eq!(broken, with_breaks as u64);
         prop_assert_eq!(found.into_iter().map(|record| record.cells).collect::<Vec<_>>(), expected);
     }
 
     #[test]
-    fn it_does_not_matter_how_the_bytes_arrive(text in damaged_text()) {
+    fn the_size_of_the_chunks_does_not_matter(text in damaged_text()) {
         prop_assert_eq!(read_from(Box::new(Dribble(text.clone(), 0)), b','), read(&text));
     }
 }

@@ -7,89 +7,91 @@ use std::{fs, io};
 
 use clap::{Parser, ValueEnum};
 use customerio_sim::{
-    Builder, Chance, Dedupe, Limit, Model, Outage, Simulator, Stall, Weather, from_toml,
+    Builder, Dedupe, Faults, Limit, Model, Outage, Probability, Simulator, Stall, from_toml,
     parse_duration,
 };
 
-/// A Customer.io on your laptop: it keeps books, enforces a rate limit and misbehaves on request.
+/// A simulated Customer.io: records everything it receives, enforces a rate limit, injects faults.
 ///
-/// Prints its URL on the first line and its books as JSON on Ctrl-C. GET /_sim/books shows them
-/// meanwhile, to this machine. Any credentials are accepted, unless --site-id and --api-key say
-/// which. This is no product of Customer.io.
+/// Prints its URL on the first line, and on Ctrl-C its totals as JSON. Until then this machine can
+/// read them with GET /_sim/totals. Accepts any credentials unless --site-id and --api-key are
+/// given. Unofficial: not a product of Customer.io.
 #[derive(Debug, Parser)]
 #[command(name = "cio-sim", version)]
 pub(crate) struct Args {
-    /// Address and port to listen on; port 0 takes any free one.
+    /// Address and port to listen on. Port 0 takes any free port.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
     pub(crate) listen: SocketAddr,
 
-    /// Takes limit, weather, script and seed from a file in TOML instead of from flags.
+    // The flags that require `limit` conflict through it. A default value does not conflict.
+    /// Reads limit, faults, script and seed from a TOML file in place of the flags.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "limit", "latency", "jitter", "stall", "reset", "error", "gateway_502", "outage", "seed", "dedupe",
+        "limit", "latency", "jitter", "stall", "reset", "error", "gateway_502", "outage", "seed",
+        "dedupe",
     ])]
     scenario: Option<PathBuf>,
 
-    /// Refuses what exceeds this many requests in any such window.
+    /// Requests per window, such as 100/1s. Further requests get 429 [default: no limit].
     #[arg(long, value_name = "N/WINDOW")]
     limit: Option<Limit>,
 
-    /// How the limit counts.
+    /// Model by which the limit counts requests.
     #[arg(long, value_enum, default_value = "sliding-log", requires = "limit")]
     model: ModelName,
 
-    /// Tokens that the bucket holds [default: the requests of the limit].
+    /// Capacity of the token bucket [default: the requests of the limit].
     #[arg(long, value_name = "TOKENS", requires = "limit")]
     bucket_size: Option<NonZeroU32>,
 
-    /// Counts refused requests against the limit as well.
+    /// Counts throttled requests against the limit too.
     #[arg(long, requires = "limit")]
-    count_refused: bool,
+    count_throttled: bool,
 
-    /// Leaves Retry-After out of a 429.
+    /// Sends 429 without Retry-After.
     #[arg(long, requires = "limit")]
     omit_retry_after: bool,
 
-    /// Delay of every request and of every answer.
+    /// Delay of every request and of every response.
     #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = parse_duration)]
     latency: Duration,
 
-    /// Further delay of each, drawn from 0 to this.
+    /// Maximum of a random delay that is added to each of them.
     #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = parse_duration)]
     jitter: Duration,
 
-    /// How often a request or its answer is held up, and for how long, such as 1%:300ms.
-    #[arg(long, value_name = "CHANCE:TIME")]
+    /// Probability and length of a further delay of a request or a response, such as 1%:300ms.
+    #[arg(long, value_name = "PROBABILITY:TIME")]
     stall: Option<Stall>,
 
-    /// How often the connection is dropped instead of an answer, before or after the effect.
-    #[arg(long, value_name = "CHANCE", default_value = "0")]
-    reset: Chance,
+    /// Probability that the connection is dropped, before or after the API applies the request.
+    #[arg(long, value_name = "PROBABILITY", default_value = "0")]
+    reset: Probability,
 
-    /// How often the answer is 500, 503 or 504, before or after the effect.
-    #[arg(long, value_name = "CHANCE", default_value = "0")]
-    error: Chance,
+    /// Probability of 500, 503 or 504, before or after the API applies the request.
+    #[arg(long, value_name = "PROBABILITY", default_value = "0")]
+    error: Probability,
 
-    /// How often a gateway in front of the counter answers 502 with an HTML page.
-    #[arg(long, value_name = "CHANCE", default_value = "0")]
-    gateway_502: Chance,
+    /// Probability of 502 with an HTML page, as from a gateway. The request is not counted.
+    #[arg(long, value_name = "PROBABILITY", default_value = "0")]
+    gateway_502: Probability,
 
-    /// How often the answer is 503 with Retry-After, and its whole seconds, such as 1%:2s.
-    #[arg(long, value_name = "CHANCE:TIME")]
+    /// Probability of 503 with Retry-After, and its value in whole seconds, such as 1%:2s.
+    #[arg(long, value_name = "PROBABILITY:TIME")]
     outage: Option<Outage>,
 
-    /// Draws all of the above from this number.
+    /// Seed of all random delays and faults.
     #[arg(long, default_value_t = 0)]
     seed: u64,
 
-    /// Whether an event whose id was seen before is ignored: on or off.
+    /// Whether to ignore an event whose id was seen before: on or off.
     #[arg(long, value_name = "ON|OFF", default_value = "on")]
     dedupe: Dedupe,
 
-    /// Answers 401 to any other site id.
+    /// The only accepted site id. Others get 401.
     #[arg(long, value_name = "ID", env = "CIO_SIM_SITE_ID", requires = "api_key")]
     site_id: Option<String>,
 
-    /// Answers 401 to any other API key.
+    /// The only accepted API key. Others get 401.
     #[arg(
         long,
         value_name = "KEY",
@@ -99,12 +101,12 @@ pub(crate) struct Args {
     )]
     api_key: Option<ApiKey>,
 
-    /// Makes a manual segment of this number; may be given several times.
+    /// Creates an empty manual segment with this number. May be repeated.
     #[arg(long, value_name = "NUMBER")]
     segment: Vec<u64>,
 }
 
-/// A key that shows itself nowhere.
+/// An API key. `Debug` does not show it.
 #[derive(Clone)]
 struct ApiKey(String);
 
@@ -120,6 +122,7 @@ impl fmt::Debug for ApiKey {
     }
 }
 
+// Not `Model` itself: a variant of it has a field, which `ValueEnum` does not support.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ModelName {
     FixedWindow,
@@ -129,12 +132,13 @@ enum ModelName {
 }
 
 impl Args {
-    /// The simulator that the flags or the scenario describe, dating its answers from `epoch` on.
+    /// Builds the simulator from the flags or the scenario. Its clock starts at `epoch`.
     pub(crate) fn simulator(self, epoch: SystemTime) -> io::Result<Simulator> {
         let builder = match &self.scenario {
             Some(path) => scenario(path)?,
             None => self.builder(),
         };
+        // Credentials and segments are no part of a scenario, and apply to both.
         let builder = match (&self.site_id, &self.api_key) {
             (Some(site_id), Some(api_key)) => builder.credentials(site_id, &api_key.0),
             _ => builder,
@@ -146,7 +150,7 @@ impl Args {
 
     fn builder(&self) -> Builder {
         let mut builder = Simulator::builder()
-            .weather(self.weather())
+            .faults(self.faults())
             .seed(self.seed)
             .dedupe(self.dedupe);
         if let Some(limit) = self.limit() {
@@ -162,27 +166,27 @@ impl Args {
         let limit = self.limit.clone()?;
         let size = self.bucket_size.unwrap_or_else(|| limit.requests());
         let limit = limit.model(self.model.with_size(size));
-        Some(if self.count_refused {
-            limit.count_refused()
+        Some(if self.count_throttled {
+            limit.count_throttled()
         } else {
             limit
         })
     }
 
-    fn weather(&self) -> Weather {
-        let mut weather = Weather::calm()
+    fn faults(&self) -> Faults {
+        let mut faults = Faults::none()
             .latency(self.latency)
             .jitter(self.jitter)
             .reset(self.reset)
             .error(self.error)
             .gateway(self.gateway_502);
         if let Some(stall) = self.stall {
-            weather = weather.stall(stall);
+            faults = faults.stall(stall);
         }
         if let Some(outage) = self.outage {
-            weather = weather.outage(outage);
+            faults = faults.outage(outage);
         }
-        weather
+        faults
     }
 }
 
@@ -211,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_flags_hold_together() {
+    fn clap_accepts_the_definition_of_the_flags() {
         Args::command().debug_assert();
     }
 
@@ -222,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_is_as_large_as_the_limit_unless_said_otherwise() {
+    fn a_bucket_is_as_large_as_the_limit_by_default() {
         let limit = || Limit::per_second(100);
         let bucket = |size| {
             let size = NonZeroU32::new(size).unwrap();
@@ -230,8 +234,8 @@ mod tests {
         };
         check("cio-sim --limit 100/1s", &limit());
         check(
-            "cio-sim --limit 100/1s --count-refused",
-            &limit().count_refused(),
+            "cio-sim --limit 100/1s --count-throttled",
+            &limit().count_throttled(),
         );
         let counter = limit().model(Model::SlidingCounter);
         check("cio-sim --limit 100/1s --model sliding-counter", &counter);
@@ -241,29 +245,29 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_there_is_none_and_no_model_either() {
+    fn a_model_requires_a_limit() {
         assert_eq!(Args::try_parse_from(["cio-sim"]).unwrap().limit(), None);
         let model_alone = Args::try_parse_from(["cio-sim", "--model", "fixed-window"]);
         assert!(model_alone.unwrap_err().to_string().contains("--limit"));
     }
 
     #[test]
-    fn every_weather_flag_has_its_effect() {
-        let flags = "cio-sim --latency 20ms --jitter 50ms --stall 1%:300ms --reset 0.1% --error 1% --gateway-502 2% \
-                     --outage 1%:2s";
-        let chance = |text: &str| text.parse::<Chance>().unwrap();
-        let expected = Weather::calm()
+    fn every_fault_flag_sets_its_fault() {
+        let flags = "cio-sim --latency 20ms --jitter 50ms --stall 1%:300ms --reset 0.1% \
+                     --error 1% --gateway-502 2% --outage 1%:2s";
+        let probability = |text: &str| text.parse::<Probability>().unwrap();
+        let expected = Faults::none()
             .latency(Duration::from_millis(20))
             .jitter(Duration::from_millis(50))
-            .stall(Stall::new(chance("1%"), Duration::from_millis(300)))
-            .reset(chance("0.1%"))
-            .error(chance("1%"))
-            .gateway(chance("2%"))
-            .outage(Outage::new(chance("1%"), 2));
+            .stall(Stall::new(probability("1%"), Duration::from_millis(300)))
+            .reset(probability("0.1%"))
+            .error(probability("1%"))
+            .gateway(probability("2%"))
+            .outage(Outage::new(probability("1%"), 2));
         assert_eq!(
             Args::try_parse_from(flags.split_whitespace())
                 .unwrap()
-                .weather(),
+                .faults(),
             expected
         );
     }
@@ -278,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_made_by_their_numbers() {
+    fn segments_are_created_by_their_numbers() {
         let args = Args::try_parse_from(["cio-sim", "--segment", "7", "--segment", "8"]).unwrap();
         let simulator = args.simulator(SystemTime::UNIX_EPOCH).unwrap();
         let known = [7, 8, 9].map(|segment| simulator.segment(segment).is_some());
@@ -286,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scenario_stands_in_the_place_of_the_flags() {
+    fn a_scenario_excludes_the_flags_that_it_replaces() {
         let both = Args::try_parse_from(["cio-sim", "--scenario", "a.toml", "--seed", "7"]);
         assert!(both.unwrap_err().to_string().contains("--scenario"));
         let missing = Args::try_parse_from(["cio-sim", "--scenario", "no-such-file.toml"]);
@@ -301,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_answered_with_what_to_write() {
+    fn the_error_of_an_invalid_value_shows_a_valid_one() {
         for (flags, hint) in [
             ("--limit 100", "such as 100/1s"),
             ("--stall 1%", "such as 1%:300ms"),

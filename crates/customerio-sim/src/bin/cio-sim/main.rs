@@ -1,4 +1,6 @@
-//! Serves a simulated Customer.io on a local port until Ctrl-C, then prints its books.
+//! Serves a simulated Customer.io on a local port until Ctrl-C, then prints its totals.
+
+#![warn(clippy::unwrap_used)]
 
 mod args;
 
@@ -15,7 +17,7 @@ use crate::args::Args;
 async fn main() -> ExitCode {
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has gone; nothing is wrong with the run.
+        // The reader of our output has closed the pipe, as `head` does. The run has not failed.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("cio-sim: {error}");
@@ -35,18 +37,19 @@ async fn run(args: Args) -> io::Result<()> {
                 format!("cannot listen on {listen}: {error}; choose another --listen"),
             )
         })?;
-    // In this order: whoever has read the URL may interrupt at once.
-    tokio::try_join!(tokio::signal::ctrl_c(), async { say(&server.url()) })?;
+    // The handler of Ctrl-C must exist before the URL is printed: a reader of the URL may interrupt
+    // at once.
+    tokio::try_join!(tokio::signal::ctrl_c(), async { print_line(&server.url()) })?;
     server.shutdown().await;
-    say(&books(&simulator)?)
+    print_line(&totals(&simulator)?)
 }
 
-fn books(simulator: &Simulator) -> io::Result<String> {
-    Ok(serde_json::to_string(&simulator.books())?)
+fn totals(simulator: &Simulator) -> io::Result<String> {
+    Ok(serde_json::to_string(&simulator.totals())?)
 }
 
-/// Prints a line and flushes it, for whoever waits for it behind a pipe.
-fn say(line: &str) -> io::Result<()> {
+/// Prints a line and flushes it: behind a pipe, standard output is buffered.
+fn print_line(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
@@ -54,7 +57,7 @@ fn say(line: &str) -> io::Result<()> {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the one look at the calendar; from here on the simulator's clock counts"
+    reason = "the only reading of the real time; it becomes the start of the simulator's clock"
 )]
 fn real_time() -> SystemTime {
     SystemTime::now()

@@ -1,4 +1,4 @@
-//! What holds for any answer to any request.
+//! The properties of any response to any request.
 
 use std::sync::LazyLock;
 
@@ -50,7 +50,7 @@ fn requests() -> [Request; 4] {
     ]
 }
 
-/// Answers until nothing is left to be sent: a batch may be resent one by one, and no more.
+/// Responds until no request is left. A batch may be resent one by one, and no more than that.
 fn outcomes(request: Request, response: &Response<Bytes>) -> Vec<Outcome> {
     let most = 2 * request.len();
     let mut delivery = Delivery::new(request);

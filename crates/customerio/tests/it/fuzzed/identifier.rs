@@ -1,4 +1,4 @@
-//! What holds for any text by which a caller names something.
+//! The properties of any text as an identifier.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ static ENDPOINT: LazyLock<Endpoint> = LazyLock::new(|| {
     Endpoint::for_region(Region::Us, credentials)
 });
 
-/// Names everything so: each name is refused, or arrives as it was given.
+/// Uses the text for each identifier: it is an error, or arrives unchanged.
 pub(crate) fn check(text: &str) {
     let bare = text.strip_prefix("cio_").unwrap_or(text);
     check_person("id", Person::id(text), text);

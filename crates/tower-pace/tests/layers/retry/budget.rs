@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_test::{assert_pending, task};
 use tower::{Layer, Service, ServiceExt};
-use tower_pace::retry::Budget;
+use tower_pace::retry::RetryBudget;
 use tower_pace::{RetryLayer, RetryPolicy};
 
 use crate::server::{Server, get, millis, post, status, status_with_retry_after};
 
-fn budgeted(budget: Budget) -> RetryLayer {
+fn budgeted(budget: RetryBudget) -> RetryLayer {
     RetryLayer::new(RetryPolicy::default().budget(budget)).seed(1)
 }
 
@@ -32,20 +32,23 @@ fn failing(code: u16) -> Server {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_in_trouble_gets_a_tenth_more_and_not_four_times_as_much() {
-    let layer = budgeted(Budget::new(1, 10));
+    let layer = budgeted(RetryBudget::new(1, 10));
     assert_eq!(sent(&[layer], failing(503), 1_000).await, 1_100);
 }
 
 #[tokio::test(start_paused = true)]
 async fn clones_share_one_budget() {
-    let layer = budgeted(Budget::new(1, 10));
+    let layer = budgeted(RetryBudget::new(1, 10));
     let layers = [layer.clone(), layer];
     assert_eq!(sent(&layers, failing(500), 1_000).await, 1_100);
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_layers_share_none() {
-    let layers = [budgeted(Budget::new(1, 10)), budgeted(Budget::new(0, 1))];
+    let layers = [
+        budgeted(RetryBudget::new(1, 10)),
+        budgeted(RetryBudget::new(0, 1)),
+    ];
     assert_eq!(sent(&layers, failing(500), 1_000).await, 1_050);
 }
 
@@ -61,7 +64,10 @@ async fn a_refusal_for_the_limit_costs_nothing() {
         failing(429),
         Server::new(millis(1), |_| status_with_retry_after(429, 0)),
     ] {
-        assert_eq!(sent(&[budgeted(Budget::new(0, 1))], server, 10).await, 40);
+        assert_eq!(
+            sent(&[budgeted(RetryBudget::new(0, 1))], server, 10).await,
+            40
+        );
     }
 }
 
@@ -73,7 +79,7 @@ async fn without_a_budget_every_request_has_its_attempts() {
 
 #[tokio::test(start_paused = true)]
 async fn over_budget_the_last_answer_is_returned() {
-    let layer = budgeted(Budget::new(0, 1));
+    let layer = budgeted(RetryBudget::new(0, 1));
     let answered = layer.layer(failing(503)).oneshot(get()).await.unwrap();
     assert_eq!(answered.status(), 503);
     assert!(answered.extensions().get::<tower_pace::Retried>().is_none());
@@ -81,7 +87,7 @@ async fn over_budget_the_last_answer_is_returned() {
 
 #[tokio::test(start_paused = true)]
 async fn what_may_not_be_replayed_takes_nothing_from_the_budget() {
-    let layer = budgeted(Budget::new(0, 1).floor(1));
+    let layer = budgeted(RetryBudget::new(0, 1).floor(1));
     for _ in 0..100 {
         let service = layer.layer(failing(503));
         service.oneshot(post()).await.unwrap();
@@ -92,7 +98,7 @@ async fn what_may_not_be_replayed_takes_nothing_from_the_budget() {
 /// Requests that come fast are counted together: of these some are dated only by the last one, an hour later.
 #[tokio::test(start_paused = true)]
 async fn requests_of_long_ago_pay_for_nothing() {
-    let layer = budgeted(Budget::new(1, 1));
+    let layer = budgeted(RetryBudget::new(1, 1));
     assert_eq!(sent(slice::from_ref(&layer), Server::ok(), 100).await, 100);
     tokio::time::sleep(Duration::from_secs(3_600)).await;
     assert_eq!(sent(&[layer], failing(503), 1).await, 2, "its own pays");
@@ -101,7 +107,7 @@ async fn requests_of_long_ago_pay_for_nothing() {
 /// Of fifty requests, one a second, the last ten are not too long ago.
 #[tokio::test(start_paused = true)]
 async fn requests_that_come_seldom_pay_as_long_as_others() {
-    let layer = budgeted(Budget::new(1, 10));
+    let layer = budgeted(RetryBudget::new(1, 10));
     for _ in 0..50 {
         assert_eq!(sent(slice::from_ref(&layer), Server::ok(), 1).await, 1);
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -112,7 +118,7 @@ async fn requests_that_come_seldom_pay_as_long_as_others() {
 /// Ten retries are saved up. Ten calls that are dropped in their backoff must leave them to others.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_dropped_in_its_backoff_gives_back_what_it_was_paid() {
-    let layer = budgeted(Budget::new(0, 1).floor(1));
+    let layer = budgeted(RetryBudget::new(0, 1).floor(1));
     let instant = Server::new(Duration::ZERO, |_| status(503));
     for _ in 0..10 {
         let mut service = layer.layer(instant.clone());

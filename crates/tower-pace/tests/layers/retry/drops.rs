@@ -10,7 +10,7 @@ use http::{Request, Response};
 use proptest::prelude::*;
 use tokio::time::{sleep, timeout};
 use tower::{Layer, Service, ServiceExt};
-use tower_pace::retry::{Backoff, Budget};
+use tower_pace::retry::{Backoff, RetryBudget};
 use tower_pace::{
     Concurrency, ConcurrencyLayer, Quota, RateLimit, RateLimitLayer, Retry, RetryLayer, RetryPolicy,
 };
@@ -27,7 +27,7 @@ type Stack = Retry<RateLimit<Concurrency<Server>>>;
 fn stack(server: &Server, seed: u64) -> Stack {
     let policy = RetryPolicy::default()
         .backoff(Backoff::new(millis(40), millis(40)))
-        .budget(Budget::new(0, 1).floor(1));
+        .budget(RetryBudget::new(0, 1).floor(1));
     let limit = RateLimitLayer::new(Quota::per_second(500));
     let bound = ConcurrencyLayer::new(PERMITS);
     let inner = limit.layer(bound.layer(server.clone()));
@@ -75,7 +75,7 @@ async fn spend(dropped: usize, seed: u64) {
     let policy = RetryPolicy::default()
         .attempts(2)
         .backoff(Backoff::new(millis(400), millis(400)))
-        .budget(Budget::new(0, 1).floor(1));
+        .budget(RetryBudget::new(0, 1).floor(1));
     let layer = RetryLayer::new(policy).seed(seed);
     for _ in 0..dropped {
         let mut call = tokio_test::task::spawn(layer.layer(server.clone()).oneshot(get()));
@@ -130,7 +130,7 @@ async fn check_ended(results: &[Result<u16, ()>]) {
     let policy = RetryPolicy::default()
         .attempts(2)
         .backoff(Backoff::new(Duration::ZERO, Duration::ZERO))
-        .budget(Budget::new(0, 1).floor(1));
+        .budget(RetryBudget::new(0, 1).floor(1));
     let layer = RetryLayer::new(policy);
     let request = Request::get("/").body(Arc::clone(&token)).unwrap();
     let mut ended = Box::pin(layer.layer(failing).call(request));

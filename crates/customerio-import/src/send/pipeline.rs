@@ -1,0 +1,456 @@
+//! The loop of a run.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use customerio::packer::{NotQueued, Packer};
+use customerio::{Cause, Outcome};
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinError;
+use tokio::time::{Instant, sleep_until};
+
+use super::api::{Api, CurrentWait};
+use super::chunk::{Chunk, Line, Settled};
+use super::first_rejections::FirstRejections;
+use super::server::{Failure, Server, is_about_a_record, is_answered};
+use super::stop::{RunResult, Stop, Wait, permanent_failure, status};
+use super::tasks::{Done, Tasks};
+use crate::console::Console;
+use crate::interrupt::{Interrupt, Shutdown};
+use crate::mapping::Record;
+use crate::options::SendOptions;
+use crate::problems::{Problem, Problems, rejects_failed};
+use crate::reader::Item;
+use crate::report::Totals;
+use crate::{clock, display};
+
+/// How many requests in a row may get no answer about any record before the run stops.
+///
+/// So many mean that the base URL or the server is wrong, and not the records. A smaller number
+/// would stop a run for a short failure of a proxy; a larger one sends more requests in vain.
+pub(crate) const MAX_WITHOUT_ANSWER: u32 = 100;
+
+/// The interval between checks whether the run waits, and for how long. Longer makes the console
+/// late, which must show a wait within a second; shorter only takes time.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long after a stop the requests in flight are awaited.
+///
+/// An attempt times out after 10 s, so only a request that waits for another attempt takes longer.
+/// A shorter time would leave records unknown that the API was about to accept.
+const DRAIN: Duration = Duration::from_secs(15);
+
+/// Sends the records of `items`, until they end or something stops the run.
+pub(crate) async fn run<A: Api>(
+    api: A,
+    items: Receiver<Item>,
+    options: &SendOptions,
+    mut interrupt: Interrupt,
+    console: &mut Console,
+    problems: &mut Problems,
+) -> RunResult {
+    let mut pipeline = Pipeline::new(api, *options, console, problems);
+    let mut abort = interrupt.clone();
+    tokio::select! {
+        biased;
+        () = abort.requested(Shutdown::Abort) => pipeline.stop(Stop::Interrupted),
+        () = pipeline.drive(items, &mut interrupt) => {}
+    }
+    pipeline.finish().await
+}
+
+/// The state of a run.
+struct Pipeline<'a, A> {
+    api: A,
+    packer: Packer<Line>,
+    tasks: Tasks,
+    /// Chunks that failed and are to be sent again, the next one first.
+    held: VecDeque<Chunk>,
+    server: Server,
+    options: SendOptions,
+    first_rejections: FirstRejections,
+    /// The number of requests in a row without an answer about any record.
+    without_answer: u32,
+    /// The wait that the server asked for, as it was shown.
+    requested_wait: Option<Wait>,
+    next_check: Instant,
+    result: RunResult,
+    console: &'a mut Console,
+    problems: &'a mut Problems,
+}
+
+impl<'a, A: Api> Pipeline<'a, A> {
+    fn new(
+        api: A,
+        options: SendOptions,
+        console: &'a mut Console,
+        problems: &'a mut Problems,
+    ) -> Self {
+        let now = clock::now();
+        Self {
+            api,
+            packer: Packer::new(options.batch_items),
+            tasks: Tasks::default(),
+            held: VecDeque::new(),
+            server: Server::new(options.max_wait, now),
+            options,
+            first_rejections: FirstRejections::new(!options.keep_going),
+            without_answer: 0,
+            requested_wait: None,
+            next_check: now,
+            result: RunResult {
+                totals: Totals::default(),
+                read: 0,
+                stop: None,
+            },
+            console,
+            problems,
+        }
+    }
+
+    // --- The loop: read, pack, send, settle. ---
+
+    /// Runs to the end of the input, or until a stop; then waits for the requests in flight.
+    async fn drive(&mut self, mut items: Receiver<Item>, interrupt: &mut Interrupt) {
+        let mut is_open = true;
+        while self.result.stop.is_none() {
+            self.dispatch(is_open);
+            let is_sending = !self.tasks.is_empty();
+            let is_reading = is_open && !self.packer.is_full();
+            if !is_open && !is_sending && self.held.is_empty() && self.packer.is_empty() {
+                return;
+            }
+            // Biased: a signal and a due check come before more work, and outcomes before reading.
+            tokio::select! {
+                biased;
+                () = interrupt.requested(Shutdown::Drain) => self.stop(Stop::Interrupted),
+                () = sleep_until(self.wake_at()) => self.check_wait(),
+                Some(done) = self.tasks.next_done(), if is_sending => self.handle_done(done),
+                item = items.recv(), if is_reading => match item {
+                    Some(item) => self.handle_item(item),
+                    None => is_open = false,
+                },
+            }
+        }
+        // Dropped before the drain, so that the reader stops now.
+        drop(items);
+        self.tasks.cancel_queued();
+        self.announce_drain();
+        self.drain().await;
+    }
+
+    /// Spawns requests up to the concurrency. While the input is open, chunks are taken only from a
+    /// full packer, so that they are full.
+    fn dispatch(&mut self, is_open: bool) {
+        if self.server.outage().is_some() {
+            return self.probe(is_open);
+        }
+        while self.tasks.len() < self.concurrency() {
+            let held = self.held.pop_front();
+            let Some(chunk) = held.or_else(|| self.next_chunk(is_open)) else {
+                return;
+            };
+            self.tasks.spawn(self.api.clone(), chunk);
+        }
+    }
+
+    /// Returns how many requests may be sent at once: one while the API may reject every record.
+    fn concurrency(&self) -> usize {
+        if self.first_rejections.is_checking() {
+            1
+        } else {
+            self.options.concurrency
+        }
+    }
+
+    /// In an outage, sends one request when the next probe is due. A chunk that was never sent
+    /// comes first: one of the held ones may be the reason for the failure.
+    fn probe(&mut self, is_open: bool) {
+        let is_due = self.server.next_probe() <= Some(clock::now());
+        if !is_due || !self.tasks.is_empty() {
+            return;
+        }
+        // The bound keeps a long outage from moving the whole input into memory.
+        let new = match self.held.len() < self.options.concurrency {
+            true => self.next_chunk(is_open),
+            false => None,
+        };
+        if let Some(chunk) = new.or_else(|| self.next_held()) {
+            self.tasks.spawn(self.api.clone(), chunk);
+        }
+    }
+
+    /// Returns the next chunk that was never sent.
+    fn next_chunk(&mut self, is_open: bool) -> Option<Chunk> {
+        let packed = (!is_open || self.packer.is_full()).then(|| self.packer.next_request())??;
+        Some(Chunk::new(packed, self.server.successes()))
+    }
+
+    /// Returns the chunk that was held longest. If it ended in 500 twice, it is split: if one of
+    /// its records makes the server fail, the other half shows that the server works.
+    fn next_held(&mut self) -> Option<Chunk> {
+        let chunk = self.held.pop_front()?;
+        if !chunk.ended_in_500() || chunk.failures() < 2 {
+            return Some(chunk);
+        }
+        let (first, second) = chunk.split(self.server.successes());
+        if let Some(second) = second {
+            self.held.push_front(second);
+        }
+        Some(first)
+    }
+
+    fn handle_item(&mut self, item: Item) {
+        match item {
+            Err(error) => self.stop(Stop::Failed(error)),
+            Ok(Err(reject)) => {
+                self.result.read += 1;
+                self.result.totals.rejected += 1;
+                self.report(&reject.into());
+                self.console.show_progress(&self.result.totals);
+            }
+            Ok(Ok(record)) => self.pack(record),
+        }
+    }
+
+    fn pack(&mut self, record: Record) {
+        self.result.read += 1;
+        if let Err(not_queued) = self.packer.push(record.operation, record.line) {
+            self.count(record.line, &outcome_of(&not_queued));
+        }
+    }
+
+    fn handle_done(&mut self, done: Result<Done, JoinError>) {
+        match done {
+            Ok((chunk, outcomes)) => self.settle(chunk, outcomes),
+            Err(error) => self.stop(Stop::Failed(error.into())),
+        }
+    }
+
+    /// Settles the records of a request, and holds those that are to be sent again.
+    fn settle(&mut self, chunk: Chunk, outcomes: Vec<Outcome>) {
+        self.console.verbose(2, || {
+            let records = display::records(outcomes.len() as u64);
+            format!("request done: {records}")
+        });
+        let had_outage = self.server.outage().is_some();
+        if outcomes.iter().any(is_about_a_record) {
+            self.server.record_success();
+        } else if outcomes.iter().any(is_answered) {
+            self.server.record_answer();
+        }
+        if had_outage && self.server.outage().is_none() {
+            self.check_wait();
+        }
+        let Settled { records, left } = chunk.settle(&mut self.packer, outcomes);
+        self.check_outcomes(&records);
+        self.count_all(records);
+        if let Some(left) = left {
+            self.hold(left);
+        }
+    }
+
+    /// Holds a chunk that failed for a reason that may pass. Splits it if one of its records is the
+    /// reason, and gives that record up once it is alone.
+    fn hold(&mut self, mut chunk: Chunk) {
+        if self.result.stop.is_some() {
+            return self.held.push_back(chunk);
+        }
+        // Classified before the failure is recorded: that resets the successes it compares with.
+        let failure = self.server.classify(&chunk);
+        let successes = self.server.successes();
+        chunk.record_failure(successes);
+        match failure {
+            Failure::Outage => {
+                let cause = chunk.failure().expect("a chunk that is left has failed");
+                let now = clock::now();
+                self.server.record_outage(cause, now, clock::unix_seconds());
+                self.held.push_back(chunk);
+                self.check_wait();
+            }
+            Failure::Retry => self.held.push_back(chunk),
+            Failure::Split => match chunk.split(successes) {
+                (first, Some(second)) => self.held.extend([first, second]),
+                (whole, None) => {
+                    let settled = whole.give_up(&mut self.packer);
+                    self.count_all(settled);
+                }
+            },
+        }
+    }
+
+    // --- Waits for the server. ---
+
+    /// Returns when the loop must wake: at the next check, or at the next probe if there is
+    /// something to send.
+    fn wake_at(&self) -> Instant {
+        // With nothing to send, a probe that is overdue would wake the loop again and again and
+        // keep it from reading.
+        let can_probe = self.tasks.is_empty() && !self.held.is_empty();
+        let probe = self.server.next_probe().filter(|_| can_probe);
+        probe.map_or(self.next_check, |probe| probe.min(self.next_check))
+    }
+
+    /// Counts the time that the run waits for the server, shows the wait, and stops the run after
+    /// `--max-wait`.
+    fn check_wait(&mut self) {
+        let now = clock::now();
+        self.next_check = now + CHECK_INTERVAL;
+        let current = self.api.current_wait();
+        self.requested_wait = current.as_ref().and_then(|wait| self.requested(wait));
+        if current.as_ref().is_some_and(|wait| wait.field.is_none()) {
+            self.server.record_throttling(clock::unix_seconds());
+        }
+        let wait = self.requested_wait.clone().or_else(|| self.unrequested());
+        let max_wait = self.options.max_wait;
+        let message = wait.as_ref().map(|wait| {
+            let max_wait = display::duration(max_wait);
+            format!("{wait}; for at most {max_wait} in total (--max-wait)")
+        });
+        self.console.show_wait(message.as_deref(), now);
+        let remaining = current.as_ref().map(|wait| wait.remaining);
+        if self.server.pass_time(now, remaining) {
+            let since = clock::unix_seconds();
+            let wait = wait.unwrap_or(Wait::Throttled { since });
+            self.stop(Stop::WaitedTooLong(max_wait, wait));
+        }
+    }
+
+    /// Returns the wait that the server asked for in a header field.
+    fn requested(&self, wait: &CurrentWait) -> Option<Wait> {
+        let field = wait.field.clone()?;
+        let seconds = i64::try_from(wait.remaining.as_secs()).unwrap_or(i64::MAX);
+        let until = clock::unix_seconds().saturating_add(seconds);
+        match &self.requested_wait {
+            // The end is rounded at each check. A new message for a second's difference would be
+            // printed as a new wait.
+            Some(Wait::Requested { until: shown, .. }) if shown.abs_diff(until) <= 2 => {
+                self.requested_wait.clone()
+            }
+            _ => Some(Wait::Requested { until, field }),
+        }
+    }
+
+    /// Returns the wait for a server that named no time.
+    fn unrequested(&self) -> Option<Wait> {
+        let outage = self.server.outage().map(|outage| Wait::Outage {
+            since: outage.since,
+            cause: outage.cause.clone(),
+        });
+        let throttled = || self.server.throttled_since();
+        outage.or_else(|| throttled().map(|since| Wait::Throttled { since }))
+    }
+
+    // --- Stops. ---
+
+    /// Stops the run. The first reason is kept.
+    fn stop(&mut self, stop: Stop) {
+        self.result.stop.get_or_insert(stop);
+    }
+
+    /// Stops the run if the outcomes show that no other record would be accepted.
+    fn check_outcomes(&mut self, records: &[(Line, Outcome)]) {
+        let outcomes = || records.iter().map(|(_, outcome)| outcome);
+        if let Some(stop) = outcomes().find_map(permanent_failure) {
+            self.stop(stop);
+        }
+        if !records.is_empty() {
+            self.check_answer(records);
+        }
+        if let Some(last) = outcomes().find(|outcome| self.first_rejections.observe(outcome)) {
+            self.stop(Stop::SameRejection(status(last)));
+        }
+    }
+
+    /// Stops the run after [`MAX_WITHOUT_ANSWER`] requests without an answer about any record.
+    fn check_answer(&mut self, records: &[(Line, Outcome)]) {
+        let outcomes = || records.iter().map(|(_, outcome)| outcome);
+        self.without_answer = if outcomes().any(is_about_a_record) {
+            0
+        } else {
+            self.without_answer + 1
+        };
+        if self.without_answer == MAX_WITHOUT_ANSWER {
+            let last = outcomes().next_back().and_then(status);
+            self.stop(Stop::WithoutAnswer(last));
+        }
+    }
+
+    fn announce_drain(&self) {
+        match self.tasks.departed() {
+            0 => {}
+            requests => self.console.print(&format!(
+                "finishing {} in flight; to stop at once, press Ctrl-C again or send another signal",
+                display::requests(requests as u64)
+            )),
+        }
+    }
+
+    /// Waits for the requests in flight. After [`DRAIN`], a request that the server makes wait for
+    /// its next attempt is awaited no longer.
+    async fn drain(&mut self) {
+        let until = clock::now() + DRAIN;
+        while !self.tasks.is_empty() && (clock::now() < until || self.api.current_wait().is_none())
+        {
+            tokio::select! {
+                Some(done) = self.tasks.next_done() => self.handle_done(done),
+                () = sleep_until(clock::now() + CHECK_INTERVAL) => {}
+            }
+        }
+    }
+
+    /// Settles the held chunks, and aborts the requests that are still in flight: their records may
+    /// have arrived.
+    async fn finish(mut self) -> RunResult {
+        while let Some(chunk) = self.held.pop_front() {
+            let settled = chunk.give_up(&mut self.packer);
+            self.count_all(settled);
+        }
+        self.result.totals.unknown += self.tasks.abort().await;
+        self.result
+    }
+
+    // --- Counts and problems. ---
+
+    fn count_all(&mut self, settled: Vec<(Line, Outcome)>) {
+        for (line, outcome) in settled {
+            self.count(line, &outcome);
+        }
+        self.console.show_progress(&self.result.totals);
+    }
+
+    fn count(&mut self, line: Line, outcome: &Outcome) {
+        let totals = &mut self.result.totals;
+        match outcome {
+            Outcome::Accepted => totals.accepted += 1,
+            Outcome::Rejected(_) => totals.rejected += 1,
+            Outcome::Unknown(_) => totals.unknown += 1,
+            Outcome::NotSent(_) => totals.not_sent += 1,
+        }
+        // The message about the stop covers the records that were not sent because of it.
+        let is_covered = self.result.stop.is_some() && matches!(outcome, Outcome::NotSent(_));
+        if let Some(problem) = Problem::of(line, outcome).filter(|_| !is_covered) {
+            self.report(&problem);
+        }
+    }
+
+    fn report(&mut self, problem: &Problem) {
+        match self.problems.add(problem) {
+            Ok(Some(line)) => self.console.print(&line),
+            Ok(None) => {}
+            Err(error) => self.stop(Stop::Failed(rejects_failed(error))),
+        }
+    }
+}
+
+/// Returns the outcome of a record that the packer did not take.
+fn outcome_of(not_queued: &NotQueued<Line>) -> Outcome {
+    assert!(
+        not_queued.is_stopped(),
+        "nothing is read while the packer is full"
+    );
+    Outcome::NotSent(Cause::follows_unknown())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,21 @@
+//! Records of the requests that arrived, and of the people, events and objects in them.
+
+mod arrivals;
+mod busiest_window;
+mod event;
+mod object;
+mod person;
+mod reports;
+mod store;
+#[cfg(test)]
+mod tests;
+mod totals;
+
+pub use arrivals::Arrival;
+pub(crate) use arrivals::ArrivalLog;
+pub use event::{Dedupe, Event};
+pub use object::Object;
+pub use person::Person;
+pub use reports::{Delivery, Form};
+pub(crate) use store::Store;
+pub use totals::Totals;
