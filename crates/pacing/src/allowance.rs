@@ -70,7 +70,7 @@ pub(crate) struct Stated {
 
 /// What an allowance says to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ruling {
+pub(crate) enum Decision {
     /// Pace, window and cap decide.
     Usual,
     /// They decide until this moment, or until the unanswered requests have ended or left the
@@ -95,7 +95,7 @@ impl Allowance {
     ///
     /// `share` is the time in which the server gives back one, `interval` the one between
     /// departures.
-    pub(crate) fn ruling(
+    pub(crate) fn decision(
         &self,
         cost: u32,
         unanswered: u64,
@@ -103,36 +103,36 @@ impl Allowance {
         share: Span,
         last_departure: Option<Moment>,
         now: Moment,
-    ) -> Ruling {
+    ) -> Decision {
         let Some(open) = self.open.filter(|_| !self.is_misleading) else {
-            return Ruling::Usual;
+            return Decision::Usual;
         };
         let cost = i64::from(cost);
         match self.probe {
             // Nothing remains: the next window has room for it.
-            _ if now < open.until && open.left < cost => Ruling::Closed(open.until),
+            _ if now < open.until && open.left < cost => Decision::Closed(open.until),
             _ if now < open.until => {
                 // With nothing on its way the server's word is exact. Otherwise the margin is for
                 // others that may use the limit, too.
                 let unanswered = i64::try_from(unanswered).unwrap_or(i64::MAX);
                 match unanswered == 0 || unanswered.saturating_add(2 * cost) <= open.left {
-                    true => Ruling::Pass(
+                    true => Decision::Pass(
                         last_departure.map_or(now, |last| last + interval.min(LEAST_GAP)),
                     ),
-                    false => Ruling::UsualUntilAnswer(open.until),
+                    false => Decision::UsualUntilAnswer(open.until),
                 }
             }
             // No field says whether the server has a log or fixed windows. At the reset a log has
             // room for one at least, a fixed window for all.
             Probe::Waiting if cost == 1 && !open.slides && !open.over_full => {
-                Ruling::Pass(open.until + share)
+                Decision::Pass(open.until + share)
             }
-            Probe::Waiting => Ruling::Usual,
+            Probe::Waiting => Decision::Usual,
             Probe::InFlight { since, .. } if now < since + PROBE_TIME => {
-                Ruling::ClosedUntilAnswer(since + PROBE_TIME)
+                Decision::ClosedUntilAnswer(since + PROBE_TIME)
             }
             // Its answer did not state a new window: the server has no fixed ones.
-            Probe::InFlight { .. } | Probe::Ended => Ruling::Usual,
+            Probe::InFlight { .. } | Probe::Ended => Decision::Usual,
         }
     }
 
@@ -285,9 +285,9 @@ mod tests {
     }
 
     /// What it says to a request after one that left at 1 s.
-    fn rule(allowance: &Allowance, cost: u32, unanswered: u64, now: u64) -> Ruling {
+    fn rule(allowance: &Allowance, cost: u32, unanswered: u64, now: u64) -> Decision {
         let last = Some(at(1));
-        allowance.ruling(cost, unanswered, INTERVAL, SHARE, last, at(now))
+        allowance.decision(cost, unanswered, INTERVAL, SHARE, last, at(now))
     }
 
     fn left(allowance: &Allowance) -> i64 {
@@ -296,29 +296,29 @@ mod tests {
 
     #[test]
     fn what_remains_may_leave_past_the_pace_if_the_servers_word_is_exact_or_ample() {
-        assert_eq!(rule(&Allowance::default(), 1, 0, 2), Ruling::Usual);
+        assert_eq!(rule(&Allowance::default(), 1, 0, 2), Decision::Usual);
         assert!(!Allowance::default().is_open());
         let allowance = open(10);
         assert!(allowance.is_open() && allowance.holds(at(600)) && !allowance.holds(at(601)));
-        let pass = Ruling::Pass(at(1) + Duration::from_millis(10));
-        let wait = Ruling::UsualUntilAnswer(at(601));
+        let pass = Decision::Pass(at(1) + Duration::from_millis(10));
+        let wait = Decision::UsualUntilAnswer(at(601));
         for (cost, unanswered, expected) in [
             (10, 0, pass),
-            (11, 0, Ruling::Closed(at(601))),
+            (11, 0, Decision::Closed(at(601))),
             (1, 8, pass),
             (1, 9, wait),
             (5, 1, wait),
             (4, 2, pass),
             (1, u64::MAX, wait),
         ] {
-            let ruling = rule(&allowance, cost, unanswered, 2);
-            assert_eq!(ruling, expected, "{cost} {unanswered}");
+            let decision = rule(&allowance, cost, unanswered, 2);
+            assert_eq!(decision, expected, "{cost} {unanswered}");
         }
-        let ruling = allowance.ruling(1, 0, INTERVAL, SHARE, None, at(2));
-        assert_eq!(ruling, Ruling::Pass(at(2)));
+        let decision = allowance.decision(1, 0, INTERVAL, SHARE, None, at(2));
+        assert_eq!(decision, Decision::Pass(at(2)));
         let fast = Span::from_nanos(7);
-        let ruling = allowance.ruling(1, 0, fast, SHARE, Some(at(1)), at(2));
-        assert_eq!(ruling, Ruling::Pass(at(1) + fast));
+        let decision = allowance.decision(1, 0, fast, SHARE, Some(at(1)), at(2));
+        assert_eq!(decision, Decision::Pass(at(1) + fast));
     }
 
     #[test]
@@ -355,27 +355,31 @@ mod tests {
     #[test]
     fn after_the_reset_one_request_asks_and_the_others_wait_for_its_end() {
         let mut allowance = open(10);
-        assert_eq!(rule(&allowance, 1, 0, 601), Ruling::Pass(at(637)));
-        assert_eq!(rule(&allowance, 2, 0, 601), Ruling::Usual);
-        assert_eq!(rule(&open(0), 1, 0, 600), Ruling::Closed(at(601)));
-        assert_eq!(rule(&open(0), 1, 0, 601), Ruling::Pass(at(637)));
+        assert_eq!(rule(&allowance, 1, 0, 601), Decision::Pass(at(637)));
+        assert_eq!(rule(&allowance, 2, 0, 601), Decision::Usual);
+        assert_eq!(rule(&open(0), 1, 0, 600), Decision::Closed(at(601)));
+        assert_eq!(rule(&open(0), 1, 0, 601), Decision::Pass(at(637)));
         allowance.depart(1, 7, at(600));
-        assert_eq!(rule(&allowance, 1, 0, 601), Ruling::Pass(at(637)));
+        assert_eq!(rule(&allowance, 1, 0, 601), Decision::Pass(at(637)));
         allowance.depart(1, 8, at(637));
-        let waits = Ruling::ClosedUntilAnswer(at(642));
+        let waits = Decision::ClosedUntilAnswer(at(642));
         assert_eq!(rule(&allowance, 1, 0, 638), waits);
         allowance.depart(1, 9, at(638));
         allowance.end(9);
         allowance.refund(1, 9);
         assert_eq!(rule(&allowance, 1, 0, 641), waits, "the first one is meant");
-        assert_eq!(rule(&allowance, 1, 0, 642), Ruling::Usual);
+        assert_eq!(rule(&allowance, 1, 0, 642), Decision::Usual);
         allowance.refund(1, 8);
-        assert_eq!(rule(&allowance, 1, 0, 642), Ruling::Pass(at(637)));
+        assert_eq!(rule(&allowance, 1, 0, 642), Decision::Pass(at(637)));
         allowance.depart(1, 10, at(642));
         allowance.end(10);
-        assert_eq!(rule(&allowance, 1, 0, 643), Ruling::Usual);
+        assert_eq!(rule(&allowance, 1, 0, 643), Decision::Usual);
         allowance.depart(1, 11, at(643));
-        assert_eq!(rule(&allowance, 1, 0, 643), Ruling::Usual, "once is enough");
+        assert_eq!(
+            rule(&allowance, 1, 0, 643),
+            Decision::Usual,
+            "once is enough"
+        );
     }
 
     #[test]
@@ -405,30 +409,34 @@ mod tests {
 
     #[test]
     fn a_server_whose_reset_moves_has_no_fixed_windows_and_is_not_asked() {
-        let asks = Ruling::Pass(at(601) + SHARE);
+        let asks = Decision::Pass(at(601) + SHARE);
         for (remaining, reset, now, expected) in [
             // Two ticks are no move.
             (9, 502, 100, asks),
-            (9, 503, 100, Ruling::Usual),
+            (9, 503, 100, Decision::Usual),
             (50, 3_000, 100, asks),
             // An answer that comes after the reset, and states that the next window is used up.
-            (0, 3_000, 620, Ruling::Usual),
+            (0, 3_000, 620, Decision::Usual),
             (60, 1_000, 620, asks),
         ] {
             let mut allowance = open(10);
             let is_nearer = learn(&mut allowance, stated(remaining, reset), now);
-            assert_eq!(is_nearer, now == 620 && expected == Ruling::Usual);
+            assert_eq!(is_nearer, now == 620 && expected == Decision::Usual);
             assert_eq!(rule(&allowance, 1, 0, 650), expected, "{remaining} {reset}");
         }
         let mut allowance = open(10);
         assert!(learn(&mut allowance, stated(0, 3_000), 620));
         assert!(!learn(&mut allowance, stated(0, 3_000), 620));
         assert!(!learn(&mut allowance, stated(0, 0), 621));
-        assert_eq!(rule(&allowance, 1, 0, 650), Ruling::Usual, "it stays known");
+        assert_eq!(
+            rule(&allowance, 1, 0, 650),
+            Decision::Usual,
+            "it stays known"
+        );
         assert!(learn(&mut allowance, stated(100, 3_600), 700));
         assert_eq!(
             rule(&allowance, 1, 0, 4_400),
-            Ruling::Pass(at(4_301) + SHARE)
+            Decision::Pass(at(4_301) + SHARE)
         );
     }
 
@@ -447,7 +455,7 @@ mod tests {
         assert!(allowance.is_open());
         assert!(allowance.refuse(false, at(600)));
         assert!(!allowance.is_open() && !allowance.holds(at(1)));
-        assert_eq!(rule(&allowance, 50, 0, 2), Ruling::Usual);
+        assert_eq!(rule(&allowance, 50, 0, 2), Decision::Usual);
         assert!(!Allowance::default().refuse(false, at(1)));
     }
 
@@ -457,13 +465,13 @@ mod tests {
         let mut next = Allowance::following(&known, at(500));
         assert!(!next.is_open() && !next.is_misleading);
         assert!(learn(&mut next, stated(10, 10), 499));
-        assert_eq!(rule(&next, 1, 0, 600), Ruling::Usual);
+        assert_eq!(rule(&next, 1, 0, 600), Decision::Usual);
         let mut next = Allowance::following(&known, at(500));
         assert!(learn(&mut next, stated(10, 10), 500));
-        assert_eq!(rule(&next, 1, 0, 600), Ruling::Pass(at(511) + SHARE));
+        assert_eq!(rule(&next, 1, 0, 600), Decision::Pass(at(511) + SHARE));
         let mut again = Allowance::following(&next, at(400));
         assert!(learn(&mut again, stated(10, 10), 499));
-        assert_eq!(rule(&again, 1, 0, 600), Ruling::Usual);
+        assert_eq!(rule(&again, 1, 0, 600), Decision::Usual);
         known.refuse(false, at(1));
         assert!(Allowance::following(&known, at(500)).is_misleading);
     }

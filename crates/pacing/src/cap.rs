@@ -21,7 +21,7 @@ impl Cap {
     /// They are held while unproven cost >= lump + (round trip + jitter) / interval.
     ///
     /// The lump is what the pace lets arrive at once. It is bounded by three quarters of the limit,
-    /// or the heaviest request: a heavy request beside a burst would otherwise fill the window in
+    /// or the highest request: a heavy request beside a burst would otherwise fill the window in
     /// one block. Where slots hold the rate below the pace, the interval is theirs.
     #[inline]
     pub(crate) fn probe(
@@ -31,12 +31,12 @@ impl Cap {
         conditions: Conditions<'_>,
     ) -> Option<Moment> {
         let unproven = conditions.shared.path.unproven().counted(policy.unit);
-        // A lump has room for the heaviest request at least.
-        if unproven < pace.heaviest.into() {
+        // A lump has room for the highest request at least.
+        if unproven < pace.highest.into() {
             return None;
         }
         let most = policy.most();
-        let lump = pace.lump().min(pace.heaviest.max(most - most.div_ceil(4)));
+        let lump = pace.lump().min(pace.highest.max(most - most.div_ceil(4)));
         let beyond = unproven.checked_sub(lump.into())?;
         self.probe_beyond(beyond, policy, pace.interval, conditions)
     }
@@ -102,7 +102,7 @@ mod tests {
         interval: millis(20),
         lateness: millis(2),
         burst: 1,
-        heaviest: 1,
+        highest: 1,
         memory: millis(2_000),
     };
 
@@ -146,14 +146,14 @@ mod tests {
 
     #[test]
     fn more_is_held_back_than_a_lump_and_what_the_round_trip_explains() {
-        fn check(burst: u32, heaviest: u32, expected: u64) {
+        fn check(burst: u32, highest: u32, expected: u64) {
             let pace = Pace {
                 burst,
-                heaviest,
+                highest,
                 ..PACE
             };
             let from = holds_from(&UNKNOWN, &pace);
-            assert_eq!(from, expected, "{burst} {heaviest}");
+            assert_eq!(from, expected, "{burst} {highest}");
         }
         // 150 ms take 7.5 intervals of 20 ms.
         check(1, 1, 1 + 8);

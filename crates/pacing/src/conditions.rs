@@ -1,7 +1,7 @@
 use crate::Moment;
 use crate::jitter::Jitter;
+use crate::limiter::Unanswered;
 use crate::moment::Span;
-use crate::pacer::Unanswered;
 use crate::path::Path;
 use crate::recovery::Recovery;
 use crate::unit::Load;

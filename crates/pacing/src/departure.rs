@@ -3,7 +3,7 @@ use crate::{Cost, Moment};
 
 /// A request that has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "tell the pacer how the request ended"]
+#[must_use = "tell the limiter how the request ended"]
 pub struct Departure {
     pub(crate) sent: Moment,
     /// The cost of all departures up to this one. It wraps.

@@ -18,7 +18,7 @@ pub(crate) struct Gate {
 
 /// What a refusal meant for the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum Closing {
     /// The gate closed because of it.
     New,
     /// The request had left before the gate closed.
@@ -37,26 +37,26 @@ impl Gate {
     ///
     /// `retry_after` is what the server asked for. Without it the pause is `pause`, doubled for
     /// each further refusal since the last success, up to 32 times.
-    pub(crate) fn refuse(
+    pub(crate) fn close(
         &mut self,
         sent: Moment,
         now: Moment,
         retry_after: Option<Duration>,
         pause: Duration,
-    ) -> Refusal {
+    ) -> Closing {
         let known = self.closed_at.is_some_and(|closed| sent <= closed);
         if known {
             if let Some(hint) = retry_after {
                 self.open_from = self.open_from.max(now + hint);
             }
-            return Refusal::Known;
+            return Closing::Known;
         }
         let pause = retry_after
             .unwrap_or_else(|| pause.saturating_mul(1 << self.events.min(MOST_DOUBLINGS)));
         self.open_from = self.open_from.max(now + pause);
         self.closed_at = Some(now);
         self.events = self.events.saturating_add(1);
-        Refusal::New
+        Closing::New
     }
 
     /// Stays closed until `until` at least, without a refusal.
@@ -86,17 +86,17 @@ mod tests {
     #[test]
     fn the_server_says_when_it_opens() {
         let mut gate = Gate::default();
-        let refusal = gate.refuse(at(0), at(100), Some(Duration::from_secs(2)), PAUSE);
-        assert_eq!((refusal, gate.open_from()), (Refusal::New, at(2_100)));
+        let refusal = gate.close(at(0), at(100), Some(Duration::from_secs(2)), PAUSE);
+        assert_eq!((refusal, gate.open_from()), (Closing::New, at(2_100)));
     }
 
     #[test]
     fn refusals_of_what_left_before_are_the_same_event() {
         let mut gate = Gate::default();
-        gate.refuse(at(0), at(100), None, PAUSE);
-        assert_eq!(gate.refuse(at(100), at(150), None, PAUSE), Refusal::Known);
+        gate.close(at(0), at(100), None, PAUSE);
+        assert_eq!(gate.close(at(100), at(150), None, PAUSE), Closing::Known);
         assert_eq!(gate.open_from(), at(1_100));
-        gate.refuse(at(60), at(160), Some(Duration::from_secs(3)), PAUSE);
+        gate.close(at(60), at(160), Some(Duration::from_secs(3)), PAUSE);
         assert_eq!(gate.open_from(), at(3_160));
     }
 
@@ -105,7 +105,7 @@ mod tests {
         let mut gate = Gate::default();
         for pause in [1, 2, 4, 8, 16, 32, 32, 32] {
             let sent = gate.open_from() + Duration::from_millis(1);
-            assert_eq!(gate.refuse(sent, sent, None, PAUSE), Refusal::New);
+            assert_eq!(gate.close(sent, sent, None, PAUSE), Closing::New);
             assert_eq!(gate.open_from().since(sent), PAUSE * pause);
         }
     }
@@ -115,7 +115,7 @@ mod tests {
         let mut gate = Gate::default();
         gate.close_until(at(500));
         assert_eq!(gate.open_from(), at(500));
-        assert_eq!(gate.refuse(at(0), at(100), None, PAUSE), Refusal::New);
+        assert_eq!(gate.close(at(0), at(100), None, PAUSE), Closing::New);
         gate.close_until(at(700));
         assert_eq!(gate.open_from(), at(1_100));
     }
@@ -123,13 +123,13 @@ mod tests {
     #[test]
     fn a_success_ends_the_doubling_unless_it_left_before_the_refusal() {
         let mut gate = Gate::default();
-        gate.refuse(at(0), at(10), None, PAUSE);
+        gate.close(at(0), at(10), None, PAUSE);
         gate.succeed(at(5));
         gate.succeed(at(10));
-        gate.refuse(at(2_000), at(2_000), None, PAUSE);
+        gate.close(at(2_000), at(2_000), None, PAUSE);
         assert_eq!(gate.open_from(), at(4_000));
         gate.succeed(at(4_001));
-        gate.refuse(at(5_000), at(5_000), None, PAUSE);
+        gate.close(at(5_000), at(5_000), None, PAUSE);
         assert_eq!(gate.open_from(), at(6_000));
     }
 }

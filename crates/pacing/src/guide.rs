@@ -111,7 +111,7 @@
 //!
 //! ## By cost
 //!
-//! `Unknown` spaces all requests for the heaviest request of the last two windows. The cost that
+//! `Unknown` spaces all requests for the highest request of the last two windows. The cost that
 //! departs per second, of a limit of 100:
 //!
 //! | mix | `Unknown` | jitter ceiling of 2 ms | `SlidingLog` | `TokenBucket` of 100 |
@@ -154,7 +154,7 @@
 //! - A part of the path, for instance one gateway of two, is blocked for longer than `max_transit`.
 //! - The path is blocked for longer than `max_transit`, and answers take longer than that anyway.
 //! - The server counts a request when it answers, without [`counted_until_answered`].
-//! - A request costs more than was estimated: see [`Pacer::settle`](crate::Pacer::settle).
+//! - A request costs more than was estimated: see [`Limiter::settle`](crate::Limiter::settle).
 //!
 //! [`counted_until_answered`]: crate::Quota::counted_until_answered
 //! [`max_transit`]: crate::Quota::max_transit

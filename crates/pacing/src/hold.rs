@@ -4,7 +4,7 @@ use crate::Moment;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
     /// The part of the limiter that holds the request back.
-    pub by: HeldBy,
+    pub by: HoldCause,
     /// The earliest moment at which it may leave; none if it waits for the end of a request in
     /// flight.
     pub until: Option<Moment>,
@@ -13,7 +13,7 @@ pub struct Hold {
 /// The parts of a limiter that hold requests back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum HeldBy {
+pub enum HoldCause {
     /// The last departure was too short a time ago.
     Pace,
     /// Earlier requests may still count at the server.
@@ -29,7 +29,7 @@ pub enum HeldBy {
 
 impl Hold {
     #[inline]
-    pub(crate) fn until(by: HeldBy, until: Moment) -> Self {
+    pub(crate) fn until(by: HoldCause, until: Moment) -> Self {
         Self {
             by,
             until: Some(until),
@@ -75,8 +75,11 @@ mod tests {
             by,
             until: until.map(Moment::from_nanos),
         };
-        let (pace, gate) = (hold(HeldBy::Pace, Some(5)), hold(HeldBy::Gate, Some(7)));
-        let window = hold(HeldBy::Window, None);
+        let (pace, gate) = (
+            hold(HoldCause::Pace, Some(5)),
+            hold(HoldCause::Gate, Some(7)),
+        );
+        let window = hold(HoldCause::Window, None);
         for (one, other, expected) in [
             (Some(pace), Some(gate), Some(gate)),
             (Some(pace), Some(window), Some(pace)),
@@ -87,7 +90,7 @@ mod tests {
             assert_eq!(longer(one, other), expected);
             assert_eq!(longer(other, one), expected);
         }
-        let same = hold(HeldBy::Cap, Some(5));
+        let same = hold(HoldCause::Cap, Some(5));
         assert_eq!(longer(Some(pace), Some(same)), Some(pace));
     }
 }

@@ -98,7 +98,7 @@ impl Jitter {
     }
 
     /// Forgets everything: a request was refused.
-    pub(crate) fn distrust(&mut self) {
+    pub(crate) fn reset(&mut self) {
         *self = Self::under(self.ceiling);
     }
 
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn a_refusal_discards_what_was_learned() {
         let mut jitter = learned(|_| 5, 5_000);
-        jitter.distrust();
+        jitter.reset();
         for _ in 1..5_000 {
             jitter.observe(Span::of(millis(5)));
             assert_eq!(jitter.assumed(), CEILING);

@@ -1,9 +1,9 @@
 //! Decides when the next request may depart, so that a server with a known limit throttles none.
 //!
 //! ```
-//! use pacing::{Due, Feedback, Moment, Pacer, Quota};
+//! use pacing::{Due, Feedback, Moment, Limiter, Quota};
 //!
-//! let mut limiter = Pacer::new(Quota::per_second(100));
+//! let mut limiter = Limiter::new(Quota::per_second(100));
 //! let mut now = Moment::ORIGIN; // your clock
 //! while let Due::At(due) = limiter.due(now) {
 //!     now = due; // sleep until then
@@ -29,7 +29,7 @@
 //! | part | decides |
 //! |---|---|
 //! | [`Quota`], [`Cost`] | what the server allows, and what one request takes of it |
-//! | [`Pacer`] | when a request may depart; it learns from every response |
+//! | [`Limiter`] | when a request may depart; it learns from every response |
 //! | [`WaitQueue`] | which waiter is next |
 //! | [`AdaptiveLimit`] | how many requests may be in flight, by the latency at other limits |
 //! | [`fields`] | what the `RateLimit` header fields of a response state |
@@ -51,12 +51,12 @@ mod error;
 pub mod fields;
 mod gate;
 pub mod guide;
-mod heaviest;
+mod highest_cost;
 mod hold;
 mod jitter;
-mod meter;
+mod limit_state;
+mod limiter;
 mod moment;
-mod pacer;
 mod path;
 mod policy;
 mod quota;
@@ -72,8 +72,8 @@ pub use adaptive::{Adaptive, AdaptiveLimit, Answer, Sample};
 pub use cost::Cost;
 pub use departure::Departure;
 pub use error::{TooHeavy, UnsafeQuota};
-pub use hold::{HeldBy, Hold};
+pub use hold::{Hold, HoldCause};
+pub use limiter::{Due, Feedback, Limiter};
 pub use moment::Moment;
-pub use pacer::{Due, Feedback, Pacer};
 pub use quota::{Model, Quota};
 pub use wait_queue::{Group, Position, WaitQueue};

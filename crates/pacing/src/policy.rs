@@ -28,7 +28,7 @@ pub(crate) struct Policy {
 
 /// By how much the time between a slot and the arrival at the server may vary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slip {
+pub(crate) struct Uncertainty {
     /// What the path adds.
     pub(crate) jitter: Span,
     /// What our own timers add.
@@ -44,8 +44,8 @@ pub(crate) struct Pace {
     pub(crate) lateness: Span,
     /// How many may leave at once after an idle time.
     pub(crate) burst: u32,
-    /// The heaviest request that the pace has room for.
-    pub(crate) heaviest: u32,
+    /// The highest request that the pace has room for.
+    pub(crate) highest: u32,
     /// After this time of silence the server has forgotten everything.
     pub(crate) memory: Span,
 }
@@ -69,7 +69,7 @@ impl Pace {
     /// Returns the cost that may arrive at once when nothing goes wrong.
     #[inline]
     pub(crate) fn lump(&self) -> u32 {
-        self.burst.saturating_add(self.heaviest - 1)
+        self.burst.saturating_add(self.highest - 1)
     }
 
     /// Returns the time that more cost takes than may arrive at once.
@@ -164,20 +164,22 @@ impl Policy {
         }
     }
 
-    /// Returns the pace for costs up to `heaviest`: a heavy request takes the room of a burst.
-    pub(crate) fn pace(&self, slip: Slip, heaviest: u32) -> Pace {
+    /// Returns the pace for costs up to `highest`: a heavy request takes the room of a burst.
+    pub(crate) fn pace(&self, uncertainty: Uncertainty, highest: u32) -> Pace {
         match self.model {
-            Model::Unknown => self.even_pace(slip, heaviest),
-            Model::SlidingLog | Model::FixedWindow => self.guarded_pace(slip, heaviest),
-            Model::TokenBucket { size, refill } => self.bucket_pace(slip, heaviest, size, refill),
+            Model::Unknown => self.even_pace(uncertainty, highest),
+            Model::SlidingLog | Model::FixedWindow => self.guarded_pace(uncertainty, highest),
+            Model::TokenBucket { size, refill } => {
+                self.bucket_pace(uncertainty, highest, size, refill)
+            }
         }
     }
 
     /// Returns the pace of the first window: a process that was just started knows neither what it
     /// sent before nor whether others start with it. An unknown server has its usual pace, and its
     /// burst builds up.
-    pub(crate) fn starting_pace(&self, slip: Slip, heaviest: u32) -> Pace {
-        let own = self.pace(slip, heaviest);
+    pub(crate) fn starting_pace(&self, uncertainty: Uncertainty, highest: u32) -> Pace {
+        let own = self.pace(uncertainty, highest);
         if self.model == Model::Unknown {
             return own;
         }
@@ -186,78 +188,78 @@ impl Policy {
             burst: Some(1),
             ..*self
         };
-        let even = unknown.even_pace(slip, heaviest);
+        let even = unknown.even_pace(uncertainty, highest);
         Pace {
             interval: own.interval.max(even.interval),
             ..own.steady()
         }
     }
 
-    /// Any interval of window + jitter + lateness has room for burst + rate: (burst + heaviest - 1)
+    /// Any interval of window + jitter + lateness has room for burst + rate: (burst + highest - 1)
     /// at once, and the rest spread evenly.
-    fn even_pace(&self, slip: Slip, heaviest: u32) -> Pace {
-        let span = (self.counted_window() + slip.jitter + slip.lateness).nanos();
-        let burst = self.even_burst(heaviest);
+    fn even_pace(&self, uncertainty: Uncertainty, highest: u32) -> Pace {
+        let span = (self.counted_window() + uncertainty.jitter + uncertainty.lateness).nanos();
+        let burst = self.even_burst(highest);
         let memory = span.saturating_mul(2);
         let spread = self
             .limit
-            .saturating_sub((burst - 1).saturating_add(heaviest));
+            .saturating_sub((burst - 1).saturating_add(highest));
         let interval = match spread {
             0 => memory,
             spread => span.div_ceil(u64::from(spread)),
         };
         Pace {
             interval: Span::from_nanos(interval),
-            lateness: slip.lateness,
+            lateness: uncertainty.lateness,
             burst,
-            heaviest,
+            highest,
             memory: Span::from_nanos(memory),
         }
     }
 
     /// A heavy request takes the room of a burst: both together leave half of the limit.
-    fn even_burst(&self, heaviest: u32) -> u32 {
+    fn even_burst(&self, highest: u32) -> u32 {
         let default = match self.has_allowance() {
             true => (self.limit / LONG_WINDOW_BURST).max(1),
             false => 1,
         };
-        let most = (self.limit.saturating_sub(heaviest) / 2).max(1);
+        let most = (self.limit.saturating_sub(highest) / 2).max(1);
         self.burst.unwrap_or(default).min(most)
     }
 
-    fn guarded_pace(&self, slip: Slip, heaviest: u32) -> Pace {
+    fn guarded_pace(&self, uncertainty: Uncertainty, highest: u32) -> Pace {
         let span = self.counted_window();
         Pace {
             interval: Span::from_nanos(span.nanos().div_ceil(u64::from(self.limit))),
-            lateness: slip.lateness.max(GUARDED_LATENESS),
+            lateness: uncertainty.lateness.max(GUARDED_LATENESS),
             burst: self.burst.unwrap_or(1),
-            heaviest,
+            highest,
             memory: span,
         }
     }
 
     /// Whatever arrives together must fit into the bucket, and one more only when a token came back
     /// for it.
-    fn bucket_pace(&self, slip: Slip, heaviest: u32, size: u32, refill: u32) -> Pace {
+    fn bucket_pace(&self, uncertainty: Uncertainty, highest: u32, size: u32, refill: u32) -> Pace {
         let (window, refill) = (nanos(self.window), u64::from(refill));
-        let jitter = (slip.jitter + slip.lateness).nanos();
+        let jitter = (uncertainty.jitter + uncertainty.lateness).nanos();
         let token = window.div_ceil(refill);
-        let lumped = u64::from(size - heaviest.min(size) + 1);
+        let lumped = u64::from(size - highest.min(size) + 1);
         let interval = token.max((token + jitter).div_ceil(lumped));
         let full = token.saturating_mul(u64::from(size)).saturating_add(jitter);
         Pace {
             interval: Span::from_nanos(with_drift(interval)),
-            lateness: slip.lateness,
-            burst: self.bucket_burst(size, heaviest, jitter.div_ceil(token)),
-            heaviest,
+            lateness: uncertainty.lateness,
+            burst: self.bucket_burst(size, highest, jitter.div_ceil(token)),
+            highest,
             memory: Span::from_nanos(with_drift(full)),
         }
     }
 
     /// The jitter takes its part of the bucket, and so does a heavy request.
-    fn bucket_burst(&self, size: u32, heaviest: u32, jitter: u64) -> u32 {
+    fn bucket_burst(&self, size: u32, highest: u32, jitter: u64) -> u32 {
         let taken = u32::try_from(jitter).unwrap_or(u32::MAX);
-        let left = size.saturating_sub(taken.saturating_add(heaviest - 1));
+        let left = size.saturating_sub(taken.saturating_add(highest - 1));
         left.max(1).min(self.burst.unwrap_or(u32::MAX))
     }
 }
@@ -271,7 +273,7 @@ fn with_drift(nanos: u64) -> u64 {
 mod tests {
     use super::*;
 
-    const SLIP: Slip = Slip {
+    const SLIP: Uncertainty = Uncertainty {
         jitter: Span::of(Duration::from_millis(100)),
         lateness: Span::of(Duration::from_millis(2)),
     };
@@ -317,10 +319,10 @@ mod tests {
 
     #[test]
     fn an_unknown_server_is_spaced_by_the_rounded_up_share_of_window_and_slip() {
-        fn check(limit: u32, heaviest: u32, nanos: u64) {
+        fn check(limit: u32, highest: u32, nanos: u64) {
             let policy = Policy { limit, ..UNKNOWN };
-            let interval = policy.pace(SLIP, heaviest).interval;
-            assert_eq!(interval, Span::from_nanos(nanos), "{limit} by {heaviest}");
+            let interval = policy.pace(SLIP, highest).interval;
+            assert_eq!(interval, Span::from_nanos(nanos), "{limit} by {highest}");
         }
         let span = 1_000_500_000 + 1_000_000 + 102_000_000;
         check(1, 1, 2 * span);
@@ -348,16 +350,16 @@ mod tests {
 
     #[test]
     fn a_burst_and_a_heavy_request_leave_half_of_the_limit() {
-        fn check(limit: u32, burst: u32, heaviest: u32, expected: u32) {
+        fn check(limit: u32, burst: u32, highest: u32, expected: u32) {
             let policy = Policy {
                 limit,
                 burst: Some(burst),
                 ..UNKNOWN
             };
             assert_eq!(
-                policy.pace(SLIP, heaviest).burst,
+                policy.pace(SLIP, highest).burst,
                 expected,
-                "{burst} {heaviest}"
+                "{burst} {highest}"
             );
         }
         check(100, 50, 1, 49);
@@ -395,22 +397,22 @@ mod tests {
             let pace = Policy { model, ..UNKNOWN }.pace(SLIP, 40);
             assert_eq!((pace.interval, pace.lateness), (interval, GUARDED_LATENESS));
         }
-        let coarse = Slip {
+        let coarse = Uncertainty {
             lateness: Span::of(Duration::from_millis(30)),
             ..SLIP
         };
         assert_eq!(log().pace(coarse, 1).lateness, coarse.lateness);
     }
 
-    /// As the slip takes 10.2 tokens: a full bucket has room for that and the burst.
+    /// As the uncertainty takes 10.2 tokens: a full bucket has room for that and the burst.
     #[test]
     fn a_bucket_gives_its_refill_and_what_the_slip_leaves_of_its_size() {
-        fn check(size: u32, heaviest: u32, burst: u32, nanos: u64) {
-            let pace = bucket(size, 100).pace(SLIP, heaviest);
+        fn check(size: u32, highest: u32, burst: u32, nanos: u64) {
+            let pace = bucket(size, 100).pace(SLIP, highest);
             assert_eq!(
                 (pace.burst, pace.interval),
                 (burst, Span::from_nanos(nanos)),
-                "{size} by {heaviest}"
+                "{size} by {highest}"
             );
         }
         check(100, 1, 89, 10_005_000);

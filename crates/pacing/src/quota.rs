@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::error::{Rate, Reason};
 use crate::moment::{Span, shorter};
-use crate::policy::{Policy, Slip};
+use crate::policy::{Policy, Uncertainty};
 use crate::unit::Unit;
 use crate::{Cost, TooHeavy, UnsafeQuota};
 
@@ -437,8 +437,10 @@ impl Quota {
     /// rounded up to a nanosecond.
     #[must_use]
     pub fn spacing(&self) -> Duration {
-        let slip = self.widest_slip();
-        let intervals = self.policies().map(|policy| policy.pace(slip, 1).interval);
+        let uncertainty = self.widest_uncertainty();
+        let intervals = self
+            .policies()
+            .map(|policy| policy.pace(uncertainty, 1).interval);
         intervals.max().unwrap_or_default().duration()
     }
 
@@ -470,8 +472,8 @@ impl Quota {
     }
 
     /// Returns the variation that is assumed before anything is learned.
-    pub(crate) const fn widest_slip(&self) -> Slip {
-        Slip {
+    pub(crate) const fn widest_uncertainty(&self) -> Uncertainty {
+        Uncertainty {
             jitter: Span::of(self.jitter_ceiling),
             lateness: Span::of(self.lateness),
         }
@@ -640,7 +642,10 @@ mod tests {
         let two = second
             .and(minute.max_transit(Duration::from_secs(7)))
             .unwrap();
-        assert_eq!(two.widest_slip().jitter.duration(), Duration::from_secs(1));
+        assert_eq!(
+            two.widest_uncertainty().jitter.duration(),
+            Duration::from_secs(1)
+        );
         assert_eq!(two.max_transit, Duration::from_secs(7));
         assert_eq!(two.and(two).unwrap().policies().count(), 4);
         let text = two.and(two).unwrap().and(minute).unwrap_err().to_string();

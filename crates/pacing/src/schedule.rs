@@ -60,15 +60,15 @@ impl Schedule {
         }
     }
 
-    /// Returns the moment from which a request of this cost may leave, with costs up to `heaviest`
+    /// Returns the moment from which a request of this cost may leave, with costs up to `highest`
     /// before it.
     #[inline]
-    pub(crate) fn due(&self, policy: &Policy, pace: &Pace, cost: u32, heaviest: u32) -> Moment {
+    pub(crate) fn due(&self, policy: &Policy, pace: &Pace, cost: u32, highest: u32) -> Moment {
         // Most requests have the same cost, and need no lead.
-        match cost <= heaviest {
+        match cost <= highest {
             true => self.next,
             false => {
-                let more = pace.interval * (cost - heaviest);
+                let more = pace.interval * (cost - highest);
                 self.next + self.lead(policy, more, pace.memory)
             }
         }
@@ -87,11 +87,11 @@ impl Schedule {
         policy: &Policy,
         pace: &Pace,
         cost: u32,
-        heaviest: u32,
+        highest: u32,
         now: Moment,
     ) {
         let mut place = self
-            .due(policy, pace, cost, heaviest)
+            .due(policy, pace, cost, highest)
             .max(now - pace.slack());
         if self.last_departure.is_none() {
             place = place.max(self.first);
@@ -185,7 +185,7 @@ mod tests {
         interval: Span::of(Duration::from_millis(10)),
         lateness: Span::of(Duration::from_millis(2)),
         burst: 1,
-        heaviest: 1,
+        highest: 1,
         memory: Span::of(Duration::from_millis(80)),
     };
     const UNKNOWN: Policy = Policy::new(100, Duration::from_secs(1));
@@ -271,10 +271,10 @@ mod tests {
 
     #[test]
     fn a_heavier_request_needs_silence_before_it_unless_its_slots_guard_it() {
-        fn check(model: Model, cost: u32, heaviest: u32, due: u64) {
+        fn check(model: Model, cost: u32, highest: u32, due: u64) {
             let policy = Policy { model, ..UNKNOWN };
             assert_eq!(
-                running().due(&policy, &PACE, cost, heaviest),
+                running().due(&policy, &PACE, cost, highest),
                 at(due),
                 "{model:?}"
             );

@@ -1,4 +1,4 @@
-use crate::hold::{HeldBy, Hold};
+use crate::hold::{Hold, HoldCause};
 use crate::moment::Span;
 use crate::policy::Policy;
 use crate::slots::Slots;
@@ -118,7 +118,7 @@ impl Window {
         let unanswered = unanswered.map(|free| free.min(now + self.span));
         let first_free = self.answered.first().into_iter().chain(unanswered).min();
         Some(Hold {
-            by: HeldBy::Window,
+            by: HoldCause::Window,
             until: first_free,
         })
     }

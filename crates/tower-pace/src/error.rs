@@ -205,7 +205,7 @@ pub struct Rejected {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     unnameable_types,
-    reason = "it passes through the sealed half of `Patience`, and is not for users"
+    reason = "it passes through the sealed half of `WaitPolicy`, and is not for users"
 )]
 pub enum LimitKind {
     /// A [`RateLimit`](crate::RateLimit).

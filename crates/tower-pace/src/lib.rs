@@ -72,10 +72,10 @@
 //! A stack can be named. Its futures are `Send` if those of the inner service are:
 //!
 //! ```
-//! use tower_pace::{Concurrency, Deadlined, RateLimit, Retry, line::Bounds};
+//! use tower_pace::{Concurrency, Deadlined, RateLimit, Retry, wait::BoundedWait};
 //!
 //! type Stack<S> = Retry<RateLimit<Concurrency<S>>>;
-//! type BoundedStack<S> = Deadlined<Retry<RateLimit<Concurrency<S>, Bounds>>>;
+//! type BoundedStack<S> = Deadlined<Retry<RateLimit<Concurrency<S>, BoundedWait>>>;
 //! # fn assert_shareable<T: Clone + Send + Sync>() {}
 //! assert_shareable::<Stack<String>>();
 //! assert_shareable::<BoundedStack<String>>();
@@ -97,19 +97,19 @@ pub mod deadline;
 pub mod docs;
 mod error;
 mod hint_headers;
-pub mod line;
 mod random;
 pub mod rate;
 pub mod retry;
 mod sync;
+pub mod wait;
 mod was_sent;
 
 pub use concurrency::{Concurrency, ConcurrencyLayer};
 pub use deadline::{Deadline, DeadlineLayer, Deadlined};
 pub use error::{Error, Rejected};
 pub use hint_headers::HintHeaders;
-pub use line::Waited;
 pub use pacing::{Adaptive, Cost, Model, Quota, TooHeavy, UnsafeQuota};
 pub use rate::{Handle, RateLimit, RateLimitLayer};
 pub use retry::{Attempt, Replay, Retried, Retry, RetryLayer, RetryPolicy};
+pub use wait::Waited;
 pub use was_sent::was_sent;

@@ -8,7 +8,7 @@ use http_body_util::Full;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceBuilder};
 use tower_pace::concurrency::PermitBody;
-use tower_pace::line::Bounds;
+use tower_pace::wait::BoundedWait;
 use tower_pace::{ConcurrencyLayer, Error, RateLimitLayer, RetryLayer, RetryPolicy};
 
 use super::Limits;
@@ -46,7 +46,7 @@ impl WaitBounds {
     }
 
     /// Returns the rate limit with these bounds.
-    fn apply(self, limit: RateLimitLayer) -> RateLimitLayer<Bounds> {
+    fn apply(self, limit: RateLimitLayer) -> RateLimitLayer<BoundedWait> {
         let limit = limit.max_queued(self.max_queued.unwrap_or(usize::MAX));
         match self.max_wait {
             Some(time) => limit.max_wait(time),

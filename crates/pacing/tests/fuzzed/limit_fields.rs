@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pacing::fields::LimitFields;
-use pacing::{Due, Feedback, Moment, Pacer, Quota};
+use pacing::{Due, Feedback, Limiter, Moment, Quota};
 
 const NAMES: [&str; 12] = [
     "age",
@@ -63,19 +63,19 @@ fn check_that_the_gate_closes_for_an_hour_at_most(stated: &LimitFields, quota: &
         for feedback in [
             Feedback::Accepted,
             Feedback::Failed,
-            Feedback::Refused(None),
+            Feedback::Throttled(None),
         ] {
-            let mut pacer = Pacer::new(quota);
+            let mut limiter = Limiter::new(quota);
             let mut now = Moment::ORIGIN;
-            let Due::At(first) = pacer.due(now) else {
+            let Due::At(first) = limiter.due(now) else {
                 unreachable!("the first request waits")
             };
-            let departure = pacer.depart(first);
+            let departure = limiter.depart(first);
             now = first + Duration::from_millis(5);
-            pacer.answer_with(departure, now, feedback, &stated.limits);
+            limiter.answer_with(departure, now, feedback, &stated.limits);
             let longest = quota.counted_window().max(hour) + Duration::from_secs(1);
-            assert!(pacer.closed_until() <= now + longest);
-            match pacer.due(now) {
+            assert!(limiter.closed_until() <= now + longest);
+            match limiter.due(now) {
                 Due::Now => {}
                 Due::At(due) => assert!(due <= now + hour + hour, "{due:?}"),
                 Due::OnAnswer => panic!("nothing is in flight"),

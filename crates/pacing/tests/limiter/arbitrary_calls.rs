@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use pacing::fields::StatedLimit;
-use pacing::{Cost, Departure, Due, Feedback, Model, Moment, Pacer, Quota};
+use pacing::{Cost, Departure, Due, Feedback, Limiter, Model, Moment, Quota};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -121,7 +121,7 @@ fn stated_limit(quota: &Quota, rng: &mut SmallRng) -> StatedLimit {
 /// Calls a limiter, and remembers the time that it returned last.
 struct ArbitraryCalls {
     rng: SmallRng,
-    pacer: Pacer,
+    limiter: Limiter,
     now: Moment,
     in_flight: Vec<Departure>,
     /// The last request that has to wait, and until when, unless something happened that may bring
@@ -134,7 +134,7 @@ impl ArbitraryCalls {
         let mut rng = SmallRng::seed_from_u64(seed);
         let quota = quota(&mut rng);
         Self {
-            pacer: Pacer::new(quota),
+            limiter: Limiter::new(quota),
             now: Moment::from_nanos(one(&[0, 0, 1, u64::MAX / 4], &mut rng)),
             rng,
             in_flight: Vec::new(),
@@ -149,12 +149,12 @@ impl ArbitraryCalls {
             60..95 if !self.in_flight.is_empty() => self.end(),
             95 => {
                 let quota = quota(&mut self.rng);
-                self.pacer.set_quota(quota, self.now);
+                self.limiter.set_quota(quota, self.now);
                 self.promised = None;
             }
             96 if self.rng.random_bool(0.1) => {
                 let until = self.now + time(&mut self.rng).min(DAY);
-                self.pacer.penalize(until);
+                self.limiter.penalize(until);
             }
             _ => {}
         }
@@ -163,9 +163,9 @@ impl ArbitraryCalls {
 
     fn ask(&mut self) {
         let cost = cost(&mut self.rng);
-        match self.pacer.due_for(cost, self.now) {
+        match self.limiter.due_for(cost, self.now) {
             Due::Now => {
-                let departure = self.pacer.depart_with(cost, self.now);
+                let departure = self.limiter.depart_with(cost, self.now);
                 self.in_flight.push(departure);
                 self.promised = None;
             }
@@ -174,8 +174,8 @@ impl ArbitraryCalls {
                 self.promised = Some((cost, at));
             }
             Due::OnAnswer => {
-                let counts = self.pacer.quota().counted_until_answered();
-                assert_eq!(*self.pacer.quota(), counts);
+                let counts = self.limiter.quota().counted_until_answered();
+                assert_eq!(*self.limiter.quota(), counts);
                 assert!(!self.in_flight.is_empty());
                 self.promised = None;
             }
@@ -201,18 +201,18 @@ impl ArbitraryCalls {
         let mut departure = self.in_flight.swap_remove(index);
         if self.rng.random_bool(0.2) {
             let cost = cost(&mut self.rng);
-            departure = self.pacer.settle(departure, cost, self.now);
+            departure = self.limiter.settle(departure, cost, self.now);
             self.promised = None;
         }
         let retry_after = one(&[None, None, Some(time(&mut self.rng))], &mut self.rng);
         let may_be_nearer = match self.rng.random_range(0..10) {
             0 => {
-                self.pacer.refund(departure);
+                self.limiter.refund(departure);
                 true
             }
-            1 | 2 => self.pacer.abandon(departure, self.now),
+            1 | 2 => self.limiter.abandon(departure, self.now),
             3 => self
-                .pacer
+                .limiter
                 .answer_from_gateway(departure, self.now, retry_after),
             _ => self.answer(departure, retry_after),
         };
@@ -223,14 +223,14 @@ impl ArbitraryCalls {
 
     fn answer(&mut self, departure: Departure, retry_after: Option<Duration>) -> bool {
         let feedback = match self.rng.random_range(0..10) {
-            0 => Feedback::Refused(retry_after),
+            0 => Feedback::Throttled(retry_after),
             1 => Feedback::Failed,
             _ => Feedback::Accepted,
         };
-        let quota = *self.pacer.quota();
+        let quota = *self.limiter.quota();
         let limits = [(); 2].map(|()| stated_limit(&quota, &mut self.rng));
         let stated = &limits[..one(&[0, 0, 1, 1, 2], &mut self.rng)];
-        self.pacer
+        self.limiter
             .answer_with(departure, self.now, feedback, stated)
     }
 
@@ -242,7 +242,7 @@ impl ArbitraryCalls {
         let Some((cost, at)) = self.promised.filter(|&(_, at)| self.now + gap < at) else {
             return;
         };
-        let mut asked = self.pacer.clone();
+        let mut asked = self.limiter.clone();
         assert_ne!(
             asked.due_for(cost, self.now),
             Due::Now,
@@ -255,18 +255,18 @@ impl ArbitraryCalls {
     /// Ends all requests in flight. A request must depart some time after that.
     fn finish(mut self) {
         for departure in self.in_flight.drain(..) {
-            self.pacer.abandon(departure, self.now);
+            self.limiter.abandon(departure, self.now);
         }
         // Slots of an unanswered request may be held for a transit of a year. The limiter returns
         // earlier times, since an answer might free them.
         for _ in 0..10_000 {
-            match self.pacer.due(self.now) {
+            match self.limiter.due(self.now) {
                 Due::Now => return,
                 Due::At(at) => self.now = at.max(self.now + DAY),
                 Due::OnAnswer => panic!("nothing is in flight"),
             }
         }
-        let hold = self.pacer.hold(Cost::ONE, self.now);
+        let hold = self.limiter.hold(Cost::ONE, self.now);
         panic!("nothing departs at {:?}: {hold:?}", self.now);
     }
 }

@@ -104,7 +104,7 @@ pub(crate) fn rate_of_costs(quota: Quota, kind: ServerModel, cost: u32, heavy: f
     let scenario = Scenario {
         delays: path(5, 0, 0.0),
         least: cost,
-        heaviest: cost,
+        highest: cost,
         heavy,
         ..Scenario::new(quota, kind)
     };

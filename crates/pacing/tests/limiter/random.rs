@@ -77,7 +77,7 @@ impl RandomScenario {
 /// Returns the requests of two and a half windows. Every twentieth scenario has at least 6,500, so
 /// that jitter is learned.
 fn requests(scenario: &Scenario) -> u64 {
-    let mean = 1.0 + f64::from(scenario.heaviest - 1) / 2.0 * scenario.heavy;
+    let mean = 1.0 + f64::from(scenario.highest - 1) / 2.0 * scenario.heavy;
     let windows = (f64::from(scenario.quota.limit()) * 2.5 / mean) as u64 + 60;
     match scenario.seed % 20 {
         0 => windows.max(6_500),
@@ -89,14 +89,14 @@ fn requests(scenario: &Scenario) -> u64 {
 /// sometimes less than was thought.
 fn with_costs(scenario: Scenario, size: u32, rng: &mut SmallRng) -> Scenario {
     let most = scenario.quota.limit().min(size);
-    let heaviest = match rng.random_range(0..6) {
+    let highest = match rng.random_range(0..6) {
         0 => rng.random_range(1..=most.div_ceil(4)),
         1 => rng.random_range(1..=most),
         2 => rng.random_range(most..=most.saturating_mul(2)),
         _ => return scenario,
     };
     Scenario {
-        heaviest,
+        highest,
         heavy: [1.0, 0.1, 0.01][rng.random_range(0..3)],
         estimated: sometimes(0.3, rng, |_| 0.5).unwrap_or(0.0),
         ..scenario

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pacing::{Cost, Due, Feedback, Model, Moment, Pacer, Quota};
+use pacing::{Cost, Due, Feedback, Limiter, Model, Moment, Quota};
 
 use crate::measure::{rate_of_costs, share_of_slow_answers};
 use crate::path::{Blocks, Delays};
@@ -165,25 +165,25 @@ fn requests_that_hang_do_not_stop_the_limiter() {
     };
     for model in [Model::Unknown, Model::SlidingLog, bucket] {
         let quota = Quota::per_second(10).model(model).expect("it holds");
-        let mut pacer = Pacer::new(quota);
+        let mut limiter = Limiter::new(quota);
         let mut now = Moment::ORIGIN;
-        let mut send = |pacer: &mut Pacer| {
-            while let Due::At(due) = pacer.due(now) {
+        let mut send = |limiter: &mut Limiter| {
+            while let Due::At(due) = limiter.due(now) {
                 now = due;
             }
-            assert_eq!(pacer.due(now), Due::Now, "no request waits for an answer");
-            (pacer.depart(now), now)
+            assert_eq!(limiter.due(now), Due::Now, "no request waits for an answer");
+            (limiter.depart(now), now)
         };
         for _ in 0..30 {
-            let (departure, now) = send(&mut pacer);
-            pacer.answer(
+            let (departure, now) = send(&mut limiter);
+            limiter.answer(
                 departure,
                 now + Duration::from_millis(5),
                 Feedback::Accepted,
             );
         }
-        let hung: Vec<_> = (0..3).map(|_| send(&mut pacer)).collect();
-        let (_, next) = send(&mut pacer);
+        let hung: Vec<_> = (0..3).map(|_| send(&mut limiter)).collect();
+        let (_, next) = send(&mut limiter);
         assert!(next.since(hung[2].1) <= seconds(2), "{model:?}: {next:?}");
     }
 }
@@ -266,11 +266,11 @@ fn no_mix_of_costs_is_throttled_by_any_model() {
     ];
     for (model, kind) in kinds {
         for seed in 0..10 {
-            for (least, heaviest, heavy) in MIXES {
+            for (least, highest, heavy) in MIXES {
                 let quota = Quota::per_second(100).model(model).expect("it holds");
                 let scenario = Scenario {
                     least,
-                    heaviest,
+                    highest,
                     heavy,
                     idle: 0.02,
                     seed,
@@ -395,7 +395,7 @@ fn a_stated_limit_above_the_configured_one_changes_nothing() {
 /// The fields of such a server mean something else.
 #[test]
 fn a_remaining_that_never_changes_lets_few_more_requests_depart() {
-    let mut pacer = Pacer::new(Quota::per_hour(5_000));
+    let mut limiter = Limiter::new(Quota::per_hour(5_000));
     let stated = pacing::fields::StatedLimit {
         limit: Some(5_000),
         remaining: 4_999,
@@ -403,13 +403,13 @@ fn a_remaining_that_never_changes_lets_few_more_requests_depart() {
     };
     let (mut now, mut departed) = (Moment::ORIGIN, 0);
     while now < Moment::ORIGIN + seconds(3_600) {
-        match pacer.due(now) {
+        match limiter.due(now) {
             Due::At(due) => now = due,
             Due::OnAnswer => unreachable!("all are answered"),
             Due::Now => {
-                let departure = pacer.depart(now);
+                let departure = limiter.depart(now);
                 departed += 1;
-                pacer.answer_with(departure, now, Feedback::Accepted, &[stated]);
+                limiter.answer_with(departure, now, Feedback::Accepted, &[stated]);
             }
         }
     }
@@ -419,18 +419,18 @@ fn a_remaining_that_never_changes_lets_few_more_requests_depart() {
 #[test]
 fn a_429_that_states_nothing_remaining_waits_for_the_reset() {
     fn check(quota: Quota, retry_after: Option<u64>, reset: u64, opens: u64) {
-        let mut pacer = Pacer::new(quota);
+        let mut limiter = Limiter::new(quota);
         let now = Moment::ORIGIN + seconds(10);
-        let _ = pacer.due(Moment::ORIGIN);
-        let departure = pacer.depart(now);
+        let _ = limiter.due(Moment::ORIGIN);
+        let departure = limiter.depart(now);
         let stated = pacing::fields::StatedLimit {
             limit: None,
             remaining: 0,
             reset: seconds(reset),
         };
-        let feedback = Feedback::Refused(retry_after.map(seconds));
-        pacer.answer_with(departure, now, feedback, &[stated]);
-        let closed = pacer.open_from().since(now);
+        let feedback = Feedback::Throttled(retry_after.map(seconds));
+        limiter.answer_with(departure, now, feedback, &[stated]);
+        let closed = limiter.open_from().since(now);
         assert_eq!(closed.as_secs(), opens, "{reset} {retry_after:?}");
     }
     let hourly = Quota::per_hour(5_000);
@@ -497,19 +497,19 @@ fn the_burst_of_an_unused_limit_departs_at_once() {
 
 #[test]
 fn a_settled_cost_replaces_the_estimate() {
-    let mut pacer = Pacer::new(Quota::per_second(100));
-    let _ = pacer.due(Moment::ORIGIN);
+    let mut limiter = Limiter::new(Quota::per_second(100));
+    let _ = limiter.due(Moment::ORIGIN);
     let now = Moment::ORIGIN + seconds(10);
-    let departure = pacer.depart_with(Cost::of(40), now);
-    assert_eq!((pacer.in_flight(), pacer.counted(now)), (40, 40));
-    let cheaper = pacer.settle(departure, Cost::of(5), now);
-    assert_eq!((pacer.in_flight(), pacer.counted(now)), (5, 5));
-    let dearer = pacer.settle(cheaper, Cost::of(70), now);
-    assert_eq!((pacer.in_flight(), pacer.counted(now)), (70, 70));
-    let Due::At(next) = pacer.due(now) else {
+    let departure = limiter.depart_with(Cost::of(40), now);
+    assert_eq!((limiter.in_flight(), limiter.counted(now)), (40, 40));
+    let cheaper = limiter.settle(departure, Cost::of(5), now);
+    assert_eq!((limiter.in_flight(), limiter.counted(now)), (5, 5));
+    let dearer = limiter.settle(cheaper, Cost::of(70), now);
+    assert_eq!((limiter.in_flight(), limiter.counted(now)), (70, 70));
+    let Due::At(next) = limiter.due(now) else {
         panic!("a cost of 70 takes time")
     };
     assert!(next.since(now) > Duration::from_millis(600));
-    pacer.answer(dearer, now, Feedback::Accepted);
-    assert_eq!((pacer.in_flight(), pacer.counted(now)), (0, 70));
+    limiter.answer(dearer, now, Feedback::Accepted);
+    assert_eq!((limiter.in_flight(), limiter.counted(now)), (0, 70));
 }

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use pacing::fields::StatedLimit;
-use pacing::{Cost, Departure, Due, Feedback, Model, Moment, Pacer, Quota};
+use pacing::{Cost, Departure, Due, Feedback, Limiter, Model, Moment, Quota};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -48,7 +48,7 @@ pub(crate) struct Scenario {
     pub(crate) idle: f64,
     /// The least and the most cost of heavy requests, and the probability that a request is heavy.
     pub(crate) least: u32,
-    pub(crate) heaviest: u32,
+    pub(crate) highest: u32,
     pub(crate) heavy: f64,
     /// The share of the limit that another client takes.
     pub(crate) competitor: f64,
@@ -99,7 +99,7 @@ impl Scenario {
             unsent: 0.0,
             idle: 0.0,
             least: 1,
-            heaviest: 1,
+            highest: 1,
             heavy: 1.0,
             competitor: 0.0,
             changes: 0.0,
@@ -164,7 +164,7 @@ enum End {
 /// A running scenario.
 pub(crate) struct Simulation {
     scenario: Scenario,
-    pub(crate) pacer: Pacer,
+    pub(crate) limiter: Limiter,
     server: Server,
     path: Path,
     rng: SmallRng,
@@ -194,7 +194,7 @@ impl Simulation {
     pub(crate) fn new(scenario: Scenario) -> Self {
         let mut simulation = Self {
             scenario,
-            pacer: Pacer::new(scenario.quota),
+            limiter: Limiter::new(scenario.quota),
             server: Server::new(scenario.kind, &scenario.real, scenario.phase),
             path: Path::new(scenario.delays),
             rng: SmallRng::seed_from_u64(scenario.seed),
@@ -233,7 +233,7 @@ impl Simulation {
         if self.idle_until > self.now {
             return self.advance(Some(self.idle_until));
         }
-        match self.pacer.due_for(self.next, self.now) {
+        match self.limiter.due_for(self.next, self.now) {
             Due::Now => self.depart(),
             // A timer fires up to a millisecond late and never early.
             Due::At(due) => {
@@ -264,7 +264,7 @@ impl Simulation {
     }
 
     fn depart(&mut self) {
-        let departure = self.pacer.depart_with(self.next, self.now);
+        let departure = self.limiter.depart_with(self.next, self.now);
         let (sent, scenario) = (self.now, self.scenario);
         let arrival = self.path.through(sent, &mut self.rng);
         let response_time = match self.happens(scenario.slow) {
@@ -314,7 +314,7 @@ impl Simulation {
     fn plan_next(&mut self) {
         let scenario = self.scenario;
         self.next = match self.happens(scenario.heavy) {
-            true => Cost::of(self.rng.random_range(scenario.least..=scenario.heaviest)),
+            true => Cost::of(self.rng.random_range(scenario.least..=scenario.highest)),
             false => Cost::ONE,
         };
         if self.happens(scenario.idle) {
@@ -348,7 +348,7 @@ impl Simulation {
             .expect("drawn so that it holds")
             .assuming(&scenario.quota);
         let transit = scenario.transit * self.rng.random_range(1..=3);
-        self.pacer.set_quota(quota.max_transit(transit), self.now);
+        self.limiter.set_quota(quota.max_transit(transit), self.now);
         if scenario.follows {
             self.server.change(self.server_time(), &quota);
             (self.departed_before, self.most) = (self.calls.len(), limit);
@@ -405,12 +405,12 @@ impl Simulation {
             return;
         }
         match call.end {
-            End::Unsent => self.pacer.refund(call.departure),
+            End::Unsent => self.limiter.refund(call.departure),
             End::GivenUp => {
-                self.pacer.abandon(call.departure, self.now);
+                self.limiter.abandon(call.departure, self.now);
             }
             End::Gateway => {
-                self.pacer
+                self.limiter
                     .answer_from_gateway(call.departure, self.now, None);
             }
             End::Answered => self.answer(&call),
@@ -421,14 +421,14 @@ impl Simulation {
         self.round_trips += self.now.since(call.sent);
         self.answers += 1;
         let feedback = match call.throttled {
-            true => Feedback::Refused(None),
+            true => Feedback::Throttled(None),
             false => Feedback::Accepted,
         };
-        let was_open = self.pacer.open_from() <= call.sent;
-        let departure = self.pacer.settle(call.departure, call.cost, self.now);
-        self.pacer
+        let was_open = self.limiter.open_from() <= call.sent;
+        let departure = self.limiter.settle(call.departure, call.cost, self.now);
+        self.limiter
             .answer_with(departure, self.now, feedback, call.stated.as_slice());
-        if call.throttled && was_open && self.pacer.open_from() <= self.now {
+        if call.throttled && was_open && self.limiter.open_from() <= self.now {
             self.outcome.ungated += 1;
         }
     }
@@ -449,7 +449,7 @@ impl Simulation {
 
     fn restart(&mut self) {
         self.process += 1;
-        self.pacer = Pacer::new(self.scenario.quota);
+        self.limiter = Limiter::new(self.scenario.quota);
         if let Some(every) = self.scenario.restarts {
             self.push(self.now + every, Event::Restart);
         }

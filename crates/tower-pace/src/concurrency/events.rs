@@ -1,4 +1,4 @@
-use crate::line::Wake;
+use crate::wait::Wake;
 
 /// A change of the limit by the end of a call. It is logged once the lock is released, since a
 /// subscriber runs foreign code.
@@ -13,8 +13,8 @@ impl Events {
     /// yet.
     pub(super) fn wake(self) -> Wake {
         match self.after > self.before {
-            true => Wake::IfAwaited,
-            false => Wake::Nobody,
+            true => Wake::NextIfAwaited,
+            false => Wake::Nothing,
         }
     }
 

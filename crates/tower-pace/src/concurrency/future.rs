@@ -11,19 +11,19 @@ use pin_project_lite::pin_project;
 use super::in_flight::InFlight;
 use super::state::End;
 use super::{BodyEnd, Until};
-use crate::line::{POLLED_AFTER_ITS_END, Patience, Unbounded};
+use crate::wait::{POLLED_AFTER_ITS_END, UnboundedWait, WaitPolicy};
 
 pin_project! {
     /// The response of [`Concurrency`](super::Concurrency). A drop, or the end of the call, gives
     /// the permit back, unless the response has a body that is still to come: then the body holds
     /// it.
     #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<F, U = BodyEnd, W = Unbounded>
+    pub struct ResponseFuture<F, U = BodyEnd, W = UnboundedWait>
     where
-        W: Patience,
+        W: WaitPolicy,
     {
         #[pin]
-        state: State<F, W::Refusal>,
+        state: State<F, W::Rejection>,
         until: PhantomData<U>,
     }
 }
@@ -34,13 +34,13 @@ pin_project! {
         // Sent => Ended
         InFlight { #[pin] response: F, call: InFlight },
         // Not sent, since the wait for a permit was refused => Ended
-        Refused { refusal: Option<R> },
+        Refused { rejection: Option<R> },
         // A future that has completed may live on and must hold nothing
         Ended,
     }
 }
 
-impl<F, U, W: Patience> ResponseFuture<F, U, W> {
+impl<F, U, W: WaitPolicy> ResponseFuture<F, U, W> {
     #[inline]
     pub(super) fn sent(response: F, call: InFlight) -> Self {
         Self {
@@ -49,10 +49,10 @@ impl<F, U, W: Patience> ResponseFuture<F, U, W> {
         }
     }
 
-    pub(super) fn refused(refusal: W::Refusal) -> Self {
+    pub(super) fn refused(rejection: W::Rejection) -> Self {
         Self {
             state: State::Refused {
-                refusal: Some(refusal),
+                rejection: Some(rejection),
             },
             until: PhantomData,
         }
@@ -63,7 +63,7 @@ impl<F, C, E, U, W> Future for ResponseFuture<F, U, W>
 where
     F: Future<Output = Result<Response<C>, E>>,
     U: Until<C>,
-    W: Patience,
+    W: WaitPolicy,
 {
     type Output = Result<Response<U::Body>, W::Error<E>>;
 
@@ -85,12 +85,12 @@ where
                 state.set(State::Ended);
                 polled
                     .map_ok(|response| U::hold(response, permit))
-                    .map_err(W::failed)
+                    .map_err(W::inner)
             }
-            StateProj::Refused { refusal } => {
-                let refusal = refusal.take().expect("it is taken with the end");
+            StateProj::Refused { rejection } => {
+                let rejection = rejection.take().expect("it is taken with the end");
                 state.set(State::Ended);
-                Poll::Ready(Err(W::refused(refusal)))
+                Poll::Ready(Err(W::rejected(rejection)))
             }
             StateProj::Ended => panic!("{POLLED_AFTER_ITS_END}"),
         }
@@ -113,7 +113,7 @@ fn read<C, E>(result: &Result<Response<C>, E>) -> (Answer, End) {
     (load, End::Answered)
 }
 
-impl<F, U, W: Patience> fmt::Debug for ResponseFuture<F, U, W> {
+impl<F, U, W: WaitPolicy> fmt::Debug for ResponseFuture<F, U, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::state::ConcurrencyState;
-use crate::line::{Queue, Wake};
+use crate::wait::{Queue, Wake};
 
 /// Shows and sets the limit that a layer's services share. The rate limit's handle is
 /// [another](crate::Handle).
@@ -60,7 +60,7 @@ impl Handle {
     pub fn set_limit(&self, limit: usize) {
         self.queue.change(|state, _| {
             state.set_limit(limit);
-            Wake::IfAwaited
+            Wake::NextIfAwaited
         });
     }
 }

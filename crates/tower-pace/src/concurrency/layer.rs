@@ -8,7 +8,7 @@ use tower_layer::Layer;
 
 use super::state::ConcurrencyState;
 use super::{BodyEnd, Concurrency, Handle, ResponseHead};
-use crate::line::{Bounds, Patience, Queue, Unbounded};
+use crate::wait::{BoundedWait, Queue, UnboundedWait, WaitPolicy};
 
 /// Applies [`Concurrency`]: at most so many requests in flight, to the end of the response's body.
 ///
@@ -22,9 +22,9 @@ use crate::line::{Bounds, Patience, Queue, Unbounded};
 /// # fn assert_shareable<T: Clone + Send + Sync>(_: &T) {}
 /// assert_shareable(&layer);
 /// ```
-pub struct ConcurrencyLayer<U = BodyEnd, W = Unbounded> {
+pub struct ConcurrencyLayer<U = BodyEnd, W = UnboundedWait> {
     queue: Arc<Queue<ConcurrencyState>>,
-    patience: W,
+    policy: W,
     until: PhantomData<U>,
 }
 
@@ -36,7 +36,7 @@ impl ConcurrencyLayer {
     /// Panics if `limit` is zero, which would let nothing through.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self::of(ConcurrencyState::fixed(limit), Unbounded)
+        Self::of(ConcurrencyState::fixed(limit), UnboundedWait)
     }
 
     /// Returns a layer that learns from the answers how many requests the server can take at once.
@@ -62,15 +62,15 @@ impl ConcurrencyLayer {
     /// ```
     #[must_use]
     pub fn adaptive(bounds: Adaptive) -> Self {
-        Self::of(ConcurrencyState::adaptive(bounds), Unbounded)
+        Self::of(ConcurrencyState::adaptive(bounds), UnboundedWait)
     }
 }
 
-impl<U, W: Patience> ConcurrencyLayer<U, W> {
-    fn of(queue: Arc<Queue<ConcurrencyState>>, patience: W) -> Self {
+impl<U, W: WaitPolicy> ConcurrencyLayer<U, W> {
+    fn of(queue: Arc<Queue<ConcurrencyState>>, policy: W) -> Self {
         Self {
             queue,
-            patience,
+            policy,
             until: PhantomData,
         }
     }
@@ -78,19 +78,19 @@ impl<U, W: Patience> ConcurrencyLayer<U, W> {
     /// Counts a request until its response's body has ended: the default.
     #[must_use]
     pub fn until_body_end(self) -> ConcurrencyLayer<BodyEnd, W> {
-        ConcurrencyLayer::of(self.queue, self.patience)
+        ConcurrencyLayer::of(self.queue, self.policy)
     }
 
     /// Counts a request only until the head of its response has come, and passes the body on as it
     /// is.
     #[must_use]
     pub fn until_response(self) -> ConcurrencyLayer<ResponseHead, W> {
-        ConcurrencyLayer::of(self.queue, self.patience)
+        ConcurrencyLayer::of(self.queue, self.policy)
     }
 
     /// Refuses a request that would have to wait while `others` stand in the line.
     #[must_use]
-    pub fn max_queued(self, others: usize) -> ConcurrencyLayer<U, Bounds> {
+    pub fn max_queued(self, others: usize) -> ConcurrencyLayer<U, BoundedWait> {
         self.bounded(|bounds| bounds.max_queued(others))
     }
 
@@ -100,13 +100,13 @@ impl<U, W: Patience> ConcurrencyLayer<U, W> {
     /// The wait is the service's readiness, before there is a request, so a request's
     /// [`Deadline`](crate::Deadline) is not heeded.
     #[must_use]
-    pub fn max_wait(self, time: Duration) -> ConcurrencyLayer<U, Bounds> {
+    pub fn max_wait(self, time: Duration) -> ConcurrencyLayer<U, BoundedWait> {
         self.bounded(|bounds| bounds.max_wait(time))
     }
 
     /// Refuses a request for which there is no permit now.
     #[must_use]
-    pub fn fail_fast(self) -> ConcurrencyLayer<U, Bounds> {
+    pub fn fail_fast(self) -> ConcurrencyLayer<U, BoundedWait> {
         self.max_wait(Duration::ZERO)
     }
 
@@ -116,31 +116,34 @@ impl<U, W: Patience> ConcurrencyLayer<U, W> {
         Handle::new(Arc::clone(&self.queue))
     }
 
-    fn bounded(self, set: impl FnOnce(Bounds) -> Bounds) -> ConcurrencyLayer<U, Bounds> {
-        let bounds = set(self.patience.bounds());
+    fn bounded(
+        self,
+        set: impl FnOnce(BoundedWait) -> BoundedWait,
+    ) -> ConcurrencyLayer<U, BoundedWait> {
+        let bounds = set(self.policy.bounds());
         ConcurrencyLayer::of(self.queue, bounds)
     }
 }
 
-impl<S, U, W: Patience> Layer<S> for ConcurrencyLayer<U, W> {
+impl<S, U, W: WaitPolicy> Layer<S> for ConcurrencyLayer<U, W> {
     type Service = Concurrency<S, U, W>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Concurrency::new(inner, Arc::clone(&self.queue), self.patience.clone())
+        Concurrency::new(inner, Arc::clone(&self.queue), self.policy.clone())
     }
 }
 
-impl<U, W: Patience> Clone for ConcurrencyLayer<U, W> {
+impl<U, W: WaitPolicy> Clone for ConcurrencyLayer<U, W> {
     /// By hand, since what `U` is does not matter.
     fn clone(&self) -> Self {
-        Self::of(Arc::clone(&self.queue), self.patience.clone())
+        Self::of(Arc::clone(&self.queue), self.policy.clone())
     }
 }
 
-impl<U, W: Patience + fmt::Debug> fmt::Debug for ConcurrencyLayer<U, W> {
+impl<U, W: WaitPolicy + fmt::Debug> fmt::Debug for ConcurrencyLayer<U, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConcurrencyLayer")
-            .field("patience", &self.patience)
+            .field("policy", &self.policy)
             .field("state", &self.handle())
             .finish_non_exhaustive()
     }

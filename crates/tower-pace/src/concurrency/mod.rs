@@ -1,4 +1,4 @@
-//! Bounds how many requests are in flight, to the end of the response's body.
+//! BoundedWait how many requests are in flight, to the end of the response's body.
 //!
 //! [`Concurrency`] takes a permit in `poll_ready`, first come first served. The permit comes back
 //! when the response's body has ended, failed or was dropped, when the call failed, or when the

@@ -2,7 +2,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::state::ConcurrencyState;
-use crate::line::Queue;
+use crate::wait::Queue;
 
 thread_local! {
     /// The limit whose service asks its inner service for readiness on this thread, or zero.

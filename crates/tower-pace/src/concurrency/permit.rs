@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::state::ConcurrencyState;
-use crate::line::{Queue, Wake};
+use crate::wait::{Queue, Wake};
 
 /// The right to be in flight. Its drop releases it.
 #[expect(
@@ -32,7 +32,7 @@ impl Drop for Permit {
         if !self.queue.front().word.put_back() {
             self.queue.change(|state, _| {
                 state.release();
-                Wake::IfAwaited
+                Wake::NextIfAwaited
             });
         }
     }

@@ -13,26 +13,26 @@ use super::permit::Permit;
 use super::state::ConcurrencyState;
 use super::{BodyEnd, ResponseFuture, Until};
 use crate::error::LimitKind;
-use crate::line::{Patience, Queue, Unacquired, Unbounded, Waiter};
+use crate::wait::{Queue, Unacquired, UnboundedWait, WaitPolicy, Waiter};
 
-/// Bounds how many requests are in flight, to the end of the response's body; see the
+/// BoundedWait how many requests are in flight, to the end of the response's body; see the
 /// [module](super).
 ///
 /// Clones share the bound, but never a permit or a place in the line. The inner service's error is
 /// passed on as it is: this service has none of its own, unless its waits are bounded; then it
 /// fails with [`Error`](crate::Error).
-pub struct Concurrency<S, U = BodyEnd, W: Patience = Unbounded> {
+pub struct Concurrency<S, U = BodyEnd, W: WaitPolicy = UnboundedWait> {
     inner: S,
     waiter: Waiter<ConcurrencyState, W>,
     /// What became of the wait for a permit, until the next call spends it.
-    admission: Option<Result<Permit, W::Refusal>>,
+    admission: Option<Result<Permit, W::Rejection>>,
     until: PhantomData<U>,
 }
 
-impl<S, U, W: Patience> Concurrency<S, U, W> {
-    pub(super) fn new(inner: S, queue: Arc<Queue<ConcurrencyState>>, patience: W) -> Self {
-        let lane = queue.add_group();
-        Self::waiting(inner, Waiter::new(queue, lane, (), patience))
+impl<S, U, W: WaitPolicy> Concurrency<S, U, W> {
+    pub(super) fn new(inner: S, queue: Arc<Queue<ConcurrencyState>>, policy: W) -> Self {
+        let group = queue.add_group();
+        Self::waiting(inner, Waiter::new(queue, group, (), policy))
     }
 
     fn waiting(inner: S, waiter: Waiter<ConcurrencyState, W>) -> Self {
@@ -64,7 +64,7 @@ impl<S, B, C, U, W> Service<Request<B>> for Concurrency<S, U, W>
 where
     S: Service<Request<B>, Response = Response<C>> + Clone,
     U: Until<C>,
-    W: Patience,
+    W: WaitPolicy,
 {
     type Response = Response<U::Body>;
     type Error = W::Error<S::Error>;
@@ -72,7 +72,7 @@ where
 
     /// Is ready when a permit was taken and the inner service is ready. While the inner service is
     /// not, the permit is given back, and the place in the line is kept. Is ready, too, when a
-    /// bounded wait was refused: the call then fails with that, and the service is as good as
+    /// bounded wait was throttled: the call then fails with that, and the service is as good as
     /// before.
     ///
     /// # Panics
@@ -89,7 +89,7 @@ where
                     self.admission = None;
                 }
                 if ready.is_ready() {
-                    return ready.map_err(W::failed);
+                    return ready.map_err(W::inner);
                 }
             }
             Some(Err(_)) => return Poll::Ready(Ok(())),
@@ -102,8 +102,8 @@ where
         self.admission = match ready!(self.waiter.poll_acquire(cx, &mut self.inner)) {
             Ok(permit) => Some(Ok(permit)),
             // The service is as good as before: the call fails, not the service.
-            Err(Unacquired::Rejected(refusal)) => Some(Err(refusal)),
-            Err(Unacquired::Failed(error)) => return Poll::Ready(Err(W::failed(error))),
+            Err(Unacquired::Rejected(rejection)) => Some(Err(rejection)),
+            Err(Unacquired::Failed(error)) => return Poll::Ready(Err(W::inner(error))),
         };
         // The next call enqueues anew.
         self.waiter.leave();
@@ -123,9 +123,9 @@ where
             .take()
             .expect("poll_ready was called and the service is ready");
         let admission = admission.and_then(|permit| {
-            let patience = self.waiter.patience().heed(request.extensions());
-            patience
-                .starts(LimitKind::Concurrency, Duration::ZERO)
+            let policy = self.waiter.policy().with_request(request.extensions());
+            policy
+                .check_deadline(LimitKind::Concurrency, Duration::ZERO)
                 .map(|()| permit)
         });
         match admission {
@@ -133,19 +133,19 @@ where
                 let call = InFlight::new(permit);
                 ResponseFuture::sent(self.inner.call(request), call)
             }
-            Err(refusal) => ResponseFuture::refused(refusal),
+            Err(rejection) => ResponseFuture::refused(rejection),
         }
     }
 }
 
-impl<S: Clone, U, W: Patience> Clone for Concurrency<S, U, W> {
+impl<S: Clone, U, W: WaitPolicy> Clone for Concurrency<S, U, W> {
     /// By hand, since a clone must not hold the permit of its original.
     fn clone(&self) -> Self {
         Self::waiting(self.inner.clone(), self.waiter.clone())
     }
 }
 
-impl<S: fmt::Debug, U, W: Patience + fmt::Debug> fmt::Debug for Concurrency<S, U, W> {
+impl<S: fmt::Debug, U, W: WaitPolicy + fmt::Debug> fmt::Debug for Concurrency<S, U, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Concurrency")
             .field("inner", &self.inner)

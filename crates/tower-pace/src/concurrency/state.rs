@@ -10,8 +10,8 @@ use super::nested::Asking;
 use super::permit::Permit;
 use crate::clock::Clock;
 use crate::error::LimitKind;
-use crate::line::{Front, Queue, Resource};
 use crate::sync::AtomicU64;
+use crate::wait::{Front, Queue, Resource};
 
 /// The state of one concurrency limit, under the lock of its queue.
 #[derive(Debug)]

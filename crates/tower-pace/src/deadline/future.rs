@@ -9,7 +9,7 @@ use tokio::time::{Sleep, sleep_until};
 use super::Deadline;
 use crate::clock;
 use crate::error::Error;
-use crate::line::POLLED_AFTER_ITS_END;
+use crate::wait::POLLED_AFTER_ITS_END;
 
 pin_project! {
     /// The response future of [`Deadlined`](super::Deadlined). Its drop, or the deadline, drops the

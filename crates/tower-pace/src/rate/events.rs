@@ -1,12 +1,12 @@
 use std::time::Duration;
 
-use crate::line::Wake;
+use crate::wait::Wake;
 
 /// What happened to a limit. It is reported after the lock is released, since a subscriber runs
 /// foreign code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Events {
-    /// A refusal closed the gate for so long.
+    /// A rejection closed the gate for so long.
     pub(super) closed: Option<Duration>,
     /// The server's word changed the time between two departures.
     pub(super) learned: Option<Duration>,
@@ -21,8 +21,8 @@ impl Events {
     pub(super) fn wake(self) -> Wake {
         match (self.learned, self.hastened) {
             (Some(_), _) => Wake::All,
-            (None, true) => Wake::Always,
-            (None, false) => Wake::IfAwaited,
+            (None, true) => Wake::Next,
+            (None, false) => Wake::NextIfAwaited,
         }
     }
 

@@ -9,7 +9,7 @@ use tower_service::Service;
 
 use super::in_flight::InFlight;
 use super::state::RateState;
-use crate::line::{POLLED_AFTER_ITS_END, Patience, Unacquired, Unbounded, Waited, Waiter};
+use crate::wait::{POLLED_AFTER_ITS_END, Unacquired, UnboundedWait, WaitPolicy, Waited, Waiter};
 use crate::was_sent;
 
 pin_project! {
@@ -18,10 +18,10 @@ pin_project! {
     /// Nothing happens before the first poll. A drop gives back the place in the line or, after the
     /// request left, counts it as abandoned.
     #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<S, B, W = Unbounded>
+    pub struct ResponseFuture<S, B, W = UnboundedWait>
     where
         S: Service<Request<B>>,
-        W: Patience,
+        W: WaitPolicy,
     {
         #[pin]
         state: State<S, B, W>,
@@ -33,7 +33,7 @@ pin_project! {
     enum State<S, B, W>
     where
         S: Service<Request<B>>,
-        W: Patience,
+        W: WaitPolicy,
     {
         // Waiting for its departure and for the inner service => InFlight, or Ended if rejected
         Waiting {
@@ -60,7 +60,7 @@ pin_project! {
 impl<S, B, W> ResponseFuture<S, B, W>
 where
     S: Service<Request<B>>,
-    W: Patience,
+    W: WaitPolicy,
 {
     pub(super) fn new(
         inner: S,
@@ -83,7 +83,7 @@ impl<S, B, C, W> Future for ResponseFuture<S, B, W>
 where
     S: Service<Request<B>, Response = Response<C>> + Clone,
     S::Error: 'static,
-    W: Patience,
+    W: WaitPolicy,
 {
     type Output = Result<S::Response, W::Error<S::Error>>;
 
@@ -106,8 +106,8 @@ where
                 Err(unacquired) => {
                     state.set(State::Ended);
                     return Poll::Ready(Err(match unacquired {
-                        Unacquired::Rejected(refusal) => W::refused(refusal),
-                        Unacquired::Failed(error) => W::failed(error),
+                        Unacquired::Rejected(rejection) => W::rejected(rejection),
+                        Unacquired::Failed(error) => W::inner(error),
                     }));
                 }
             };
@@ -136,7 +136,7 @@ where
             report(waited.take(), result);
             state.set(State::Ended);
         }
-        polled.map_err(W::failed)
+        polled.map_err(W::inner)
     }
 }
 
@@ -158,7 +158,7 @@ fn report<C, E>(waited: Option<Box<Waited>>, result: &mut Result<Response<C>, E>
 impl<S, B, W> fmt::Debug for ResponseFuture<S, B, W>
 where
     S: Service<Request<B>>,
-    W: Patience,
+    W: WaitPolicy,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()

@@ -5,7 +5,7 @@ use pacing::{Group, Moment, Quota};
 
 use super::Snapshot;
 use super::state::RateState;
-use crate::line::{Hint, Queue, Wake};
+use crate::wait::{Hint, Queue, Wake};
 
 /// Looks at a limit and steers it while it is in use.
 ///
@@ -55,7 +55,7 @@ impl Handle {
     }
 
     /// Holds another quota from now on. What has left is remembered, and counts for the new quota;
-    /// see [`Pacer::set_quota`](pacing::Pacer::set_quota).
+    /// see [`Limiter::set_quota`](pacing::Limiter::set_quota).
     pub fn set_quota(&self, quota: Quota) {
         self.change(|state, now| state.set_quota(quota, now));
     }
@@ -78,7 +78,7 @@ impl Handle {
         self.change(|state, _| state.resume());
     }
 
-    /// Lets nothing leave for `time`, as a refusal that names a time does, but without lowering the
+    /// Lets nothing leave for `time`, as a rejection that names a time does, but without lowering the
     /// rate. A gate that is closed for longer stays so.
     pub fn penalize(&self, time: Duration) {
         self.change(|state, now| state.penalize(time, now));

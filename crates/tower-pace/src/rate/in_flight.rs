@@ -7,7 +7,7 @@ use pacing::{Departure, Feedback, Moment};
 use super::events::Events;
 use super::state::RateState;
 use crate::hint_headers::HintHeaders;
-use crate::line::{Queue, Wake};
+use crate::wait::{Queue, Wake};
 
 /// The fields in which an answer says how long the gate stays closed.
 const HINTS: HintHeaders = HintHeaders::DEFAULT;
@@ -30,20 +30,20 @@ impl InFlight {
     /// Records what an answer says about the limit and the path.
     #[inline]
     pub(super) fn answer(&mut self, status: StatusCode, headers: &HeaderMap) {
-        match origin(status) {
-            Origin::Server => {
+        match source(status) {
+            Source::Server => {
                 let feedback = feedback(status, headers);
                 let stated = limit_fields(headers);
                 self.end(|state, departure, now| {
                     state.answer(departure, now, feedback, stated.as_ref())
                 });
             }
-            Origin::Gateway => {
+            Source::Gateway => {
                 let throttled = status == StatusCode::SERVICE_UNAVAILABLE;
                 let hint = throttled.then(|| HINTS.retry_after(headers)).flatten();
                 self.end(|state, departure, now| state.answer_from_gateway(departure, now, hint));
             }
-            Origin::Nobody => self.abandon(),
+            Source::Timeout => self.abandon(),
         }
     }
 
@@ -57,7 +57,7 @@ impl InFlight {
         if let Some(departure) = self.departure.take() {
             self.queue.change(|state, _| {
                 state.refund(departure);
-                Wake::Always
+                Wake::Next
             });
         }
     }
@@ -89,7 +89,7 @@ impl Drop for InFlight {
 
 /// Where an answer comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
+enum Source {
     /// The server's own: its counter has seen the request.
     Server,
     /// A gateway: the path to the server is open, but the request may still be on its way to the
@@ -97,18 +97,18 @@ enum Origin {
     Gateway,
     /// A timeout, here or on the way: nothing came from the server, and the request may still
     /// arrive.
-    Nobody,
+    Timeout,
 }
 
 /// Every status that is not known to come from elsewhere is the server's, 429 and 500 included.
 #[inline]
-fn origin(status: StatusCode) -> Origin {
+fn source(status: StatusCode) -> Source {
     match status.as_u16() {
         // 520 to 530 are Cloudflare's: 522 and 524 are its timeouts. 499 is nginx's, 598 and 599
         // are proxies' timeouts.
-        408 | 499 | 504 | 522 | 524 | 598 | 599 => Origin::Nobody,
-        502 | 503 | 520 | 521 | 523 | 525..=527 | 530 => Origin::Gateway,
-        _ => Origin::Server,
+        408 | 499 | 504 | 522 | 524 | 598 | 599 => Source::Timeout,
+        502 | 503 | 520 | 521 | 523 | 525..=527 | 530 => Source::Gateway,
+        _ => Source::Server,
     }
 }
 
@@ -130,7 +130,7 @@ fn read_limit_fields(headers: &HeaderMap) -> LimitFields {
 #[inline]
 fn feedback(status: StatusCode, headers: &HeaderMap) -> Feedback {
     match status {
-        StatusCode::TOO_MANY_REQUESTS => Feedback::Refused(HINTS.retry_after(headers)),
+        StatusCode::TOO_MANY_REQUESTS => Feedback::Throttled(HINTS.retry_after(headers)),
         _ if status.is_server_error() => Feedback::Failed,
         _ => Feedback::Accepted,
     }
@@ -161,9 +161,9 @@ mod tests {
         let two_seconds = Some(Duration::from_secs(2));
         check(200, None, Feedback::Accepted);
         check(404, Some("2"), Feedback::Accepted);
-        check(429, Some("2"), Feedback::Refused(two_seconds));
-        check(429, Some("soon"), Feedback::Refused(None));
-        check(429, None, Feedback::Refused(None));
+        check(429, Some("2"), Feedback::Throttled(two_seconds));
+        check(429, Some("soon"), Feedback::Throttled(None));
+        check(429, None, Feedback::Throttled(None));
         check(500, Some("2"), Feedback::Failed);
     }
 
@@ -171,12 +171,12 @@ mod tests {
     fn timeouts_are_nobodys_answers_and_some_errors_are_a_gateways() {
         for status in 100..=999 {
             let expected = match status {
-                408 | 499 | 504 | 522 | 524 | 598 | 599 => Origin::Nobody,
-                502 | 503 | 520 | 521 | 523 | 525 | 526 | 527 | 530 => Origin::Gateway,
-                _ => Origin::Server,
+                408 | 499 | 504 | 522 | 524 | 598 | 599 => Source::Timeout,
+                502 | 503 | 520 | 521 | 523 | 525 | 526 | 527 | 530 => Source::Gateway,
+                _ => Source::Server,
             };
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(origin(status), expected, "{status}");
+            assert_eq!(source(status), expected, "{status}");
         }
     }
 }

@@ -5,9 +5,9 @@ use http::Request;
 use pacing::Quota;
 use tower_layer::Layer;
 
-use super::service::Setting;
+use super::service::Settings;
 use super::{Handle, Keyed, RateLimit, Single};
-use crate::line::{Bounds, Patience, Unbounded};
+use crate::wait::{BoundedWait, UnboundedWait, WaitPolicy};
 
 /// Applies [`RateLimit`]: requests leave so that a server with this [`Quota`] refuses none.
 ///
@@ -33,8 +33,8 @@ use crate::line::{Bounds, Patience, Unbounded};
 /// # assert!(format!("{interactive:?}").contains("250ms"));
 /// ```
 #[derive(Clone, Debug)]
-pub struct RateLimitLayer<W = Unbounded, K = Single> {
-    setting: Setting<W, K>,
+pub struct RateLimitLayer<W = UnboundedWait, K = Single> {
+    settings: Settings<W, K>,
 }
 
 impl RateLimitLayer {
@@ -45,7 +45,7 @@ impl RateLimitLayer {
     }
 }
 
-impl<K: Clone + Eq + Hash, F> RateLimitLayer<Unbounded, Keyed<K, F>> {
+impl<K: Clone + Eq + Hash, F> RateLimitLayer<UnboundedWait, Keyed<K, F>> {
     /// Returns a layer that holds `quota` for each key by itself: for each host, tenant or endpoint. Up to 1,024 keys
     /// have a limit of their own; see [`Keyed`].
     ///
@@ -73,12 +73,12 @@ impl<W, K: Clone + Eq + Hash, F> RateLimitLayer<W, Keyed<K, F>> {
     /// It has a state of its own: clones that were made before, and their services, keep theirs.
     #[must_use]
     pub fn max_keys(self, keys: usize) -> Self {
-        let scope = self.setting.scope.up_to(keys);
+        let scope = self.settings.scope.up_to(keys);
         Self {
-            setting: Setting {
+            settings: Settings {
                 common: Handle::of(scope.quota()),
                 scope,
-                ..self.setting
+                ..self.settings
             },
         }
     }
@@ -86,7 +86,7 @@ impl<W, K: Clone + Eq + Hash, F> RateLimitLayer<W, Keyed<K, F>> {
     /// Returns the handle of a key's limit, if the key has one of its own now.
     #[must_use]
     pub fn handle_of(&self, key: &K) -> Option<Handle> {
-        self.setting.scope.known(key)
+        self.settings.scope.known(key)
     }
 }
 
@@ -94,35 +94,35 @@ impl<W> RateLimitLayer<W> {
     /// Returns a handle, which looks at the limit and steers it.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        self.setting.common.clone()
+        self.settings.common.clone()
     }
 }
 
-impl<K> RateLimitLayer<Unbounded, K> {
+impl<K> RateLimitLayer<UnboundedWait, K> {
     fn with(quota: Quota, scope: K) -> Self {
         Self {
-            setting: Setting {
+            settings: Settings {
                 common: Handle::of(quota),
                 scope,
-                patience: Unbounded,
+                policy: UnboundedWait,
                 explain: false,
             },
         }
     }
 }
 
-impl<W: Patience, K> RateLimitLayer<W, K> {
+impl<W: WaitPolicy, K> RateLimitLayer<W, K> {
     /// Refuses a request that would have to wait while `others` stand in the line. With zero that is
     /// [`fail_fast`](Self::fail_fast), which says what it means for the first request.
     #[must_use]
-    pub fn max_queued(self, others: usize) -> RateLimitLayer<Bounds, K> {
+    pub fn max_queued(self, others: usize) -> RateLimitLayer<BoundedWait, K> {
         self.bounded(|bounds| bounds.max_queued(others))
     }
 
     /// Refuses a request at once if its turn is further away than `time` by the forecast, and otherwise when it has
     /// waited for `time`. The wait for an inner service that is not ready counts.
     #[must_use]
-    pub fn max_wait(self, time: Duration) -> RateLimitLayer<Bounds, K> {
+    pub fn max_wait(self, time: Duration) -> RateLimitLayer<BoundedWait, K> {
         self.bounded(|bounds| bounds.max_wait(time))
     }
 
@@ -132,39 +132,42 @@ impl<W: Patience, K> RateLimitLayer<W, K> {
     /// first request or snapshot on and not from `new`. A snapshot that is taken so long before warms it, and
     /// `max_wait(Duration::from_millis(100))` lets it through.
     #[must_use]
-    pub fn fail_fast(self) -> RateLimitLayer<Bounds, K> {
+    pub fn fail_fast(self) -> RateLimitLayer<BoundedWait, K> {
         self.max_wait(Duration::ZERO)
     }
 
     /// Puts [`Waited`](crate::Waited) into the extensions of every response, not only into those of requests that waited.
     #[must_use]
     pub fn explain(mut self) -> Self {
-        self.setting.explain = true;
+        self.settings.explain = true;
         self
     }
 
-    fn bounded(self, set: impl FnOnce(Bounds) -> Bounds) -> RateLimitLayer<Bounds, K> {
-        let Setting {
+    fn bounded(
+        self,
+        set: impl FnOnce(BoundedWait) -> BoundedWait,
+    ) -> RateLimitLayer<BoundedWait, K> {
+        let Settings {
             common,
             scope,
-            patience,
+            policy,
             explain,
-        } = self.setting;
+        } = self.settings;
         RateLimitLayer {
-            setting: Setting {
+            settings: Settings {
                 common,
                 scope,
-                patience: set(patience.bounds()),
+                policy: set(policy.bounds()),
                 explain,
             },
         }
     }
 }
 
-impl<S, W: Patience, K: Clone> Layer<S> for RateLimitLayer<W, K> {
+impl<S, W: WaitPolicy, K: Clone> Layer<S> for RateLimitLayer<W, K> {
     type Service = RateLimit<S, W, K>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RateLimit::new(inner, self.setting.clone())
+        RateLimit::new(inner, self.settings.clone())
     }
 }

@@ -6,37 +6,37 @@ use tower_service::Service;
 
 use super::state::RateState;
 use super::{Handle, ResponseFuture, Scope, Single};
-use crate::line::{Patience, Unbounded, Waiter};
+use crate::wait::{UnboundedWait, WaitPolicy, Waiter};
 
 /// Lets requests leave so that the server refuses none; see the [module](super).
 ///
 /// Clones share the limit. The inner service's error is passed on as it is: this service has none of its own, unless
 /// its waits are bounded; then it fails with [`Error`](crate::Error).
 #[derive(Clone, Debug)]
-pub struct RateLimit<S, W = Unbounded, K = Single> {
+pub struct RateLimit<S, W = UnboundedWait, K = Single> {
     inner: S,
-    lane: Group,
-    setting: Setting<W, K>,
+    group: Group,
+    settings: Settings<W, K>,
 }
 
 /// What a layer and its services have in common.
 #[derive(Clone, Debug)]
-pub(super) struct Setting<W, K> {
+pub(super) struct Settings<W, K> {
     /// The limit that is always there.
     pub(super) common: Handle,
     pub(super) scope: K,
-    pub(super) patience: W,
+    pub(super) policy: W,
     /// Whether every response says how long its request waited.
     pub(super) explain: bool,
 }
 
 impl<S, W, K> RateLimit<S, W, K> {
-    pub(super) fn new(inner: S, setting: Setting<W, K>) -> Self {
+    pub(super) fn new(inner: S, settings: Settings<W, K>) -> Self {
         Self {
             inner,
-            // The lanes of all keys are the same: one for each service that was made.
-            lane: setting.common.add_group(),
-            setting,
+            // The groups of all keys are the same: one for each service that was made.
+            group: settings.common.add_group(),
+            settings,
         }
     }
 
@@ -56,16 +56,16 @@ impl<S, W, K> RateLimit<S, W, K> {
     }
 }
 
-impl<W: Patience, K> Setting<W, K> {
-    fn waiter<B>(&self, lane: Group, request: &Request<B>) -> Waiter<RateState, W>
+impl<W: WaitPolicy, K> Settings<W, K> {
+    fn waiter<B>(&self, group: Group, request: &Request<B>) -> Waiter<RateState, W>
     where
         K: Scope<B>,
     {
         let limit = self.scope.limit(request, &self.common);
         let extensions = request.extensions();
         let cost = extensions.get().copied().unwrap_or_default();
-        let patience = self.patience.heed(extensions);
-        Waiter::new(limit.queue(), lane, cost, patience)
+        let policy = self.policy.with_request(extensions);
+        Waiter::new(limit.queue(), group, cost, policy)
     }
 }
 
@@ -73,7 +73,7 @@ impl<S, B, C, W, K> Service<Request<B>> for RateLimit<S, W, K>
 where
     S: Service<Request<B>, Response = Response<C>> + Clone,
     S::Error: 'static,
-    W: Patience,
+    W: WaitPolicy,
     K: Scope<B>,
 {
     type Response = Response<C>;
@@ -86,8 +86,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let waiter = self.setting.waiter(self.lane, &request);
+        let waiter = self.settings.waiter(self.group, &request);
         // A clone is enough: the inner service was never asked for readiness, so there is none to keep.
-        ResponseFuture::new(self.inner.clone(), waiter, request, self.setting.explain)
+        ResponseFuture::new(self.inner.clone(), waiter, request, self.settings.explain)
     }
 }

@@ -14,14 +14,14 @@ pub struct Snapshot {
     pub counted: u64,
     /// The time between two departures at the rate in force.
     pub interval: Duration,
-    /// How long nothing may leave: after a refusal, by the server's word, or by a handle. None if
+    /// How long nothing may leave: after a rejection, by the server's word, or by a handle. None if
     /// the gate is open.
     pub gate: Option<Duration>,
     /// What would hold back a request now.
-    pub bound: Bound,
+    pub held_by: HeldBy,
     /// How long that holds at least. None if nothing does, or if only the end of a request or a
     /// handle can end it.
-    pub bound_for: Option<Duration>,
+    pub held_for: Option<Duration>,
     /// The quota in force, which is slower than the configured one if the server's word is.
     pub quota: Quota,
     /// What happened so far.
@@ -39,7 +39,7 @@ impl Snapshot {
 /// What would hold back a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Bound {
+pub enum HeldBy {
     /// By the server's word no request remains until its limit starts anew.
     Allowance,
     /// Too many requests left without one of them being answered: the path may be blocked. Single
@@ -67,7 +67,7 @@ pub struct Counters {
     /// Requests that the server answered without refusing them.
     pub answered: u64,
     /// Requests that the server refused for its limit.
-    pub refused: u64,
+    pub throttled: u64,
     /// Requests that ended without an answer of the server's own.
     pub abandoned: u64,
     /// Requests that turned out to have never left.

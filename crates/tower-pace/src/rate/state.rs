@@ -2,13 +2,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pacing::fields::LimitFields;
-use pacing::{Cost, Departure, Due, Feedback, HeldBy, Hold, Moment, Pacer, Quota};
+use pacing::{Cost, Departure, Due, Feedback, Hold, HoldCause, Limiter, Moment, Quota};
 
 use super::events::Events;
 use super::in_flight::InFlight;
-use super::snapshot::{Bound, Counters, Snapshot};
+use super::snapshot::{Counters, HeldBy, Snapshot};
 use crate::error::LimitKind;
-use crate::line::{Cause, Hint, Queue, Resource};
+use crate::wait::{Hint, Queue, Resource, WaitCause};
 
 /// What a server stated of its limit holds for so long after it was last stated.
 const STATED_FOR: Duration = Duration::from_secs(60);
@@ -19,7 +19,7 @@ const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 /// header fields.
 #[derive(Debug)]
 pub(crate) struct RateState {
-    pacer: Pacer,
+    pacer: Limiter,
     /// As it was set by the user: the server's word may be slower, and never faster.
     configured: Quota,
     /// When the server last stated the slower quota that is in force.
@@ -41,7 +41,7 @@ struct Starvation {
 impl RateState {
     pub(crate) fn new(quota: Quota) -> Self {
         Self {
-            pacer: Pacer::new(quota),
+            pacer: Limiter::new(quota),
             configured: quota,
             stated: None,
             is_paused: false,
@@ -62,7 +62,7 @@ impl RateState {
         stated: Option<&LimitFields>,
     ) -> Events {
         match feedback {
-            Feedback::Refused(_) => self.counters.refused += 1,
+            Feedback::Throttled(_) => self.counters.throttled += 1,
             Feedback::Accepted | Feedback::Failed => self.counters.answered += 1,
         }
         let opened = self.pacer.open_from();
@@ -84,7 +84,7 @@ impl RateState {
         retry_after: Option<Duration>,
     ) -> Events {
         match retry_after {
-            Some(_) => self.counters.refused += 1,
+            Some(_) => self.counters.throttled += 1,
             None => self.counters.abandoned += 1,
         }
         let opened = self.pacer.open_from();
@@ -188,8 +188,8 @@ impl RateState {
             counted: self.pacer.counted(now),
             interval: self.pacer.interval(now),
             gate: Some(closed_for).filter(|left| !left.is_zero()),
-            bound: self.bound(hold),
-            bound_for: until
+            held_by: self.held_by(hold),
+            held_for: until
                 .filter(|_| !self.is_paused)
                 .map(|until| until.since(now)),
             quota: *self.pacer.quota(),
@@ -209,16 +209,16 @@ impl RateState {
         *self.pacer.quota() == self.configured || was_stated_long_ago
     }
 
-    fn bound(&self, hold: Option<Hold>) -> Bound {
+    fn held_by(&self, hold: Option<Hold>) -> HeldBy {
         match hold.map(|hold| hold.by) {
-            _ if self.is_paused => Bound::Pause,
-            None => Bound::Nothing,
-            Some(HeldBy::Window) => Bound::Window,
-            Some(HeldBy::Cap) => Bound::Cap,
-            Some(HeldBy::Allowance) => Bound::Allowance,
-            Some(HeldBy::Gate) => Bound::Gate,
+            _ if self.is_paused => HeldBy::Pause,
+            None => HeldBy::Nothing,
+            Some(HoldCause::Window) => HeldBy::Window,
+            Some(HoldCause::Cap) => HeldBy::Cap,
+            Some(HoldCause::Allowance) => HeldBy::Allowance,
+            Some(HoldCause::Gate) => HeldBy::Gate,
             // What a later version adds is a matter of time, as the pace is.
-            Some(_) => Bound::Pace,
+            Some(_) => HeldBy::Pace,
         }
     }
 }
@@ -290,12 +290,12 @@ impl Resource for RateState {
         cost == Cost::ONE || self.pacer.quota().fits(cost).is_ok()
     }
 
-    fn cause(&mut self, due: Due, _: Moment) -> Cause {
+    fn cause(&mut self, due: Due, _: Moment) -> WaitCause {
         self.starvation.is_seen |= !self.is_paused && due == Due::OnAnswer;
-        match self.bound(self.held) {
-            Bound::Pause | Bound::Gate | Bound::Allowance => Cause::Gated,
-            Bound::Window | Bound::Cap => Cause::Acknowledged,
-            Bound::Nothing | Bound::Pace => Cause::Paced,
+        match self.held_by(self.held) {
+            HeldBy::Pause | HeldBy::Gate | HeldBy::Allowance => WaitCause::Gated,
+            HeldBy::Window | HeldBy::Cap => WaitCause::Acknowledged,
+            HeldBy::Nothing | HeldBy::Pace => WaitCause::Paced,
         }
     }
 }

@@ -15,8 +15,8 @@ pub mod concurrency;
 pub mod deadline;
 #[path = "../../src/error.rs"]
 mod error;
-#[path = "../../src/line/mod.rs"]
-pub mod line;
+#[path = "../../src/wait/mod.rs"]
+pub mod wait;
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};

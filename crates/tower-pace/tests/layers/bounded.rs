@@ -13,7 +13,7 @@ use tokio::task::coop::consume_budget;
 use tokio_test::{assert_pending, task};
 use tower::util::MapErr;
 use tower::{BoxError, Layer, Service, ServiceExt};
-use tower_pace::line::Bounds;
+use tower_pace::wait::BoundedWait;
 use tower_pace::{
     ConcurrencyLayer, Deadline, Error, Quota, RateLimit, RateLimitLayer, Rejected, RetryLayer,
     RetryPolicy,
@@ -32,7 +32,10 @@ fn layer() -> RateLimitLayer {
 }
 
 /// A service that has sent its first request: the second can leave one interval later.
-async fn warm(layer: &RateLimitLayer<Bounds>, server: Server) -> RateLimit<Server, Bounds> {
+async fn warm(
+    layer: &RateLimitLayer<BoundedWait>,
+    server: Server,
+) -> RateLimit<Server, BoundedWait> {
     let first = layer.clone().max_wait(Duration::MAX).layer(server.clone());
     first.oneshot(get()).await.unwrap();
     layer.layer(server)

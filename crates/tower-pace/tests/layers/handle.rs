@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tower::{Layer, ServiceExt};
-use tower_pace::rate::Bound;
+use tower_pace::rate::HeldBy;
 use tower_pace::{Cost, Quota, RateLimitLayer, Waited};
 
 use crate::server::{Server, get, millis, now, status, status_with_retry_after};
@@ -29,14 +29,17 @@ async fn a_snapshot_shows_the_line_and_what_is_in_flight() {
     tokio::time::sleep(interval() * 4 + millis(2)).await;
     let seen = handle.snapshot();
     assert_eq!((seen.queued, seen.in_flight, seen.counted), (6, 4, 4));
-    assert_eq!((seen.bound, seen.gate), (Bound::Pace, None));
-    assert!(seen.bound_for.is_some_and(|time| time <= interval()));
+    assert_eq!((seen.held_by, seen.gate), (HeldBy::Pace, None));
+    assert!(seen.held_for.is_some_and(|time| time <= interval()));
     assert_eq!((seen.interval, seen.counters.departed), (interval(), 4));
     tasks.join_all().await;
     let seen = handle.snapshot();
     assert_eq!((seen.queued, seen.in_flight, seen.counted), (0, 0, 10));
-    assert_eq!((seen.bound, seen.counters.answered), (Bound::Nothing, 10));
-    assert_eq!(seen.bound_for, None);
+    assert_eq!(
+        (seen.held_by, seen.counters.answered),
+        (HeldBy::Nothing, 10)
+    );
+    assert_eq!(seen.held_for, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -49,9 +52,9 @@ async fn a_snapshot_says_what_holds_a_request_back() {
         .collect();
     tokio::time::sleep(Duration::from_secs(10)).await;
     let seen = handle.snapshot();
-    assert_eq!((seen.bound, seen.bound_for), (Bound::Window, None));
+    assert_eq!((seen.held_by, seen.held_for), (HeldBy::Window, None));
     handle.pause();
-    assert_eq!(handle.snapshot().bound, Bound::Pause);
+    assert_eq!(handle.snapshot().held_by, HeldBy::Pause);
 
     let layer = self::layer();
     let silent = layer.layer(Server::new(Duration::from_secs(60), |_| status(200)));
@@ -60,9 +63,9 @@ async fn a_snapshot_says_what_holds_a_request_back() {
         .collect();
     tokio::time::sleep(Duration::from_secs(10)).await;
     let seen = layer.handle().snapshot();
-    assert_eq!(seen.bound, Bound::Cap);
+    assert_eq!(seen.held_by, HeldBy::Cap);
     assert!(
-        seen.bound_for
+        seen.held_for
             .is_some_and(|time| time <= Duration::from_secs(1))
     );
 
@@ -70,7 +73,7 @@ async fn a_snapshot_says_what_holds_a_request_back() {
     let refusing = layer.layer(Server::new(millis(0), |_| status_with_retry_after(429, 5)));
     refusing.oneshot(get()).await.unwrap();
     let seen = layer.handle().snapshot();
-    assert_eq!((seen.bound, seen.counters.refused), (Bound::Gate, 1));
+    assert_eq!((seen.held_by, seen.counters.throttled), (HeldBy::Gate, 1));
     assert_eq!(seen.gate, Some(Duration::from_secs(5)));
     assert!((seen.rate() - 0.8 / interval().as_secs_f64()).abs() < 0.01);
 }

@@ -16,7 +16,7 @@ fn by_path(request: &Request<String>) -> String {
 
 type ByPath = fn(&Request<String>) -> String;
 
-fn layer() -> RateLimitLayer<tower_pace::line::Unbounded, Keyed<String, ByPath>> {
+fn layer() -> RateLimitLayer<tower_pace::wait::UnboundedWait, Keyed<String, ByPath>> {
     RateLimitLayer::keyed(Quota::per_second(10), by_path as ByPath)
 }
 

@@ -246,7 +246,7 @@ async fn a_429_stops_everyone_for_as_long_as_it_says_and_lowers_the_rate() {
     send_all(&layer().layer(server.clone()), 60).await;
     let (calls, gaps) = (server.calls(), gaps(&server));
     let answered = calls[10] + millis(5);
-    // The requests that are in flight when the refusal comes are one at most, at 5 ms of latency.
+    // The requests that are in flight when the rejection comes are one at most, at 5 ms of latency.
     let resumed = calls
         .iter()
         .position(|call| *call >= answered + millis(1))

@@ -9,13 +9,13 @@
 //! change wakes who is next, and what was set free stays free until somebody polls and takes it.
 //! Before the lock stands a `Front`, for those who come while nobody waits.
 
-mod patience;
+mod policy;
 mod queue;
 mod waited;
 mod waiter;
 
-pub use patience::{Bounds, Patience, Unbounded};
+pub use policy::{BoundedWait, UnboundedWait, WaitPolicy};
 pub(crate) use queue::{Front, Hint, Queue, Resource, Wake};
-pub(crate) use waited::Cause;
+pub(crate) use waited::WaitCause;
 pub use waited::Waited;
 pub(crate) use waiter::{POLLED_AFTER_ITS_END, Unacquired, Waiter};

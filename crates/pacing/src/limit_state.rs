@@ -1,16 +1,16 @@
 use std::cmp::Reverse;
 use std::iter;
 
-use crate::allowance::{Allowance, Ruling, Stated};
+use crate::allowance::{Allowance, Decision, Stated};
 use crate::cap::Cap;
 use crate::conditions::Conditions;
 use crate::fields::StatedLimit;
-use crate::heaviest::Heaviest;
-use crate::hold::{HeldBy, Hold, longer};
+use crate::highest_cost::HighestCost;
+use crate::hold::{Hold, HoldCause, longer};
+use crate::limiter::Unanswered;
 use crate::moment::Span;
-use crate::pacer::Unanswered;
 use crate::path::Proof;
-use crate::policy::{Pace, Policy, Slip};
+use crate::policy::{Pace, Policy, Uncertainty};
 use crate::schedule::Schedule;
 use crate::unit::Load;
 use crate::window::{Sent, Window};
@@ -18,21 +18,21 @@ use crate::{Cost, Departure, Moment, Quota};
 
 /// One limit of a quota, and what has left under it.
 #[derive(Clone, Debug)]
-pub(crate) struct Meter {
+pub(crate) struct LimitState {
     pub(crate) policy: Policy,
     pub(crate) window: Window,
     schedule: Schedule,
     cap: Cap,
     allowance: Allowance,
-    heaviest: Heaviest,
+    highest: HighestCost,
     /// As it was before the latest departure, until that is undone.
-    heaviest_before: Option<Heaviest>,
-    slip: Slip,
-    /// The pace of requests of cost 1 once the start is over. Its memory is that of `heaviest`.
+    highest_before: Option<HighestCost>,
+    uncertainty: Uncertainty,
+    /// The pace of requests of cost 1 once the start is over. Its memory is that of `highest`.
     usual: Pace,
     /// Until then the pace is that of a start.
     starts_until: Moment,
-    /// The pace in force for costs up to the heaviest, kept because it takes divisions to find. It
+    /// The pace in force for costs up to the highest, kept because it takes divisions to find. It
     /// is found anew from `in_force_until` on; whatever it depends on sets that to the origin.
     in_force: Pace,
     /// When the pace may next get faster by itself.
@@ -54,23 +54,23 @@ struct Terms {
     units: u32,
     /// The same, and the whole limit at most.
     cost: u32,
-    /// The heaviest cost that departed lately.
-    heaviest: u32,
+    /// The highest cost that departed lately.
+    highest: u32,
     /// The pace for costs up to that, and up to that of the request if it is more.
     pace: Pace,
     /// The moment of the next probe, if the cap holds requests back.
     probe: Option<Moment>,
 }
 
-impl Meter {
+impl LimitState {
     pub(crate) fn starting(policy: Policy, quota: &Quota, now: Moment) -> Self {
-        let slip = quota.widest_slip();
-        let usual = policy.pace(slip, 1);
+        let uncertainty = quota.widest_uncertainty();
+        let usual = policy.pace(uncertainty, 1);
         let (schedule, starts_until) = match quota.unused_at_start {
             true => (Schedule::unused(now, &usual), now),
             false => (
-                Schedule::starting(now, &policy.starting_pace(slip, 1)),
-                now + policy.counted_window() + slip.jitter,
+                Schedule::starting(now, &policy.starting_pace(uncertainty, 1)),
+                now + policy.counted_window() + uncertainty.jitter,
             ),
         };
         Self {
@@ -79,9 +79,9 @@ impl Meter {
             schedule,
             cap: Cap::default(),
             allowance: Allowance::default(),
-            heaviest: Heaviest::default(),
-            heaviest_before: None,
-            slip,
+            highest: HighestCost::default(),
+            highest_before: None,
+            uncertainty,
             usual,
             starts_until,
             in_force: usual,
@@ -89,10 +89,10 @@ impl Meter {
         }
     }
 
-    /// Assumes another slip from now on.
-    pub(crate) fn assume(&mut self, slip: Slip) {
-        self.slip = slip;
-        self.usual = self.policy.pace(slip, 1);
+    /// Assumes another uncertainty from now on.
+    pub(crate) fn assume(&mut self, uncertainty: Uncertainty) {
+        self.uncertainty = uncertainty;
+        self.usual = self.policy.pace(uncertainty, 1);
         self.forget_pace();
     }
 
@@ -141,15 +141,15 @@ impl Meter {
         let units = self.units(cost);
         let cost = units.min(self.policy.most());
         let in_force = *self.pace_in_force(conditions);
-        let heaviest = in_force.heaviest;
-        let pace = match cost <= heaviest {
+        let highest = in_force.highest;
+        let pace = match cost <= highest {
             true => in_force,
             false => self.pace(cost, conditions),
         };
         Terms {
             units,
             cost,
-            heaviest,
+            highest,
             pace,
             probe: self.cap.probe(&self.policy, &pace, conditions),
         }
@@ -158,7 +158,7 @@ impl Meter {
     /// Returns the verdict on a request of this cost, of which the terms are known.
     #[inline]
     fn verdict_on(&mut self, cost: Cost, terms: &Terms, conditions: Conditions<'_>) -> Verdict {
-        // Most limits never have one, and a ruling takes a division.
+        // Most limits never have one, and a decision takes a division.
         let (hold, is_awaited) = match self.allowance.is_open() {
             false => self.usual_hold(terms, conditions.now),
             true => self.allowed_hold(cost, conditions),
@@ -173,12 +173,12 @@ impl Meter {
     fn allowed_hold(&mut self, cost: Cost, conditions: Conditions<'_>) -> (Option<Hold>, bool) {
         let (terms, now) = (self.terms(cost, conditions), conditions.now);
         let held = |by, until| (until > now).then(|| Hold::until(by, until));
-        match self.ruling(&terms, conditions) {
-            Ruling::Pass(from) => (held(HeldBy::Pace, from), false),
-            Ruling::Closed(from) => (held(HeldBy::Allowance, from), false),
-            Ruling::ClosedUntilAnswer(from) => (held(HeldBy::Allowance, from), true),
-            Ruling::Usual => self.usual_hold(&terms, now),
-            Ruling::UsualUntilAnswer(end) => {
+        match self.decision(&terms, conditions) {
+            Decision::Pass(from) => (held(HoldCause::Pace, from), false),
+            Decision::Closed(from) => (held(HoldCause::Allowance, from), false),
+            Decision::ClosedUntilAnswer(from) => (held(HoldCause::Allowance, from), true),
+            Decision::Usual => self.usual_hold(&terms, now),
+            Decision::UsualUntilAnswer(end) => {
                 let (hold, _) = self.usual_hold(&terms, now);
                 // If no answer ever comes, the allowance decides again when the transit is over.
                 let unanswered = conditions.shared.unanswered.as_ref();
@@ -197,8 +197,8 @@ impl Meter {
             self.cap.record_probe();
         }
         self.schedule
-            .depart(&self.policy, &terms.pace, cost, terms.heaviest, now);
-        self.heaviest_before = Some(self.heaviest);
+            .depart(&self.policy, &terms.pace, cost, terms.highest, now);
+        self.highest_before = Some(self.highest);
         self.record_cost(cost, now);
         self.window.depart(terms.units.into(), now);
         self.allowance.depart(terms.units.into(), number, now);
@@ -245,7 +245,7 @@ impl Meter {
         self.allowance.refund(sent.cost, departure.number);
         if is_latest {
             self.schedule.undo();
-            self.heaviest = self.heaviest_before.take().unwrap_or(self.heaviest);
+            self.highest = self.highest_before.take().unwrap_or(self.highest);
             self.forget_pace();
         }
     }
@@ -277,11 +277,11 @@ impl Meter {
             self.window.charge(added, now);
             self.allowance.charge(added.cost);
             let cost = after.min(self.policy.most());
-            // An undo of a later departure restores the heaviest from before it: this cost stays
+            // An undo of a later departure restores the highest from before it: this cost stays
             // known.
-            let undone = self.heaviest_before.as_mut().filter(|_| !is_latest);
-            for heaviest in iter::once(&mut self.heaviest).chain(undone) {
-                heaviest.depart(cost, now, self.usual.memory);
+            let undone = self.highest_before.as_mut().filter(|_| !is_latest);
+            for highest in iter::once(&mut self.highest).chain(undone) {
+                highest.depart(cost, now, self.usual.memory);
             }
             self.forget_pace();
             let pace = *self.pace_in_force(conditions);
@@ -323,7 +323,7 @@ impl Meter {
         self.window.held(now) == 0 && !self.allowance.holds(now)
     }
 
-    /// Returns the pace in force for requests up to the heaviest cost that departed lately.
+    /// Returns the pace in force for requests up to the highest cost that departed lately.
     #[inline]
     fn pace_in_force(&mut self, conditions: Conditions<'_>) -> &Pace {
         if conditions.now >= self.in_force_until {
@@ -334,7 +334,7 @@ impl Meter {
 
     #[cold]
     fn find_pace(&mut self, conditions: Conditions<'_>) {
-        self.in_force = self.pace(self.heaviest_at(conditions.now), conditions);
+        self.in_force = self.pace(self.highest_at(conditions.now), conditions);
         self.in_force_until = self.faster_from(conditions);
     }
 
@@ -347,13 +347,13 @@ impl Meter {
     /// Finds the pace for requests up to this cost.
     // Never inlined: the usual call does not need it, and its divisions would crowd that one out.
     #[inline(never)]
-    fn pace(&self, heaviest: u32, conditions: Conditions<'_>) -> Pace {
-        let pace = match heaviest {
+    fn pace(&self, highest: u32, conditions: Conditions<'_>) -> Pace {
+        let pace = match highest {
             _ if conditions.now < self.starts_until => {
-                self.policy.starting_pace(self.slip, heaviest)
+                self.policy.starting_pace(self.uncertainty, highest)
             }
             1 => self.usual,
-            _ => self.policy.pace(self.slip, heaviest),
+            _ => self.policy.pace(self.uncertainty, highest),
         };
         let share = conditions.shared.recovery.share_at(conditions.now);
         if share.is_full() {
@@ -367,11 +367,11 @@ impl Meter {
         }
     }
 
-    /// Records the cost of a departure. The pace depends on the heaviest one and on the times at
+    /// Records the cost of a departure. The pace depends on the highest one and on the times at
     /// which it is forgotten.
     #[inline]
     fn record_cost(&mut self, cost: u32, now: Moment) {
-        if self.heaviest.depart(cost, now, self.usual.memory) {
+        if self.highest.depart(cost, now, self.usual.memory) {
             self.forget_pace();
         }
     }
@@ -383,9 +383,9 @@ impl Meter {
     /// as long as this one's or longer, since it remembers all; then the shortest, since its
     /// entries are finest.
     pub(crate) fn remember(&mut self, known: &[Self], in_flight: u64, conditions: Conditions<'_>) {
-        let best = known.iter().max_by_key(|meter| {
-            let counts_alike = meter.policy.unit == self.policy.unit;
-            let (known, own) = (meter.policy.counted_window(), self.policy.counted_window());
+        let best = known.iter().max_by_key(|limit| {
+            let counts_alike = limit.policy.unit == self.policy.unit;
+            let (known, own) = (limit.policy.counted_window(), self.policy.counted_window());
             (counts_alike, known.min(own), Reverse(known))
         });
         let Some(known) = best else { return };
@@ -397,12 +397,12 @@ impl Meter {
             true => known.allowance,
             false => Allowance::following(&known.allowance, now + self.policy.counted_window()),
         };
-        self.heaviest = known.heaviest;
-        let heaviest = self.heaviest_at(now);
-        let (before, after) = (known.pace(1, conditions), self.pace(heaviest, conditions));
+        self.highest = known.highest;
+        let highest = self.highest_at(now);
+        let (before, after) = (known.pace(1, conditions), self.pace(highest, conditions));
         let intervals = [before.interval, self.pace(1, conditions).interval];
         self.schedule
-            .follow(&known.schedule, after.charge(heaviest), intervals, now);
+            .follow(&known.schedule, after.charge(highest), intervals, now);
         self.forget_pace();
     }
 
@@ -421,16 +421,16 @@ impl Meter {
         // Only the silence before a heavy request gets shorter with the pace.
         let due = self
             .schedule
-            .due(&self.policy, &terms.pace, terms.cost, terms.heaviest);
+            .due(&self.policy, &terms.pace, terms.cost, terms.highest);
         let due = due.min(faster.max(self.schedule.next()));
         if due > now {
-            hold = Some(Hold::until(HeldBy::Pace, due));
+            hold = Some(Hold::until(HoldCause::Pace, due));
         }
         if let Some(probe) = terms.probe {
             let probe = probe.min(faster);
             if probe > now {
                 is_capped = true;
-                hold = longer(hold, Some(Hold::until(HeldBy::Cap, probe)));
+                hold = longer(hold, Some(Hold::until(HoldCause::Cap, probe)));
             }
         }
         if self.policy.is_guarded()
@@ -447,16 +447,16 @@ impl Meter {
     fn faster_from(&self, conditions: Conditions<'_>) -> Moment {
         let now = conditions.now;
         let start = Some(self.starts_until).filter(|&end| end > now);
-        let forgotten = self.heaviest.falls_at(now, self.usual.memory);
+        let forgotten = self.highest.drops_at(now, self.usual.memory);
         let changes = [start, conditions.shared.recovery.rises_at(now), forgotten].into_iter();
         changes.flatten().min().unwrap_or(Moment::LAST)
     }
 
-    fn ruling(&self, terms: &Terms, conditions: Conditions<'_>) -> Ruling {
+    fn decision(&self, terms: &Terms, conditions: Conditions<'_>) -> Decision {
         let unanswered = conditions.unanswered().counted(self.policy.unit);
         let (last, now) = (conditions.shared.path.last_departure(), conditions.now);
         let share = self.policy.share();
-        self.allowance.ruling(
+        self.allowance.decision(
             terms.cost,
             unanswered,
             terms.pace.interval,
@@ -481,7 +481,7 @@ impl Meter {
         self.policy.unit.of(cost).get()
     }
 
-    fn heaviest_at(&self, now: Moment) -> u32 {
-        self.heaviest.of_late(now, self.usual.memory)
+    fn highest_at(&self, now: Moment) -> u32 {
+        self.highest.at(now, self.usual.memory)
     }
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use pacing::{Due, Group, Moment, Position, WaitQueue};
 use tokio::time::Instant;
 
-use super::Patience;
-use super::patience::Outlook;
-use super::waited::Cause;
+use super::WaitPolicy;
+use super::policy::WaitForecast;
+use super::waited::WaitCause;
 use crate::clock::{Clock, LONGEST_TIMER, Reading};
 use crate::error::LimitKind;
 use crate::sync::{Mutex, MutexGuard};
@@ -72,8 +72,8 @@ pub(crate) trait Resource: Sized {
     }
 
     /// Returns what holds back the next waiter, which was told `due`.
-    fn cause(&mut self, _due: Due, _now: Moment) -> Cause {
-        Cause::Acknowledged
+    fn cause(&mut self, _due: Due, _now: Moment) -> WaitCause {
+        WaitCause::Acknowledged
     }
 
     /// Runs `poll`, which polls an inner service for readiness.
@@ -157,9 +157,9 @@ struct State<R> {
 /// A caller: its group, its demand, and how long it may wait.
 #[derive(Clone, Debug)]
 pub(super) struct Caller<D, W> {
-    pub(super) lane: Group,
+    pub(super) group: Group,
     pub(super) demand: D,
-    pub(super) patience: W,
+    pub(super) policy: W,
 }
 
 /// A waiter's position, and when it enqueued.
@@ -182,7 +182,7 @@ pub(super) enum Step<A> {
 /// How a waiter waits.
 pub(super) struct Wait {
     pub(super) standing: Standing,
-    pub(super) cause: Cause,
+    pub(super) cause: WaitCause,
     pub(super) now: Moment,
     /// When it should poll by itself.
     pub(super) until: Instant,
@@ -192,11 +192,11 @@ pub(super) struct Wait {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
     /// None: the change admits no more than before.
-    Nobody,
+    Nothing,
     /// The next waiter, if it was told to wait for the end of a request.
-    IfAwaited,
+    NextIfAwaited,
     /// The next waiter.
-    Always,
+    Next,
     /// The next waiter, and all behind it whose timers are too late. Each waiter is looked at.
     All,
 }
@@ -237,7 +237,7 @@ impl<R: Resource> Queue<R> {
     /// Acquires for a new caller whose inner service is ready, if the queue is empty and the
     /// demand is due. Otherwise it changes nothing.
     #[inline]
-    pub(super) fn try_acquire<W: Patience>(
+    pub(super) fn try_acquire<W: WaitPolicy>(
         self: &Arc<Self>,
         caller: &Caller<R::Demand, W>,
     ) -> Option<R::Acquired> {
@@ -258,20 +258,20 @@ impl<R: Resource> Queue<R> {
     ///
     /// `is_ready` says whether its inner service is ready. A caller that is due without that is
     /// told so: its inner service is polled without the lock.
-    pub(super) fn step<W: Patience>(
+    pub(super) fn step<W: WaitPolicy>(
         self: &Arc<Self>,
         caller: &Caller<R::Demand, W>,
         position: Option<&mut Standing>,
         is_ready: bool,
         waker: &Waker,
-    ) -> Result<Step<R::Acquired>, W::Refusal> {
+    ) -> Result<Step<R::Acquired>, W::Rejection> {
         let mut waker = Some(waker.clone());
         let mut state = self.lock();
         let now = state.now();
         let standing = position.as_deref().copied();
         let (woken, step) = match state.admit(caller, standing, now) {
             // Any => Rejected: the caller leaves the queue by itself.
-            Err(refusal) => (Woken::default(), Err(refusal)),
+            Err(rejection) => (Woken::default(), Err(rejection)),
             // Not the next => Waiting.
             Ok(()) if !state.is_next(caller, standing, now) => {
                 let (woken, wait) = state.enqueue(caller, standing, now, &mut waker);
@@ -307,12 +307,12 @@ impl<R: Resource> Queue<R> {
 
     /// Keeps the position of a waiter, or gives one to a new caller, while its inner service is
     /// not ready. Returns when its bounded wait ends, if it has one.
-    pub(super) fn wait_stuck<W: Patience>(
+    pub(super) fn wait_stuck<W: WaitPolicy>(
         &self,
         caller: &Caller<R::Demand, W>,
         position: Option<Standing>,
         waker: &Waker,
-    ) -> Result<(Standing, Option<Instant>), W::Refusal> {
+    ) -> Result<(Standing, Option<Instant>), W::Rejection> {
         let mut waker = Some(waker.clone());
         let mut state = self.lock();
         let now = state.clock.read();
@@ -433,18 +433,18 @@ impl<R: Resource> State<R> {
 
     /// Rejects a caller whose deadline has passed, and a new one with a demand that can never be
     /// acquired, if its wait is bounded.
-    fn admit<W: Patience>(
+    fn admit<W: WaitPolicy>(
         &self,
         caller: &Caller<R::Demand, W>,
         position: Option<Standing>,
         now: Moment,
-    ) -> Result<(), W::Refusal> {
+    ) -> Result<(), W::Rejection> {
         let waited = position.map(|position| now.since(position.since));
-        let patience = &caller.patience;
-        patience.starts(R::LIMIT, waited.unwrap_or_default())?;
+        let policy = &caller.policy;
+        policy.check_deadline(R::LIMIT, waited.unwrap_or_default())?;
         match position {
             Some(_) => Ok(()),
-            None => patience.admit(R::LIMIT, || self.resource.fits(caller.demand)),
+            None => policy.check_demand(R::LIMIT, || self.resource.fits(caller.demand)),
         }
     }
 
@@ -457,7 +457,7 @@ impl<R: Resource> State<R> {
     ) -> bool {
         match position {
             Some(position) => self.waiters.is_next(position.ticket, now),
-            None => self.waiters.admits(caller.lane, now),
+            None => self.waiters.admits(caller.group, now),
         }
     }
 
@@ -473,13 +473,13 @@ impl<R: Resource> State<R> {
     ///
     /// If it has found the waiter before it absent, another waiter is next and does not know it.
     /// That one is woken, and the caller polls by itself in case it is absent too.
-    fn enqueue<W: Patience>(
+    fn enqueue<W: WaitPolicy>(
         &mut self,
         caller: &Caller<R::Demand, W>,
         position: Option<Standing>,
         now: Moment,
         waker: &mut Option<Waker>,
-    ) -> (Woken, Result<Wait, W::Refusal>) {
+    ) -> (Woken, Result<Wait, W::Rejection>) {
         let has_passed_over = self.waiters.take_passed_over();
         if !has_passed_over || self.ahead(position) == 0 {
             let wait = self.wait(caller, position, waker, None);
@@ -492,13 +492,13 @@ impl<R: Resource> State<R> {
 
     /// Enqueues a caller, which should poll by itself by `watch` at the latest. Takes the waker
     /// only if the caller may wait.
-    fn wait<W: Patience>(
+    fn wait<W: WaitPolicy>(
         &mut self,
         caller: &Caller<R::Demand, W>,
         position: Option<Standing>,
         waker: &mut Option<Waker>,
         watch: Option<Moment>,
-    ) -> Result<Wait, W::Refusal> {
+    ) -> Result<Wait, W::Rejection> {
         let reading = self.clock.read();
         let now = reading.moment;
         let ahead = self.ahead(position);
@@ -510,9 +510,9 @@ impl<R: Resource> State<R> {
         let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
         let forecast = self.forecast(due, ahead, now);
         let left = caller
-            .patience
-            .judge(&self.outlook(position, reading, forecast))?;
-        let mut standing = position.unwrap_or_else(|| self.join(caller.lane, now));
+            .policy
+            .remaining(&self.outlook(position, reading, forecast))?;
+        let mut standing = position.unwrap_or_else(|| self.join(caller.group, now));
         let expected = self.expected(due, ahead, now);
         let bounds = left.map(|left| now + left).into_iter().chain(watch);
         let expected = bounds.fold(expected, Moment::min);
@@ -522,7 +522,7 @@ impl<R: Resource> State<R> {
             standing,
             cause: match ahead {
                 0 => self.resource.cause(due, now),
-                _ => Cause::Queued,
+                _ => WaitCause::Queued,
             },
             now,
             until: reading.instant_of(expected),
@@ -539,15 +539,17 @@ impl<R: Resource> State<R> {
         }
     }
 
-    fn wait_stuck<W: Patience>(
+    fn wait_stuck<W: WaitPolicy>(
         &mut self,
         caller: &Caller<R::Demand, W>,
         position: Option<Standing>,
         now: Reading,
         waker: &mut Option<Waker>,
-    ) -> Result<(Standing, Option<Instant>), W::Refusal> {
-        let left = caller.patience.judge(&self.outlook(position, now, None))?;
-        let mut standing = position.unwrap_or_else(|| self.join(caller.lane, now.moment));
+    ) -> Result<(Standing, Option<Instant>), W::Rejection> {
+        let left = caller
+            .policy
+            .remaining(&self.outlook(position, now, None))?;
+        let mut standing = position.unwrap_or_else(|| self.join(caller.group, now.moment));
         let waker = waker.take().expect("a caller waits once at each step");
         standing.ticket = self.waiters.wait_stuck(standing.ticket, now.moment, waker);
         Ok((standing, left.map(|left| now.instant_in(left))))
@@ -560,9 +562,9 @@ impl<R: Resource> State<R> {
         })
     }
 
-    fn join(&mut self, lane: Group, now: Moment) -> Standing {
+    fn join(&mut self, group: Group, now: Moment) -> Standing {
         Standing {
-            ticket: self.waiters.join(lane),
+            ticket: self.waiters.join(group),
             since: now,
         }
     }
@@ -572,8 +574,8 @@ impl<R: Resource> State<R> {
         position: Option<Standing>,
         now: Reading,
         forecast: Option<Duration>,
-    ) -> Outlook {
-        Outlook {
+    ) -> WaitForecast {
+        WaitForecast {
             limit: R::LIMIT,
             now: now.instant,
             queued: self.waiters.len(),
@@ -638,9 +640,9 @@ impl<R: Resource> State<R> {
     #[inline]
     fn woken_by(&mut self, wake: Wake, now: Moment) -> Woken {
         let concerns = match wake {
-            Wake::Nobody => false,
-            Wake::IfAwaited => self.awaited,
-            Wake::Always | Wake::All => true,
+            Wake::Nothing => false,
+            Wake::NextIfAwaited => self.awaited,
+            Wake::Next | Wake::All => true,
         };
         if !concerns || self.waiters.is_empty() {
             return Woken::default();

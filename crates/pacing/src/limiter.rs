@@ -4,13 +4,13 @@ use std::time::Duration;
 use crate::ceiling::Ceiling;
 use crate::conditions::{Conditions, Shared};
 use crate::fields::StatedLimit;
-use crate::gate::{Gate, Refusal};
-use crate::hold::{HeldBy, Hold, longer};
+use crate::gate::{Closing, Gate};
+use crate::hold::{Hold, HoldCause, longer};
 use crate::jitter::Jitter;
-use crate::meter::Meter;
+use crate::limit_state::LimitState;
 use crate::moment::Span;
 use crate::path::{Path, Proof};
-use crate::policy::Slip;
+use crate::policy::Uncertainty;
 use crate::recovery::Recovery;
 use crate::slots::Slots;
 use crate::unit::Load;
@@ -28,10 +28,10 @@ const ENTRIES: u64 = 256;
 /// exactly one of [`answer`](Self::answer), [`answer_from_gateway`](Self::answer_from_gateway),
 /// [`abandon`](Self::abandon) and [`refund`](Self::refund).
 #[derive(Clone, Debug)]
-pub struct Pacer {
+pub struct Limiter {
     quota: Quota,
     /// One for each limit, from the first question on.
-    meters: Vec<Meter>,
+    limits: Vec<LimitState>,
     in_flight: Load,
     shared: Shared,
     ceiling: Ceiling,
@@ -58,18 +58,18 @@ pub enum Feedback {
     /// The server took the request.
     Accepted,
     /// The server refused it (429), with its `Retry-After` if it sent one.
-    Refused(Option<Duration>),
+    Throttled(Option<Duration>),
     /// The server failed (5xx), which says nothing about the limit.
     Failed,
 }
 
-impl Pacer {
-    /// Returns a pacer that starts with the first question it is asked.
+impl Limiter {
+    /// Returns a limiter that starts with the first question it is asked.
     #[must_use]
     pub fn new(quota: Quota) -> Self {
         Self {
             quota,
-            meters: Vec::with_capacity(quota.policies().count()),
+            limits: Vec::with_capacity(quota.policies().count()),
             in_flight: Load::default(),
             shared: Shared {
                 transit: Span::of(quota.max_transit),
@@ -103,18 +103,18 @@ impl Pacer {
     /// Returns what holds back a request of this cost at `now`. Of several holds it is the longest.
     #[inline]
     pub fn hold(&mut self, cost: Cost, now: Moment) -> Option<Hold> {
-        let (conditions, meters) = self.at(now);
+        let (conditions, limits) = self.at(now);
         let mut hold = None;
         let mut is_awaited = false;
-        for meter in meters {
-            let verdict = meter.verdict(cost, conditions);
+        for limit in limits {
+            let verdict = limit.verdict(cost, conditions);
             hold = longer(hold, verdict.hold);
             is_awaited |= verdict.is_awaited;
         }
         self.is_awaited |= is_awaited;
         for (by, until) in [
-            (HeldBy::Gate, self.gate.open_from()),
-            (HeldBy::Allowance, self.ceiling.open_from()),
+            (HoldCause::Gate, self.gate.open_from()),
+            (HoldCause::Allowance, self.ceiling.open_from()),
         ] {
             if until > now {
                 hold = longer(hold, Some(Hold::until(by, until)));
@@ -134,10 +134,10 @@ impl Pacer {
         let number = self.shared.path.next_number();
         // An open gate and one limit are the usual case. Otherwise several holds are compared, and
         // no limit may record anything before all have agreed.
-        let (conditions, meters) = self.at(now);
-        if is_open && let [meter] = meters {
+        let (conditions, limits) = self.at(now);
+        if is_open && let [limit] = limits {
             let before = conditions.unanswered();
-            let verdict = meter.try_depart(cost, number, conditions);
+            let verdict = limit.try_depart(cost, number, conditions);
             self.is_awaited |= verdict.is_awaited;
             return match verdict.hold {
                 Some(hold) => Err(hold),
@@ -161,10 +161,10 @@ impl Pacer {
     #[inline]
     pub fn depart_with(&mut self, cost: Cost, now: Moment) -> Departure {
         let number = self.shared.path.next_number();
-        let (conditions, meters) = self.at(now);
+        let (conditions, limits) = self.at(now);
         let before = conditions.unanswered();
-        for meter in meters {
-            meter.depart(cost, number, conditions);
+        for limit in limits {
+            limit.depart(cost, number, conditions);
         }
         self.record_departure(cost, now, before)
     }
@@ -212,12 +212,12 @@ impl Pacer {
     ) -> bool {
         self.end(departure);
         let proof = self.prove(departure, now);
-        let (conditions, meters) = self.conditions(now);
-        for meter in meters {
+        let (conditions, limits) = self.conditions(now);
+        for limit in limits {
             if let Some(proof) = &proof {
-                meter.prove(proof, conditions);
+                limit.prove(proof, conditions);
             }
-            meter.answer(departure, now);
+            limit.answer(departure, now);
         }
         if let Some(unanswered) = &mut self.shared.unanswered {
             unanswered.answer(departure.sent, departure.cost);
@@ -228,12 +228,12 @@ impl Pacer {
         // Most servers state nothing.
         let is_nearer = !stated.is_empty() && {
             let since = self.shared.path.since(departure);
-            let is_throttled = matches!(feedback, Feedback::Refused(_));
+            let is_throttled = matches!(feedback, Feedback::Throttled(_));
             self.learn_stated(since, departure.unanswered(), is_throttled, stated, now)
         };
         match feedback {
             Feedback::Accepted => self.gate.succeed(departure.sent),
-            Feedback::Refused(retry_after) => {
+            Feedback::Throttled(retry_after) => {
                 self.refuse(departure.sent, now, retry_after, stated);
             }
             Feedback::Failed => {}
@@ -254,15 +254,15 @@ impl Pacer {
     ) -> bool {
         self.end(departure);
         let proof = self.prove(departure, now);
-        let (conditions, meters) = self.conditions(now);
-        for meter in meters {
+        let (conditions, limits) = self.conditions(now);
+        for limit in limits {
             if let Some(proof) = &proof {
-                meter.prove(proof, conditions);
+                limit.prove(proof, conditions);
             }
-            meter.abandon(departure, now);
+            limit.abandon(departure, now);
         }
         if let Some(hint) = named(retry_after) {
-            self.learn(Jitter::distrust);
+            self.learn(Jitter::reset);
             let hint = hint.min(self.quota.max_retry_after);
             self.close_gate(departure.sent, now, Some(hint));
         }
@@ -273,8 +273,8 @@ impl Pacer {
     /// holds its slots. Returns the same as [`answer`](Self::answer).
     pub fn abandon(&mut self, departure: Departure, now: Moment) -> bool {
         self.end(departure);
-        for meter in &mut self.meters {
-            meter.abandon(departure, now);
+        for limit in &mut self.limits {
+            limit.abandon(departure, now);
         }
         mem::take(&mut self.is_awaited)
     }
@@ -287,8 +287,8 @@ impl Pacer {
     pub fn refund(&mut self, departure: Departure) {
         self.end(departure);
         let is_latest = self.shared.path.is_latest(departure);
-        for meter in &mut self.meters {
-            meter.refund(departure, is_latest);
+        for limit in &mut self.limits {
+            limit.refund(departure, is_latest);
         }
         let load = Load::of(departure.cost);
         self.shared.path.refund(departure, load);
@@ -306,9 +306,9 @@ impl Pacer {
     /// for estimates that are not too low.
     pub fn settle(&mut self, departure: Departure, cost: Cost, now: Moment) -> Departure {
         let is_latest = self.shared.path.is_latest(departure);
-        let (conditions, meters) = self.at(now);
-        for meter in meters {
-            meter.settle(departure, cost, is_latest, conditions);
+        let (conditions, limits) = self.at(now);
+        for limit in limits {
+            limit.settle(departure, cost, is_latest, conditions);
         }
         let (before, after) = (Load::of(departure.cost), Load::of(cost));
         let (spared, added) = (before.minus(after), after.minus(before));
@@ -353,15 +353,15 @@ impl Pacer {
         });
         // Whatever the new quota asserts of its start, this limiter has started before.
         self.quota = Quota {
-            unused_at_start: quota.unused_at_start && self.meters.is_empty(),
+            unused_at_start: quota.unused_at_start && self.limits.is_empty(),
             ..quota
         };
-        let known = mem::take(&mut self.meters);
+        let known = mem::take(&mut self.limits);
         let in_flight = self.in_flight;
-        let (conditions, meters) = self.at(now);
-        for meter in meters {
-            let in_flight = in_flight.counted(meter.policy.unit);
-            meter.remember(&known, in_flight, conditions);
+        let (conditions, limits) = self.at(now);
+        for limit in limits {
+            let in_flight = in_flight.counted(limit.policy.unit);
+            limit.remember(&known, in_flight, conditions);
         }
         self.quota = quota;
         self.assume();
@@ -386,7 +386,7 @@ impl Pacer {
             now,
             shared: &self.shared,
         };
-        let intervals = self.meters.iter().map(|meter| meter.interval(conditions));
+        let intervals = self.limits.iter().map(|limit| limit.interval(conditions));
         let longest = intervals.max();
         longest.map_or_else(|| self.quota.spacing(), Span::duration)
     }
@@ -400,9 +400,9 @@ impl Pacer {
     /// Returns the cost of what may still count at the server, by the limit that was named first.
     #[must_use]
     pub fn counted(&mut self, now: Moment) -> u64 {
-        self.meters
+        self.limits
             .first_mut()
-            .map_or(0, |meter| meter.window.held(now))
+            .map_or(0, |limit| limit.window.held(now))
     }
 
     /// Returns the moment from which requests may leave again after a refusal; it has passed if the
@@ -426,20 +426,20 @@ impl Pacer {
         self.shared.jitter.assumed()
     }
 
-    /// Returns whether a new pacer of the same quota would do no worse: nothing may still count,
+    /// Returns whether a new limiter of the same quota would do no worse: nothing may still count,
     /// nothing is in flight, no server's word holds, and the rate is whole.
     #[must_use]
     pub fn is_as_new(&mut self, now: Moment) -> bool {
         let is_open = self.gate.open_from() <= now && !self.ceiling.holds(now);
         let is_whole = self.shared.recovery.share_at(now).is_full();
         let is_idle = self.in_flight == Load::default();
-        is_open && is_whole && is_idle && self.meters.iter_mut().all(|meter| meter.is_as_new(now))
+        is_open && is_whole && is_idle && self.limits.iter_mut().all(|limit| limit.is_as_new(now))
     }
 
-    /// Starts the meters if this is the first question.
+    /// Starts the limits if this is the first question.
     #[inline]
-    fn at(&mut self, now: Moment) -> (Conditions<'_>, &mut [Meter]) {
-        if self.meters.is_empty() {
+    fn at(&mut self, now: Moment) -> (Conditions<'_>, &mut [LimitState]) {
+        if self.limits.is_empty() {
             self.start(now);
         }
         if let Some(unanswered) = &mut self.shared.unanswered {
@@ -449,21 +449,21 @@ impl Pacer {
     }
 
     #[inline]
-    fn conditions(&mut self, now: Moment) -> (Conditions<'_>, &mut [Meter]) {
+    fn conditions(&mut self, now: Moment) -> (Conditions<'_>, &mut [LimitState]) {
         let conditions = Conditions {
             now,
             shared: &self.shared,
         };
-        (conditions, &mut self.meters)
+        (conditions, &mut self.limits)
     }
 
     #[cold]
     fn start(&mut self, now: Moment) {
         let quota = &self.quota;
-        let meters = quota
+        let limits = quota
             .policies()
-            .map(|policy| Meter::starting(policy, quota, now));
-        self.meters.extend(meters);
+            .map(|policy| LimitState::starting(policy, quota, now));
+        self.limits.extend(limits);
     }
 
     #[inline]
@@ -497,12 +497,12 @@ impl Pacer {
 
     #[cold]
     fn assume(&mut self) {
-        let slip = Slip {
+        let uncertainty = Uncertainty {
             jitter: self.shared.jitter.span(),
-            ..self.quota.widest_slip()
+            ..self.quota.widest_uncertainty()
         };
-        for meter in &mut self.meters {
-            meter.assume(slip);
+        for limit in &mut self.limits {
+            limit.assume(uncertainty);
         }
     }
 
@@ -522,9 +522,9 @@ impl Pacer {
                 .learn(stated_limit, &self.quota, in_flight, counted, now);
         }
         let mut is_nearer = self.ceiling.open_from() < closed_until;
-        for index in 0..self.meters.len() {
+        for index in 0..self.limits.len() {
             if !is_throttled && let Some(stated_limit) = self.stated_limit_of(index, stated) {
-                is_nearer |= self.meters[index].learn(stated_limit, since, unanswered, now);
+                is_nearer |= self.limits[index].learn(stated_limit, since, unanswered, now);
             }
         }
         is_nearer
@@ -537,35 +537,35 @@ impl Pacer {
         index: usize,
         stated: &'a [StatedLimit],
     ) -> Option<&'a StatedLimit> {
-        let policy = &self.meters[index].policy;
+        let policy = &self.limits[index].policy;
         let longest = policy.counted_window().duration() + TICK;
         // With more remaining than the limit is, the fields mean something else.
         let fits = |stated_limit: &&StatedLimit| {
             let is_within = stated_limit.limit >= Some(stated_limit.remaining);
             is_within && stated_limit.reset <= longest
         };
-        let is_of = |meter: &Meter, stated_limit: &StatedLimit| {
-            stated_limit.limit == Some(u64::from(meter.policy.limit))
+        let is_of = |limit: &LimitState, stated_limit: &StatedLimit| {
+            stated_limit.limit == Some(u64::from(limit.policy.limit))
         };
         let same = stated
             .iter()
             .filter(fits)
-            .find(|stated_limit| is_of(&self.meters[index], stated_limit));
+            .find(|stated_limit| is_of(&self.limits[index], stated_limit));
         let only = stated.first().filter(|_| stated.len() == 1).filter(fits);
         let only =
-            only.filter(|stated_limit| !self.meters.iter().any(|meter| is_of(meter, stated_limit)));
+            only.filter(|stated_limit| !self.limits.iter().any(|limit| is_of(limit, stated_limit)));
         same.or(only).filter(|_| policy.has_allowance())
     }
 
     #[cold]
-    fn refuse(
+    fn close(
         &mut self,
         sent: Moment,
         now: Moment,
         retry_after: Option<Duration>,
         stated: &[StatedLimit],
     ) {
-        self.learn(Jitter::distrust);
+        self.learn(Jitter::reset);
         let used_up = self.refuse_allowances(stated, now);
         let hint = named(retry_after).map(|time| time.min(self.quota.max_retry_after));
         self.close_gate(sent, now, hint.or(used_up));
@@ -583,8 +583,8 @@ impl Pacer {
             })
             .map(|stated_limit| stated_limit.reset)
             .max();
-        for meter in &mut self.meters {
-            self.is_awaited |= meter.refuse(used_up.is_some(), now);
+        for limit in &mut self.limits {
+            self.is_awaited |= limit.refuse(used_up.is_some(), now);
         }
         let longest = self.quota.max_retry_after.max(window);
         used_up.map(|reset| (reset + TICK).min(longest))
@@ -592,12 +592,12 @@ impl Pacer {
 
     fn close_gate(&mut self, sent: Moment, now: Moment, hint: Option<Duration>) {
         let pause = shortest_window(&self.quota) + self.shared.jitter.assumed();
-        match self.gate.refuse(sent, now, hint, pause) {
-            Refusal::New => self.shared.recovery.lower(now, self.gate.open_from()),
-            Refusal::Known => self.shared.recovery.postpone(self.gate.open_from()),
+        match self.gate.close(sent, now, hint, pause) {
+            Closing::New => self.shared.recovery.lower(now, self.gate.open_from()),
+            Closing::Known => self.shared.recovery.postpone(self.gate.open_from()),
         }
-        for meter in &mut self.meters {
-            meter.forget_pace();
+        for limit in &mut self.limits {
+            limit.forget_pace();
         }
     }
 }

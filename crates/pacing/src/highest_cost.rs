@@ -3,13 +3,13 @@ use crate::moment::Span;
 
 /// The highest cost that left in the last one to two `memory` periods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Heaviest {
+pub(crate) struct HighestCost {
     current: u32,
     before: u32,
     since: Moment,
 }
 
-impl Default for Heaviest {
+impl Default for HighestCost {
     fn default() -> Self {
         Self {
             current: 1,
@@ -19,16 +19,16 @@ impl Default for Heaviest {
     }
 }
 
-impl Heaviest {
-    /// Returns the heaviest cost that left within the last `memory` before `now`; at least 1.
+impl HighestCost {
+    /// Returns the highest cost that left within the last `memory` before `now`; at least 1.
     #[inline]
-    pub(crate) fn of_late(&self, now: Moment, memory: Span) -> u32 {
+    pub(crate) fn at(&self, now: Moment, memory: Span) -> u32 {
         let turned = self.turned(now, memory);
         turned.current.max(turned.before)
     }
 
-    /// Returns when the heaviest cost may be forgotten next after `now`, if nothing leaves.
-    pub(crate) fn falls_at(&self, now: Moment, memory: Span) -> Option<Moment> {
+    /// Returns when the highest cost may be forgotten next after `now`, if nothing leaves.
+    pub(crate) fn drops_at(&self, now: Moment, memory: Span) -> Option<Moment> {
         let turns = [memory, memory * 2].map(|memory| self.since + memory);
         turns.into_iter().find(|&turn| turn > now)
     }
@@ -72,19 +72,19 @@ mod tests {
 
     #[test]
     fn a_heavy_cost_is_remembered_for_its_time_and_forgotten_after_twice_that() {
-        let mut heaviest = Heaviest::default();
-        heaviest.depart(7, at(10_000), MEMORY);
-        heaviest.depart(3, at(10_001), MEMORY);
+        let mut highest = HighestCost::default();
+        highest.depart(7, at(10_000), MEMORY);
+        highest.depart(3, at(10_001), MEMORY);
         for (now, expected) in [(10_001, 7), (12_000, 7), (13_999, 7), (14_000, 1)] {
-            assert_eq!(heaviest.of_late(at(now), MEMORY), expected, "{now}");
+            assert_eq!(highest.at(at(now), MEMORY), expected, "{now}");
         }
     }
 
     #[test]
     fn it_says_when_a_heavy_cost_may_be_forgotten() {
-        let mut heaviest = Heaviest::default();
-        heaviest.depart(7, at(10_000), MEMORY);
-        heaviest.depart(9, at(11_000), MEMORY);
+        let mut highest = HighestCost::default();
+        highest.depart(7, at(10_000), MEMORY);
+        highest.depart(9, at(11_000), MEMORY);
         for (now, falls) in [
             (11_000, Some(12_000)),
             (11_999, Some(12_000)),
@@ -93,28 +93,28 @@ mod tests {
             (14_000, None),
         ] {
             let falls = falls.map(at);
-            assert_eq!(heaviest.falls_at(at(now), MEMORY), falls, "{now}");
+            assert_eq!(highest.drops_at(at(now), MEMORY), falls, "{now}");
         }
     }
 
     #[test]
     fn light_costs_do_not_keep_a_heavy_one_alive() {
-        let mut heaviest = Heaviest::default();
-        heaviest.depart(7, at(10_000), MEMORY);
+        let mut highest = HighestCost::default();
+        highest.depart(7, at(10_000), MEMORY);
         for now in 10_001..14_000 {
-            heaviest.depart(1, at(now), MEMORY);
-            assert_eq!(heaviest.of_late(at(now), MEMORY), 7);
+            highest.depart(1, at(now), MEMORY);
+            assert_eq!(highest.at(at(now), MEMORY), 7);
         }
-        heaviest.depart(1, at(14_000), MEMORY);
-        assert_eq!(heaviest.of_late(at(14_000), MEMORY), 1);
+        highest.depart(1, at(14_000), MEMORY);
+        assert_eq!(highest.at(at(14_000), MEMORY), 1);
     }
 
     #[test]
     fn of_two_heavy_costs_the_later_one_outlives_the_earlier() {
-        let mut heaviest = Heaviest::default();
-        heaviest.depart(7, at(10_000), MEMORY);
-        heaviest.depart(4, at(12_500), MEMORY);
-        assert_eq!(heaviest.of_late(at(14_499), MEMORY), 7);
-        assert_eq!(heaviest.of_late(at(14_500), MEMORY), 4);
+        let mut highest = HighestCost::default();
+        highest.depart(7, at(10_000), MEMORY);
+        highest.depart(4, at(12_500), MEMORY);
+        assert_eq!(highest.at(at(14_499), MEMORY), 7);
+        assert_eq!(highest.at(at(14_500), MEMORY), 4);
     }
 }

@@ -7,55 +7,59 @@ use tokio::time::Instant;
 use crate::Deadline;
 use crate::error::{Error, LimitKind, Rejected};
 
-/// How long a request waits for its turn: [`Unbounded`] or within [`Bounds`].
+/// How long a request waits for its turn: [`UnboundedWait`] or within [`BoundedWait`].
 ///
 /// It is a type parameter of the layers, since it decides what their services can fail with. It
 /// cannot be implemented outside this crate.
-pub trait Patience: Judge {
+pub trait WaitPolicy: CheckWait {
     /// The error of a service whose inner service fails with `E`.
     type Error<E>;
 
     /// Passes the inner service's error on.
-    fn failed<E>(error: E) -> Self::Error<E>;
+    fn inner<E>(error: E) -> Self::Error<E>;
 
     /// Makes an error of a refused wait.
-    fn refused<E>(refusal: Self::Refusal) -> Self::Error<E>;
+    fn rejected<E>(rejection: Self::Rejection) -> Self::Error<E>;
 }
 
-/// What the line asks a [`Patience`].
+/// What the line asks a [`WaitPolicy`].
 #[expect(
     unnameable_types,
-    reason = "seals `Patience`: what the line shows of itself may change"
+    reason = "seals `WaitPolicy`: what the line shows of itself may change"
 )]
-pub trait Judge: Clone {
+pub trait CheckWait: Clone {
     /// Why a request may not wait.
-    type Refusal;
+    type Rejection;
 
-    /// Reads what a request says of its own patience.
+    /// Reads what a request says of its own policy.
     #[must_use]
-    fn heed(&self, extensions: &Extensions) -> Self;
+    fn with_request(&self, extensions: &Extensions) -> Self;
 
     /// Returns the bounds that are in force.
-    fn bounds(&self) -> Bounds;
+    fn bounds(&self) -> BoundedWait;
 
     /// Says whether a request that has waited for `waited` may still be sent: its deadline has not
     /// passed.
-    fn starts(&self, limit: LimitKind, waited: Duration) -> Result<(), Self::Refusal>;
+    fn check_deadline(&self, limit: LimitKind, waited: Duration) -> Result<(), Self::Rejection>;
 
     /// Says whether a request may be sent at all; `fits` tells whether its cost can ever be paid.
-    fn admit(&self, limit: LimitKind, fits: impl FnOnce() -> bool) -> Result<(), Self::Refusal>;
+    fn check_demand(
+        &self,
+        limit: LimitKind,
+        fits: impl FnOnce() -> bool,
+    ) -> Result<(), Self::Rejection>;
 
     /// Says how much longer a request may wait, if there is a bound.
-    fn judge(&self, outlook: &Outlook) -> Result<Option<Duration>, Self::Refusal>;
+    fn remaining(&self, outlook: &WaitForecast) -> Result<Option<Duration>, Self::Rejection>;
 }
 
 /// What a request that would have to wait can know.
 #[derive(Clone, Copy, Debug)]
 #[expect(
     unnameable_types,
-    reason = "seals `Patience`: what the line shows of itself may change"
+    reason = "seals `WaitPolicy`: what the line shows of itself may change"
 )]
-pub struct Outlook {
+pub struct WaitForecast {
     pub(super) limit: LimitKind,
     pub(super) now: Instant,
     /// How many others stand in the line.
@@ -68,40 +72,40 @@ pub struct Outlook {
 
 /// Waits for as long as it takes, and ignores a [`Deadline`]. The service has no error of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unbounded;
+pub struct UnboundedWait;
 
-impl Patience for Unbounded {
+impl WaitPolicy for UnboundedWait {
     type Error<E> = E;
 
-    fn failed<E>(error: E) -> E {
+    fn inner<E>(error: E) -> E {
         error
     }
 
-    fn refused<E>(refusal: Infallible) -> E {
-        match refusal {}
+    fn rejected<E>(rejection: Infallible) -> E {
+        match rejection {}
     }
 }
 
-impl Judge for Unbounded {
-    type Refusal = Infallible;
+impl CheckWait for UnboundedWait {
+    type Rejection = Infallible;
 
-    fn heed(&self, _: &Extensions) -> Self {
+    fn with_request(&self, _: &Extensions) -> Self {
         *self
     }
 
-    fn bounds(&self) -> Bounds {
-        Bounds::NONE
+    fn bounds(&self) -> BoundedWait {
+        BoundedWait::NONE
     }
 
-    fn starts(&self, _: LimitKind, _: Duration) -> Result<(), Infallible> {
+    fn check_deadline(&self, _: LimitKind, _: Duration) -> Result<(), Infallible> {
         Ok(())
     }
 
-    fn admit(&self, _: LimitKind, _: impl FnOnce() -> bool) -> Result<(), Infallible> {
+    fn check_demand(&self, _: LimitKind, _: impl FnOnce() -> bool) -> Result<(), Infallible> {
         Ok(())
     }
 
-    fn judge(&self, _: &Outlook) -> Result<Option<Duration>, Infallible> {
+    fn remaining(&self, _: &WaitForecast) -> Result<Option<Duration>, Infallible> {
         Ok(None)
     }
 }
@@ -109,14 +113,14 @@ impl Judge for Unbounded {
 /// Waits only within bounds, of which a request's [`Deadline`] is one. The service fails with
 /// [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct BoundedWait {
     max_queued: usize,
     max_wait: Duration,
     /// What the request itself says.
     deadline: Option<Deadline>,
 }
 
-impl Bounds {
+impl BoundedWait {
     const NONE: Self = Self {
         max_queued: usize::MAX,
         max_wait: Duration::MAX,
@@ -138,7 +142,7 @@ impl Bounds {
     }
 
     /// What is left of the longest wait.
-    fn left(&self, outlook: &Outlook) -> Duration {
+    fn left(&self, outlook: &WaitForecast) -> Duration {
         let waited = outlook.waited.unwrap_or_default();
         let now = outlook.now.into_std();
         let until_deadline = self
@@ -150,40 +154,40 @@ impl Bounds {
     }
 }
 
-impl Patience for Bounds {
+impl WaitPolicy for BoundedWait {
     type Error<E> = Error<E>;
 
-    fn failed<E>(error: E) -> Error<E> {
+    fn inner<E>(error: E) -> Error<E> {
         Error::inner(error)
     }
 
-    fn refused<E>(refusal: Rejected) -> Error<E> {
-        Error::rejected(refusal)
+    fn rejected<E>(rejection: Rejected) -> Error<E> {
+        Error::rejected(rejection)
     }
 }
 
-impl Judge for Bounds {
-    type Refusal = Rejected;
+impl CheckWait for BoundedWait {
+    type Rejection = Rejected;
 
-    fn heed(&self, extensions: &Extensions) -> Self {
+    fn with_request(&self, extensions: &Extensions) -> Self {
         Self {
             deadline: extensions.get().copied(),
             ..*self
         }
     }
 
-    fn bounds(&self) -> Bounds {
+    fn bounds(&self) -> BoundedWait {
         *self
     }
 
-    fn starts(&self, limit: LimitKind, waited: Duration) -> Result<(), Rejected> {
+    fn check_deadline(&self, limit: LimitKind, waited: Duration) -> Result<(), Rejected> {
         match self.deadline.is_some_and(Deadline::has_passed) {
             true => Err(Rejected::late(limit, waited)),
             false => Ok(()),
         }
     }
 
-    fn admit(&self, limit: LimitKind, fits: impl FnOnce() -> bool) -> Result<(), Rejected> {
+    fn check_demand(&self, limit: LimitKind, fits: impl FnOnce() -> bool) -> Result<(), Rejected> {
         match fits() {
             true => Ok(()),
             false => Err(Rejected::too_heavy(limit)),
@@ -192,7 +196,7 @@ impl Judge for Bounds {
 
     /// The forecast decides for one who has just come; later the bound itself does, since an answer
     /// may change all.
-    fn judge(&self, outlook: &Outlook) -> Result<Option<Duration>, Rejected> {
+    fn remaining(&self, outlook: &WaitForecast) -> Result<Option<Duration>, Rejected> {
         let limit = outlook.limit;
         let (left, has_come) = (self.left(outlook), outlook.waited.is_none());
         if has_come && outlook.queued >= self.max_queued {

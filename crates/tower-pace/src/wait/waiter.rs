@@ -11,8 +11,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
 use super::queue::{Caller, Front, Queue, Resource, Standing, Step};
-use super::waited::Ledger;
-use super::{Patience, Waited};
+use super::waited::WaitTimes;
+use super::{WaitPolicy, Waited};
 
 /// The message of the panic when a future of a layer is polled after it has completed.
 pub(crate) const POLLED_AFTER_ITS_END: &str = "a future is not polled after its end";
@@ -45,20 +45,20 @@ pin_project! {
         standing: Standing,
         // Whether the queue knows of it: not any more once the waiter has acquired.
         is_taken: bool,
-        ledger: Ledger,
+        times: WaitTimes,
         #[pin]
         timer: Option<Sleep>,
     }
 }
 
-impl<R: Resource, W: Patience> Waiter<R, W> {
-    pub(crate) fn new(queue: Arc<Queue<R>>, lane: Group, demand: R::Demand, patience: W) -> Self {
+impl<R: Resource, W: WaitPolicy> Waiter<R, W> {
+    pub(crate) fn new(queue: Arc<Queue<R>>, group: Group, demand: R::Demand, policy: W) -> Self {
         Self {
             queue,
             caller: Caller {
-                lane,
+                group,
                 demand,
-                patience,
+                policy,
             },
             place: None,
             has_polled_inner: false,
@@ -78,7 +78,7 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
         &mut self,
         cx: &mut Context<'_>,
         inner: &mut S,
-    ) -> PollAcquired<R::Acquired, W::Refusal, S::Error>
+    ) -> PollAcquired<R::Acquired, W::Rejection, S::Error>
     where
         S: Service<Q> + Clone,
     {
@@ -104,7 +104,7 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
         cx: &mut Context<'_>,
         inner: &mut S,
         mut is_ready: bool,
-    ) -> PollAcquired<R::Acquired, W::Refusal, S::Error>
+    ) -> PollAcquired<R::Acquired, W::Rejection, S::Error>
     where
         S: Service<Q> + Clone,
     {
@@ -126,7 +126,7 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
                 // Waiting => Due: the inner service is polled before the next step.
                 Ok(Step::Due(now)) => {
                     if let Some(place) = place {
-                        place.ledger.note(None, now);
+                        place.times.record(None, now);
                     }
                     match self.poll_inner(cx, inner) {
                         Poll::Ready(Ok(())) => is_ready = true,
@@ -139,24 +139,24 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
                     is_ready = false;
                     self.reset(inner);
                     let mut place = self.take(wait.standing);
-                    let ledger = place.as_mut().project().ledger;
-                    ledger.note(Some(wait.cause), wait.now);
+                    let times = place.as_mut().project().times;
+                    times.record(Some(wait.cause), wait.now);
                     ready!(place.poll_until(wait.until, cx));
                 }
-                Err(refusal) => return self.fail(Unacquired::Rejected(refusal)),
+                Err(rejection) => return self.fail(Unacquired::Rejected(rejection)),
             }
         }
     }
 
     /// Keeps the position while the inner service, which has the waker of `cx`, is not ready.
-    fn poll_stuck<T, E>(&mut self, cx: &mut Context<'_>) -> PollAcquired<T, W::Refusal, E> {
+    fn poll_stuck<T, E>(&mut self, cx: &mut Context<'_>) -> PollAcquired<T, W::Rejection, E> {
         loop {
             let kept = self
                 .queue
                 .wait_stuck(&self.caller, self.standing(), cx.waker());
             let (standing, until) = match kept {
                 Ok(kept) => kept,
-                Err(refusal) => return self.fail(Unacquired::Rejected(refusal)),
+                Err(rejection) => return self.fail(Unacquired::Rejected(rejection)),
             };
             let place = self.take(standing);
             if until.is_none_or(|until| place.poll_until(until, cx).is_pending()) {
@@ -186,7 +186,10 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
         }
     }
 
-    fn fail<T, E>(&mut self, failure: Unacquired<W::Refusal, E>) -> PollAcquired<T, W::Refusal, E> {
+    fn fail<T, E>(
+        &mut self,
+        failure: Unacquired<W::Rejection, E>,
+    ) -> PollAcquired<T, W::Rejection, E> {
         self.leave();
         Poll::Ready(Err(failure))
     }
@@ -196,8 +199,8 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
     }
 
     /// Returns the bounds of the wait.
-    pub(crate) fn patience(&self) -> &W {
-        &self.caller.patience
+    pub(crate) fn policy(&self) -> &W {
+        &self.caller.policy
     }
 
     /// Returns whether the caller has no position.
@@ -207,7 +210,7 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
 
     /// Returns how long it has waited, if it ever had to.
     pub(crate) fn waited(&self) -> Option<Waited> {
-        self.place.as_ref().map(|place| place.ledger.waited())
+        self.place.as_ref().map(|place| place.times.waited())
     }
 
     fn take(&mut self, standing: Standing) -> Pin<&mut Place> {
@@ -215,7 +218,7 @@ impl<R: Resource, W: Patience> Waiter<R, W> {
             Box::pin(Place {
                 standing,
                 is_taken: true,
-                ledger: Ledger::new(standing.since),
+                times: WaitTimes::new(standing.since),
                 timer: None,
             })
         });
@@ -239,15 +242,15 @@ impl<R: Resource, W> Waiter<R, W> {
     }
 }
 
-impl<R: Resource, W: Patience> Clone for Waiter<R, W> {
+impl<R: Resource, W: WaitPolicy> Clone for Waiter<R, W> {
     /// A clone shares the queue and has no position in it.
     fn clone(&self) -> Self {
         let Caller {
-            lane,
+            group,
             demand,
-            patience,
+            policy,
         } = self.caller.clone();
-        Self::new(Arc::clone(&self.queue), lane, demand, patience)
+        Self::new(Arc::clone(&self.queue), group, demand, policy)
     }
 }
 
@@ -273,7 +276,7 @@ impl Place {
 impl<R: Resource, W: fmt::Debug> fmt::Debug for Waiter<R, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waiter")
-            .field("patience", &self.caller.patience)
+            .field("policy", &self.caller.policy)
             .field("waiting", &self.place.is_some())
             .finish_non_exhaustive()
     }

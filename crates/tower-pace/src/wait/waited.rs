@@ -13,7 +13,7 @@ pub struct Waited {
     pub queued: Duration,
     /// The time until the departure was due, at the head of the line.
     pub paced: Duration,
-    /// The time for which everyone was held back: after a refusal, by the server's word, or by a handle.
+    /// The time for which everyone was held back: after a rejection, by the server's word, or by a handle.
     pub gated: Duration,
     /// The time in which earlier requests had to be answered, or to be forgotten by the server.
     pub acknowledged: Duration,
@@ -29,7 +29,7 @@ impl Waited {
 
 /// What one waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
+pub(crate) enum WaitCause {
     Queued,
     Paced,
     Gated,
@@ -38,14 +38,14 @@ pub(crate) enum Cause {
 
 /// Adds up what one waits for, look by look.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct WaitTimes {
     /// The nanoseconds of each cause; four durations would be twice as large, for each who waits.
     nanos: [u64; 4],
     looked: Moment,
-    cause: Option<Cause>,
+    cause: Option<WaitCause>,
 }
 
-impl Ledger {
+impl WaitTimes {
     pub(super) fn new(now: Moment) -> Self {
         Self {
             nanos: [0; 4],
@@ -55,7 +55,7 @@ impl Ledger {
     }
 
     /// Notes what is waited for from `now` on.
-    pub(super) fn note(&mut self, cause: Option<Cause>, now: Moment) {
+    pub(super) fn record(&mut self, cause: Option<WaitCause>, now: Moment) {
         if let Some(before) = self.cause {
             self.nanos[before as usize] += now.as_nanos().saturating_sub(self.looked.as_nanos());
         }
@@ -66,10 +66,10 @@ impl Ledger {
     pub(super) fn waited(&self) -> Waited {
         let time = |cause| Duration::from_nanos(self.nanos[cause as usize]);
         Waited {
-            queued: time(Cause::Queued),
-            paced: time(Cause::Paced),
-            gated: time(Cause::Gated),
-            acknowledged: time(Cause::Acknowledged),
+            queued: time(WaitCause::Queued),
+            paced: time(WaitCause::Paced),
+            gated: time(WaitCause::Gated),
+            acknowledged: time(WaitCause::Acknowledged),
         }
     }
 }
@@ -77,12 +77,12 @@ impl Ledger {
 #[test]
 fn the_time_between_two_looks_is_what_the_first_said() {
     let at = |millis| Moment::ORIGIN + Duration::from_millis(millis);
-    let mut ledger = Ledger::new(at(0));
-    ledger.note(Some(Cause::Queued), at(0));
-    ledger.note(Some(Cause::Paced), at(30));
-    ledger.note(None, at(40));
-    ledger.note(Some(Cause::Gated), at(1_000));
-    ledger.note(None, at(1_005));
+    let mut times = WaitTimes::new(at(0));
+    times.record(Some(WaitCause::Queued), at(0));
+    times.record(Some(WaitCause::Paced), at(30));
+    times.record(None, at(40));
+    times.record(Some(WaitCause::Gated), at(1_000));
+    times.record(None, at(1_005));
     let millis = Duration::from_millis;
     let expected = Waited {
         queued: millis(30),
@@ -90,6 +90,6 @@ fn the_time_between_two_looks_is_what_the_first_said() {
         gated: millis(5),
         acknowledged: Duration::ZERO,
     };
-    assert_eq!(ledger.waited(), expected);
-    assert_eq!(ledger.waited().total(), millis(45));
+    assert_eq!(times.waited(), expected);
+    assert_eq!(times.waited().total(), millis(45));
 }

@@ -1,0 +1,1064 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::Model;
+use crate::limit_state::LimitState;
+
+fn at(millis: u64) -> Moment {
+    Moment::ORIGIN + Duration::from_millis(millis)
+}
+
+/// A log of 100 a second: departures 10.015 ms apart once the start is over.
+fn log() -> Quota {
+    Quota::per_second(100).model(Model::SlidingLog).unwrap()
+}
+
+/// A limiter whose start is over.
+fn running(quota: Quota) -> Limiter {
+    let mut limiter = Limiter::new(quota);
+    assert_ne!(limiter.due(Moment::ORIGIN), Due::Now);
+    limiter
+}
+
+fn interval_after(limiter: &mut Limiter, cost: u32, now: Moment) -> Duration {
+    assert_eq!(limiter.due_for(Cost::of(cost), now), Due::Now);
+    let departure = limiter.depart_with(Cost::of(cost), now);
+    limiter.answer(departure, now, Feedback::Failed);
+    let Due::At(next) = limiter.due(now) else {
+        panic!("departures are spaced")
+    };
+    next.since(now)
+}
+
+#[test]
+fn the_first_departure_waits_and_the_start_is_slow() {
+    let quota = log();
+    let mut limiter = Limiter::new(quota);
+    let start = Quota::per_second(100).spacing();
+    assert_eq!(limiter.due(at(50)), Due::At(at(50) + start));
+    assert_eq!(limiter.due(at(50) + start), Due::Now);
+    let over = at(50) + quota.counted_window() + Duration::from_millis(100);
+    assert_eq!(limiter.interval(over - Duration::from_nanos(1)), start);
+    assert_eq!(limiter.interval(over), quota.spacing());
+}
+
+#[test]
+fn a_request_may_leave_when_every_limit_has_room_and_all_count_it() {
+    let minute = Quota::new(3, Duration::from_secs(60)).unwrap();
+    let mut limiter = running(
+        log()
+            .and(minute.model(Model::FixedWindow).unwrap())
+            .unwrap(),
+    );
+    let mut now = at(100_000);
+    for _ in 0..3 {
+        if let Due::At(next) = limiter.due(now) {
+            now = next;
+        }
+        let departure = limiter.depart(now);
+        limiter.answer(departure, now, Feedback::Accepted);
+        now = now + Duration::from_secs(20);
+    }
+    assert_eq!(
+        limiter.counted(now),
+        0,
+        "the first limit has forgotten them"
+    );
+    let Due::At(next) = limiter.due(now) else {
+        panic!("the second limit has not")
+    };
+    assert!(next >= at(160_000), "{next:?}");
+}
+
+/// Ten requests and 100 records in a second, both in a log.
+fn of_requests_and_records() -> Quota {
+    let requests = Quota::per_second(10).by_request();
+    let both = requests.and(Quota::per_second(100)).unwrap();
+    both.model(Model::SlidingLog).unwrap()
+}
+
+/// Lets requests of such a cost leave, one as soon as it may after the other, until one would have
+/// to wait for longer.
+fn leave(limiter: &mut Limiter, cost: u32, until: Moment) -> u32 {
+    let (mut now, mut left) = (at(10_000), 0);
+    while let Due::Now | Due::At(_) = limiter.due_for(Cost::of(cost), now) {
+        if let Due::At(next) = limiter.due_for(Cost::of(cost), now) {
+            now = next;
+            continue;
+        }
+        if now >= until {
+            break;
+        }
+        let departure = limiter.depart_with(Cost::of(cost), now);
+        limiter.answer(departure, now, Feedback::Accepted);
+        left += 1;
+    }
+    left
+}
+
+#[test]
+fn a_limit_of_requests_and_one_of_what_they_carry_are_both_kept() {
+    for (cost, expected) in [(1, 10), (10, 10), (20, 5), (50, 2), (100, 1)] {
+        let mut limiter = running(of_requests_and_records());
+        let left = leave(&mut limiter, cost, at(11_000));
+        assert_eq!(left, expected, "of a cost of {cost}");
+    }
+}
+
+#[test]
+fn limits_that_count_otherwise_know_what_is_in_flight() {
+    let mut limiter = running(of_requests_and_records());
+    let departure = limiter.depart_with(Cost::of(50), at(10_000));
+    assert_eq!((limiter.in_flight(), limiter.counted(at(10_000))), (1, 1));
+    for (quota, expected) in [
+        (log(), 50),
+        (of_requests_and_records(), 1),
+        (log().by_request(), 1),
+    ] {
+        limiter.set_quota(quota, at(10_001));
+        assert_eq!(limiter.in_flight(), expected);
+    }
+    limiter.answer(departure, at(10_002), Feedback::Accepted);
+    assert_eq!(limiter.in_flight(), 0);
+    limiter.set_quota(log(), at(10_003));
+    assert_eq!(limiter.in_flight(), 0);
+}
+
+#[test]
+fn a_cost_takes_its_slots_of_schedule_and_window() {
+    let mut limiter = running(log());
+    let spacing = log().spacing();
+    let late = Duration::from_millis(20);
+    assert_eq!(
+        interval_after(&mut limiter, 7, at(10_000)),
+        spacing * 7 - late
+    );
+    assert_eq!(limiter.counted(at(10_000)), 7);
+}
+
+#[test]
+fn a_cost_that_never_fits_counts_as_the_most_that_does() {
+    let mut limiter = running(log());
+    assert_eq!(limiter.due_for(Cost::of(500), at(10_000)), Due::Now);
+}
+
+#[test]
+fn a_heavy_request_before_an_unknown_server_needs_silence_and_slows_the_rest() {
+    let mut limiter = running(Quota::per_second(100));
+    let light = interval_after(&mut limiter, 1, at(10_000));
+    let Due::At(heavy) = limiter.due_for(Cost::of(50), at(10_000)) else {
+        panic!("it needs silence")
+    };
+    assert!(heavy.since(at(10_000)) > light * 49);
+    let departure = limiter.depart_with(Cost::of(50), heavy);
+    assert_eq!(limiter.in_flight(), 50);
+    limiter.answer(departure, heavy, Feedback::Accepted);
+    let slower = interval_after(&mut limiter, 1, heavy + Duration::from_secs(2));
+    assert!(slower > light, "{slower:?}");
+    let again = interval_after(&mut limiter, 1, heavy + Duration::from_secs(9));
+    assert_eq!(again, light);
+}
+
+#[test]
+fn a_burst_is_there_after_the_start_and_gone_while_refusals_hold_the_rate_down() {
+    let mut limiter = running(Quota::per_second(100).burst(5).unwrap());
+    let leaves = |limiter: &mut Limiter, now| {
+        let mut left = Vec::new();
+        while limiter.due(now) == Due::Now {
+            left.push(limiter.depart(now));
+        }
+        left
+    };
+    assert_eq!(
+        leaves(&mut limiter, at(14)).len(),
+        1,
+        "the credit grows from the start on"
+    );
+    let left = leaves(&mut limiter, at(10_000));
+    assert_eq!(left.len(), 5);
+    limiter.answer(left[0], at(10_001), Feedback::Throttled(None));
+    assert_eq!(leaves(&mut limiter, at(20_000)).len(), 1);
+}
+
+#[test]
+fn only_the_latest_departure_is_given_back() {
+    let mut limiter = running(Quota::per_second(100));
+    let (first, now) = (limiter.depart(at(10_000)), at(10_015));
+    let second = limiter.depart(now);
+    let next = limiter.due(now);
+    assert_ne!(next, Due::Now);
+    limiter.refund(first);
+    assert_eq!((limiter.due(now), limiter.in_flight()), (next, 1));
+    limiter.refund(second);
+    assert_eq!((limiter.due(now), limiter.in_flight()), (Due::Now, 0));
+}
+
+#[test]
+fn a_burst_of_the_whole_limit_does_not_hold_the_second_request_back() {
+    let hourly = Quota::per_hour(1_000).model(Model::SlidingLog).unwrap();
+    let mut limiter = running(hourly.burst(1_000).unwrap());
+    let _first = limiter.depart(at(100));
+    let Due::At(second) = limiter.due(at(100)) else {
+        panic!("a start has no burst")
+    };
+    assert!(second < at(8_000), "{second:?}");
+}
+
+fn learned(quota: Quota) -> Limiter {
+    let mut limiter = running(quota);
+    for reply in 0..5_000 {
+        let departure = limiter.depart(at(reply * 100));
+        limiter.answer(departure, at(reply * 100 + 5), Feedback::Accepted);
+    }
+    limiter
+}
+
+#[test]
+fn another_quota_keeps_what_was_learned_unless_it_assumes_another_jitter() {
+    fn check(quota: Quota, assumed: u64) {
+        let mut limiter = learned(Quota::per_second(100));
+        limiter.set_quota(quota, at(500_000));
+        assert_eq!(limiter.assumed_jitter(), Duration::from_millis(assumed));
+        let settled = at(510_000);
+        let ceiling = quota.jitter_ceiling(Duration::from_millis(assumed));
+        assert_eq!(limiter.interval(settled), ceiling.spacing());
+    }
+    check(Quota::per_second(50), 2);
+    let ceiling = Duration::from_millis(70);
+    check(Quota::per_second(50).jitter_ceiling(ceiling), 70);
+}
+
+/// A round trip of 5 ms and a jitter of 2 ms explain less than one unproven request beside the one
+/// more.
+#[test]
+fn a_path_that_no_answer_comes_through_is_probed_at_gaps_that_double() {
+    for model in [Model::Unknown, Model::SlidingLog] {
+        let mut limiter = learned(Quota::per_second(100).model(model).unwrap());
+        let mut now = at(600_000);
+        let mut departed = Vec::new();
+        for _ in 0..16 {
+            while let Due::At(due) = limiter.due(now) {
+                now = due;
+            }
+            departed.push((now, limiter.depart(now)));
+        }
+        let interval = limiter.interval(now);
+        let gaps: Vec<_> = departed
+            .windows(2)
+            .map(|pair| pair[1].0.since(pair[0].0))
+            .collect();
+        let doubled = gaps[2..8].windows(2).all(|pair| pair[1] == pair[0] * 2);
+        assert!(doubled && gaps[2] == interval * 2, "{model:?}: {gaps:?}");
+        assert!(
+            gaps[9..].iter().all(|&gap| gap == Duration::from_secs(1)),
+            "{gaps:?}"
+        );
+        let hold = limiter.hold(Cost::ONE, now).expect("probes have gaps");
+        assert_eq!(hold.by, HoldCause::Cap, "{model:?}");
+
+        let (_, probe) = departed[15];
+        assert!(
+            limiter.answer(probe, now, Feedback::Accepted),
+            "somebody was told a time"
+        );
+        let hold = limiter.hold(Cost::ONE, now).expect("it left unproven");
+        assert_ne!(hold.by, HoldCause::Cap, "{model:?}");
+    }
+}
+
+#[test]
+fn requests_that_a_later_answer_proves_do_not_count_for_the_cap() {
+    let mut limiter = learned(log());
+    let mut now = at(600_000);
+    for _ in 0..50 {
+        let _hung = limiter.depart(now);
+        now = now + Duration::from_millis(20);
+        let later = limiter.depart(now);
+        limiter.answer(later, now + Duration::from_millis(5), Feedback::Accepted);
+        now = now + Duration::from_millis(20);
+        assert_eq!(limiter.due(now), Due::Now);
+    }
+}
+
+#[test]
+fn a_gateway_proves_the_path_frees_no_slot_and_closes_the_gate_if_it_names_a_time() {
+    let mut limiter = learned(log());
+    let now = at(600_000);
+    let departed: Vec<_> = (0..5).map(|_| limiter.depart(now)).collect();
+    let round_trip = limiter.shared.path.round_trip(Span::ZERO);
+    limiter.answer_from_gateway(departed[4], at(600_700), None);
+    assert_eq!(limiter.shared.path.unproven(), Load::default());
+    assert_eq!(limiter.shared.path.round_trip(Span::ZERO), round_trip);
+    assert_eq!(limiter.counted(at(601_990)), 5);
+    assert_eq!(limiter.in_flight(), 4);
+    assert!(limiter.open_from() < at(600_700));
+    let hint = Some(Duration::from_secs(3));
+    limiter.answer_from_gateway(departed[3], at(600_800), hint);
+    assert_eq!(limiter.open_from(), at(603_800));
+}
+
+#[test]
+fn a_given_up_request_proves_nothing_and_a_refunded_one_counts_for_nothing() {
+    let mut limiter = learned(Quota::per_second(100));
+    let [one, other] = [600_000, 600_100].map(|millis| limiter.depart(at(millis)));
+    limiter.abandon(one, at(600_200));
+    assert_eq!(limiter.shared.path.unproven().requests, 2);
+    limiter.refund(other);
+    assert_eq!(limiter.shared.path.unproven().requests, 1);
+    assert_eq!((limiter.in_flight(), limiter.counted(at(600_300))), (0, 1));
+}
+
+#[test]
+fn an_old_answer_is_no_proof() {
+    let mut limiter = learned(Quota::per_second(100));
+    let [one, two, three] = [600_000, 600_100, 600_200].map(|millis| limiter.depart(at(millis)));
+    limiter.answer(two, at(600_250), Feedback::Accepted);
+    assert_eq!(
+        limiter.shared.path.unproven(),
+        Load {
+            requests: 1,
+            cost: 1
+        }
+    );
+    limiter.answer(one, at(600_260), Feedback::Accepted);
+    assert_eq!(
+        limiter.shared.path.unproven(),
+        Load {
+            requests: 1,
+            cost: 1
+        }
+    );
+    limiter.answer(three, at(600_270), Feedback::Accepted);
+    assert_eq!(limiter.shared.path.unproven(), Load::default());
+}
+
+#[test]
+fn a_silence_is_counted_from_the_first_request_that_waits_for_an_answer() {
+    let mut limiter = learned(log());
+    // Idle for 100 s, and then answered after 400 ms: no silence, though the last proof is long
+    // ago.
+    let departure = limiter.depart(at(600_000));
+    limiter.answer(departure, at(600_400), Feedback::Accepted);
+    // Given up and answered only after 1.5 s: all that left meanwhile may arrive now.
+    let given_up = limiter.depart(at(700_000));
+    limiter.abandon(given_up, at(700_050));
+    let later = limiter.depart(at(701_000));
+    limiter.answer(later, at(701_500), Feedback::Accepted);
+    assert_eq!(limiter.counted(at(702_480)), 2);
+    assert_eq!(limiter.counted(at(702_510)), 0);
+}
+
+#[test]
+fn a_cost_that_turned_out_higher_stays_known_when_a_later_request_never_left() {
+    let mut limiter = running(Quota::per_second(100));
+    let estimated = limiter.depart(at(10_000));
+    let unsent = limiter.depart(at(10_020));
+    let settled = limiter.settle(estimated, Cost::of(40), at(10_020));
+    let Due::At(next) = limiter.due(at(10_020)) else {
+        panic!("40 take their time")
+    };
+    limiter.refund(unsent);
+    let Due::At(due) = limiter.due(at(10_020)) else {
+        panic!("39 more take their time")
+    };
+    assert!(due < next);
+    let spacing = Quota::per_second(100).spacing();
+    assert!(due.since(at(10_020)) > spacing * 39, "{due:?}");
+    assert_eq!(limiter.due_for(Cost::of(40), due), Due::Now);
+    limiter.answer(settled, at(10_030), Feedback::Accepted);
+}
+
+fn stated(remaining: u64, reset: u64) -> [StatedLimit; 1] {
+    [StatedLimit {
+        limit: Some(5_000),
+        remaining,
+        reset: Duration::from_secs(reset),
+    }]
+}
+
+/// A request that waits for an answer beside an allowance asks again when unanswered requests no
+/// longer count, and at the reset.
+#[test]
+fn an_allowance_that_waits_for_answers_which_never_come_is_asked_again() {
+    for (reset, asks_by) in [(1_200, 11_040), (0, 11_010)] {
+        let mut limiter = running(Quota::per_hour(5_000).burst(1).unwrap());
+        let departure = limiter.depart(at(10_000));
+        let answer = stated(5, reset);
+        limiter.answer_with(departure, at(10_010), Feedback::Accepted, &answer);
+        let _hung = [10_030, 10_040].map(|now| limiter.depart(at(now)));
+        let hold = limiter.hold(Cost::of(2), at(10_050)).expect("two are left");
+        assert!(hold.until <= Some(at(asks_by)), "{reset}: {hold:?}");
+        assert!(hold.until > Some(at(11_000)), "{reset}: {hold:?}");
+    }
+}
+
+#[test]
+fn a_refusal_that_ends_an_allowance_wakes_the_waiters_for_its_reset() {
+    let mut limiter = running(Quota::per_hour(5_000));
+    let departure = limiter.depart(at(10_000));
+    let other = limiter.depart(at(10_000));
+    let answer = stated(3, 1_200);
+    limiter.answer_with(departure, at(10_010), Feedback::Accepted, &answer);
+    let hold = limiter.hold(Cost::of(5), at(10_020)).expect("3 are left");
+    assert_eq!(hold.by, HoldCause::Allowance);
+    assert!(limiter.answer(other, at(10_020), Feedback::Throttled(None)));
+    let hold = limiter
+        .hold(Cost::of(5), at(10_020))
+        .expect("the gate is closed");
+    assert_ne!(hold.by, HoldCause::Allowance);
+}
+
+#[test]
+fn a_heavy_request_asks_again_when_the_rate_rises() {
+    let mut limiter = running(Quota::per_second(100));
+    let departure = limiter.depart(at(10_000));
+    let hint = Some(Duration::from_millis(10));
+    limiter.answer(departure, at(10_000), Feedback::Throttled(hint));
+    let hold = limiter.hold(Cost::of(80), at(10_100)).expect("it is heavy");
+    let step = Quota::per_second(100).counted_window();
+    assert_eq!(hold.until, Some(at(10_010) + step));
+    assert_eq!(limiter.due(at(10_010)), Due::Now, "a light one needs none");
+}
+
+/// Requests that the server's word let leave at once give it back if they never left.
+#[test]
+fn requests_that_never_left_cost_no_allowance() {
+    let mut limiter = running(Quota::per_hour(5_000));
+    let departure = limiter.depart(at(10_000));
+    let now = at(10_010);
+    limiter.answer_with(departure, now, Feedback::Accepted, &stated(5, 1_200));
+    let mut now = now;
+    for _ in 0..50 {
+        now = now + Duration::from_millis(20);
+        assert_eq!(limiter.due(now), Due::Now);
+        let unsent = limiter.depart(now);
+        limiter.refund(unsent);
+    }
+    for left in 0..5 {
+        now = now + Duration::from_millis(20);
+        assert_eq!(limiter.due(now), Due::Now, "{left}");
+        let departure = limiter.depart(now);
+        limiter.answer_with(departure, now, Feedback::Accepted, &stated(4 - left, 1_200));
+    }
+    let hold = limiter.hold(Cost::ONE, now).expect("none is left");
+    assert_eq!(hold.by, HoldCause::Allowance);
+    assert!(hold.until > Some(at(1_210_000)), "{hold:?}");
+}
+
+#[test]
+fn an_allowance_is_not_relied_on_after_a_refusal_that_it_does_not_explain() {
+    let mut limiter = running(Quota::per_hour(5_000));
+    let departure = limiter.depart(at(10_000));
+    limiter.answer_with(
+        departure,
+        at(10_010),
+        Feedback::Accepted,
+        &stated(4_000, 1_200),
+    );
+    let departure = limiter.depart(at(10_030));
+    assert_eq!(limiter.due(at(10_050)), Due::Now);
+    let hint = Some(Duration::from_millis(1));
+    limiter.answer(departure, at(10_060), Feedback::Throttled(hint));
+    let departure = limiter.depart(at(10_100));
+    limiter.answer_with(
+        departure,
+        at(10_110),
+        Feedback::Accepted,
+        &stated(4_000, 1_200),
+    );
+    let hold = limiter
+        .hold(Cost::ONE, at(10_130))
+        .expect("the pace holds again");
+    assert_eq!(hold.by, HoldCause::Pace);
+    limiter.set_quota(Quota::per_hour(6_000), at(10_130));
+    let departure = limiter.depart(at(100_000));
+    limiter.answer_with(
+        departure,
+        at(100_010),
+        Feedback::Accepted,
+        &stated(4_000, 1_200),
+    );
+    assert!(!limiter.limits[0].allowance_is_open());
+}
+
+#[test]
+fn a_budget_of_another_limit_opens_nothing() {
+    fn check(quota: Quota, stated: &[StatedLimit], opens: bool) {
+        let mut limiter = running(quota);
+        let departure = limiter.depart(at(10_000));
+        limiter.answer_with(departure, at(10_010), Feedback::Accepted, stated);
+        let open = limiter.limits.iter().any(LimitState::allowance_is_open);
+        assert_eq!(open, opens, "{stated:?}");
+    }
+    let hourly = Quota::per_hour(5_000);
+    let [stated_limit] = stated(4_000, 1_200);
+    let other = |limit, reset| StatedLimit {
+        limit,
+        remaining: 10,
+        reset: Duration::from_secs(reset),
+    };
+    check(hourly, &[stated_limit], true);
+    check(hourly, &[other(Some(60), 60), stated_limit], true);
+    check(hourly, &[other(Some(60), 60), other(Some(100), 60)], false);
+    check(hourly, &[other(None, 60)], false);
+    check(hourly, &[other(Some(0), 60)], false);
+    check(hourly, &[other(Some(9), 60)], false);
+    check(hourly, &[other(Some(10), 60)], true);
+    check(hourly, &[other(Some(5_000), 3_604)], false);
+    check(hourly, &[other(Some(5_000), 3_602)], true);
+    check(Quota::per_second(5_000), &[stated_limit], false);
+    let both = Quota::per_second(10).and(hourly).unwrap();
+    check(both, &[other(Some(10), 1)], false);
+    check(both, &[stated_limit], true);
+}
+
+#[test]
+fn a_refusal_closes_the_gate_lowers_the_rate_and_forgets_what_was_learned() {
+    let quota = Quota::per_second(100);
+    let mut limiter = learned(quota);
+    let now = at(500_000);
+    assert_eq!(limiter.assumed_jitter(), Duration::from_millis(2));
+    let learned = limiter.interval(now);
+    assert!(learned < quota.spacing());
+
+    let departure = limiter.depart(now);
+    limiter.answer(departure, now, Feedback::Throttled(None));
+    assert_eq!(limiter.assumed_jitter(), Duration::from_millis(100));
+    let pause = quota.counted_window() + Duration::from_millis(100);
+    assert_eq!(limiter.due(now), Due::At(now + pause));
+    assert_eq!(limiter.open_from(), now + pause);
+    assert_eq!(
+        limiter.interval(now).as_nanos(),
+        quota.spacing().as_nanos() * 5 / 4 + 1
+    );
+}
+
+#[test]
+fn a_lowered_rate_spaces_a_limit_of_one_and_heavy_requests_too() {
+    fn check(quota: Quota, cost: u32) {
+        let mut limiter = running(quota);
+        let usual = interval_after(&mut limiter, cost, at(100_000));
+        let departure = limiter.depart(at(200_000));
+        limiter.answer(departure, at(200_000), Feedback::Throttled(None));
+        let now = at(220_000);
+        assert!(limiter.interval(now) > quota.spacing());
+        assert!(interval_after(&mut limiter, cost, now) > usual);
+    }
+    check(Quota::per_second(1), 1);
+    check(Quota::per_second(100).model(Model::SlidingLog).unwrap(), 90);
+}
+
+#[test]
+fn a_retry_after_is_obeyed_within_bounds_and_zero_is_none() {
+    fn check(hint: u64, pause: u64) {
+        let quota = Quota::per_second(100).max_retry_after(Duration::from_secs(60));
+        let mut limiter = running(quota);
+        let departure = limiter.depart(at(10_000));
+        let hint = Some(Duration::from_secs(hint));
+        limiter.answer(departure, at(10_000), Feedback::Throttled(hint));
+        let paused = limiter.open_from().since(at(10_000));
+        assert_eq!(paused, Duration::from_micros(pause), "{hint:?}");
+    }
+    check(5, 5_000_000);
+    check(3_600, 60_000_000);
+    check(0, 1_101_500);
+}
+
+#[test]
+fn a_later_retry_after_of_the_same_event_postpones_the_climb() {
+    let mut limiter = running(Quota::per_second(100));
+    let (one, other) = (limiter.depart(at(10_000)), limiter.depart(at(10_020)));
+    limiter.answer(one, at(10_030), Feedback::Throttled(None));
+    let hint = Some(Duration::from_secs(30));
+    limiter.answer(other, at(10_040), Feedback::Throttled(hint));
+    assert_eq!(limiter.open_from(), at(40_040));
+    assert_eq!(limiter.interval(at(40_030)), limiter.interval(at(10_040)));
+}
+
+#[test]
+fn a_penalty_holds_everything_back() {
+    let mut limiter = running(log());
+    limiter.penalize(at(50_000));
+    assert_eq!(limiter.due(at(10_000)), Due::At(at(50_000)));
+    assert_eq!(limiter.due(at(50_000)), Due::Now);
+}
+
+#[test]
+fn another_quota_counts_what_has_left_and_is_spaced_from_it() {
+    let mut limiter = running(log());
+    let departure = limiter.depart(at(10_000));
+    let lost = limiter.depart(at(10_100));
+    limiter.abandon(lost, at(10_200));
+    let four = Quota::new(4, Duration::from_secs(10)).unwrap();
+    limiter.set_quota(four, at(10_300));
+    assert_eq!((limiter.quota(), limiter.in_flight()), (&four, 1));
+    assert_eq!(limiter.counted(at(10_300)), 2);
+    assert_eq!(
+        limiter.due(at(10_300)),
+        Due::At(at(10_100) + four.spacing())
+    );
+    limiter.answer(departure, at(10_300), Feedback::Accepted);
+    // It left at 10.1 s, arrives within a second, and is in the new window until 10 s later.
+    assert_eq!(limiter.counted(at(21_100)), 1);
+    assert_eq!(limiter.counted(at(21_160)), 0);
+}
+
+/// What has left within a minute does not count for a second, though the limit of the minute
+/// remembers it.
+#[test]
+fn each_limit_of_another_quota_counts_its_own_window() {
+    let minute = Quota::new(1_000, Duration::from_secs(60)).unwrap();
+    let both = log().and(minute.model(Model::SlidingLog).unwrap()).unwrap();
+    let mut limiter = running(both);
+    assert_eq!(leave(&mut limiter, 1, at(15_000)), 84);
+    limiter.set_quota(both.max_transit(Duration::from_secs(2)), at(17_000));
+    assert_eq!(limiter.counted(at(17_000)), 0);
+    assert_eq!(limiter.due(at(17_000)), Due::Now);
+    assert_eq!(limiter.limits[1].window.held(at(17_000)), 84);
+}
+
+#[test]
+fn an_answer_that_comes_after_a_smaller_quota_gives_back_all_its_slots() {
+    let mut limiter = running(log());
+    let departure = limiter.depart_with(Cost::of(50), at(10_000));
+    limiter.set_quota(Quota::per_second(10), at(10_000));
+    assert_eq!(limiter.counted(at(10_500)), 50);
+    limiter.answer(departure, at(13_000), Feedback::Accepted);
+    assert_eq!(limiter.in_flight(), 0);
+}
+
+#[test]
+fn requests_of_an_allowance_leave_10_ms_apart() {
+    let mut limiter = running(Quota::per_hour(5_000));
+    let departure = limiter.depart(at(10_000));
+    let answer = stated(50, 1_200);
+    limiter.answer_with(departure, at(10_010), Feedback::Accepted, &answer);
+    let departure = limiter.depart(at(10_030));
+    limiter.answer(departure, at(10_031), Feedback::Accepted);
+    assert_eq!(limiter.due(at(10_031)), Due::At(at(10_040)));
+    assert_eq!(limiter.due(at(10_040)), Due::Now);
+}
+
+#[test]
+fn what_left_unproven_counts_as_if_it_arrived_with_the_proof() {
+    let mut limiter = learned(log());
+    let departed: Vec<_> = (0..5).map(|_| limiter.depart(at(600_000))).collect();
+    limiter.answer(departed[4], at(600_700), Feedback::Accepted);
+    // Four more than may arrive at once, less a round trip of 5 ms and a jitter of 2 ms.
+    let busy = log().spacing() * 4 - Duration::from_millis(7);
+    assert_eq!(limiter.due(at(600_700)), Due::At(at(600_700) + busy));
+}
+
+/// A request that leaves late keeps its place, and its answer does not take that away.
+#[test]
+fn a_proof_of_nothing_but_itself_postpones_nothing() {
+    let mut limiter = learned(log());
+    for now in [600_000, 600_005] {
+        assert_eq!(limiter.due(at(now)), Due::Now);
+        let departure = limiter.depart(at(now));
+        limiter.answer(departure, at(now), Feedback::Accepted);
+    }
+    assert_eq!(limiter.due(at(600_006)), Due::Now);
+}
+
+#[test]
+fn a_request_that_counts_until_it_ends_makes_room_when_it_is_given_up() {
+    let mut limiter = running(Quota::per_second(1).counted_until_answered());
+    let departure = limiter.depart(at(10_000));
+    assert_eq!(limiter.due(at(60_000)), Due::OnAnswer);
+    limiter.abandon(departure, at(60_000));
+    let Due::At(due) = limiter.due(at(60_000)) else {
+        panic!("it may still arrive")
+    };
+    assert!(due > at(61_000), "{due:?}");
+    assert_eq!(limiter.due(at(62_020)), Due::Now);
+}
+
+#[test]
+fn a_settled_cost_changes_slots_and_pace_by_the_difference() {
+    let mut limiter = running(log());
+    let (spacing, late) = (log().spacing(), Duration::from_millis(20));
+    let mut departure = limiter.depart_with(Cost::of(40), at(10_000));
+    for cost in [5, 70, 70, 69] {
+        departure = limiter.settle(departure, Cost::of(cost), at(10_000));
+        assert_eq!(limiter.counted(at(10_000)), cost.into());
+        assert_eq!(limiter.in_flight(), cost.into());
+        let next = at(10_000) + spacing * cost - late;
+        assert_eq!(limiter.due(at(10_000)), Due::At(next), "{cost}");
+    }
+    limiter.answer(departure, at(10_000), Feedback::Accepted);
+    assert_eq!((limiter.in_flight(), limiter.counted(at(10_000))), (0, 69));
+}
+
+#[test]
+fn a_pacer_is_as_new_once_it_has_nothing_to_remember() {
+    let mut limiter = running(Quota::per_hour(1_000));
+    assert!(limiter.is_as_new(at(5_000)));
+    let departure = limiter.depart(at(10_000));
+    assert!(!limiter.is_as_new(at(90_000_000)), "it is in flight");
+    let answer = stated(10, 3_602);
+    limiter.answer_with(departure, at(10_010), Feedback::Accepted, &answer);
+    assert!(!limiter.is_as_new(at(3_611_800)), "it still counts");
+    assert_eq!(limiter.counted(at(3_612_500)), 0);
+    assert!(!limiter.is_as_new(at(3_612_500)), "the server's word holds");
+    assert!(limiter.is_as_new(at(3_613_010)));
+    let departure = limiter.depart(at(4_000_000));
+    limiter.answer(departure, at(4_000_010), Feedback::Accepted);
+    assert!(!limiter.is_as_new(at(4_000_020)));
+}
+
+#[test]
+fn a_lowered_rate_remembers_heavy_requests_for_longer() {
+    let mut limiter = running(log());
+    let departure = limiter.depart(at(200_000));
+    let hint = Some(Duration::from_millis(1));
+    limiter.answer(departure, at(200_000), Feedback::Throttled(hint));
+    let next = interval_after(&mut limiter, 90, at(200_100));
+    assert!(next > log().counted_window(), "{next:?}");
+}
+
+#[test]
+fn another_quota_takes_over_from_the_limit_that_counts_the_same() {
+    let mut limiter = running(of_requests_and_records());
+    let _departure = limiter.depart_with(Cost::of(50), at(10_000));
+    limiter.set_quota(log(), at(10_001));
+    assert_eq!(limiter.counted(at(10_001)), 50);
+}
+
+#[test]
+fn an_allowance_outlives_a_change_that_leaves_its_limit_as_it_was() {
+    let hourly = |limit| Quota::per_hour(limit).burst(1).unwrap();
+    let mut limiter = running(hourly(5_000));
+    let departure = limiter.depart(at(10_000));
+    let answer = stated(50, 1_200);
+    limiter.answer_with(departure, at(10_010), Feedback::Accepted, &answer);
+    limiter.set_quota(
+        hourly(5_000).max_transit(Duration::from_secs(2)),
+        at(10_020),
+    );
+    assert!(limiter.limits[0].allowance_is_open());
+    limiter.set_quota(hourly(4_000), at(10_030));
+    assert!(!limiter.limits[0].allowance_is_open());
+    // For a window after the change no reset is probed: the pace decides.
+    let departure = limiter.depart(at(20_000));
+    let answer = stated(1_000, 0);
+    limiter.answer_with(departure, at(20_010), Feedback::Accepted, &answer);
+    assert!(limiter.limits[0].allowance_is_open());
+    assert_eq!(limiter.due(at(20_020)), Due::At(at(21_010)));
+    assert_eq!(limiter.due(at(21_010)), Due::Now);
+}
+
+#[test]
+fn a_heavy_request_asks_again_when_the_start_is_over() {
+    let (size, refill) = (100, 100);
+    let bucket = Model::TokenBucket { size, refill };
+    let quota = Quota::per_second(100).model(bucket).unwrap();
+    let mut limiter = running(quota);
+    let _departure = limiter.depart(at(20));
+    let over = at(100) + quota.counted_window();
+    let until =
+        |limiter: &mut Limiter, now| limiter.hold(Cost::of(100), now).and_then(|hold| hold.until);
+    assert_eq!(until(&mut limiter, at(100)), Some(over));
+    assert!(until(&mut limiter, over) > Some(over));
+}
+
+#[test]
+fn what_was_unanswered_before_an_answer_is_taken_from_its_allowance() {
+    let mut limiter = running(Quota::per_hour(5_000));
+    let _unanswered = limiter.depart(at(10_000));
+    let departure = limiter.depart(at(10_010));
+    let answer = stated(10, 1_200);
+    limiter.answer_with(departure, at(10_020), Feedback::Accepted, &answer);
+    assert_eq!(limiter.hold(Cost::of(9), at(12_000)), None);
+    let hold = limiter.hold(Cost::of(10), at(12_000)).expect("9 are left");
+    assert_eq!(hold.by, HoldCause::Allowance);
+}
+
+/// A time that the cap told ends with any end, and every end is reported once.
+#[test]
+fn the_next_end_wakes_waiters_that_the_cap_gave_a_time() {
+    let mut limiter = running(log());
+    let mut departed = Vec::new();
+    let mut now = at(10_000);
+    while limiter
+        .hold(Cost::ONE, now)
+        .is_none_or(|hold| hold.by != HoldCause::Cap)
+    {
+        match limiter.due(now) {
+            Due::At(due) => now = due,
+            _ => departed.push(limiter.depart(now)),
+        }
+    }
+    assert!(limiter.abandon(departed[0], now));
+    assert!(!limiter.abandon(departed[1], now));
+    assert_ne!(limiter.due(now), Due::Now);
+    assert!(limiter.answer_from_gateway(departed[2], now, None));
+    assert!(!limiter.answer_from_gateway(departed[3], now, None));
+}
+
+#[test]
+fn the_answer_to_a_probe_opens_the_next_window_for_those_that_wait_for_it() {
+    let mut limiter = running(Quota::per_hour(5_000).burst(1).unwrap());
+    let departure = limiter.depart(at(10_000));
+    let answer = stated(0, 10);
+    assert!(limiter.answer_with(departure, at(10_010), Feedback::Accepted, &answer));
+    assert_eq!(limiter.due(at(10_020)), Due::At(at(21_010)));
+    let Due::At(probe) = limiter.due(at(21_010)) else {
+        panic!("the probe waits for room")
+    };
+    assert_eq!(limiter.due(probe), Due::Now);
+    let departure = limiter.depart(probe);
+    assert_eq!(limiter.due(probe), Due::At(probe + Duration::from_secs(5)));
+    let answer = stated(4_999, 3_600);
+    let now = probe + Duration::from_millis(10);
+    assert!(limiter.answer_with(departure, now, Feedback::Accepted, &answer));
+    assert_eq!(limiter.due(now), Due::Now);
+}
+
+#[test]
+fn a_cost_that_is_settled_for_more_is_proven_with_its_answer() {
+    let mut limiter = running(log());
+    let departure = limiter.depart_with(Cost::of(10), at(10_000));
+    let departure = limiter.settle(departure, Cost::of(40), at(10_010));
+    assert_eq!(limiter.shared.path.unproven().cost, 40);
+    limiter.answer(departure, at(10_020), Feedback::Accepted);
+    assert_eq!(limiter.shared.path.unproven(), Load::default());
+}
+
+#[test]
+fn a_limiter_that_has_started_is_not_unused_whatever_its_next_quota_says() {
+    let unused = log().burst(50).unwrap().unused_at_start();
+    let mut fresh = Limiter::new(log());
+    fresh.set_quota(unused, at(10_000));
+    assert_eq!(fresh.due(at(10_000)), Due::Now);
+    let mut started = running(log());
+    started.set_quota(unused, at(10_000));
+    assert_ne!(started.due(at(10_000)), Due::Now);
+}
+
+#[test]
+fn a_pacer_with_a_closed_gate_or_a_lowered_rate_is_not_as_new() {
+    let mut limiter = running(log());
+    limiter.penalize(at(20_000));
+    assert_eq!(limiter.closed_until(), at(20_000));
+    assert!(!limiter.is_as_new(at(19_999)) && limiter.is_as_new(at(20_000)));
+    let departure = limiter.depart(at(30_000));
+    let hint = Some(Duration::from_millis(1));
+    limiter.answer(departure, at(30_000), Feedback::Throttled(hint));
+    assert!(!limiter.is_as_new(at(35_000)), "the rate is lowered");
+    assert!(limiter.is_as_new(at(100_000)));
+}
+
+#[test]
+fn others_hold_a_limit_back_until_a_new_window_is_stated() {
+    let mut limiter = running(log());
+    let mut hear = |remaining, reset, now| {
+        let departure = limiter.depart(at(now));
+        let stated_limit = StatedLimit {
+            limit: Some(100),
+            remaining,
+            reset: Duration::from_secs(reset),
+        };
+        let is_nearer =
+            limiter.answer_with(departure, at(now), Feedback::Accepted, &[stated_limit]);
+        (is_nearer, limiter.closed_until())
+    };
+    assert_eq!(hear(50, 30, 10_000), (false, Moment::ORIGIN));
+    assert_eq!(hear(0, 30, 11_000), (false, at(41_000)));
+    assert_eq!(hear(50, 60, 12_000), (true, Moment::ORIGIN));
+}
+
+#[test]
+fn a_refusal_waits_for_the_reset_only_if_nothing_remains_until_a_reset_in_the_window() {
+    fn check(remaining: u64, reset: u64, closed: Duration) {
+        let quota = Quota::per_minute(100);
+        let mut limiter = running(quota);
+        let departure = limiter.depart(at(10_000));
+        let stated_limit = StatedLimit {
+            limit: None,
+            remaining,
+            reset: Duration::from_secs(reset),
+        };
+        let feedback = Feedback::Throttled(None);
+        limiter.answer_with(departure, at(10_000), feedback, &[stated_limit]);
+        assert_eq!(limiter.open_from().since(at(10_000)), closed, "{reset}");
+    }
+    let pause = Quota::per_minute(100).counted_window() + Duration::from_millis(100);
+    check(0, 7, Duration::from_secs(8));
+    check(1, 7, pause);
+    check(0, 61, Duration::from_secs(62));
+    check(0, 62, pause);
+}
+
+fn unanswered(limiter: &mut Limiter, now: u64) -> (u64, u64) {
+    let unanswered = limiter.at(at(now)).0.unanswered();
+    (unanswered.requests, unanswered.cost)
+}
+
+#[test]
+fn what_is_unanswered_counts_for_the_transit_at_its_settled_cost() {
+    let mut limiter = running(Quota::per_hour(5_000));
+    let departure = limiter.depart_with(Cost::of(10), at(10_000));
+    let lower = limiter.settle(departure, Cost::of(4), at(10_100));
+    assert_eq!(unanswered(&mut limiter, 10_100), (1, 4));
+    let higher = limiter.settle(lower, Cost::of(7), at(10_200));
+    assert_eq!(unanswered(&mut limiter, 10_999), (1, 7));
+    assert_eq!(unanswered(&mut limiter, 11_004), (0, 0));
+    limiter.answer(higher, at(12_000), Feedback::Accepted);
+    for nanos in 0..100_000 {
+        let now = at(20_000) + Duration::from_nanos(nanos * 50_000);
+        let _unanswered = limiter.depart(now);
+    }
+    let known = limiter
+        .shared
+        .unanswered
+        .as_ref()
+        .expect("the window is long");
+    assert!(known.requests.len() <= 258 && known.cost.len() <= 258);
+}
+
+#[test]
+fn another_transit_counts_what_is_in_flight_from_the_change_on() {
+    for (transit, until) in [(1, 11_004), (5, 15_520)] {
+        let mut limiter = running(Quota::per_hour(5_000));
+        let _unanswered = limiter.depart(at(10_000));
+        let quota = Quota::per_hour(4_000).max_transit(Duration::from_secs(transit));
+        limiter.set_quota(quota, at(10_500));
+        assert_eq!(unanswered(&mut limiter, until - 20), (1, 1), "{transit}");
+        assert_eq!(unanswered(&mut limiter, until), (0, 0), "{transit}");
+    }
+}
+
+#[test]
+fn of_several_holds_the_longest_is_told() {
+    let mut limiter = running(Quota::per_second(10).model(Model::SlidingLog).unwrap());
+    let mut now = at(10_000);
+    for _ in 0..10 {
+        if let Due::At(due) = limiter.due(now) {
+            now = due;
+        }
+        let departure = limiter.depart(now);
+        limiter.answer(departure, now, Feedback::Accepted);
+    }
+    // The pace would let the next one leave 100 ms after the tenth, 20 ms before the first one is
+    // freed.
+    let until = Some(at(10_000) + Duration::from_micros(1_001_500));
+    let by = HoldCause::Window;
+    assert_eq!(limiter.hold(Cost::ONE, now), Some(Hold { by, until }));
+}
+
+#[test]
+fn less_jitter_may_let_a_heavy_request_leave_sooner() {
+    let mut limiter = running(Quota::per_second(100));
+    for reply in 1..=5_000 {
+        let now = at(reply * 100);
+        let departure = limiter.depart(now);
+        let is_nearer = limiter.answer(departure, now, Feedback::Accepted);
+        assert_eq!(is_nearer, reply == 5_000, "{reply}");
+    }
+}
+
+/// A step in the life of a limiter. An index chooses one of the requests in flight.
+#[derive(Clone, Debug)]
+enum Step {
+    Wait(u64),
+    /// A departure, now or when it is due.
+    Depart(u32, bool),
+    Answer(usize, Feedback, Option<StatedLimit>),
+    Abandon(usize),
+    Refund(usize),
+    Settle(usize, u32),
+}
+
+fn quotas() -> impl Strategy<Value = Quota> {
+    let second = Quota::per_second(100);
+    let bucket = Model::TokenBucket {
+        size: 40,
+        refill: 80,
+    };
+    prop_oneof![
+        Just(second),
+        Just(second.burst(20).unwrap()),
+        Just(log()),
+        Just(log().counted_until_answered()),
+        Just(log().unused_at_start()),
+        Just(second.model(bucket).unwrap()),
+        Just(Quota::new(600, Duration::from_secs(60)).unwrap()),
+        Just(of_requests_and_records()),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let cost = || prop_oneof![4 => Just(1), 1 => 2_u32..120];
+    let feedback = prop_oneof![
+        8 => Just(Feedback::Accepted),
+        1 => Just(Feedback::Failed),
+        1 => Just(Feedback::Throttled(None)),
+        1 => Just(Feedback::Throttled(Some(Duration::from_secs(1)))),
+    ];
+    let stated_limit = (0_u64..700, 0_u64..70).prop_map(|(remaining, reset)| StatedLimit {
+        limit: Some(600),
+        remaining,
+        reset: Duration::from_secs(reset),
+    });
+    let stated_limit = prop_oneof![3 => Just(None), 1 => stated_limit.prop_map(Some)];
+    let step = prop_oneof![
+        3 => (0_u64..50_000_000).prop_map(Step::Wait),
+        1 => (0_u64..5_000_000_000).prop_map(Step::Wait),
+        9 => (cost(), any::<bool>()).prop_map(|(cost, waits)| Step::Depart(cost, waits)),
+        8 => (any::<usize>(), feedback, stated_limit).prop_map(|(index, feedback, stated_limit)| {
+            Step::Answer(index, feedback, stated_limit)
+        }),
+        1 => any::<usize>().prop_map(Step::Abandon),
+        1 => any::<usize>().prop_map(Step::Refund),
+        1 => (any::<usize>(), cost()).prop_map(|(index, cost)| Step::Settle(index, cost)),
+    ];
+    prop::collection::vec(step, 1..300)
+}
+
+/// Departs by the one call, and asserts that a question and a departure do the same to a clone.
+fn try_depart(limiter: &mut Limiter, cost: Cost, now: Moment) -> Result<Departure, Hold> {
+    let mut other = limiter.clone();
+    let expected = match other.hold(cost, now) {
+        Some(hold) => Err(hold),
+        None => Ok(other.depart_with(cost, now)),
+    };
+    let departed = limiter.try_depart(cost, now);
+    assert_eq!(departed, expected);
+    assert_eq!(format!("{limiter:?}"), format!("{other:?}"));
+    departed
+}
+
+proptest! {
+    #[test]
+    fn one_call_departs_as_a_question_and_a_departure_do(quota in quotas(), steps in steps()) {
+        let (mut limiter, mut now, mut in_flight) = (Limiter::new(quota), at(0), Vec::new());
+        for step in steps {
+            let count = in_flight.len();
+            match step {
+                Step::Wait(nanos) => now = now + Duration::from_nanos(nanos),
+                Step::Depart(cost, waits) => {
+                    let mut departed = try_depart(&mut limiter, Cost::of(cost), now);
+                    if let (Err(Hold { until: Some(until), .. }), true) = (departed, waits) {
+                        now = until;
+                        departed = try_depart(&mut limiter, Cost::of(cost), now);
+                    }
+                    in_flight.extend(departed);
+                }
+                _ if count == 0 => {}
+                Step::Answer(index, feedback, stated_limit) => {
+                    let departure = in_flight.remove(index % count);
+                    limiter.answer_with(departure, now, feedback, stated_limit.as_slice());
+                }
+                Step::Abandon(index) => {
+                    limiter.abandon(in_flight.remove(index % count), now);
+                }
+                Step::Refund(index) => limiter.refund(in_flight.remove(index % count)),
+                Step::Settle(index, cost) => {
+                    let departure = &mut in_flight[index % count];
+                    *departure = limiter.settle(*departure, Cost::of(cost), now);
+                }
+            }
+        }
+    }
+}
