@@ -32,8 +32,8 @@ impl InFlight {
     pub(super) fn answer(&mut self, status: StatusCode, headers: &HeaderMap) {
         match source(status) {
             Source::Server => {
-                let stated = limit_fields(headers);
                 let feedback = feedback(status, headers);
+                let stated = limit_fields(headers);
                 self.end(|state, departure, now| {
                     state.answer(departure, now, feedback, stated.as_ref())
                 });
@@ -78,8 +78,12 @@ impl InFlight {
 }
 
 impl Drop for InFlight {
+    #[inline]
     fn drop(&mut self) {
-        self.abandon();
+        // Most ends are recorded before the drop.
+        if self.departure.is_some() {
+            self.abandon();
+        }
     }
 }
 
@@ -97,6 +101,7 @@ enum Source {
 }
 
 /// Every status that is not known to come from elsewhere is the server's, 429 and 500 included.
+#[inline]
 fn source(status: StatusCode) -> Source {
     match status.as_u16() {
         // 520 to 530 are Cloudflare's: 522 and 524 are its timeouts. 499 is nginx's, 598 and 599
@@ -113,13 +118,16 @@ fn limit_fields(headers: &HeaderMap) -> Option<LimitFields> {
     let mut names = headers.keys();
     names
         .any(|name| LimitFields::is_one(name.as_str()))
-        .then(|| {
-            let fields = headers.iter();
-            LimitFields::read(fields.map(|(name, value)| (name.as_str(), value.as_bytes())))
-        })
+        .then(|| read_limit_fields(headers))
+}
+
+fn read_limit_fields(headers: &HeaderMap) -> LimitFields {
+    let fields = headers.iter();
+    LimitFields::read(fields.map(|(name, value)| (name.as_str(), value.as_bytes())))
 }
 
 /// Reads what an answer of the server's own says of the limit.
+#[inline]
 fn feedback(status: StatusCode, headers: &HeaderMap) -> Feedback {
     match status {
         StatusCode::TOO_MANY_REQUESTS => Feedback::Throttled(HINTS.retry_after(headers)),
