@@ -1,3 +1,5 @@
+//! The concurrency limit: when a permit is acquired, held and released.
+
 use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! The rate limit: the departures, the slots, and the gate after a throttled response.
+
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
