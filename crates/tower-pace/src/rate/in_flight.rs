@@ -100,7 +100,8 @@ enum Source {
     Timeout,
 }
 
-/// Returns the origin of a status. A status that no list names is the server's, such as 429 and 500.
+/// Returns the origin of a status. A status that no list names is the server's, such as 429 and
+/// 500.
 #[inline]
 fn source(status: StatusCode) -> Source {
     match status.as_u16() {
