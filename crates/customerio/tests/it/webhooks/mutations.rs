@@ -71,13 +71,15 @@ impl Signed {
             1 => self.headers.push(self.headers[which].clone()),
             2 => self.headers[which].0 = HeaderName::from_static("x-cio-other"),
             3 => (self.headers[0].1, self.headers[1].1) = (signature, timestamp),
-            // Moves the boundary between timestamp and body in both directions.
+            // Moves the boundary between timestamp and body to the next colon. The signature covers
+            // the same bytes.
             4 => {
-                let at = rng.random_range(0..=self.body.len());
-                let rest = self.body.split_off(at);
-                self.headers[0].1.push(b':');
-                self.headers[0].1.append(&mut self.body);
-                self.body = rest;
+                if let Some(at) = self.body.iter().position(|byte| *byte == b':') {
+                    let rest = self.body.split_off(at + 1);
+                    self.headers[0].1.push(b':');
+                    self.headers[0].1.extend(&self.body[..at]);
+                    self.body = rest;
+                }
             }
             _ => {
                 let at = rng.random_range(0..timestamp.len());
