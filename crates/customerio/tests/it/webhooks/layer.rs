@@ -436,6 +436,13 @@ async fn an_axum_handler_is_called_with_verified_bytes_only() {
 }
 
 #[tokio::test]
+async fn a_body_within_the_default_bound_is_within_that_of_axum() {
+    let body = "x".repeat(2 << 20);
+    let response = axum_response(router(layer()), request(&body, body.clone().into())).await;
+    assert_eq!(response.0, 200);
+}
+
+#[tokio::test]
 async fn a_handler_that_requires_the_proof_fails_without_the_layer() {
     let handler = |_: Extension<Verified>| async { "called" };
     let router = Router::new().route("/webhooks", post(handler));
