@@ -33,8 +33,8 @@ use tower_http::timeout::TimeoutLayer;
 /// server takes a greater one, such as 10,000: an event of 1 KB takes a few KB here.
 const QUEUE: usize = 2;
 
-/// Ids that are remembered, about 100 bytes each. An event comes again for up to seven days, so
-/// take at least the events of a busy hour, in which most copies arrive; a database remembers all.
+/// Ids that are remembered, about 100 bytes each. A copy of an older event is handled twice. If
+/// that matters, record the ids in a database, for the seven days in which copies may arrive.
 const SEEN_IDS: usize = 100_000;
 
 /// An event takes about 1 KB without the content of its message, which a webhook may report too.

@@ -1,4 +1,4 @@
-//! The headers and the body of a request to a webhook, from anyone.
+//! The headers and the body of a request to a webhook, from a stranger.
 
 #![no_main]
 

@@ -85,7 +85,7 @@ impl EventData {
         text(&self.0, "delivery_id")
     }
 
-    /// Returns what sent the message.
+    /// Returns the source of the message, such as a campaign.
     #[must_use]
     pub fn source(&self) -> Option<Source<'_>> {
         let data = &self.0;
@@ -218,8 +218,8 @@ impl EventData {
     }
 }
 
-/// Returns the member that says what sent the message. The id of a campaign or a broadcast may be
-/// null, so a member that has a value comes first.
+/// Returns the member that names the source. The id of a campaign or a broadcast may be null, so a
+/// member that has a value comes first.
 fn source_member(data: &Map<String, Value>) -> Option<&'static str> {
     let members = [
         "trigger_id",
@@ -289,7 +289,7 @@ impl fmt::Debug for PushRecipient<'_> {
     }
 }
 
-/// What sent a message.
+/// The source of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source<'a> {

@@ -97,7 +97,7 @@ where
     }
 }
 
-/// Rejects a request that is invalid whatever its body is, so that the body needs no memory.
+/// Rejects a request that no body makes valid, before the body takes memory.
 fn check_head(
     parts: &Parts,
     body: &impl Body,
@@ -201,7 +201,8 @@ impl Received {
                 false => Err(Rejection::incomplete()),
             };
         };
-        // The memory grows with what arrives, not with what the client announces.
+        // The memory grows with the bytes that arrive. An announced length allocates nothing, since
+        // announcing it costs the client nothing.
         if data.remaining() > max_body - self.bytes.len() {
             return Err(Rejection::too_large(max_body));
         }

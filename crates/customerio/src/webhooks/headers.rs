@@ -17,7 +17,7 @@ const SIGNATURE_BYTES: usize = 32;
 /// The digits of the greatest `u64`. Bounds the text that is kept until the body has arrived.
 const MAX_DIGITS: usize = 20;
 
-/// What the headers of a request claim. Nothing of it is verified.
+/// The parsed values of the two headers. Nothing of them is verified.
 #[derive(Clone)]
 pub(super) struct SignatureHeaders {
     /// The text as received: the signature covers its leading zeros too.

@@ -8,9 +8,10 @@ use super::{SignatureError, Verified, Verifier, Verify};
 
 /// The default of [`VerifyLayer::max_body`].
 ///
-/// An event takes about 1 KB, and with the content of an email as much as the email. A smaller bound
-/// rejects events with long content, and holds back all that follow them for seven days. A larger
-/// one lets each request without a valid signature occupy more memory. axum's own bound is the same.
+/// An event takes about 1 KB, and with the content of an email as much as the email. A smaller
+/// bound rejects events with long content, and holds back all that follow them for seven days. A
+/// larger one lets each request without a valid signature occupy more memory. axum's own bound is
+/// the same.
 const MAX_BODY: usize = 2 * 1024 * 1024;
 
 /// Verifies the signature of each request before the inner service is called.
@@ -23,17 +24,20 @@ const MAX_BODY: usize = 2 * 1024 * 1024;
 ///
 /// | status | reason |
 /// |---|---|
-/// | 400 | a header of the signature is malformed or there twice; the body did not arrive as a whole |
-/// | 401 | a header of the signature is absent; no key matches; the signature is older than [`max_age`](Self::max_age) |
+/// | 400 | a header of the signature is malformed or repeated; the body did not arrive as a whole |
+/// | 401 | a header of the signature is absent; no key matches; over [`max_age`](Self::max_age) |
 /// | 413 | the body exceeds [`max_body`](Self::max_body) |
 ///
 /// The extensions of the response have the [`Rejection`](super::Rejection), for your log.
 ///
 /// # Place in the stack
 ///
-/// Nothing outside this layer may change the body: put layers that decompress it inside. Put a
-/// timeout outside. This layer has no timer, so a client that sends its body slowly occupies memory
-/// and a connection until the server or the timeout ends it.
+/// - Inside: layers that change the body, such as decompression. The signature covers the bytes as
+///   they were sent.
+/// - Outside: a timeout. This layer has no timer, so a client that sends its body slowly occupies
+///   memory and a connection until the server or the timeout ends it.
+/// - Outside: a bound on the requests at once, such as `GlobalConcurrencyLimitLayer` of `tower`.
+///   Each takes up to twice `max_body` before its signature is verified.
 ///
 /// With axum, a `max_body` over 2 MiB also needs `DefaultBodyLimit`, which bounds the extractors.
 #[derive(Clone, Debug)]

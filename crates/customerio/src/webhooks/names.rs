@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What an event is about: the channel of a message, or a person.
+/// The type of an event's object: the channel of a message, or a person.
 ///
 /// A later release may add a variant for a name that is [`Other`](Self::Other) today. Compare
 /// [`as_str`](Self::as_str) with a name that has none.
@@ -69,7 +69,7 @@ impl fmt::Display for ObjectType {
     }
 }
 
-/// What happened to a message or to a person's subscription.
+/// The metric of an event: a change of a message or of a person's subscription.
 ///
 /// A later release may add a variant for a name that is [`Other`](Self::Other) today. Compare
 /// [`as_str`](Self::as_str) with a name that has none.
@@ -94,7 +94,9 @@ pub enum EventMetric {
     Dropped,
     /// The message could not be sent: `failed`.
     Failed,
-    /// The message was opened: `opened`. [`EventData`](super::EventData) says whether by a machine.
+    /// The message was opened, perhaps by a machine: `opened`. See
+    /// [`is_prefetched`](super::EventData::is_prefetched) and
+    /// [`is_proxied`](super::EventData::is_proxied).
     Opened,
     /// The person replied: `replied`.
     Replied,

@@ -6,8 +6,8 @@ use super::SignatureError;
 
 /// The reason why [`VerifyLayer`](super::VerifyLayer) rejected a request.
 ///
-/// It is in the extensions of the response, so that a layer outside can log it. The text contains no
-/// key, no signature and no part of the body. The exact text may change in any release.
+/// It is in the extensions of the response, so that a layer outside can log it. The text contains
+/// no key, no signature and no part of the body. The exact text may change in any release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection(Kind);
 

@@ -23,8 +23,8 @@ use super::{SignatureError, SigningKey};
 /// # Ok::<(), customerio::InvalidInput>(())
 /// ```
 ///
-/// `verify` takes the bytes of the body as they were received. The bytes of JSON that was parsed and
-/// written again differ.
+/// `verify` takes the bytes of the body as they were received. The bytes of JSON that was parsed
+/// and written again differ.
 ///
 /// # Rotation of keys
 ///

@@ -3,7 +3,7 @@
 use customerio::webhooks::{SigningKey, Verifier, WebhookEvent};
 use serde_json::Value;
 
-/// Verifies a signature that nobody made, then a true one, and reads the body as an event.
+/// Verifies a random signature, then a true one, and parses the body as an event.
 pub(crate) fn check(timestamp: &[u8], signature: &[u8], body: &[u8]) {
     let key = SigningKey::new("key").unwrap();
     let verifier = Verifier::new(key.clone());

@@ -1,4 +1,4 @@
-//! The layer: which requests reach the inner service, and what the others cost.
+//! The layer: which requests reach the inner service, and how much of the others is read.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
