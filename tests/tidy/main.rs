@@ -32,6 +32,15 @@ fn pacing_and_customerio_have_no_runtime() {
     }
 }
 
+/// The layer needs the two traits of tower, which come without a runtime.
+#[test]
+fn webhooks_have_no_runtime() {
+    let tree = repository::tree("customerio", "--features webhooks");
+    let mut findings = arrows::runtimes("customerio", &tree);
+    findings.retain(|found| !found.contains("tower-layer;") && !found.contains("tower-service;"));
+    assert_none(&findings);
+}
+
 #[test]
 fn maps_leave_nothing_out() {
     assert_none(&maps::left_out(Repository::ours()));
