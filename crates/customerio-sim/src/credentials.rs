@@ -31,8 +31,11 @@ impl Credentials {
         match &self.only {
             // Not in constant time: a simulator protects nothing.
             Some(only) => pair == only.as_bytes(),
-            // A pair without a colon is not of the form `user:password`.
-            None => pair.contains(&b':'),
+            // Any pair of the form `user:password`, in which neither is empty.
+            None => pair
+                .iter()
+                .position(|byte| *byte == b':')
+                .is_some_and(|colon| colon > 0 && colon + 1 < pair.len()),
         }
     }
 }
@@ -74,7 +77,10 @@ mod tests {
         let any = Credentials::any();
         check(&any, None, false);
         check(&any, Some("Basic c2l0ZTprZXk="), true);
-        check(&any, Some("basic Og=="), true);
+        check(&any, Some("basic c2l0ZTprZXk="), true);
+        check(&any, Some("Basic Og=="), false);
+        check(&any, Some("Basic c2l0ZTo="), false);
+        check(&any, Some("Basic OmtleQ=="), false);
         check(&any, Some("Basic c2l0ZQ=="), false);
         check(&any, Some("Basic !"), false);
         check(&any, Some("Bearer c2l0ZTprZXk="), false);

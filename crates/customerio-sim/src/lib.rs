@@ -31,8 +31,8 @@
 //!
 //! # Memory
 //!
-//! Memory grows with the people, objects, deliveries and forms, and with the events that carry an
-//! id. All else is bounded:
+//! Memory grows with the people, objects, deliveries and forms, with the events whose id is a ULID,
+//! and with the events of visitors of the last 30 days. All else is bounded:
 //!
 //! - the counter holds at most as many times as the limit has requests;
 //! - [`Totals::busiest_window`] needs the arrivals of one window;

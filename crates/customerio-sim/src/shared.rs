@@ -52,7 +52,8 @@ impl Shared {
 
     /// Applies an operation that the API accepts, and returns a rejection as it is.
     pub(crate) fn apply(&self, operation: Result<Operation, Rejection>) -> Result<(), Rejection> {
-        operation.map(|operation| self.state().store.apply(operation))
+        let now = self.clock.unix_seconds();
+        operation.map(|operation| self.state().store.apply(operation, now))
     }
 
     /// Applies the accepted operations of a batch, and returns the rejections with their indices.
@@ -60,11 +61,12 @@ impl Shared {
         &self,
         operations: Vec<Result<Operation, Rejection>>,
     ) -> Vec<(usize, Rejection)> {
+        let now = self.clock.unix_seconds();
         let store = &mut self.state().store;
         let mut rejections = Vec::new();
         for (index, operation) in operations.into_iter().enumerate() {
             match operation {
-                Ok(operation) => store.apply(operation),
+                Ok(operation) => store.apply(operation, now),
                 Err(rejection) => rejections.push((index, rejection)),
             }
         }

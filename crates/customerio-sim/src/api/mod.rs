@@ -13,9 +13,12 @@ mod relationship;
 pub(crate) mod v1;
 pub(crate) mod v2;
 
-pub(crate) use event::TrackedEvent;
+pub(crate) use check::MAX_ATTRIBUTES;
+pub(crate) use event::{TrackedEvent, ulid};
 pub(crate) use identifier::Identifier;
 pub(crate) use object::ObjectIdentifier;
-pub(crate) use operation::{DeliveryReport, Membership, ObjectChange, Operation, Subscription};
+pub(crate) use operation::{
+    DeliveryReport, Identify, Membership, ObjectChange, Operation, Source, Subscription,
+};
 pub(crate) use rejection::Rejection;
 pub(crate) use relationship::{RelatedPerson, Relationship};

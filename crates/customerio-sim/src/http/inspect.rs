@@ -2,14 +2,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, Request, State};
+use axum::extract::{FromRequestParts, Path as AxumPath, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::HOST;
+use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::reply;
@@ -57,6 +59,25 @@ fn is_loopback(host: &str) -> bool {
         Ok(address) => address.is_loopback(),
         // `user@localhost` parses as a host with user information, which no `Host` header has.
         Err(_) => name.eq_ignore_ascii_case("localhost") && !host.contains('@'),
+    }
+}
+
+/// The parameters of a path. No record has one that cannot be read.
+struct Path<T>(T);
+
+impl<T, S> FromRequestParts<S> for Path<T>
+where
+    T: DeserializeOwned + Send,
+    S: Send + Sync,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let parameters = AxumPath::from_request_parts(parts, state).await;
+        match parameters {
+            Ok(AxumPath(parameters)) => Ok(Self(parameters)),
+            Err(_) => Err(found(None::<&()>)),
+        }
     }
 }
 

@@ -116,7 +116,10 @@ async fn api(shared: &Shared, request: Request, next: Next) -> Response {
 
 /// Returns whether the API's specification declares no authentication at this path.
 fn is_public(path: &str) -> bool {
-    matches!(path, "/api/v1/metrics" | "/api/v1/push/events") || path.starts_with("/unsubscribe/")
+    matches!(
+        path,
+        "/api/v1/metrics" | "/api/v1/push/events" | "/push/events"
+    ) || path.starts_with("/unsubscribe/")
 }
 
 fn failed(shared: &Shared, replacement: Replacement) -> Response {

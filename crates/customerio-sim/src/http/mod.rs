@@ -3,6 +3,7 @@
 
 mod inspect;
 mod middleware;
+mod path;
 mod reply;
 mod routes;
 

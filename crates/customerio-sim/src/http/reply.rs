@@ -42,7 +42,7 @@ pub(super) fn meta_error(rejection: &Rejection) -> Response {
     )
 }
 
-/// The envelope of v1 for events: a list of messages.
+/// The envelope of v1 for devices, events, forms and segments: a list of messages.
 pub(super) fn meta_errors(rejection: &Rejection) -> Response {
     json(
         StatusCode::BAD_REQUEST,
@@ -82,6 +82,13 @@ pub(super) fn not_found() -> Response {
     json(
         StatusCode::NOT_FOUND,
         &json!({"meta": {"error": "not found"}}),
+    )
+}
+
+pub(super) fn method_not_allowed() -> Response {
+    json(
+        StatusCode::METHOD_NOT_ALLOWED,
+        &json!({"meta": {"error": "method not allowed"}}),
     )
 }
 

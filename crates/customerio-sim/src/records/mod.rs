@@ -4,12 +4,14 @@ mod arrivals;
 mod busiest_window;
 mod event;
 mod object;
+mod people;
 mod person;
 mod reports;
 mod store;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod visitors;
 
 pub use arrivals::Arrival;
 pub(crate) use arrivals::ArrivalLog;

@@ -2,8 +2,11 @@
 
 mod api;
 mod client;
+mod effects;
 mod faults;
 mod limits;
 mod program;
+mod recorded;
 mod records;
+mod rejections;
 mod socket;

@@ -58,7 +58,7 @@ async fn one_person_and_one_event_can_be_looked_up() {
             &json!({"plan": "pro"}),
         )
         .await;
-    let event = json!({"name": "paid", "id": "01", "timestamp": 5, "data": {"sum": 3}});
+    let event = json!({"name": "paid", "id": "01HB4HBDKTFWYZCK01DMRSWRFD", "timestamp": 5, "data": {"sum": 3}});
     for _ in 0..2 {
         client
             .call(Method::POST, "/api/v1/customers/a%2Fb/events", &event)
@@ -67,9 +67,12 @@ async fn one_person_and_one_event_can_be_looked_up() {
     let person = client.get("/_sim/people/a%2Fb").await;
     assert_eq!(
         person,
-        json!({"attributes": {"plan": "pro"}, "devices": {}, "updates": 1, "events": 1})
+        json!({
+            "cio_id": "03000001", "attributes": {"plan": "pro"}, "devices": {}, "updates": 1,
+            "events": 1,
+        })
     );
-    let event = client.get("/_sim/events/01").await;
+    let event = client.get("/_sim/events/01HB4HBDKTFWYZCK01DMRSWRFD").await;
     let expected = json!({
         "name": "paid", "person": "a/b", "timestamp": 5, "attributes": {"sum": 3}, "received": 2,
     });
