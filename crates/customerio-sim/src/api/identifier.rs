@@ -146,7 +146,7 @@ fn is_plain_address(text: &str) -> bool {
 }
 
 /// Returns whether `text` is in E.164 format: a plus sign and 2 to 15 digits.
-fn is_phone(text: &str) -> bool {
+pub(super) fn is_phone(text: &str) -> bool {
     let Some(digits) = text.strip_prefix('+') else {
         return false;
     };

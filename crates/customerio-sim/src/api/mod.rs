@@ -1,4 +1,4 @@
-//! The public rules of the Track API as pure functions. They turn the bytes of a request into
+//! The public rules of the Track API and the App API as pure functions. They turn the bytes of a request into
 //! operations, or into a rejection in the API's words.
 
 mod check;
@@ -10,6 +10,8 @@ mod object;
 mod operation;
 mod rejection;
 mod relationship;
+pub(crate) mod send;
+pub(crate) mod trigger;
 pub(crate) mod v1;
 pub(crate) mod v2;
 
@@ -22,3 +24,5 @@ pub(crate) use operation::{
 };
 pub(crate) use rejection::Rejection;
 pub(crate) use relationship::{RelatedPerson, Relationship};
+pub(crate) use send::{Channel, OutgoingMessage};
+pub(crate) use trigger::BroadcastTrigger;

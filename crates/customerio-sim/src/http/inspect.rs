@@ -29,6 +29,8 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/deliveries/{id}", get(delivery))
         .route("/forms/{id}", get(form))
         .route("/segments/{id}", get(segment))
+        .route("/messages/{id}", get(message))
+        .route("/broadcasts/{id}", get(broadcast))
         .fallback(unknown)
         .layer(from_fn(only_loopback))
 }
@@ -114,6 +116,16 @@ async fn form(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Resp
 
 async fn segment(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Response {
     found(shared.store(|store| store.segment(id).cloned()).as_ref())
+}
+
+async fn message(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
+    found(shared.store(|store| store.message(&id).cloned()).as_ref())
+}
+
+/// Shows the triggers of a broadcast.
+async fn broadcast(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Response {
+    let triggers = shared.store(|store| store.triggers(id).map(<[_]>::to_vec));
+    found(triggers.as_ref())
 }
 
 async fn unknown() -> Response {

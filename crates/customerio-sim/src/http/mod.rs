@@ -1,12 +1,14 @@
 //! The API as HTTP: the middleware that simulates network and limit, the routes, and the responses
 //! in the API's envelopes.
 
+mod app;
 mod inspect;
 mod middleware;
 mod path;
 mod reply;
 mod routes;
 
+pub(crate) use app::TriggerError;
 pub(crate) use middleware::REQUEST_TIMEOUT;
 pub(crate) use reply::is_dropped;
 pub(crate) use routes::router;

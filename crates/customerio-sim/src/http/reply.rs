@@ -36,10 +36,12 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
 
 /// The envelope of v1 for people: one message.
 pub(super) fn meta_error(rejection: &Rejection) -> Response {
-    json(
-        StatusCode::BAD_REQUEST,
-        &json!({"meta": {"error": rejection.message}}),
-    )
+    meta_error_with(StatusCode::BAD_REQUEST, rejection)
+}
+
+/// The envelope of the App API for transactional messages is that of v1 for people.
+pub(super) fn meta_error_with(status: StatusCode, rejection: &Rejection) -> Response {
+    json(status, &json!({"meta": {"error": rejection.message}}))
 }
 
 /// The envelope of v1 for devices, events, forms and segments: a list of messages.
@@ -83,6 +85,25 @@ pub(super) fn not_found() -> Response {
         StatusCode::NOT_FOUND,
         &json!({"meta": {"error": "not found"}}),
     )
+}
+
+/// The envelope of the App API.
+pub(super) fn app_error(status: StatusCode, detail: &str) -> Response {
+    let error = json!({"detail": detail, "status": status.as_str()});
+    json(status, &json!({"errors": [error]}))
+}
+
+pub(super) fn app_not_found() -> Response {
+    app_error(StatusCode::NOT_FOUND, "not found")
+}
+
+/// A 429 to a trigger that does not fit into the queue.
+pub(super) fn queue_full(wait: Duration) -> Response {
+    let response = app_error(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too many triggers wait to be processed",
+    );
+    retry_after(response, whole_seconds(wait))
 }
 
 pub(super) fn method_not_allowed() -> Response {

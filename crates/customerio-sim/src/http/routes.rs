@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::header::HOST;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{delete, get, post, put};
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::path::Path;
-use super::{inspect, middleware, reply};
+use super::{app, inspect, middleware, reply};
 use crate::api::{Membership, Rejection, delivery, v1, v2};
 use crate::shared::Shared;
 
@@ -21,6 +21,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     let api = Router::new()
         .nest("/api/v1", v1_routes())
         .nest("/api/v2", v2_routes())
+        .nest("/v1", app::routes())
         .route("/unsubscribe/{delivery}", post(unsubscribe))
         // The official library for Ruby sends push events here.
         .route("/push/events", post(push_event))
@@ -65,8 +66,11 @@ async fn not_found() -> Response {
     reply::not_found()
 }
 
-async fn method_not_allowed() -> Response {
-    reply::method_not_allowed()
+async fn method_not_allowed(uri: Uri) -> Response {
+    match app::is_app(uri.path()) {
+        true => reply::app_error(StatusCode::METHOD_NOT_ALLOWED, "method not allowed"),
+        false => reply::method_not_allowed(),
+    }
 }
 
 /// Responds with the URL of the request itself, so that a client that follows it stays here.

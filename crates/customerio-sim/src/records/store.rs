@@ -1,8 +1,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use super::broadcasts::{Broadcasts, Trigger};
 use super::busiest_window::BusiestWindow;
 use super::event::{Dedupe, Event};
+use super::messages::{Message, Messages};
 use super::object::{Object, Objects};
 use super::people::People;
 use super::person::Person;
@@ -10,8 +12,8 @@ use super::reports::{Delivery, Form, Reports};
 use super::totals::Totals;
 use super::visitors::Visitors;
 use crate::api::{
-    Identifier, Identify, Membership, ObjectChange, ObjectIdentifier, Operation, RelatedPerson,
-    Relationship, Source, TrackedEvent, ulid,
+    BroadcastTrigger, Identifier, Identify, Membership, ObjectChange, ObjectIdentifier, Operation,
+    OutgoingMessage, RelatedPerson, Relationship, Source, TrackedEvent, ulid,
 };
 
 /// All records. Applies the operations that the API accepted.
@@ -25,6 +27,8 @@ pub(crate) struct Store {
     events: HashMap<String, Event>,
     objects: Objects,
     reports: Reports,
+    messages: Messages,
+    broadcasts: Broadcasts,
 }
 
 impl Store {
@@ -39,13 +43,18 @@ impl Store {
             events: HashMap::new(),
             objects: Objects::default(),
             reports: Reports::default(),
+            messages: Messages::default(),
+            broadcasts: Broadcasts::default(),
         }
     }
 
-    /// Records a request that reaches the counter.
-    pub(crate) fn record_arrival(&mut self, now: Duration) {
+    /// Records a request that reaches the counter, and whether it counts under the limit of the
+    /// Track API.
+    pub(crate) fn record_arrival(&mut self, now: Duration, is_ingress: bool) {
         self.totals.requests += 1;
-        self.busiest_window.record(now);
+        if is_ingress {
+            self.busiest_window.record(now);
+        }
     }
 
     /// Returns the counts that `http` adds to. [`totals`](Self::totals) computes the others.
@@ -90,6 +99,71 @@ impl Store {
     /// Creates an empty manual segment. The Track API cannot do this.
     pub(crate) fn add_segment(&mut self, id: u64) {
         self.reports.segments.entry(id).or_default();
+    }
+
+    pub(crate) fn message(&self, delivery_id: &str) -> Option<&Message> {
+        self.messages.get(delivery_id)
+    }
+
+    pub(crate) fn messages(&self) -> &[Message] {
+        self.messages.all()
+    }
+
+    /// Returns the triggers of a broadcast, or `None` if it does not exist.
+    pub(crate) fn triggers(&self, broadcast: u64) -> Option<&[Trigger]> {
+        self.broadcasts.triggers(broadcast)
+    }
+
+    /// Creates a broadcast. No API can do this.
+    pub(crate) fn add_broadcast(&mut self, id: u64) {
+        self.broadcasts.add(id);
+    }
+
+    pub(crate) fn set_trigger_time(&mut self, time: Duration) {
+        self.broadcasts.set_trigger_time(time);
+    }
+
+    /// Records a transactional message. The device in a push is added to the person, if it exists.
+    pub(crate) fn send(&mut self, mut message: OutgoingMessage, now: i64) -> &Message {
+        self.totals.accepted += 1;
+        self.totals.messages += 1;
+        let person = message.person.take();
+        let existing = person
+            .as_ref()
+            .and_then(|person| self.people.get_mut(person));
+        if let (Some(person), Some((token, device))) = (existing, message.device.take()) {
+            person.devices.insert(token, device);
+        }
+        let resolved = person.map(|person| self.people.existing(&person).unwrap_or(person));
+        let person = resolved.map(|person| person.text().to_owned());
+        self.messages.record(message, person, now)
+    }
+
+    /// Returns the person of a trigger who must exist and does not.
+    pub(crate) fn missing<'a>(&self, trigger: &'a BroadcastTrigger) -> Option<&'a Identifier> {
+        let mut required = trigger.required.iter();
+        required.find(|person| self.people.existing(person).is_none())
+    }
+
+    /// Returns the time until the next trigger fits, if too many wait.
+    pub(crate) fn queue_full_for(&mut self, now: Duration) -> Option<Duration> {
+        self.broadcasts.full_for(now)
+    }
+
+    /// Records a trigger and returns its id, or `None` if the broadcast does not exist.
+    pub(crate) fn trigger(
+        &mut self,
+        broadcast: u64,
+        trigger: BroadcastTrigger,
+        now: Duration,
+        date: i64,
+    ) -> Option<u64> {
+        let id = self
+            .broadcasts
+            .record(broadcast, trigger.request, now, date)?;
+        self.totals.accepted += 1;
+        self.totals.triggers += 1;
+        Some(id)
     }
 
     /// Applies an operation. It counts as accepted, whether or not it then has an effect. `now` is

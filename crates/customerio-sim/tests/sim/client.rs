@@ -58,6 +58,14 @@ impl Client {
         .await
     }
 
+    /// Sends a request to the App API with a key. Panics if there is no response.
+    pub(crate) async fn app(&mut self, method: Method, path: &str, body: &str) -> Reply {
+        let mut request = bare(method, path, body);
+        let key = HeaderValue::from_static("Bearer appkey");
+        request.headers_mut().insert(AUTHORIZATION, key);
+        self.send(request).await.unwrap()
+    }
+
     pub(crate) async fn get(&mut self, path: &str) -> Value {
         self.call(Method::GET, path, &Value::Null).await.json()
     }

@@ -1,6 +1,7 @@
 //! The simulator over a pipe on paused time, over a socket, and as the program `cio-sim`.
 
 mod api;
+mod app;
 mod client;
 mod effects;
 mod faults;
