@@ -7,7 +7,6 @@ use crate::api::{BroadcastTrigger, Operation, OutgoingMessage, Rejection};
 use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::fault::{FaultInjector, Plan};
-use crate::http::TriggerError;
 use crate::limit::{Decision, Limit, Limiter};
 use crate::records::{Arrival, ArrivalLog, Message, Store};
 
@@ -20,6 +19,14 @@ pub(crate) struct Shared {
     pub(crate) omits_retry_after: bool,
     /// Locked for one step of a request at a time, and never across an await.
     pub(crate) state: Mutex<State>,
+}
+
+/// The reason why a valid trigger is not accepted.
+pub(crate) enum TriggerError {
+    /// A person of the audience does not exist.
+    Missing(Rejection),
+    /// Five triggers wait. The first begins after this time.
+    QueueFull(Duration),
 }
 
 /// The limit under which a request counts.

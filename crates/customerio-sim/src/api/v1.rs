@@ -15,6 +15,7 @@ pub(crate) fn identify(person: &str, body: &[u8]) -> Result<Operation, Rejection
     let reserved = check::take_reserved(&mut attributes)?;
     let change = attributes
         .remove("cio_relationships")
+        .filter(|change| !change.is_null())
         .map(relationships)
         .transpose()?;
     // After `cio_relationships` is removed: it is no attribute in v1.

@@ -1,21 +1,19 @@
 //! The App API, under `/v1`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Path as AxumPath, State};
-use axum::http::request::Parts;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::path::Path;
 use super::reply;
 use crate::api::{Channel, Rejection, send, trigger};
-use crate::shared::{ApiLimit, Shared};
+use crate::shared::{ApiLimit, Shared, TriggerError};
 
 /// The state of a handler.
 type Handle = State<Arc<Shared>>;
@@ -101,16 +99,11 @@ async fn trigger_broadcast(
         Ok(Some(id)) => reply::json(StatusCode::OK, &json!({"id": id})),
         Ok(None) => reply::app_not_found(),
         Err(TriggerError::Missing(rejection)) => unprocessable(&rejection),
-        Err(TriggerError::QueueFull(wait)) => reply::queue_full(wait),
+        Err(TriggerError::QueueFull(wait)) => {
+            let wait = (!shared.omits_retry_after).then_some(wait);
+            reply::queue_full(wait)
+        }
     }
-}
-
-/// The reason why a valid trigger is not accepted.
-pub(crate) enum TriggerError {
-    /// A person of the audience does not exist.
-    Missing(Rejection),
-    /// Five triggers wait. The first begins after this time.
-    QueueFull(Duration),
 }
 
 async fn status(State(shared): Handle, Path((broadcast, trigger)): Path<(u64, u64)>) -> Response {
@@ -155,24 +148,6 @@ fn unprocessable(rejection: &Rejection) -> Response {
     let pointer = format!("/data/attributes/{}", rejection.field);
     error.insert("source".to_owned(), json!({"pointer": pointer}));
     reply::json(status, &json!({"errors": [Value::from(error)]}))
-}
-
-/// The parameters of a path. The API has nothing at a path that cannot be read.
-struct Path<T>(T);
-
-impl<T, S> FromRequestParts<S> for Path<T>
-where
-    T: DeserializeOwned + Send,
-    S: Send + Sync,
-{
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        match AxumPath::from_request_parts(parts, state).await {
-            Ok(AxumPath(parameters)) => Ok(Self(parameters)),
-            Err(_) => Err(reply::app_not_found()),
-        }
-    }
 }
 
 const MIB: usize = 1024 * 1024;

@@ -2,18 +2,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRequestParts, Path as AxumPath, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::HOST;
-use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::json;
 
+use super::path::Path;
 use super::reply;
 use crate::api::Identifier;
 use crate::shared::Shared;
@@ -64,25 +62,6 @@ fn is_loopback(host: &str) -> bool {
     }
 }
 
-/// The parameters of a path. No record has one that cannot be read.
-struct Path<T>(T);
-
-impl<T, S> FromRequestParts<S> for Path<T>
-where
-    T: DeserializeOwned + Send,
-    S: Send + Sync,
-{
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let parameters = AxumPath::from_request_parts(parts, state).await;
-        match parameters {
-            Ok(AxumPath(parameters)) => Ok(Self(parameters)),
-            Err(_) => Err(found(None::<&()>)),
-        }
-    }
-}
-
 async fn totals(State(shared): State<Arc<Shared>>) -> Response {
     reply::json(StatusCode::OK, &shared.store(|store| store.totals()))
 }
@@ -129,13 +108,13 @@ async fn broadcast(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Re
 }
 
 async fn unknown() -> Response {
-    found(None::<&()>)
+    reply::no_such_record()
 }
 
 fn found(record: Option<&impl Serialize>) -> Response {
     match record {
         Some(record) => reply::json(StatusCode::OK, record),
-        None => reply::json(StatusCode::NOT_FOUND, &json!({"error": "no such record"})),
+        None => reply::no_such_record(),
     }
 }
 

@@ -8,7 +8,6 @@ mod path;
 mod reply;
 mod routes;
 
-pub(crate) use app::TriggerError;
 pub(crate) use middleware::REQUEST_TIMEOUT;
 pub(crate) use reply::is_dropped;
 pub(crate) use routes::router;

@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use super::reply;
 use crate::api::Rejection;
 
-/// The parameters of a path. One that cannot be read is rejected in the API's envelope, where
-/// axum's own extractor responds with a text of axum.
+/// The parameters of a path. One that cannot be read is rejected in the envelope of its endpoint,
+/// where axum's own extractor responds with a text of axum.
 pub(super) struct Path<T>(pub(super) T);
 
 impl<T, S> FromRequestParts<S> for Path<T>
@@ -25,18 +25,22 @@ where
     }
 }
 
-/// `path` is the rest after the prefix under which the routes are nested.
+/// Responds as the endpoint does that `path` names. It is the rest after the prefix under which the
+/// routes are nested.
 fn rejected(path: &str) -> Response {
     let segments: Vec<_> = path.split('/').skip(1).collect();
     let unreadable = Rejection::invalid("path", "path must be percent-encoded UTF-8");
     match segments.as_slice() {
-        ["segments", ..] => reply::meta_errors(&Rejection::invalid(
+        ["segments", _, _] => reply::meta_errors(&Rejection::invalid(
             "segment_id",
             "segment_id must be an integer",
         )),
-        ["forms", ..] | ["customers", _, "devices" | "events", ..] => {
+        ["forms", _, _] | ["customers", _, "devices" | "events", ..] => {
             reply::meta_errors(&unreadable)
         }
-        _ => reply::meta_error(&unreadable),
+        ["customers", ..] | ["unsubscribe", _] => reply::meta_error(&unreadable),
+        ["campaigns", ..] => reply::app_not_found(),
+        // All others are paths of records, and no record has such an identifier.
+        _ => reply::no_such_record(),
     }
 }

@@ -98,12 +98,19 @@ pub(super) fn app_not_found() -> Response {
 }
 
 /// A 429 to a trigger that does not fit into the queue.
-pub(super) fn queue_full(wait: Duration) -> Response {
+pub(super) fn queue_full(wait: Option<Duration>) -> Response {
     let response = app_error(
         StatusCode::TOO_MANY_REQUESTS,
         "too many triggers wait to be processed",
     );
-    retry_after(response, whole_seconds(wait))
+    match wait {
+        Some(wait) => retry_after(response, whole_seconds(wait)),
+        None => response,
+    }
+}
+
+pub(super) fn no_such_record() -> Response {
+    json(StatusCode::NOT_FOUND, &json!({"error": "no such record"}))
 }
 
 pub(super) fn method_not_allowed() -> Response {

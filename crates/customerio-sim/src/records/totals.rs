@@ -8,8 +8,8 @@ use serde::Serialize;
 pub struct Totals {
     /// Requests that reached the counter, whatever the response.
     pub requests: u64,
-    /// Operations that the API accepted, including those whose response was lost. Each operation of
-    /// a batch counts.
+    /// Operations, messages and triggers that the API accepted, including those whose response was
+    /// lost. Each operation of a batch counts.
     pub accepted: u64,
     /// Operations that the API rejected. A request that is rejected as a whole counts once.
     pub rejected: u64,

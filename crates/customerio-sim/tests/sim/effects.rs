@@ -222,6 +222,10 @@ async fn null_is_an_empty_map_where_official_libraries_send_it() {
         .unwrap();
     assert_eq!(reply.status, 200);
     assert_eq!(world.attributes("1"), json!({}));
+    world
+        .identify("1", json!({"cio_relationships": null}))
+        .await;
+    assert_eq!(world.attributes("1"), json!({}));
     // The library for Go sends the time as a string.
     let device = json!({"id": "t", "platform": "ios", "last_used": "17", "attributes": null});
     let devices = "customers/1/devices";

@@ -14,8 +14,9 @@ use customerio_sim::{
 /// A simulated Customer.io: records everything it receives, enforces a rate limit, injects faults.
 ///
 /// Prints its URL on the first line, and on Ctrl-C its totals as JSON. Until then this machine can
-/// read them with GET /_sim/totals. Accepts any credentials unless --site-id and --api-key, or
-/// --app-api-key, are given. Unofficial: not a product of Customer.io.
+/// read them with GET /_sim/totals. Accepts any credentials for the Track API unless --site-id and
+/// --api-key are given, and any key for the App API unless --app-api-key is given. Unofficial: not
+/// a product of Customer.io.
 #[derive(Debug, Parser)]
 #[command(name = "cio-sim", version)]
 pub(crate) struct Args {
@@ -84,7 +85,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 0)]
     seed: u64,
 
-    /// Whether to ignore an event whose id was seen before: on or off.
+    /// Whether to ignore an event whose id is a ULID and was seen before: on or off.
     #[arg(long, value_name = "ON|OFF", default_value = "on")]
     dedupe: Dedupe,
 
