@@ -1,5 +1,5 @@
-//! The public rules of the Track API and the App API as pure functions. They turn the bytes of a request into
-//! operations, or into a rejection in the API's words.
+//! The public rules of the Track API and the App API as pure functions. They turn the bytes of a
+//! request into operations, messages and triggers, or into a rejection in the API's words.
 
 mod check;
 pub(crate) mod delivery;

@@ -153,3 +153,51 @@ pub(super) fn set(attributes: &mut Map<String, Value>, name: String, value: Valu
 const PREFERENCES: &str = "cio_subscription_preferences";
 /// An attribute with this prefix changes one topic and keeps the others.
 const TOPIC_PREFIX: &str = "cio_subscription_preferences.topics.";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One attribute and its value: some remove it, and some are no preferences.
+    fn update() -> impl Strategy<Value = (String, Value)> {
+        let topics = prop::collection::btree_map("topic_[12]", any::<bool>(), 0..3);
+        let preferences = topics.prop_map(|topics| json!({"topics": topics}));
+        let plain = prop_oneof![
+            Just(json!(null)),
+            Just(json!("")),
+            Just(json!(true)),
+            Just(json!(7)),
+        ];
+        prop_oneof![
+            ("[ab]", plain.clone()),
+            (Just(PREFERENCES.to_owned()), preferences),
+            (Just(PREFERENCES.to_owned()), plain.clone()),
+            (
+                "topic_[12]".prop_map(|topic| format!("{TOPIC_PREFIX}{topic}")),
+                plain
+            ),
+        ]
+    }
+
+    fn attributes_after(updates: &[(i64, (String, Value))]) -> Map<String, Value> {
+        let mut person = Person::default();
+        for (at, (name, value)) in updates {
+            person.update(Map::from_iter([(name.clone(), value.clone())]), *at);
+        }
+        person.attributes
+    }
+
+    proptest! {
+        #[test]
+        fn updates_with_different_times_have_one_result_in_any_order(
+            (ordered, arrived) in prop::collection::vec(update(), 0..12).prop_flat_map(|updates| {
+                let ordered: Vec<_> = (0..).zip(updates).collect();
+                (Just(ordered.clone()), Just(ordered).prop_shuffle())
+            }),
+        ) {
+            prop_assert_eq!(attributes_after(&arrived), attributes_after(&ordered));
+        }
+    }
+}

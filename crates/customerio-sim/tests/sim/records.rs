@@ -59,7 +59,9 @@ async fn one_person_and_one_event_can_be_looked_up() {
             &json!({"plan": "pro"}),
         )
         .await;
-    let event = json!({"name": "paid", "id": "01HB4HBDKTFWYZCK01DMRSWRFD", "timestamp": 5, "data": {"sum": 3}});
+    let event = json!({
+        "name": "paid", "id": "01HB4HBDKTFWYZCK01DMRSWRFD", "timestamp": 5, "data": {"sum": 3},
+    });
     for _ in 0..2 {
         client
             .call(Method::POST, "/api/v1/customers/a%2Fb/events", &event)
