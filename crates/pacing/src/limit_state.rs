@@ -408,10 +408,10 @@ impl LimitState {
     /// or longer, since it remembers all requests that may count. Of those, the one with the
     /// shortest window, since its entries are finest.
     pub(crate) fn remember(&mut self, known: &[Self], in_flight: u64, conditions: Conditions<'_>) {
-        let best = known.iter().max_by_key(|limit| {
-            let counts_alike = limit.policy.unit == self.policy.unit;
-            let (known, own) = (limit.policy.counted_window(), self.policy.counted_window());
-            (counts_alike, known.min(own), Reverse(known))
+        let best = known.iter().max_by_key(|other| {
+            let counts_alike = other.policy.unit == self.policy.unit;
+            let (theirs, own) = (other.policy.counted_window(), self.policy.counted_window());
+            (counts_alike, theirs.min(own), Reverse(theirs))
         });
         let Some(known) = best else { return };
         let (now, counts_alike) = (conditions.now, known.policy.unit == self.policy.unit);
