@@ -3,104 +3,118 @@ use std::time::Duration;
 use crate::Moment;
 use crate::moment::Span;
 
-/// A server states whole seconds, so its window may start anew up to one second later than it
-/// stated.
+/// A server states whole seconds, so its reset may be up to one second later than stated. With
+/// less, requests depart before the reset and are throttled. With more, a second of every window is
+/// lost.
 const TICK: Span = Span::of(Duration::from_secs(1));
-/// The least time between requests that the server's word lets past the pace. If the word is wrong,
-/// an answer says so before many have left.
-const LEAST_GAP: Span = Span::of(Duration::from_millis(10));
-/// The longest wait for the end of the first request of a new window.
+/// The shortest interval of requests that an allowance lets depart. If the server's statement is
+/// wrong, a throttled response arrives before many have departed. With less, more of them are
+/// throttled then. With more, a short program waits longer without need.
+const MIN_GAP: Span = Span::of(Duration::from_millis(10));
+/// The longest wait for the end of the first request after a reset. With less, a slow answer is
+/// missed and the new window is used at the pace. With more, one hung request holds all others back
+/// for longer.
 const PROBE_TIME: Span = Span::of(Duration::from_secs(5));
-/// The reset of a new window is later by this part of the window, in percent, less two ticks.
-const NEW_WINDOW: u64 = 99;
+/// The reset of a new window is later by this percentage of the window, less two ticks. The
+/// difference to 100 % is for clocks that differ. With a lower percentage the reset of a sliding
+/// log could look like a new window.
+const NEW_WINDOW_PERCENT: u64 = 99;
 
-/// What a server states to remain of one limit, and lets leave past the pace.
+/// The cost that remains of one limit, as the server states it. It may depart faster than the pace.
 ///
-/// # Why it is safe
+/// Until the reset, the allowance is open, and the remaining cost may depart. At the reset the
+/// first request is a probe: its answer may open the allowance for the next window.
 ///
-/// An answer x states the remaining requests and the reset. A request that was answered before x
-/// left, or that left `max_transit` before it, was counted before x. So the remaining can only be
-/// taken by what was unanswered when x left and by what left after it. No kind of server lowers its
-/// remaining by itself, so the least of several answers is safe.
+/// # Why the remaining cost may depart
+///
+/// An answer x states the remaining cost and the reset. A request that was answered before the
+/// request of x departed, or that departed `max_transit` before it, was counted before x. So only
+/// two kinds of requests can take from it: those that were unanswered when the request of x
+/// departed, and those that departed after it. No server lowers it by itself, so the lowest of
+/// several statements is safe.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Allowance {
     open: Option<Open>,
     probe: Probe,
-    /// A request was refused while some remained: the fields mean something else.
+    /// A request was throttled while some cost remained, so the fields mean something else.
     is_misleading: bool,
-    /// Until then the server may have counted more than a limit that was lowered, so a reset may
-    /// make room for nothing.
+    /// Until this moment the server may have counted more than the limit, since the limit was
+    /// lowered. A reset may free nothing then.
     over_full_until: Moment,
 }
 
+/// The cost that remains of one window.
 #[derive(Clone, Copy, Debug)]
 struct Open {
-    left: i64,
+    /// The cost that may still depart. Negative if more departed than the statement allows.
+    remaining: i64,
+    /// The reset.
     until: Moment,
-    /// Whether the quota was changed within a window before it was opened.
+    /// Whether it was opened within a window after a change of the quota.
     over_full: bool,
-    /// Whether the server has stated a later reset since, without most of the limit remaining: then
-    /// it has no fixed windows, or the next one is used already.
+    /// Whether the server stated a later reset since, while less than half of the limit remains. It
+    /// has no fixed windows then, or the next window is used already.
     slides: bool,
 }
 
-/// The first request after an allowance has ended.
+/// The state of the probe, the first request after the reset.
 #[derive(Clone, Copy, Debug, Default)]
 enum Probe {
+    /// No request has departed since the reset.
     #[default]
     Waiting,
-    InFlight {
-        number: u32,
-        since: Moment,
-    },
+    /// The probe has departed, and its answer may state a new window.
+    InFlight { number: u32, since: Moment },
+    /// The probe ended, and the allowance is still that of the old window.
     Ended,
 }
 
-/// What an answer states of a limit.
+/// The statement of an answer about one limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stated {
-    /// What remains of the configured limit.
+    /// The cost that remains of the configured limit.
     pub(crate) remaining: u64,
     pub(crate) reset: Span,
-    /// The cost that left after the request that was answered.
-    pub(crate) left_since: u64,
-    /// The cost that was unanswered when it left.
+    /// The cost that departed after the request that was answered.
+    pub(crate) departed_since: u64,
+    /// The cost that was unanswered when that request departed.
     pub(crate) unanswered: u64,
 }
 
-/// What an allowance says to a request.
+/// The decision of an allowance about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Pace, window and cap decide.
+    /// The usual rules decide: pace, window and cap.
     Usual,
-    /// They decide until this moment, or until the unanswered requests have ended or left the
-    /// transit ago.
+    /// The usual rules decide until this moment. The end of the unanswered requests may change that
+    /// sooner, or the transit after their departure.
     UsualUntilAnswer(Moment),
-    /// It may leave from this moment on, whatever pace, window and cap say.
+    /// The request may depart from this moment on. The usual rules do not apply.
     Pass(Moment),
-    /// It may not leave before this moment.
+    /// The request may not depart before this moment.
     Closed(Moment),
-    /// It may not leave before this moment, or the end of a request in flight.
+    /// The request may not depart before this moment. The end of the probe may change that sooner.
     ClosedUntilAnswer(Moment),
 }
 
 impl Allowance {
-    /// Says whether it decides anything.
+    /// Returns whether the allowance may decide anything.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.open.is_some() && !self.is_misleading
     }
 
-    /// Decides about a request of this cost, while a cost of `unanswered` may still be on its way.
+    /// Returns the decision about a request of this cost. `unanswered` is the cost that may not
+    /// have arrived yet.
     ///
-    /// `share` is the time in which the server gives back one, `interval` the one between
-    /// departures.
+    /// `interval` is the time between departures. `refill_interval` is the time in which a server
+    /// that refills evenly refills a cost of one.
     pub(crate) fn decision(
         &self,
         cost: u32,
         unanswered: u64,
         interval: Span,
-        share: Span,
+        refill_interval: Span,
         last_departure: Option<Moment>,
         now: Moment,
     ) -> Decision {
@@ -109,29 +123,34 @@ impl Allowance {
         };
         let cost = i64::from(cost);
         match self.probe {
-            // Nothing remains: the next window has room for it.
-            _ if now < open.until && open.left < cost => Decision::Closed(open.until),
+            // Open, and too little remains: the next window has room for the request.
+            _ if now < open.until && open.remaining < cost => Decision::Closed(open.until),
+            // Open, and enough remains.
             _ if now < open.until => {
-                // With nothing on its way the server's word is exact. Otherwise the margin is for
-                // others that may use the limit, too.
+                // Without unanswered requests the statement is exact. Otherwise the margin is for
+                // other clients that may use the limit as well.
                 let unanswered = i64::try_from(unanswered).unwrap_or(i64::MAX);
-                match unanswered == 0 || unanswered.saturating_add(2 * cost) <= open.left {
+                match unanswered == 0 || unanswered.saturating_add(2 * cost) <= open.remaining {
                     true => Decision::Pass(
-                        last_departure.map_or(now, |last| last + interval.min(LEAST_GAP)),
+                        last_departure.map_or(now, |last| last + interval.min(MIN_GAP)),
                     ),
                     false => Decision::UsualUntilAnswer(open.until),
                 }
             }
-            // No field says whether the server has a log or fixed windows. At the reset a log has
-            // room for one at least, a fixed window for all.
+            // Over, and no request has probed the next window. No field states whether the server
+            // has a sliding log or fixed windows. At the reset a log has room for a cost of one at
+            // least, and a fixed window for all.
             Probe::Waiting if cost == 1 && !open.slides && !open.over_full => {
-                Decision::Pass(open.until + share)
+                Decision::Pass(open.until + refill_interval)
             }
+            // A heavy probe may not fit into a log. A server with a moving reset has no windows to
+            // ask for, and one that is over-full may have room for nothing.
             Probe::Waiting => Decision::Usual,
+            // The others wait for the answer to the probe, but not for a hung one.
             Probe::InFlight { since, .. } if now < since + PROBE_TIME => {
                 Decision::ClosedUntilAnswer(since + PROBE_TIME)
             }
-            // Its answer did not state a new window: the server has no fixed ones.
+            // The answer to the probe stated no new window, so the server has no fixed windows.
             Probe::InFlight { .. } | Probe::Ended => Decision::Usual,
         }
     }
@@ -139,31 +158,33 @@ impl Allowance {
     /// Records the departure of a request.
     #[inline]
     pub(crate) fn depart(&mut self, cost: u64, number: u32, now: Moment) {
-        self.charge(cost);
+        self.add_cost(cost);
         let has_ended = self.open.is_some_and(|open| now >= open.until);
+        // Waiting => InFlight: any departure after the reset is the probe.
         if has_ended && matches!(self.probe, Probe::Waiting) {
             self.probe = Probe::InFlight { number, since: now };
         }
     }
 
-    /// Records that a request costs more.
+    /// Records that a request costs more than was estimated.
     #[inline]
-    pub(crate) fn charge(&mut self, cost: u64) {
+    pub(crate) fn add_cost(&mut self, cost: u64) {
         if let Some(open) = &mut self.open {
-            open.left = open.left.saturating_sub_unsigned(cost);
+            open.remaining = open.remaining.saturating_sub_unsigned(cost);
         }
     }
 
-    /// Records that a request cost less.
-    pub(crate) fn spare(&mut self, cost: u64) {
+    /// Records that a request costs less than was estimated.
+    pub(crate) fn remove_cost(&mut self, cost: u64) {
         if let Some(open) = &mut self.open {
-            open.left = open.left.saturating_add_unsigned(cost);
+            open.remaining = open.remaining.saturating_add_unsigned(cost);
         }
     }
 
-    /// Records that a request never left. If it was the probe, the next one is.
+    /// Records that a request was never sent. If it was the probe, the next departure is.
     pub(crate) fn refund(&mut self, cost: u64, number: u32) {
-        self.spare(cost);
+        self.remove_cost(cost);
+        // InFlight => Waiting: the server was not asked.
         if self.is_probe(number) {
             self.probe = Probe::Waiting;
         }
@@ -172,35 +193,45 @@ impl Allowance {
     /// Records that a request ended.
     #[inline]
     pub(crate) fn end(&mut self, number: u32) {
+        // InFlight => Ended: unless its answer states a new window, the pace decides from now on.
         if self.is_probe(number) {
             self.probe = Probe::Ended;
         }
     }
 
-    /// Records what an answer that came at `now` states of a limit with this window. Returns
-    /// whether requests may leave sooner than they were told.
-    pub(crate) fn learn(&mut self, stated: Stated, limit: u32, window: Span, now: Moment) -> bool {
+    /// Records the statement of an answer at `now` about a limit with this window. Returns whether
+    /// requests may depart sooner than an earlier decision allowed.
+    pub(crate) fn record_stated(
+        &mut self,
+        stated: Stated,
+        limit: u32,
+        window: Span,
+        now: Moment,
+    ) -> bool {
         let until = now + stated.reset + TICK;
-        let remaining = i64::try_from(stated.remaining.min(limit.into())).unwrap_or(i64::MAX);
-        let left = remaining.saturating_sub_unsigned(stated.left_since);
+        let at_most = i64::try_from(stated.remaining.min(limit.into())).unwrap_or(i64::MAX);
+        let remaining = at_most.saturating_sub_unsigned(stated.departed_since);
         let is_fresh = stated.remaining >= u64::from(limit / 2);
         if let Some(open) = &mut self.open {
+            // Two ticks of tolerance: both resets are rounded to whole seconds.
             let slides = until > open.until + TICK * 2 && !is_fresh;
+            // Open => Open: a statement can only lower it. Answers may overtake each other.
             if now < open.until {
-                open.left = open.left.min(left);
+                open.remaining = open.remaining.min(remaining);
                 open.slides = slides;
                 return false;
             }
-            // An answer that comes after the reset may state that the next window is used already.
-            // Then nobody waits for the probe any more.
-            let is_nearer = slides && !open.slides;
+            // An answer after the reset may state that the next window is used already. Then no
+            // request waits for the probe any longer.
+            let is_sooner = slides && !open.slides;
             open.slides |= slides;
             if !is_fresh || !is_new_window(until, open.until, window) {
-                return is_nearer;
+                return is_sooner;
             }
         }
+        // (none | Over) => Open: the first statement, or one of a new window.
         self.open = Some(Open {
-            left: left.saturating_sub_unsigned(stated.unanswered),
+            remaining: remaining.saturating_sub_unsigned(stated.unanswered),
             until,
             over_full: now < self.over_full_until,
             slides: false,
@@ -209,28 +240,33 @@ impl Allowance {
         true
     }
 
-    /// Records that the server refused a request; `is_used_up` says whether it stated that nothing
-    /// remains. Returns whether the fields turn out to mean something else, and so hold nothing
-    /// back any more.
-    pub(crate) fn refuse(&mut self, is_used_up: bool, now: Moment) -> bool {
+    /// Records a throttled response. `is_used_up` is true if it states that nothing remains.
+    ///
+    /// Returns whether the fields mean something else than the remaining cost of this limit. The
+    /// allowance is ignored from then on, so requests may depart sooner.
+    pub(crate) fn record_throttled(&mut self, is_used_up: bool, now: Moment) -> bool {
         let Some(open) = self.open.as_mut().filter(|open| now < open.until) else {
             return false;
         };
+        // The response explains itself: nothing remains until the reset.
         if is_used_up {
-            open.left = open.left.min(0);
+            open.remaining = open.remaining.min(0);
             return false;
         }
-        self.is_misleading |= open.left > 0;
+        // The server throttled although its own fields left room, so they are of another limit.
+        self.is_misleading |= open.remaining > 0;
         self.is_misleading
     }
 
-    /// Says whether it still decides anything.
+    /// Returns whether the allowance is open at `now`.
     pub(crate) fn holds(&self, now: Moment) -> bool {
         !self.is_misleading && self.open.is_some_and(|open| now < open.until)
     }
 
-    /// Continues `known` under another quota. What its fields mean stays known, what remains does
-    /// not. Until `over_full_until` the server may have counted more than the new limit.
+    /// Returns the allowance that continues `known` under another quota.
+    ///
+    /// It keeps whether the fields are misleading, and forgets the statement. Until
+    /// `over_full_until` the server may have counted more than the new limit.
     pub(crate) fn following(known: &Self, over_full_until: Moment) -> Self {
         Self {
             is_misleading: known.is_misleading,
@@ -239,15 +275,16 @@ impl Allowance {
         }
     }
 
+    /// Returns whether the departure with this number is the probe in flight.
     #[inline]
     fn is_probe(&self, number: u32) -> bool {
         matches!(self.probe, Probe::InFlight { number: probe, .. } if probe == number)
     }
 }
 
-/// A fixed window that starts anew has another reset, a whole window later.
+/// Returns whether a stated reset is that of a new fixed window, one window after the last reset.
 fn is_new_window(until: Moment, before: Moment, window: Span) -> bool {
-    let most = Span::from_nanos(window.nanos() / 100 * NEW_WINDOW);
+    let most = Span::from_nanos(window.nanos() / 100 * NEW_WINDOW_PERCENT);
     until >= before + (most - TICK * 2)
 }
 
@@ -257,7 +294,7 @@ mod tests {
 
     const LIMIT: u32 = 100;
     const HOUR: Span = Span::of(Duration::from_secs(3_600));
-    const SHARE: Span = Span::of(Duration::from_secs(36));
+    const REFILL_INTERVAL: Span = Span::of(Duration::from_secs(36));
     const INTERVAL: Span = Span::of(Duration::from_millis(500));
 
     fn at(seconds: u64) -> Moment {
@@ -268,35 +305,35 @@ mod tests {
         Stated {
             remaining,
             reset: Span::of(Duration::from_secs(reset)),
-            left_since: 0,
+            departed_since: 0,
             unanswered: 0,
         }
     }
 
-    fn learn(allowance: &mut Allowance, stated: Stated, now: u64) -> bool {
-        allowance.learn(stated, LIMIT, HOUR, at(now))
+    fn record(allowance: &mut Allowance, stated: Stated, now: u64) -> bool {
+        allowance.record_stated(stated, LIMIT, HOUR, at(now))
     }
 
     /// An allowance that was opened at 0 s, until 601 s.
     fn open(remaining: u64) -> Allowance {
         let mut allowance = Allowance::default();
-        assert!(learn(&mut allowance, stated(remaining, 600), 0));
+        assert!(record(&mut allowance, stated(remaining, 600), 0));
         allowance
     }
 
-    /// What it says to a request after one that left at 1 s.
-    fn rule(allowance: &Allowance, cost: u32, unanswered: u64, now: u64) -> Decision {
+    /// Returns the decision about a request, after a departure at 1 s.
+    fn decide(allowance: &Allowance, cost: u32, unanswered: u64, now: u64) -> Decision {
         let last = Some(at(1));
-        allowance.decision(cost, unanswered, INTERVAL, SHARE, last, at(now))
+        allowance.decision(cost, unanswered, INTERVAL, REFILL_INTERVAL, last, at(now))
     }
 
-    fn left(allowance: &Allowance) -> i64 {
-        allowance.open.expect("it was opened").left
+    fn remaining(allowance: &Allowance) -> i64 {
+        allowance.open.expect("it was opened").remaining
     }
 
     #[test]
-    fn what_remains_may_leave_past_the_pace_if_the_servers_word_is_exact_or_ample() {
-        assert_eq!(rule(&Allowance::default(), 1, 0, 2), Decision::Usual);
+    fn the_remaining_cost_may_depart_past_the_pace_if_the_statement_is_exact_or_ample() {
+        assert_eq!(decide(&Allowance::default(), 1, 0, 2), Decision::Usual);
         assert!(!Allowance::default().is_open());
         let allowance = open(10);
         assert!(allowance.is_open() && allowance.holds(at(600)) && !allowance.holds(at(601)));
@@ -311,79 +348,87 @@ mod tests {
             (4, 2, pass),
             (1, u64::MAX, wait),
         ] {
-            let decision = rule(&allowance, cost, unanswered, 2);
+            let decision = decide(&allowance, cost, unanswered, 2);
             assert_eq!(decision, expected, "{cost} {unanswered}");
         }
-        let decision = allowance.decision(1, 0, INTERVAL, SHARE, None, at(2));
+        let decision = allowance.decision(1, 0, INTERVAL, REFILL_INTERVAL, None, at(2));
         assert_eq!(decision, Decision::Pass(at(2)));
         let fast = Span::from_nanos(7);
-        let decision = allowance.decision(1, 0, fast, SHARE, Some(at(1)), at(2));
+        let decision = allowance.decision(1, 0, fast, REFILL_INTERVAL, Some(at(1)), at(2));
         assert_eq!(decision, Decision::Pass(at(1) + fast));
     }
 
     #[test]
-    fn what_remains_is_what_no_request_can_take_any_more() {
+    fn the_remaining_cost_excludes_all_that_other_departures_can_take() {
         let mut allowance = Allowance::default();
         let first = Stated {
-            left_since: 3,
+            departed_since: 3,
             unanswered: 4,
             ..stated(50, 600)
         };
-        assert!(learn(&mut allowance, first, 0));
-        assert_eq!(left(&allowance), 50 - 3 - 4);
+        assert!(record(&mut allowance, first, 0));
+        assert_eq!(remaining(&allowance), 50 - 3 - 4);
         let lower = Stated {
-            left_since: 5,
+            departed_since: 5,
             unanswered: 9,
             ..stated(40, 600)
         };
-        assert!(!learn(&mut allowance, lower, 1));
-        assert_eq!(left(&allowance), 40 - 5, "what was unanswered counts once");
-        assert!(!learn(&mut allowance, stated(90, 600), 1));
-        assert_eq!(left(&allowance), 35, "an answer cannot raise it");
+        assert!(!record(&mut allowance, lower, 1));
+        assert_eq!(
+            remaining(&allowance),
+            40 - 5,
+            "the unanswered cost counts once"
+        );
+        assert!(!record(&mut allowance, stated(90, 600), 1));
+        assert_eq!(remaining(&allowance), 35, "an answer cannot raise it");
         allowance.depart(7, 1, at(2));
-        allowance.charge(8);
-        allowance.spare(3);
+        allowance.add_cost(8);
+        allowance.remove_cost(3);
         allowance.refund(4, 1);
-        assert_eq!(left(&allowance), 35 - 7 - 8 + 3 + 4);
+        assert_eq!(remaining(&allowance), 35 - 7 - 8 + 3 + 4);
         let mut allowance = open(u64::MAX);
-        assert_eq!(left(&allowance), LIMIT.into(), "never above the limit");
-        allowance.charge(u64::MAX);
-        allowance.charge(u64::MAX);
-        assert!(left(&allowance) < -1_000);
+        assert_eq!(remaining(&allowance), LIMIT.into(), "never above the limit");
+        allowance.add_cost(u64::MAX);
+        allowance.add_cost(u64::MAX);
+        assert!(remaining(&allowance) < -1_000);
     }
 
     #[test]
-    fn after_the_reset_one_request_asks_and_the_others_wait_for_its_end() {
+    fn after_the_reset_one_request_probes_and_the_others_wait_for_its_end() {
         let mut allowance = open(10);
-        assert_eq!(rule(&allowance, 1, 0, 601), Decision::Pass(at(637)));
-        assert_eq!(rule(&allowance, 2, 0, 601), Decision::Usual);
-        assert_eq!(rule(&open(0), 1, 0, 600), Decision::Closed(at(601)));
-        assert_eq!(rule(&open(0), 1, 0, 601), Decision::Pass(at(637)));
+        assert_eq!(decide(&allowance, 1, 0, 601), Decision::Pass(at(637)));
+        assert_eq!(decide(&allowance, 2, 0, 601), Decision::Usual);
+        assert_eq!(decide(&open(0), 1, 0, 600), Decision::Closed(at(601)));
+        assert_eq!(decide(&open(0), 1, 0, 601), Decision::Pass(at(637)));
         allowance.depart(1, 7, at(600));
-        assert_eq!(rule(&allowance, 1, 0, 601), Decision::Pass(at(637)));
+        assert_eq!(decide(&allowance, 1, 0, 601), Decision::Pass(at(637)));
         allowance.depart(1, 8, at(637));
         let waits = Decision::ClosedUntilAnswer(at(642));
-        assert_eq!(rule(&allowance, 1, 0, 638), waits);
+        assert_eq!(decide(&allowance, 1, 0, 638), waits);
         allowance.depart(1, 9, at(638));
         allowance.end(9);
         allowance.refund(1, 9);
-        assert_eq!(rule(&allowance, 1, 0, 641), waits, "the first one is meant");
-        assert_eq!(rule(&allowance, 1, 0, 642), Decision::Usual);
+        assert_eq!(
+            decide(&allowance, 1, 0, 641),
+            waits,
+            "the first departure is the probe"
+        );
+        assert_eq!(decide(&allowance, 1, 0, 642), Decision::Usual);
         allowance.refund(1, 8);
-        assert_eq!(rule(&allowance, 1, 0, 642), Decision::Pass(at(637)));
+        assert_eq!(decide(&allowance, 1, 0, 642), Decision::Pass(at(637)));
         allowance.depart(1, 10, at(642));
         allowance.end(10);
-        assert_eq!(rule(&allowance, 1, 0, 643), Decision::Usual);
+        assert_eq!(decide(&allowance, 1, 0, 643), Decision::Usual);
         allowance.depart(1, 11, at(643));
         assert_eq!(
-            rule(&allowance, 1, 0, 643),
+            decide(&allowance, 1, 0, 643),
             Decision::Usual,
-            "once is enough"
+            "one probe per reset"
         );
     }
 
     #[test]
-    fn a_new_window_has_a_later_reset_and_most_of_the_limit() {
+    fn a_new_window_has_a_later_reset_and_half_of_the_limit_or_more() {
         // 99 % of an hour less 2 s after 601 s is 4163 s, as an answer at 700 s states it with a
         // tick.
         for (remaining, reset, opens) in [
@@ -395,84 +440,97 @@ mod tests {
         ] {
             let mut allowance = open(10);
             allowance.depart(1, 1, at(640));
-            let is_nearer = learn(&mut allowance, stated(remaining, reset), 700);
-            assert!(is_nearer || !opens, "{remaining} {reset}");
+            let is_sooner = record(&mut allowance, stated(remaining, reset), 700);
+            assert!(is_sooner || !opens, "{remaining} {reset}");
             assert_eq!(allowance.holds(at(700)), opens, "{remaining} {reset}");
             let probes = matches!(allowance.probe, Probe::Waiting);
             assert_eq!(probes, opens, "the probe starts anew with the window");
         }
         let mut allowance = open(10);
-        assert!(!learn(&mut allowance, stated(100, 3_600), 600));
-        assert_eq!(left(&allowance), 10, "before the reset nothing opens");
-        assert!(learn(&mut allowance, stated(100, 3_600), 601));
+        assert!(!record(&mut allowance, stated(100, 3_600), 600));
+        assert_eq!(remaining(&allowance), 10, "before the reset nothing opens");
+        assert!(record(&mut allowance, stated(100, 3_600), 601));
     }
 
     #[test]
-    fn a_server_whose_reset_moves_has_no_fixed_windows_and_is_not_asked() {
-        let asks = Decision::Pass(at(601) + SHARE);
+    fn a_server_whose_reset_moves_has_no_fixed_windows_and_is_not_probed() {
+        let probes = Decision::Pass(at(601) + REFILL_INTERVAL);
         for (remaining, reset, now, expected) in [
-            // Two ticks are no move.
-            (9, 502, 100, asks),
+            // A reset that is two ticks later does not move.
+            (9, 502, 100, probes),
             (9, 503, 100, Decision::Usual),
-            (50, 3_000, 100, asks),
-            // An answer that comes after the reset, and states that the next window is used up.
+            (50, 3_000, 100, probes),
+            // An answer after the reset states that the next window is used up.
             (0, 3_000, 620, Decision::Usual),
-            (60, 1_000, 620, asks),
+            (60, 1_000, 620, probes),
         ] {
             let mut allowance = open(10);
-            let is_nearer = learn(&mut allowance, stated(remaining, reset), now);
-            assert_eq!(is_nearer, now == 620 && expected == Decision::Usual);
-            assert_eq!(rule(&allowance, 1, 0, 650), expected, "{remaining} {reset}");
+            let is_sooner = record(&mut allowance, stated(remaining, reset), now);
+            assert_eq!(is_sooner, now == 620 && expected == Decision::Usual);
+            assert_eq!(
+                decide(&allowance, 1, 0, 650),
+                expected,
+                "{remaining} {reset}"
+            );
         }
         let mut allowance = open(10);
-        assert!(learn(&mut allowance, stated(0, 3_000), 620));
-        assert!(!learn(&mut allowance, stated(0, 3_000), 620));
-        assert!(!learn(&mut allowance, stated(0, 0), 621));
+        assert!(record(&mut allowance, stated(0, 3_000), 620));
+        assert!(!record(&mut allowance, stated(0, 3_000), 620));
+        assert!(!record(&mut allowance, stated(0, 0), 621));
         assert_eq!(
-            rule(&allowance, 1, 0, 650),
+            decide(&allowance, 1, 0, 650),
             Decision::Usual,
             "it stays known"
         );
-        assert!(learn(&mut allowance, stated(100, 3_600), 700));
+        assert!(record(&mut allowance, stated(100, 3_600), 700));
         assert_eq!(
-            rule(&allowance, 1, 0, 4_400),
-            Decision::Pass(at(4_301) + SHARE)
+            decide(&allowance, 1, 0, 4_400),
+            Decision::Pass(at(4_301) + REFILL_INTERVAL)
         );
     }
 
     #[test]
-    fn a_refusal_takes_all_or_shows_that_the_fields_mean_something_else() {
+    fn a_throttled_response_uses_up_the_allowance_or_shows_that_the_fields_mislead() {
         let mut allowance = open(10);
-        assert!(!allowance.refuse(true, at(1)));
-        assert_eq!((left(&allowance), allowance.is_open()), (0, true));
-        assert!(!allowance.refuse(false, at(1)), "it is no surprise");
+        assert!(!allowance.record_throttled(true, at(1)));
+        assert_eq!((remaining(&allowance), allowance.is_open()), (0, true));
+        assert!(
+            !allowance.record_throttled(false, at(1)),
+            "nothing remained"
+        );
         assert!(allowance.is_open());
-        allowance.charge(5);
-        allowance.refuse(true, at(1));
-        assert_eq!(left(&allowance), -5);
+        allowance.add_cost(5);
+        allowance.record_throttled(true, at(1));
+        assert_eq!(remaining(&allowance), -5);
         let mut allowance = open(10);
-        assert!(!allowance.refuse(false, at(601)), "it holds no more");
+        assert!(
+            !allowance.record_throttled(false, at(601)),
+            "its reset has passed"
+        );
         assert!(allowance.is_open());
-        assert!(allowance.refuse(false, at(600)));
+        assert!(allowance.record_throttled(false, at(600)));
         assert!(!allowance.is_open() && !allowance.holds(at(1)));
-        assert_eq!(rule(&allowance, 50, 0, 2), Decision::Usual);
-        assert!(!Allowance::default().refuse(false, at(1)));
+        assert_eq!(decide(&allowance, 50, 0, 2), Decision::Usual);
+        assert!(!Allowance::default().record_throttled(false, at(1)));
     }
 
     #[test]
-    fn another_quota_forgets_what_remains_and_asks_at_no_reset_while_its_limit_may_be_over_full() {
+    fn a_new_quota_forgets_the_statement_and_probes_no_reset_while_its_limit_may_be_over_full() {
         let mut known = open(10);
         let mut next = Allowance::following(&known, at(500));
         assert!(!next.is_open() && !next.is_misleading);
-        assert!(learn(&mut next, stated(10, 10), 499));
-        assert_eq!(rule(&next, 1, 0, 600), Decision::Usual);
+        assert!(record(&mut next, stated(10, 10), 499));
+        assert_eq!(decide(&next, 1, 0, 600), Decision::Usual);
         let mut next = Allowance::following(&known, at(500));
-        assert!(learn(&mut next, stated(10, 10), 500));
-        assert_eq!(rule(&next, 1, 0, 600), Decision::Pass(at(511) + SHARE));
+        assert!(record(&mut next, stated(10, 10), 500));
+        assert_eq!(
+            decide(&next, 1, 0, 600),
+            Decision::Pass(at(511) + REFILL_INTERVAL)
+        );
         let mut again = Allowance::following(&next, at(400));
-        assert!(learn(&mut again, stated(10, 10), 499));
-        assert_eq!(rule(&again, 1, 0, 600), Decision::Usual);
-        known.refuse(false, at(1));
+        assert!(record(&mut again, stated(10, 10), 499));
+        assert_eq!(decide(&again, 1, 0, 600), Decision::Usual);
+        known.record_throttled(false, at(1));
         assert!(Allowance::following(&known, at(500)).is_misleading);
     }
 }

@@ -3,26 +3,30 @@ use crate::moment::Span;
 use crate::policy::{Pace, Policy};
 use crate::{Model, Moment};
 
-/// Holds requests back while too many have left unproven: more than the pace sends in a typical
-/// round trip. The path may be blocked then, and would deliver all of them at once when it opens.
+/// Holds requests back while more are unproven than depart in a typical round trip.
 ///
-/// Meanwhile single requests probe the path, at gaps that double up to `max_transit`, so the hold
-/// always has an end. Slow, hung and long-polling requests do not count: an answer to a later
-/// request proves the path.
+/// The path may be blocked then, and would deliver all of them at once when it opens. Meanwhile
+/// single requests probe the path, at gaps that double up to `max_transit`. So the hold always
+/// ends.
+///
+/// Slow, hung and long-polling requests do not count for the cap: an answer to a later request
+/// proves the path.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cap {
-    /// The probes that left since the last proof.
+    /// The probes that departed since the last proof.
     probes: u32,
 }
 
 impl Cap {
-    /// Returns the moment of the next probe, if requests are held back.
+    /// Returns the moment of the next probe; none if the cap holds nothing back.
     ///
-    /// They are held while unproven cost >= lump + (round trip + jitter) / interval.
+    /// Requests are held back while the unproven cost is at least burst + (round trip + jitter) /
+    /// interval.
     ///
-    /// The lump is what the pace lets arrive at once. It is bounded by three quarters of the limit,
-    /// or the highest request: a heavy request beside a burst would otherwise fill the window in
-    /// one block. Where slots hold the rate below the pace, the interval is theirs.
+    /// The burst is the largest cost that the pace lets arrive at once, including its highest
+    /// request. It is bounded by three quarters of the limit, or by the highest request: otherwise
+    /// a heavy request beside a burst could fill the window in one block. Where slots hold the rate
+    /// below the pace, the interval is that of the slots.
     #[inline]
     pub(crate) fn probe(
         self,
@@ -31,18 +35,21 @@ impl Cap {
         conditions: Conditions<'_>,
     ) -> Option<Moment> {
         let unproven = conditions.shared.path.unproven().counted(policy.unit);
-        // A lump has room for the highest request at least.
+        // The usual case. A burst has room for the highest request at least, so the rest is not
+        // needed.
         if unproven < pace.highest.into() {
             return None;
         }
         let most = policy.most();
-        let lump = pace.lump().min(pace.highest.max(most - most.div_ceil(4)));
-        let beyond = unproven.checked_sub(lump.into())?;
+        let burst = pace
+            .largest_burst()
+            .min(pace.highest.max(most - most.div_ceil(4)));
+        let beyond = unproven.checked_sub(burst.into())?;
         self.probe_beyond(beyond, policy, pace.interval, conditions)
     }
 
-    /// Returns the same, if `beyond` more than a lump is unproven.
-    // Never inlined: that is rare, and its wide arithmetic would crowd out the usual call.
+    /// Returns the same, if the unproven cost exceeds the burst by `beyond`.
+    // Never inlined: this is rare, and its 128-bit arithmetic would crowd out the usual call.
     #[inline(never)]
     fn probe_beyond(
         self,
@@ -58,8 +65,10 @@ impl Cap {
             return None;
         }
         let last = conditions.shared.path.last_departure()?;
+        // A shorter first gap would send a probe before the answer to the last one can arrive.
         let gap = interval.max(conditions.jitter());
         let longest = gap.max(conditions.shared.transit);
+        // At 62 doublings every gap is above the longest. A shift by 64 would overflow.
         let doubled = gap.nanos().saturating_mul(1 << self.probes.min(62));
         Some(last + longest.min(Span::from_nanos(doubled)))
     }
@@ -70,13 +79,17 @@ impl Cap {
         self.probes = self.probes.saturating_add(1);
     }
 
-    /// Records a proof of the path: the gaps start anew.
+    /// Records a proof of the path: the gaps start again with the first one.
     #[inline]
     pub(crate) fn reset(&mut self) {
         self.probes = 0;
     }
 }
 
+/// Returns whether `beyond` is more than the slots let depart in the usual round trip.
+///
+/// A slot is held for a window and the round trip, so that is the time of a whole limit. A bucket
+/// has no slots.
 fn is_beyond_slots(policy: &Policy, beyond: u128, usual: u128, conditions: Conditions<'_>) -> bool {
     if matches!(policy.model, Model::TokenBucket { .. }) {
         return false;
@@ -123,7 +136,7 @@ mod tests {
         Path::with(round_trip, Load { requests: 7, cost }, at(10_000))
     }
 
-    /// Says when the next probe departs, with a jitter of 50 ms.
+    /// Returns when the next probe departs, with a jitter of 50 ms.
     fn probe(cap: Cap, policy: &Policy, pace: &Pace, path: &Path) -> Option<Moment> {
         let conditions = Conditions {
             now: at(10_001),
@@ -145,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn more_is_held_back_than_a_lump_and_what_the_round_trip_explains() {
+    fn requests_are_held_back_beyond_a_burst_and_a_round_trip() {
         fn check(burst: u32, highest: u32, expected: u64) {
             let pace = Pace {
                 burst,
@@ -159,13 +172,13 @@ mod tests {
         check(1, 1, 1 + 8);
         check(10, 1, 10 + 8);
         check(10, 5, 14 + 8);
-        // No more than 75 are a lump, unless one request is.
+        // A burst is at most 75, unless one request costs more.
         check(60, 40, 75 + 8);
         check(20, 90, 90 + 8);
     }
 
     #[test]
-    fn where_slots_hold_the_rate_below_the_pace_their_interval_counts() {
+    fn the_interval_of_the_slots_counts_where_they_hold_the_rate_below_the_pace() {
         let fast = Pace {
             interval: millis(1),
             ..PACE
@@ -203,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn probes_leave_at_gaps_that_double_up_to_the_transit_until_a_proof() {
+    fn probes_depart_at_gaps_that_double_up_to_the_transit_until_a_proof() {
         let mut cap = Cap::default();
         let mut gaps = Vec::new();
         for _ in 0..7 {

@@ -14,14 +14,15 @@ pub(crate) struct Shared {
     pub(crate) path: Path,
     pub(crate) jitter: Jitter,
     pub(crate) recovery: Recovery,
-    /// The requests that departed less than the transit ago and are unanswered, if a limit relies
-    /// on the server's word.
+    /// The requests that departed less than the transit ago and are unanswered. None if no limit
+    /// relies on the server's statements.
     pub(crate) unanswered: Option<Unanswered>,
 }
 
 /// The shared state at one moment.
 ///
-/// It refers to the state, since a limit that nothing slows down reads little of it.
+/// It holds a reference, since the usual decision reads only a little of the state: copies of all
+/// of it would slow down every departure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conditions<'a> {
     pub(crate) now: Moment,
@@ -39,8 +40,8 @@ impl Conditions<'_> {
         self.shared.jitter.span()
     }
 
-    /// Returns the load that departed less than the transit ago and is unanswered; nothing if no
-    /// limit relies on the server's word.
+    /// Returns the load that departed less than the transit ago and is unanswered. It is zero if no
+    /// limit relies on the server's statements.
     #[inline]
     pub(crate) fn unanswered(self) -> Load {
         let unanswered = self.shared.unanswered.as_ref();

@@ -1,22 +1,27 @@
 use crate::unit::Load;
 use crate::{Cost, Moment};
 
-/// A request that has left.
+/// The record of a request that departed.
+///
+/// Report its end to the limiter exactly once: see [`Limiter`](crate::Limiter).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "tell the limiter how the request ended"]
+#[must_use = "report the end of every departure to the limiter"]
 pub struct Departure {
+    /// The time of the departure.
     pub(crate) sent: Moment,
     /// The cost of all departures up to this one. It wraps.
     pub(crate) total: u64,
-    /// It wraps.
+    /// The departures of a limiter are numbered. The number wraps.
     pub(crate) number: u32,
     pub(crate) cost: Cost,
-    /// What was unanswered before it, in requests and in cost.
+    /// The load that was unanswered before it, in requests and in cost. Two `u32` keep the value
+    /// small, since callers hold one for each request in flight.
     pub(crate) before: (u32, u32),
 }
 
 impl Departure {
-    /// Returns what had left within `max_transit` before it and was unanswered.
+    /// Returns the load that had departed within `max_transit` before this departure and was
+    /// unanswered.
     pub(crate) fn unanswered(self) -> Load {
         Load {
             requests: self.before.0.into(),

@@ -1,11 +1,16 @@
 use crate::Moment;
 use crate::moment::Span;
 
-/// The highest cost that left in the last one to two `memory` periods.
+/// The highest cost that departed in the last one to two `memory` periods.
+///
+/// Two periods are enough: an exact answer would need an entry for each departure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HighestCost {
+    /// The highest cost of the current period.
     current: u32,
+    /// The highest cost of the period before it.
     before: u32,
+    /// The start of the current period.
     since: Moment,
 }
 
@@ -20,35 +25,39 @@ impl Default for HighestCost {
 }
 
 impl HighestCost {
-    /// Returns the highest cost that left within the last `memory` before `now`; at least 1.
+    /// Returns at least the highest cost that departed within the last `memory` before `now`. It is
+    /// 1 or more.
     #[inline]
     pub(crate) fn at(&self, now: Moment, memory: Span) -> u32 {
-        let turned = self.turned(now, memory);
-        turned.current.max(turned.before)
+        let rotated = self.rotated(now, memory);
+        rotated.current.max(rotated.before)
     }
 
-    /// Returns when the highest cost may be forgotten next after `now`, if nothing leaves.
+    /// Returns when the highest cost may be forgotten next after `now`, if nothing departs.
     pub(crate) fn drops_at(&self, now: Moment, memory: Span) -> Option<Moment> {
-        let turns = [memory, memory * 2].map(|memory| self.since + memory);
-        turns.into_iter().find(|&turn| turn > now)
+        let ends = [memory, memory * 2].map(|memory| self.since + memory);
+        ends.into_iter().find(|&end| end > now)
     }
 
-    /// Records a cost that leaves at `now`. Returns whether that changes anything.
+    /// Records a cost that departs at `now`. Returns whether the highest cost, or the time at which
+    /// it is forgotten, may have changed.
     #[inline]
     pub(crate) fn depart(&mut self, cost: u32, now: Moment, memory: Span) -> bool {
         // Most requests are no heavier than those before them.
         if cost <= self.current && now.span_since(self.since) < memory {
             return false;
         }
-        *self = self.turned(now, memory);
+        *self = self.rotated(now, memory);
         self.current = self.current.max(cost);
         true
     }
 
+    /// Returns the state at `now`, with a new period if the current one is over.
     #[inline]
-    fn turned(self, now: Moment, memory: Span) -> Self {
+    fn rotated(self, now: Moment, memory: Span) -> Self {
         match now.span_since(self.since) {
             passed if passed < memory => self,
+            // The current period becomes the one before, unless that is over as well.
             passed => Self {
                 current: 1,
                 before: if passed < memory * 2 { self.current } else { 1 },
@@ -71,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heavy_cost_is_remembered_for_its_time_and_forgotten_after_twice_that() {
+    fn a_high_cost_is_remembered_for_one_period_and_forgotten_after_two() {
         let mut highest = HighestCost::default();
         highest.depart(7, at(10_000), MEMORY);
         highest.depart(3, at(10_001), MEMORY);
@@ -81,24 +90,24 @@ mod tests {
     }
 
     #[test]
-    fn it_says_when_a_heavy_cost_may_be_forgotten() {
+    fn the_time_at_which_a_high_cost_may_be_forgotten_is_known() {
         let mut highest = HighestCost::default();
         highest.depart(7, at(10_000), MEMORY);
         highest.depart(9, at(11_000), MEMORY);
-        for (now, falls) in [
+        for (now, drops) in [
             (11_000, Some(12_000)),
             (11_999, Some(12_000)),
             (12_000, Some(14_000)),
             (13_999, Some(14_000)),
             (14_000, None),
         ] {
-            let falls = falls.map(at);
-            assert_eq!(highest.drops_at(at(now), MEMORY), falls, "{now}");
+            let drops = drops.map(at);
+            assert_eq!(highest.drops_at(at(now), MEMORY), drops, "{now}");
         }
     }
 
     #[test]
-    fn light_costs_do_not_keep_a_heavy_one_alive() {
+    fn low_costs_do_not_prolong_the_memory_of_a_high_one() {
         let mut highest = HighestCost::default();
         highest.depart(7, at(10_000), MEMORY);
         for now in 10_001..14_000 {
@@ -110,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_heavy_costs_the_later_one_outlives_the_earlier() {
+    fn the_later_of_two_high_costs_is_remembered_longer() {
         let mut highest = HighestCost::default();
         highest.depart(7, at(10_000), MEMORY);
         highest.depart(4, at(12_500), MEMORY);

@@ -1,11 +1,11 @@
 use crate::Moment;
 
-/// What holds a request back, and until when.
+/// The reason why a request may not depart yet, and the end of the wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
     /// The part of the limiter that holds the request back.
     pub by: HoldCause,
-    /// The earliest moment at which it may leave; none if it waits for the end of a request in
+    /// The earliest moment at which it may depart; none if it waits for the end of a request in
     /// flight.
     pub until: Option<Moment>,
 }
@@ -14,20 +14,21 @@ pub struct Hold {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HoldCause {
-    /// The last departure was too short a time ago.
+    /// The interval since the last departure is not over.
     Pace,
     /// Earlier requests may still count at the server.
     Window,
-    /// More requests have left unanswered than the pace sends in a typical round trip, so the path
-    /// may be blocked. Single requests probe it meanwhile.
+    /// More requests are unanswered than depart in a typical round trip, so the path may be
+    /// blocked. Single requests probe it meanwhile.
     Cap,
-    /// The server has stated that nothing remains until its limit starts anew.
+    /// The server stated that nothing remains until the reset of its limit.
     Allowance,
     /// A throttled response, or a penalty, closed the gate.
     Gate,
 }
 
 impl Hold {
+    /// Returns a hold that ends at a known time.
     #[inline]
     pub(crate) fn until(by: HoldCause, until: Moment) -> Self {
         Self {
@@ -36,7 +37,7 @@ impl Hold {
         }
     }
 
-    /// Returns the same hold, until `then` at the latest.
+    /// Returns the same hold, which ends at `then` at the latest.
     pub(crate) fn no_later_than(self, then: Moment) -> Self {
         Self {
             until: Some(self.until.map_or(then, |until| until.min(then))),
@@ -44,8 +45,8 @@ impl Hold {
         }
     }
 
-    /// Returns the one that lasts longer. One with a time comes before one that waits for an end:
-    /// the end of a request helps only after that time.
+    /// Returns the hold that lasts longer. A hold with a time wins over one that waits for the end
+    /// of a request, since that end has no effect before the time.
     #[inline]
     pub(crate) fn longer(self, other: Self) -> Self {
         match (self.until, other.until) {
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_two_holds_the_later_time_counts_and_a_time_before_an_end() {
+    fn the_later_of_two_times_wins_and_a_time_wins_over_the_end_of_a_request() {
         let hold = |by, until: Option<u64>| Hold {
             by,
             until: until.map(Moment::from_nanos),

@@ -2,30 +2,37 @@ use std::time::Duration;
 
 use crate::moment::Span;
 
-/// Round trips that are summed up as one block.
+/// The round trips of one block. With larger blocks the assumption shrinks less often. With smaller
+/// ones more blocks are needed for the same number of round trips.
 const BLOCK: u32 = 500;
-/// Blocks that are remembered: 5,000 round trips.
+/// The blocks that are remembered, 5,000 round trips. With fewer a rare slow request is forgotten
+/// before the next one, and throttled. With more a slow client never learns its path.
 const BLOCKS: usize = 10;
-/// What the assumption adds to the spread seen so far.
+/// The assumption adds this to the observed spread: the next round trip may lie a little outside.
+/// With less, ordinary variation would be throttled. With more, a limit of 1,000 a second loses
+/// throughput.
 const MARGIN: Span = Span::of(Duration::from_millis(2));
 
-/// How much the way to the server is assumed to vary: the spread of the last 5,000 round trips and
-/// 2 ms, under a ceiling.
+/// The assumed spread of the transit times: the spread of the last 5,000 round trips and 2 ms,
+/// bounded by a ceiling.
 ///
-/// It is the ceiling until 5,000 round trips were seen, widens at once, shrinks only every 500
-/// round trips, and starts again after a refusal: a refusal shows that the assumption was wrong.
+/// It is the ceiling for the first 5,000 round trips. It widens at once, and shrinks only after
+/// each block of 500. A throttled response resets it, since the assumption may have been wrong.
 ///
-/// A block of 500 round trips is kept as its least and its most, so the memory is 10 pairs.
+/// A block is kept as its shortest and its longest round trip, so the memory is 10 pairs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Jitter {
     ceiling: Span,
     assumed: Span,
     blocks: [Spread; BLOCKS],
+    /// The number of blocks that are full.
     filled: usize,
-    /// Of all blocks.
+    /// The spread of all full blocks.
     known: Spread,
+    /// The spread of the block that is being filled.
     current: Spread,
-    in_current: u32,
+    /// The number of round trips in it.
+    observed: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +57,7 @@ impl Spread {
 }
 
 impl Jitter {
-    /// Assumes `ceiling` until enough was learned.
+    /// Returns an assumption that is `ceiling` until 5,000 round trips were observed.
     #[must_use]
     pub(crate) fn new(ceiling: Duration) -> Self {
         Self::under(Span::of(ceiling))
@@ -64,7 +71,7 @@ impl Jitter {
             filled: 0,
             known: Spread::NONE,
             current: Spread::NONE,
-            in_current: 0,
+            observed: 0,
         }
     }
 
@@ -79,7 +86,7 @@ impl Jitter {
         self.assumed
     }
 
-    /// Learns one round trip.
+    /// Records one round trip.
     #[inline]
     pub(crate) fn observe(&mut self, round_trip: Span) {
         let before = self.current;
@@ -87,37 +94,40 @@ impl Jitter {
             least: round_trip,
             most: round_trip,
         });
-        self.in_current += 1;
-        if self.in_current == BLOCK {
+        self.observed += 1;
+        if self.observed == BLOCK {
             self.close_block();
         } else if self.current != before {
             // Most round trips lie within the spread of their block, and then the assumption covers
             // them already.
-            self.assumed = self.assumed.max(self.seen());
+            self.assumed = self.assumed.max(self.supported());
         }
     }
 
-    /// Forgets everything: a request was refused.
+    /// Forgets all round trips, since a request was throttled.
     pub(crate) fn reset(&mut self) {
         *self = Self::under(self.ceiling);
     }
 
+    // Cold: it runs once in 500 answers, and its loop would crowd out the usual answer.
     #[cold]
     fn close_block(&mut self) {
         self.blocks.rotate_left(1);
         self.blocks[BLOCKS - 1] = self.current;
         self.filled = (self.filled + 1).min(BLOCKS);
         self.known = self.blocks.into_iter().fold(Spread::NONE, Spread::with);
-        (self.current, self.in_current) = (Spread::NONE, 0);
+        (self.current, self.observed) = (Spread::NONE, 0);
+        // The one place at which the assumption shrinks.
         if self.filled == BLOCKS {
-            self.assumed = self.seen();
+            self.assumed = self.supported();
         }
     }
 
+    /// Returns the assumption that the remembered round trips support.
     #[inline]
-    fn seen(&self) -> Span {
-        let seen = self.known.with(self.current);
-        (seen.most - seen.least + MARGIN).min(self.ceiling)
+    fn supported(&self) -> Span {
+        let spread = self.known.with(self.current);
+        (spread.most - spread.least + MARGIN).min(self.ceiling)
     }
 }
 
@@ -140,13 +150,13 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_ceiling_until_5_000_round_trips_were_seen() {
+    fn the_ceiling_is_assumed_until_5_000_round_trips_were_observed() {
         assert_eq!(learned(|_| 5, 4_999).assumed(), CEILING);
         assert_eq!(learned(|_| 5, 5_000).assumed(), millis(2));
     }
 
     #[test]
-    fn it_is_the_spread_and_2_ms_and_never_above_the_ceiling() {
+    fn the_spread_and_2_ms_are_assumed_and_at_most_the_ceiling() {
         fn check(least: u64, most: u64, assumed: u64) {
             let jitter = learned(|reply| if reply == 4_000 { most } else { least }, 5_000);
             assert_eq!(jitter.assumed(), millis(assumed), "{least} to {most}");
@@ -160,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn it_widens_at_once_and_not_above_the_ceiling() {
+    fn the_assumption_widens_at_once_up_to_the_ceiling() {
         let mut jitter = learned(|_| 5, 5_000);
         jitter.observe(Span::of(millis(30)));
         assert_eq!(jitter.assumed(), millis(27));
@@ -188,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_discards_what_was_learned() {
+    fn a_reset_forgets_all_round_trips() {
         let mut jitter = learned(|_| 5, 5_000);
         jitter.reset();
         for _ in 1..5_000 {

@@ -16,7 +16,10 @@ use crate::unit::Load;
 use crate::window::{Sent, Window};
 use crate::{Cost, Departure, Moment, Quota};
 
-/// One limit of a quota, and what has left under it.
+/// One limit of a quota, and its state.
+///
+/// A request departs when the schedule, the cap and the window of each limit allow it. An open
+/// allowance may replace these three rules.
 #[derive(Clone, Debug)]
 pub(crate) struct LimitState {
     pub(crate) policy: Policy,
@@ -25,44 +28,49 @@ pub(crate) struct LimitState {
     cap: Cap,
     allowance: Allowance,
     highest: HighestCost,
-    /// As it was before the latest departure, until that is undone.
+    /// `highest` as it was before the latest departure, until that is undone.
     highest_before: Option<HighestCost>,
     uncertainty: Uncertainty,
     /// The pace of requests of cost 1 once the start is over. Its memory is that of `highest`.
     usual: Pace,
-    /// Until then the pace is that of a start.
+    /// Before this moment the pace is that of a start.
     starts_until: Moment,
-    /// The pace in force for costs up to the highest, kept because it takes divisions to find. It
-    /// is found anew from `in_force_until` on; whatever it depends on sets that to the origin.
+    /// The pace in force for costs up to the highest, kept since it takes divisions to compute. It
+    /// is computed again from `in_force_until` on. Every change that it depends on calls
+    /// [`forget_pace`](Self::forget_pace), or requests would depart at a stale pace.
     in_force: Pace,
-    /// When the pace may next get faster by itself.
+    /// The next moment at which the pace may get faster without an event.
     in_force_until: Moment,
 }
 
-/// What holds a request back under one limit, and whether an answer may end that sooner.
+/// The decision of one limit about a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Verdict {
+    /// The longest hold; none if the request may depart.
     pub(crate) hold: Option<Hold>,
+    /// Whether an answer may end the hold sooner.
     pub(crate) is_awaited: bool,
 }
 
-/// The terms on which a request of one cost may leave at one moment.
+/// The inputs of a decision about one cost at one moment. They are computed once, for the question
+/// and for the departure.
 #[derive(Clone, Copy, Debug)]
 struct Terms {
-    /// What the request takes of the limit. The slots count it, even if a lower limit came in
-    /// between.
+    /// The part of the limit that the request takes. The slots hold all of it, so that its answer
+    /// finds it even after a change to a lower limit.
     units: u32,
-    /// The same, and the whole limit at most.
+    /// The same, bounded by the whole limit.
     cost: u32,
-    /// The highest cost that departed lately.
+    /// The highest cost that the server may still remember.
     highest: u32,
-    /// The pace for costs up to that, and up to that of the request if it is more.
+    /// The pace for costs up to the higher one of `highest` and `cost`.
     pace: Pace,
     /// The moment of the next probe, if the cap holds requests back.
     probe: Option<Moment>,
 }
 
 impl LimitState {
+    /// Returns a limit that starts at `now`.
     pub(crate) fn starting(policy: Policy, quota: &Quota, now: Moment) -> Self {
         let uncertainty = quota.widest_uncertainty();
         let usual = policy.pace(uncertainty, 1);
@@ -89,28 +97,30 @@ impl LimitState {
         }
     }
 
-    /// Assumes another uncertainty from now on.
-    pub(crate) fn assume(&mut self, uncertainty: Uncertainty) {
+    /// Sets the uncertainty of the path and the timers.
+    pub(crate) fn set_uncertainty(&mut self, uncertainty: Uncertainty) {
         self.uncertainty = uncertainty;
         self.usual = self.policy.pace(uncertainty, 1);
         self.forget_pace();
     }
 
-    /// Finds the pace anew at the next question: something that it depends on has changed.
+    /// Lets the next question compute the pace again, since one of its inputs changed.
     #[inline]
     pub(crate) fn forget_pace(&mut self) {
         self.in_force_until = Moment::FIRST;
     }
 
-    /// Returns what holds a request of this cost back.
+    /// Returns the decision about a request of this cost.
     #[inline]
     pub(crate) fn verdict(&mut self, cost: Cost, conditions: Conditions<'_>) -> Verdict {
         let terms = self.terms(cost, conditions);
         self.verdict_on(cost, &terms, conditions)
     }
 
-    /// Returns the verdict on a request, and records its departure as [`depart`](Self::depart) does
-    /// if nothing holds it back. The terms are found once.
+    /// Returns the decision about a request, and records its departure if nothing holds it back.
+    ///
+    /// It does the same as [`verdict`](Self::verdict) and [`depart`](Self::depart), but computes
+    /// the terms once.
     #[inline]
     pub(crate) fn try_depart(
         &mut self,
@@ -126,16 +136,17 @@ impl LimitState {
         verdict
     }
 
-    /// Records a departure, the one with this number.
+    /// Records the departure with this number.
     #[inline]
     pub(crate) fn depart(&mut self, cost: Cost, number: u32, conditions: Conditions<'_>) {
         let terms = self.terms(cost, conditions);
         self.depart_on(&terms, number, conditions.now);
     }
 
-    /// Finds the terms on which a request of this cost may leave.
-    // Always inlined, as are the two below. Several callers share each, so the compiler would call
-    // them, and the usual departure would write the terms to memory and read them back.
+    /// Computes the terms of a request of this cost.
+    // Always inlined, as are `depart_on` and `usual_hold`. Each has several callers, so the
+    // compiler would emit calls, and the usual departure would write the terms to memory and read
+    // them back.
     #[inline(always)]
     fn terms(&mut self, cost: Cost, conditions: Conditions<'_>) -> Terms {
         let units = self.units(cost);
@@ -155,10 +166,10 @@ impl LimitState {
         }
     }
 
-    /// Returns the verdict on a request of this cost, of which the terms are known.
+    /// Returns the decision about a request of this cost with known terms.
     #[inline]
     fn verdict_on(&mut self, cost: Cost, terms: &Terms, conditions: Conditions<'_>) -> Verdict {
-        // Most limits never have one, and a decision takes a division.
+        // Most limits never have an allowance, and its decision takes a division.
         let (hold, is_awaited) = match self.allowance.is_open() {
             false => self.usual_hold(terms, conditions.now),
             true => self.allowed_hold(cost, conditions),
@@ -166,9 +177,8 @@ impl LimitState {
         Verdict { hold, is_awaited }
     }
 
-    /// Returns what holds a request back if the server's word may let it past the pace, and whether
-    /// an answer may end that sooner.
-    // Never inlined, and it finds its own terms: those of the usual departure stay in registers.
+    /// Returns the hold under an open allowance, and whether an answer may end it sooner.
+    // Never inlined, and it computes its own terms: those of the usual departure stay in registers.
     #[inline(never)]
     fn allowed_hold(&mut self, cost: Cost, conditions: Conditions<'_>) -> (Option<Hold>, bool) {
         let (terms, now) = (self.terms(cost, conditions), conditions.now);
@@ -181,8 +191,9 @@ impl LimitState {
             Decision::UsualUntilAnswer(end) => {
                 let (hold, _) = self.usual_hold(&terms, now);
                 // If no answer ever comes, the allowance decides again when the transit is over.
+                // Without this a waiter would sleep until the reset.
                 let unanswered = conditions.shared.unanswered.as_ref();
-                let over = unanswered.and_then(Unanswered::first_until);
+                let over = unanswered.and_then(Unanswered::first_dropped);
                 let then = over.map_or(end, |then| then.min(end));
                 (hold.map(|hold| hold.no_later_than(then)), true)
             }
@@ -190,6 +201,7 @@ impl LimitState {
     }
 
     /// Records a departure on these terms.
+    // Always inlined: see `terms`.
     #[inline(always)]
     fn depart_on(&mut self, terms: &Terms, number: u32, now: Moment) {
         let cost = terms.cost;
@@ -204,22 +216,25 @@ impl LimitState {
         self.allowance.depart(terms.units.into(), number, now);
     }
 
-    /// Records that an answer proved the path. What left unproven counts as if it arrived now.
+    /// Records that an answer proved the path. The unproven load counts as if it arrived now.
     #[inline]
     pub(crate) fn prove(&mut self, proof: &Proof, conditions: Conditions<'_>) {
         let now = conditions.now;
         let unproven = proof.unproven.counted(self.policy.unit);
         let pace = self.pace_in_force(conditions);
-        let beyond_lump = pace.beyond_lump(unproven);
-        if beyond_lump > Span::ZERO {
+        let beyond = pace.time_beyond_burst(unproven);
+        // More than a burst may arrive at once. The server is busy with the rest of it for as long
+        // as the pace takes, less the round trip that was expected anyway.
+        if beyond > Span::ZERO {
             let usual = conditions.round_trip() + conditions.jitter();
-            let busy = (beyond_lump - usual).min(pace.memory);
-            // "Not before now" would take the slack of a timer that is late.
+            let busy = (beyond - usual).min(pace.memory);
+            // Postponing until now would take the slack of a late timer, so zero is skipped.
             if busy > Span::ZERO {
                 self.schedule.postpone(now + busy);
             }
         }
         self.cap.reset();
+        // The silence may have been longer than the slots were held.
         if proof.ends_silence {
             self.window.hold_again(unproven, proof.since, now);
         }
@@ -238,7 +253,9 @@ impl LimitState {
         self.allowance.end(departure.number);
     }
 
-    /// Gives back a request that never left; its departure only if no later one was spaced from it.
+    /// Records that a request was never sent.
+    ///
+    /// Its slots are released. Its departure is undone only if no later one was spaced from it.
     pub(crate) fn refund(&mut self, departure: Departure, is_latest: bool) {
         let sent = self.sent(departure);
         self.window.refund(sent);
@@ -250,7 +267,7 @@ impl LimitState {
         }
     }
 
-    /// Records that a request in flight costs `cost`, not what it departed with.
+    /// Records that a request in flight costs `cost`, and not the cost that it departed with.
     pub(crate) fn settle(
         &mut self,
         departure: Departure,
@@ -264,21 +281,21 @@ impl LimitState {
             cost: cost.into(),
         };
         if after <= before {
-            let spared = sent(before - after);
-            self.window.refund(spared);
-            self.allowance.spare(spared.cost);
+            let removed = sent(before - after);
+            self.window.refund(removed);
+            self.allowance.remove_cost(removed.cost);
             if is_latest {
                 let pace = *self.pace_in_force(conditions);
                 let cost = after.min(self.policy.most());
-                self.schedule.spare(&pace, cost);
+                self.schedule.lower_latest_cost(&pace, cost);
             }
         } else {
             let (added, now) = (sent(after - before), conditions.now);
-            self.window.charge(added, now);
-            self.allowance.charge(added.cost);
+            self.window.add_cost(added, now);
+            self.allowance.add_cost(added.cost);
             let cost = after.min(self.policy.most());
-            // An undo of a later departure restores the highest from before it: this cost stays
-            // known.
+            // An undo of the latest departure restores the highest cost from before it. That one
+            // must include this cost, since the server has counted it.
             let undone = self.highest_before.as_mut().filter(|_| !is_latest);
             for highest in iter::once(&mut self.highest).chain(undone) {
                 highest.depart(cost, now, self.usual.memory);
@@ -286,13 +303,16 @@ impl LimitState {
             self.forget_pace();
             let pace = *self.pace_in_force(conditions);
             let added = after - before;
-            self.schedule.charge(&pace, added, is_latest, now);
+            self.schedule.add_cost(&pace, added, is_latest, now);
         }
     }
 
-    /// Records what the answer to a departure states to remain of this limit. `since` has left
-    /// after that departure, and `unanswered` was unanswered before it. Returns whether requests may leave sooner than they were told.
-    pub(crate) fn learn(
+    /// Records the statement of an answer about this limit. Returns whether requests may depart
+    /// sooner than an earlier decision allowed.
+    ///
+    /// `since` is the load that departed after the answered request. `unanswered` is the load that
+    /// was unanswered when it departed.
+    pub(crate) fn record_stated(
         &mut self,
         stated_limit: &StatedLimit,
         since: Load,
@@ -300,40 +320,44 @@ impl LimitState {
         now: Moment,
     ) -> bool {
         let unit = self.policy.unit;
-        let limit = u64::from(self.policy.limit);
-        let above = stated_limit.limit.unwrap_or(limit).saturating_sub(limit);
+        // The configured limit may be lower than the stated one, to leave a part to others.
+        let own = u64::from(self.policy.limit);
+        let above = stated_limit.limit.unwrap_or(own).saturating_sub(own);
         let stated = Stated {
             remaining: stated_limit.remaining.saturating_sub(above),
             reset: Span::of(stated_limit.reset),
-            left_since: since.counted(unit),
+            departed_since: since.counted(unit),
             unanswered: unanswered.counted(unit),
         };
         let window = self.policy.counted_window();
-        self.allowance.learn(stated, self.policy.limit, window, now)
+        self.allowance
+            .record_stated(stated, self.policy.limit, window, now)
     }
 
-    /// Records that the server refused a request, and whether it stated that nothing remains.
-    /// Returns whether the allowance ends with that, which may let requests leave sooner.
-    pub(crate) fn refuse(&mut self, is_used_up: bool, now: Moment) -> bool {
-        self.allowance.refuse(is_used_up, now)
+    /// Records a throttled response, and whether it states that nothing remains. Returns whether
+    /// that ends the allowance, so that requests may depart sooner.
+    pub(crate) fn record_throttled(&mut self, is_used_up: bool, now: Moment) -> bool {
+        self.allowance.record_throttled(is_used_up, now)
     }
 
-    /// Says whether nothing may still count, and no server's word is in force.
+    /// Returns whether no request may still count, and no allowance is open.
     pub(crate) fn is_as_new(&mut self, now: Moment) -> bool {
         self.window.held(now) == 0 && !self.allowance.holds(now)
     }
 
-    /// Returns the pace in force for requests up to the highest cost that departed lately.
+    /// Returns the pace in force for requests up to the highest cost that is remembered.
     #[inline]
     fn pace_in_force(&mut self, conditions: Conditions<'_>) -> &Pace {
         if conditions.now >= self.in_force_until {
-            self.find_pace(conditions);
+            self.compute_pace(conditions);
         }
         &self.in_force
     }
 
+    /// Computes the pace in force, and the moment until which it holds.
+    // Cold: it runs after changes only, and has several divisions.
     #[cold]
-    fn find_pace(&mut self, conditions: Conditions<'_>) {
+    fn compute_pace(&mut self, conditions: Conditions<'_>) {
         self.in_force = self.pace(self.highest_at(conditions.now), conditions);
         self.in_force_until = self.faster_from(conditions);
     }
@@ -344,8 +368,8 @@ impl LimitState {
         self.pace(1, conditions).interval
     }
 
-    /// Finds the pace for requests up to this cost.
-    // Never inlined: the usual call does not need it, and its divisions would crowd that one out.
+    /// Computes the pace for requests up to this cost.
+    // Never inlined: the usual departure has its pace, and the divisions here would crowd it out.
     #[inline(never)]
     fn pace(&self, highest: u32, conditions: Conditions<'_>) -> Pace {
         let pace = match highest {
@@ -359,7 +383,8 @@ impl LimitState {
         if share.is_full() {
             return pace;
         }
-        // A burst would be spent when the gate opens, just when the server is close to its limit.
+        // No burst during a recovery: it would depart when the gate opens, just when the server is
+        // close to its limit.
         Pace {
             interval: share.stretched(pace.interval),
             memory: share.stretched(pace.memory),
@@ -367,8 +392,8 @@ impl LimitState {
         }
     }
 
-    /// Records the cost of a departure. The pace depends on the highest one and on the times at
-    /// which it is forgotten.
+    /// Records the cost of a departure. The pace depends on the highest cost, and on the time at
+    /// which that is forgotten.
     #[inline]
     fn record_cost(&mut self, cost: u32, now: Moment) {
         if self.highest.depart(cost, now, self.usual.memory) {
@@ -376,17 +401,17 @@ impl LimitState {
         }
     }
 
-    /// Takes over what has left under the limits of the quota before. `in_flight` is what has not
-    /// ended, as this limit counts.
+    /// Copies the state of one limit of the previous quota. `in_flight` is the load in flight, in
+    /// this limit's unit.
     ///
-    /// It is taken from one limit: one with the same unit if there is any; then one with a window
-    /// as long as this one's or longer, since it remembers all; then the shortest, since its
-    /// entries are finest.
+    /// A limit with the same unit is preferred. Of those, one with a window as long as this one's
+    /// or longer, since it remembers all requests that may count. Of those, the one with the
+    /// shortest window, since its entries are finest.
     pub(crate) fn remember(&mut self, known: &[Self], in_flight: u64, conditions: Conditions<'_>) {
-        let best = known.iter().max_by_key(|limit| {
-            let counts_alike = limit.policy.unit == self.policy.unit;
-            let (known, own) = (limit.policy.counted_window(), self.policy.counted_window());
-            (counts_alike, known.min(own), Reverse(known))
+        let best = known.iter().max_by_key(|other| {
+            let counts_alike = other.policy.unit == self.policy.unit;
+            let (theirs, own) = (other.policy.counted_window(), self.policy.counted_window());
+            (counts_alike, theirs.min(own), Reverse(theirs))
         });
         let Some(known) = best else { return };
         let (now, counts_alike) = (conditions.now, known.policy.unit == self.policy.unit);
@@ -402,7 +427,7 @@ impl LimitState {
         let (before, after) = (known.pace(1, conditions), self.pace(highest, conditions));
         let intervals = [before.interval, self.pace(1, conditions).interval];
         self.schedule
-            .follow(&known.schedule, after.charge(highest), intervals, now);
+            .follow(&known.schedule, after.spacing(highest), intervals, now);
         self.forget_pace();
     }
 
@@ -411,14 +436,16 @@ impl LimitState {
         self.allowance.is_open()
     }
 
-    /// Returns the longest hold of pace, cap and window, and whether the cap holds, which an answer
-    /// can end.
+    /// Returns the longest hold of pace, cap and window, and whether the cap is one of them: an
+    /// answer can end the cap.
+    // Always inlined: see `terms`.
     #[inline(always)]
     fn usual_hold(&mut self, terms: &Terms, now: Moment) -> (Option<Hold>, bool) {
         let faster = self.in_force_until;
         let mut hold = None;
         let mut is_capped = false;
-        // Only the silence before a heavy request gets shorter with the pace.
+        // A planned time does not move with the pace. Only the lead of a heavy request gets shorter
+        // when the pace gets faster, so that request has to ask again at that time.
         let due = self
             .schedule
             .due(&self.policy, &terms.pace, terms.cost, terms.highest);
@@ -427,13 +454,14 @@ impl LimitState {
             hold = Some(Hold::until(HoldCause::Pace, due));
         }
         if let Some(probe) = terms.probe {
+            // A faster pace has a shorter gap.
             let probe = probe.min(faster);
             if probe > now {
                 is_capped = true;
                 hold = longer(hold, Some(Hold::until(HoldCause::Cap, probe)));
             }
         }
-        if self.policy.is_guarded()
+        if self.policy.is_held_by_slots()
             && let Some(full) = self.window.hold(terms.cost, now)
         {
             hold = longer(hold, Some(full));
@@ -441,9 +469,10 @@ impl LimitState {
         (hold, is_capped)
     }
 
-    /// Returns when the pace may next get faster by itself: at the end of the start, at a step of
-    /// the recovery, or when a heavy cost is forgotten. A time that was found with the pace in
-    /// force holds no longer than that.
+    /// Returns when the pace may next get faster without an event: at the end of the start, at a
+    /// step of the recovery, or when a high cost is forgotten.
+    ///
+    /// A hold that was computed with the pace in force ends then at the latest.
     fn faster_from(&self, conditions: Conditions<'_>) -> Moment {
         let now = conditions.now;
         let start = Some(self.starts_until).filter(|&end| end > now);
@@ -452,21 +481,22 @@ impl LimitState {
         changes.flatten().min().unwrap_or(Moment::LAST)
     }
 
+    /// Returns the decision of the allowance.
     fn decision(&self, terms: &Terms, conditions: Conditions<'_>) -> Decision {
         let unanswered = conditions.unanswered().counted(self.policy.unit);
         let (last, now) = (conditions.shared.path.last_departure(), conditions.now);
-        let share = self.policy.share();
+        let refill_interval = self.policy.refill_interval();
         self.allowance.decision(
             terms.cost,
             unanswered,
             terms.pace.interval,
-            share,
+            refill_interval,
             last,
             now,
         )
     }
 
-    /// Returns a departure as this limit counts it.
+    /// Returns a departure in this limit's unit.
     #[inline]
     fn sent(&self, departure: Departure) -> Sent {
         Sent {
@@ -481,6 +511,7 @@ impl LimitState {
         self.policy.unit.of(cost).get()
     }
 
+    /// Returns the highest cost that the server may remember at `now`.
     fn highest_at(&self, now: Moment) -> u32 {
         self.highest.at(now, self.usual.memory)
     }

@@ -16,55 +16,59 @@ use crate::slots::Slots;
 use crate::unit::Load;
 use crate::{Cost, Departure, Moment, Quota};
 
-/// A server's clock shows whole seconds: a stated reset may come up to one later.
+/// A server states whole seconds, so its reset may be up to one second later than stated. With
+/// less, requests depart before the reset and are throttled. With more, time is lost.
 const TICK: Duration = Duration::from_secs(1);
-/// An unanswered request is dropped up to 1/256 of the transit late. More entries would take more
-/// memory, fewer would keep the server's word from being used for longer.
+/// The entries of the unanswered requests. A request is dropped up to 1/256 of the transit late.
+/// Fewer entries delay the use of stated limits, and more take more memory.
 const ENTRIES: u64 = 256;
 
-/// Decides when a request may leave, for everyone who shares one quota.
+/// Decides when a request may depart, for all requests that share one quota.
 ///
-/// Ask [`due`](Self::due), then [`depart`](Self::depart), and report the end of every departure:
-/// exactly one of [`answer`](Self::answer), [`answer_from_gateway`](Self::answer_from_gateway),
-/// [`abandon`](Self::abandon) and [`refund`](Self::refund).
+/// Call [`due`](Self::due), then [`depart`](Self::depart), or [`try_depart`](Self::try_depart) for
+/// both. Report the end of every departure with exactly one of [`answer`](Self::answer),
+/// [`answer_from_gateway`](Self::answer_from_gateway), [`abandon`](Self::abandon) and
+/// [`refund`](Self::refund).
 #[derive(Clone, Debug)]
 pub struct Limiter {
     quota: Quota,
-    /// One for each limit, from the first question on.
+    /// The state of each limit; empty before the first question.
     limits: Vec<LimitState>,
+    /// The load that departed and has not ended.
     in_flight: Load,
     shared: Shared,
     ceiling: Ceiling,
     gate: Gate,
-    /// A caller was told a time that the end of a request may bring forward.
+    /// Whether a hold was returned that the end of a request may end sooner. That end wakes the
+    /// waiters.
     is_awaited: bool,
 }
 
-/// When the next request may leave.
+/// The time at which the next request may depart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// It may leave now.
+    /// It may depart now.
     Now,
-    /// It may not leave before this moment. Ask again then. An answer that comes in between can
-    /// move it in either direction.
+    /// It may not depart before this moment. Ask again then. An answer in between can move the
+    /// moment in either direction.
     At(Moment),
-    /// It may leave when a request that is in flight has ended.
+    /// It may depart after a request in flight has ended. Ask again then.
     OnAnswer,
 }
 
-/// What an answer says about the limit.
+/// The information that an answer gives about the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feedback {
-    /// The server took the request.
+    /// The server accepted the request.
     Accepted,
-    /// The server refused it (429), with its `Retry-After` if it sent one.
+    /// The server throttled the request (429), with its `Retry-After` if it sent one.
     Throttled(Option<Duration>),
-    /// The server failed (5xx), which says nothing about the limit.
+    /// The server failed (5xx). That gives no information about the limit.
     Failed,
 }
 
 impl Limiter {
-    /// Returns a limiter that starts with the first question it is asked.
+    /// Returns a limiter, which starts at the first moment that is passed to it.
     #[must_use]
     pub fn new(quota: Quota) -> Self {
         Self {
@@ -84,15 +88,14 @@ impl Limiter {
         }
     }
 
-    /// Returns when the next request may leave.
+    /// Returns when the next request may depart.
     pub fn due(&mut self, now: Moment) -> Due {
         self.due_for(Cost::ONE, now)
     }
 
-    /// Returns when a request of this cost may leave.
+    /// Returns when a request of this cost may depart.
     ///
-    /// A cost above a limit counts as the whole limit. [`Quota::fits`] says beforehand whether it
-    /// fits.
+    /// A cost above a limit counts as the whole limit. Check it with [`Quota::fits`] beforehand.
     pub fn due_for(&mut self, cost: Cost, now: Moment) -> Due {
         match self.hold(cost, now) {
             None => Due::Now,
@@ -100,7 +103,7 @@ impl Limiter {
         }
     }
 
-    /// Returns what holds back a request of this cost at `now`. Of several holds it is the longest.
+    /// Returns the longest hold on a request of this cost at `now`; none if it may depart.
     #[inline]
     pub fn hold(&mut self, cost: Cost, now: Moment) -> Option<Hold> {
         let (conditions, limits) = self.at(now);
@@ -123,17 +126,17 @@ impl Limiter {
         hold
     }
 
-    /// Records a departure of a request of this cost at `now`, unless something holds it back.
+    /// Records the departure of a request of this cost at `now`, if it may depart.
     ///
     /// # Errors
     ///
-    /// Fails with the longest hold. Nothing is recorded then.
+    /// Returns the longest hold if the request may not depart. Nothing is recorded then.
     #[inline]
     pub fn try_depart(&mut self, cost: Cost, now: Moment) -> Result<Departure, Hold> {
         let is_open = self.gate.open_from() <= now && self.ceiling.open_from() <= now;
         let number = self.shared.path.next_number();
         // An open gate and one limit are the usual case. Otherwise several holds are compared, and
-        // no limit may record anything before all have agreed.
+        // all limits must allow the departure before one of them records it.
         let (conditions, limits) = self.at(now);
         if is_open && let [limit] = limits {
             let before = conditions.unanswered();
@@ -150,14 +153,16 @@ impl Limiter {
         }
     }
 
-    /// Records that a request leaves at `now`. Only call it while [`due`](Self::due) says
-    /// [`Due::Now`].
+    /// Records the departure of a request at `now`.
+    ///
+    /// Call it only while [`due`](Self::due) returns [`Due::Now`].
     pub fn depart(&mut self, now: Moment) -> Departure {
         self.depart_with(Cost::ONE, now)
     }
 
-    /// Records that a request of this cost leaves. Only call it while [`due_for`](Self::due_for)
-    /// says [`Due::Now`].
+    /// Records the departure of a request of this cost at `now`.
+    ///
+    /// Call it only while [`due_for`](Self::due_for) returns [`Due::Now`].
     #[inline]
     pub fn depart_with(&mut self, cost: Cost, now: Moment) -> Departure {
         let number = self.shared.path.next_number();
@@ -169,13 +174,13 @@ impl Limiter {
         self.record_departure(cost, now, before)
     }
 
-    /// Records a departure with all that the limits share. `before` is the load that was unanswered
-    /// before it.
+    /// Records a departure in the state that all limits share. `before` is the load that was
+    /// unanswered before it.
     #[inline]
     fn record_departure(&mut self, cost: Cost, now: Moment, before: Load) -> Departure {
         let number = self.shared.path.next_number();
         let load = Load::of(cost);
-        self.ceiling.charge(load.counted(self.quota.first.unit));
+        self.ceiling.add_cost(load.counted(self.quota.first.unit));
         self.in_flight = self.in_flight.plus(load);
         if let Some(unanswered) = &mut self.shared.unanswered {
             unanswered.depart(load, now);
@@ -190,18 +195,17 @@ impl Limiter {
         }
     }
 
-    /// Records that the server's own answer came at `now`. Returns true if a caller that was told a
-    /// time has to ask again, since it may leave sooner.
+    /// Records the server's own answer at `now`. Returns whether waiters have to ask again, since
+    /// some may depart before the time that they were given.
     ///
-    /// The answer of a gateway (502, 503) is not the server's own: report it with
+    /// Report the answer of a gateway (502, 503) with
     /// [`answer_from_gateway`](Self::answer_from_gateway), and its timeout (504) with
     /// [`abandon`](Self::abandon).
     pub fn answer(&mut self, departure: Departure, now: Moment, feedback: Feedback) -> bool {
         self.answer_with(departure, now, feedback, &[])
     }
 
-    /// Records an answer as [`answer`](Self::answer) does, and what it states to remain of its
-    /// limits.
+    /// Records an answer as [`answer`](Self::answer) does, together with the limits that it states.
     #[inline]
     pub fn answer_with(
         &mut self,
@@ -223,13 +227,13 @@ impl Limiter {
             unanswered.answer(departure.sent, departure.cost);
         }
         let round_trip = now.span_since(departure.sent);
-        self.shared.path.learn(round_trip);
-        self.learn(|jitter| jitter.observe(round_trip));
-        // Most servers state nothing.
-        let is_nearer = !stated.is_empty() && {
+        self.shared.path.observe(round_trip);
+        self.change_jitter(|jitter| jitter.observe(round_trip));
+        // Most servers state no limits.
+        let is_sooner = !stated.is_empty() && {
             let since = self.shared.path.since(departure);
             let is_throttled = matches!(feedback, Feedback::Throttled(_));
-            self.learn_stated(since, departure.unanswered(), is_throttled, stated, now)
+            self.record_stated(since, departure.unanswered(), is_throttled, stated, now)
         };
         match feedback {
             Feedback::Accepted => self.gate.succeed(departure.sent),
@@ -238,14 +242,14 @@ impl Limiter {
             }
             Feedback::Failed => {}
         }
-        mem::take(&mut self.is_awaited) | is_nearer
+        mem::take(&mut self.is_awaited) | is_sooner
     }
 
-    /// Records that a gateway in front of the server answered at `now`. `retry_after` is its
+    /// Records the answer of a gateway in front of the server at `now`. `retry_after` is its
     /// `Retry-After`, if it sent one (503). Returns the same as [`answer`](Self::answer).
     ///
-    /// The answer proves that the path is open. The request may still be on its way to the server's
-    /// counter, so it holds its slots.
+    /// The answer proves that the path is open. The request may still reach the server's counter,
+    /// so it holds its slots.
     pub fn answer_from_gateway(
         &mut self,
         departure: Departure,
@@ -261,16 +265,18 @@ impl Limiter {
             }
             limit.abandon(departure, now);
         }
-        if let Some(hint) = named(retry_after) {
-            self.learn(Jitter::reset);
+        if let Some(hint) = nonzero(retry_after) {
+            self.change_jitter(Jitter::reset);
             let hint = hint.min(self.quota.max_retry_after);
             self.close_gate(departure.sent, now, Some(hint));
         }
         mem::take(&mut self.is_awaited)
     }
 
-    /// Records that a request ended at `now` without an answer. It may still be on its way, so it
-    /// holds its slots. Returns the same as [`answer`](Self::answer).
+    /// Records that a request ended at `now` without an answer. Returns the same as
+    /// [`answer`](Self::answer).
+    ///
+    /// The request may still reach the server's counter, so it holds its slots.
     pub fn abandon(&mut self, departure: Departure, now: Moment) -> bool {
         self.end(departure);
         for limit in &mut self.limits {
@@ -279,11 +285,11 @@ impl Limiter {
         mem::take(&mut self.is_awaited)
     }
 
-    /// Records that a request provably never left, and gives back its slots and its part of an
-    /// allowance.
+    /// Records that a request was provably never sent, and releases its slots and its part of a
+    /// stated limit.
     ///
-    /// Its departure is given back only if it was the latest: a later one was spaced from it. Every
-    /// caller that waits has to ask again.
+    /// The interval after it is undone only if it was the latest departure, since later ones were
+    /// spaced from it. All waiters have to ask again.
     pub fn refund(&mut self, departure: Departure) {
         self.end(departure);
         let is_latest = self.shared.path.is_latest(departure);
@@ -292,18 +298,18 @@ impl Limiter {
         }
         let load = Load::of(departure.cost);
         self.shared.path.refund(departure, load);
-        self.ceiling.spare(load.counted(self.quota.first.unit));
+        self.ceiling
+            .remove_cost(load.counted(self.quota.first.unit));
         if let Some(unanswered) = &mut self.shared.unanswered {
             unanswered.answer(departure.sent, departure.cost);
         }
     }
 
-    /// Corrects the cost of a request that is in flight, and returns the departure whose end to
-    /// report.
+    /// Corrects the cost of a request in flight. Returns the departure to report its end with.
     ///
-    /// A lower cost gives back the difference, and every caller that waits has to ask again. A
-    /// higher cost was counted by the server before it was reserved here: the promise holds only
-    /// for estimates that are not too low.
+    /// A lower cost releases the difference, and all waiters have to ask again. A higher cost may
+    /// be throttled, since the server counted it before it was acquired here: the promise covers
+    /// estimates that are high enough.
     pub fn settle(&mut self, departure: Departure, cost: Cost, now: Moment) -> Departure {
         let is_latest = self.shared.path.is_latest(departure);
         let (conditions, limits) = self.at(now);
@@ -311,15 +317,15 @@ impl Limiter {
             limit.settle(departure, cost, is_latest, conditions);
         }
         let (before, after) = (Load::of(departure.cost), Load::of(cost));
-        let (spared, added) = (before.minus(after), after.minus(before));
-        self.in_flight = self.in_flight.minus(spared).plus(added);
+        let (removed, added) = (before.minus(after), after.minus(before));
+        self.in_flight = self.in_flight.minus(removed).plus(added);
         let unit = self.quota.first.unit;
-        self.ceiling.spare(spared.counted(unit));
-        self.ceiling.charge(added.counted(unit));
-        self.shared.path.refund(departure, spared);
-        self.shared.path.charge(added.cost);
+        self.ceiling.remove_cost(removed.counted(unit));
+        self.ceiling.add_cost(added.counted(unit));
+        self.shared.path.refund(departure, removed);
+        self.shared.path.add_cost(added.cost);
         if let Some(unanswered) = &mut self.shared.unanswered {
-            unanswered.settle(departure, spared, added, now);
+            unanswered.settle(departure, removed, added, now);
         }
         Departure {
             cost,
@@ -328,14 +334,13 @@ impl Limiter {
         }
     }
 
-    /// Replaces the quota. The requests that have left are remembered, and count in the new
-    /// windows.
+    /// Replaces the quota. Requests that departed before count in the new windows.
     ///
-    /// A rate that refusals have lowered stays lowered by the same share. For one window the pace
-    /// is that of a new process. Every caller that waits has to ask again.
+    /// A rate that was lowered by throttled responses stays lowered by the same share. For one
+    /// window the interval is that of a new process. All waiters have to ask again.
     ///
-    /// Before a change from limits in requests to one in [`Cost`], let a window pass: the cost of
-    /// what is in flight is known, but of what has ended only the number of requests.
+    /// Before a change from limits in requests to limits in [`Cost`], let a window pass. The
+    /// limiter knows the cost of requests in flight, but only the number of requests that ended.
     pub fn set_quota(&mut self, quota: Quota, now: Moment) {
         if quota.jitter_ceiling != self.quota.jitter_ceiling {
             self.shared.jitter = Jitter::new(quota.jitter_ceiling);
@@ -351,7 +356,7 @@ impl Limiter {
                 .filter(|known| known.is_for(&quota));
             known.unwrap_or_else(|| unanswered.starting_with(self.in_flight, now))
         });
-        // Whatever the new quota asserts of its start, this limiter has started before.
+        // A limiter that has started is not unused, even if the new quota states it.
         self.quota = Quota {
             unused_at_start: quota.unused_at_start && self.limits.is_empty(),
             ..quota
@@ -364,11 +369,10 @@ impl Limiter {
             limit.remember(&known, in_flight, conditions);
         }
         self.quota = quota;
-        self.assume();
+        self.update_uncertainty();
     }
 
-    /// Lets nothing leave before `until`, whatever the quota says. A gate that is closed for longer
-    /// stays closed.
+    /// Closes the gate until `until`. A gate that is closed for longer stays closed.
     pub fn penalize(&mut self, until: Moment) {
         self.gate.close_until(until);
     }
@@ -391,13 +395,13 @@ impl Limiter {
         longest.map_or_else(|| self.quota.spacing(), Span::duration)
     }
 
-    /// Returns the cost of what has left and has not ended, by the limit that was named first.
+    /// Returns the cost in flight, in the unit of the quota's first limit.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
         self.in_flight.counted(self.quota.first.unit)
     }
 
-    /// Returns the cost of what may still count at the server, by the limit that was named first.
+    /// Returns the cost that may still count at the server, by the quota's first limit.
     #[must_use]
     pub fn counted(&mut self, now: Moment) -> u64 {
         self.limits
@@ -405,29 +409,30 @@ impl Limiter {
             .map_or(0, |limit| limit.window.held(now))
     }
 
-    /// Returns the moment from which requests may leave again after a refusal; it has passed if the
-    /// gate is open.
+    /// Returns the moment at which the gate opens. It has passed if the gate is open.
     #[inline]
     #[must_use]
     pub fn open_from(&self) -> Moment {
         self.gate.open_from()
     }
 
-    /// Returns the moment from which requests may leave again after a refusal, a penalty, or where
-    /// others have used up the limit by the server's word; it has passed if they may.
+    /// Returns the moment at which the gate opens, or the reset of a limit that other clients have
+    /// used up, if that is later. It has passed if neither holds requests back.
     #[must_use]
     pub fn closed_until(&self) -> Moment {
         self.gate.open_from().max(self.ceiling.open_from())
     }
 
-    /// Returns how much the way to the server is assumed to vary.
+    /// Returns the assumed jitter: how much transit times to the server may vary.
     #[must_use]
     pub fn assumed_jitter(&self) -> Duration {
         self.shared.jitter.assumed()
     }
 
-    /// Returns whether a new limiter of the same quota would do no worse: nothing may still count,
-    /// nothing is in flight, no server's word holds, and the rate is whole.
+    /// Returns whether a new limiter of the same quota can replace this one.
+    ///
+    /// That is true if no request is in flight or may still count, no stated limit is in force, the
+    /// gate is open, and the rate has recovered. What was learned of the path is lost.
     #[must_use]
     pub fn is_as_new(&mut self, now: Moment) -> bool {
         let is_open = self.gate.open_from() <= now && !self.ceiling.holds(now);
@@ -436,18 +441,19 @@ impl Limiter {
         is_open && is_whole && is_idle && self.limits.iter_mut().all(|limit| limit.is_as_new(now))
     }
 
-    /// Starts the limits if this is the first question.
+    /// Returns the conditions and the limits at `now`. The first call starts the limits.
     #[inline]
     fn at(&mut self, now: Moment) -> (Conditions<'_>, &mut [LimitState]) {
         if self.limits.is_empty() {
             self.start(now);
         }
         if let Some(unanswered) = &mut self.shared.unanswered {
-            unanswered.forget_before(now);
+            unanswered.drop_before(now);
         }
         self.conditions(now)
     }
 
+    /// Returns the same, without a start: an answer comes after a departure.
     #[inline]
     fn conditions(&mut self, now: Moment) -> (Conditions<'_>, &mut [LimitState]) {
         let conditions = Conditions {
@@ -457,6 +463,8 @@ impl Limiter {
         (conditions, &mut self.limits)
     }
 
+    /// Starts all limits at `now`.
+    // Cold: it runs once in the life of a limiter or a quota.
     #[cold]
     fn start(&mut self, now: Moment) {
         let quota = &self.quota;
@@ -466,12 +474,13 @@ impl Limiter {
         self.limits.extend(limits);
     }
 
+    /// Records that a departure is no longer in flight.
     #[inline]
     fn end(&mut self, departure: Departure) {
         self.in_flight = self.in_flight.minus(Load::of(departure.cost));
     }
 
-    /// Records that an answer to a departure came, from the server or a gateway.
+    /// Records the answer of the server or a gateway in the path. Returns the proof, if it is one.
     #[inline]
     fn prove(&mut self, departure: Departure, now: Moment) -> Option<Proof> {
         let Shared {
@@ -483,31 +492,34 @@ impl Limiter {
         path.prove(departure, now, jitter.span(), *transit)
     }
 
-    /// Changes the learned jitter, and the pace of every limit if the assumed one changes with it.
+    /// Changes what was learned of the jitter, and the pace of every limit if the assumption
+    /// changes.
     #[inline]
-    fn learn(&mut self, change: impl FnOnce(&mut Jitter)) {
+    fn change_jitter(&mut self, change: impl FnOnce(&mut Jitter)) {
         let before = self.shared.jitter.span();
         change(&mut self.shared.jitter);
         if self.shared.jitter.span() != before {
-            self.assume();
-            // A heavy request may need less silence before it now.
+            self.update_uncertainty();
+            // A heavy request may have a shorter lead now, so its waiter has to ask again.
             self.is_awaited = true;
         }
     }
 
+    /// Sets the assumed jitter of every limit.
+    // Cold: the assumption changes seldom, and each limit then computes its pace with divisions.
     #[cold]
-    fn assume(&mut self) {
+    fn update_uncertainty(&mut self) {
         let uncertainty = Uncertainty {
             jitter: self.shared.jitter.span(),
             ..self.quota.widest_uncertainty()
         };
         for limit in &mut self.limits {
-            limit.assume(uncertainty);
+            limit.set_uncertainty(uncertainty);
         }
     }
 
-    /// Records what an answer states to remain. Returns whether that may let requests leave sooner.
-    fn learn_stated(
+    /// Records the limits that an answer states. Returns whether requests may depart sooner.
+    fn record_stated(
         &mut self,
         since: Load,
         unanswered: Load,
@@ -519,19 +531,22 @@ impl Limiter {
         let (in_flight, counted) = (self.in_flight(), self.counted(now));
         for stated_limit in stated {
             self.ceiling
-                .learn(stated_limit, &self.quota, in_flight, counted, now);
+                .record_stated(stated_limit, &self.quota, in_flight, counted, now);
         }
-        let mut is_nearer = self.ceiling.open_from() < closed_until;
+        let mut is_sooner = self.ceiling.open_from() < closed_until;
         for index in 0..self.limits.len() {
+            // A throttled response ends or uses up an allowance in `record_throttled`. It opens
+            // none.
             if !is_throttled && let Some(stated_limit) = self.stated_limit_of(index, stated) {
-                is_nearer |= self.limits[index].learn(stated_limit, since, unanswered, now);
+                is_sooner |= self.limits[index].record_stated(stated_limit, since, unanswered, now);
             }
         }
-        is_nearer
+        is_sooner
     }
 
-    /// Returns the stated limit for a limit with a long window: the one with the same number,
-    /// or the only one if no limit of ours has its number.
+    /// Returns the stated limit that belongs to one of ours with a long window.
+    ///
+    /// That is the one with the same number, or the only one if none of our limits has its number.
     fn stated_limit_of<'a>(
         &self,
         index: usize,
@@ -539,7 +554,8 @@ impl Limiter {
     ) -> Option<&'a StatedLimit> {
         let policy = &self.limits[index].policy;
         let longest = policy.counted_window().duration() + TICK;
-        // With more remaining than the limit is, the fields mean something else.
+        // If more remains than the limit has, or the reset is beyond a window, the fields mean
+        // something else.
         let fits = |stated_limit: &&StatedLimit| {
             let is_within = stated_limit.limit >= Some(stated_limit.remaining);
             is_within && stated_limit.reset <= longest
@@ -557,6 +573,8 @@ impl Limiter {
         same.or(only).filter(|_| policy.has_allowance())
     }
 
+    /// Records a throttled response of the server.
+    // Cold: a limiter that keeps its promise has none.
     #[cold]
     fn throttle(
         &mut self,
@@ -565,15 +583,15 @@ impl Limiter {
         retry_after: Option<Duration>,
         stated: &[StatedLimit],
     ) {
-        self.learn(Jitter::reset);
-        let used_up = self.refuse_allowances(stated, now);
-        let hint = named(retry_after).map(|time| time.min(self.quota.max_retry_after));
+        self.change_jitter(Jitter::reset);
+        let used_up = self.record_throttled(stated, now);
+        let hint = nonzero(retry_after).map(|time| time.min(self.quota.max_retry_after));
         self.close_gate(sent, now, hint.or(used_up));
     }
 
-    /// Records a refusal with every limit. Returns how long to wait if the answer states that
-    /// nothing remains, and a reset within a window of ours.
-    fn refuse_allowances(&mut self, stated: &[StatedLimit], now: Moment) -> Option<Duration> {
+    /// Records a throttled response in every limit. Returns the time to the stated reset, if
+    /// nothing remains until then and the reset lies within a window of ours.
+    fn record_throttled(&mut self, stated: &[StatedLimit], now: Moment) -> Option<Duration> {
         let windows = self.quota.policies().map(|policy| policy.counted_window());
         let window = windows.max().unwrap_or_default().duration();
         let used_up = stated
@@ -584,16 +602,19 @@ impl Limiter {
             .map(|stated_limit| stated_limit.reset)
             .max();
         for limit in &mut self.limits {
-            self.is_awaited |= limit.refuse(used_up.is_some(), now);
+            self.is_awaited |= limit.record_throttled(used_up.is_some(), now);
         }
         let longest = self.quota.max_retry_after.max(window);
         used_up.map(|reset| (reset + TICK).min(longest))
     }
 
+    /// Closes the gate for `hint`, or for the default pause, and lowers the rate.
     fn close_gate(&mut self, sent: Moment, now: Moment, hint: Option<Duration>) {
         let pause = shortest_window(&self.quota) + self.shared.jitter.assumed();
         match self.gate.close(sent, now, hint, pause) {
+            // The rate is lowered once per closing, not once per throttled request of a burst.
             Closing::New => self.shared.recovery.lower(now, self.gate.open_from()),
+            // The pause may have become longer, and the climb starts after it.
             Closing::Known => self.shared.recovery.postpone(self.gate.open_from()),
         }
         for limit in &mut self.limits {
@@ -602,17 +623,22 @@ impl Limiter {
     }
 }
 
-/// The requests that left within `max_transit` and are unanswered: they may reach the counter after
-/// an answer was written, so its remaining does not include them.
+/// The unanswered requests of the last `max_transit`.
+///
+/// They may reach the server's counter after it wrote an answer, so the cost that the answer states
+/// to remain may not include them.
 #[derive(Clone, Debug)]
 pub(crate) struct Unanswered {
+    /// The quota's `max_transit`.
     transit: Span,
+    /// The number of requests, each until the transit after its departure.
     requests: Slots,
+    /// Their cost, for the same time.
     cost: Slots,
 }
 
 impl Unanswered {
-    /// Returns none if no limit of the quota has a window for which a server's word is relied on.
+    /// Returns an empty record; none if no limit of the quota relies on the server's statements.
     fn of(quota: &Quota) -> Option<Self> {
         let is_needed = quota.policies().any(|policy| policy.has_allowance());
         let transit = Span::of(quota.max_transit);
@@ -624,23 +650,25 @@ impl Unanswered {
         })
     }
 
+    /// Returns whether the record is valid under `quota`: its times depend on the transit.
     fn is_for(&self, quota: &Quota) -> bool {
         self.transit == Span::of(quota.max_transit)
     }
 
+    /// Returns the record with the load in flight, as if it departed now: its times are unknown.
     fn starting_with(mut self, in_flight: Load, now: Moment) -> Self {
         self.depart(in_flight, now);
         self
     }
 
-    /// Forgets what left `max_transit` before `now`.
-    fn forget_before(&mut self, now: Moment) {
+    /// Drops the requests that departed `max_transit` before `now`.
+    fn drop_before(&mut self, now: Moment) {
         self.requests.held_at(now);
         self.cost.held_at(now);
     }
 
-    /// Returns the load that was there at the last question.
-    // Never inlined: most quotas have none of it.
+    /// Returns the load at the time of the last [`drop_before`](Self::drop_before).
+    // Never inlined: few quotas need it, and it would crowd out the departures of all others.
     #[inline(never)]
     pub(crate) fn load(&self) -> Load {
         Load {
@@ -649,37 +677,41 @@ impl Unanswered {
         }
     }
 
-    /// Returns when the first request will have left `max_transit` ago.
-    pub(crate) fn first_until(&self) -> Option<Moment> {
+    /// Returns when the first request is dropped.
+    pub(crate) fn first_dropped(&self) -> Option<Moment> {
         self.requests.first()
     }
 
+    /// Records a departure.
     fn depart(&mut self, load: Load, now: Moment) {
         self.requests.hold_until(now + self.transit, load.requests);
         self.cost.hold_until(now + self.transit, load.cost);
     }
 
+    /// Records that a request was answered or refunded.
     fn answer(&mut self, sent: Moment, cost: Cost) {
         let until = sent + self.transit;
-        self.requests.take(until, 1);
-        self.cost.take(until, cost.get().into());
+        self.requests.release(until, 1);
+        self.cost.release(until, cost.get().into());
     }
 
-    fn settle(&mut self, departure: Departure, spared: Load, added: Load, now: Moment) {
+    /// Records that the cost of a departure changed.
+    fn settle(&mut self, departure: Departure, removed: Load, added: Load, now: Moment) {
         let until = departure.sent + self.transit;
-        self.cost.take(until, spared.cost);
+        self.cost.release(until, removed.cost);
         self.cost.insert(until, added.cost, now);
     }
 }
 
-/// Returns the `Retry-After` of a refusal. Zero counts as none: the server has just refused a
-/// request.
-fn named(retry_after: Option<Duration>) -> Option<Duration> {
+/// Returns a `Retry-After`. Zero counts as none, since the server has just throttled a request.
+fn nonzero(retry_after: Option<Duration>) -> Option<Duration> {
     retry_after.filter(|time| !time.is_zero())
 }
 
-/// A refusal does not say which limit refused. The pause starts from the shortest window and
-/// doubles.
+/// Returns the shortest window of a quota.
+///
+/// A throttled response does not state its limit. So the pause starts with the shortest window, and
+/// doubles until it is long enough for the right one.
 fn shortest_window(quota: &Quota) -> Duration {
     let windows = quota.policies().map(|policy| policy.counted_window());
     windows.min().unwrap_or_default().duration()

@@ -1,9 +1,11 @@
 use std::ops::{Add, Mul, Sub};
 use std::time::Duration;
 
-/// The time before the origin that moments can show. A quota that starts with its full burst counts
-/// back from its start, which may be the origin: at most two windows of 366 days and two jitters of
-/// 366 days.
+/// The time before the origin that a moment can represent, five years.
+///
+/// A quota that starts with its full burst counts back from its start, which may be the origin: at
+/// most two windows of 366 days and two jitters of 366 days. With less room before the origin that
+/// burst would be cut off. More would take from the 579 years after it.
 const BEFORE_ORIGIN: u64 = 5 * 366 * 86_400 * 1_000_000_000;
 
 /// A point in time, in nanoseconds since an origin that the caller chooses.
@@ -22,10 +24,10 @@ impl Moment {
     /// The origin of the caller's clock.
     pub const ORIGIN: Self = Self(BEFORE_ORIGIN);
 
-    /// The first moment that can be shown, before the origin.
+    /// The first moment that can be represented, before the origin.
     pub(crate) const FIRST: Self = Self(0);
 
-    /// The end of all time.
+    /// The last moment that can be represented.
     pub(crate) const LAST: Self = Self(u64::MAX);
 
     /// Returns the moment that lies `nanos` nanoseconds after the origin.
@@ -48,6 +50,7 @@ impl Moment {
         self.span_since(earlier).duration()
     }
 
+    /// Returns the same as [`since`](Self::since), as a span.
     #[inline]
     pub(crate) const fn span_since(self, earlier: Self) -> Span {
         Span(self.0.saturating_sub(earlier.0))
@@ -96,8 +99,10 @@ impl Sub<Span> for Moment {
     }
 }
 
-/// A length of time in nanoseconds: one word, where a [`Duration`] is two numbers and a carry. All
-/// arithmetic saturates.
+/// A length of time in nanoseconds. All arithmetic saturates.
+///
+/// It is one word. A [`Duration`] is two numbers with a carry between them, which costs several
+/// instructions in each sum of the usual departure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span(u64);
 
@@ -112,16 +117,19 @@ impl Span {
         Self(seconds.saturating_add(time.subsec_nanos() as u64))
     }
 
+    /// Returns a span of `nanos` nanoseconds.
     #[inline]
     pub(crate) const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
+    /// Returns the span in nanoseconds.
     #[inline]
     pub(crate) const fn nanos(self) -> u64 {
         self.0
     }
 
+    /// Returns the span as a duration.
     #[inline]
     pub(crate) const fn duration(self) -> Duration {
         Duration::from_nanos(self.0)
@@ -129,6 +137,7 @@ impl Span {
 
     /// Returns this span times `to` / `from`, rounded up.
     pub(crate) fn times(self, to: Self, from: Self) -> Self {
+        // The product of two spans does not fit into 64 bits.
         let scaled = (u128::from(self.0) * u128::from(to.0)).div_ceil(u128::from(from.0.max(1)));
         Self(u64::try_from(scaled).unwrap_or(u64::MAX))
     }
@@ -196,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn rounding_goes_up_to_the_next_multiple_and_the_origin_is_no_end() {
+    fn rounding_goes_up_to_the_next_multiple_and_moments_lie_before_the_origin_too() {
         let second = Duration::from_secs(1);
         assert_eq!(Moment::ORIGIN - second + second, Moment::ORIGIN);
         assert_eq!((Moment::ORIGIN - second).as_nanos(), 0);

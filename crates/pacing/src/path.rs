@@ -2,33 +2,42 @@ use crate::moment::Span;
 use crate::unit::Load;
 use crate::{Departure, Moment};
 
-/// The first round trips say little about the typical one: up to this number the path is assumed to
-/// be slower.
+/// The number of round trips before the typical one is trusted. The first ones are often faster or
+/// slower than the rest. With fewer, one fast answer lets the cap hold a slow path back. With more,
+/// a blocked path is noticed late for longer.
 const WARM_UP: u32 = 20;
-/// Until then a round trip is assumed to take at least this part of `max_transit`.
+/// Until then a round trip is assumed to take at least a quarter of `max_transit`. A shorter time
+/// would make the cap probe slow paths at the start. A longer one lets more requests depart on a
+/// path that is blocked from the start.
 const UNKNOWN_ROUND_TRIP: u64 = 4;
-/// One round trip moves the typical one by this part of itself, 2 %: a single stall hardly counts.
+/// A round trip moves the typical one by a fiftieth of itself, 2 %. With larger steps a few stalls
+/// raise the cap. With smaller ones it takes too long to follow a path that got slower.
 const STEP: u64 = 50;
-/// A silence is longer than this part of `max_transit`. In a shorter one nothing can pile up on the
-/// path that is not still held by its slot.
+/// A silence is longer than half of `max_transit`. Requests of a shorter silence still hold their
+/// slots when the path opens. With a longer minimum a path could release a block that the slots no
+/// longer cover; with a shorter one ordinary gaps would hold slots again.
 const SILENCE: u64 = 2;
 
-/// The path to the server: its typical round trip, and the requests that left since it was last
-/// known to deliver.
+/// The path to the server: its typical round trip, and the load that is not yet proven to have
+/// arrived.
 ///
-/// Departures are numbered. The latest one whose answer came is `proven`. An answer to a later one
-/// is a proof that the path delivers; what left after `proven` is unproven.
+/// Departures are numbered. The latest departure with an answer is `proven`. Later departures are
+/// unproven. An answer to one of them is a proof: the path delivers, and that departure becomes
+/// `proven`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Path {
+    /// The typical round trip.
     typical: Span,
-    replies: u32,
+    /// The number of observed round trips.
+    answers: u32,
+    /// The latest departure.
     latest: Mark,
     last_departure: Option<Moment>,
     proven: Mark,
     proven_departure: Option<Moment>,
-    /// When the latest proof came, or the first request after it left.
+    /// The time of the latest proof, or of the first departure after it if nothing was unproven.
     last_proof: Moment,
-    /// The departures after `proven` that turned out never to have left.
+    /// The load after `proven` that was refunded.
     refunded: Load,
 }
 
@@ -40,22 +49,23 @@ struct Mark {
     cost: u64,
 }
 
-/// What an answer proves of the path.
+/// The evidence that an answer gives about the path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Proof {
-    /// What left after the departure that was proven before.
+    /// The load that departed after the previously proven departure.
     pub(crate) unproven: Load,
-    /// That departure; none if this is the first proof.
+    /// The time of that departure; none if this is the first proof.
     pub(crate) since: Option<Moment>,
-    /// Whether no proof came for so long that what left meanwhile may arrive all at once.
+    /// Whether the time without a proof was a silence: the unproven load may arrive all at once.
     pub(crate) ends_silence: bool,
 }
 
 impl Path {
+    /// Returns a path without departures or round trips.
     pub(crate) fn new() -> Self {
         Self {
             typical: Span::ZERO,
-            replies: 0,
+            answers: 0,
             latest: Mark::default(),
             last_departure: None,
             proven: Mark::default(),
@@ -70,7 +80,7 @@ impl Path {
     pub(crate) fn with(round_trip: Span, unproven: Load, last: Moment) -> Self {
         Self {
             typical: round_trip,
-            replies: WARM_UP,
+            answers: WARM_UP,
             latest: Mark {
                 number: unproven.requests as u32,
                 cost: unproven.cost,
@@ -90,7 +100,7 @@ impl Path {
     #[inline]
     pub(crate) fn depart(&mut self, cost: u64, now: Moment) -> u64 {
         if self.unproven().requests == 0 {
-            // A silence starts when a request waits for an answer; an idle time is none.
+            // A silence starts when a request waits for an answer. Idle time is not a silence.
             self.last_proof = self.last_proof.max(now);
         }
         self.last_departure = Some(now);
@@ -101,12 +111,12 @@ impl Path {
         self.latest.cost
     }
 
-    /// Adds to the cost of the latest departures: one of them cost more than it was counted for.
-    pub(crate) fn charge(&mut self, cost: u64) {
+    /// Adds cost to the departures so far: one of them cost more than was estimated.
+    pub(crate) fn add_cost(&mut self, cost: u64) {
         self.latest.cost = self.latest.cost.wrapping_add(cost);
     }
 
-    /// Records that `load` of a departure never left.
+    /// Records that `load` of a departure was never sent.
     pub(crate) fn refund(&mut self, departure: Departure, load: Load) {
         if self.is_unproven(departure) {
             self.refunded.requests += load.requests;
@@ -114,9 +124,9 @@ impl Path {
         }
     }
 
-    /// Records that the answer to `departure` came at `now`, and returns what that proves.
+    /// Records the answer to `departure` at `now`, and returns the proof.
     ///
-    /// It proves nothing if a later departure was answered before.
+    /// Returns none if this departure or a later one was proven before.
     #[inline]
     pub(crate) fn prove(
         &mut self,
@@ -141,29 +151,29 @@ impl Path {
         };
         self.proven_departure = Some(departure.sent);
         self.last_proof = now;
-        // Refunds of later departures are forgotten, too. That counts too much as unproven, never
-        // too little.
+        // Refunds of later departures are forgotten as well. The unproven load is then too large,
+        // which holds more back. It must never be too small.
         self.refunded = Load::default();
         Some(proof)
     }
 
-    /// Learns one round trip. The typical one moves by 2 % of itself towards each, so single stalls
-    /// do not move it.
+    /// Records one round trip. The typical one moves towards it by 2 % of itself at most, so a
+    /// single stall has little effect.
     #[inline]
-    pub(crate) fn learn(&mut self, round_trip: Span) {
+    pub(crate) fn observe(&mut self, round_trip: Span) {
         let step = Span::from_nanos((self.typical.nanos() / STEP).max(1));
-        self.typical = match self.replies {
+        self.typical = match self.answers {
             0 => round_trip,
             _ if round_trip > self.typical => (self.typical + step).min(round_trip),
             _ => (self.typical - step).max(round_trip),
         };
-        self.replies = self.replies.saturating_add(1);
+        self.answers = self.answers.saturating_add(1);
     }
 
-    /// Returns the typical round trip.
+    /// Returns the typical round trip, and at least a quarter of the transit at first.
     #[inline]
     pub(crate) fn round_trip(&self, transit: Span) -> Span {
-        match self.replies {
+        match self.answers {
             0..WARM_UP => {
                 let unknown = Span::from_nanos(transit.nanos() / UNKNOWN_ROUND_TRIP);
                 self.typical.max(unknown)
@@ -172,7 +182,7 @@ impl Path {
         }
     }
 
-    /// Returns what left after the latest departure whose answer came.
+    /// Returns the load that departed after the latest departure with an answer.
     #[inline]
     pub(crate) fn unproven(&self) -> Load {
         let requests = u64::from(self.latest.number.wrapping_sub(self.proven.number));
@@ -183,7 +193,7 @@ impl Path {
         }
     }
 
-    /// Returns what left after `departure`.
+    /// Returns the load that departed after `departure`.
     pub(crate) fn since(&self, departure: Departure) -> Load {
         Load {
             requests: self.latest.number.wrapping_sub(departure.number).into(),
@@ -191,11 +201,13 @@ impl Path {
         }
     }
 
+    /// Returns whether nothing departed after `departure`.
     #[inline]
     pub(crate) fn is_latest(&self, departure: Departure) -> bool {
         departure.number == self.latest.number
     }
 
+    /// Returns the time of the last departure.
     #[inline]
     pub(crate) fn last_departure(&self) -> Option<Moment> {
         self.last_departure
@@ -247,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_answer_to_a_later_departure_is_a_proof_and_says_what_left_since() {
+    fn only_an_answer_to_a_later_departure_is_a_proof_with_the_load_since() {
         let mut path = Path::new();
         let [one, two, three] = [(3, 10), (4, 20), (5, 30)].map(|(c, t)| depart(&mut path, c, t));
         assert_eq!(path.unproven(), load(3, 12));
@@ -257,7 +269,7 @@ mod tests {
         assert_eq!(path.unproven(), load(1, 5));
         assert!(prove(&mut path, one, 41).is_none());
         assert!(prove(&mut path, two, 42).is_none());
-        let proof = prove(&mut path, three, 43).expect("it left later");
+        let proof = prove(&mut path, three, 43).expect("it departed later");
         assert_eq!((proof.unproven, proof.since), (load(1, 5), Some(at(20))));
         assert_eq!(path.unproven(), load(0, 0));
         assert!(path.is_latest(three) && !path.is_latest(two));
@@ -265,15 +277,15 @@ mod tests {
     }
 
     #[test]
-    fn refunds_leave_what_is_unproven_and_charges_come_to_it() {
+    fn refunds_lower_the_unproven_load_and_added_costs_raise_it() {
         let mut path = Path::new();
         let [one, two] = [(3, 10), (4, 20)].map(|(c, t)| depart(&mut path, c, t));
         path.refund(two, load(1, 4));
         assert_eq!(path.unproven(), load(1, 3));
-        path.charge(6);
+        path.add_cost(6);
         assert_eq!(path.unproven(), load(1, 9));
         prove(&mut path, one, 30).expect("nothing was proven before");
-        // The refund is forgotten: that counts too much, and never too little.
+        // The refund is forgotten, so the load is too large.
         assert_eq!(path.unproven(), load(1, 10));
         path.refund(one, load(1, 3));
         assert_eq!(path.unproven(), load(1, 10), "it was proven");
@@ -294,7 +306,7 @@ mod tests {
         assert_eq!(departures.map(|one| one.number), [u32::MAX, 0, 1]);
         assert_eq!(path.unproven(), load(3, 12));
         assert_eq!(path.since(departures[0]), load(2, 9));
-        let proof = prove(&mut path, departures[1], 40).expect("it left later");
+        let proof = prove(&mut path, departures[1], 40).expect("it departed later");
         assert_eq!(proof.unproven, load(3, 12));
         assert!(prove(&mut path, departures[0], 41).is_none());
         assert_eq!(path.unproven(), load(1, 5));
@@ -302,10 +314,10 @@ mod tests {
 
     #[test]
     fn a_silence_is_longer_than_half_of_the_transit_and_than_the_usual_round_trip() {
-        fn ends_silence(round_trip: u64, replies: u32, answered: u64) -> bool {
+        fn ends_silence(round_trip: u64, answers: u32, answered: u64) -> bool {
             let mut path = Path::new();
-            for _ in 0..replies {
-                path.learn(millis(round_trip));
+            for _ in 0..answers {
+                path.observe(millis(round_trip));
             }
             let departure = depart(&mut path, 1, 1_000);
             let proof = prove(&mut path, departure, answered);
@@ -324,7 +336,7 @@ mod tests {
         let mut path = Path::new();
         let ends = |path: &mut Path, departure, now| {
             let proof = prove(path, departure, now);
-            proof.expect("it left later").ends_silence
+            proof.expect("it departed later").ends_silence
         };
         let first = depart(&mut path, 1, 0);
         let second = depart(&mut path, 1, 400);
@@ -334,9 +346,12 @@ mod tests {
         assert!(ends(&mut path, third, 1_401), "the last proof came at 900");
         let later = depart(&mut path, 1, 9_000);
         let last = depart(&mut path, 1, 9_400);
-        assert!(!ends(&mut path, later, 9_500), "nothing was waited for");
+        assert!(
+            !ends(&mut path, later, 9_500),
+            "no request waited for an answer"
+        );
         assert!(!ends(&mut path, last, 9_999));
-        // What never left is waited for no more.
+        // A refunded request waits for no answer.
         let unsent = depart(&mut path, 1, 20_000);
         path.refund(unsent, load(1, 1));
         let sent = depart(&mut path, 1, 20_400);
@@ -347,24 +362,24 @@ mod tests {
     fn the_typical_round_trip_moves_by_a_fiftieth_and_is_a_quarter_of_the_transit_at_first() {
         let mut path = Path::new();
         assert_eq!(path.round_trip(TRANSIT), millis(250));
-        path.learn(millis(500));
+        path.observe(millis(500));
         assert_eq!(path.round_trip(TRANSIT), millis(500), "it is slower");
-        path.learn(millis(9_000));
+        path.observe(millis(9_000));
         assert_eq!(path.typical, millis(510));
-        path.learn(millis(515));
+        path.observe(millis(515));
         assert_eq!(path.typical, millis(515), "no further than the round trip");
-        path.learn(millis(1));
+        path.observe(millis(1));
         assert_eq!(path.typical, Span::from_nanos(504_700_000));
-        path.learn(millis(500));
+        path.observe(millis(500));
         assert_eq!(path.typical, millis(500));
         for _ in 5..20 {
             assert!(path.round_trip(TRANSIT) >= millis(250));
             path.typical = millis(100);
-            path.learn(millis(100));
+            path.observe(millis(100));
         }
         assert_eq!(path.round_trip(TRANSIT), millis(100), "20 are enough");
         path.typical = Span::from_nanos(3);
-        path.learn(millis(1));
+        path.observe(millis(1));
         assert_eq!(path.typical, Span::from_nanos(4), "it moves at all");
     }
 }

@@ -5,59 +5,62 @@ use crate::error::{Rate, Reason};
 use crate::moment::{Span, nanos};
 use crate::unit::Unit;
 
-/// How late a request may leave and keep its place, where the slots alone keep the promise.
-const GUARDED_LATENESS: Span = Span::of(Duration::from_millis(20));
+/// How late a request may depart and keep its planned time, where the slots alone keep the promise.
+/// Timers of a busy process are often late by several milliseconds; with less, each of them costs
+/// throughput. With more, more requests depart at once after a stall.
+const SLOTS_LATENESS: Span = Span::of(Duration::from_millis(20));
 
-/// From this window on an unknown server has a burst by default, and what it states to remain may
-/// leave at once. The interval is so long there that a short program would only wait.
+/// From this window on, an unknown server has a burst by default, and stated limits are used. The
+/// interval of a limit per minute or hour is long, so a short program would only wait. With a lower
+/// bound, the rounding of stated resets to whole seconds would be a large part of the window.
 const LONG_WINDOW: Duration = Duration::from_secs(60);
-/// The burst of an unknown server with a long window: this part of the limit. It costs 2 % of the
-/// rate.
+/// The burst of an unknown server with a long window is a fiftieth of its limit. It costs 2 % of
+/// the rate. A larger part costs more throughput; a smaller one lets fewer requests depart at once.
 const LONG_WINDOW_BURST: u32 = 50;
 
-/// One limit of a quota: what the server allows and how it counts.
+/// One limit of a quota: the number, the window and the model of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Policy {
     pub(crate) limit: u32,
     pub(crate) window: Duration,
     pub(crate) model: Model,
-    /// As asked for; otherwise the model's own.
+    /// The configured burst; none for the default of the model.
     pub(crate) burst: Option<u32>,
     pub(crate) unit: Unit,
 }
 
-/// By how much the time between a slot and the arrival at the server may vary.
+/// How much the time from a planned departure to the arrival at the server may vary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Uncertainty {
-    /// What the path adds.
+    /// The part of the path: the assumed jitter.
     pub(crate) jitter: Span,
-    /// What our own timers add.
+    /// The part of our own timers.
     pub(crate) lateness: Span,
 }
 
-/// How fast requests may follow each other.
+/// The spacing of departures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pace {
-    /// The time that a cost of one takes.
+    /// The interval for a cost of one.
     pub(crate) interval: Span,
-    /// How late after its slot a request may leave without losing it.
+    /// How late a request may depart and keep its planned time.
     pub(crate) lateness: Span,
-    /// How many may leave at once after an idle time.
+    /// The cost that may depart at once after idle time.
     pub(crate) burst: u32,
-    /// The highest request that the pace has room for.
+    /// The highest cost of one request that the pace has room for.
     pub(crate) highest: u32,
-    /// After this time of silence the server has forgotten everything.
+    /// The server has forgotten all requests after this time without a departure.
     pub(crate) memory: Span,
 }
 
 impl Pace {
-    /// Returns the time that a cost takes.
+    /// Returns the spacing after a request of this cost, and at most the memory.
     #[inline]
-    pub(crate) fn charge(&self, cost: u32) -> Span {
+    pub(crate) fn spacing(&self, cost: u32) -> Span {
         (self.interval * cost).min(self.memory)
     }
 
-    /// Returns how far a slot may lie back.
+    /// Returns how far back a planned time may lie: the lateness, and the intervals of the burst.
     #[inline]
     pub(crate) fn slack(&self) -> Span {
         match self.burst {
@@ -66,26 +69,28 @@ impl Pace {
         }
     }
 
-    /// Returns the cost that may arrive at once when nothing goes wrong.
+    /// Returns the largest cost that may arrive at once on a good path: a burst, with the highest
+    /// request as its last one.
     #[inline]
-    pub(crate) fn lump(&self) -> u32 {
+    pub(crate) fn largest_burst(&self) -> u32 {
         self.burst.saturating_add(self.highest - 1)
     }
 
-    /// Returns the time that more cost takes than may arrive at once.
+    /// Returns the intervals of the part of `cost` that is beyond the largest burst.
     #[inline]
-    pub(crate) fn beyond_lump(&self, cost: u64) -> Span {
-        let beyond = cost.saturating_sub(self.lump().into());
+    pub(crate) fn time_beyond_burst(&self, cost: u64) -> Span {
+        let beyond = cost.saturating_sub(self.largest_burst().into());
         Span::from_nanos(self.interval.nanos().saturating_mul(beyond))
     }
 
-    /// Returns the same without a burst.
+    /// Returns the same pace without a burst.
     pub(crate) fn steady(self) -> Self {
         Self { burst: 1, ..self }
     }
 }
 
 impl Policy {
+    /// Returns a policy for an unknown server that counts cost, with the default burst.
     pub(crate) const fn new(limit: u32, window: Duration) -> Self {
         Self {
             limit,
@@ -96,20 +101,20 @@ impl Policy {
         }
     }
 
-    /// Returns the window as it has to be counted here: clocks may differ by 500 ppm, and the last
-    /// tick counts.
+    /// Returns the counted window, W' = W (1 + 500 ppm) + 1 ms. The server's clock may be slower by
+    /// 500 ppm, and it may count in whole milliseconds.
     pub(crate) fn counted_window(&self) -> Span {
         let window = nanos(self.window);
         Span::from_nanos(window + window.div_ceil(2_000) + 1_000_000)
     }
 
-    /// Returns the time in which a server that refills evenly gives back one.
-    pub(crate) fn share(&self) -> Span {
+    /// Returns the time in which a server that refills evenly refills a cost of one.
+    pub(crate) fn refill_interval(&self) -> Span {
         let window = self.counted_window().nanos();
         Span::from_nanos(window.div_ceil(u64::from(self.limit)))
     }
 
-    /// Returns the largest cost that can ever leave.
+    /// Returns the highest cost of a request that can ever depart.
     #[inline]
     pub(crate) fn most(&self) -> u32 {
         match self.model {
@@ -118,26 +123,26 @@ impl Policy {
         }
     }
 
-    /// Returns whether slots hold requests back. A bucket may be smaller than the limit, so the
-    /// pace keeps it.
+    /// Returns whether slots hold requests back. A bucket may be smaller than the limit, so only
+    /// the pace holds them back there.
     #[inline]
-    pub(crate) fn is_guarded(&self) -> bool {
+    pub(crate) fn is_held_by_slots(&self) -> bool {
         !matches!(self.model, Model::TokenBucket { .. })
     }
 
-    /// Returns whether the pace has to make room for heavy requests. A log and a fixed window are
-    /// kept by their slots.
+    /// Returns whether the pace has to make room for heavy requests. For a sliding log and a fixed
+    /// window the slots do that.
     #[inline]
     pub(crate) fn spaces_costs(&self) -> bool {
         !matches!(self.model, Model::SlidingLog | Model::FixedWindow)
     }
 
-    /// Returns whether the window is long enough to use up what the server states to remain.
+    /// Returns whether the window is long enough to rely on limits that the server states.
     pub(crate) fn has_allowance(&self) -> bool {
         self.window >= LONG_WINDOW
     }
 
-    /// Says what about it cannot hold.
+    /// Returns the reason why the policy cannot keep its limit, if there is one.
     pub(crate) fn unsafe_reason(&self) -> Option<Reason> {
         let per = Rate {
             limit: self.limit,
@@ -157,27 +162,29 @@ impl Policy {
             (Model::Unknown, Some(burst)) if burst > (self.limit / 2).max(1) => {
                 Some(Reason::Burst { burst, per })
             }
-            (_, Some(burst)) if burst > self.limit && self.is_guarded() => {
+            (_, Some(burst)) if burst > self.limit && self.is_held_by_slots() => {
                 Some(Reason::BurstOverLimit { burst, per })
             }
             _ => None,
         }
     }
 
-    /// Returns the pace for costs up to `highest`: a heavy request takes the room of a burst.
+    /// Returns the pace for costs up to `highest`. A heavy request takes the room of a burst.
     pub(crate) fn pace(&self, uncertainty: Uncertainty, highest: u32) -> Pace {
         match self.model {
             Model::Unknown => self.even_pace(uncertainty, highest),
-            Model::SlidingLog | Model::FixedWindow => self.guarded_pace(uncertainty, highest),
+            Model::SlidingLog | Model::FixedWindow => self.slots_pace(uncertainty, highest),
             Model::TokenBucket { size, refill } => {
                 self.bucket_pace(uncertainty, highest, size, refill)
             }
         }
     }
 
-    /// Returns the pace of the first window: a process that was just started knows neither what it
-    /// sent before nor whether others start with it. An unknown server has its usual pace, and its
-    /// burst builds up.
+    /// Returns the pace of the first window.
+    ///
+    /// A process that was just started may have sent requests before, and other processes may start
+    /// with it. So every model has at most the pace of an unknown server, without a burst. An
+    /// unknown server has its usual pace, and its burst builds up.
     pub(crate) fn starting_pace(&self, uncertainty: Uncertainty, highest: u32) -> Pace {
         let own = self.pace(uncertainty, highest);
         if self.model == Model::Unknown {
@@ -195,8 +202,10 @@ impl Policy {
         }
     }
 
-    /// Any interval of window + jitter + lateness has room for burst + rate: (burst + highest - 1)
-    /// at once, and the rest spread evenly.
+    /// Returns the pace of an unknown server.
+    ///
+    /// The requests of one window depart within window + jitter + lateness. In any interval of that
+    /// length, burst + highest - 1 may depart at once, and the rest of the limit is spread evenly.
     fn even_pace(&self, uncertainty: Uncertainty, highest: u32) -> Pace {
         let span = (self.counted_window() + uncertainty.jitter + uncertainty.lateness).nanos();
         let burst = self.even_burst(highest);
@@ -205,6 +214,7 @@ impl Policy {
             .limit
             .saturating_sub((burst - 1).saturating_add(highest));
         let interval = match spread {
+            // Nothing is left to spread: only one heavy request departs in the memory.
             0 => memory,
             spread => span.div_ceil(u64::from(spread)),
         };
@@ -217,7 +227,8 @@ impl Policy {
         }
     }
 
-    /// A heavy request takes the room of a burst: both together leave half of the limit.
+    /// Returns the burst of an unknown server. It takes at most half of the limit that the highest
+    /// request leaves, so that the other half is spread.
     fn even_burst(&self, highest: u32) -> u32 {
         let default = match self.has_allowance() {
             true => (self.limit / LONG_WINDOW_BURST).max(1),
@@ -227,25 +238,29 @@ impl Policy {
         self.burst.unwrap_or(default).min(most)
     }
 
-    fn guarded_pace(&self, uncertainty: Uncertainty, highest: u32) -> Pace {
+    /// Returns the pace of a sliding log or a fixed window. Its slots keep the limit, so the
+    /// interval only spreads the requests.
+    fn slots_pace(&self, uncertainty: Uncertainty, highest: u32) -> Pace {
         let span = self.counted_window();
         Pace {
             interval: Span::from_nanos(span.nanos().div_ceil(u64::from(self.limit))),
-            lateness: uncertainty.lateness.max(GUARDED_LATENESS),
+            lateness: uncertainty.lateness.max(SLOTS_LATENESS),
             burst: self.burst.unwrap_or(1),
             highest,
             memory: span,
         }
     }
 
-    /// Whatever arrives together must fit into the bucket, and one more only when a token came back
-    /// for it.
+    /// Returns the pace of a token bucket.
+    ///
+    /// Requests that arrive at once must fit into the bucket. The interval is at least the time of
+    /// a token, and long enough that the jitter cannot collect more requests than the bucket holds.
     fn bucket_pace(&self, uncertainty: Uncertainty, highest: u32, size: u32, refill: u32) -> Pace {
         let (window, refill) = (nanos(self.window), u64::from(refill));
         let jitter = (uncertainty.jitter + uncertainty.lateness).nanos();
         let token = window.div_ceil(refill);
-        let lumped = u64::from(size - highest.min(size) + 1);
-        let interval = token.max((token + jitter).div_ceil(lumped));
+        let room = u64::from(size - highest.min(size) + 1);
+        let interval = token.max((token + jitter).div_ceil(room));
         let full = token.saturating_mul(u64::from(size)).saturating_add(jitter);
         Pace {
             interval: Span::from_nanos(with_drift(interval)),
@@ -256,15 +271,16 @@ impl Policy {
         }
     }
 
-    /// The jitter takes its part of the bucket, and so does a heavy request.
+    /// Returns the burst of a token bucket: the tokens that remain after those of the jitter and of
+    /// the highest request.
     fn bucket_burst(&self, size: u32, highest: u32, jitter: u64) -> u32 {
         let taken = u32::try_from(jitter).unwrap_or(u32::MAX);
-        let left = size.saturating_sub(taken.saturating_add(highest - 1));
-        left.max(1).min(self.burst.unwrap_or(u32::MAX))
+        let remaining = size.saturating_sub(taken.saturating_add(highest - 1));
+        remaining.max(1).min(self.burst.unwrap_or(u32::MAX))
     }
 }
 
-/// The server's clock may be slower by 500 ppm.
+/// Returns a time of the server as it is counted here: its clock may be slower by 500 ppm.
 fn with_drift(nanos: u64) -> u64 {
     nanos.saturating_add(nanos.div_ceil(2_000))
 }
@@ -273,10 +289,11 @@ fn with_drift(nanos: u64) -> u64 {
 mod tests {
     use super::*;
 
-    const SLIP: Uncertainty = Uncertainty {
+    const UNCERTAINTY: Uncertainty = Uncertainty {
         jitter: Span::of(Duration::from_millis(100)),
         lateness: Span::of(Duration::from_millis(2)),
     };
+
     #[test]
     fn the_largest_numbers_leave_a_pace() {
         let most = u32::MAX;
@@ -294,10 +311,10 @@ mod tests {
                 burst: Some(burst),
                 ..Policy::new(most, Duration::from_secs(366 * 24 * 60 * 60))
             };
-            let pace = policy.starting_pace(SLIP, most);
-            assert!(pace.interval > Span::ZERO && pace.charge(most) <= pace.memory);
-            assert!(pace.lump() >= most - 1 && pace.slack() >= pace.lateness);
-            assert!(pace.beyond_lump(u64::MAX) > pace.memory);
+            let pace = policy.starting_pace(UNCERTAINTY, most);
+            assert!(pace.interval > Span::ZERO && pace.spacing(most) <= pace.memory);
+            assert!(pace.largest_burst() >= most - 1 && pace.slack() >= pace.lateness);
+            assert!(pace.time_beyond_burst(u64::MAX) > pace.memory);
         }
     }
 
@@ -318,10 +335,10 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_server_is_spaced_by_the_rounded_up_share_of_window_and_slip() {
+    fn the_interval_of_an_unknown_server_is_rounded_up() {
         fn check(limit: u32, highest: u32, nanos: u64) {
             let policy = Policy { limit, ..UNKNOWN };
-            let interval = policy.pace(SLIP, highest).interval;
+            let interval = policy.pace(UNCERTAINTY, highest).interval;
             assert_eq!(interval, Span::from_nanos(nanos), "{limit} by {highest}");
         }
         let span = 1_000_500_000 + 1_000_000 + 102_000_000;
@@ -334,22 +351,28 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_paid_by_the_rate() {
+    fn a_burst_lowers_the_rate() {
         let burst = Some(21);
-        let pace = Policy { burst, ..UNKNOWN }.pace(SLIP, 1);
+        let pace = Policy { burst, ..UNKNOWN }.pace(UNCERTAINTY, 1);
         assert_eq!(pace.interval, Span::from_nanos(13_968_355));
-        assert_eq!(pace.slack(), SLIP.lateness + pace.interval * 20);
-        assert_eq!(pace.steady().slack(), SLIP.lateness);
-        assert_eq!((pace.lump(), pace.steady().lump()), (21, 1));
-        let heavy = Policy { burst, ..UNKNOWN }.pace(SLIP, 5);
-        assert_eq!((heavy.lump(), heavy.steady().lump()), (25, 5));
+        assert_eq!(pace.slack(), UNCERTAINTY.lateness + pace.interval * 20);
+        assert_eq!(pace.steady().slack(), UNCERTAINTY.lateness);
+        assert_eq!(
+            (pace.largest_burst(), pace.steady().largest_burst()),
+            (21, 1)
+        );
+        let heavy = Policy { burst, ..UNKNOWN }.pace(UNCERTAINTY, 5);
+        assert_eq!(
+            (heavy.largest_burst(), heavy.steady().largest_burst()),
+            (25, 5)
+        );
         let interval = heavy.interval.nanos();
-        let beyond = [24, 25, 27].map(|cost| heavy.beyond_lump(cost).nanos());
+        let beyond = [24, 25, 27].map(|cost| heavy.time_beyond_burst(cost).nanos());
         assert_eq!(beyond, [0, 0, 2 * interval]);
     }
 
     #[test]
-    fn a_burst_and_a_heavy_request_leave_half_of_the_limit() {
+    fn a_burst_takes_at_most_half_of_what_a_heavy_request_leaves() {
         fn check(limit: u32, burst: u32, highest: u32, expected: u32) {
             let policy = Policy {
                 limit,
@@ -357,7 +380,7 @@ mod tests {
                 ..UNKNOWN
             };
             assert_eq!(
-                policy.pace(SLIP, highest).burst,
+                policy.pace(UNCERTAINTY, highest).burst,
                 expected,
                 "{burst} {highest}"
             );
@@ -378,7 +401,7 @@ mod tests {
                 ..Policy::new(limit, Duration::from_secs(seconds))
             };
             assert_eq!(
-                policy.pace(SLIP, 1).burst,
+                policy.pace(UNCERTAINTY, 1).burst,
                 expected,
                 "{limit} in {seconds} s"
             );
@@ -391,24 +414,24 @@ mod tests {
     }
 
     #[test]
-    fn a_log_and_a_fixed_window_leave_the_rest_to_the_acknowledged_window() {
+    fn a_sliding_log_and_a_fixed_window_are_spaced_by_their_rate_and_held_by_slots() {
         let interval = Span::from_nanos(10_015_000);
         for model in [Model::SlidingLog, Model::FixedWindow] {
-            let pace = Policy { model, ..UNKNOWN }.pace(SLIP, 40);
-            assert_eq!((pace.interval, pace.lateness), (interval, GUARDED_LATENESS));
+            let pace = Policy { model, ..UNKNOWN }.pace(UNCERTAINTY, 40);
+            assert_eq!((pace.interval, pace.lateness), (interval, SLOTS_LATENESS));
         }
         let coarse = Uncertainty {
             lateness: Span::of(Duration::from_millis(30)),
-            ..SLIP
+            ..UNCERTAINTY
         };
         assert_eq!(log().pace(coarse, 1).lateness, coarse.lateness);
     }
 
-    /// As the uncertainty takes 10.2 tokens: a full bucket has room for that and the burst.
+    /// The uncertainty takes 10.2 tokens. A full bucket has room for them and the burst.
     #[test]
-    fn a_bucket_gives_its_refill_and_what_the_slip_leaves_of_its_size() {
+    fn a_bucket_is_spaced_by_its_refill_and_its_burst_has_room_for_the_uncertainty() {
         fn check(size: u32, highest: u32, burst: u32, nanos: u64) {
-            let pace = bucket(size, 100).pace(SLIP, highest);
+            let pace = bucket(size, 100).pace(UNCERTAINTY, highest);
             assert_eq!(
                 (pace.burst, pace.interval),
                 (burst, Span::from_nanos(nanos)),
@@ -425,23 +448,23 @@ mod tests {
     }
 
     #[test]
-    fn a_start_is_as_slow_as_an_unknown_server_needs_without_a_burst() {
-        let unknown = UNKNOWN.pace(SLIP, 1).interval;
+    fn a_start_has_the_interval_of_an_unknown_server_and_no_burst() {
+        let unknown = UNKNOWN.pace(UNCERTAINTY, 1).interval;
         let burst = Some(60);
         for policy in [log(), Policy { burst, ..log() }, bucket(80, 100)] {
-            let pace = policy.starting_pace(SLIP, 1);
+            let pace = policy.starting_pace(UNCERTAINTY, 1);
             assert_eq!((pace.interval, pace.burst), (unknown, 1));
         }
-        let slow = bucket(1, 1).starting_pace(SLIP, 1);
-        assert_eq!(slow.interval, bucket(1, 1).pace(SLIP, 1).interval);
+        let slow = bucket(1, 1).starting_pace(UNCERTAINTY, 1);
+        assert_eq!(slow.interval, bucket(1, 1).pace(UNCERTAINTY, 1).interval);
         let one = Policy { limit: 1, ..log() };
         let unknown = Policy {
             limit: 1,
             ..UNKNOWN
         };
         assert_eq!(
-            one.starting_pace(SLIP, 1).interval,
-            unknown.pace(SLIP, 1).interval
+            one.starting_pace(UNCERTAINTY, 1).interval,
+            unknown.pace(UNCERTAINTY, 1).interval
         );
     }
 
@@ -449,16 +472,19 @@ mod tests {
     fn an_unknown_server_starts_at_its_own_pace_and_with_its_burst() {
         let burst = Some(20);
         for policy in [UNKNOWN, Policy { burst, ..UNKNOWN }] {
-            assert_eq!(policy.starting_pace(SLIP, 1), policy.pace(SLIP, 1));
+            assert_eq!(
+                policy.starting_pace(UNCERTAINTY, 1),
+                policy.pace(UNCERTAINTY, 1)
+            );
         }
     }
 
     #[test]
-    fn a_bucket_is_kept_by_its_pace_and_a_log_by_its_slots() {
-        fn check(policy: Policy, guarded: bool, spaces_costs: bool) {
+    fn a_bucket_is_held_by_its_pace_and_a_log_by_its_slots() {
+        fn check(policy: Policy, by_slots: bool, spaces_costs: bool) {
             assert_eq!(
-                (policy.is_guarded(), policy.spaces_costs()),
-                (guarded, spaces_costs),
+                (policy.is_held_by_slots(), policy.spaces_costs()),
+                (by_slots, spaces_costs),
                 "{policy:?}"
             );
         }

@@ -3,33 +3,52 @@ use std::time::Duration;
 use crate::Moment;
 use crate::moment::{Span, duration, nanos};
 
-/// One millionth of the configured rate.
+/// The configured rate. Shares are millionths of it, so that steps of 0.5 % are whole numbers.
 const FULL: u64 = 1_000_000;
+/// The lowest share, 5 %. A lower share departs too seldom to notice that the server has room
+/// again. A higher one keeps the sum of many clients above a limit that they share.
 const LEAST: u64 = 50_000;
-const AFTER_REFUSAL: u64 = 800_000;
+/// A throttled response lowers the rate in force to 80 %. A higher share is throttled again before
+/// other clients make room; a lower one gives up throughput for minutes.
+const AFTER_THROTTLED: u64 = 800_000;
+/// A relapse lowers it to 70 %, since the last climb was too fast. A higher share hardly differs
+/// from 80 %. A lower one gives up more throughput.
 const AFTER_RELAPSE: u64 = 700_000;
+/// The first steps climb by 0.5 %: 2 to 5 requests a minute are throttled if other clients take a
+/// part of the limit. A larger step throttles more.
 const SLOW_STEP: u64 = 5_000;
+/// Later steps climb by 3 %, since the other clients have probably gone. With a smaller step the
+/// climb from the lowest share takes minutes. With a larger one the rate jumps past the free part
+/// of a shared limit.
 const FAST_STEP: u64 = 30_000;
+/// The number of slow steps, 15 % of the rate. With fewer, the rate climbs fast into a limit that
+/// is still shared. More delay the climb after the cause is over.
 const SLOW_STEPS: u64 = 30;
-/// A refusal within so many windows of the last reopening is a relapse.
+/// A throttled response within this number of windows of the last opening is a relapse. With fewer,
+/// the rate has hardly climbed. With more, an unrelated throttled response lowers the rate too far.
 const RELAPSE_WINDOWS: u32 = 5;
+/// The shortest step. In steps of 10 ms the whole climb takes less than a second, too short to
+/// observe other clients. Longer steps keep limits with a short window slow for longer.
 const SHORTEST_STEP: Duration = Duration::from_secs(1);
 
-/// The share of the configured rate that is in force after refusals.
+/// The climb back to the configured rate after throttled responses.
 ///
-/// A refusal leaves 80 % of the rate in force (70 % if it comes within five windows of the last
-/// reopening), never less than 5 % of the configured rate. From the reopening on it climbs by 0.5 %
-/// of the configured rate a window, or a second where the window is shorter; after 30 such steps by
-/// 3 %.
+/// A throttled response lowers the rate in force to 80 %, or to 70 % within five windows of the
+/// last opening of the gate. The rate never falls below 5 % of the configured one.
+///
+/// The climb starts when the gate opens. A step takes a window, but at least a second. The first 30
+/// steps add 0.5 % of the configured rate each, and later steps 3 %.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recovery {
     window: Duration,
+    /// The share at `reopened`.
     share: u64,
+    /// The start of the climb; none before the first throttled response.
     reopened: Option<Moment>,
 }
 
 impl Recovery {
-    /// Returns the full rate.
+    /// Returns a recovery that is complete, at the full rate.
     #[must_use]
     pub(crate) fn full(window: Duration) -> Self {
         Self {
@@ -39,27 +58,28 @@ impl Recovery {
         }
     }
 
-    /// Lowers the rate for a refusal at `now`. It starts to climb when the gate opens, at
+    /// Lowers the rate for a throttled response at `now`. The climb starts when the gate opens, at
     /// `reopens`.
     pub(crate) fn lower(&mut self, now: Moment, reopens: Moment) {
         let relapse = self
             .reopened
             .is_some_and(|reopened| now < reopened + self.window.saturating_mul(RELAPSE_WINDOWS));
-        let kept = if relapse {
-            AFTER_RELAPSE
-        } else {
-            AFTER_REFUSAL
+        // (Full | Climbing) => Climbing: the share in force counts, so that a second throttled
+        // response during the climb lowers the rate further.
+        let kept = match relapse {
+            true => AFTER_RELAPSE,
+            false => AFTER_THROTTLED,
         };
         self.share = (self.share_at(now).0 * kept / FULL).max(LEAST);
         self.reopened = Some(reopens);
     }
 
-    /// Moves the start of the climb, if the gate opens later than it was said at first.
+    /// Moves the start of the climb, if the gate opens later than was known at first.
     pub(crate) fn postpone(&mut self, reopens: Moment) {
         self.reopened = self.reopened.map(|reopened| reopened.max(reopens));
     }
 
-    /// Climbs by another window from now on.
+    /// Sets the window. It changes the length of every step, also of past ones.
     pub(crate) fn set_window(&mut self, window: Duration) {
         self.window = window;
     }
@@ -70,6 +90,8 @@ impl Recovery {
         let Some(reopened) = self.reopened else {
             return Share(FULL);
         };
+        // Climbing => Full: the sum reaches the whole rate. Nothing is stored, so time that goes
+        // back lowers the share again.
         let steps = nanos(now.since(reopened)) / self.step();
         let slow = steps.min(SLOW_STEPS) * SLOW_STEP;
         let fast = steps.saturating_sub(SLOW_STEPS).saturating_mul(FAST_STEP);
@@ -77,7 +99,7 @@ impl Recovery {
         Share(climbed.min(FULL))
     }
 
-    /// Returns when the share rises next after `now`; none if it is whole.
+    /// Returns when the share rises next after `now`; none at the full rate.
     pub(crate) fn rises_at(&self, now: Moment) -> Option<Moment> {
         let reopened = self.reopened.filter(|_| !self.share_at(now).is_full())?;
         let steps = nanos(now.since(reopened)) / self.step();
@@ -85,7 +107,7 @@ impl Recovery {
         Some(reopened + Span::from_nanos(next))
     }
 
-    /// The length of a step in nanoseconds.
+    /// Returns the length of a step in nanoseconds.
     fn step(&self) -> u64 {
         nanos(self.window.max(SHORTEST_STEP))
     }
@@ -96,18 +118,19 @@ impl Recovery {
 pub(crate) struct Share(u64);
 
 impl Share {
-    /// Says whether it is the whole rate.
+    /// Returns whether it is the full rate.
     #[must_use]
     pub(crate) fn is_full(self) -> bool {
         self.0 == FULL
     }
 
-    /// Returns `interval`, the spacing at the full rate, stretched to this share.
+    /// Returns `interval`, which is that of the full rate, stretched to this share and rounded up.
     #[must_use]
     pub(crate) fn stretch(self, interval: Duration) -> Duration {
         duration((interval.as_nanos() * u128::from(FULL)).div_ceil(u128::from(self.0)))
     }
 
+    /// Returns a span stretched as [`stretch`](Self::stretch) does.
     pub(crate) fn stretched(self, interval: Span) -> Span {
         Span::of(self.stretch(interval.duration()))
     }
@@ -124,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_leaves_four_fifths() {
+    fn a_throttled_response_keeps_four_fifths_of_the_rate() {
         let mut recovery = Recovery::full(WINDOW);
         recovery.lower(at(10), at(12));
         assert_eq!(recovery.share_at(at(12)).0, 800_000);
@@ -133,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relapse_leaves_seven_tenths_of_the_rate_in_force() {
+    fn a_relapse_keeps_seven_tenths_of_the_rate_in_force() {
         let mut recovery = Recovery::full(WINDOW);
         recovery.lower(at(10), at(12));
         recovery.lower(at(16), at(18));
@@ -143,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn it_climbs_slowly_for_thirty_steps_and_then_fast() {
+    fn the_rate_climbs_slowly_for_thirty_steps_and_then_fast() {
         let mut recovery = Recovery::full(WINDOW);
         recovery.share = 200_000;
         recovery.reopened = Some(at(0));
@@ -153,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_when_it_rises_until_it_is_whole() {
+    fn the_next_rise_is_known_until_the_rate_is_full() {
         let mut recovery = Recovery::full(WINDOW);
         assert_eq!(recovery.rises_at(at(0)), None);
         recovery.lower(at(10), at(12));
@@ -184,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn it_never_falls_under_a_twentieth() {
+    fn the_rate_never_falls_below_a_twentieth() {
         let mut recovery = Recovery::full(WINDOW);
         for second in 0..100 {
             recovery.lower(at(second), at(second));

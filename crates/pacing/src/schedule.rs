@@ -4,39 +4,46 @@ use crate::Moment;
 use crate::moment::Span;
 use crate::policy::{Pace, Policy};
 
-/// The longest wait before the very first departure.
+/// The longest wait before the very first departure. A person who starts a program with a limit per
+/// hour should not wait for a whole interval. With less, a program that restarts in a loop sends
+/// more. The first departure has the planned time of a whole interval, so the second one waits for
+/// it.
 const LONGEST_START: Span = Span::of(Duration::from_millis(100));
 
 /// Evenly spaced departures.
 ///
-/// Each departure takes a place, and the next place is one interval later for each unit of its
-/// cost. A request that leaves a little late keeps its place, so a late timer costs no throughput;
-/// a burst keeps the places of a longer time. Places that are older than that are lost.
+/// Each departure has a planned time. The next planned time is one interval later for each unit of
+/// its cost. A request that departs a little late keeps its planned time, so a late timer costs no
+/// throughput. A burst keeps planned times that lie further back. Older ones are lost.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
-    /// The next place: a request may leave from here on, unless it is heavier than those before it.
+    /// The next planned time. A request may depart from here on, unless it is heavier than those
+    /// before it.
     next: Moment,
-    /// The earliest place of the first departure: a process that was just restarted has forgotten
-    /// what it sent.
+    /// The earliest planned time of the first departure. A process that was just restarted has lost
+    /// the record of its window.
     first: Moment,
+    /// The time of the last departure.
     last_departure: Option<Moment>,
-    /// Nothing leaves before, after a silence of the path.
+    /// Nothing departs before this moment, since the server may be busy after a silence.
     postponed: Moment,
     /// The latest departure, until it is undone.
     latest: Option<Latest>,
 }
 
-/// The latest departure, and what it changed.
+/// The latest departure, and the state that it changed.
 #[derive(Clone, Copy, Debug)]
 struct Latest {
-    place: Moment,
+    planned: Moment,
     next_before: Moment,
     departure_before: Option<Moment>,
 }
 
 impl Schedule {
-    /// Starts at `now`. The first departure comes one interval later, or 100 ms if that is sooner,
-    /// and takes the place of one interval in any case.
+    /// Returns a schedule that starts at `now`.
+    ///
+    /// The first departure is one interval later, or 100 ms if that is sooner. Its planned time is
+    /// one interval later in any case.
     pub(crate) fn starting(now: Moment, pace: &Pace) -> Self {
         let first = now + pace.interval;
         Self {
@@ -48,7 +55,8 @@ impl Schedule {
         }
     }
 
-    /// Starts at `now` with the whole burst: the server has counted nothing.
+    /// Returns a schedule that starts at `now` with the whole burst, since the server has counted
+    /// nothing.
     pub(crate) fn unused(now: Moment, pace: &Pace) -> Self {
         let next = now - pace.slack();
         Self {
@@ -60,8 +68,8 @@ impl Schedule {
         }
     }
 
-    /// Returns the moment from which a request of this cost may leave, with costs up to `highest`
-    /// before it.
+    /// Returns the moment from which a request of this cost may depart, after costs of up to
+    /// `highest`.
     #[inline]
     pub(crate) fn due(&self, policy: &Policy, pace: &Pace, cost: u32, highest: u32) -> Moment {
         // Most requests have the same cost, and need no lead.
@@ -74,7 +82,8 @@ impl Schedule {
         }
     }
 
-    /// Returns the moment from which a request may leave that is no heavier than those before it.
+    /// Returns the next planned time: a request that is no heavier than those before it may depart
+    /// from then on.
     #[inline]
     pub(crate) fn next(&self) -> Moment {
         self.next
@@ -90,68 +99,71 @@ impl Schedule {
         highest: u32,
         now: Moment,
     ) {
-        let mut place = self
+        let mut planned = self
             .due(policy, pace, cost, highest)
             .max(now - pace.slack());
         if self.last_departure.is_none() {
-            place = place.max(self.first);
+            planned = planned.max(self.first);
         }
         self.latest = Some(Latest {
-            place,
+            planned,
             next_before: self.next,
             departure_before: self.last_departure,
         });
-        self.next = (place + pace.interval * cost).min(now + pace.memory);
+        // The server forgets all after the memory, so even the highest cost takes no longer.
+        self.next = (planned + pace.interval * cost).min(now + pace.memory);
         self.last_departure = Some(now);
     }
 
-    /// Lets nothing leave before `until`.
+    /// Lets nothing depart before `until`.
     pub(crate) fn postpone(&mut self, until: Moment) {
         self.postponed = self.postponed.max(until);
         self.next = self.next.max(until);
     }
 
-    /// Records that the latest departure cost less: `cost`, not what it departed with.
-    pub(crate) fn spare(&mut self, pace: &Pace, cost: u32) {
+    /// Records that the latest departure cost less than was estimated, only `cost`.
+    pub(crate) fn lower_latest_cost(&mut self, pace: &Pace, cost: u32) {
         if let (Some(latest), Some(departure)) = (self.latest, self.last_departure) {
-            // Counted from its place: the high cost may have taken less than its intervals, up to
-            // the memory.
-            let next = (latest.place + pace.interval * cost).min(departure + pace.memory);
+            // Counted from its planned time: the memory may have cut off a part of the high cost,
+            // so the difference of the costs would release more than was taken.
+            let next = (latest.planned + pace.interval * cost).min(departure + pace.memory);
             self.next = self.next.min(next.max(self.postponed));
         }
     }
 
-    /// Records that a departure cost more by `added`; `is_latest` says whether the latest one did.
-    pub(crate) fn charge(&mut self, pace: &Pace, added: u32, is_latest: bool, now: Moment) {
+    /// Records that a departure cost `added` more. `is_latest` is true for the latest departure.
+    pub(crate) fn add_cost(&mut self, pace: &Pace, added: u32, is_latest: bool, now: Moment) {
         let most = now + pace.memory;
-        let charged = |next: Moment| (next + pace.interval * added).min(most.max(next));
-        self.next = charged(self.next);
+        let raised = |next: Moment| (next + pace.interval * added).min(most.max(next));
+        self.next = raised(self.next);
         if let Some(latest) = self.latest.as_mut().filter(|_| !is_latest) {
-            // An undo or a lower cost of the latest departure starts from these.
-            latest.place = charged(latest.place);
-            latest.next_before = charged(latest.next_before);
+            // An undo or a lower cost of the latest departure starts from these times. Without this
+            // it would undo the higher cost of the earlier departure as well.
+            latest.planned = raised(latest.planned);
+            latest.next_before = raised(latest.next_before);
         }
     }
 
-    /// Continues `known`, which had another interval: the next departure comes a `charge` after its
-    /// latest one. The rest of a postponement takes as many of the new intervals as it had of the
-    /// old ones.
+    /// Continues `known`, which had another interval. The next departure is `spacing` after the
+    /// latest one of `known`.
+    ///
+    /// The rest of a postponement is as many of the new intervals as it was of the old ones.
     pub(crate) fn follow(
         &mut self,
         known: &Self,
-        charge: Span,
+        spacing: Span,
         [before, after]: [Span; 2],
         now: Moment,
     ) {
         if let Some(last) = known.last_departure {
-            let left = known.postponed.span_since(now).times(after, before);
-            self.postponed = now + left;
-            self.next = (last + charge).max(self.postponed);
+            let rest = known.postponed.span_since(now).times(after, before);
+            self.postponed = now + rest;
+            self.next = (last + spacing).max(self.postponed);
             self.last_departure = Some(last);
         }
     }
 
-    /// Undoes the latest departure, once. A postponement that came after it stays.
+    /// Undoes the latest departure, once. A later postponement remains.
     pub(crate) fn undo(&mut self) {
         if let Some(latest) = self.latest.take() {
             self.next = latest.next_before.max(self.postponed);
@@ -159,12 +171,12 @@ impl Schedule {
         }
     }
 
-    /// Returns how long after the next place a request may leave that is heavier than all before
-    /// it, which were spaced for lighter ones: `more` is the time of what it costs more.
+    /// Returns the lead of a heavier request: the time that it waits after the next planned time.
     ///
-    /// The server forgets everything after the memory, so no longer silence is needed. It counts
-    /// from the last departure, since a place may lie further back. A log and a fixed window are
-    /// kept by their slots and need none.
+    /// The departures before it were spaced for lower costs. `more` is the time of the difference.
+    /// The server forgets everything after the memory, so the lead ends one memory after the last
+    /// departure. A planned time may lie further back than that departure. Sliding logs and fixed
+    /// windows are held by their slots and need no lead.
     fn lead(&self, policy: &Policy, more: Span, memory: Span) -> Span {
         match self.last_departure {
             Some(last) if policy.spaces_costs() => {
@@ -206,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_departure_is_an_interval_or_100_ms_away_and_takes_an_interval_in_any_case() {
+    fn the_first_departure_waits_an_interval_or_100_ms_and_takes_an_interval_in_any_case() {
         fn check(interval: u64, first: u64, second: u64) {
             let interval = Span::of(Duration::from_millis(interval));
             let pace = Pace {
@@ -235,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_departure_keeps_its_place_and_a_very_late_one_loses_it() {
+    fn a_late_departure_keeps_its_planned_time_and_a_very_late_one_loses_it() {
         let mut schedule = running();
         depart(&mut schedule, &PACE, 1, 22);
         assert_eq!(schedule.next, at(30));
@@ -244,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn idle_time_is_not_saved_up_beyond_the_burst() {
+    fn idle_time_counts_up_to_the_burst() {
         fn check(burst: u32, next: u64) {
             let pace = Pace { burst, ..PACE };
             let mut schedule = running();
@@ -257,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cost_takes_its_intervals_and_no_longer_than_the_server_remembers() {
+    fn a_cost_takes_its_intervals_up_to_the_memory_of_the_server() {
         fn check(cost: u32, next: u64) {
             let mut schedule = running();
             depart(&mut schedule, &PACE, cost, 20);
@@ -270,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heavier_request_needs_silence_before_it_unless_its_slots_guard_it() {
+    fn a_heavier_request_needs_a_lead_unless_slots_hold_it_back() {
         fn check(model: Model, cost: u32, highest: u32, due: u64) {
             let policy = Policy { model, ..UNKNOWN };
             assert_eq!(
@@ -294,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn the_silence_before_a_heavy_request_counts_from_the_last_departure() {
+    fn the_lead_of_a_heavy_request_ends_one_memory_after_the_last_departure() {
         let pace = Pace { burst: 5, ..PACE };
         let mut schedule = running();
         depart(&mut schedule, &pace, 1, 1_000);
@@ -305,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_request_needs_no_silence() {
+    fn the_first_request_needs_no_lead() {
         let schedule = Schedule::starting(at(0), &PACE);
         assert_eq!(schedule.due(&UNKNOWN, &PACE, 50, 1), at(10));
     }
@@ -314,36 +326,36 @@ mod tests {
     fn a_settled_cost_moves_the_next_departure() {
         let mut schedule = running();
         depart(&mut schedule, &PACE, 5, 20);
-        schedule.spare(&PACE, 2);
+        schedule.lower_latest_cost(&PACE, 2);
         assert_eq!(schedule.next, at(40));
-        schedule.charge(&PACE, 2, true, at(25));
+        schedule.add_cost(&PACE, 2, true, at(25));
         assert_eq!(schedule.next, at(60));
-        schedule.charge(&PACE, 50, true, at(25));
+        schedule.add_cost(&PACE, 50, true, at(25));
         assert_eq!(schedule.next, at(105));
-        schedule.charge(&PACE, 50, true, at(5));
+        schedule.add_cost(&PACE, 50, true, at(5));
         assert_eq!(
             schedule.next,
             at(105),
-            "time stands still and nothing comes nearer"
+            "a clock that goes back brings no departure nearer"
         );
     }
 
     #[test]
-    fn a_high_cost_that_turns_out_low_gives_back_no_more_than_it_took() {
+    fn a_cost_that_is_settled_lower_releases_only_the_time_that_it_took() {
         let mut schedule = running();
         depart(&mut schedule, &PACE, 50, 20);
         assert_eq!(schedule.next, at(100));
-        schedule.spare(&PACE, 9);
+        schedule.lower_latest_cost(&PACE, 9);
         assert_eq!(schedule.next, at(100));
-        schedule.spare(&PACE, 3);
+        schedule.lower_latest_cost(&PACE, 3);
         assert_eq!(schedule.next, at(50));
         schedule.postpone(at(45));
-        schedule.spare(&PACE, 1);
+        schedule.lower_latest_cost(&PACE, 1);
         assert_eq!(schedule.next, at(45));
     }
 
     #[test]
-    fn another_schedule_goes_on_from_the_last_departure_if_there_is_one() {
+    fn a_schedule_continues_another_from_its_last_departure_if_it_has_one() {
         let known = Schedule::starting(at(0), &PACE);
         let mut schedule = Schedule::starting(at(15), &PACE);
         let second = Span::of(Duration::from_secs(1));
@@ -375,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_after_the_latest_departure_stays_when_that_is_undone_or_cost_less() {
+    fn later_changes_remain_when_the_latest_departure_is_undone_or_settled_lower() {
         let departed = || {
             let mut schedule = running();
             depart(&mut schedule, &PACE, 1, 20);
@@ -389,32 +401,32 @@ mod tests {
         assert_eq!(schedule.next, at(70));
         // The one before the latest cost 2 more, and then the latest one did.
         let mut schedule = departed();
-        schedule.charge(&PACE, 2, false, at(35));
+        schedule.add_cost(&PACE, 2, false, at(35));
         assert_eq!(schedule.next, at(80));
-        schedule.spare(&PACE, 1);
+        schedule.lower_latest_cost(&PACE, 1);
         assert_eq!(schedule.next, at(60));
         schedule.undo();
         assert_eq!(schedule.next, at(50));
         let mut schedule = departed();
-        schedule.charge(&PACE, 2, true, at(35));
+        schedule.add_cost(&PACE, 2, true, at(35));
         schedule.undo();
         assert_eq!(schedule.next, at(30));
     }
 
     #[test]
-    fn the_burst_of_an_unused_limit_is_given_back_too() {
+    fn an_undone_departure_restores_the_burst_of_an_unused_limit() {
         let pace = Pace { burst: 3, ..PACE };
         let mut schedule = Schedule::unused(at(0), &pace);
         let next = schedule.next;
         depart(&mut schedule, &pace, 1, 0);
-        schedule.spare(&pace, 1);
+        schedule.lower_latest_cost(&pace, 1);
         assert_eq!(schedule.next, next + PACE.interval);
         schedule.undo();
         assert_eq!(schedule.next, next);
     }
 
     #[test]
-    fn a_first_departure_that_is_undone_leaves_the_start_as_it_was() {
+    fn an_undone_first_departure_restores_the_start() {
         let mut schedule = Schedule::starting(at(0), &PACE);
         depart(&mut schedule, &PACE, 1, 10);
         schedule.undo();

@@ -7,22 +7,23 @@ use crate::moment::Span;
 
 /// Slots of a window, in the order in which they are freed.
 ///
-/// The latest entry is kept beside the list of the others. Requests that are answered soon concern
-/// it alone, and an empty list costs them nothing.
+/// The latest entry is kept beside the list of the others. A request that is answered soon changes
+/// only that entry, and the empty list costs it nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Slots {
+    /// The times of entries are multiples of this number of nanoseconds.
     grain: u64,
-    /// The slots of all entries.
+    /// The sum of the slots of all entries.
     held: u64,
-    /// The entry that is freed last. It may have no slots, and then its time means nothing.
+    /// The entry that is freed last. Without slots its time has no meaning.
     latest: (Moment, u64),
     /// The entries that are freed before it.
     earlier: VecDeque<(Moment, u64)>,
 }
 
 impl Slots {
-    /// Returns an empty list. Its slots are freed at the next multiple of `grain` nanoseconds, so a
-    /// list that holds slots for a time t has at most t / `grain` + 2 entries.
+    /// Returns an empty list. Its slots are freed at multiples of `grain` nanoseconds, rounded up.
+    /// A list that holds slots for a time t has at most t / `grain` + 2 entries.
     pub(crate) fn new(grain: u64) -> Self {
         Self {
             grain: grain.max(1),
@@ -37,8 +38,8 @@ impl Slots {
     pub(crate) fn hold_until(&mut self, free: Moment, slots: u64) {
         self.held += slots;
         let (latest, held) = &mut self.latest;
-        // The same entry, or a clock that went back: freeing late is safe, freeing early is not.
-        // The time of an entry is a multiple of the grain, so `free` need not be rounded for this.
+        // The same entry, or a clock that went back. A slot may be freed late, but never early. The
+        // time of an entry is a multiple of the grain, so this comparison needs no rounding.
         if *latest >= free {
             *held += slots;
         } else {
@@ -46,15 +47,17 @@ impl Slots {
         }
     }
 
-    /// Makes the entry that is freed last.
+    /// Adds an entry that is freed last.
     fn append(&mut self, free: Moment, slots: u64) {
         let latest = mem::replace(&mut self.latest, (free, slots));
+        // An entry without slots is dropped: the list stays empty while all is answered soon.
         if latest.1 > 0 {
             self.earlier.push_back(latest);
         }
     }
 
-    /// Holds `slots` until `free`, which may lie before times in the list.
+    /// Holds `slots` until `free`, which may lie before times in the list. Does nothing if that
+    /// time has passed at `now`.
     pub(crate) fn insert(&mut self, free: Moment, slots: u64, now: Moment) {
         let free = free.round_up(self.grain);
         if free <= now {
@@ -74,20 +77,21 @@ impl Slots {
         }
     }
 
-    /// Frees up to `slots` of those that are held until `free`, and returns how many. Slots that
-    /// are in another entry, because the clock went back, stay.
+    /// Releases up to `slots` of the slots that are held until `free`, and returns their number.
+    ///
+    /// Slots that are in a later entry, because the clock went back, stay held until its time.
     #[inline]
-    pub(crate) fn take(&mut self, free: Moment, slots: u64) -> u64 {
+    pub(crate) fn release(&mut self, free: Moment, slots: u64) -> u64 {
         let Some(held) = self.entry(free) else {
             return 0;
         };
-        let taken = slots.min(*held);
-        *held -= taken;
-        self.held -= taken;
-        taken
+        let released = slots.min(*held);
+        *held -= released;
+        self.held -= released;
+        released
     }
 
-    /// Returns the slots that are held until `free`.
+    /// Returns the slots of the entry that is freed at `free`, rounded up.
     #[inline]
     fn entry(&mut self, free: Moment) -> Option<&mut u64> {
         // The latest entry is known without rounding, which takes a division.
@@ -96,7 +100,7 @@ impl Slots {
             return Some(held);
         }
         let free = free.round_up(self.grain);
-        // Most answers come in order, so of the others the first is the one more often than any.
+        // Most answers arrive in order, so the first entry is tried before the search.
         let index = match self.earlier.front() {
             Some(&(first, _)) if first == free => 0,
             _ => self
@@ -108,19 +112,20 @@ impl Slots {
         Some(held)
     }
 
-    /// Frees the slots that are held past `after` and not until `until`, and returns how many.
-    pub(crate) fn take_between(&mut self, after: Option<Moment>, until: Moment) -> u64 {
+    /// Releases the slots that are freed after `after` and before `until`, and returns their
+    /// number.
+    pub(crate) fn release_between(&mut self, after: Option<Moment>, until: Moment) -> u64 {
         let after = after.map(|after| after.round_up(self.grain));
         let entries = self.earlier.iter_mut().chain([&mut self.latest]);
-        let taken = entries
+        let released = entries
             .filter(|(free, _)| Some(*free) > after && *free < until)
             .map(|(_, held)| mem::take(held))
             .sum();
-        self.held -= taken;
-        taken
+        self.held -= released;
+        released
     }
 
-    /// Returns the number of slots that are held past `after`.
+    /// Returns the number of slots that are freed after `after`.
     pub(crate) fn held_past(&self, after: Option<Moment>) -> u64 {
         let after = after.map(|after| after.round_up(self.grain));
         let late = self.entries().rev();
@@ -129,10 +134,10 @@ impl Slots {
             .sum()
     }
 
-    /// Returns the number of slots that are held at `now`.
+    /// Returns the number of slots that are held at `now`, and drops the entries that are over.
     #[inline]
     pub(crate) fn held_at(&mut self, now: Moment) -> u64 {
-        // Empty entries go too, so that the first one with slots is found at once.
+        // Entries without slots are dropped as well, so `first` finds one with slots at once.
         while let Some(&(free, held)) = self.earlier.front()
             && (free <= now || held == 0)
         {
@@ -145,14 +150,14 @@ impl Slots {
         self.held
     }
 
-    /// Returns at least the number of slots that are held, by what was known when that was last
-    /// asked or changed.
+    /// Returns an upper bound of the slots that are held. It includes slots whose time has passed
+    /// since the last [`held_at`](Self::held_at).
     #[inline]
     pub(crate) fn held_at_most(&self) -> u64 {
         self.held
     }
 
-    /// Holds the slots of `known` too, each as if it had been held for `to` in place of `from`.
+    /// Adds the slots of `known`, each as if it had been held for `to` and not for `from`.
     pub(crate) fn copy(&mut self, known: &Self, from: Span, to: Span) {
         for &(free, slots) in known.entries().filter(|&&(_, held)| held > 0) {
             self.hold_until(free + to - from, slots);
@@ -161,10 +166,11 @@ impl Slots {
 
     /// Returns when the first slots are freed.
     pub(crate) fn first(&self) -> Option<Moment> {
-        let taken = self.entries().find(|&&(_, held)| held > 0);
-        taken.map(|&(free, _)| free)
+        let first = self.entries().find(|&&(_, held)| held > 0);
+        first.map(|&(free, _)| free)
     }
 
+    /// Returns all entries, in the order in which they are freed.
     fn entries(&self) -> impl DoubleEndedIterator<Item = &(Moment, u64)> {
         self.earlier.iter().chain([&self.latest])
     }
@@ -192,41 +198,41 @@ mod tests {
     }
 
     #[test]
-    fn slots_that_are_taken_are_neither_held_nor_first() {
+    fn released_slots_are_neither_held_nor_first() {
         let mut slots = Slots::new(10);
         slots.hold_until(at(15), 2);
         slots.hold_until(at(35), 1);
-        assert_eq!(slots.take(at(13), 1), 1);
+        assert_eq!(slots.release(at(13), 1), 1);
         assert_eq!((slots.held, slots.first()), (2, Some(at(20))));
-        assert_eq!(slots.take(at(19), 5), 1);
+        assert_eq!(slots.release(at(19), 5), 1);
         assert_eq!((slots.held, slots.first()), (1, Some(at(40))));
         assert_eq!(slots.held_at(at(39)), 1);
         assert_eq!((slots.held_at(at(40)), slots.first()), (0, None));
     }
 
     #[test]
-    fn an_entry_that_was_taken_goes_once_it_is_the_first() {
+    fn an_entry_without_slots_is_dropped_once_it_is_the_first() {
         let mut slots = Slots::new(10);
         for free in [20, 30, 40] {
             slots.hold_until(at(free), 1);
         }
-        slots.take(at(30), 1);
+        slots.release(at(30), 1);
         assert_eq!((slots.held_at(at(5)), slots.len()), (2, 3));
-        slots.take(at(20), 1);
+        slots.release(at(20), 1);
         assert_eq!((slots.held_at(at(5)), slots.len()), (1, 1));
     }
 
     #[test]
-    fn slots_of_another_time_are_not_taken() {
+    fn slots_of_another_time_stay_held() {
         let mut slots = Slots::new(10);
         slots.hold_until(at(20), 2);
-        assert_eq!(slots.take(at(30), 1), 0);
-        assert_eq!(slots.take(at(10), 1), 0);
+        assert_eq!(slots.release(at(30), 1), 0);
+        assert_eq!(slots.release(at(10), 1), 0);
         assert_eq!(slots.held, 2);
     }
 
     #[test]
-    fn slots_are_freed_in_order_even_if_the_clock_stood_still() {
+    fn slots_are_freed_in_order_even_if_the_clock_went_back() {
         let mut slots = Slots::new(1);
         slots.hold_until(at(20), 1);
         slots.hold_until(at(10), 1);
@@ -235,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_are_inserted_where_they_belong_unless_their_time_has_passed() {
+    fn slots_are_inserted_by_their_time_unless_it_has_passed() {
         let mut slots = Slots::new(10);
         slots.hold_until(at(40), 1);
         slots.insert(at(15), 2, at(5));
@@ -247,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_between_two_times_are_taken_and_those_past_one_are_counted() {
+    fn slots_between_two_times_are_released_and_those_after_one_are_counted() {
         let filled = || {
             let mut slots = Slots::new(10);
             for free in [20, 30, 40, 50] {
@@ -258,10 +264,10 @@ mod tests {
         let mut slots = filled();
         assert_eq!(slots.held_past(Some(at(25))), 90);
         assert_eq!(slots.held_past(None), 140);
-        assert_eq!(slots.take_between(Some(at(15)), at(50)), 30 + 40);
+        assert_eq!(slots.release_between(Some(at(15)), at(50)), 30 + 40);
         assert_eq!((slots.held, slots.held_past(Some(at(15)))), (70, 50));
         let mut slots = filled();
-        assert_eq!(slots.take_between(None, at(31)), 20 + 30);
+        assert_eq!(slots.release_between(None, at(31)), 20 + 30);
         assert_eq!(slots.held, 90);
     }
 }

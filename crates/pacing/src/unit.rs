@@ -1,16 +1,16 @@
 use crate::Cost;
 
-/// What a limit counts.
+/// The unit that a limit counts in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// What the requests cost.
+    /// The cost of the requests.
     Cost,
-    /// The requests, whatever they cost.
+    /// The number of requests, independent of their cost.
     Request,
 }
 
 impl Unit {
-    /// Returns what a request of this cost takes.
+    /// Returns the part of the limit that a request of this cost takes.
     #[inline]
     pub(crate) const fn of(self, cost: Cost) -> Cost {
         match self {
@@ -20,7 +20,10 @@ impl Unit {
     }
 }
 
-/// A sum of requests in every unit: the limits of a later quota may have another unit.
+/// A sum of requests in both units.
+///
+/// Both are kept since the limits of one quota may have different units, and those of a later quota
+/// other ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Load {
     pub(crate) requests: u64,
@@ -37,6 +40,7 @@ impl Load {
         }
     }
 
+    /// Returns the load in one unit.
     #[inline]
     pub(crate) const fn counted(self, unit: Unit) -> u64 {
         match unit {
@@ -45,15 +49,18 @@ impl Load {
         }
     }
 
+    /// Returns the sum of two loads.
     #[inline]
     pub(crate) const fn plus(self, other: Self) -> Self {
         Self {
-            // No process sends 2^32 requests of the highest cost before the first of them ends.
+            // A plain sum does not overflow: no process has 2^32 requests of the highest cost in
+            // flight.
             requests: self.requests + other.requests,
             cost: self.cost + other.cost,
         }
     }
 
+    /// Returns the difference, zero in a unit where `other` is larger.
     #[inline]
     pub(crate) const fn minus(self, other: Self) -> Self {
         Self {

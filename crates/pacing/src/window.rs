@@ -4,56 +4,63 @@ use crate::policy::Policy;
 use crate::slots::Slots;
 use crate::{Moment, Quota};
 
-/// Up to this limit every answer has an entry of its own, which is exact. Above it that would take
-/// too much memory.
+/// Up to this limit every answer has an entry of its own, which is exact. With a smaller bound a
+/// small limit loses 0.4 % of its rate. With a larger one the entries of each limit take more than
+/// 16 KiB.
 const EXACT: u32 = 1_024;
-/// Entries of a coarse list: a slot is freed up to 1/256 of its time late, which costs 0.4 %.
+/// The entries of a coarse list. A slot is freed up to 1/256 of its time late, which costs 0.4 % of
+/// the rate. Fewer entries cost more of the rate, and more take more memory.
 const ENTRIES: u64 = 256;
 
-/// The slots of one limit: what may still count at the server.
+/// The slots of one limit, for the requests that may still count at the server.
 ///
-/// W' is the [counted window](Policy::counted_window), T is `max_transit`. A request of a cost c
-/// may leave only while the slots held and c are at most the limit. Its slots are held
+/// W' is the [counted window](Policy::counted_window), T is `max_transit`. A request of cost c may
+/// depart only while the slots held and c are at most the limit. It holds c slots:
 ///
 /// - from its departure at s until s + T + W';
-/// - once the server's own answer came at r, until min(r, s + T) + W';
-/// - not at all if it never left.
+/// - after the server's own answer at r, until min(r, s + T) + W';
+/// - no slots once it is refunded.
 ///
 /// # Why the server never counts more than the limit
 ///
-/// It rests on one assumption: a request reaches the server's counter within T of its departure, or
-/// never. Let e = min(r, s + T); then a request arrives at a <= e. Of the requests that arrive in a
-/// half-open window of length W, let q be the one that departed last, at s_q <= a_q. Had the slots
-/// of another one, p, been freed by s_q, then a_p <= e_p <= s_q - W' <= a_q - W, and p and q could
-/// not share the window. So the slots of all others were held at s_q, and the rule bounds the sum.
-/// This covers an exact log, fixed windows wherever they start, and a bucket of the limit.
+/// The slots rest on one assumption: a request reaches the server's counter within T of its
+/// departure, or never. With e = min(r, s + T), it arrives at a <= e.
+///
+/// Take the requests that arrive in a half-open window of length W, and let q be the one that
+/// departed last, at s_q <= a_q. Suppose that the slots of another one, p, were freed by s_q. Then
+/// a_p <= e_p <= s_q - W' <= a_q - W, so p and q do not share the window. So the slots of all
+/// others were held at s_q, and the rule bounds their sum by the limit.
+///
+/// This covers a sliding log, fixed windows wherever they start, and a token bucket of the limit.
 ///
 /// # After a silence
 ///
-/// A path that was blocked for longer than T breaks the assumption. The answer that ends such a
-/// silence makes
-/// [`hold_again`](Self::hold_again) hold all that left meanwhile for another window.
+/// A path that was blocked for longer than T breaks the assumption. After the answer that ends the
+/// silence, [`hold_again`](Self::hold_again) holds the slots of all requests of the silence for
+/// another window.
 ///
 /// # Memory
 ///
-/// Up to a limit of 1,024 the answers of one window have one entry each. Everything else has at
+/// Up to a limit of 1,024 each answer of a window has an entry of its own. All other lists have at
 /// most 258 entries.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
     limit: u32,
+    /// The counted window, W'.
     span: Span,
+    /// The quota's `max_transit`, T.
     transit: Span,
-    /// Both together: how long an unanswered request holds its slots.
+    /// T + W': how long an unanswered request holds its slots.
     unanswered_for: Span,
-    /// The requests that were answered within T. Freed a window after the answer.
+    /// The slots of requests that were answered within T. They are freed a window after the answer.
     answered: Slots,
-    /// The others. Freed T and a window after the departure; if the server counts when it answers,
-    /// T and a window after the end.
+    /// The slots of the other requests. They are freed T and a window after the departure. If the
+    /// server counts when it answers, they are freed T and a window after the end.
     unanswered: Slots,
-    /// From then on a departure drops the slots whose time is over.
-    tidied_until: Moment,
-    /// The cost in flight, if the server counts when it answers: until then its slots have no time.
-    endless: Option<u64>,
+    /// From this moment on, the next departure drops the slots whose time is over.
+    drop_from: Moment,
+    /// The cost in flight, if the server counts when it answers: these slots have no end yet.
+    in_flight: Option<u64>,
 }
 
 /// A request that departed, as one limit counts it.
@@ -64,6 +71,7 @@ pub(crate) struct Sent {
 }
 
 impl Window {
+    /// Returns a window without departures.
     pub(crate) fn new(policy: &Policy, quota: &Quota) -> Self {
         let (span, transit) = (policy.counted_window(), Span::of(quota.max_transit));
         let grain = |held: Span| held.nanos() / ENTRIES;
@@ -72,42 +80,45 @@ impl Window {
             span,
             transit,
             unanswered_for: transit + span,
-            // A bucket can be larger than its limit, and all of it be answered within one window.
+            // A bucket may be larger than its limit, and all of it may be answered in one window.
             answered: Slots::new(match policy.limit.max(policy.most()) <= EXACT {
                 true => 1,
                 false => grain(span),
             }),
             unanswered: Slots::new(grain(span + transit)),
-            tidied_until: Moment::FIRST,
-            endless: quota.counted_until_answered.then_some(0),
+            drop_from: Moment::FIRST,
+            in_flight: quota.counted_until_answered.then_some(0),
         }
     }
 
-    /// Returns the cost of what may still count at the server.
+    /// Returns the cost that may still count at the server.
     pub(crate) fn held(&mut self, now: Moment) -> u64 {
-        let endless = self.endless.unwrap_or_default();
-        endless + self.unanswered.held_at(now) + self.answered.held_at(now)
+        let in_flight = self.in_flight.unwrap_or_default();
+        in_flight + self.unanswered.held_at(now) + self.answered.held_at(now)
     }
 
-    /// Returns what holds a request of this cost back, if anything does.
+    /// Returns the hold on a request of this cost, if there is no room for it.
     ///
-    /// The time is the earliest at which a slot can be freed: an answer that comes now frees its
-    /// slots a window later.
+    /// The hold ends at the earliest moment at which a slot can be freed. An answer that comes now
+    /// would free its slots a window later.
     #[inline]
     pub(crate) fn hold(&mut self, cost: u32, now: Moment) -> Option<Hold> {
-        // Only a window that may be full is looked through for slots whose time is over.
+        // The upper bound is enough for most decisions. Only if the window may be full, slots whose
+        // time is over are dropped.
         match self.fits(self.held_at_most(), cost) {
             true => None,
             false => self.exact_hold(cost, now),
         }
     }
 
+    /// Returns whether there is room for this cost beside the slots that are held.
     #[inline]
     fn fits(&self, held: u64, cost: u32) -> bool {
         held + u64::from(cost) <= u64::from(self.limit)
     }
 
-    /// Returns the same as [`hold`](Self::hold), after what is over was dropped.
+    /// Returns the same as [`hold`](Self::hold), and drops the slots whose time is over.
+    // Never inlined: the loops over both lists would crowd out the usual departure.
     #[inline(never)]
     fn exact_hold(&mut self, cost: u32, now: Moment) -> Option<Hold> {
         let held = self.held(now);
@@ -123,97 +134,105 @@ impl Window {
         })
     }
 
-    /// Returns at least what is held.
+    /// Returns an upper bound of the slots that are held.
     #[inline]
     fn held_at_most(&self) -> u64 {
-        let endless = self.endless.unwrap_or_default();
-        endless + self.unanswered.held_at_most() + self.answered.held_at_most()
+        let in_flight = self.in_flight.unwrap_or_default();
+        in_flight + self.unanswered.held_at_most() + self.answered.held_at_most()
     }
 
     /// Records a departure.
     #[inline]
     pub(crate) fn depart(&mut self, cost: u64, now: Moment) {
-        if now >= self.tidied_until {
-            self.tidy(now);
+        if now >= self.drop_from {
+            self.drop_expired(now);
         }
-        match &mut self.endless {
-            Some(endless) => *endless += cost,
+        match &mut self.in_flight {
+            Some(in_flight) => *in_flight += cost,
             None => self.unanswered.hold_until(now + self.unanswered_for, cost),
         }
     }
 
-    /// Drops the slots whose time is over, once for each entry of the coarse list.
+    /// Drops the slots whose time is over, once per entry of the coarse list.
     ///
-    /// A bucket never asks what is held, and a window only if it may be full: without this the
-    /// lists would grow for ever.
+    /// A bucket never asks for the slots held, and a window asks only if it may be full. Without
+    /// this the lists would grow without bound.
+    // Cold: it runs once in several departures, and at most 256 times in the time of a slot.
     #[cold]
-    fn tidy(&mut self, now: Moment) {
+    fn drop_expired(&mut self, now: Moment) {
         self.held(now);
-        self.tidied_until = now + Span::from_nanos(self.unanswered_for.nanos() / ENTRIES);
+        self.drop_from = now + Span::from_nanos(self.unanswered_for.nanos() / ENTRIES);
     }
 
     /// Records that the server's own answer to a request came at `now`.
     #[inline]
     pub(crate) fn answer(&mut self, sent: Sent, now: Moment) {
-        if let Some(endless) = &mut self.endless {
-            *endless = endless.saturating_sub(sent.cost);
+        if let Some(in_flight) = &mut self.in_flight {
+            *in_flight = in_flight.saturating_sub(sent.cost);
             self.answered.hold_until(now + self.span, sent.cost);
         } else if now < sent.at + self.transit {
-            let taken = self.unanswered.take(self.free(sent), sent.cost);
-            self.answered.hold_until(now + self.span, taken);
+            // A later answer changes nothing: the slots end T and a window after the departure.
+            let released = self.unanswered.release(self.freed_at(sent), sent.cost);
+            self.answered.hold_until(now + self.span, released);
         }
     }
 
-    /// Records that a request ended at `now` without the server's own answer: it may still arrive.
+    /// Records that a request ended at `now` without the server's own answer.
+    ///
+    /// It may still arrive, so it holds its slots. If the server counts when it answers, their time
+    /// starts now.
     pub(crate) fn abandon(&mut self, sent: Sent, now: Moment) {
-        if let Some(endless) = &mut self.endless {
-            *endless = endless.saturating_sub(sent.cost);
+        if let Some(in_flight) = &mut self.in_flight {
+            *in_flight = in_flight.saturating_sub(sent.cost);
             let free = now + self.unanswered_for;
             self.unanswered.hold_until(free, sent.cost);
         }
     }
 
-    /// Frees slots of a request: it, or this part of its cost, never left.
+    /// Releases the slots of a request, or of a part of its cost, that was never sent.
     pub(crate) fn refund(&mut self, sent: Sent) {
-        match &mut self.endless {
-            Some(endless) => *endless = endless.saturating_sub(sent.cost),
+        match &mut self.in_flight {
+            Some(in_flight) => *in_flight = in_flight.saturating_sub(sent.cost),
             None => {
-                self.unanswered.take(self.free(sent), sent.cost);
+                self.unanswered.release(self.freed_at(sent), sent.cost);
             }
         }
     }
 
-    /// Holds more slots for a request that has departed: it costs more than was thought.
-    pub(crate) fn charge(&mut self, sent: Sent, now: Moment) {
-        match &mut self.endless {
-            Some(endless) => *endless += sent.cost,
-            None => self.unanswered.insert(self.free(sent), sent.cost, now),
+    /// Holds more slots for a request that departed and costs more than was estimated.
+    pub(crate) fn add_cost(&mut self, sent: Sent, now: Moment) {
+        match &mut self.in_flight {
+            Some(in_flight) => *in_flight += sent.cost,
+            None => self.unanswered.insert(self.freed_at(sent), sent.cost, now),
         }
     }
 
-    /// Holds what left after `since` for a window from `now` at least: after a silence it may
-    /// arrive as late as now. `unproven` is its cost, whatever became of it.
+    /// Holds the requests that departed after `since` until a window after `now` at least.
+    ///
+    /// After a silence they may arrive as late as now. `unproven` is their cost, including requests
+    /// that were abandoned or whose slots are free.
     pub(crate) fn hold_again(&mut self, unproven: u64, since: Option<Moment>, now: Moment) {
         let free = now + self.span;
-        if self.endless.is_some() {
+        if self.in_flight.is_some() {
             return self.answered.hold_until(free, unproven);
         }
-        // No request that left after `since` was answered before, so their slots are those that are
-        // freed after its own. One that left less than T ago is held for long enough already.
-        // Requests in the same entry as `since` cannot be told from it: they stay, and are held
-        // once more.
+        // No request that departed after `since` was answered before, so their slots are those that
+        // are freed after its own. Requests of less than T ago are held long enough already.
+        // Requests in the same entry as `since` are indistinguishable from it: their slots stay,
+        // and are held once more.
         let proven = since.map(|since| since + self.unanswered_for);
-        let taken = self.unanswered.take_between(proven, free);
+        let released = self.unanswered.release_between(proven, free);
         let stay = self.unanswered.held_past(proven);
-        // After a change of the quota these entries can hold earlier requests, too. All are held
-        // again.
-        let again = unproven.saturating_sub(stay).max(taken);
+        // After a change of the quota these entries may hold earlier requests as well. All released
+        // slots are held again, so that none of them is lost.
+        let again = unproven.saturating_sub(stay).max(released);
         self.answered.hold_until(free, again);
     }
 
-    /// Takes over the slots of another window, and holds them for the time of this one. `in_flight`
-    /// is what has not ended, as this limit counts; `counts_alike` says whether the other window
-    /// has the same unit.
+    /// Copies the slots of another window, and holds them for the time of this one.
+    ///
+    /// `in_flight` is the cost in flight, in this limit's unit. `counts_alike` is true if the other
+    /// window has the same unit.
     pub(crate) fn remember(
         &mut self,
         known: &Self,
@@ -224,19 +243,19 @@ impl Window {
         let (from, to) = (known.unanswered_for, self.unanswered_for);
         self.answered.copy(&known.answered, known.span, self.span);
         self.unanswered.copy(&known.unanswered, from, to);
-        match &mut self.endless {
-            Some(endless) => *endless = in_flight,
-            // Its departures are not known in this window's unit: it is held as if it left now.
-            None if known.endless.is_some() || !counts_alike => {
+        match &mut self.in_flight {
+            Some(own) => *own = in_flight,
+            // The times of its departures are unknown in this unit. Now is the latest possible one.
+            None if known.in_flight.is_some() || !counts_alike => {
                 self.unanswered.hold_until(now + to, in_flight);
             }
             None => {}
         }
     }
 
-    /// Returns when the slots of a request are freed if no answer comes.
+    /// Returns when the slots of a request are freed if there is no answer.
     #[inline]
-    fn free(&self, sent: Sent) -> Moment {
+    fn freed_at(&self, sent: Sent) -> Moment {
         sent.at + self.unanswered_for
     }
 }
@@ -273,8 +292,7 @@ mod tests {
         hold.expect("there is no room").until
     }
 
-    /// T and a window of one second, in which a slot is held; an entry of the list covers 1/256 of
-    /// it.
+    /// A slot is held for T and a window of one second. An entry of the list covers 1/256 of that.
     const HELD: Duration = Duration::from_micros(2_001_500);
     const ENTRY: Duration = Duration::from_micros(7_900);
     const COUNTED: Duration = Duration::from_micros(1_001_500);
@@ -314,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_never_left_holds_nothing() {
+    fn a_refunded_request_holds_nothing() {
         let mut window = window(1);
         window.depart(1, at(0));
         window.refund(sent(0, 1));
@@ -322,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cost_holds_as_many_slots() {
+    fn a_request_holds_a_slot_per_unit_of_cost() {
         let mut window = window(10);
         window.depart(7, at(0));
         assert_eq!(window.hold(3, at(0)), None);
@@ -334,25 +352,25 @@ mod tests {
     }
 
     #[test]
-    fn a_cost_is_corrected_in_its_slot() {
+    fn a_settled_cost_changes_the_slots_of_its_departure() {
         let mut window = window(10);
         window.depart(7, at(0));
         window.refund(sent(0, 5));
-        window.charge(sent(0, 1), at(3));
+        window.add_cost(sent(0, 1), at(3));
         assert_eq!(window.held(at(4)), 3);
         window.answer(sent(0, 3), at(5));
         assert_eq!(window.held(at(5) + COUNTED), 0);
-        window.charge(sent(0, 4), at(5_000));
+        window.add_cost(sent(0, 4), at(5_000));
         assert_eq!(window.held(at(5_000)), 0);
     }
 
     #[test]
-    fn a_silence_holds_everything_again_whatever_became_of_it() {
+    fn after_a_silence_every_unproven_request_is_held_again() {
         let mut window = window(10);
         // Answered before the silence, at 3 ms.
         window.depart(1, at(0));
         window.answer(sent(0, 1), at(3));
-        // Freed long since, given up, and sent less than T ago.
+        // Already freed, abandoned, and departed less than T ago.
         for millis in [100, 4_000, 5_900] {
             window.depart(1, at(millis));
         }
@@ -363,28 +381,28 @@ mod tests {
         assert_eq!(
             window.held(at(6_500) + COUNTED),
             1,
-            "it left less than T ago"
+            "it departed less than T ago"
         );
         assert_eq!(window.held(at(5_900) + HELD + ENTRY), 0);
     }
 
     #[test]
-    fn a_silence_leaves_the_slots_of_what_left_before() {
+    fn a_silence_keeps_the_slots_of_earlier_departures() {
         let mut window = window(10);
         window.depart(1, at(0));
         window.depart(1, at(900));
         window.depart(1, at(1_000));
         window.answer(sent(900, 1), at(905));
         window.hold_again(1, Some(at(900)), at(1_700));
-        // The first one, without an answer; the second's answer; the third, which left less than T
-        // ago.
+        // The first one, which has no answer; the answer of the second; the third, which departed
+        // less than T ago.
         assert_eq!(window.held(at(1_700)), 3);
         assert_eq!(window.held(at(905) + COUNTED), 2);
         assert_eq!(window.held(at(0) + HELD + ENTRY), 1);
     }
 
     #[test]
-    fn the_first_proof_of_a_path_holds_everything_that_left() {
+    fn the_first_proof_of_a_path_holds_every_departure() {
         let mut window = window(10);
         for millis in 0..5 {
             window.depart(1, at(millis));
@@ -413,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_counts_until_its_answer_and_has_none_is_held_from_its_end() {
+    fn a_request_that_counts_until_its_answer_is_held_from_its_end_without_one() {
         let mut window = until_answered();
         window.depart(1, at(0));
         window.abandon(sent(0, 1), at(5_000));
@@ -423,7 +441,7 @@ mod tests {
         window.refund(sent(9_000, 1));
         assert_eq!(window.held(at(9_000)), 0);
         window.depart(3, at(9_000));
-        window.charge(sent(9_000, 2), at(9_000));
+        window.add_cost(sent(9_000, 2), at(9_000));
         assert_eq!(window.held(at(99_000)), 5);
         window.hold_again(5, None, at(99_000));
         assert_eq!(window.held(at(99_000)), 10);
@@ -443,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_stays_bounded_where_nobody_asks_what_is_held() {
+    fn memory_stays_bounded_where_the_slots_held_are_never_read() {
         for size in [1, 1_000, 1_000_000] {
             let bucket = crate::Model::TokenBucket { size, refill: 100 };
             let mut window = of(&Quota::per_second(100).model(bucket).unwrap());
@@ -452,7 +470,7 @@ mod tests {
                 window.depart(1, now);
                 window.answer(Sent { at: now, cost: 1 }, now);
             }
-            // A small bucket gives that many only to those that do not ask when they may leave.
+            // A small bucket has more entries only if its caller ignores the pace, as here.
             assert!(window.answered.len() <= 1_024 || size <= 1_000);
             for millis in 2_000..20_000 {
                 window.depart(1, at(millis));
@@ -464,20 +482,21 @@ mod tests {
     }
 
     #[test]
-    fn a_silence_frees_nothing_that_another_quota_held_from_then_on() {
+    fn a_silence_keeps_the_slots_that_a_new_quota_held_for_requests_in_flight() {
         let mut known = window(10);
         known.depart(1, at(0));
         let mut next = window(100);
         next.remember(&known, 50, false, at(500));
         next.depart(1, at(600));
         next.depart(1, at(700));
-        // 600 ms after the one before, that one's answer was the last proof: only one left since.
+        // The proven departure, at 400 ms, is of before the change. The cost in flight was held
+        // from 500 ms on, so its entry looks unproven.
         next.hold_again(1, Some(at(400)), at(2_000));
         assert!(next.held(at(2_100)) >= 51);
     }
 
     #[test]
-    fn another_window_takes_over_what_a_window_knows() {
+    fn a_window_copies_the_slots_of_another() {
         fn check(known: &Quota, next: &Quota, until: u64) {
             let mut known = of(known);
             known.depart(2, at(0));
@@ -494,15 +513,15 @@ mod tests {
         let ten = Quota::new(10, Duration::from_secs(10)).unwrap();
         check(&second, &second, 1_002);
         check(&second, &ten, 10_006);
-        // The entries of a longer window are longer: the answer does not find its slots, which stay
-        // without it.
+        // The entries of a longer window are coarser. The answer does not find its slots, so they
+        // are held as if it had no answer.
         check(&ten, &second, 2_030);
         check(&second, &second.max_transit(Duration::from_secs(3)), 1_002);
         check(&second.counted_until_answered(), &second, 1_002);
     }
 
     #[test]
-    fn a_window_that_counts_otherwise_holds_what_is_in_flight_from_now_on() {
+    fn a_window_of_another_unit_holds_the_cost_in_flight_from_now_on() {
         let mut known = window(10);
         known.depart(1, at(0));
         let mut next = window(100);
@@ -516,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_answer_is_held_for_the_longer_window_and_the_longer_transit() {
+    fn an_unanswered_request_is_held_for_the_longer_window_and_transit() {
         let mut known = window(10);
         known.depart(1, at(0));
         let ten = Quota::new(10, Duration::from_secs(10)).unwrap();
@@ -547,10 +566,10 @@ mod tests {
     }
 
     proptest! {
-        /// The plain definition: every request with the time at which it is freed. Of what is not
-        /// answered the list frees up to an entry late.
+        /// The reference keeps each request with the time at which its slot is freed. The window
+        /// may free an unanswered request up to one entry late.
         #[test]
-        fn the_window_agrees_with_its_definition(limit in 1_u32..20, steps in steps()) {
+        fn the_window_agrees_with_the_reference(limit in 1_u32..20, steps in steps()) {
             let mut window = window(limit);
             let (mut now, mut in_flight) = (at(0), Vec::new());
             let (mut answered, mut unanswered) = (Vec::new(), Vec::<Moment>::new());
@@ -593,8 +612,8 @@ mod tests {
             }
         }
 
-        /// Coarse entries hold a slot at least as long as the exact window does, and one entry
-        /// longer at most.
+        /// Coarse entries hold a slot as long as the exact window does, and at most one entry
+        /// longer.
         #[test]
         fn entries_free_late_and_never_early(
             answers in prop::collection::vec(0_u64..5_000_000, 1..100),

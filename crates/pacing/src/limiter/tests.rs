@@ -8,12 +8,12 @@ fn at(millis: u64) -> Moment {
     Moment::ORIGIN + Duration::from_millis(millis)
 }
 
-/// A log of 100 a second: departures 10.015 ms apart once the start is over.
+/// A sliding log of 100 a second: departures are 10.015 ms apart after the start.
 fn log() -> Quota {
     Quota::per_second(100).model(Model::SlidingLog).unwrap()
 }
 
-/// A limiter whose start is over.
+/// A limiter that is past its start.
 fn running(quota: Quota) -> Limiter {
     let mut limiter = Limiter::new(quota);
     assert_ne!(limiter.due(Moment::ORIGIN), Due::Now);
@@ -43,7 +43,7 @@ fn the_first_departure_waits_and_the_start_is_slow() {
 }
 
 #[test]
-fn a_request_may_leave_when_every_limit_has_room_and_all_count_it() {
+fn a_request_departs_when_every_limit_has_room_and_counts_in_all() {
     let minute = Quota::new(3, Duration::from_secs(60)).unwrap();
     let mut limiter = running(
         log()
@@ -62,25 +62,25 @@ fn a_request_may_leave_when_every_limit_has_room_and_all_count_it() {
     assert_eq!(
         limiter.counted(now),
         0,
-        "the first limit has forgotten them"
+        "they no longer count in the first limit"
     );
     let Due::At(next) = limiter.due(now) else {
-        panic!("the second limit has not")
+        panic!("they count in the second limit")
     };
     assert!(next >= at(160_000), "{next:?}");
 }
 
-/// Ten requests and 100 records in a second, both in a log.
+/// Limits of ten requests and of a cost of 100 a second, both in a sliding log.
 fn of_requests_and_records() -> Quota {
     let requests = Quota::per_second(10).by_request();
     let both = requests.and(Quota::per_second(100)).unwrap();
     both.model(Model::SlidingLog).unwrap()
 }
 
-/// Lets requests of such a cost leave, one as soon as it may after the other, until one would have
-/// to wait for longer.
-fn leave(limiter: &mut Limiter, cost: u32, until: Moment) -> u32 {
-    let (mut now, mut left) = (at(10_000), 0);
+/// Sends requests of this cost, each as soon as it may depart, until one would wait for longer.
+/// Returns their number.
+fn depart_until(limiter: &mut Limiter, cost: u32, until: Moment) -> u32 {
+    let (mut now, mut departed) = (at(10_000), 0);
     while let Due::Now | Due::At(_) = limiter.due_for(Cost::of(cost), now) {
         if let Due::At(next) = limiter.due_for(Cost::of(cost), now) {
             now = next;
@@ -91,22 +91,22 @@ fn leave(limiter: &mut Limiter, cost: u32, until: Moment) -> u32 {
         }
         let departure = limiter.depart_with(Cost::of(cost), now);
         limiter.answer(departure, now, Feedback::Accepted);
-        left += 1;
+        departed += 1;
     }
-    left
+    departed
 }
 
 #[test]
-fn a_limit_of_requests_and_one_of_what_they_carry_are_both_kept() {
+fn a_limit_of_requests_and_a_limit_of_cost_are_both_kept() {
     for (cost, expected) in [(1, 10), (10, 10), (20, 5), (50, 2), (100, 1)] {
         let mut limiter = running(of_requests_and_records());
-        let left = leave(&mut limiter, cost, at(11_000));
-        assert_eq!(left, expected, "of a cost of {cost}");
+        let departed = depart_until(&mut limiter, cost, at(11_000));
+        assert_eq!(departed, expected, "of a cost of {cost}");
     }
 }
 
 #[test]
-fn limits_that_count_otherwise_know_what_is_in_flight() {
+fn limits_of_another_unit_know_the_load_in_flight() {
     let mut limiter = running(of_requests_and_records());
     let departure = limiter.depart_with(Cost::of(50), at(10_000));
     assert_eq!((limiter.in_flight(), limiter.counted(at(10_000))), (1, 1));
@@ -125,7 +125,7 @@ fn limits_that_count_otherwise_know_what_is_in_flight() {
 }
 
 #[test]
-fn a_cost_takes_its_slots_of_schedule_and_window() {
+fn a_cost_takes_its_intervals_and_its_slots() {
     let mut limiter = running(log());
     let spacing = log().spacing();
     let late = Duration::from_millis(20);
@@ -137,17 +137,17 @@ fn a_cost_takes_its_slots_of_schedule_and_window() {
 }
 
 #[test]
-fn a_cost_that_never_fits_counts_as_the_most_that_does() {
+fn a_cost_above_the_limit_counts_as_the_whole_limit() {
     let mut limiter = running(log());
     assert_eq!(limiter.due_for(Cost::of(500), at(10_000)), Due::Now);
 }
 
 #[test]
-fn a_heavy_request_before_an_unknown_server_needs_silence_and_slows_the_rest() {
+fn a_heavy_request_to_an_unknown_server_needs_a_lead_and_slows_later_ones() {
     let mut limiter = running(Quota::per_second(100));
     let light = interval_after(&mut limiter, 1, at(10_000));
     let Due::At(heavy) = limiter.due_for(Cost::of(50), at(10_000)) else {
-        panic!("it needs silence")
+        panic!("it needs a lead")
     };
     assert!(heavy.since(at(10_000)) > light * 49);
     let departure = limiter.depart_with(Cost::of(50), heavy);
@@ -160,28 +160,28 @@ fn a_heavy_request_before_an_unknown_server_needs_silence_and_slows_the_rest() {
 }
 
 #[test]
-fn a_burst_is_there_after_the_start_and_gone_while_refusals_hold_the_rate_down() {
+fn a_burst_may_depart_after_the_start_but_not_during_a_recovery() {
     let mut limiter = running(Quota::per_second(100).burst(5).unwrap());
-    let leaves = |limiter: &mut Limiter, now| {
-        let mut left = Vec::new();
+    let depart_all = |limiter: &mut Limiter, now| {
+        let mut departed = Vec::new();
         while limiter.due(now) == Due::Now {
-            left.push(limiter.depart(now));
+            departed.push(limiter.depart(now));
         }
-        left
+        departed
     };
     assert_eq!(
-        leaves(&mut limiter, at(14)).len(),
+        depart_all(&mut limiter, at(14)).len(),
         1,
-        "the credit grows from the start on"
+        "the burst builds up from the start on"
     );
-    let left = leaves(&mut limiter, at(10_000));
-    assert_eq!(left.len(), 5);
-    limiter.answer(left[0], at(10_001), Feedback::Throttled(None));
-    assert_eq!(leaves(&mut limiter, at(20_000)).len(), 1);
+    let departed = depart_all(&mut limiter, at(10_000));
+    assert_eq!(departed.len(), 5);
+    limiter.answer(departed[0], at(10_001), Feedback::Throttled(None));
+    assert_eq!(depart_all(&mut limiter, at(20_000)).len(), 1);
 }
 
 #[test]
-fn only_the_latest_departure_is_given_back() {
+fn a_refund_undoes_the_interval_of_the_latest_departure_only() {
     let mut limiter = running(Quota::per_second(100));
     let (first, now) = (limiter.depart(at(10_000)), at(10_015));
     let second = limiter.depart(now);
@@ -214,7 +214,7 @@ fn learned(quota: Quota) -> Limiter {
 }
 
 #[test]
-fn another_quota_keeps_what_was_learned_unless_it_assumes_another_jitter() {
+fn a_new_quota_keeps_the_learned_jitter_unless_its_ceiling_differs() {
     fn check(quota: Quota, assumed: u64) {
         let mut limiter = learned(Quota::per_second(100));
         limiter.set_quota(quota, at(500_000));
@@ -228,10 +228,10 @@ fn another_quota_keeps_what_was_learned_unless_it_assumes_another_jitter() {
     check(Quota::per_second(50).jitter_ceiling(ceiling), 70);
 }
 
-/// A round trip of 5 ms and a jitter of 2 ms explain less than one unproven request beside the one
-/// more.
+/// A round trip of 5 ms and a jitter of 2 ms take less than one interval. So the cap holds requests
+/// back beyond two unproven ones.
 #[test]
-fn a_path_that_no_answer_comes_through_is_probed_at_gaps_that_double() {
+fn a_path_without_answers_is_probed_at_gaps_that_double() {
     for model in [Model::Unknown, Model::SlidingLog] {
         let mut limiter = learned(Quota::per_second(100).model(model).unwrap());
         let mut now = at(600_000);
@@ -259,9 +259,11 @@ fn a_path_that_no_answer_comes_through_is_probed_at_gaps_that_double() {
         let (_, probe) = departed[15];
         assert!(
             limiter.answer(probe, now, Feedback::Accepted),
-            "somebody was told a time"
+            "a waiter has a time"
         );
-        let hold = limiter.hold(Cost::ONE, now).expect("it left unproven");
+        let hold = limiter
+            .hold(Cost::ONE, now)
+            .expect("the unproven load arrives now");
         assert_ne!(hold.by, HoldCause::Cap, "{model:?}");
     }
 }
@@ -281,7 +283,7 @@ fn requests_that_a_later_answer_proves_do_not_count_for_the_cap() {
 }
 
 #[test]
-fn a_gateway_proves_the_path_frees_no_slot_and_closes_the_gate_if_it_names_a_time() {
+fn a_gateway_answer_proves_the_path_holds_the_slots_and_may_close_the_gate() {
     let mut limiter = learned(log());
     let now = at(600_000);
     let departed: Vec<_> = (0..5).map(|_| limiter.depart(now)).collect();
@@ -298,7 +300,7 @@ fn a_gateway_proves_the_path_frees_no_slot_and_closes_the_gate_if_it_names_a_tim
 }
 
 #[test]
-fn a_given_up_request_proves_nothing_and_a_refunded_one_counts_for_nothing() {
+fn an_abandoned_request_proves_nothing_and_a_refunded_one_does_not_count() {
     let mut limiter = learned(Quota::per_second(100));
     let [one, other] = [600_000, 600_100].map(|millis| limiter.depart(at(millis)));
     limiter.abandon(one, at(600_200));
@@ -309,7 +311,7 @@ fn a_given_up_request_proves_nothing_and_a_refunded_one_counts_for_nothing() {
 }
 
 #[test]
-fn an_old_answer_is_no_proof() {
+fn an_answer_to_an_earlier_departure_is_not_a_proof() {
     let mut limiter = learned(Quota::per_second(100));
     let [one, two, three] = [600_000, 600_100, 600_200].map(|millis| limiter.depart(at(millis)));
     limiter.answer(two, at(600_250), Feedback::Accepted);
@@ -335,13 +337,12 @@ fn an_old_answer_is_no_proof() {
 #[test]
 fn a_silence_is_counted_from_the_first_request_that_waits_for_an_answer() {
     let mut limiter = learned(log());
-    // Idle for 100 s, and then answered after 400 ms: no silence, though the last proof is long
-    // ago.
+    // Idle for 100 s, then answered after 400 ms: idle time is not a silence.
     let departure = limiter.depart(at(600_000));
     limiter.answer(departure, at(600_400), Feedback::Accepted);
-    // Given up and answered only after 1.5 s: all that left meanwhile may arrive now.
-    let given_up = limiter.depart(at(700_000));
-    limiter.abandon(given_up, at(700_050));
+    // No answer for 1.5 s: the requests of that time may all arrive now.
+    let abandoned = limiter.depart(at(700_000));
+    limiter.abandon(abandoned, at(700_050));
     let later = limiter.depart(at(701_000));
     limiter.answer(later, at(701_500), Feedback::Accepted);
     assert_eq!(limiter.counted(at(702_480)), 2);
@@ -349,7 +350,7 @@ fn a_silence_is_counted_from_the_first_request_that_waits_for_an_answer() {
 }
 
 #[test]
-fn a_cost_that_turned_out_higher_stays_known_when_a_later_request_never_left() {
+fn a_cost_that_was_settled_higher_stays_known_when_a_later_request_is_refunded() {
     let mut limiter = running(Quota::per_second(100));
     let estimated = limiter.depart(at(10_000));
     let unsent = limiter.depart(at(10_020));
@@ -376,10 +377,10 @@ fn stated(remaining: u64, reset: u64) -> [StatedLimit; 1] {
     }]
 }
 
-/// A request that waits for an answer beside an allowance asks again when unanswered requests no
+/// A request that waits for answers under an allowance asks again when the unanswered requests no
 /// longer count, and at the reset.
 #[test]
-fn an_allowance_that_waits_for_answers_which_never_come_is_asked_again() {
+fn an_allowance_decides_again_if_the_answers_never_come() {
     for (reset, asks_by) in [(1_200, 11_040), (0, 11_010)] {
         let mut limiter = running(Quota::per_hour(5_000).burst(1).unwrap());
         let departure = limiter.depart(at(10_000));
@@ -393,7 +394,7 @@ fn an_allowance_that_waits_for_answers_which_never_come_is_asked_again() {
 }
 
 #[test]
-fn a_refusal_that_ends_an_allowance_wakes_the_waiters_for_its_reset() {
+fn a_throttled_response_that_ends_an_allowance_wakes_the_waiters_for_its_reset() {
     let mut limiter = running(Quota::per_hour(5_000));
     let departure = limiter.depart(at(10_000));
     let other = limiter.depart(at(10_000));
@@ -417,12 +418,16 @@ fn a_heavy_request_asks_again_when_the_rate_rises() {
     let hold = limiter.hold(Cost::of(80), at(10_100)).expect("it is heavy");
     let step = Quota::per_second(100).counted_window();
     assert_eq!(hold.until, Some(at(10_010) + step));
-    assert_eq!(limiter.due(at(10_010)), Due::Now, "a light one needs none");
+    assert_eq!(
+        limiter.due(at(10_010)),
+        Due::Now,
+        "a light one needs no lead"
+    );
 }
 
-/// Requests that the server's word let leave at once give it back if they never left.
+/// Requests that departed under an allowance restore it when they are refunded.
 #[test]
-fn requests_that_never_left_cost_no_allowance() {
+fn refunded_requests_restore_the_allowance() {
     let mut limiter = running(Quota::per_hour(5_000));
     let departure = limiter.depart(at(10_000));
     let now = at(10_010);
@@ -434,11 +439,16 @@ fn requests_that_never_left_cost_no_allowance() {
         let unsent = limiter.depart(now);
         limiter.refund(unsent);
     }
-    for left in 0..5 {
+    for count in 0..5 {
         now = now + Duration::from_millis(20);
-        assert_eq!(limiter.due(now), Due::Now, "{left}");
+        assert_eq!(limiter.due(now), Due::Now, "{count}");
         let departure = limiter.depart(now);
-        limiter.answer_with(departure, now, Feedback::Accepted, &stated(4 - left, 1_200));
+        limiter.answer_with(
+            departure,
+            now,
+            Feedback::Accepted,
+            &stated(4 - count, 1_200),
+        );
     }
     let hold = limiter.hold(Cost::ONE, now).expect("none is left");
     assert_eq!(hold.by, HoldCause::Allowance);
@@ -446,7 +456,7 @@ fn requests_that_never_left_cost_no_allowance() {
 }
 
 #[test]
-fn an_allowance_is_not_relied_on_after_a_refusal_that_it_does_not_explain() {
+fn an_allowance_is_ignored_after_a_throttled_response_that_it_does_not_explain() {
     let mut limiter = running(Quota::per_hour(5_000));
     let departure = limiter.depart(at(10_000));
     limiter.answer_with(
@@ -482,7 +492,7 @@ fn an_allowance_is_not_relied_on_after_a_refusal_that_it_does_not_explain() {
 }
 
 #[test]
-fn a_budget_of_another_limit_opens_nothing() {
+fn a_stated_limit_of_another_number_opens_no_allowance() {
     fn check(quota: Quota, stated: &[StatedLimit], opens: bool) {
         let mut limiter = running(quota);
         let departure = limiter.depart(at(10_000));
@@ -513,7 +523,7 @@ fn a_budget_of_another_limit_opens_nothing() {
 }
 
 #[test]
-fn a_refusal_closes_the_gate_lowers_the_rate_and_forgets_what_was_learned() {
+fn a_throttled_response_closes_the_gate_lowers_the_rate_and_resets_the_jitter() {
     let quota = Quota::per_second(100);
     let mut limiter = learned(quota);
     let now = at(500_000);
@@ -549,7 +559,7 @@ fn a_lowered_rate_spaces_a_limit_of_one_and_heavy_requests_too() {
 }
 
 #[test]
-fn a_retry_after_is_obeyed_within_bounds_and_zero_is_none() {
+fn a_retry_after_sets_the_pause_within_bounds_and_zero_counts_as_none() {
     fn check(hint: u64, pause: u64) {
         let quota = Quota::per_second(100).max_retry_after(Duration::from_secs(60));
         let mut limiter = running(quota);
@@ -565,7 +575,7 @@ fn a_retry_after_is_obeyed_within_bounds_and_zero_is_none() {
 }
 
 #[test]
-fn a_later_retry_after_of_the_same_event_postpones_the_climb() {
+fn a_later_retry_after_of_the_same_closing_postpones_the_climb() {
     let mut limiter = running(Quota::per_second(100));
     let (one, other) = (limiter.depart(at(10_000)), limiter.depart(at(10_020)));
     limiter.answer(one, at(10_030), Feedback::Throttled(None));
@@ -584,7 +594,7 @@ fn a_penalty_holds_everything_back() {
 }
 
 #[test]
-fn another_quota_counts_what_has_left_and_is_spaced_from_it() {
+fn a_new_quota_counts_earlier_departures_and_is_spaced_from_the_last() {
     let mut limiter = running(log());
     let departure = limiter.depart(at(10_000));
     let lost = limiter.depart(at(10_100));
@@ -598,19 +608,19 @@ fn another_quota_counts_what_has_left_and_is_spaced_from_it() {
         Due::At(at(10_100) + four.spacing())
     );
     limiter.answer(departure, at(10_300), Feedback::Accepted);
-    // It left at 10.1 s, arrives within a second, and is in the new window until 10 s later.
+    // The other one departed at 10.1 s, arrives within a second, and counts for 10 s.
     assert_eq!(limiter.counted(at(21_100)), 1);
     assert_eq!(limiter.counted(at(21_160)), 0);
 }
 
-/// What has left within a minute does not count for a second, though the limit of the minute
+/// A departure of the last minute does not count in a limit per second, though the limit per minute
 /// remembers it.
 #[test]
 fn each_limit_of_another_quota_counts_its_own_window() {
     let minute = Quota::new(1_000, Duration::from_secs(60)).unwrap();
     let both = log().and(minute.model(Model::SlidingLog).unwrap()).unwrap();
     let mut limiter = running(both);
-    assert_eq!(leave(&mut limiter, 1, at(15_000)), 84);
+    assert_eq!(depart_until(&mut limiter, 1, at(15_000)), 84);
     limiter.set_quota(both.max_transit(Duration::from_secs(2)), at(17_000));
     assert_eq!(limiter.counted(at(17_000)), 0);
     assert_eq!(limiter.due(at(17_000)), Due::Now);
@@ -618,7 +628,7 @@ fn each_limit_of_another_quota_counts_its_own_window() {
 }
 
 #[test]
-fn an_answer_that_comes_after_a_smaller_quota_gives_back_all_its_slots() {
+fn an_answer_after_a_change_to_a_smaller_quota_ends_the_whole_cost() {
     let mut limiter = running(log());
     let departure = limiter.depart_with(Cost::of(50), at(10_000));
     limiter.set_quota(Quota::per_second(10), at(10_000));
@@ -628,7 +638,7 @@ fn an_answer_that_comes_after_a_smaller_quota_gives_back_all_its_slots() {
 }
 
 #[test]
-fn requests_of_an_allowance_leave_10_ms_apart() {
+fn requests_of_an_allowance_depart_10_ms_apart() {
     let mut limiter = running(Quota::per_hour(5_000));
     let departure = limiter.depart(at(10_000));
     let answer = stated(50, 1_200);
@@ -640,7 +650,7 @@ fn requests_of_an_allowance_leave_10_ms_apart() {
 }
 
 #[test]
-fn what_left_unproven_counts_as_if_it_arrived_with_the_proof() {
+fn the_unproven_load_counts_as_if_it_arrived_with_the_proof() {
     let mut limiter = learned(log());
     let departed: Vec<_> = (0..5).map(|_| limiter.depart(at(600_000))).collect();
     limiter.answer(departed[4], at(600_700), Feedback::Accepted);
@@ -649,9 +659,9 @@ fn what_left_unproven_counts_as_if_it_arrived_with_the_proof() {
     assert_eq!(limiter.due(at(600_700)), Due::At(at(600_700) + busy));
 }
 
-/// A request that leaves late keeps its place, and its answer does not take that away.
+/// A request that departs late keeps its planned time, also after its answer.
 #[test]
-fn a_proof_of_nothing_but_itself_postpones_nothing() {
+fn a_proof_without_other_unproven_requests_postpones_nothing() {
     let mut limiter = learned(log());
     for now in [600_000, 600_005] {
         assert_eq!(limiter.due(at(now)), Due::Now);
@@ -662,7 +672,7 @@ fn a_proof_of_nothing_but_itself_postpones_nothing() {
 }
 
 #[test]
-fn a_request_that_counts_until_it_ends_makes_room_when_it_is_given_up() {
+fn a_request_that_counts_until_its_answer_makes_room_after_it_is_abandoned() {
     let mut limiter = running(Quota::per_second(1).counted_until_answered());
     let departure = limiter.depart(at(10_000));
     assert_eq!(limiter.due(at(60_000)), Due::OnAnswer);
@@ -691,7 +701,7 @@ fn a_settled_cost_changes_slots_and_pace_by_the_difference() {
 }
 
 #[test]
-fn a_pacer_is_as_new_once_it_has_nothing_to_remember() {
+fn a_limiter_is_as_new_once_nothing_counts() {
     let mut limiter = running(Quota::per_hour(1_000));
     assert!(limiter.is_as_new(at(5_000)));
     let departure = limiter.depart(at(10_000));
@@ -700,7 +710,10 @@ fn a_pacer_is_as_new_once_it_has_nothing_to_remember() {
     limiter.answer_with(departure, at(10_010), Feedback::Accepted, &answer);
     assert!(!limiter.is_as_new(at(3_611_800)), "it still counts");
     assert_eq!(limiter.counted(at(3_612_500)), 0);
-    assert!(!limiter.is_as_new(at(3_612_500)), "the server's word holds");
+    assert!(
+        !limiter.is_as_new(at(3_612_500)),
+        "a stated limit is in force"
+    );
     assert!(limiter.is_as_new(at(3_613_010)));
     let departure = limiter.depart(at(4_000_000));
     limiter.answer(departure, at(4_000_010), Feedback::Accepted);
@@ -718,7 +731,7 @@ fn a_lowered_rate_remembers_heavy_requests_for_longer() {
 }
 
 #[test]
-fn another_quota_takes_over_from_the_limit_that_counts_the_same() {
+fn a_new_quota_continues_the_limit_with_the_same_unit() {
     let mut limiter = running(of_requests_and_records());
     let _departure = limiter.depart_with(Cost::of(50), at(10_000));
     limiter.set_quota(log(), at(10_001));
@@ -726,7 +739,7 @@ fn another_quota_takes_over_from_the_limit_that_counts_the_same() {
 }
 
 #[test]
-fn an_allowance_outlives_a_change_that_leaves_its_limit_as_it_was() {
+fn an_allowance_is_kept_by_a_change_that_keeps_its_limit() {
     let hourly = |limit| Quota::per_hour(limit).burst(1).unwrap();
     let mut limiter = running(hourly(5_000));
     let departure = limiter.depart(at(10_000));
@@ -739,7 +752,7 @@ fn an_allowance_outlives_a_change_that_leaves_its_limit_as_it_was() {
     assert!(limiter.limits[0].allowance_is_open());
     limiter.set_quota(hourly(4_000), at(10_030));
     assert!(!limiter.limits[0].allowance_is_open());
-    // For a window after the change no reset is probed: the pace decides.
+    // For a window after the change the pace decides at the reset, and no request probes it.
     let departure = limiter.depart(at(20_000));
     let answer = stated(1_000, 0);
     limiter.answer_with(departure, at(20_010), Feedback::Accepted, &answer);
@@ -763,7 +776,7 @@ fn a_heavy_request_asks_again_when_the_start_is_over() {
 }
 
 #[test]
-fn what_was_unanswered_before_an_answer_is_taken_from_its_allowance() {
+fn an_allowance_excludes_the_load_that_was_unanswered_before_its_answer() {
     let mut limiter = running(Quota::per_hour(5_000));
     let _unanswered = limiter.depart(at(10_000));
     let departure = limiter.depart(at(10_010));
@@ -774,9 +787,10 @@ fn what_was_unanswered_before_an_answer_is_taken_from_its_allowance() {
     assert_eq!(hold.by, HoldCause::Allowance);
 }
 
-/// A time that the cap told ends with any end, and every end is reported once.
+/// The end of any request may end a hold of the cap. One end wakes the waiters, and later ones do
+/// not.
 #[test]
-fn the_next_end_wakes_waiters_that_the_cap_gave_a_time() {
+fn the_next_end_wakes_waiters_that_the_cap_holds_back() {
     let mut limiter = running(log());
     let mut departed = Vec::new();
     let mut now = at(10_000);
@@ -797,7 +811,7 @@ fn the_next_end_wakes_waiters_that_the_cap_gave_a_time() {
 }
 
 #[test]
-fn the_answer_to_a_probe_opens_the_next_window_for_those_that_wait_for_it() {
+fn the_answer_to_a_probe_opens_the_next_window_for_the_waiters() {
     let mut limiter = running(Quota::per_hour(5_000).burst(1).unwrap());
     let departure = limiter.depart(at(10_000));
     let answer = stated(0, 10);
@@ -816,7 +830,7 @@ fn the_answer_to_a_probe_opens_the_next_window_for_those_that_wait_for_it() {
 }
 
 #[test]
-fn a_cost_that_is_settled_for_more_is_proven_with_its_answer() {
+fn a_cost_that_was_settled_higher_is_proven_by_its_answer() {
     let mut limiter = running(log());
     let departure = limiter.depart_with(Cost::of(10), at(10_000));
     let departure = limiter.settle(departure, Cost::of(40), at(10_010));
@@ -826,7 +840,7 @@ fn a_cost_that_is_settled_for_more_is_proven_with_its_answer() {
 }
 
 #[test]
-fn a_limiter_that_has_started_is_not_unused_whatever_its_next_quota_says() {
+fn a_limiter_that_has_started_ignores_unused_at_start_of_a_new_quota() {
     let unused = log().burst(50).unwrap().unused_at_start();
     let mut fresh = Limiter::new(log());
     fresh.set_quota(unused, at(10_000));
@@ -837,7 +851,7 @@ fn a_limiter_that_has_started_is_not_unused_whatever_its_next_quota_says() {
 }
 
 #[test]
-fn a_pacer_with_a_closed_gate_or_a_lowered_rate_is_not_as_new() {
+fn a_limiter_with_a_closed_gate_or_a_lowered_rate_is_not_as_new() {
     let mut limiter = running(log());
     limiter.penalize(at(20_000));
     assert_eq!(limiter.closed_until(), at(20_000));
@@ -850,26 +864,26 @@ fn a_pacer_with_a_closed_gate_or_a_lowered_rate_is_not_as_new() {
 }
 
 #[test]
-fn others_hold_a_limit_back_until_a_new_window_is_stated() {
+fn other_clients_can_use_up_a_limit_until_a_new_window_is_stated() {
     let mut limiter = running(log());
-    let mut hear = |remaining, reset, now| {
+    let mut state = |remaining, reset, now| {
         let departure = limiter.depart(at(now));
         let stated_limit = StatedLimit {
             limit: Some(100),
             remaining,
             reset: Duration::from_secs(reset),
         };
-        let is_nearer =
+        let is_sooner =
             limiter.answer_with(departure, at(now), Feedback::Accepted, &[stated_limit]);
-        (is_nearer, limiter.closed_until())
+        (is_sooner, limiter.closed_until())
     };
-    assert_eq!(hear(50, 30, 10_000), (false, Moment::ORIGIN));
-    assert_eq!(hear(0, 30, 11_000), (false, at(41_000)));
-    assert_eq!(hear(50, 60, 12_000), (true, Moment::ORIGIN));
+    assert_eq!(state(50, 30, 10_000), (false, Moment::ORIGIN));
+    assert_eq!(state(0, 30, 11_000), (false, at(41_000)));
+    assert_eq!(state(50, 60, 12_000), (true, Moment::ORIGIN));
 }
 
 #[test]
-fn a_refusal_waits_for_the_reset_only_if_nothing_remains_until_a_reset_in_the_window() {
+fn a_throttled_response_waits_for_the_reset_if_it_lies_in_the_window_and_nothing_remains() {
     fn check(remaining: u64, reset: u64, closed: Duration) {
         let quota = Quota::per_minute(100);
         let mut limiter = running(quota);
@@ -896,7 +910,7 @@ fn unanswered(limiter: &mut Limiter, now: u64) -> (u64, u64) {
 }
 
 #[test]
-fn what_is_unanswered_counts_for_the_transit_at_its_settled_cost() {
+fn an_unanswered_request_counts_for_the_transit_at_its_settled_cost() {
     let mut limiter = running(Quota::per_hour(5_000));
     let departure = limiter.depart_with(Cost::of(10), at(10_000));
     let lower = limiter.settle(departure, Cost::of(4), at(10_100));
@@ -918,7 +932,7 @@ fn what_is_unanswered_counts_for_the_transit_at_its_settled_cost() {
 }
 
 #[test]
-fn another_transit_counts_what_is_in_flight_from_the_change_on() {
+fn after_a_change_of_the_transit_the_load_in_flight_counts_from_then_on() {
     for (transit, until) in [(1, 11_004), (5, 15_520)] {
         let mut limiter = running(Quota::per_hour(5_000));
         let _unanswered = limiter.depart(at(10_000));
@@ -930,7 +944,7 @@ fn another_transit_counts_what_is_in_flight_from_the_change_on() {
 }
 
 #[test]
-fn of_several_holds_the_longest_is_told() {
+fn the_longest_of_several_holds_is_returned() {
     let mut limiter = running(Quota::per_second(10).model(Model::SlidingLog).unwrap());
     let mut now = at(10_000);
     for _ in 0..10 {
@@ -940,7 +954,7 @@ fn of_several_holds_the_longest_is_told() {
         let departure = limiter.depart(now);
         limiter.answer(departure, now, Feedback::Accepted);
     }
-    // The pace would let the next one leave 100 ms after the tenth, 20 ms before the first one is
+    // The pace alone allows a departure 100 ms after the tenth, 20 ms before the first slot is
     // freed.
     let until = Some(at(10_000) + Duration::from_micros(1_001_500));
     let by = HoldCause::Window;
@@ -948,13 +962,13 @@ fn of_several_holds_the_longest_is_told() {
 }
 
 #[test]
-fn less_jitter_may_let_a_heavy_request_leave_sooner() {
+fn a_lower_assumed_jitter_wakes_the_waiters() {
     let mut limiter = running(Quota::per_second(100));
     for reply in 1..=5_000 {
         let now = at(reply * 100);
         let departure = limiter.depart(now);
-        let is_nearer = limiter.answer(departure, now, Feedback::Accepted);
-        assert_eq!(is_nearer, reply == 5_000, "{reply}");
+        let is_sooner = limiter.answer(departure, now, Feedback::Accepted);
+        assert_eq!(is_sooner, reply == 5_000, "{reply}");
     }
 }
 
@@ -1016,7 +1030,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..300)
 }
 
-/// Departs by the one call, and asserts that a question and a departure do the same to a clone.
+/// Departs with one call, and asserts that a question and a departure have the same effect on a
+/// clone.
 fn try_depart(limiter: &mut Limiter, cost: Cost, now: Moment) -> Result<Departure, Hold> {
     let mut other = limiter.clone();
     let expected = match other.hold(cost, now) {
@@ -1031,7 +1046,7 @@ fn try_depart(limiter: &mut Limiter, cost: Cost, now: Moment) -> Result<Departur
 
 proptest! {
     #[test]
-    fn one_call_departs_as_a_question_and_a_departure_do(quota in quotas(), steps in steps()) {
+    fn one_call_does_the_same_as_a_question_and_a_departure(quota in quotas(), steps in steps()) {
         let (mut limiter, mut now, mut in_flight) = (Limiter::new(quota), at(0), Vec::new());
         for step in steps {
             let count = in_flight.len();
