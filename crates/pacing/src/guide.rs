@@ -111,7 +111,7 @@
 //!
 //! ## By cost
 //!
-//! `Unknown` spaces all requests for the highest request of the last two windows. The cost that
+//! `Unknown` spaces all requests for the highest cost of the last two windows. The cost that
 //! departs per second, of a limit of 100:
 //!
 //! | mix | `Unknown` | jitter ceiling of 2 ms | `SlidingLog` | `TokenBucket` of 100 |
