@@ -31,6 +31,18 @@ pub(super) fn read(text: &str) -> Result<Map<String, Value>, RecordError> {
     Ok(fields)
 }
 
+/// Parses any JSON value, with the checks of [`read`].
+///
+/// # Errors
+///
+/// Returns the reason and the advice, without the text.
+pub(crate) fn parse_json(text: &str) -> Result<Value, &'static str> {
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(raw) => value(raw.get()),
+        Err(_) => Err("is not JSON; write it as JSON, or leave out its --type to send it as text"),
+    }
+}
+
 fn value(raw: &str) -> Result<Value, &'static str> {
     number::check_all(raw)?;
     match serde_json::from_str(raw) {

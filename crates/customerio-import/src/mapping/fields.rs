@@ -1,6 +1,8 @@
-use customerio::Attributes;
+use customerio::Timestamp;
 use serde_json::{Map, Value};
 
+use super::time::TimeFormat;
+use super::values::is_empty;
 use crate::reject::RecordError;
 
 /// Removes a field that must have a value, and returns it as text.
@@ -21,16 +23,32 @@ pub(super) fn take_text(
     }
 }
 
-/// Returns the fields as attributes.
-///
-/// Fields without a value mean "unknown". [`Attributes`] leaves them out: the API would remove the
-/// attribute.
-pub(super) fn attributes(fields: Map<String, Value>) -> Result<Attributes, RecordError> {
-    let mut attributes = Attributes::new();
-    for (name, value) in fields {
-        attributes
-            .insert(&name, value)
-            .map_err(|error| RecordError::named(&name, error.to_string()))?;
+/// Removes a field that may have no value, and returns it as text.
+pub(super) fn take_optional_text(
+    fields: &mut Map<String, Value>,
+    column: &str,
+) -> Result<Option<String>, RecordError> {
+    match fields.get(column) {
+        None => Ok(None),
+        Some(value) if is_empty(value) => Ok(None),
+        Some(_) => take_text(fields, column).map(Some),
     }
-    Ok(attributes)
+}
+
+/// Parses the time in a column.
+pub(super) fn parse_time(
+    column: &str,
+    text: &str,
+    format: &TimeFormat,
+) -> Result<Timestamp, RecordError> {
+    let seconds = format.parse(text).map_err(|_| {
+        RecordError::named(
+            column,
+            format!(
+                "is not a time in the format {}; correct it or --timestamp-format",
+                format.as_str()
+            ),
+        )
+    })?;
+    Timestamp::new(seconds).map_err(|_| RecordError::named(column, format.out_of_range()))
 }
