@@ -25,8 +25,8 @@ pub(crate) struct Args {
 }
 
 const LONG_ABOUT: &str = "\
-Sends files of people, events and other records to Customer.io, within its rate limits. An import \
-can be repeated: no record takes effect twice.
+Sends files of people, events and other records to Customer.io, within its rate limits. An \
+import can be repeated: no record takes effect twice.
 
 Start with a rehearsal; it needs no credentials and sends nothing to Customer.io:
 
@@ -149,7 +149,7 @@ pub(crate) struct EventsArgs {
 #[group(required = true, multiple = false)]
 pub(crate) struct EventsColumn {
     /// Column with the person's id
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long, alias = "id-column", value_name = "COLUMN")]
     pub(crate) person_column: Option<String>,
     /// Column with the person's e-mail address, if that identifies the person; white space around
     /// it is removed
@@ -336,7 +336,7 @@ pub(crate) struct ObjectType {
     pub(crate) object_type_column: Option<String>,
 }
 
-/// What an empty value means.
+/// The effect of an empty value.
 #[derive(Debug, Group)]
 pub(crate) struct EmptyArgs {
     /// Leave out attributes whose value is empty, or remove them
@@ -712,6 +712,7 @@ mod tests {
         check(&format!("{objects} --update-only"), false);
         let events = "events a.csv --person-column p --now";
         check(&format!("{events} --name won"), true);
+        check("events a.csv --id-column p --now --name won", true);
         check(&format!("{events} --name won --name-column n"), false);
         check(&format!("{events} --name won --empty remove"), false);
         check(events, false);

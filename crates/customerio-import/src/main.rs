@@ -9,8 +9,8 @@
 //! ```
 //!
 //! [`run`] calls these in order. `input` reads rows, `mapping` makes operations of them. `scan`
-//! reads a file once for the `plan`: it counts the columns, groups the records that cannot be sent by
-//! their `reasons`, and finds `repeats` and other `warnings`. `confirm` asks. `send` sends the
+//! reads a file once for the `plan`: it counts the columns, groups the records that cannot be sent
+//! by their `reasons`, and finds `repeats` and other `warnings`. `confirm` asks. `send` sends the
 //! records. `finish` prints the summary and writes `report` and `journal`.
 
 mod args;

@@ -35,8 +35,8 @@ pub(crate) struct Plan {
     scan: Option<Scan>,
     /// The events that may trigger campaigns, if there are any.
     recent: Option<RecentEvents>,
-    /// Whether a record is shown. It is a person's data, so it is shown only where somebody decides
-    /// by it: not in the log of a run that was confirmed beforehand.
+    /// Whether a record is shown. It is a person's data, so it is left out where the question was
+    /// answered beforehand: the plan is only kept in a log then.
     shows_example: bool,
 }
 
@@ -239,7 +239,7 @@ impl Plan {
         write!(f, "{warnings}")
     }
 
-    /// Writes what becomes of each column, a list for each use, in the order of the file.
+    /// Writes the use of each column: a list for each use, in the order of the file.
     fn write_columns(&self, f: &mut fmt::Formatter<'_>, counts: &ColumnCounts) -> fmt::Result {
         if counts.columns.is_empty() {
             return Ok(());
@@ -280,7 +280,7 @@ impl Plan {
         }
     }
 
-    /// Returns what a person must confirm, beyond that records are sent at all.
+    /// Returns the questions of the plan, beside the one whether to send at all.
     pub(crate) fn questions(&self) -> Vec<String> {
         let recent = self.recent.map(|recent| recent.to_string());
         let scan = self.scan.as_ref();
@@ -298,12 +298,9 @@ impl Plan {
         let (one, many) = self.mapping.kind.deletion()?;
         match self.scan.as_ref().map(|scan| scan.records - scan.rejected) {
             Some(0) => None,
-            Some(records) => Some(format!(
-                "{}; this cannot be undone",
-                counted(records, one, many)
-            )),
+            Some(records) => Some(counted(records, one, many)),
             None => Some(format!(
-                "{many}; the input is a stream, so their number is unknown; this cannot be undone"
+                "{many}; the input is a stream, so their number is unknown"
             )),
         }
     }
@@ -451,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn the_plan_shows_what_becomes_of_each_column() {
+    fn the_plan_shows_the_use_of_each_column() {
         let mut mapping = mapping(Kind::People);
         mapping.values = ValueRules {
             types: [("age".to_owned(), ValueType::Int)].into(),
@@ -516,7 +513,7 @@ mod tests {
             ..Scan::default()
         };
         let shown = plan(mapping(Kind::Delete), Some(scan));
-        let expected = "2 people are deleted; this cannot be undone";
+        let expected = "2 people are deleted, which cannot be undone";
         assert_eq!(shown.questions(), [expected]);
         let shown = shown.to_string();
         assert!(

@@ -124,7 +124,7 @@ impl Warnings {
                 let records = counted(records, "record has", "records have");
                 format!(
                     "repeats: {records} the identifier of an earlier record, the first on line \
-                     {line} (as line {earlier}); they become one, and the later values win"
+                     {line} (as line {earlier}); they become one, and later values replace earlier ones"
                 )
             }
         })

@@ -9,7 +9,6 @@ use sha2::{Digest, Sha256};
 
 use super::devices::DeviceColumns;
 use super::events::{EventColumns, Moment};
-use super::fields::take_text;
 use super::import_id::{ImportId, hex};
 use super::notes::Notes;
 use super::objects::{ObjectColumns, RelationshipColumns};
@@ -67,14 +66,14 @@ pub(crate) struct Record {
     pub(crate) operation: Operation,
 }
 
-/// An operation, and what the plan counts of it.
+/// An operation, and its notes for the plan.
 pub(super) struct Mapped {
     pub(super) operation: Operation,
     pub(super) timestamp: Option<Timestamp>,
     pub(super) notes: Notes,
 }
 
-/// What becomes of a column.
+/// The use of a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ColumnUse {
     /// A meaning of its own, such as the person's id.
@@ -104,7 +103,7 @@ impl Mapping {
         self.noted_record(import, row).map(|(record, _)| record)
     }
 
-    /// Returns the operation of a row, and what the plan counts of it.
+    /// Returns the operation of a row, and its notes for the plan.
     ///
     /// # Errors
     ///
@@ -307,7 +306,7 @@ impl Mapping {
         }
     }
 
-    /// Returns what becomes of a column.
+    /// Returns the use of a column.
     pub(crate) fn column_use(&self, column: &str) -> ColumnUse {
         if let Some(role) = self.role(column) {
             return ColumnUse::Role(role);
@@ -392,7 +391,7 @@ fn advice(column: &str, header: &[String]) -> String {
     }
 }
 
-/// Rejects what a plan would ask about.
+/// Rejects a record that a plan would ask about.
 fn check_notes(notes: &Notes) -> Result<(), RecordError> {
     let advice = "correct it; --yes without --reject-suspects sends it unchanged";
     if let Some((column, suspect)) = &notes.suspect_id {
@@ -425,27 +424,6 @@ pub(super) fn invalid(error: &InvalidInput) -> RecordError {
     RecordError::new(error.to_string())
 }
 
-/// Removes a field that must have a value and returns it, or the value that a flag gives for all
-/// records.
-pub(super) fn take_or_constant(
-    fields: &mut Map<String, Value>,
-    source: &Source,
-) -> Result<String, RecordError> {
-    match source {
-        Source::Column(column) => take_text(fields, column),
-        Source::Constant { constant } => Ok(constant.clone()),
-    }
-}
-
-/// A value that is in a column, or the same for all records. A column serializes as its name alone,
-/// as before there were constants: another form would change the ids of events.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub(crate) enum Source {
-    Column(String),
-    Constant { constant: String },
-}
-
 // === impl Kind ===
 
 impl Kind {
@@ -469,7 +447,7 @@ impl Kind {
         }
     }
 
-    /// Returns what the records are, for a sentence.
+    /// Returns a noun for the records.
     pub(crate) fn noun(&self) -> &'static str {
         match self {
             Self::People => "people",
@@ -487,18 +465,22 @@ impl Kind {
         }
     }
 
-    /// Returns what a record removes for good, in the singular and the plural, with its verb.
+    /// Returns a sentence about the removal, for one record and for many, if the kind removes
+    /// something.
     pub(crate) fn deletion(&self) -> Option<(&'static str, &'static str)> {
         Some(match self {
             Self::People | Self::Events(_) | Self::Unsuppress => return None,
-            Self::Delete => ("person is deleted", "people are deleted"),
+            Self::Delete => (
+                "person is deleted, which cannot be undone",
+                "people are deleted, which cannot be undone",
+            ),
             Self::Suppress => (
-                "person is deleted and blocked",
-                "people are deleted and blocked",
+                "person is deleted and blocked, which cannot be undone",
+                "people are deleted and blocked, which cannot be undone",
             ),
             Self::Merges(_) => (
-                "person is merged into another one and deleted",
-                "people are merged into others and deleted",
+                "person is merged into another one and deleted, which cannot be undone",
+                "people are merged into others and deleted, which cannot be undone",
             ),
             Self::Devices(columns) if columns.delete => {
                 ("device is removed", "devices are removed")
@@ -506,23 +488,12 @@ impl Kind {
             Self::Relationships(columns) if columns.delete => {
                 ("relationship is removed", "relationships are removed")
             }
-            Self::Objects(columns) if columns.delete => {
-                ("object is deleted", "objects are deleted")
-            }
+            Self::Objects(columns) if columns.delete => (
+                "object is deleted, which cannot be undone",
+                "objects are deleted, which cannot be undone",
+            ),
             Self::Devices(_) | Self::Relationships(_) | Self::Objects(_) => return None,
         })
-    }
-}
-
-// === impl Source ===
-
-impl Source {
-    /// Returns the column, if it is one.
-    pub(super) fn column(&self) -> Option<&str> {
-        match self {
-            Self::Column(column) => Some(column),
-            Self::Constant { .. } => None,
-        }
     }
 }
 

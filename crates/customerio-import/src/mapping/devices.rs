@@ -2,9 +2,8 @@ use customerio::{Device, Operation, Platform};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::columns::{Mapped, Source, invalid, take_or_constant};
-use super::events::as_text;
-use super::fields::{parse_time, take_optional_text, take_text};
+use super::columns::{Mapped, invalid};
+use super::fields::{Source, parse_time, take_optional_text, take_or_constant, take_text};
 use super::notes::Notes;
 use super::person::PersonColumn;
 use super::time::TimeFormat;
@@ -29,7 +28,6 @@ pub(crate) struct DeviceColumns {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct LastUsed {
     pub(crate) column: String,
-    #[serde(serialize_with = "as_text")]
     pub(crate) format: TimeFormat,
 }
 
@@ -43,7 +41,7 @@ impl DeviceColumns {
             .collect()
     }
 
-    /// Returns what a column means, if it has a meaning of its own.
+    /// Returns the meaning of a column, if it has one of its own.
     pub(super) fn role(&self, column: &str) -> Option<String> {
         if self.token == column {
             return Some("the device's token".into());
@@ -79,7 +77,6 @@ impl DeviceColumns {
             && let Some(text) = take_optional_text(&mut fields, column)?
         {
             device = device.last_used(parse_time(column, &text, format)?);
-            fields.remove(column);
         }
         for attribute in values.resolve(fields)? {
             device = with_attribute(device, &attribute)?;

@@ -1,9 +1,9 @@
 use customerio::{Event, EventId, Operation, Timestamp};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::columns::{Mapped, Source, invalid, take_or_constant};
-use super::fields::{parse_time, take_text};
+use super::columns::{Mapped, invalid};
+use super::fields::{Source, parse_time, take_or_constant, take_text};
 use super::import_id::ImportId;
 use super::notes::Notes;
 use super::person::{Identifier, PersonColumn};
@@ -28,11 +28,7 @@ pub(crate) enum Moment {
     /// When the API receives them.
     Now,
     /// At the time in a column.
-    Column {
-        column: String,
-        #[serde(serialize_with = "as_text")]
-        format: TimeFormat,
-    },
+    Column { column: String, format: TimeFormat },
 }
 
 /// The namespace of event ids that are made from a column. It does not depend on the file: an event
@@ -49,7 +45,7 @@ impl EventColumns {
         columns
     }
 
-    /// Returns what a column means, if it has a meaning of its own.
+    /// Returns the meaning of a column, if it has one of its own.
     pub(super) fn role(&self, column: &str) -> Option<String> {
         let is = |other: Option<&str>| other == Some(column);
         match &self.moment {
@@ -122,11 +118,4 @@ impl Moment {
         let text = take_text(fields, column)?;
         parse_time(column, &text, format).map(Some)
     }
-}
-
-pub(super) fn as_text<S: Serializer>(
-    format: &TimeFormat,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(format.as_str())
 }

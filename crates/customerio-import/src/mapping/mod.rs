@@ -2,7 +2,7 @@
 //!
 //! `columns` knows the meaning of each column, and calls the module of its kind: `person`,
 //! `events`, `devices` or `objects`. All other columns are attributes, which `values` selects,
-//! renames and converts. `notes` finds what the plan asks about.
+//! renames and converts. `notes` finds values that the plan asks about.
 
 mod columns;
 mod devices;
@@ -16,9 +16,10 @@ mod time;
 mod value_type;
 mod values;
 
-pub(crate) use self::columns::{ColumnUse, Kind, Mapping, MergeColumns, Record, Source};
+pub(crate) use self::columns::{ColumnUse, Kind, Mapping, MergeColumns, Record};
 pub(crate) use self::devices::{DeviceColumns, LastUsed};
 pub(crate) use self::events::{EventColumns, Moment};
+pub(crate) use self::fields::Source;
 pub(crate) use self::import_id::{ImportId, hex};
 pub(crate) use self::notes::Notes;
 pub(crate) use self::objects::{ObjectColumn, ObjectColumns, RelationshipColumns};

@@ -1,4 +1,4 @@
-//! What the plan asks about: values that can be sent and are probably wrong.
+//! Notes for the plan: values that can be sent and are probably wrong.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::values::Attribute;
 use crate::suspect_id::SuspectId;
 
-/// What the plan counts of a record that can be sent.
+/// The notes of a record that can be sent. The plan counts them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Notes {
     /// The column of an id that a program has probably changed, and why.
@@ -37,7 +37,7 @@ const PREFERENCES: &str = "cio_subscription_preferences";
 const UPDATE: &str = "_update";
 
 impl Notes {
-    /// Notes what is odd about the attributes of a person.
+    /// Adds the notes about the attributes of a person.
     pub(super) fn add_person(&mut self, resolved: &[Attribute]) {
         for attribute in resolved {
             let (name, value) = (attribute.name(), &attribute.value);

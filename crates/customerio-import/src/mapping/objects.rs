@@ -2,8 +2,8 @@ use customerio::{Object, Operation, Relationship};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::columns::{Mapped, Source, invalid, take_or_constant};
-use super::fields::take_text;
+use super::columns::{Mapped, invalid};
+use super::fields::{Source, take_or_constant, take_text};
 use super::notes::Notes;
 use super::person::PersonColumn;
 use super::values::{ValueRules, attributes};
@@ -43,7 +43,7 @@ impl ObjectColumn {
         object_type.chain([self.id.as_str()])
     }
 
-    /// Returns what a column means, if it has a meaning of its own.
+    /// Returns the meaning of a column, if it has one of its own.
     pub(super) fn role(&self, column: &str) -> Option<String> {
         if self.id == column {
             return Some("the object's id".into());

@@ -1,7 +1,10 @@
+use std::io::Write;
+
+use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::input::{Header, Row};
+use crate::input::{Format, Header, Input, Row};
 
 fn mapping(person: PersonColumn, kind: Kind) -> Mapping {
     Mapping {
@@ -328,11 +331,14 @@ fn the_error_of_a_date_out_of_range_is_about_dates() {
     );
 }
 
-/// Maps one record, and returns the operation and what the plan counts of it.
+/// Maps one record, and returns the operation and its notes.
 fn noted(mapping: &Mapping, fields: &Value) -> (Value, Notes) {
-    let (record, notes) = mapping
-        .noted_record(&ImportId::new("import"), row(0, fields))
-        .unwrap();
+    noted_row(mapping, row(0, fields))
+}
+
+fn noted_row(mapping: &Mapping, row: Row) -> (Value, Notes) {
+    let import = ImportId::new("import");
+    let (record, notes) = mapping.noted_record(&import, row).unwrap();
     (
         serde_json::from_slice(record.operation.json()).unwrap(),
         notes,
@@ -662,4 +668,36 @@ fn flags_that_name_a_column_of_the_mapping_or_none_of_the_file_are_errors() {
     };
     let error = mapping.check_header(&header).unwrap_err().to_string();
     assert!(error.contains(r#"becomes the attribute "plan""#), "{error}");
+}
+
+proptest! {
+    /// From the bytes of the file to the bytes of the operation.
+    #[test]
+    fn text_stays_text_from_the_cell_to_the_request(
+        cells in prop::collection::vec(
+            prop_oneof![
+                "[ -~]{1,30}",
+                "[\\PC]{1,20}",
+                "-?0?[0-9]{1,25}([.,][0-9]{1,3})?",
+                Just("true".to_owned()),
+                Just("null".to_owned()),
+                Just("1.5E+3".to_owned()),
+                Just("[1, {}]".to_owned()),
+                Just("2024-01-02T03:04:05Z".to_owned()),
+            ],
+            1..6,
+        ),
+    ) {
+        let names: Vec<_> = (0..cells.len()).map(|n| format!("c{n}")).collect();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let quoted = |cell: &String| format!("\"{}\"", cell.replace('"', "\"\""));
+        let row: Vec<_> = cells.iter().map(quoted).collect();
+        write!(file, "id,{}\na,{}\n", names.join(","), row.join(",")).unwrap();
+        let rows = Input::open(file.path(), Some(Format::Csv)).unwrap().rows().unwrap();
+        let row = rows.last().unwrap().unwrap().unwrap();
+        let (found, _) = noted_row(&people(), row);
+        let expected: Map<String, Value> =
+            names.into_iter().zip(cells.into_iter().map(Value::from)).collect();
+        prop_assert_eq!(&found["attributes"], &Value::Object(expected));
+    }
 }

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Number, Value};
 
 use super::time::TimeFormat;
-use crate::input::{check_number, parse_json};
+use crate::input::{check_number, parse_json, parses_as_json};
 
 /// The type of the values of a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,20 +103,26 @@ fn int(text: &str) -> Result<Value, &'static str> {
 /// Converts a decimal number, such as `1.5`, `-0.25` or `1e3`.
 fn float(text: &str) -> Result<Value, &'static str> {
     let literal = text.strip_prefix('+').unwrap_or(text);
-    if literal.parse::<Number>().is_err() {
-        let is_like = |other: &str| literal.replacen(',', other, 1).parse::<Number>().is_ok();
-        return Err(match literal.contains(',') && is_like(".") {
+    if !is_number(literal) {
+        let has_comma = literal.contains(',') && is_number(&literal.replacen(',', ".", 1));
+        return Err(match has_comma {
             true => "has a decimal comma; write a decimal point, as in 1.5",
             false => "is not a number; write one like 42, 1.5 or -2e3, without separators",
         });
     }
+    let number = literal.parse::<f64>().ok().and_then(Number::from_f64);
+    let number = number.ok_or(
+        "is a number outside the range of a double; leave out its --type to send it as text",
+    )?;
     check_number(literal).map_err(|_| {
         "is a number with more digits than a double keeps; leave out its --type to send it as text"
     })?;
-    let number = literal.parse::<f64>().ok().and_then(Number::from_f64);
-    number
-        .map(Value::Number)
-        .ok_or("is not a number; write one like 42, 1.5 or -2e3, without separators")
+    Ok(Value::Number(number))
+}
+
+/// Returns whether a text is a number as JSON writes it, in any range.
+fn is_number(text: &str) -> bool {
+    text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) && parses_as_json(text)
 }
 
 fn boolean(value: &Value) -> Option<Value> {
@@ -293,7 +299,7 @@ mod tests {
                 (json!("5."), Err(not_a_number)),
                 (json!("NaN"), Err(not_a_number)),
                 (json!("inf"), Err(not_a_number)),
-                (json!("1e400"), Err("")),
+                (json!("1e400"), Err("outside the range of a double")),
                 (json!("12345678901234567.89"), Err("more digits")),
                 (json!("$5"), Err(not_a_number)),
                 (json!("01.5"), Err(not_a_number)),

@@ -14,8 +14,8 @@ use crate::reject::RecordError;
 /// The flags about values. Without any, each column becomes an attribute under its own name, text
 /// stays text, and values that are empty are left out.
 ///
-/// The serialized form is a part of the mapping's digest, from which event ids are made. What is
-/// not set is left out of it, so that a new flag changes no id.
+/// The serialized form is a part of the mapping's digest, from which event ids are made. Flags
+/// that are not set are left out of it, so that a new flag changes no id.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct ValueRules {
     /// The types, by the column or by the name of a constant.
@@ -49,7 +49,7 @@ pub(crate) enum Selection {
     Except(BTreeSet<String>),
 }
 
-/// What to do with a value that is empty.
+/// The effect of an empty value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Empty {

@@ -93,7 +93,7 @@ fn people_who_said_no_are_not_subscribed_without_a_question() {
 }
 
 #[test]
-fn updates_create_nobody() {
+fn with_update_only_no_person_is_created() {
     let fixture = Fixture::new();
     let file = fixture.file("a.csv", "id,a\n1,x\n2,y\n");
     let one = fixture.file("b.csv", "id,a\n1,z\n");
@@ -121,7 +121,7 @@ fn people_are_deleted_and_suppressed_after_a_question() {
     let delete = format!("delete {} --id-column id", one.display());
     fixture
         .run_unconfirmed(&delete)
-        .check(1, "1 person is deleted; this cannot be undone");
+        .check(1, "1 person is deleted, which cannot be undone");
     assert!(fixture.simulator.person("1").is_some());
     fixture.run(&delete).check(0, "");
     assert!(fixture.simulator.person("1").is_none());

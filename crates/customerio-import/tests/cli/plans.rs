@@ -1,4 +1,4 @@
-//! What the program says before the first request, as golden text, and whether it asks.
+//! The plan before the first request, as golden text, and the question.
 
 use std::process::Command;
 
@@ -56,7 +56,7 @@ time: about 1 ms, limited to 10000 records per 1 s; if answers take longer than 
 line breaks: 1 cell contains line breaks, the first on line 3; if none should, a quote is missing or there is one too many
 ids: 1 may have been changed by a program, the first on line 9: 1 in scientific notation
 booleans: 1 record has a value in \"unsubscribed\" that Customer.io does not read as a boolean, the first on line 3; people who said no may be subscribed: correct the values or add --type \"unsubscribed\"=bool
-repeats: 1 record has the identifier of an earlier record, the first on line 7 (as line 2); they become one, and the later values win
+repeats: 1 record has the identifier of an earlier record, the first on line 7 (as line 2); they become one, and later values replace earlier ones
 destination: none; nothing is sent (--dry-run)
 people: updated, never created (--update-only)
 campaigns: changes of attributes may trigger live campaigns
@@ -107,7 +107,7 @@ example: {\"type\":\"person\",\"action\":\"delete\",\"identifiers\":{\"email\":\
 requests: about 2, each with up to 1 record
 time: about 2 ms, limited to 1000 requests per 1 s; if answers take longer than 35 ms, limited by 32 requests in flight
 destination: none; nothing is sent (--dry-run)
-deletions: 2 people are deleted; this cannot be undone
+deletions: 2 people are deleted, which cannot be undone
 ";
     let content = "mail,name\na@example.com,Ada\nb@example.com,Bea\n";
     check_plan(content, "delete a.csv --email-column mail", expected);
@@ -145,7 +145,7 @@ fn every_live_run_asks_and_a_rehearsal_does_not() {
     let line = format!("people {} --id-column id", file.display());
     let run = fixture.run_unconfirmed(&line);
     run.check(1, "nothing was sent, because there is no terminal to ask for confirmation; check the plan, then add --yes");
-    // Where somebody decides by it, the plan shows a record; in the log of a confirmed run it does not.
+    // A record is shown where a person is asked, and left out of the log of a confirmed run.
     let example = "example: {\"type\":\"person\"";
     assert!(run.stdout.contains(example), "{}", run.stdout);
     assert_eq!(fixture.simulator.totals().requests, 0);
