@@ -102,6 +102,10 @@ struct ColumnJson<'a> {
 /// a name.
 const WIDTH: usize = 100;
 
+/// The most characters of the example. A record has up to 32,000 bytes, which would scroll the rest
+/// of the plan out of a terminal.
+const MAX_EXAMPLE: usize = 2_000;
+
 /// The most names in a list of columns. JSON lines may have many; `--json` shows all.
 const MAX_NAMES: usize = 100;
 
@@ -222,8 +226,7 @@ impl Plan {
         write!(f, "{reasons}")?;
         self.write_columns(f, &scan.columns)?;
         if let Some(example) = self.example() {
-            // The terminal would obey control characters; JSON escapes only some of them.
-            writeln!(f, "example: {}", display::escaped(example))?;
+            write_example(f, example)?;
         }
         writeln!(
             f,
@@ -309,6 +312,23 @@ impl Plan {
 fn reasons_json(scan: &Scan) -> Vec<ReasonJson<'_>> {
     let groups = scan.reasons.groups().0.into_iter();
     groups.map(ReasonJson::of).collect()
+}
+
+/// Writes a record, at most [`MAX_EXAMPLE`] characters of it.
+fn write_example(f: &mut fmt::Formatter<'_>, example: &str) -> fmt::Result {
+    // The terminal would obey control characters; JSON escapes only some of them.
+    let escaped = display::escaped(example);
+    match escaped.char_indices().nth(MAX_EXAMPLE) {
+        None => writeln!(f, "example: {escaped}"),
+        Some((end, _)) => {
+            let size = example.len();
+            writeln!(
+                f,
+                "example: {}.. ({size} bytes; --json shows all)",
+                &escaped[..end]
+            )
+        }
+    }
 }
 
 /// Writes names after a label, wrapped at [`WIDTH`].
@@ -502,6 +522,22 @@ mod tests {
             lists().count() > 10 && shown.contains(" and 10 more\n"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_long_example_is_cut() {
+        let long = "ü".repeat(3_000);
+        let scan = Scan {
+            example: Some(long),
+            ..Scan::default()
+        };
+        let shown = plan(mapping(Kind::People), Some(scan)).to_string();
+        let line = shown.lines().nth(1).unwrap();
+        assert!(
+            line.ends_with("ü.. (6000 bytes; --json shows all)"),
+            "{line}"
+        );
+        assert_eq!(line.matches('ü').count(), MAX_EXAMPLE);
     }
 
     #[test]

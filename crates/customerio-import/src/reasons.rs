@@ -10,6 +10,10 @@ use crate::reject::{Column, Reject};
 /// full of them must not fill the memory.
 const MAX_REASONS: usize = 200;
 
+/// The longest column and the longest reason that are kept, in bytes. A name in a JSON line may be
+/// as long as the line, and 200 of them would fill the memory.
+const MAX_LENGTH: usize = 2_000;
+
 /// The most reasons that are shown. More lines would scroll the plan out of a terminal.
 const MAX_SHOWN: usize = 10;
 
@@ -34,6 +38,10 @@ pub(crate) struct Group {
 
 impl Reasons {
     pub(crate) fn add(&mut self, reject: &Reject) {
+        if is_long(reject) {
+            self.others += 1;
+            return;
+        }
         let key = (reject.error.column.clone(), reject.error.reason.clone());
         if let Some(group) = self.index.get(&key) {
             self.groups[*group].records += 1;
@@ -60,6 +68,14 @@ impl Reasons {
         let hidden: u64 = hidden.iter().map(|group| group.records).sum();
         (groups, hidden + self.others)
     }
+}
+
+fn is_long(reject: &Reject) -> bool {
+    let column = match &reject.error.column {
+        Some(Column::Name(name)) => name.len(),
+        Some(Column::Number(_)) | None => 0,
+    };
+    column > MAX_LENGTH || reject.error.reason.len() > MAX_LENGTH
 }
 
 impl fmt::Display for Reasons {
@@ -110,11 +126,14 @@ mod tests {
         for line in 0..1_000 {
             reasons.add(&RecordError::new(format!("takes {line} bytes")).at(line));
         }
+        let long = "x".repeat(MAX_LENGTH + 1);
+        reasons.add(&RecordError::named(&long, "has no value").at(1));
+        reasons.add(&RecordError::new(long).at(1));
         assert_eq!(reasons.groups.len(), MAX_REASONS);
         let shown = reasons.to_string();
         assert_eq!(shown.lines().count(), MAX_SHOWN + 1);
         assert!(
-            shown.ends_with("  990 records for other reasons\n"),
+            shown.ends_with("  992 records for other reasons\n"),
             "{shown}"
         );
     }

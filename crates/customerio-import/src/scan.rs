@@ -147,6 +147,10 @@ struct Requests {
 /// The most names of JSON lines that are counted: each object may have names of its own.
 const MAX_COLUMNS: usize = 1_000;
 
+/// The longest name of JSON lines that is counted, in bytes. The API accepts 150; a name may be as
+/// long as a line, and a thousand of them would fill the memory.
+const MAX_NAME: usize = 1_000;
+
 // === impl ColumnCounts ===
 
 impl ColumnCounts {
@@ -175,7 +179,9 @@ impl ColumnCounts {
         for (name, value) in &row.fields {
             let index = match self.index.get(name) {
                 Some(index) => *index,
-                None if self.columns.len() < MAX_COLUMNS => self.push(name),
+                None if self.columns.len() < MAX_COLUMNS && name.len() <= MAX_NAME => {
+                    self.push(name)
+                }
                 None => {
                     self.has_more = true;
                     continue;
@@ -354,6 +360,10 @@ mod tests {
             .collect();
         let found = run(&lines, Format::Jsonl, Kind::People).unwrap();
         assert_eq!(found.columns.columns.len(), MAX_COLUMNS);
+        assert!(found.columns.has_more);
+        let long = format!("{{\"id\":1,\"{}\":1}}\n", "x".repeat(MAX_NAME + 1));
+        let found = run(&long, Format::Jsonl, Kind::People).unwrap();
+        assert_eq!(found.columns.columns.len(), 1);
         assert!(found.columns.has_more);
     }
 
