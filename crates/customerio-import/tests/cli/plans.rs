@@ -157,6 +157,71 @@ fn every_live_run_asks_and_a_rehearsal_does_not() {
     assert!(run.stdout.contains(example), "{}", run.stdout);
 }
 
+/// Runs a command whose standard input is a terminal, and types the answer.
+#[cfg(unix)]
+fn answer(mut command: Command, answer: &str) -> Run {
+    use std::fs::File;
+    use std::io::Write;
+    use std::os::unix::ffi::OsStrExt;
+
+    use crate::fixture::ended;
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&controller).unwrap();
+    unlockpt(&controller).unwrap();
+    let name = ptsname(&controller, Vec::new()).unwrap();
+    let name = std::ffi::OsStr::from_bytes(name.as_bytes());
+    let terminal = File::options().read(true).write(true).open(name).unwrap();
+    let child = command.stdin(terminal).spawn().unwrap();
+    // Typed ahead: the terminal keeps it until the question reads it.
+    writeln!(File::from(controller.try_clone().unwrap()), "{answer}").unwrap();
+    let output = child.wait_with_output().unwrap();
+    drop(controller);
+    ended(output)
+}
+
+#[cfg(unix)]
+#[test]
+fn a_terminal_is_asked_and_only_yes_sends() {
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", "id\n1\n2\n");
+    let line = format!("people {} --id-column id", file.display());
+    for no in ["n", "", "no", "yess"] {
+        let run = answer(fixture.unconfirmed(&line), no);
+        run.check(
+            1,
+            "Continue? [y/N] cio-import: not confirmed; nothing was sent",
+        );
+        assert_eq!(fixture.simulator.totals().requests, 0, "{no}");
+        assert!(!fixture.folder.path().join("a.csv.cio-journal").exists());
+    }
+    answer(fixture.unconfirmed(&line), "y").check(0, "Continue? [y/N] ");
+    fixture.check_report([2, 2, 0, 0, 0]);
+    // A finished import sends nothing, so it does not ask.
+    let run = fixture.run_unconfirmed(&line);
+    run.check(0, "");
+    assert!(run.stdout.contains("is finished since an earlier run"));
+}
+
+#[cfg(unix)]
+#[test]
+fn doubtful_records_of_a_stream_are_rejected_even_if_a_terminal_says_yes() {
+    let fixture = Fixture::new();
+    let pipe = fixture.folder.path().join("a.csv");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let line = format!("people {} --id-column id", pipe.display());
+    let command = fixture.unconfirmed(&line);
+    let content = "id,unsubscribed\n2.0,1\n2,yes\n3,1\n";
+    let writer = std::thread::spawn(move || std::fs::write(pipe, content).unwrap());
+    let run = answer(command, "yes");
+    writer.join().unwrap();
+    run.check(3, "2: column \"id\": the id is with zero decimals");
+    run.check(3, "3: column \"unsubscribed\": is a boolean of Customer.io");
+    fixture.check_report([3, 1, 2, 0, 0]);
+}
+
 #[test]
 fn plan_progress_and_summary_are_json_lines() {
     let fixture = Fixture::new();
