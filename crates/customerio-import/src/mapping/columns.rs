@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use customerio::{Identify, InvalidInput, Operation, Person, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -261,7 +261,9 @@ impl Mapping {
             .columns
             .iter()
             .filter(|name| !roles.contains(name.as_str()));
-        self.values.check_targets(others)
+        self.values
+            .check_targets(others)
+            .with_context(|| format!("line {}", header.line))
     }
 
     /// Fails if one column has two meanings, since the first use would remove its value for the
