@@ -14,9 +14,9 @@ use customerio::client::Quota;
 use crate::console::print_error;
 use crate::display;
 use crate::input::{Delimiter, Format};
-use crate::mapping::TimeFormat;
+use crate::mapping::{Empty, TimeFormat, TypeName};
 
-/// Sends files of people and events to Customer.io, within its rate limits.
+/// Sends files of people, events and other records to Customer.io, within its rate limits.
 #[derive(Debug, Parser)]
 #[command(name = "cio-import", version, about, long_about = LONG_ABOUT, after_long_help = NOTES)]
 pub(crate) struct Args {
@@ -25,8 +25,8 @@ pub(crate) struct Args {
 }
 
 const LONG_ABOUT: &str = "\
-Sends files of people and events to Customer.io, within its rate limits. An import can be \
-repeated: no record takes effect twice.
+Sends files of people, events and other records to Customer.io, within its rate limits. An \
+import can be repeated: no record takes effect twice.
 
 Start with a rehearsal; it needs no credentials and sends nothing to Customer.io:
 
@@ -35,17 +35,18 @@ Start with a rehearsal; it needs no credentials and sends nothing to Customer.io
 The flags that matter most:
 
   --id-column COLUMN  the column that identifies the person (or --email-column)
-  --rehearse          send to a simulator in this process
+  --rehearse          send to a simulator in this process; --dry-run only shows the plan
   --rejects FILE      write why records were not accepted";
 
 const NOTES: &str = "\
 Credentials: CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY.
 
 Exit codes:
-  0  every record was accepted
-  1  the file, the mapping or the settings cannot be used; nothing was sent
+  0  every record was accepted; with --dry-run, every record can be sent
+  1  the file, the mapping or the settings cannot be used, or the plan was not confirmed; nothing was
+     sent
   2  wrong usage
-  3  finished, but some records were rejected or are unknown
+  3  finished, but some records were rejected or are unknown; with --dry-run, some cannot be sent
   4  the API rejected the credentials
   5  stopped before the end; run the same command again
 
@@ -58,10 +59,45 @@ pub(crate) enum Command {
     People(PeopleArgs),
     /// Send one event per record; other columns become attributes of the event
     Events(EventsArgs),
+    /// Delete one person per record
+    Delete(PersonArgs),
+    /// Delete one person per record and block their identifiers
+    Suppress(PersonArgs),
+    /// Unblock the identifiers of one person per record
+    Unsuppress(PersonArgs),
+    /// Add one device per record to a person, or remove it; other columns become attributes of the
+    /// device
+    Devices(DevicesArgs),
+    /// Merge two people per record: one is kept, the other one is deleted
+    Merges(MergesArgs),
+    /// Relate one person per record to an object, or end that; other columns become attributes of
+    /// the relationship
+    Relationships(RelationshipsArgs),
+    /// Create or update one object per record, or delete it; other columns become attributes
+    Objects(ObjectsArgs),
 }
 
 #[derive(Debug, Group)]
 pub(crate) struct PeopleArgs {
+    #[command(flatten)]
+    pub(crate) person: PeopleColumn,
+    /// Update people and never create them; the API accepts the update of a person who does not
+    /// exist, and drops it
+    #[arg(long)]
+    pub(crate) update_only: bool,
+    #[command(flatten)]
+    pub(crate) empty: EmptyArgs,
+    #[command(flatten)]
+    pub(crate) types: TypeArgs,
+    #[command(flatten)]
+    pub(crate) attributes: AttributeArgs,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// A command that needs nothing but the person.
+#[derive(Debug, Group)]
+pub(crate) struct PersonArgs {
     #[command(flatten)]
     pub(crate) person: PeopleColumn,
     #[command(flatten)]
@@ -79,24 +115,31 @@ pub(crate) struct PeopleColumn {
     /// it is removed
     #[arg(long, value_name = "COLUMN")]
     pub(crate) email_column: Option<String>,
+    /// Column with the person's phone number, like +15551234567, if the workspace identifies people
+    /// by it
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) phone_column: Option<String>,
+    /// Column with the id that Customer.io gave the person, without the prefix cio_
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) cio_id_column: Option<String>,
 }
 
 #[derive(Debug, Group)]
 pub(crate) struct EventsArgs {
     #[command(flatten)]
     pub(crate) person: EventsColumn,
-    /// Column with the name of the event
-    #[arg(long, value_name = "COLUMN")]
-    pub(crate) name_column: String,
+    #[command(flatten)]
+    pub(crate) name: EventName,
     #[command(flatten)]
     pub(crate) moment: Moment,
-    /// Format of the timestamp column: rfc3339, unix (seconds), or a strftime format
-    #[arg(long, value_name = "FORMAT", requires = "timestamp_column")]
-    pub(crate) timestamp_format: Option<TimeFormat>,
-    /// Column from which event ids are made, with name and person; events with the same id count
-    /// once; by default, ids are made from the content and the position in the file
+    /// Column from which event ids are made, with name, person and time; events with the same id
+    /// count once; by default, ids are made from the content and the position in the file
     #[arg(long, value_name = "COLUMN")]
     pub(crate) event_id_column: Option<String>,
+    #[command(flatten)]
+    pub(crate) types: TypeArgs,
+    #[command(flatten)]
+    pub(crate) attributes: AttributeArgs,
     #[command(flatten)]
     pub(crate) common: CommonArgs,
 }
@@ -106,12 +149,31 @@ pub(crate) struct EventsArgs {
 #[group(required = true, multiple = false)]
 pub(crate) struct EventsColumn {
     /// Column with the person's id
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long, alias = "id-column", value_name = "COLUMN")]
     pub(crate) person_column: Option<String>,
     /// Column with the person's e-mail address, if that identifies the person; white space around
     /// it is removed
     #[arg(long, value_name = "COLUMN")]
     pub(crate) email_column: Option<String>,
+    /// Column with the person's phone number, like +15551234567, if the workspace identifies people
+    /// by it
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) phone_column: Option<String>,
+    /// Column with the id that Customer.io gave the person, without the prefix cio_
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) cio_id_column: Option<String>,
+}
+
+/// The name of the events.
+#[derive(Debug, Group)]
+#[group(required = true, multiple = false)]
+pub(crate) struct EventName {
+    /// Column with the name of the event
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) name_column: Option<String>,
+    /// Name of all events
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) name: Option<String>,
 }
 
 /// When the events happened.
@@ -126,7 +188,207 @@ pub(crate) struct Moment {
     pub(crate) now: bool,
 }
 
-/// The flags of both commands, in the order of `--help`.
+#[derive(Debug, Group)]
+pub(crate) struct DevicesArgs {
+    #[command(flatten)]
+    pub(crate) person: PeopleColumn,
+    /// Column with the token of the device
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) token_column: String,
+    #[command(flatten)]
+    pub(crate) platform: PlatformArgs,
+    /// Column with the time when the device was used last; it may be empty
+    #[arg(
+        long,
+        value_name = "COLUMN",
+        requires = "timestamp_format",
+        conflicts_with = "delete"
+    )]
+    pub(crate) last_used_column: Option<String>,
+    /// Format of the time: rfc3339, unix (seconds), or a strftime format
+    #[arg(long, value_name = "FORMAT", requires = "last_used_column")]
+    pub(crate) timestamp_format: Option<TimeFormat>,
+    #[command(flatten)]
+    pub(crate) attributes: AttributeArgs,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// The platform of the devices, or that they are removed.
+#[derive(Debug, Group)]
+#[group(required = true, multiple = false)]
+pub(crate) struct PlatformArgs {
+    /// Column with the platform of the device: ios or android
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) platform_column: Option<String>,
+    /// Platform of all devices
+    #[arg(long, value_enum)]
+    pub(crate) platform: Option<PlatformName>,
+    /// Remove the devices; other columns are not used
+    #[arg(long, conflicts_with_all = ["map", "only", "except", "set"])]
+    pub(crate) delete: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlatformName {
+    Ios,
+    Android,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct MergesArgs {
+    #[command(flatten)]
+    pub(crate) primary: PrimaryColumn,
+    #[command(flatten)]
+    pub(crate) secondary: SecondaryColumn,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// The column that identifies the person who is kept.
+#[derive(Debug, Group)]
+#[group(required = true, multiple = false)]
+pub(crate) struct PrimaryColumn {
+    /// Column with the id of the person who is kept
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) primary_id_column: Option<String>,
+    /// Column with the e-mail address of the person who is kept
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) primary_email_column: Option<String>,
+    /// Column with the cio_id of the person who is kept
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) primary_cio_id_column: Option<String>,
+}
+
+/// The column that identifies the person who is merged and deleted.
+#[derive(Debug, Group)]
+#[group(required = true, multiple = false)]
+pub(crate) struct SecondaryColumn {
+    /// Column with the id of the person who is merged and deleted
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) secondary_id_column: Option<String>,
+    /// Column with the e-mail address of the person who is merged and deleted
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) secondary_email_column: Option<String>,
+    /// Column with the cio_id of the person who is merged and deleted
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) secondary_cio_id_column: Option<String>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct RelationshipsArgs {
+    #[command(flatten)]
+    pub(crate) person: PeopleColumn,
+    #[command(flatten)]
+    pub(crate) object: ObjectArgs,
+    /// End the relationships; other columns are not used
+    #[arg(
+        long, conflicts_with_all = ["types", "timestamp_format", "map", "only", "except", "set"]
+    )]
+    pub(crate) delete: bool,
+    #[command(flatten)]
+    pub(crate) types: TypeArgs,
+    #[command(flatten)]
+    pub(crate) attributes: AttributeArgs,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct ObjectsArgs {
+    #[command(flatten)]
+    pub(crate) object: ObjectArgs,
+    /// Delete the objects; other columns are not used
+    #[arg(
+        long,
+        conflicts_with_all = ["types", "timestamp_format", "map", "only", "except", "set", "empty"]
+    )]
+    pub(crate) delete: bool,
+    #[command(flatten)]
+    pub(crate) empty: EmptyArgs,
+    #[command(flatten)]
+    pub(crate) types: TypeArgs,
+    #[command(flatten)]
+    pub(crate) attributes: AttributeArgs,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// The columns that identify an object.
+#[derive(Debug, Group)]
+pub(crate) struct ObjectArgs {
+    /// Column with the id of the object
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) object_id_column: String,
+    #[command(flatten)]
+    pub(crate) object_type: ObjectType,
+}
+
+/// The type of the objects.
+#[derive(Debug, Group)]
+#[group(required = true, multiple = false)]
+pub(crate) struct ObjectType {
+    /// Number of the type of all objects, as Customer.io shows it
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) object_type: Option<u32>,
+    /// Column with the number of the object's type
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) object_type_column: Option<String>,
+}
+
+/// The effect of an empty value.
+#[derive(Debug, Group)]
+pub(crate) struct EmptyArgs {
+    /// Leave out attributes whose value is empty, or remove them
+    #[arg(long, value_enum, default_value = "skip", help_heading = "Values")]
+    pub(crate) empty: Empty,
+}
+
+/// The types of attributes.
+#[derive(Debug, Group)]
+pub(crate) struct TypeArgs {
+    /// Convert the values of a column: int, float, bool, timestamp, timestamp:FORMAT, json or
+    /// string; may be repeated; without it, text stays text
+    ///
+    /// A record with a value of another type is rejected with its line and column
+    #[arg(
+        long = "type", value_name = "COLUMN=TYPE", value_parser = column_type,
+        help_heading = "Values"
+    )]
+    pub(crate) types: Vec<(String, TypeName)>,
+    /// Format of times: rfc3339, unix (seconds), or a strftime format
+    #[arg(long, value_name = "FORMAT", help_heading = "Values")]
+    pub(crate) timestamp_format: Option<TimeFormat>,
+}
+
+/// Which columns become attributes, and under which names.
+#[derive(Debug, Group)]
+pub(crate) struct AttributeArgs {
+    /// Send a column as the attribute TO; may be repeated
+    #[arg(long, value_name = "FROM=TO", value_parser = pair, help_heading = "Values")]
+    pub(crate) map: Vec<(String, String)>,
+    /// Send these columns as attributes and no others; may be repeated
+    #[arg(
+        long, value_name = "COLUMN,..", value_parser = Columns::parse, conflicts_with = "except",
+        help_heading = "Values"
+    )]
+    pub(crate) only: Vec<Columns>,
+    /// Do not send these columns as attributes; may be repeated
+    #[arg(
+        long, value_name = "COLUMN,..", value_parser = Columns::parse, help_heading = "Values"
+    )]
+    pub(crate) except: Vec<Columns>,
+    /// Send this attribute with each record; may be repeated; the value is text, or of the --type
+    /// of NAME
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair, help_heading = "Values")]
+    pub(crate) set: Vec<(String, String)>,
+}
+
+/// Names of columns. Commas separate them; `\,` is a comma in a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Columns(pub(crate) Vec<String>);
+
+/// The flags of all commands, in the order of `--help`.
 #[derive(Debug, Group)]
 pub(crate) struct CommonArgs {
     /// File to send: .csv, .jsonl or .ndjson, also with .gz; - is the standard input
@@ -134,6 +396,9 @@ pub(crate) struct CommonArgs {
     /// Send to a simulator in this process; needs no credentials
     #[arg(long, conflicts_with_all = ["base_url", "journal"])]
     pub(crate) rehearse: bool,
+    /// Show the plan and send nothing; needs no credentials, and writes no file
+    #[arg(long, conflicts_with = "rehearse")]
+    pub(crate) dry_run: bool,
     /// Write each record that was not accepted, and the reason, to this file, one JSON object per
     /// line
     #[arg(long, value_name = "FILE")]
@@ -144,11 +409,19 @@ pub(crate) struct CommonArgs {
     /// becomes 0600
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// Answer the questions of the plan with yes
+    /// Send without asking: answer the questions of the plan with yes
     ///
-    /// A stream has no plan: its suspect records are sent with this flag and rejected without it
+    /// Every run that is no rehearsal asks. A stream has no plan, and the standard input cannot be
+    /// asked while records are read from it: then this flag is needed
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Reject records that the plan would ask about: changed ids, rows in cells, values that
+    /// Customer.io reads as the wrong boolean
+    #[arg(long)]
+    pub(crate) reject_suspects: bool,
+    /// Write plan, progress and summary as JSON to the standard output, one object per line
+    #[arg(long)]
+    pub(crate) json: bool,
     /// Print the import id, and with -vv each request, on the standard error
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -160,6 +433,13 @@ pub(crate) struct CommonArgs {
     /// first line sep=
     #[arg(long, value_name = "CHARACTER", help_heading = "File")]
     pub(crate) delimiter: Option<Delimiter>,
+
+    /// Treat this text as no value, like NULL or N/A; may be repeated
+    #[arg(
+        long = "null", value_name = "WORD", value_parser = NonEmptyStringValueParser::new(),
+        help_heading = "File"
+    )]
+    pub(crate) nulls: Vec<String>,
 
     /// Region of the account; the default is CUSTOMERIO_REGION or us
     #[arg(long, value_name = "us|eu", help_heading = "Destination")]
@@ -246,6 +526,55 @@ impl Args {
                 .for_each(|line| print_error(&display::escaped(line)));
             process::exit(error.exit_code())
         })
+    }
+}
+
+// === impl Columns ===
+
+impl Columns {
+    fn parse(text: &str) -> Result<Self> {
+        let mut columns = Vec::new();
+        let mut rest = text;
+        while let Some((column, tail)) = split(rest, ',') {
+            columns.push(column);
+            rest = tail;
+        }
+        columns.push(rest.replace("\\,", ","));
+        ensure!(
+            columns.iter().all(|column| !column.is_empty()),
+            "write names of columns, separated by commas"
+        );
+        Ok(Self(columns))
+    }
+}
+
+/// Parses a name and a value, like `plan=pro`. `\=` is an equals sign in the name.
+fn pair(text: &str) -> Result<(String, String)> {
+    let (name, value) = split(text, '=').context("write a name, an equals sign and a value")?;
+    ensure!(!name.is_empty(), "write a name before the equals sign");
+    Ok((name, value.to_owned()))
+}
+
+fn column_type(text: &str) -> Result<(String, TypeName)> {
+    let (column, name) = pair(text).context("write COLUMN=TYPE, like age=int")?;
+    Ok((column, name.parse()?))
+}
+
+/// Splits at the first separator without a backslash before it, and removes the backslash before
+/// the others.
+fn split(text: &str, separator: char) -> Option<(String, &str)> {
+    let mut name = String::new();
+    let mut rest = text;
+    loop {
+        let (head, tail) = rest.split_once(separator)?;
+        rest = tail;
+        match head.strip_suffix('\\') {
+            None => return Some((name + head, tail)),
+            Some(escaped) => {
+                name += escaped;
+                name.push(separator);
+            }
+        }
     }
 }
 
@@ -349,6 +678,96 @@ mod tests {
             false,
         );
         check("people a.csv --id-column id --rehearse --journal j", false);
+    }
+
+    #[test]
+    fn every_kind_has_its_columns() {
+        check("delete a.csv --id-column id", true);
+        check("suppress a.csv --email-column email", true);
+        check("unsuppress a.csv --phone-column phone", true);
+        check("delete a.csv", false);
+        check("delete a.csv --id-column id --set a=b", false);
+        let devices = "devices a.csv --cio-id-column c --token-column t";
+        check(&format!("{devices} --platform-column p"), true);
+        check(&format!("{devices} --platform ios"), true);
+        check(&format!("{devices} --delete"), true);
+        check(devices, false);
+        check(&format!("{devices} --platform windows"), false);
+        check(&format!("{devices} --platform ios --delete"), false);
+        check(&format!("{devices} --delete --only a"), false);
+        check(&format!("{devices} --platform ios --type a=int"), false);
+        let merges = "merges a.csv --primary-id-column a";
+        check(&format!("{merges} --secondary-email-column b"), true);
+        check(merges, false);
+        let relationships = "relationships a.csv --id-column id --object-id-column o";
+        check(&format!("{relationships} --object-type 1"), true);
+        check(&format!("{relationships} --object-type-column t"), true);
+        check(&format!("{relationships} --object-type 1 --delete"), true);
+        check(&format!("{relationships} --object-type one"), false);
+        check(relationships, false);
+        let objects = "objects a.csv --object-id-column o --object-type 1";
+        check(&format!("{objects} --empty remove"), true);
+        check(&format!("{objects} --delete"), true);
+        check(&format!("{objects} --delete --empty remove"), false);
+        check(&format!("{objects} --update-only"), false);
+        let events = "events a.csv --person-column p --now";
+        check(&format!("{events} --name won"), true);
+        check("events a.csv --id-column p --now --name won", true);
+        check(&format!("{events} --name won --name-column n"), false);
+        check(&format!("{events} --name won --empty remove"), false);
+        check(events, false);
+    }
+
+    #[test]
+    fn a_dry_run_sends_nothing_and_writes_nothing() {
+        let people = "people a.csv --id-column id --dry-run";
+        check(people, true);
+        // So that it can be added to any command that sends.
+        for flag in ["--json", "--yes", "--again", "--report r", "--journal j"] {
+            check(&format!("{people} {flag}"), true);
+        }
+        check(&format!("{people} --rehearse"), false);
+    }
+
+    #[test]
+    fn flags_about_values_have_a_form() {
+        let people = "people a.csv --id-column id";
+        for flags in [
+            "--type age=int --type at=timestamp:%d/%m/%Y",
+            r"--type a\=b=int",
+            "--map a=b --set c=d=e",
+            "--only a,b --only c",
+            "--except a",
+            "--null NULL --null N/A",
+            "--empty remove",
+        ] {
+            check(&format!("{people} {flags}"), true);
+        }
+        for flags in [
+            "--type age",
+            "--type age=integer",
+            "--type at=timestamp:%m",
+            "--type =int",
+            "--map a",
+            "--map =b",
+            "--set a",
+            "--only a,",
+            "--only a --except b",
+            "--empty drop",
+        ] {
+            check(&format!("{people} {flags}"), false);
+        }
+    }
+
+    #[test]
+    fn separators_in_names_are_escaped() {
+        let of = |text: &str| pair(text).unwrap();
+        assert_eq!(of("a=b=c"), ("a".into(), "b=c".into()));
+        assert_eq!(of(r"a\=b=c"), ("a=b".into(), "c".into()));
+        let columns = |text: &str| Columns::parse(text).unwrap().0;
+        assert_eq!(columns("a,b"), ["a", "b"]);
+        assert_eq!(columns(r"a\,b,c"), ["a,b", "c"]);
+        assert_eq!(columns(r"c,a\,b"), ["c", "a,b"]);
     }
 
     #[test]

@@ -8,21 +8,31 @@ use crate::plan::Plan;
 
 const PROMPT: &str = "Continue? [y/N] ";
 
-/// Asks whether to continue if the plan has a question; `confirmed` answers it beforehand.
+/// Asks whether to send the records of the plan; `confirmed` answers beforehand.
 ///
 /// # Errors
 ///
-/// Fails if the answer is no, and if the standard input is no terminal.
+/// Fails if the answer is no, if the standard input is no terminal, and if it is the input.
 pub(crate) fn confirm(plan: &Plan, confirmed: bool) -> Result<()> {
-    let questions = plan.questions();
-    if confirmed || questions.is_empty() {
+    if confirmed {
         return Ok(());
+    }
+    let questions = plan.questions();
+    let prefix = match questions.is_empty() {
+        true => String::new(),
+        false => format!("{}; ", questions.join("; ")),
+    };
+    if plan.is_stdin() {
+        bail!(
+            "{prefix}nothing was sent, because the records come from the standard input, which \
+             can therefore not be asked for confirmation; check the file with --dry-run, then add \
+             --yes"
+        );
     }
     if !io::stdin().is_terminal() {
         bail!(
-            "{}; nothing was sent, because there is no terminal to ask for confirmation; check \
-             this, then add --yes",
-            questions.join("; ")
+            "{prefix}nothing was sent, because there is no terminal to ask for confirmation; \
+             check the plan, then add --yes"
         );
     }
     ensure!(

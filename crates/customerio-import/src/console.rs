@@ -5,10 +5,19 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::display;
 use crate::report::Totals;
+
+/// How plan, progress and summary are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    Text,
+    /// One JSON object per line, on the standard output.
+    Json,
+}
 
 /// Shows progress: a bar on a terminal, else a line for every thousand records.
 #[derive(Debug)]
@@ -17,7 +26,28 @@ pub(crate) struct Console {
     bar: Option<ProgressBar>,
     settled: u64,
     verbosity: u8,
+    output: Output,
     wait: Option<ShownWait>,
+}
+
+/// A line of progress as `--json` writes it. The names of the fields are public: scripts read them.
+#[derive(Debug, Serialize)]
+struct ProgressJson {
+    r#type: &'static str,
+    /// `null` for a stream.
+    records: Option<u64>,
+    accepted: u64,
+    rejected: u64,
+    unknown: u64,
+    not_sent: u64,
+}
+
+/// A wait for the server, or its end, as `--json` writes it.
+#[derive(Debug, Serialize)]
+struct WaitJson<'a> {
+    r#type: &'static str,
+    /// `null` at the end of the wait.
+    reason: Option<&'a str>,
 }
 
 /// A wait for the server that was shown.
@@ -37,13 +67,14 @@ const STEP: u64 = 1000;
 const REPEAT: Duration = Duration::from_secs(60);
 
 impl Console {
-    pub(crate) fn new(total: Option<u64>, verbosity: u8) -> Self {
-        let bar = io::stderr().is_terminal().then(|| bar(total));
+    pub(crate) fn new(total: Option<u64>, verbosity: u8, output: Output) -> Self {
+        let has_bar = output == Output::Text && io::stderr().is_terminal();
         Self {
             total,
-            bar,
+            bar: has_bar.then(|| bar(total)),
             settled: 0,
             verbosity,
+            output,
             wait: None,
         }
     }
@@ -56,6 +87,7 @@ impl Console {
             bar: None,
             settled: 0,
             verbosity: 0,
+            output: Output::Text,
             wait: None,
         }
     }
@@ -81,8 +113,31 @@ impl Console {
         self.settled = totals.records();
         match &self.bar {
             Some(bar) => bar.set_position(self.settled),
-            None if self.settled / STEP > before / STEP => print_error(&self.line(totals)),
+            None if self.settled / STEP > before / STEP => self.print_progress(totals),
             None => {}
+        }
+    }
+
+    fn print_progress(&self, totals: &Totals) {
+        match self.output {
+            Output::Text => print_error(&self.line(totals)),
+            Output::Json => print_json(&ProgressJson {
+                r#type: "progress",
+                records: self.total,
+                accepted: totals.accepted,
+                rejected: totals.rejected,
+                unknown: totals.unknown,
+                not_sent: totals.not_sent,
+            }),
+        }
+    }
+
+    fn print_wait(&self, reason: Option<&str>) {
+        if self.output == Output::Json {
+            print_json(&WaitJson {
+                r#type: "wait",
+                reason,
+            });
         }
     }
 
@@ -96,6 +151,7 @@ impl Console {
             (None, wait) => {
                 let since = wait.take().map_or(now, |wait| wait.since);
                 self.set_message("");
+                self.print_wait(None);
                 let waited = display::duration(now - since);
                 self.print(&format!(
                     "the server accepts requests again, after {waited}"
@@ -117,6 +173,7 @@ impl Console {
                     printed_at: now,
                 });
                 self.set_message(message);
+                self.print_wait(Some(message));
                 self.print_without_bar(message);
             }
         }
@@ -163,6 +220,13 @@ impl Console {
 /// report it, and the import goes on.
 pub(crate) fn print_error(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Prints a line of JSON to the standard output. An error of writing is ignored, as for progress on
+/// the standard error.
+fn print_json(line: &impl Serialize) {
+    let json = serde_json::to_string(line).expect("a line of progress can be serialized");
+    let _ = print_output(&json);
 }
 
 /// Prints to the standard output. A closed pipe is no error: its reader has read enough.

@@ -19,6 +19,8 @@ pub(crate) enum Destination {
     Live(Live),
     /// A simulator in this process.
     Rehearsal,
+    /// Nowhere: a dry run ends with the plan.
+    DryRun,
 }
 
 /// A Customer.io on the network.
@@ -47,6 +49,9 @@ impl Destination {
     pub(crate) fn new(common: &CommonArgs) -> Result<Self> {
         if common.rehearse {
             return Ok(Self::Rehearsal);
+        }
+        if common.dry_run {
+            return Ok(Self::DryRun);
         }
         let credentials = Credentials::from_env().map_err(|error| {
             anyhow!("{error}; to try the import without credentials, add --rehearse")
@@ -83,6 +88,7 @@ impl Destination {
                     _simulator: Some(simulator),
                 })
             }
+            Self::DryRun => unreachable!("a dry run ends with the plan"),
         }
     }
 }
@@ -98,6 +104,7 @@ impl fmt::Display for Destination {
             Self::Rehearsal => {
                 f.write_str("a simulator in this process; nothing leaves this machine")
             }
+            Self::DryRun => f.write_str("none; nothing is sent (--dry-run)"),
         }
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use customerio::Cause;
+use serde::Serialize;
 
-use crate::console::{print_error, print_output};
+use crate::console::{Output, print_error, print_output};
 use crate::display;
 use crate::journal::Journal;
 use crate::problems::{Problems, rejects_failed};
@@ -23,6 +24,20 @@ pub(crate) struct Sent {
     pub(crate) report: Report,
     pub(crate) stop: Option<Stop>,
     pub(crate) problems: Problems,
+    pub(crate) output: Output,
+}
+
+/// The summary as `--json` writes it: the fields of the report, and how the run ended. The names of
+/// the fields are public: scripts read them.
+#[derive(Debug, Serialize)]
+struct SummaryJson<'a> {
+    r#type: &'static str,
+    #[serde(flatten)]
+    report: &'a Report,
+    /// Why the run stopped before its end, or `null`.
+    stopped: Option<String>,
+    /// Whether this is the report of an earlier run, so that nothing was sent.
+    finished_earlier: bool,
 }
 
 /// Finishes a run. The journal is completed only if each record was accepted or rejected, so that
@@ -36,6 +51,7 @@ pub(crate) fn finish(
         report,
         stop,
         problems,
+        output,
     } = sent;
     let flushed = problems.finish();
     if let Ok(Some(more)) = &flushed {
@@ -46,7 +62,10 @@ pub(crate) fn finish(
     }
     // The summary is printed even if a file cannot be written.
     let written = write_report(&report, report_file);
-    print_summary(&report.to_string());
+    print_summary(&match output {
+        Output::Text => report.to_string(),
+        Output::Json => summary_json(&report, stop.as_ref().map(message), false),
+    });
     first_error(written, flushed.map(drop).map_err(rejects_failed))?;
     let has_no_success = stop.is_none() && is_without_success(&report);
     if has_no_success {
@@ -87,14 +106,31 @@ fn is_without_success(report: &Report) -> bool {
 }
 
 /// Prints the report of an earlier run that is finished.
-pub(crate) fn finish_again(report: &Report, report_file: Option<File>) -> Result<Exit> {
-    print_output(&format!(
-        "this import is finished since an earlier run, so nothing was sent; to send it again, add \
-         --again\n{report}"
-    ))
-    .context(NOT_PRINTED)?;
+pub(crate) fn finish_again(
+    report: &Report,
+    report_file: Option<File>,
+    output: Output,
+) -> Result<Exit> {
+    let summary = match output {
+        Output::Text => format!(
+            "this import is finished since an earlier run, so nothing was sent; to send it again, \
+             add --again\n{report}"
+        ),
+        Output::Json => summary_json(report, None, true),
+    };
+    print_output(&summary).context(NOT_PRINTED)?;
     write_report(report, report_file)?;
     Ok(report.exit())
+}
+
+fn summary_json(report: &Report, stopped: Option<String>, finished_earlier: bool) -> String {
+    let summary = SummaryJson {
+        r#type: "summary",
+        report,
+        stopped,
+        finished_earlier,
+    };
+    serde_json::to_string(&summary).expect("a summary can be serialized")
 }
 
 fn write_report(report: &Report, file: Option<File>) -> Result<()> {

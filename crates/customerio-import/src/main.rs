@@ -9,8 +9,9 @@
 //! ```
 //!
 //! [`run`] calls these in order. `input` reads rows, `mapping` makes operations of them. `scan`
-//! reads a file once for the `plan`, which shows `warnings` and asks for confirmation. `send` sends
-//! the records. `finish` prints the summary and writes `report` and `journal`.
+//! reads a file once for the `plan`: it counts the columns, groups the records that cannot be sent
+//! by their `reasons`, and finds `repeats` and other `warnings`. `confirm` asks. `send` sends the
+//! records. `finish` prints the summary and writes `report` and `journal`.
 
 mod args;
 mod clock;
@@ -28,7 +29,9 @@ mod options;
 mod plan;
 mod problems;
 mod reader;
+mod reasons;
 mod reject;
+mod repeats;
 mod report;
 mod run;
 mod scan;

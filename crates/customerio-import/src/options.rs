@@ -15,7 +15,7 @@ pub(crate) struct SendOptions {
     pub(crate) record_limit: Quota,
     /// The most requests in flight.
     pub(crate) concurrency: usize,
-    /// The most records in a request: 1 in mode single.
+    /// The most records in a request: 1 in mode single, and for kinds such as deletions.
     pub(crate) batch_items: usize,
     /// Whether the run goes on if the API rejects the first records for the same reason.
     pub(crate) keep_going: bool,
@@ -24,7 +24,9 @@ pub(crate) struct SendOptions {
 }
 
 impl SendOptions {
-    pub(crate) fn new(common: &CommonArgs) -> Self {
+    /// Returns the options of the command line. `goes_alone` is whether each record needs a request
+    /// of its own.
+    pub(crate) fn new(common: &CommonArgs, goes_alone: bool) -> Self {
         let documented = |budget| Limits::documented().quota(budget);
         Self {
             limit: common
@@ -35,7 +37,7 @@ impl SendOptions {
                 .unwrap_or_else(|| documented(ApiLimit::Records)),
             keep_going: common.keep_going,
             concurrency: common.concurrency,
-            batch_items: if common.mode == Mode::Single {
+            batch_items: if common.mode == Mode::Single || goes_alone {
                 1
             } else {
                 common.batch_items

@@ -142,15 +142,13 @@ impl From<Reject> for Problem {
     fn from(reject: Reject) -> Self {
         let shown = reject.error.to_string();
         let Reject { line, error } = reject;
-        let column = error.column.map(|column| match column {
-            Column::Name(name) => name,
-            Column::Number(number) => number.to_string(),
-        });
+        let reason = error.full_reason();
+        let column = error.column.as_ref().map(Column::value);
         Self {
             line,
             column,
             outcome: "rejected",
-            reason: error.reason,
+            reason,
             shown,
         }
     }

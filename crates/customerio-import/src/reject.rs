@@ -17,10 +17,12 @@ pub(crate) struct RecordError {
     pub(crate) column: Option<Column>,
     /// The problem, then the advice: `has no value; add one or remove the record`.
     pub(crate) reason: String,
+    /// The first and the last line of a record over several lines: they are all rejected with it.
+    lines: Option<(u64, u64)>,
 }
 
 /// A column, by its name or, if it has none, by its number, counted from 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Column {
     Name(String),
     Number(usize),
@@ -45,6 +47,7 @@ impl RecordError {
         Self {
             column: None,
             reason: reason.into(),
+            lines: None,
         }
     }
 
@@ -60,15 +63,25 @@ impl RecordError {
         Self {
             column: Some(column),
             reason: reason.into(),
+            lines: None,
         }
     }
 
     /// Adds the lines of a record over several lines: they are all rejected with it.
     pub(crate) fn over(mut self, (first, last): (u64, u64)) -> Self {
-        if first < last {
-            self.reason += &format!("; the record goes from line {first} to line {last}");
-        }
+        self.lines = (first < last).then_some((first, last));
         self
+    }
+
+    /// Returns the reason with the lines of a record over several lines.
+    pub(crate) fn full_reason(&self) -> String {
+        let reason = &self.reason;
+        match self.lines {
+            None => reason.clone(),
+            Some((first, last)) => {
+                format!("{reason}; the record goes from line {first} to line {last}")
+            }
+        }
     }
 
     pub(crate) fn at(self, line: u64) -> Reject {
@@ -79,13 +92,23 @@ impl RecordError {
 impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.column {
-            Some(column) => write!(f, "column {column}: {}", self.reason),
-            None => f.write_str(&self.reason),
+            Some(column) => write!(f, "column {column}: {}", self.full_reason()),
+            None => f.write_str(&self.full_reason()),
         }
     }
 }
 
 // === impl Column ===
+
+impl Column {
+    /// Returns the whole name or the number, for files that scripts read.
+    pub(crate) fn value(&self) -> String {
+        match self {
+            Self::Name(name) => name.clone(),
+            Self::Number(number) => number.to_string(),
+        }
+    }
+}
 
 impl fmt::Display for Column {
     /// Formats a name quoted and escaped, at most [`MAX_NAME`] characters of it.

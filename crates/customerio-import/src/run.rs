@@ -62,15 +62,24 @@ async fn import(args: Args, mut interrupt: Interrupt) -> Result<Exit> {
         Some(LoadedJournal::Unfinished(journal)) => Some(journal),
         None => None,
     };
+    // A dry run sends nothing, so its plan may read the rows: a stream can be read only once.
+    let (unsent, rows) = match settings.is_dry_run {
+        true => (Some(rows), None),
+        false => (None, Some(rows)),
+    };
     // Reading the whole file and asking the user may take long: a signal cancels both.
     let import = id.clone();
     let prepared = run_blocking(&mut interrupt, settings, move |settings| {
-        prepare(settings, &import)
+        prepare(settings, &import, unsent)
     });
     let Some(scan) = prepared.await else {
         return Ok(interrupted());
     };
-    let records = scan?.map(|scan| scan.records);
+    let scan = scan?;
+    let Some(rows) = rows else {
+        return Ok(exit_of_dry_run(scan.as_ref()));
+    };
+    let records = scan.map(|scan| scan.records);
     // All files are opened before the first request: an error must come while nothing is sent.
     let outputs = Outputs::open(settings, &mut roles)?;
     if let Some(journal) = &mut journal {
@@ -94,7 +103,7 @@ fn report_earlier_run(settings: &Settings, roles: &mut Roles, report: &Report) -
         rejects: None,
     };
     outputs.truncate(settings)?;
-    finish_again(report, outputs.report)
+    finish_again(report, outputs.report, settings.output)
 }
 
 /// Runs work before the first request, which may block. Returns nothing if a signal comes first.
@@ -127,13 +136,22 @@ fn open(settings: &Settings) -> Result<(Rows, ImportId)> {
     Ok((rows, settings.import_id()?))
 }
 
-/// Prints the plan, and asks for confirmation if it has questions.
-fn prepare(settings: &Settings, import: &ImportId) -> Result<Option<Scan>> {
-    let scan = look_ahead(settings, import)?;
+/// Prints the plan, and asks for confirmation. `unsent` are the rows of a dry run.
+fn prepare(settings: &Settings, import: &ImportId, unsent: Option<Rows>) -> Result<Option<Scan>> {
+    let scan = look_ahead(settings, import, unsent)?;
     let plan = Plan::new(settings, scan);
-    print_output(&plan.to_string()).context(NOT_PRINTED)?;
+    print_output(&plan.written(settings.output)).context(NOT_PRINTED)?;
     confirm(&plan, settings.confirmed)?;
-    Ok(scan)
+    Ok(plan.into_scan())
+}
+
+/// Returns the exit code of a run that ends with the plan: that of a real run in which the API
+/// accepts every record.
+fn exit_of_dry_run(scan: Option<&Scan>) -> Exit {
+    match scan {
+        Some(scan) if scan.rejected > 0 => Exit::Incomplete,
+        Some(_) | None => Exit::Complete,
+    }
 }
 
 fn open_journal(
@@ -156,21 +174,20 @@ fn open_journal(
     Journal::load(file, path, header, settings.if_finished).map(Some)
 }
 
-/// Scans the input, unless it is a stream.
-fn look_ahead(settings: &Settings, import: &ImportId) -> Result<Option<Scan>> {
-    if !settings.input.is_replayable() {
-        return Ok(None);
-    }
+/// Scans the input, unless it is a stream that is to be sent.
+fn look_ahead(
+    settings: &Settings,
+    import: &ImportId,
+    unsent: Option<Rows>,
+) -> Result<Option<Scan>> {
+    let rows = match unsent {
+        Some(rows) => rows,
+        None if settings.input.is_replayable() => settings.input.rows()?,
+        None => return Ok(None),
+    };
     let since = campaigns_since(clock::unix_seconds());
     let batch_items = settings.options.batch_items;
-    let scanned = scan(
-        settings.input.rows()?,
-        &settings.mapping,
-        import,
-        batch_items,
-        since,
-    );
-    scanned
+    scan(rows, &settings.mapping, import, batch_items, since)
         .map(Some)
         .with_context(|| settings.input.to_string())
 }
@@ -183,7 +200,7 @@ async fn send(
     records: Option<u64>,
     rejects: Option<File>,
 ) -> Result<Sent> {
-    let mut console = Console::new(records, settings.verbosity);
+    let mut console = Console::new(records, settings.verbosity, settings.output);
     console.verbose(1, || format!("import id: {}", import.as_str()));
     let mut problems = Problems::new(settings.input.to_string(), rejects);
     let connection = settings.destination.connect(&settings.options).await?;
@@ -205,6 +222,7 @@ async fn send(
         report,
         stop: result.stop,
         problems,
+        output: settings.output,
     })
 }
 

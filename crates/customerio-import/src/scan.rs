@@ -1,18 +1,20 @@
 //! Reads a file once before it is sent, for the plan: counts its records and finds damage.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Error, Result, anyhow, bail};
 use customerio::{Batch, Operation};
 
 use crate::display::counted;
-use crate::input::{BrokenInput, Row, Rows};
+use crate::input::{BrokenInput, Header, Row, Rows};
 use crate::mapping::{ImportId, Mapping, Record};
+use crate::reasons::Reasons;
 use crate::reject::Reject;
-use crate::warnings::{Warnings, is_odd_email, suspect_id};
+use crate::repeats::{self, RepeatFinder};
+use crate::warnings::Warnings;
 
 /// The content of a file, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Scan {
     pub(crate) records: u64,
     pub(crate) rejected: u64,
@@ -21,7 +23,29 @@ pub(crate) struct Scan {
     pub(crate) requests: u64,
     /// Events that are new enough to trigger campaigns.
     pub(crate) recent: u64,
+    pub(crate) columns: ColumnCounts,
+    /// The first record that can be sent, as JSON.
+    pub(crate) example: Option<String>,
+    /// Why records cannot be sent.
+    pub(crate) reasons: Reasons,
     pub(crate) warnings: Warnings,
+}
+
+/// The columns of a file, in its order, and how many of their values are not empty.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ColumnCounts {
+    pub(crate) columns: Vec<ColumnCount>,
+    index: HashMap<String, usize>,
+    /// Whether there are more columns than are counted.
+    pub(crate) has_more: bool,
+    /// Whether the columns are those of a header. Their values are text then.
+    pub(crate) is_csv: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ColumnCount {
+    pub(crate) name: String,
+    pub(crate) filled: u64,
 }
 
 /// Counts the content of a file. Events after `since`, in unix seconds, count as recent.
@@ -37,9 +61,13 @@ pub(crate) fn scan(
     batch_items: usize,
     since: i64,
 ) -> Result<Scan> {
-    let mut scan = Scan::default();
+    let mut scan = Scan {
+        columns: ColumnCounts::of(rows.header()),
+        ..Scan::default()
+    };
     let mut missing = MissingColumns::of(mapping);
     let mut requests = Requests::new(batch_items);
+    let mut repeats = RepeatFinder::new(repeats::MAX_RECORDS);
     let mut damage = DamageReport::default();
     for row in rows.by_ref() {
         scan.records += 1;
@@ -52,19 +80,26 @@ pub(crate) fn scan(
         };
         let record = row.and_then(|row| {
             missing.observe(&row);
-            // Mapping the row consumes it.
-            let odd = (suspect_id(mapping, &row), is_odd_email(mapping, &row));
-            mapping.record(import, row).map(|record| (record, odd))
+            scan.columns.observe(&row, mapping);
+            mapping.noted_record(import, row)
         });
         match record {
-            Ok((record, (suspect, is_odd_email))) => {
+            Ok((record, notes)) => {
                 scan.recent += u64::from(is_recent(mapping, &record, since));
-                scan.warnings.add(record.line, suspect, is_odd_email);
+                if let Some(subject) = notes.subject {
+                    repeats.add(subject, record.line);
+                }
+                scan.warnings.add(record.line, notes);
+                if scan.example.is_none() {
+                    let json = String::from_utf8_lossy(record.operation.json());
+                    scan.example = Some(json.into_owned());
+                }
                 requests.add(record.operation);
             }
             Err(reject) => {
                 scan.rejected += 1;
                 damage.add_rejected(&reject);
+                scan.reasons.add(&reject);
             }
         }
     }
@@ -72,10 +107,9 @@ pub(crate) fn scan(
     damage.check()?;
     missing.check()?;
     scan.warnings.line_breaks = rows.line_breaks();
-    Ok(Scan {
-        requests: requests.total(),
-        ..scan
-    })
+    scan.warnings.repeats = repeats.finish();
+    scan.requests = requests.total();
+    Ok(scan)
 }
 
 fn is_recent(mapping: &Mapping, record: &Record, since: i64) -> bool {
@@ -108,6 +142,54 @@ struct Requests {
     batch: Batch,
     batch_items: usize,
     full: u64,
+}
+
+/// The most names of JSON lines that are counted: each object may have names of its own.
+const MAX_COLUMNS: usize = 1_000;
+
+/// The longest name of JSON lines that is counted, in bytes. The API accepts 150; a name may be as
+/// long as a line, and a thousand of them would fill the memory.
+const MAX_NAME: usize = 1_000;
+
+// === impl ColumnCounts ===
+
+impl ColumnCounts {
+    /// Returns the columns of a header. Those of JSON lines are added as they are found.
+    pub(crate) fn of(header: Option<&Header>) -> Self {
+        let mut counts = Self {
+            is_csv: header.is_some(),
+            ..Self::default()
+        };
+        for name in header.into_iter().flat_map(|header| &header.columns) {
+            counts.push(name);
+        }
+        counts
+    }
+
+    fn push(&mut self, name: &str) -> usize {
+        self.columns.push(ColumnCount {
+            name: name.to_owned(),
+            filled: 0,
+        });
+        self.index.insert(name.to_owned(), self.columns.len() - 1);
+        self.columns.len() - 1
+    }
+
+    fn observe(&mut self, row: &Row, mapping: &Mapping) {
+        for (name, value) in &row.fields {
+            let index = match self.index.get(name) {
+                Some(index) => *index,
+                None if self.columns.len() < MAX_COLUMNS && name.len() <= MAX_NAME => {
+                    self.push(name)
+                }
+                None => {
+                    self.has_more = true;
+                    continue;
+                }
+            };
+            self.columns[index].filled += u64::from(mapping.values.has_value(value));
+        }
+    }
 }
 
 // === impl DamageReport ===
@@ -191,6 +273,10 @@ impl Requests {
     }
 
     fn add(&mut self, operation: Operation) {
+        if operation.goes_alone() {
+            self.full += 1;
+            return;
+        }
         if let Err(not_added) = self.batch.push(operation) {
             self.full += 1;
             self.batch = Batch::with_capacity(self.batch_items);
@@ -213,15 +299,19 @@ mod tests {
 
     use super::*;
     use crate::input::{Format, Input};
-    use crate::mapping::{EventColumns, Identifier, Kind, Moment, PersonColumn};
+    use crate::mapping::{
+        EventColumns, Identifier, Kind, Moment, PersonColumn, Source, ValueRules,
+    };
 
     fn mapping(kind: Kind) -> Mapping {
         Mapping {
-            person: PersonColumn {
+            person: Some(PersonColumn {
                 column: "id".into(),
                 identifier: Identifier::Id,
-            },
+            }),
             kind,
+            values: ValueRules::default(),
+            rejects_suspects: false,
         }
     }
 
@@ -238,15 +328,43 @@ mod tests {
     #[test]
     fn records_and_their_requests_are_counted() {
         let found = run("id\n1\n2\n\n.\n3\n", Format::Csv, Kind::People).unwrap();
-        assert_eq!(
-            found,
-            Scan {
-                records: 4,
-                rejected: 1,
-                requests: 2,
-                ..Scan::default()
-            }
-        );
+        assert_eq!((found.records, found.rejected, found.requests), (4, 1, 2));
+        let example = r#"{"type":"person","action":"identify","identifiers":{"id":"1"}}"#;
+        assert_eq!(found.example.as_deref(), Some(example));
+    }
+
+    #[test]
+    fn operations_that_go_alone_take_a_request_each() {
+        let found = run("id\n1\n2\n3\n", Format::Csv, Kind::Delete).unwrap();
+        assert_eq!((found.records, found.requests), (3, 3));
+    }
+
+    #[test]
+    fn columns_are_counted_in_the_order_of_the_file() {
+        let columns = |content: &str, format| {
+            let found = run(content, format, Kind::People).unwrap().columns.columns;
+            let pairs = found.into_iter().map(|column| (column.name, column.filled));
+            pairs.collect::<Vec<_>>()
+        };
+        let expected = [("z", 1), ("id", 2), ("a", 0)].map(|(name, filled)| (name.into(), filled));
+        assert_eq!(columns("z,id,a\n,1,\nx,2,\n", Format::Csv), expected);
+        let expected = [("id", 1), ("b", 1)].map(|(name, filled)| (name.into(), filled));
+        let found = columns("{\"id\":1}\n{\"b\":false,\"id\":null}\n", Format::Jsonl);
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn names_of_json_lines_are_counted_up_to_a_bound() {
+        let lines: String = (0..1_100)
+            .map(|n| format!("{{\"id\":1,\"n{n}\":1}}\n"))
+            .collect();
+        let found = run(&lines, Format::Jsonl, Kind::People).unwrap();
+        assert_eq!(found.columns.columns.len(), MAX_COLUMNS);
+        assert!(found.columns.has_more);
+        let long = format!("{{\"id\":1,\"{}\":1}}\n", "x".repeat(MAX_NAME + 1));
+        let found = run(&long, Format::Jsonl, Kind::People).unwrap();
+        assert_eq!(found.columns.columns.len(), 1);
+        assert!(found.columns.has_more);
     }
 
     #[test]
@@ -272,7 +390,7 @@ mod tests {
             format: "unix".parse().unwrap(),
         };
         let kind = Kind::Events(EventColumns {
-            name: "n".into(),
+            name: Source::Column("n".into()),
             moment,
             event_id: None,
         });
@@ -288,7 +406,7 @@ mod tests {
     #[test]
     fn events_that_happen_as_they_arrive_are_recent() {
         let kind = Kind::Events(EventColumns {
-            name: "n".into(),
+            name: Source::Column("n".into()),
             moment: Moment::Now,
             event_id: None,
         });

@@ -1,15 +1,26 @@
 //! The settings of a run: the command line and the environment, checked, with defaults.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
+use serde_json::Value;
 
-use crate::args::{Args, Command, CommonArgs, EventsArgs, PeopleArgs};
+use crate::args::{
+    Args, AttributeArgs, Columns, Command, CommonArgs, DevicesArgs, EventsArgs, MergesArgs,
+    ObjectArgs, ObjectsArgs, PeopleArgs, PeopleColumn, PersonArgs, PlatformArgs, PlatformName,
+    RelationshipsArgs, TypeArgs,
+};
+use crate::console::Output;
 use crate::destination::Destination;
 use crate::files::{Role, Roles};
 use crate::input::{Dialect, Input};
 use crate::journal::IfFinished;
-use crate::mapping::{self, EventColumns, Identifier, ImportId, Kind, Mapping, PersonColumn};
+use crate::mapping::{
+    self, DeviceColumns, EventColumns, Identifier, ImportId, Kind, LastUsed, Mapping, MergeColumns,
+    ObjectColumn, ObjectColumns, PersonColumn, RelationshipColumns, Selection, Source, TimeFormat,
+    TypeName, ValueRules, ValueType,
+};
 use crate::options::SendOptions;
 
 /// The settings of a run.
@@ -30,6 +41,10 @@ pub(crate) struct Settings {
     pub(crate) roles: Roles,
     /// Whether the questions of the plan are answered with yes.
     pub(crate) confirmed: bool,
+    /// Whether the run ends with the plan.
+    pub(crate) is_dry_run: bool,
+    /// How plan, progress and summary are written.
+    pub(crate) output: Output,
     pub(crate) verbosity: u8,
 }
 
@@ -41,14 +56,19 @@ impl Settings {
     /// Fails if settings contradict each other, if the input cannot be opened, if a credential is
     /// missing, and if the address would send it unencrypted.
     pub(crate) fn new(args: Args) -> Result<Self> {
-        let (mapping, common) = match args.command {
-            Command::People(people) => people_mapping(people),
-            Command::Events(events) => events_mapping(events),
-        };
+        let (mut mapping, common) = mapping(args.command)?;
+        mapping.values.nulls = common.nulls.iter().cloned().collect();
         // From cheap to slow, so that the first error comes at once.
         mapping.check_columns()?;
         let input = Input::open(&common.file, common.format)?;
-        let dialect = dialect(&input, &mapping, &common);
+        let is_strict =
+            common.reject_suspects || (!input.is_replayable() && !is_confirmed(&common));
+        mapping.rejects_suspects = is_strict;
+        let dialect = Dialect {
+            delimiter: common.delimiter,
+            person: mapping.id_column().to_owned(),
+            is_strict,
+        };
         let input = input.dialect(dialect)?;
         check_stream(&input, &mapping, &common)?;
         let journal = journal(&input, &common);
@@ -62,7 +82,7 @@ impl Settings {
         ])?;
         Ok(Self {
             destination: Destination::new(&common)?,
-            options: SendOptions::new(&common),
+            options: SendOptions::new(&common, mapping.kind.goes_alone()),
             journal,
             if_finished: if common.again {
                 IfFinished::SendAgain
@@ -74,6 +94,11 @@ impl Settings {
             rejects: common.rejects,
             roles,
             confirmed,
+            is_dry_run: common.dry_run,
+            output: match common.json {
+                true => Output::Json,
+                false => Output::Text,
+            },
             verbosity: common.verbose,
             input,
             mapping,
@@ -91,63 +116,270 @@ impl Settings {
     }
 }
 
-fn dialect(input: &Input, mapping: &Mapping, common: &CommonArgs) -> Dialect {
-    Dialect {
-        delimiter: common.delimiter,
-        person: mapping.person.column.clone(),
-        is_by_id: mapping.person.identifier == Identifier::Id,
-        is_strict: !input.is_replayable() && !is_confirmed(common),
+/// Returns whether the questions of the plan are answered with yes. A rehearsal and a dry run need
+/// no answer.
+fn is_confirmed(common: &CommonArgs) -> bool {
+    common.yes || common.rehearse || common.dry_run
+}
+
+fn mapping(command: Command) -> Result<(Mapping, CommonArgs)> {
+    match command {
+        Command::People(people) => people_mapping(people),
+        Command::Events(events) => events_mapping(events),
+        Command::Delete(args) => Ok(person_mapping(Kind::Delete, args)),
+        Command::Suppress(args) => Ok(person_mapping(Kind::Suppress, args)),
+        Command::Unsuppress(args) => Ok(person_mapping(Kind::Unsuppress, args)),
+        Command::Devices(devices) => devices_mapping(devices),
+        Command::Merges(merges) => Ok(merges_mapping(merges)),
+        Command::Relationships(relationships) => relationships_mapping(relationships),
+        Command::Objects(objects) => objects_mapping(objects),
     }
 }
 
-/// Returns whether the questions of the plan are answered with yes. A rehearsal needs no answer.
-fn is_confirmed(common: &CommonArgs) -> bool {
-    common.yes || common.rehearse
+fn new_mapping(person: Option<PersonColumn>, kind: Kind, values: ValueRules) -> Mapping {
+    Mapping {
+        person,
+        kind,
+        values,
+        rejects_suspects: false,
+    }
 }
 
-fn people_mapping(args: PeopleArgs) -> (Mapping, CommonArgs) {
-    let person = person_column(args.person.id_column, args.person.email_column);
+fn people_mapping(args: PeopleArgs) -> Result<(Mapping, CommonArgs)> {
+    check_format_use(&args.types, None)?;
+    let values = ValueRules {
+        empty: args.empty.empty,
+        update_only: args.update_only,
+        ..value_rules(Some(args.types), args.attributes)?
+    };
+    let person = people_column(args.person);
+    Ok((new_mapping(Some(person), Kind::People, values), args.common))
+}
+
+fn person_mapping(kind: Kind, args: PersonArgs) -> (Mapping, CommonArgs) {
+    let person = people_column(args.person);
     (
-        Mapping {
-            person,
-            kind: Kind::People,
-        },
+        new_mapping(Some(person), kind, ValueRules::default()),
         args.common,
     )
 }
 
-fn events_mapping(args: EventsArgs) -> (Mapping, CommonArgs) {
-    let person = person_column(args.person.person_column, args.person.email_column);
-    let moment = match args.moment.timestamp_column.zip(args.timestamp_format) {
+fn events_mapping(args: EventsArgs) -> Result<(Mapping, CommonArgs)> {
+    let person = person_column([
+        (args.person.person_column, Identifier::Id),
+        (args.person.email_column, Identifier::Email),
+        (args.person.phone_column, Identifier::Phone),
+        (args.person.cio_id_column, Identifier::CioId),
+    ]);
+    let timestamp_column = args.moment.timestamp_column;
+    check_format_use(&args.types, timestamp_column.as_deref())?;
+    let moment = match timestamp_column.zip(args.types.timestamp_format.clone()) {
         Some((column, format)) => mapping::Moment::Column { column, format },
         None => mapping::Moment::Now,
     };
     let columns = EventColumns {
-        name: args.name_column,
+        name: source(args.name.name_column, args.name.name),
         moment,
         event_id: args.event_id_column,
     };
+    let values = value_rules(Some(args.types), args.attributes)?;
+    Ok((
+        new_mapping(Some(person), Kind::Events(columns), values),
+        args.common,
+    ))
+}
+
+fn devices_mapping(args: DevicesArgs) -> Result<(Mapping, CommonArgs)> {
+    let PlatformArgs {
+        platform_column,
+        platform,
+        delete,
+    } = args.platform;
+    let platform = platform.map(|platform| match platform {
+        PlatformName::Ios => "ios".to_owned(),
+        PlatformName::Android => "android".to_owned(),
+    });
+    let last_used = args.last_used_column.zip(args.timestamp_format);
+    let columns = DeviceColumns {
+        token: args.token_column,
+        platform: (!delete).then(|| source(platform_column, platform)),
+        last_used: last_used.map(|(column, format)| LastUsed { column, format }),
+        delete,
+    };
+    let person = people_column(args.person);
+    let values = value_rules(None, args.attributes)?;
+    Ok((
+        new_mapping(Some(person), Kind::Devices(columns), values),
+        args.common,
+    ))
+}
+
+fn merges_mapping(args: MergesArgs) -> (Mapping, CommonArgs) {
+    let primary = person_column([
+        (args.primary.primary_id_column, Identifier::Id),
+        (args.primary.primary_email_column, Identifier::Email),
+        (args.primary.primary_cio_id_column, Identifier::CioId),
+    ]);
+    let secondary = person_column([
+        (args.secondary.secondary_id_column, Identifier::Id),
+        (args.secondary.secondary_email_column, Identifier::Email),
+        (args.secondary.secondary_cio_id_column, Identifier::CioId),
+    ]);
+    let kind = Kind::Merges(MergeColumns { secondary });
     (
-        Mapping {
-            person,
-            kind: Kind::Events(columns),
-        },
+        new_mapping(Some(primary), kind, ValueRules::default()),
         args.common,
     )
 }
 
-fn person_column(id: Option<String>, email: Option<String>) -> PersonColumn {
-    let (column, identifier) = match (id, email) {
-        (Some(column), _) => (column, Identifier::Id),
-        (None, Some(column)) => (column, Identifier::Email),
-        (None, None) => unreachable!("the command line requires one of the two"),
+fn relationships_mapping(args: RelationshipsArgs) -> Result<(Mapping, CommonArgs)> {
+    check_format_use(&args.types, None)?;
+    let columns = RelationshipColumns {
+        object: object_column(args.object),
+        delete: args.delete,
     };
+    let person = people_column(args.person);
+    let values = value_rules(Some(args.types), args.attributes)?;
+    Ok((
+        new_mapping(Some(person), Kind::Relationships(columns), values),
+        args.common,
+    ))
+}
+
+fn objects_mapping(args: ObjectsArgs) -> Result<(Mapping, CommonArgs)> {
+    check_format_use(&args.types, None)?;
+    let columns = ObjectColumns {
+        object: object_column(args.object),
+        delete: args.delete,
+    };
+    let values = ValueRules {
+        empty: args.empty.empty,
+        ..value_rules(Some(args.types), args.attributes)?
+    };
+    Ok((
+        new_mapping(None, Kind::Objects(columns), values),
+        args.common,
+    ))
+}
+
+fn object_column(args: ObjectArgs) -> ObjectColumn {
+    let number = args.object_type.object_type;
+    ObjectColumn {
+        object_type: source(
+            args.object_type.object_type_column,
+            number.map(|number| number.to_string()),
+        ),
+        id: args.object_id_column,
+    }
+}
+
+/// Returns a column or a constant, of which the command line requires exactly one.
+fn source(column: Option<String>, constant: Option<String>) -> Source {
+    match (column, constant) {
+        (Some(column), _) => Source::Column(column),
+        (None, Some(constant)) => Source::Constant { constant },
+        (None, None) => unreachable!("the command line requires one of the two"),
+    }
+}
+
+fn people_column(args: PeopleColumn) -> PersonColumn {
+    person_column([
+        (args.id_column, Identifier::Id),
+        (args.email_column, Identifier::Email),
+        (args.phone_column, Identifier::Phone),
+        (args.cio_id_column, Identifier::CioId),
+    ])
+}
+
+fn person_column(columns: impl IntoIterator<Item = (Option<String>, Identifier)>) -> PersonColumn {
+    let mut given = columns
+        .into_iter()
+        .filter_map(|(column, identifier)| Some((column?, identifier)));
+    let (column, identifier) = given
+        .next()
+        .expect("the command line requires one of the columns");
     PersonColumn { column, identifier }
+}
+
+/// Fails if `--timestamp-format` is given and no column uses it.
+fn check_format_use(args: &TypeArgs, timestamp_column: Option<&str>) -> Result<()> {
+    let is_used = timestamp_column.is_some()
+        || args
+            .types
+            .iter()
+            .any(|(_, name)| *name == TypeName::TimestampWithoutFormat);
+    ensure!(
+        args.timestamp_format.is_none() || is_used,
+        "--timestamp-format is given, but no column uses it; add --type COLUMN=timestamp, or leave \
+         it out"
+    );
+    Ok(())
+}
+
+fn value_rules(types: Option<TypeArgs>, args: AttributeArgs) -> Result<ValueRules> {
+    let types = match types {
+        None => BTreeMap::new(),
+        Some(args) => value_types(args)?,
+    };
+    let constants = unique("--set", args.set)?;
+    let mut rules = ValueRules {
+        types,
+        names: unique("--map", args.map)?,
+        selection: selection(args.only, args.except),
+        constants: constants
+            .into_iter()
+            .map(|(name, text)| (name, Value::from(text)))
+            .collect(),
+        ..ValueRules::default()
+    };
+    rules.convert_constants()?;
+    Ok(rules)
+}
+
+fn value_types(args: TypeArgs) -> Result<BTreeMap<String, ValueType>> {
+    let default = args.timestamp_format;
+    let mut types = BTreeMap::new();
+    for (column, name) in unique("--type", args.types)? {
+        let value_type = match (name, &default) {
+            (TypeName::Complete(value_type), _) => value_type,
+            (TypeName::TimestampWithoutFormat, Some(format)) => {
+                ValueType::Timestamp(TimeFormat::clone(format))
+            }
+            (TypeName::TimestampWithoutFormat, None) => bail!(
+                "--type {column:?}: a timestamp needs a format; write \
+                 COLUMN=timestamp:FORMAT, like timestamp:rfc3339, or add --timestamp-format"
+            ),
+        };
+        types.insert(column, value_type);
+    }
+    Ok(types)
+}
+
+/// Returns the values by their names. A name that is given twice is an error.
+fn unique<T>(flag: &str, pairs: Vec<(String, T)>) -> Result<BTreeMap<String, T>> {
+    let mut by_name = BTreeMap::new();
+    for (name, value) in pairs {
+        ensure!(
+            !by_name.contains_key(&name),
+            "{flag} {name:?} is given twice; leave out one of the two"
+        );
+        by_name.insert(name, value);
+    }
+    Ok(by_name)
+}
+
+fn selection(only: Vec<Columns>, except: Vec<Columns>) -> Selection {
+    let all = |columns: Vec<Columns>| columns.into_iter().flat_map(|columns| columns.0).collect();
+    match (only.is_empty(), except.is_empty()) {
+        (false, _) => Selection::Only(all(only)),
+        (true, false) => Selection::Except(all(except)),
+        (true, true) => Selection::All,
+    }
 }
 
 /// Fails if a stream needs an import id and has none: an id cannot be derived from a stream.
 fn check_stream(input: &Input, mapping: &Mapping, common: &CommonArgs) -> Result<()> {
-    if input.is_replayable() || common.import_id.is_some() {
+    if input.is_replayable() || common.import_id.is_some() || common.dry_run {
         return Ok(());
     }
     ensure!(
@@ -161,13 +393,13 @@ fn check_stream(input: &Input, mapping: &Mapping, common: &CommonArgs) -> Result
                  --import-id"
             )
         }
-        Kind::Events(_) | Kind::People => Ok(()),
+        _ => Ok(()),
     }
 }
 
 /// Returns the path of the journal. A rehearsal has none: it must not mark an import as finished.
 fn journal(input: &Input, common: &CommonArgs) -> Option<PathBuf> {
-    if common.no_journal || common.rehearse {
+    if common.no_journal || common.rehearse || common.dry_run {
         return None;
     }
     common.journal.clone().or_else(|| {

@@ -172,8 +172,8 @@ impl CsvRows {
     fn check_rows_in_cell(&self) -> Result<(), RecordError> {
         if self.record.has_rows_in_cell && self.dialect.is_strict {
             return Err(RecordError::new(
-                "a cell contains lines that look like rows; is a quote missing? correct it, or \
-                 add --yes if the cell is right",
+                "a cell contains lines that look like rows; is a quote missing? correct it; --yes \
+                 without --reject-suspects sends it unchanged",
             ));
         }
         Ok(())

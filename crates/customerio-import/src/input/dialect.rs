@@ -13,12 +13,9 @@ use super::tokenizer::{Record, Tokenizer};
 pub(crate) struct Dialect {
     /// The delimiter of CSV. Without one it is a comma, or the delimiter of a first line `sep=`.
     pub(crate) delimiter: Option<Delimiter>,
-    /// The column that identifies the person.
+    /// The column that identifies the person, or the object.
     pub(crate) person: String,
-    /// Whether that column holds an id, and not an e-mail address.
-    pub(crate) is_by_id: bool,
-    /// Whether to reject records that a plan would ask about. It is set for a stream, which has no
-    /// plan, unless `--yes` is given.
+    /// Whether to reject records that a plan would ask about.
     pub(crate) is_strict: bool,
 }
 

@@ -22,6 +22,8 @@ mod tokenizer;
 
 pub(crate) use self::dialect::{Delimiter, Dialect};
 pub(crate) use self::header::Header;
+pub(crate) use self::number::check_number;
+pub(crate) use self::object::{parse_json, parses_as_json};
 pub(crate) use self::open::{Format, Input};
 pub(crate) use self::row::{BrokenInput, LineBreaks, Row};
 pub(crate) use self::rows::Rows;

@@ -2,7 +2,7 @@
 
 /// Checks each number of a well-formed JSON value.
 pub(super) fn check_all(raw: &str) -> Result<(), &'static str> {
-    literals(raw).try_for_each(check)
+    literals(raw).try_for_each(check_number)
 }
 
 /// Returns the numbers outside strings, as they are written.
@@ -45,7 +45,8 @@ fn end_of_string(bytes: &[u8], start: usize) -> usize {
     bytes.len()
 }
 
-fn check(literal: &str) -> Result<(), &'static str> {
+/// Checks a single number as JSON writes it.
+pub(crate) fn check_number(literal: &str) -> Result<(), &'static str> {
     if !literal.contains(['.', 'e', 'E']) {
         let fits = literal.parse::<u64>().is_ok() || literal.parse::<i64>().is_ok();
         return match fits {
@@ -109,7 +110,7 @@ mod tests {
 
     #[track_caller]
     fn check_literal(literal: &str, expected: &str) {
-        let found = check(literal).err().unwrap_or("kept");
+        let found = check_number(literal).err().unwrap_or("kept");
         assert!(found.contains(expected), "{literal}: {found}");
     }
 

@@ -31,6 +31,23 @@ pub(super) fn read(text: &str) -> Result<Map<String, Value>, RecordError> {
     Ok(fields)
 }
 
+/// Parses any JSON value, with the checks of [`read`].
+///
+/// # Errors
+///
+/// Returns the reason and the advice, without the text.
+pub(crate) fn parse_json(text: &str) -> Result<Value, &'static str> {
+    match parses_as_json(text) {
+        true => value(text.trim_ascii()),
+        false => Err("is not JSON; write it as JSON, or leave out its --type to send it as text"),
+    }
+}
+
+/// Returns whether a text is one well-formed JSON value, whatever its numbers.
+pub(crate) fn parses_as_json(text: &str) -> bool {
+    serde_json::from_str::<&RawValue>(text).is_ok()
+}
+
 fn value(raw: &str) -> Result<Value, &'static str> {
     number::check_all(raw)?;
     match serde_json::from_str(raw) {

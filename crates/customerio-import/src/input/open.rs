@@ -115,7 +115,7 @@ impl Input {
             Format::Jsonl => JsonRows::new(bytes).map(RowReader::Json),
         };
         let reader = reader.with_context(|| self.to_string())?;
-        Ok(Rows::new(reader, self.dialect.clone()))
+        Ok(Rows::new(reader))
     }
 
     /// Returns the SHA-256 of the decompressed content.

@@ -1,18 +1,20 @@
 use customerio::{Event, EventId, Operation, Timestamp};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::fields::{attributes, take_text};
+use super::columns::{Mapped, invalid};
+use super::fields::{Source, parse_time, take_or_constant, take_text};
 use super::import_id::ImportId;
+use super::notes::Notes;
 use super::person::{Identifier, PersonColumn};
 use super::time::TimeFormat;
-use crate::input::Row;
+use super::values::{ValueRules, attributes};
 use crate::reject::RecordError;
 
 /// The columns of an event.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct EventColumns {
-    pub(crate) name: String,
+    pub(crate) name: Source,
     pub(crate) moment: Moment,
     /// The column from which event ids are made, with name and person. Without one, they are made
     /// from the position in the file.
@@ -26,11 +28,7 @@ pub(crate) enum Moment {
     /// When the API receives them.
     Now,
     /// At the time in a column.
-    Column {
-        column: String,
-        #[serde(serialize_with = "as_text")]
-        format: TimeFormat,
-    },
+    Column { column: String, format: TimeFormat },
 }
 
 /// The namespace of event ids that are made from a column. It does not depend on the file: an event
@@ -39,7 +37,7 @@ const COLUMN_NAMESPACE: &str = "cio-import event id column";
 
 impl EventColumns {
     pub(super) fn columns(&self) -> Vec<&str> {
-        let mut columns = vec![self.name.as_str()];
+        let mut columns: Vec<_> = self.name.column().into_iter().collect();
         if let Moment::Column { column, .. } = &self.moment {
             columns.push(column);
         }
@@ -47,21 +45,31 @@ impl EventColumns {
         columns
     }
 
-    /// Returns the operation that sends the event of a row, and the time of the event.
+    /// Returns the meaning of a column, if it has one of its own.
+    pub(super) fn role(&self, column: &str) -> Option<String> {
+        let is = |other: Option<&str>| other == Some(column);
+        match &self.moment {
+            _ if is(self.name.column()) => Some("the event's name".into()),
+            _ if is(self.event_id.as_deref()) => Some("the key of the event's id".into()),
+            Moment::Column { column, format } if is(Some(column)) => {
+                Some(format!("the event's time, as {}", format.as_str()))
+            }
+            Moment::Column { .. } | Moment::Now => None,
+        }
+    }
+
+    /// Returns the operation that sends the event of a row.
     pub(super) fn operation(
         &self,
         person: &PersonColumn,
+        values: &ValueRules,
         import: &ImportId,
-        row: Row,
-    ) -> Result<(Operation, Option<Timestamp>), RecordError> {
-        let Row {
-            position,
-            mut fields,
-            ..
-        } = row;
+        position: u64,
+        mut fields: Map<String, Value>,
+    ) -> Result<Mapped, RecordError> {
         let identifier = person.identifier;
         let (person, person_key) = person.take(&mut fields)?;
-        let name = take_text(&mut fields, &self.name)?;
+        let name = take_or_constant(&mut fields, &self.name)?;
         let timestamp = self.moment.take(&mut fields)?;
         let id = match &self.event_id {
             Some(column) => {
@@ -72,16 +80,25 @@ impl EventColumns {
             None => EventId::derive(import.as_str(), format!("{position} {name}"), timestamp),
         };
         let event = Event::new(&name)
-            .map_err(|error| RecordError::named(&self.name, error.to_string()))?
+            .map_err(|error| self.invalid_name(error.to_string()))?
             .id(id)
-            .attributes(attributes(fields)?);
+            .attributes(attributes(&values.resolve(fields)?)?);
         let event = match timestamp {
             Some(timestamp) => event.timestamp(timestamp),
             None => event,
         };
-        let operation = Operation::event(&person, &event)
-            .map_err(|error| RecordError::new(error.to_string()))?;
-        Ok((operation, timestamp))
+        Ok(Mapped {
+            operation: Operation::event(&person, &event).map_err(|error| invalid(&error))?,
+            timestamp,
+            notes: Notes::default(),
+        })
+    }
+
+    fn invalid_name(&self, reason: String) -> RecordError {
+        match self.name.column() {
+            Some(column) => RecordError::named(column, reason),
+            None => RecordError::new(format!("--name: {reason}")),
+        }
     }
 }
 
@@ -99,21 +116,6 @@ impl Moment {
             return Ok(None);
         };
         let text = take_text(fields, column)?;
-        let seconds = format.parse(&text).map_err(|_| {
-            RecordError::named(
-                column,
-                format!(
-                    "is not a time in the format {}; correct it or --timestamp-format",
-                    format.as_str()
-                ),
-            )
-        })?;
-        let timestamp = Timestamp::new(seconds)
-            .map_err(|_| RecordError::named(column, format.out_of_range()))?;
-        Ok(Some(timestamp))
+        parse_time(column, &text, format).map(Some)
     }
-}
-
-fn as_text<S: Serializer>(format: &TimeFormat, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(format.as_str())
 }

@@ -1,7 +1,29 @@
-use customerio::Attributes;
+use customerio::Timestamp;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::time::TimeFormat;
+use super::values::is_empty;
 use crate::reject::RecordError;
+
+/// A value that is in a column, or the same for all records. A column serializes as its name alone,
+/// as before there were constants: another form would change the ids of events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Source {
+    Column(String),
+    Constant { constant: String },
+}
+
+impl Source {
+    /// Returns the column, if it is one.
+    pub(super) fn column(&self) -> Option<&str> {
+        match self {
+            Self::Column(column) => Some(column),
+            Self::Constant { .. } => None,
+        }
+    }
+}
 
 /// Removes a field that must have a value, and returns it as text.
 pub(super) fn take_text(
@@ -21,16 +43,44 @@ pub(super) fn take_text(
     }
 }
 
-/// Returns the fields as attributes.
-///
-/// Fields without a value mean "unknown". [`Attributes`] leaves them out: the API would remove the
-/// attribute.
-pub(super) fn attributes(fields: Map<String, Value>) -> Result<Attributes, RecordError> {
-    let mut attributes = Attributes::new();
-    for (name, value) in fields {
-        attributes
-            .insert(&name, value)
-            .map_err(|error| RecordError::named(&name, error.to_string()))?;
+/// Removes a field that may have no value, and returns it as text.
+pub(super) fn take_optional_text(
+    fields: &mut Map<String, Value>,
+    column: &str,
+) -> Result<Option<String>, RecordError> {
+    if fields.get(column).is_none_or(is_empty) {
+        fields.remove(column);
+        return Ok(None);
     }
-    Ok(attributes)
+    take_text(fields, column).map(Some)
+}
+
+/// Parses the time in a column.
+pub(super) fn parse_time(
+    column: &str,
+    text: &str,
+    format: &TimeFormat,
+) -> Result<Timestamp, RecordError> {
+    let seconds = format.parse(text.trim_ascii()).map_err(|_| {
+        RecordError::named(
+            column,
+            format!(
+                "is not a time in the format {}; correct it or --timestamp-format",
+                format.as_str()
+            ),
+        )
+    })?;
+    Timestamp::new(seconds).map_err(|_| RecordError::named(column, format.out_of_range()))
+}
+
+/// Removes a field that must have a value and returns it, or the value that a flag gives for all
+/// records.
+pub(super) fn take_or_constant(
+    fields: &mut Map<String, Value>,
+    source: &Source,
+) -> Result<String, RecordError> {
+    match source {
+        Source::Column(column) => take_text(fields, column),
+        Source::Constant { constant } => Ok(constant.clone()),
+    }
 }

@@ -3,6 +3,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail, ensure};
 use jiff::fmt::strtime::{self, BrokenDownTime};
 use jiff::tz::Offset;
+use serde::{Serialize, Serializer};
 
 /// The format of times in a column: `unix` seconds, `rfc3339`, or a format of `strftime`.
 ///
@@ -48,6 +49,12 @@ impl TimeFormat {
             Self::Rfc3339 => "rfc3339",
             Self::Strftime(format) => format,
         }
+    }
+}
+
+impl Serialize for TimeFormat {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

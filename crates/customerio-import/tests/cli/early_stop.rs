@@ -47,7 +47,10 @@ fn a_server_that_cannot_be_reached_stops_the_run_after_max_wait() {
         .local_addr()
         .unwrap()
         .port();
-    let line = format!("people {} --id-column id --max-wait 1s", file.display());
+    let line = format!(
+        "people {} --id-column id --yes --max-wait 1s",
+        file.display()
+    );
     let mut command = bare(&line);
     command
         .env("CUSTOMERIO_SITE_ID", "s")
@@ -73,7 +76,10 @@ fn the_proxy_of_the_environment_is_used_except_for_the_loopback() {
     let fixture = Fixture::new();
     let file = fixture.file("a.csv", "id\n1\n");
     let check = |base_url: &str, code, message| {
-        let line = format!("people {} --id-column id --no-journal", file.display());
+        let line = format!(
+            "people {} --id-column id --yes --no-journal",
+            file.display()
+        );
         let mut command = bare(&format!("{line} --max-wait 0s --base-url {base_url}"));
         command.env("HTTPS_PROXY", "socks5://127.0.0.1:9");
         command.env("CUSTOMERIO_SITE_ID", "s");

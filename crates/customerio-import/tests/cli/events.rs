@@ -38,7 +38,7 @@ fn events_that_may_trigger_campaigns_need_confirmation() {
         "events {} --person-column who --name-column what --timestamp-column when --timestamp-format %Y",
         file.display()
     );
-    let run = fixture.run(&line);
+    let run = fixture.run_unconfirmed(&line);
     run.check(1, "1 event is newer than 72 hours");
     assert!(run.stderr.contains("add --yes"), "{}", run.stderr);
     assert_eq!(fixture.simulator.totals().requests, 0);
@@ -55,7 +55,7 @@ fn events_with_now_need_confirmation() {
         file.display()
     );
     fixture
-        .run(&line)
+        .run_unconfirmed(&line)
         .check(1, "1 event is newer than 72 hours");
     fixture.run(&format!("{line} --yes")).check(0, "");
     fixture.check_report([1, 1, 0, 0, 0]);

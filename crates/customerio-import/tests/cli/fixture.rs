@@ -59,8 +59,18 @@ impl Fixture {
         path
     }
 
-    /// Returns a command that sends to the simulator and writes the report to the folder.
+    /// Returns a command that sends to the simulator without asking, and writes the report to the
+    /// folder.
     pub(crate) fn command(&self, line: &str) -> Command {
+        let mut command = self.unconfirmed(line);
+        if !line.contains("--yes") {
+            command.arg("--yes");
+        }
+        command
+    }
+
+    /// Returns the command of [`Fixture::command`], which asks before it sends.
+    pub(crate) fn unconfirmed(&self, line: &str) -> Command {
         let mut command = bare(line);
         command
             .args(["--base-url", &self.url(), "--report"])
@@ -74,6 +84,11 @@ impl Fixture {
     /// Runs `cio-import` with the arguments in `line`.
     pub(crate) fn run(&self, line: &str) -> Run {
         finish(self.command(line), b"")
+    }
+
+    /// Runs `cio-import` without a terminal that could answer its question.
+    pub(crate) fn run_unconfirmed(&self, line: &str) -> Run {
+        finish(self.unconfirmed(line), b"")
     }
 
     pub(crate) fn report(&self) -> Value {

@@ -7,12 +7,14 @@ mod fixture;
 #[path = "../../../customerio/tests/it/http2.rs"]
 mod http2;
 mod invalid_input;
+mod kinds;
 mod malformed;
 mod models;
 mod outages;
 #[cfg(unix)]
 mod output_files;
 mod people;
+mod plans;
 mod repeated_runs;
 mod reported_files;
 mod secrets;

@@ -30,7 +30,12 @@ fn check(name: &str, flags: &str, content: &[u8], expected: &Expected, message: 
     } else {
         "people"
     };
-    let run = fixture.run(&format!("{command} {} {flags}", file.display()));
+    let line = format!("{command} {} {flags}", file.display());
+    // A refused file is refused before the question; or the question is the refusal.
+    let run = match expected {
+        Refused | Misused => fixture.run_unconfirmed(&line),
+        Rejected(..) => fixture.run(&line),
+    };
     let context = format!(
         "{name} {flags} {:?}\n{}",
         String::from_utf8_lossy(&content[..content.len().min(200)]),
@@ -635,13 +640,15 @@ fn the_plan_counts_cells_with_line_breaks() {
 }
 
 #[test]
-fn suspect_records_of_a_stream_are_rejected_without_yes() {
+fn suspect_records_are_sent_with_yes_and_rejected_with_reject_suspects() {
     let input = b"id,a,b\n1.5E+10,x,y\n2,\"x,y\n3,z\",w\n4,x,y\n";
     let fixture = Fixture::new();
     let line = "people - --format csv --id-column id";
-    let run = finish(fixture.command(line), input);
-    run.check(3, r#"2: column "id": the id is in scientific notation; correct it, or add --yes if it is right"#);
-    run.check(3, "3: a cell contains lines that look like rows; is a quote missing? correct it, or add --yes if the cell is right; the record goes from line 3 to line 4");
+    let run = finish(fixture.command(&format!("{line} --reject-suspects")), input);
+    run.check(3, r#"2: column "id": the id is in scientific notation; correct it; --yes without --reject-suspects sends it unchanged"#);
+    run.check(3, "3: a cell contains lines that look like rows; is a quote missing? correct it; --yes without --reject-suspects sends it unchanged; the record goes from line 3 to line 4");
+    fixture.check_report([3, 1, 2, 0, 0]);
+    finish(fixture.unconfirmed(line), input).check(1, "records come from the standard input");
     fixture.check_report([3, 1, 2, 0, 0]);
     finish(fixture.command(&format!("{line} --yes")), input).check(0, "");
     fixture.check_report([3, 3, 0, 0, 0]);

@@ -110,6 +110,9 @@ pub(crate) fn run_to(port: u16, line: &str) -> Run {
 
 fn command_to(port: u16, line: &str) -> Command {
     let mut command = bare(&format!("{line} --base-url http://127.0.0.1:{port}"));
+    if !line.contains("--yes") {
+        command.arg("--yes");
+    }
     command
         .env("CUSTOMERIO_SITE_ID", "site")
         .env("CUSTOMERIO_TRACK_API_KEY", "key-of-the-test");

@@ -190,10 +190,13 @@ fn a_corrected_date_makes_another_event() {
 fn ids_that_a_spreadsheet_has_changed_need_confirmation() {
     let fixture = Fixture::new();
     let path = "ids-changed-by-a-spreadsheet/people.csv";
-    let run = people(&fixture, path, "--id-column id");
+    let file = copy(&fixture, path);
+    let run = fixture.run_unconfirmed(&format!("people {} --id-column id", file.display()));
     run.check(1, "add --yes");
     let warning = "ids: 6 may have been changed by a program, the first on line 2";
     assert!(run.stdout.contains(warning), "{}", run.stdout);
+    let repeats = "repeats: 1 record has the identifier of an earlier record, the first on line 3 (as line 2)";
+    assert!(run.stdout.contains(repeats), "{}", run.stdout);
     assert_eq!(fixture.simulator.totals().requests, 0);
     people(&fixture, path, "--id-column id --yes").check(0, "");
     fixture.check_report([7, 7, 0, 0, 0]);

@@ -101,7 +101,7 @@ fn an_answer_that_repeats_the_request_writes_no_secret_to_the_rejects() {
     let file = fixture.file("a.csv", "id\n1\n");
     let rejects = fixture.folder.path().join("rejects");
     let line = format!(
-        "people {} --id-column id --base-url {url} --rejects {}",
+        "people {} --id-column id --yes --base-url {url} --rejects {}",
         file.display(),
         rejects.display()
     );
@@ -130,7 +130,7 @@ fn a_goaway_that_repeats_the_request_writes_no_secret_and_no_person_to_any_outpu
     let file = fixture.file("a.csv", "id\nada-lovelace\n");
     let rejects = fixture.folder.path().join("rejects");
     let line = format!(
-        "people {} --id-column id -vvv --max-wait 1s --base-url https://localhost:{port} --rejects {}",
+        "people {} --id-column id --yes -vvv --max-wait 1s --base-url https://localhost:{port} --rejects {}",
         file.display(),
         rejects.display()
     );

@@ -35,7 +35,7 @@ impl<'a> SignaledRun<'a> {
         std::fs::write(folder.join("a.csv"), format!("id\n{rows}")).unwrap();
         let shown = folder.display();
         let line = format!(
-            "people {shown}/a.csv --id-column id --batch-items 20 --limit 90/1s --concurrency 4 --report {shown}/report \
+            "people {shown}/a.csv --id-column id --yes --batch-items 20 --limit 90/1s --concurrency 4 --report {shown}/report \
              --rejects {shown}/rejects --base-url {}",
             fixture.url()
         );
@@ -186,7 +186,7 @@ fn read_until(child: &mut Child, text: &str) -> BufReader<std::process::ChildStd
 fn started(fixture: &Fixture, port: u16) -> Child {
     let file = fixture.file("a.csv", "id\n1\n");
     let line = format!(
-        "people {} --id-column id --report {} --base-url http://127.0.0.1:{port}",
+        "people {} --id-column id --yes --report {} --base-url http://127.0.0.1:{port}",
         file.display(),
         fixture.folder.path().join("report.json").display()
     );
@@ -238,7 +238,7 @@ fn a_run_under_nohup_outlives_the_terminal() {
     let fixture = Fixture::new();
     let mut command = Command::new("sh");
     let line = format!(
-        "people {} --id-column playerID --no-journal --limit 30/1s --base-url {} -vv",
+        "people {} --id-column playerID --yes --no-journal --limit 30/1s --base-url {} -vv",
         data("people.csv"),
         fixture.url()
     );

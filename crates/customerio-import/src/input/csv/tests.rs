@@ -364,7 +364,7 @@ fn line_breaks_are_counted_and_rows_in_cells_are_rejected_in_strict_mode() {
         .unwrap();
     assert_eq!(
         last,
-        "5: a cell contains lines that look like rows; is a quote missing? correct it, or add --yes if the cell is right; the record goes \
+        "5: a cell contains lines that look like rows; is a quote missing? correct it; --yes without --reject-suspects sends it unchanged; the record goes \
          from line 5 to line 6"
     );
 }
@@ -405,7 +405,7 @@ fn lines_of(reject: &Reject) -> (u64, u64) {
             .split_once(" to line ")?;
         Some((first.parse().ok()?, last.parse().ok()?))
     };
-    over(&reject.error.reason).unwrap_or((reject.line, reject.line))
+    over(&reject.error.full_reason()).unwrap_or((reject.line, reject.line))
 }
 
 proptest! {
