@@ -66,7 +66,9 @@
 
 #![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
+pub mod app;
 mod attributes;
+mod base_url;
 mod batch;
 #[cfg(feature = "client")]
 pub mod client;

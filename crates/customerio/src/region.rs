@@ -50,6 +50,15 @@ impl Region {
         }
     }
 
+    /// Returns the base URL of the App API in this region.
+    #[must_use]
+    pub const fn app_url(self) -> &'static str {
+        match self {
+            Self::Eu => "https://api-eu.customer.io",
+            Self::Us => "https://api.customer.io",
+        }
+    }
+
     /// Returns the region of a host, if it is one of Customer.io's Track API.
     pub(crate) fn of_host(host: &str) -> Option<Self> {
         [Self::Eu, Self::Us].into_iter().find(|region| {

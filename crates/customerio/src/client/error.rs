@@ -2,16 +2,21 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use rand::rngs::SysError;
 use tower_pace::Deadline;
 
 use crate::{Cause, InvalidInput, Outcome, Region, Rejection};
 
+/// How many errors of a chain are printed. Real chains are shorter; the bound ends a chain in which
+/// an error is its own source.
+const MAX_CHAIN: usize = 16;
+
 /// The error of one operation that was not accepted.
 ///
-/// Its text says how the operation ended: not sent, rejected or unknown. The reason, and what to do
-/// next, are in the chain of [sources](StdError::source). Print all of it:
+/// Its text says how the operation ended (not sent, rejected or unknown), why, and what to do next.
+/// It holds the texts of all errors below, so there is no [source](StdError::source);
+/// [`cause`](Self::cause) returns them.
 ///
 /// ```
 /// # use customerio::Client;
@@ -21,15 +26,9 @@ use crate::{Cause, InvalidInput, Outcome, Region, Rejection};
 /// #     http::Response::builder().status(401).body(String::new())
 /// # }));
 /// let error = client.check().await.unwrap_err();
-/// let mut said = error.to_string();
-/// let mut source = std::error::Error::source(&error);
-/// while let Some(cause) = source {
-///     said += &format!(": {cause}");
-///     source = cause.source();
-/// }
 /// let advice = "the API rejected the credentials; \
 ///     check the site id, the API key and the region (status 401)";
-/// assert_eq!(said, format!("the operation was not sent: {advice}"));
+/// assert_eq!(error.to_string(), format!("the operation was not sent: {advice}"));
 /// # }
 /// ```
 ///
@@ -43,6 +42,8 @@ pub struct Error {
 
 #[derive(Clone, Debug)]
 enum Kind {
+    /// A request that only reads got no answer. It has no effect, so none is unknown.
+    Failed(Cause),
     NotSent(Cause),
     Rejected(Rejection),
     Unknown(Cause),
@@ -51,7 +52,7 @@ enum Kind {
 impl Kind {
     fn cause(&self) -> Option<&Cause> {
         match self {
-            Self::NotSent(cause) | Self::Unknown(cause) => Some(cause),
+            Self::Failed(cause) | Self::NotSent(cause) | Self::Unknown(cause) => Some(cause),
             Self::Rejected(_) => None,
         }
     }
@@ -81,7 +82,27 @@ impl Error {
         }
     }
 
-    fn cause(&self) -> Option<&Cause> {
+    /// Returns the outcome of a request to the App API as a result. Call it when the response has
+    /// just come.
+    pub(super) fn check_app(outcome: Outcome, method: &Method) -> Result<(), Self> {
+        match outcome {
+            Outcome::Unknown(cause) => Err(Self::of_app(cause, method)),
+            outcome => Self::check(outcome),
+        }
+    }
+
+    /// Returns the error of a request to the App API whose outcome is unknown.
+    pub(super) fn of_app(cause: Cause, method: &Method) -> Self {
+        Self::of(match method.is_safe() {
+            true => Kind::Failed(cause),
+            false => Kind::Unknown(cause),
+        })
+    }
+
+    /// Returns the reason why the operation was not sent, or why its outcome is unknown, with the
+    /// error of the transport as its source. A rejected operation has none.
+    #[must_use]
+    pub fn cause(&self) -> Option<&Cause> {
         self.kind.cause()
     }
 
@@ -97,7 +118,7 @@ impl Error {
     pub fn rejection(&self) -> Option<&Rejection> {
         match &self.kind {
             Kind::Rejected(rejection) => Some(rejection),
-            Kind::NotSent(_) | Kind::Unknown(_) => None,
+            Kind::Failed(_) | Kind::NotSent(_) | Kind::Unknown(_) => None,
         }
     }
 
@@ -120,7 +141,35 @@ impl Error {
         self.cause().is_some_and(Cause::is_throttled)
     }
 
-    /// Returns whether the API rejected the credentials (401, 403).
+    /// Returns whether the daily quota of the endpoint is used up, as the App API has some.
+    ///
+    /// [`retry_at`](Self::retry_at) is the time at which the client asks again: when the quota
+    /// resets, if the API said so, and otherwise after
+    /// [`daily_quota_pause`](super::ClientBuilder::daily_quota_pause). Requests before it fail at
+    /// once; other endpoints go on.
+    ///
+    /// ```
+    /// # use customerio::Client;
+    /// use http::Method;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
+    /// #     http::Response::builder().status(429).body(String::new())
+    /// # }));
+    /// let archived = || client.app().request(Method::GET, "/v1/messages/d1/archived_message");
+    /// let error = archived().send().await.unwrap_err();
+    /// assert!(error.is_daily_quota() && error.retry_at().is_some());
+    /// assert!(archived().send().await.unwrap_err().is_daily_quota());
+    /// assert_eq!(client.stats().requests, 1);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_daily_quota(&self) -> bool {
+        self.cause().is_some_and(Cause::is_daily_quota)
+    }
+
+    /// Returns whether the API rejected the credentials (401, 403), or the client has none for it.
     #[must_use]
     pub fn is_credentials(&self) -> bool {
         self.cause().is_some_and(Cause::is_credentials)
@@ -172,7 +221,7 @@ impl Error {
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         match &self.kind {
-            Kind::NotSent(cause) | Kind::Unknown(cause) => cause.request_id(),
+            Kind::Failed(cause) | Kind::NotSent(cause) | Kind::Unknown(cause) => cause.request_id(),
             Kind::Rejected(rejection) => rejection.request_id(),
         }
     }
@@ -197,7 +246,7 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         match &self.kind {
-            Kind::NotSent(cause) | Kind::Unknown(cause) => cause.status(),
+            Kind::Failed(cause) | Kind::NotSent(cause) | Kind::Unknown(cause) => cause.status(),
             Kind::Rejected(rejection) => rejection.status(),
         }
     }
@@ -211,21 +260,22 @@ impl From<InvalidInput> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            Kind::NotSent(_) => f.write_str("the operation was not sent"),
-            Kind::Rejected(rejection) => rejection.fmt(f),
-            Kind::Unknown(_) => {
-                f.write_str("the outcome of the operation is unknown; it may have been applied")
-            }
-        }
+        f.write_str(match &self.kind {
+            Kind::Failed(_) => "the request got no answer",
+            Kind::NotSent(_) => "the operation was not sent",
+            Kind::Rejected(rejection) => return rejection.fmt(f),
+            Kind::Unknown(_) => "the outcome of the operation is unknown; it may have been applied",
+        })?;
+        // All of the chain: a program that prints only this error shows the reason, too.
+        let first = self.cause().map(|cause| cause as &(dyn StdError + 'static));
+        let chain = std::iter::successors(first, |&error| error.source());
+        let mut chain = chain.take(MAX_CHAIN);
+        chain.try_for_each(|error| write!(f, ": {error}"))
     }
 }
 
-impl StdError for Error {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.cause().map(|cause| cause as &(dyn StdError + 'static))
-    }
-}
+/// It has no source, since its text holds those of all errors below.
+impl StdError for Error {}
 
 /// The error of building a client.
 #[derive(Debug)]

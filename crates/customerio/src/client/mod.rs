@@ -58,12 +58,14 @@
 //! `tower_pace` adds events about backoffs, gates and slower limits. Names are part of the public
 //! API. No id, attribute, path, body or key is in a span or an event.
 
+mod app;
 mod attempt;
 mod builder;
 mod call;
 mod classify;
 #[expect(clippy::module_inception, reason = "the file of `Client` has its name")]
 mod client;
+mod daily_quota;
 mod disabled;
 mod error;
 mod ids;
@@ -80,11 +82,13 @@ mod stats;
 mod trace;
 mod transport;
 
+pub use app::{App, AppCall, AppResponse};
 pub use builder::ClientBuilder;
 pub use client::Client;
 #[cfg(feature = "testing")]
 pub(crate) use disabled::RESPONSE;
 pub use error::{BuildError, Error};
+pub(crate) use ids::random_id;
 pub use limits::{ApiLimit, Limits};
 pub use proxy::Proxy;
 pub use roots::RootCertificates;
