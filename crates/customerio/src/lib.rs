@@ -1,4 +1,4 @@
-//! An unofficial client for [Customer.io](https://customer.io)'s Track API.
+//! An unofficial client for [Customer.io](https://customer.io)'s Track API and [App API](app).
 //!
 #![cfg_attr(feature = "client", doc = "```no_run")]
 #![cfg_attr(not(feature = "client"), doc = "```ignore")]
@@ -30,6 +30,11 @@
 //! | `client` | `Client`, over [`tower`](https://docs.rs/tower) and hyper |
 //! | `testing` | clients for tests: one that records requests, one with given replies |
 //! | `tracing` | spans and events of the client |
+//!
+//! # Messages and broadcasts
+//!
+//! `Client::app` sends transactional messages, triggers broadcasts, and reaches every other endpoint
+//! of the App API: see [`app`].
 //!
 //! # Many operations
 //!

@@ -4,7 +4,7 @@ use std::{env, fmt};
 
 use crate::InvalidInput;
 
-const REGION: &str = "CUSTOMERIO_REGION";
+pub(crate) const REGION: &str = "CUSTOMERIO_REGION";
 
 /// The region in which an account is held.
 ///

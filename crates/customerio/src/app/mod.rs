@@ -53,7 +53,7 @@ pub use filter::Filter;
 pub use message::{
     Email, InApp, InboxMessage, Message, Push, PushTo, Sms, Sound, Template, WhatsApp,
 };
-pub use reply::{Sent, TriggerErrors, TriggerStatus, Triggered};
+pub use reply::{FoundPerson, Sent, TriggerErrors, TriggerStatus, Triggered};
 pub use request::AppRequest;
 #[cfg(feature = "client")]
 pub(crate) use route::Kind;

@@ -1,12 +1,14 @@
 //! The replies of the App API that have a type. Members that are not known are ignored.
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::Response;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::Timestamp;
+use crate::{InvalidInput, Person, Timestamp};
 
 /// The reply to a message: the API took it, and delivers it later.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -55,8 +57,41 @@ pub struct TriggerErrors {
     #[serde(default, deserialize_with = "list")]
     pub errors: Vec<Value>,
     /// Where the next page starts, or `None` on the last one.
-    #[serde(default, deserialize_with = "next")]
+    #[serde(default, deserialize_with = "text")]
     pub next: Option<String>,
+}
+
+/// A person whom a search found, with all identifiers that they have.
+///
+/// `Debug` leaves them out.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct FoundPerson {
+    /// The person's email address.
+    #[serde(default, deserialize_with = "text")]
+    pub email: Option<String>,
+    /// Your own id of the person.
+    #[serde(default, deserialize_with = "text")]
+    pub id: Option<String>,
+    /// The id that Customer.io assigned, with or without the prefix `cio_`.
+    pub cio_id: String,
+}
+
+impl FoundPerson {
+    /// Returns the person for other requests, identified by their `cio_id`, which never changes.
+    ///
+    /// # Errors
+    ///
+    /// The `cio_id` is blank or longer than 150 bytes, which the API does not assign.
+    pub fn person(&self) -> Result<Person, InvalidInput> {
+        Person::cio_id(&self.cio_id)
+    }
+}
+
+impl fmt::Debug for FoundPerson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FoundPerson([redacted])")
+    }
 }
 
 impl Sent {
@@ -113,10 +148,10 @@ fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Value>, D::Err
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Reads where the next page starts. The last page has `""`, `null` or nothing.
-fn next<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let next: Option<String> = Option::deserialize(deserializer)?;
-    Ok(next.filter(|next| !next.is_empty()))
+/// Reads a text that may be `""` or `null` in place of absent, as where the next page starts.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text: Option<String> = Option::deserialize(deserializer)?;
+    Ok(text.filter(|text| !text.is_empty()))
 }
 
 #[cfg(test)]

@@ -2,13 +2,17 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::call::Call;
-use super::{ApiLimit, Client, Error};
+use super::{ApiLimit, Client, Error, Pages};
 use crate::InvalidInput;
-use crate::app::{AppRequest, Message, Sent, Trigger, TriggerErrors, TriggerStatus, Triggered};
+use crate::app::{
+    AppRequest, Filter, FoundPerson, Message, Sent, Trigger, TriggerErrors, TriggerStatus,
+    Triggered,
+};
 use crate::response::not_json;
 
 /// The App API of a [`Client`]: messages, triggers of broadcasts, and every other endpoint.
@@ -126,6 +130,80 @@ impl App {
             request = request.query("start", start);
         }
         self.typed(&request, TriggerErrors::from_response).await
+    }
+}
+
+/// People.
+impl App {
+    /// Searches for people, and returns them page by page as they are read.
+    ///
+    /// ```
+    /// # use customerio::Client;
+    /// use customerio::app::Filter;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
+    /// #     let found = r#"{"identifiers":[{"cio_id":"a","id":"u1","email":null}],"next":""}"#;
+    /// #     Ok::<_, std::io::Error>(http::Response::new(String::from(found)))
+    /// # }));
+    /// // let client = Client::from_env()?;
+    /// let mut people = client.app().search(&Filter::attribute_is("plan", "pro")?);
+    /// while let Some(person) = people.next().await {
+    ///     println!("{:?}", person?.id);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn search(&self, filter: &Filter) -> Pages<FoundPerson> {
+        let request = AppRequest::new(Method::POST, "/v1/customers")
+            // The largest page that the API returns.
+            .map(|request| request.query("limit", 1_000).replay(true))
+            .and_then(|request| request.json(&json!({ "filter": filter })));
+        Pages::new(self.clone(), request, "identifiers")
+    }
+
+    /// Returns the people with an email address: none, one, or several.
+    ///
+    /// # Errors
+    ///
+    /// As for [`AppCall::send`].
+    pub async fn people_with_email(&self, email: &str) -> Result<Vec<FoundPerson>, Error> {
+        #[derive(Deserialize)]
+        struct Found {
+            results: Option<Vec<FoundPerson>>,
+        }
+        let search = self.request(Method::GET, "/v1/customers");
+        let found: Found = search.query("email", email).send().await?.json()?;
+        Ok(found.results.unwrap_or_default())
+    }
+
+    /// Returns the items of any list, page by page as they are read. `list` is the member of the
+    /// reply that holds them.
+    ///
+    /// ```
+    /// # use customerio::Client;
+    /// use customerio::Person;
+    /// use customerio::app::AppRequest;
+    /// use http::Method;
+    /// use serde_json::Value;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
+    /// #     let page = r#"{"activities":[{"type":"failed_event"}],"next":""}"#;
+    /// #     Ok::<_, std::io::Error>(http::Response::new(String::from(page)))
+    /// # }));
+    /// // let client = Client::from_env()?;
+    /// let request = AppRequest::of_person(Method::GET, &Person::id("u1")?, "activities")?;
+    /// let mut activities = client.app().pages::<Value>(request, "activities");
+    /// while let Some(activity) = activities.next().await {
+    ///     println!("{}", activity?["type"]);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn pages<T>(&self, request: AppRequest, list: &'static str) -> Pages<T> {
+        Pages::new(self.clone(), Ok(request), list)
     }
 }
 
@@ -323,9 +401,11 @@ impl AppResponse {
     ///
     /// # Errors
     ///
-    /// The body has another structure than `T`. The request itself succeeded.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(self.0.body())
+    /// The body has another structure than `T`. The request itself succeeded, so
+    /// [`Error::may_have_been_applied`] is true. The error contains nothing of the body.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let json = serde_json::from_slice(self.0.body());
+        json.map_err(|error| Error::unread(self.status(), &error))
     }
 }
 

@@ -19,6 +19,7 @@ use super::{BuildError, Client, Limits};
 use crate::app::{AppCredentials, AppEndpoint};
 use crate::base_url::BaseUrl;
 use crate::credentials::SITE_ID;
+use crate::region::REGION;
 use crate::{Credentials, Endpoint, InvalidInput, Region};
 
 /// The default number of requests in flight. With it, the documented 1,000 requests per second are
@@ -39,7 +40,6 @@ const MAX_SERVER_PAUSE: Duration = Duration::from_secs(60 * 60);
 const DAILY_QUOTA_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 const BASE_URL: &str = "CUSTOMERIO_BASE_URL";
-const REGION: &str = "CUSTOMERIO_REGION";
 
 /// A builder of a [`Client`].
 ///

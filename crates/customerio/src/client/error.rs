@@ -47,13 +47,25 @@ enum Kind {
     NotSent(Cause),
     Rejected(Rejection),
     Unknown(Cause),
+    /// A request to the App API succeeded, and its reply has another structure than the caller
+    /// expected.
+    Unread(Unread),
+}
+
+/// Where a reply differs. It leaves out the text of the parser, which quotes the reply and so a
+/// person's data.
+#[derive(Clone, Copy, Debug)]
+struct Unread {
+    status: StatusCode,
+    line: usize,
+    column: usize,
 }
 
 impl Kind {
     fn cause(&self) -> Option<&Cause> {
         match self {
             Self::Failed(cause) | Self::NotSent(cause) | Self::Unknown(cause) => Some(cause),
-            Self::Rejected(_) => None,
+            Self::Rejected(_) | Self::Unread(_) => None,
         }
     }
 }
@@ -99,6 +111,20 @@ impl Error {
         })
     }
 
+    /// Creates the error of a request that only reads.
+    pub(super) fn failed(cause: Cause) -> Self {
+        Self::of(Kind::Failed(cause))
+    }
+
+    /// Creates the error of a success whose reply the caller cannot read.
+    pub(super) fn unread(status: StatusCode, error: &serde_json::Error) -> Self {
+        Self::of(Kind::Unread(Unread {
+            status,
+            line: error.line(),
+            column: error.column(),
+        }))
+    }
+
     /// Returns the reason why the operation was not sent, or why its outcome is unknown, with the
     /// error of the transport as its source. A rejected operation has none.
     #[must_use]
@@ -118,7 +144,7 @@ impl Error {
     pub fn rejection(&self) -> Option<&Rejection> {
         match &self.kind {
             Kind::Rejected(rejection) => Some(rejection),
-            Kind::Failed(_) | Kind::NotSent(_) | Kind::Unknown(_) => None,
+            Kind::Failed(_) | Kind::NotSent(_) | Kind::Unknown(_) | Kind::Unread(_) => None,
         }
     }
 
@@ -211,10 +237,10 @@ impl Error {
     }
 
     /// Returns whether the operation may have been applied in spite of the error: its outcome is
-    /// unknown.
+    /// unknown, or it succeeded and its reply cannot be read.
     #[must_use]
     pub fn may_have_been_applied(&self) -> bool {
-        matches!(self.kind, Kind::Unknown(_))
+        matches!(self.kind, Kind::Unknown(_) | Kind::Unread(_))
     }
 
     /// Returns the request id of the last response, for Customer.io's support.
@@ -223,6 +249,7 @@ impl Error {
         match &self.kind {
             Kind::Failed(cause) | Kind::NotSent(cause) | Kind::Unknown(cause) => cause.request_id(),
             Kind::Rejected(rejection) => rejection.request_id(),
+            Kind::Unread(_) => None,
         }
     }
 
@@ -248,6 +275,7 @@ impl Error {
         match &self.kind {
             Kind::Failed(cause) | Kind::NotSent(cause) | Kind::Unknown(cause) => cause.status(),
             Kind::Rejected(rejection) => rejection.status(),
+            Kind::Unread(unread) => Some(unread.status),
         }
     }
 }
@@ -264,6 +292,13 @@ impl fmt::Display for Error {
             Kind::Failed(_) => "the request got no answer",
             Kind::NotSent(_) => "the operation was not sent",
             Kind::Rejected(rejection) => return rejection.fmt(f),
+            Kind::Unread(Unread { line, column, .. }) => {
+                return write!(
+                    f,
+                    "the request succeeded, but its reply has another structure than expected \
+                     (line {line}, column {column})"
+                );
+            }
             Kind::Unknown(_) => "the outcome of the operation is unknown; it may have been applied",
         })?;
         // All of the chain: a program that prints only this error shows the reason, too.

@@ -497,6 +497,8 @@ async fn neither_the_key_nor_a_persons_data_is_printed_by_the_app_api() {
         .json(&data);
     let called = format!("{call:?}");
     let response = call.send().await.unwrap();
+    let unread = response.json::<Vec<u8>>().unwrap_err();
+    assert!(unread.may_have_been_applied());
     let invalid = client
         .app()
         .request(Method::GET, &format!("/v1/customers/{DATA} x"))
@@ -507,7 +509,7 @@ async fn neither_the_key_nor_a_persons_data_is_printed_by_the_app_api() {
     let builder = app_builder().limits(limits.clone());
     let printed = format!(
         "{email:?} {push:?} {triggers:?} {:?} {:?} {rejected} {rejected:?} {lost} {lost:?} {client:?} \
-         {:?} {called} {response:?} {invalid} {invalid:?} {limits:?} {credentials:?} {builder:?}",
+         {:?} {called} {response:?} {unread} {unread:?} {invalid} {invalid:?} {limits:?} {credentials:?} {builder:?}",
         email.to_request(),
         trigger.to_request(),
         client.app(),

@@ -4,6 +4,8 @@ mod api_pitfalls;
 #[cfg(feature = "client")]
 mod app;
 #[cfg(feature = "client")]
+mod app_pages;
+#[cfg(feature = "client")]
 mod app_recorded;
 #[cfg(feature = "client")]
 mod app_simulated;
