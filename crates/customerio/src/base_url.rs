@@ -78,7 +78,7 @@ impl BaseUrl {
         self.scheme == Scheme::HTTPS
     }
 
-    /// Returns the region of the host, if it is one of the Track API's.
+    /// Returns the region of the host, if it is one of Customer.io's.
     #[cfg(feature = "client")]
     pub(crate) fn region(&self) -> Option<Region> {
         Region::of_host(self.authority.host())

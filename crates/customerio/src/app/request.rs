@@ -31,7 +31,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// use http::Method;
 ///
 /// let search = AppRequest::new(Method::POST, "/v1/customers")?
-///     .query("limit", "100")
+///     .query("limit", 100)?
 ///     .json(&serde_json::json!({"filter": {"segment": {"id": 7}}}))?
 ///     .replay(true); // a search changes nothing
 /// assert_eq!(search.path(), "/v1/customers?limit=100");
@@ -95,18 +95,21 @@ impl AppRequest {
     /// As for [`new`](Self::new).
     pub fn of_person(method: Method, person: &Person, what: &str) -> Result<Self, InvalidInput> {
         let path = format!("/v1/customers/{}/{what}", person.app_segment());
-        Ok(Self::new(method, &path)?.query("id_type", person.key()))
+        Self::new(method, &path)?.query("id_type", person.key())
     }
 
     /// Adds a parameter to the query. Name and value are percent-encoded.
-    pub fn query(mut self, name: &str, value: impl fmt::Display) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// The path with its query takes more than 32,000 bytes.
+    pub fn query(mut self, name: &str, value: impl fmt::Display) -> Result<Self, InvalidInput> {
         let separator = if self.path.contains('?') { '&' } else { '?' };
-        let value = value.to_string();
-        self.path
-            .extend([separator.to_string(), encode(name).to_string()]);
-        self.path
-            .extend(["=".to_owned(), encode(&value).to_string()]);
-        self
+        let (name, value) = (encode(name), value.to_string());
+        self.path += &format!("{separator}{name}={}", encode(&value));
+        // An URI cannot hold a longer one.
+        check_bytes("path", self.path.len(), MAX_PATH)?;
+        Ok(self)
     }
 
     /// Sets the body to a value, serialized as JSON.
@@ -294,6 +297,7 @@ impl fmt::Debug for AppRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::AppCredentials;
 
     #[test]
     fn a_path_that_is_not_encoded_is_an_error() {
@@ -313,6 +317,27 @@ mod tests {
         check("/v1/exports#a", false);
         check("/v1/exports\r\n", false);
         check(&format!("/v1/{}", "x".repeat(MAX_PATH)), false);
+    }
+
+    #[test]
+    fn every_path_that_is_accepted_is_a_uri() {
+        let credentials = AppCredentials::new("key").unwrap();
+        let endpoint = AppEndpoint::new("https://example.com/a", credentials).unwrap();
+        for letter in (0..=255_u8).map(char::from) {
+            for path in [format!("/v1/{letter}x"), format!("/v1/x?{letter}")] {
+                if let Ok(request) = AppRequest::new(Method::GET, &path) {
+                    let uri = request.to_http(&endpoint).uri().to_string();
+                    assert!(uri.starts_with("https://example.com/a/v1/"), "{uri}");
+                }
+            }
+        }
+        let longest = |bytes: usize| {
+            let request = AppRequest::new(Method::GET, "/v1/x").unwrap();
+            request.query("a", "x".repeat(bytes))
+        };
+        let longest_fits = longest(MAX_PATH - "/v1/x?a=".len()).unwrap();
+        assert_eq!(longest_fits.to_http(&endpoint).uri().path(), "/a/v1/x");
+        assert!(longest(MAX_PATH).is_err());
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl App {
         let path = format!("/v1/campaigns/{broadcast}/triggers/{trigger}/errors");
         let mut request = AppRequest::new(Method::GET, &path)?;
         if let Some(start) = start {
-            request = request.query("start", start);
+            request = request.query("start", start)?;
         }
         self.typed(&request, TriggerErrors::from_response).await
     }
@@ -157,8 +157,9 @@ impl App {
     pub fn search(&self, filter: &Filter) -> Pages<FoundPerson> {
         let request = AppRequest::new(Method::POST, "/v1/customers")
             // The largest page that the API returns.
-            .map(|request| request.query("limit", 1_000).replay(true))
-            .and_then(|request| request.json(&json!({ "filter": filter })));
+            .and_then(|request| request.query("limit", 1_000))
+            .and_then(|request| request.json(&json!({ "filter": filter })))
+            .map(|request| request.replay(true));
         Pages::new(self.clone(), request, "identifiers")
     }
 
@@ -328,7 +329,7 @@ pub struct AppCall {
 impl AppCall {
     /// Adds a parameter to the query. Name and value are percent-encoded.
     pub fn query(self, name: &str, value: impl fmt::Display) -> Self {
-        self.change(|request| Ok(request.query(name, value)))
+        self.change(|request| request.query(name, value))
     }
 
     /// Sets the body to a value, serialized as JSON.

@@ -73,7 +73,7 @@ impl<T> Pages<T> {
     fn load(&self) -> Result<Loading, InvalidInput> {
         let mut request = self.request.clone()?;
         if let Some(start) = &self.next {
-            request = request.query("start", start);
+            request = request.query("start", start)?;
         }
         let app = self.app.clone();
         Ok(Box::pin(async move { app.execute(&request).await }))

@@ -121,10 +121,13 @@ impl Layers {
     }
 
     /// Returns the innermost service of the App API, which keeps daily quotas.
-    fn app_attempt<S>(&self, service: S) -> QuotaService<AttemptService<S>> {
-        // `Client::server_pause` speaks of the Track API, so the fields of others are not kept.
-        let (counters, ignored) = (Arc::clone(&self.counters), Arc::default());
-        let attempt = AttemptService::new(service, self.timeout, counters, ignored);
+    fn app_attempt<S>(
+        &self,
+        service: S,
+        last_pause_field: Arc<LastPauseField>,
+    ) -> QuotaService<AttemptService<S>> {
+        let counters = Arc::clone(&self.counters);
+        let attempt = AttemptService::new(service, self.timeout, counters, last_pause_field);
         QuotaService::new(attempt.max_body(MAX_APP_BODY))
     }
 
@@ -136,10 +139,12 @@ impl Layers {
         S::Error: Into<BoxError>,
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
-        let app = self.app_attempt(service.clone());
+        // `Client::server_pause` speaks of the limit that messages share, and not of the others.
+        let message = self.app_attempt(service.clone(), Arc::clone(&self.last_pause_field));
+        let app = self.app_attempt(service.clone(), Arc::default());
         Stacks {
             ingress: self.stack(&self.retry, &self.limit, self.attempt(service)),
-            message: self.stack(&self.app_retry, &self.limit, app.clone()),
+            message: self.stack(&self.app_retry, &self.limit, message),
             app: self.stack(&self.app_retry, &self.app.app, app.clone()),
             trigger: self.stack(&self.app_retry, &self.app.trigger, app),
         }

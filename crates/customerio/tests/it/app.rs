@@ -8,10 +8,10 @@ use customerio::app::{
     Trigger, WhatsApp,
 };
 use customerio::client::{ApiLimit, ClientBuilder, Error, Limits, Quota, RetryPolicy};
-use customerio::{Attributes, Client, InvalidInput, Person};
+use customerio::{Attributes, Client, InvalidInput, Person, Region};
 use http::Method;
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::scripted_service::{Reply, ScriptedService, builder, now};
 use crate::support::{KEY, person};
@@ -194,6 +194,25 @@ async fn messages_and_operations_share_one_limit() {
     }
     assert_eq!(client.limit_of(ApiLimit::Ingress).counters.departed, 3);
     assert_eq!(client.app().limit(ApiLimit::App).counters.departed, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_message_pauses_operations_and_a_query_does_not() {
+    let (client, _) = scripted([Reply::Throttle(30), Reply::Throttle(30)]);
+    let second = Duration::from_secs(1);
+    assert!(timeout(second, get(&client, "/v1/exports")).await.is_err());
+    assert!(client.server_pause().is_none());
+    let app = client.app();
+    assert!(timeout(second, app.send(&email())).await.is_err());
+    let pause = client.server_pause().unwrap();
+    assert_eq!(pause.field.as_deref(), Some("Retry-After"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redirect_names_the_region_to_set() {
+    let (client, _) = scripted([Reply::Redirect("https://api-eu.customer.io/v1/exports")]);
+    let error = get(&client, "/v1/exports").await.unwrap_err();
+    assert_eq!(error.region(), Some(Region::Eu));
 }
 
 #[tokio::test(start_paused = true)]
