@@ -33,8 +33,8 @@
 //!
 //! # Messages and broadcasts
 //!
-//! `Client::app` sends transactional messages, triggers broadcasts, and reaches every other endpoint
-//! of the App API: see [`app`].
+//! `Client::app` sends transactional messages, triggers broadcasts, and reaches every other
+//! endpoint of the App API: see [`app`].
 //!
 //! # Many operations
 //!

@@ -595,7 +595,8 @@ message! {
     /// use customerio::Person;
     /// use customerio::app::{Message, Push, PushTo};
     ///
-    /// let push = Push::new("shipped", &Person::id("u1")?).to(PushTo::LastUsed).title("On its way");
+    /// let person = Person::id("u1")?;
+    /// let push = Push::new("shipped", &person).to(PushTo::LastUsed).title("On its way");
     /// assert_eq!(push.to_request()?.path(), "/v1/send/push");
     /// # Ok::<(), customerio::InvalidInput>(())
     /// ```

@@ -23,8 +23,9 @@ use super::trace;
 use crate::response::is_from_the_api;
 use crate::v1::Success;
 
-/// How many bytes of a response of the Track API are read. A longer body fails the attempt: without a bound,
-/// a server could fill the memory. The API's longest responses, to full batches, are well below.
+/// How many bytes of a response of the Track API are read. A longer body fails the attempt: without
+/// a bound, a server could fill the memory. The API's longest responses, to full batches, are well
+/// below.
 const MAX_BODY: usize = 1 << 20;
 
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;

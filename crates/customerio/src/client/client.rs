@@ -77,7 +77,7 @@ impl Client {
     /// | `CUSTOMERIO_SITE_ID`, `CUSTOMERIO_TRACK_API_KEY` | the credentials of the Track API |
     /// | `CUSTOMERIO_APP_API_KEY` | the credentials of the [App API](Self::app) |
     /// | `CUSTOMERIO_REGION` | the region: `us`, the default, or `eu` |
-    /// | `CUSTOMERIO_BASE_URL` | the [base URL](ClientBuilder::base_url) of both APIs, such as that of a simulator |
+    /// | `CUSTOMERIO_BASE_URL` | the [base URL](ClientBuilder::base_url) of both APIs, or of a simulator |
     ///
     /// One of both credentials is enough. A request to the other API is then not sent, with an
     /// error that names the variable: see [`Error::is_credentials`]. The client uses the proxy of
@@ -372,8 +372,8 @@ impl Client {
         limiter.handle().snapshot()
     }
 
-    /// Returns the pause of the Track API that the server asked for, if one lasts: how long no request departs, and
-    /// which field of a response asked for it.
+    /// Returns the pause of the Track API that the server asked for, if one lasts: how long no
+    /// request departs, and which field of a response asked for it. Messages pause with it.
     ///
     /// A quota limits one pause, to an hour by default. After it, a request asks the server again.
     #[must_use]

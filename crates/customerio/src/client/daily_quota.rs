@@ -1,9 +1,9 @@
 //! Daily quotas of endpoints of the App API: found in responses, and kept until they reset.
 //!
 //! An endpoint with a daily quota sends `X-RateLimit-Limit` and `X-RateLimit-Remaining` with each
-//! response. Once the quota is used up, it answers 429 without a `Retry-After`. A per-second 429 has
-//! one. Only the endpoint itself is then closed: the rate limiter, which all endpoints share, must
-//! see neither that 429 nor those fields, or it would stop them all.
+//! response. Once the quota is used up, it answers 429 without a `Retry-After`; a per-second 429
+//! has one. Only the endpoint itself is then closed: the rate limiter, which all endpoints share,
+//! must see neither that 429 nor those fields, or it would stop them all.
 
 use std::collections::HashMap;
 use std::future::Future;

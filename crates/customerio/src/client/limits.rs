@@ -26,8 +26,8 @@ pub enum ApiLimit {
 /// The limits that clients keep, with the state of their rate limiters.
 ///
 /// Clones share the limits: clients built with clones of one value stay within them together. Each
-/// workspace (base URL and site id, or base URL and App API key) has rate limiters of its own, which
-/// are kept as long as the value. Two values that were created separately share nothing.
+/// workspace (base URL and site id, or base URL and App API key) has rate limiters of its own,
+/// which are kept as long as the value. Two values that were created separately share nothing.
 ///
 /// ```
 /// use customerio::client::{Client, Limits, Quota};

@@ -42,8 +42,8 @@
 //! - Redirects are not followed.
 //! - No task is spawned, except by hyper for its connections.
 //!
-//! The Track API with transactional messages, the triggers of broadcasts, and the rest of the App API
-//! have a rate limiter each. [`Client::app`] is the door to the App API.
+//! The Track API with transactional messages, the triggers of broadcasts, and the rest of the App
+//! API have a rate limiter each. [`Client::app`] is the door to the App API.
 //!
 //! # Monitoring
 //!

@@ -20,7 +20,8 @@ use super::server_pause::LastPauseField;
 use super::stats::Counters;
 
 /// How many bytes of a response of the App API are read. Its longest are pages of people and
-/// archived messages, which take some megabytes. With a higher bound a server could fill the memory.
+/// archived messages, which take some megabytes. With a higher bound a server could fill the
+/// memory.
 const MAX_APP_BODY: usize = 16 << 20;
 
 /// The stack as one boxed service, so that [`Client`](super::Client) is a type without parameters.
