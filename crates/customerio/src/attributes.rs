@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use self::fields::{Fields, NotRead};
 use self::members::{Member, Members, Removal};
-use self::numbers::check_numbers;
+pub(crate) use self::numbers::check_numbers;
 use crate::error::{Problem, check_bytes, check_count, check_size};
 use crate::{InvalidInput, Validation};
 

@@ -52,10 +52,11 @@ impl Batch {
     /// The batch is full, or the operation goes alone. The error contains the operation.
     pub fn push(&mut self, operation: Operation) -> Result<(), NotAdded> {
         if operation.goes_alone() {
-            return Err(NotAdded {
-                operation,
-                reason: Reason::Alone,
-            });
+            let reason = match operation.has_no_event_id() {
+                true => Reason::NoEventId,
+                false => Reason::Alone,
+            };
+            return Err(NotAdded { operation, reason });
         }
         if !self.has_room(operation.size()) {
             return Err(NotAdded {
@@ -154,6 +155,7 @@ pub struct NotAdded {
 enum Reason {
     Alone,
     Full,
+    NoEventId,
 }
 
 impl NotAdded {
@@ -166,7 +168,14 @@ impl NotAdded {
     /// Returns whether the operation needs a request of its own.
     #[must_use]
     pub fn goes_alone(&self) -> bool {
-        self.reason == Reason::Alone
+        matches!(self.reason, Reason::Alone | Reason::NoEventId)
+    }
+
+    /// Returns whether the operation is an event that needs a request of its own only because it
+    /// has no id. With an id it could join a batch: see [`Event::id`](crate::Event::id).
+    #[must_use]
+    pub fn has_no_event_id(&self) -> bool {
+        self.reason == Reason::NoEventId
     }
 
     /// Returns the operation.
@@ -181,6 +190,10 @@ impl fmt::Display for NotAdded {
         f.write_str(match self.reason {
             Reason::Alone => "the operation cannot share a request; send it alone",
             Reason::Full => "the batch is full; send it and create another",
+            Reason::NoEventId => {
+                "the event has no id, so it cannot share a request; \
+                 give it one with `Event::id`, or send it alone"
+            }
         })
     }
 }
@@ -224,6 +237,18 @@ mod tests {
         let error = Batch::new().push(deletion).unwrap_err();
         assert!(error.goes_alone() && !error.is_full());
         assert!(error.into_operation().goes_alone());
+    }
+
+    #[test]
+    fn the_error_of_an_event_without_an_id_names_the_id() {
+        let event = crate::Event::new("e").unwrap();
+        let without = Operation::event(&Person::id("u1").unwrap(), &event).unwrap();
+        let error = Batch::new().push(without).unwrap_err();
+        assert!(error.goes_alone() && error.has_no_event_id());
+        assert!(error.to_string().contains("has no id"), "{error}");
+        let event = event.id(crate::EventId::from_parts(0, 1));
+        let with = Operation::event(&Person::id("u1").unwrap(), &event).unwrap();
+        assert!(Batch::new().push(with).is_ok());
     }
 
     #[test]

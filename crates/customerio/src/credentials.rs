@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::InvalidInput;
 
-const SITE_ID: &str = "CUSTOMERIO_SITE_ID";
+pub(crate) const SITE_ID: &str = "CUSTOMERIO_SITE_ID";
 const API_KEY: &str = "CUSTOMERIO_TRACK_API_KEY";
 
 /// The site id and the Track API key of one workspace.
@@ -66,18 +66,23 @@ impl Credentials {
         Self::from_lookup(|name| env::var(name).ok())
     }
 
-    fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidInput> {
-        let variable = |name| {
-            lookup(name)
-                .filter(|value| !value.is_empty())
-                .ok_or_else(|| {
-                    InvalidInput::malformed(
-                        name,
-                        "is not set in the environment; set it to the workspace's value",
-                    )
-                })
-        };
+    pub(crate) fn from_lookup(
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, InvalidInput> {
+        let variable = |name| variable(name, &lookup);
         Self::new(variable(SITE_ID)?, variable(API_KEY)?)
+    }
+
+    /// Reads the variables as [`from_env`](Self::from_env) does. Returns `None` if neither is set.
+    #[cfg(feature = "client")]
+    pub(crate) fn optional(
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<Self>, InvalidInput> {
+        let is_set = |name| lookup(name).is_some_and(|value| !value.is_empty());
+        if is_set(SITE_ID) || is_set(API_KEY) {
+            return Self::from_lookup(lookup).map(Some);
+        }
+        Ok(None)
     }
 
     /// Returns the site id, which identifies the workspace.
@@ -108,6 +113,20 @@ impl Credentials {
         let pair = Zeroizing::new(format!("{}:{}", self.site_id, self.api_key.expose_secret()));
         Zeroizing::new(STANDARD.encode(pair.as_bytes()))
     }
+}
+
+/// Returns the value of an environment variable, which must not be empty.
+pub(crate) fn variable(
+    name: &'static str,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<String, InvalidInput> {
+    let value = lookup(name).filter(|value| !value.is_empty());
+    value.ok_or_else(|| {
+        InvalidInput::malformed(
+            name,
+            "is not set in the environment; set it to the workspace's value",
+        )
+    })
 }
 
 /// Rejects control characters, such as the line end of a file with a secret. The API would only

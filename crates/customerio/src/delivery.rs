@@ -184,7 +184,7 @@ impl Delivery {
     ) -> bool {
         let mut is_unknown = false;
         for (position, outcome) in positions.into_iter().zip(outcomes) {
-            let outcome = unless_arrived(outcome, may_have_arrived);
+            let outcome = outcome.unless_arrived(may_have_arrived);
             is_unknown |= outcome.is_unknown();
             self.outcomes[position] = Some(outcome);
         }
@@ -239,13 +239,5 @@ impl Part {
             others_succeed: false,
             may_go_second: false,
         }
-    }
-}
-
-/// Replaces "not sent" by "unknown" if an earlier attempt may have arrived.
-fn unless_arrived(outcome: Outcome, may_have_arrived: bool) -> Outcome {
-    match outcome {
-        Outcome::NotSent(cause) if may_have_arrived => Outcome::Unknown(cause),
-        outcome => outcome,
     }
 }

@@ -48,6 +48,26 @@ impl EventId {
         Self::from_parts(timestamp.and_then(Timestamp::millis).unwrap_or(0), random)
     }
 
+    /// Creates an id from 80 random bits of the system.
+    ///
+    /// Keep the id with the event, so that each attempt and each run sends the same one.
+    /// [`derive`](Self::derive) needs no memory.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the system has no source of randomness, which
+    /// [`ClientBuilder::build`](crate::client::ClientBuilder::build) reports as an error.
+    ///
+    /// ```
+    /// use customerio::EventId;
+    /// assert_ne!(EventId::random(), EventId::random());
+    /// ```
+    #[cfg(feature = "client")]
+    #[must_use]
+    pub fn random() -> Self {
+        crate::client::random_id()
+    }
+
     /// Creates an id from the lower 48 bits of a time in unix milliseconds and the lower 80 bits of
     /// a random number.
     #[must_use]

@@ -8,6 +8,11 @@ impl<'a> JsonObject<'a> {
     /// Begins an object at the end of `json`, with the members of the struct `head`.
     pub(crate) fn open(json: &'a mut Vec<u8>, head: &impl Serialize) -> Self {
         serde_json::to_writer(&mut *json, head).expect(INFALLIBLE);
+        Self::reopen(json)
+    }
+
+    /// Continues the object at the end of `json`.
+    pub(crate) fn reopen(json: &'a mut Vec<u8>) -> Self {
         // Drop the closing brace; `close` appends it again.
         json.pop();
         Self(json)
@@ -45,7 +50,12 @@ pub(crate) fn list<T>(json: &mut Vec<u8>, items: &[T], write: impl Fn(&T, &mut V
 
 /// Serializes a body of this crate, which cannot fail.
 pub(crate) fn to_bytes(body: &impl Serialize) -> Bytes {
-    serde_json::to_vec(body).expect(INFALLIBLE).into()
+    to_vec(body).into()
+}
+
+/// Serializes a body of this crate that is not complete yet.
+pub(crate) fn to_vec(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).expect(INFALLIBLE)
 }
 
 const INFALLIBLE: &str = "keys are strings and every value was checked";

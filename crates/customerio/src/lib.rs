@@ -1,4 +1,4 @@
-//! An unofficial client for [Customer.io](https://customer.io)'s Track API.
+//! An unofficial client for [Customer.io](https://customer.io)'s Track API and [App API](app).
 //!
 #![cfg_attr(feature = "client", doc = "```no_run")]
 #![cfg_attr(not(feature = "client"), doc = "```ignore")]
@@ -31,6 +31,11 @@
 //! | `testing` | clients for tests: one that records requests, one with given replies |
 //! | `tracing` | spans and events of the client |
 //! | `webhooks` | signatures and events of reporting webhooks, and a tower layer that verifies |
+//!
+//! # Messages and broadcasts
+//!
+//! `Client::app` sends transactional messages, triggers broadcasts, and reaches every other
+//! endpoint of the App API: see [`app`].
 //!
 //! # Many operations
 //!
@@ -67,7 +72,9 @@
 
 #![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
+pub mod app;
 mod attributes;
+mod base_url;
 mod batch;
 #[cfg(feature = "client")]
 pub mod client;

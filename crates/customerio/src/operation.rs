@@ -70,6 +70,8 @@ enum Replay {
 enum Batching {
     Allowed,
     Alone,
+    /// Alone, since it is an event without an id.
+    NoEventId,
 }
 
 impl Lane {
@@ -135,7 +137,7 @@ impl Operation {
                 body.to_json(),
                 person.lane(),
                 Replay::Unsafe,
-                Batching::Alone,
+                Batching::NoEventId,
             ),
         }
     }
@@ -394,7 +396,12 @@ impl Operation {
     /// suppression, or an operation that may not be replayed.
     #[must_use]
     pub fn goes_alone(&self) -> bool {
-        self.batching == Batching::Alone
+        self.batching != Batching::Allowed
+    }
+
+    /// Returns whether the operation is an event that goes alone because it has no id.
+    pub(crate) fn has_no_event_id(&self) -> bool {
+        self.batching == Batching::NoEventId
     }
 
     pub(crate) fn bytes(&self) -> Bytes {

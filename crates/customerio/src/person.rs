@@ -215,6 +215,12 @@ impl Person {
             Kind::Email | Kind::Id => Ok(encoded),
         }
     }
+
+    /// Returns the identifier as a path segment of the App API, which is told the kind beside it.
+    pub(crate) fn app_segment(&self) -> String {
+        let prefix = if self.kind == Kind::CioId { "cio_" } else { "" };
+        format!("{prefix}{}", encode(&self.value))
+    }
 }
 
 /// Percent-encodes text as one path segment.

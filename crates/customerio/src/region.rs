@@ -4,7 +4,7 @@ use std::{env, fmt};
 
 use crate::InvalidInput;
 
-const REGION: &str = "CUSTOMERIO_REGION";
+pub(crate) const REGION: &str = "CUSTOMERIO_REGION";
 
 /// The region in which an account is held.
 ///
@@ -50,12 +50,23 @@ impl Region {
         }
     }
 
-    /// Returns the region of a host, if it is one of Customer.io's Track API.
+    /// Returns the base URL of the App API in this region.
+    #[must_use]
+    pub const fn app_url(self) -> &'static str {
+        match self {
+            Self::Eu => "https://api-eu.customer.io",
+            Self::Us => "https://api.customer.io",
+        }
+    }
+
+    /// Returns the region of a host, if it is one of Customer.io's Track API or App API.
     pub(crate) fn of_host(host: &str) -> Option<Self> {
-        [Self::Eu, Self::Us].into_iter().find(|region| {
-            let own = region.track_url().strip_prefix("https://");
+        let is_host = |url: &str| {
+            let own = url.strip_prefix("https://");
             own.is_some_and(|own| own.eq_ignore_ascii_case(host))
-        })
+        };
+        let mut regions = [Self::Eu, Self::Us].into_iter();
+        regions.find(|region| is_host(region.track_url()) || is_host(region.app_url()))
     }
 }
 
@@ -106,6 +117,8 @@ mod tests {
         check("track.customer.io", Some(Region::Us));
         check("track-eu.customer.io", Some(Region::Eu));
         check("Track-EU.customer.io", Some(Region::Eu));
+        check("api.customer.io", Some(Region::Us));
+        check("api-eu.customer.io", Some(Region::Eu));
         check("track-eu.customer.io.example.com", None);
     }
 }

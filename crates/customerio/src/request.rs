@@ -10,7 +10,7 @@ use crate::{AnonymousEvent, Batch, Endpoint, Failure, Lane, Operation, Outcome, 
 
 const BATCH: &str = "/api/v2/batch";
 const ENTITY: &str = "/api/v2/entity";
-const USER_AGENT: &str = concat!("customerio-rust/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("customerio-rust/", env!("CARGO_PKG_VERSION"));
 
 /// One request to the Track API, as a value.
 ///

@@ -14,7 +14,7 @@ use crate::error::Problem;
 /// Checks that every number in `value` is finite, and every integer fits 64 bits.
 ///
 /// A value that cannot be serialized passes; serializing it later returns the error.
-pub(super) fn check_numbers<T: Serialize + ?Sized>(value: &T) -> Result<(), Problem> {
+pub(crate) fn check_numbers<T: Serialize + ?Sized>(value: &T) -> Result<(), Problem> {
     match value.serialize(NumberCheck) {
         Err(Found::NotFinite) => Err(Problem::NotFinite),
         Err(Found::TooWide) => Err(Problem::NotSerializable),

@@ -23,8 +23,9 @@ use super::trace;
 use crate::response::is_from_the_api;
 use crate::v1::Success;
 
-/// How many bytes of a response's body are read. A longer body fails the attempt: without a bound,
-/// a server could fill the memory. The API's longest responses, to full batches, are well below.
+/// How many bytes of a response of the Track API are read. A longer body fails the attempt: without
+/// a bound, a server could fill the memory. The API's longest responses, to full batches, are well
+/// below.
 const MAX_BODY: usize = 1 << 20;
 
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
@@ -39,6 +40,7 @@ pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 pub(super) struct AttemptService<S> {
     inner: S,
     timeout: Duration,
+    max_body: usize,
     counters: Arc<Counters>,
     last_pause_field: Arc<LastPauseField>,
 }
@@ -53,8 +55,17 @@ impl<S> AttemptService<S> {
         Self {
             inner,
             timeout,
+            max_body: MAX_BODY,
             counters,
             last_pause_field,
+        }
+    }
+
+    /// Sets how many bytes of a response's body are read.
+    pub(super) fn max_body(self, bytes: usize) -> Self {
+        Self {
+            max_body: bytes,
+            ..self
         }
     }
 }
@@ -91,6 +102,7 @@ where
             counters: Arc::clone(&self.counters),
             last_pause_field: Arc::clone(&self.last_pause_field),
             deadline,
+            max_body: self.max_body,
             timer: sleep_until(deadline.moment().into()),
             state: State::Sending {
                 response: self.inner.call(request),
@@ -105,6 +117,7 @@ pin_project! {
         #[pin]
         state: State<F, C>,
         deadline: Deadline,
+        max_body: usize,
         #[pin]
         timer: Sleep,
         progress: RequestProgress,
@@ -134,6 +147,7 @@ where
     /// Polls until the whole response is in memory.
     fn poll_whole(
         mut self: Pin<&mut Self>,
+        max_body: usize,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Response<Bytes>, BoxError>> {
         loop {
@@ -147,7 +161,7 @@ where
                     return Poll::Ready(Ok(Response::from_parts(head, body)));
                 }
             };
-            let body = Limited::new(body, MAX_BODY).collect();
+            let body = Limited::new(body, max_body).collect();
             self.set(Self::Reading {
                 head: Some(head),
                 body,
@@ -167,12 +181,12 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = match this.state.poll_whole(cx) {
+        let result = match this.state.poll_whole(*this.max_body, cx) {
             Poll::Ready(result) => {
                 result.and_then(|response| check_from_the_api(response, *this.success))
             }
             Poll::Pending => {
-                this.progress.count_on_connection();
+                this.progress.count_on_connection(*this.max_body);
                 // Compare the clock before polling the timer: if the inner future uses up the
                 // task's budget at each poll, the timer stays pending for ever.
                 if !this.deadline.remaining().is_zero() {

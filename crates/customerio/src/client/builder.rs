@@ -13,9 +13,13 @@ use super::client::Inner;
 use super::ids::FreshIds;
 use super::proxy::{Proxy, Route};
 use super::roots::{RootCertificates, Roots};
-use super::stack::{Layers, Stack, WaitBounds};
+use super::stack::{Layers, Stacks, WaitBounds};
 use super::transport::Transport;
 use super::{BuildError, Client, Limits};
+use crate::app::{AppCredentials, AppEndpoint};
+use crate::base_url::BaseUrl;
+use crate::credentials::SITE_ID;
+use crate::region::REGION;
 use crate::{Credentials, Endpoint, InvalidInput, Region};
 
 /// The default number of requests in flight. With it, the documented 1,000 requests per second are
@@ -30,6 +34,13 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// server may ask for that once, but not again and again.
 const MAX_SERVER_PAUSE: Duration = Duration::from_secs(60 * 60);
 
+/// The default time for which an endpoint is closed after its daily quota is used up. A day would
+/// be safe, and too long if the quota resets in an hour; a minute would send a thousand requests in
+/// vain until tomorrow.
+const DAILY_QUOTA_PAUSE: Duration = Duration::from_secs(60 * 60);
+
+const BASE_URL: &str = "CUSTOMERIO_BASE_URL";
+
 /// A builder of a [`Client`].
 ///
 /// ```
@@ -39,7 +50,7 @@ const MAX_SERVER_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// use customerio::client::{Client, Limits, Quota};
 ///
 /// let client = Client::builder()
-///     .credentials(Credentials::new("site", "key")?) // the only setting without a default
+///     .credentials(Credentials::new("site", "key")?) // or `app_credentials`
 ///     .limits(Limits::documented().ingress(Quota::per_second(100)))
 ///     .deadline(Duration::from_secs(60))
 ///     .build()?;
@@ -60,8 +71,11 @@ const MAX_SERVER_PAUSE: Duration = Duration::from_secs(60 * 60);
 #[must_use]
 pub struct ClientBuilder {
     credentials: Option<Credentials>,
+    app_credentials: Option<AppCredentials>,
     region: Region,
     base_url: Option<String>,
+    app_base_url: Option<String>,
+    daily_quota_pause: Duration,
     limits: Limits,
     retry: RetryPolicy,
     jitter_seed: Option<u64>,
@@ -85,8 +99,11 @@ impl ClientBuilder {
     pub(super) fn new() -> Self {
         Self {
             credentials: None,
+            app_credentials: None,
             region: Region::default(),
             base_url: None,
+            app_base_url: None,
+            daily_quota_pause: DAILY_QUOTA_PAUSE,
             limits: Limits::documented(),
             retry: RetryPolicy::default(),
             jitter_seed: None,
@@ -100,9 +117,40 @@ impl ClientBuilder {
         }
     }
 
-    /// Sets the credentials. They are required.
+    /// Reads credentials, region and base URL from variables.
+    pub(super) fn from_lookup(
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, InvalidInput> {
+        let variable = |name| lookup(name).filter(|value| !value.is_empty());
+        let credentials = Credentials::optional(&lookup)?;
+        let app_credentials = AppCredentials::optional(&lookup)?;
+        if credentials.is_none() && app_credentials.is_none() {
+            return Err(InvalidInput::malformed(
+                SITE_ID,
+                "is not set in the environment, and neither is CUSTOMERIO_APP_API_KEY; \
+                 set the credentials of one API",
+            ));
+        }
+        let region = variable(REGION).map(|region| region.parse());
+        Ok(Self {
+            credentials,
+            app_credentials,
+            region: region.transpose()?.unwrap_or_default(),
+            base_url: variable(BASE_URL),
+            ..Self::new()
+        })
+    }
+
+    /// Sets the credentials of the Track API. These or [`app_credentials`](Self::app_credentials)
+    /// are required.
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
+        self
+    }
+
+    /// Sets the credentials of the App API.
+    pub fn app_credentials(mut self, credentials: AppCredentials) -> Self {
+        self.app_credentials = Some(credentials);
         self
     }
 
@@ -112,10 +160,16 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the base URL; by default that of the region. It is an https URL, or http to the
-    /// loopback.
+    /// Sets the base URL of both APIs; by default those of the region. It is an https URL, or http
+    /// to the loopback.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
+        self
+    }
+
+    /// Sets the base URL of the App API; by default [`base_url`](Self::base_url).
+    pub fn app_base_url(mut self, url: impl Into<String>) -> Self {
+        self.app_base_url = Some(url.into());
         self
     }
 
@@ -204,6 +258,19 @@ impl ClientBuilder {
     /// another deadline for single calls.
     pub fn deadline(mut self, call: Duration) -> Self {
         self.deadline = Some(call);
+        self
+    }
+
+    /// Sets for how long an endpoint of the App API is closed once its daily quota is used up; by
+    /// default one hour, at most a day.
+    ///
+    /// The API does not say when a quota resets. After this time one request asks again. Until
+    /// then, requests to that endpoint fail at once: see [`Error::is_daily_quota`]. Other
+    /// endpoints go on. If a response says when the quota resets, that time counts instead.
+    ///
+    /// [`Error::is_daily_quota`]: super::Error::is_daily_quota
+    pub fn daily_quota_pause(mut self, time: Duration) -> Self {
+        self.daily_quota_pause = time;
         self
     }
 
@@ -314,7 +381,7 @@ impl ClientBuilder {
     /// ```
     pub fn build(self) -> Result<Client, BuildError> {
         let transport = self.transport.clone();
-        self.assemble(|endpoint, layers| transport.stack(layers, endpoint))
+        self.assemble(|to, layers| transport.stacks(layers, to))
     }
 
     /// Creates a client that sends through `service` in place of hyper's client.
@@ -332,29 +399,43 @@ impl ClientBuilder {
         S::Error: Into<Box<dyn Error + Send + Sync>>,
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        self.assemble(|_, layers| Ok(layers.over(service)))
+        self.assemble(move |_, layers| Ok(layers.over(service.clone())))
     }
 
     fn assemble(
         self,
-        stack: impl FnOnce(&Endpoint, &Layers) -> Result<Stack, BuildError>,
+        stacks: impl Fn(&BaseUrl, &Layers) -> Result<Stacks, BuildError>,
     ) -> Result<Client, BuildError> {
-        let endpoint = self.endpoint()?;
-        let layers = self.layers(&endpoint)?;
+        let (track, app) = (self.endpoint()?, self.app_endpoint()?);
+        let layers = self.layers(track.as_ref(), app.as_ref())?;
         let (deadline, max_server_pause) = (self.deadline, self.max_server_pause);
         let ids = Arc::new(FreshIds::from_system().map_err(BuildError::randomness)?);
-        let stack = stack(&endpoint, &layers)?;
+        let stacks = match (&track, &app) {
+            // The APIs may be reached in different ways: by http or https, with a proxy or without.
+            (Some(track), Some(app)) => Stacks {
+                ingress: stacks(track.base_url(), &layers)?.ingress,
+                ..stacks(app.base_url(), &layers)?
+            },
+            (Some(track), None) => stacks(track.base_url(), &layers)?,
+            (None, Some(app)) => stacks(app.base_url(), &layers)?,
+            (None, None) => return Err(missing_credentials().into()),
+        };
         Ok(Client::new(Inner {
-            endpoint,
+            track,
+            app,
             layers,
             ids,
-            stack,
+            stacks,
             deadline,
             max_server_pause,
         }))
     }
 
-    fn layers(&self, endpoint: &Endpoint) -> Result<Layers, InvalidInput> {
+    fn layers(
+        &self,
+        track: Option<&Endpoint>,
+        app: Option<&AppEndpoint>,
+    ) -> Result<Layers, InvalidInput> {
         if let Concurrency::Fixed(0) = self.concurrency {
             return Err(InvalidInput::malformed(
                 "concurrency",
@@ -365,10 +446,24 @@ impl ClientBuilder {
         check_time("connect timeout", self.transport.connect_timeout)?;
         check_time("deadline", self.deadline)?;
         check_time("HTTP/2 ping", self.transport.ping)?;
+        check_time("daily quota pause", Some(self.daily_quota_pause))?;
         check_keepalive(self.transport.keepalive)?;
+        let (track, app) = (
+            track.map(Endpoint::workspace),
+            app.map(AppEndpoint::workspace),
+        );
+        // Without the credentials of one API, the name of the other serves for both.
+        let name = |first: &Option<String>, second: &Option<String>| {
+            let name = first.as_ref().or(second.as_ref());
+            name.cloned().ok_or_else(missing_credentials)
+        };
         Ok(Layers {
-            retry: self.retry_layer(),
-            limit: self.limits.layer(&endpoint.workspace()),
+            retry: self.retry_layer(self.retry),
+            // In the App API, the mark of a request replaces the rule by its method.
+            app_retry: self.retry_layer(self.retry.replays(|_| false)),
+            limit: self.limits.layer(&name(&track, &app)?),
+            app: self.limits.app_limiters(&name(&app, &track)?),
+            quota_pause: self.daily_quota_pause,
             bounds: self.bounds,
             concurrency: match self.concurrency {
                 Concurrency::Fixed(limit) => ConcurrencyLayer::new(limit),
@@ -380,8 +475,8 @@ impl ClientBuilder {
         })
     }
 
-    fn retry_layer(&self) -> RetryLayer {
-        let mut retry = RetryLayer::new(self.retry);
+    fn retry_layer(&self, policy: RetryPolicy) -> RetryLayer {
+        let mut retry = RetryLayer::new(policy);
         if let Some(seed) = self.jitter_seed {
             retry = retry.seed(seed);
         }
@@ -391,18 +486,34 @@ impl ClientBuilder {
         }
     }
 
-    fn endpoint(&self) -> Result<Endpoint, InvalidInput> {
-        let credentials = self.credentials.clone().ok_or_else(|| {
-            InvalidInput::malformed(
-                "credentials",
-                "are missing; give a site id and a Track API key",
-            )
-        })?;
-        match &self.base_url {
-            Some(url) => Endpoint::new(url, credentials),
-            None => Ok(Endpoint::for_region(self.region, credentials)),
-        }
+    fn endpoint(&self) -> Result<Option<Endpoint>, InvalidInput> {
+        let Some(credentials) = self.credentials.clone() else {
+            return Ok(None);
+        };
+        Ok(Some(match &self.base_url {
+            Some(url) => Endpoint::new(url, credentials)?,
+            None => Endpoint::for_region(self.region, credentials),
+        }))
     }
+
+    fn app_endpoint(&self) -> Result<Option<AppEndpoint>, InvalidInput> {
+        let Some(credentials) = self.app_credentials.clone() else {
+            return Ok(None);
+        };
+        Ok(Some(
+            match self.app_base_url.as_ref().or(self.base_url.as_ref()) {
+                Some(url) => AppEndpoint::new(url, credentials)?,
+                None => AppEndpoint::for_region(self.region, credentials),
+            },
+        ))
+    }
+}
+
+fn missing_credentials() -> InvalidInput {
+    InvalidInput::malformed(
+        "credentials",
+        "are missing; give a site id and a Track API key, or an App API key",
+    )
 }
 
 /// Checks the range that operating systems accept. A value outside of it would be ignored, and
@@ -425,4 +536,75 @@ fn check_time(field: &'static str, time: Option<Duration>) -> Result<(), Invalid
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(variables: &[(&str, &str)]) -> Result<ClientBuilder, InvalidInput> {
+        let value = |name: &str| variables.iter().find(|(own, _)| *own == name);
+        ClientBuilder::from_lookup(|name| value(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn the_environment_gives_the_credentials_of_one_api_or_of_both() {
+        const APP: (&str, &str) = ("CUSTOMERIO_APP_API_KEY", "app-key");
+        const SITE: (&str, &str) = ("CUSTOMERIO_SITE_ID", "site");
+        const TRACK: (&str, &str) = ("CUSTOMERIO_TRACK_API_KEY", "key");
+        let check = |variables: &[_], expected: Result<(bool, bool), &str>| {
+            let found = from(variables);
+            let found = match &found {
+                Ok(builder) => {
+                    let track = builder.credentials.is_some();
+                    Ok((track, builder.app_credentials.is_some()))
+                }
+                Err(error) => Err(error.field()),
+            };
+            assert_eq!(found, expected, "{variables:?}");
+        };
+        check(&[APP], Ok((false, true)));
+        check(&[SITE, TRACK], Ok((true, false)));
+        check(&[SITE, TRACK, APP], Ok((true, true)));
+        check(&[], Err("CUSTOMERIO_SITE_ID"));
+        check(&[SITE, APP], Err("CUSTOMERIO_TRACK_API_KEY"));
+        check(&[TRACK, APP], Err("CUSTOMERIO_SITE_ID"));
+        check(&[APP, ("CUSTOMERIO_REGION", "moon")], Err("region"));
+        check(
+            &[SITE, TRACK, ("CUSTOMERIO_APP_API_KEY", "")],
+            Ok((true, false)),
+        );
+    }
+
+    #[test]
+    fn one_base_url_is_that_of_both_apis() {
+        let variables = [
+            ("CUSTOMERIO_SITE_ID", "site"),
+            ("CUSTOMERIO_TRACK_API_KEY", "key"),
+            ("CUSTOMERIO_APP_API_KEY", "app-key"),
+            ("CUSTOMERIO_BASE_URL", "http://127.0.0.1:8080"),
+        ];
+        let builder = from(&variables).unwrap();
+        let shown = |builder: &ClientBuilder| {
+            let (track, app) = (builder.endpoint(), builder.app_endpoint());
+            [
+                track.unwrap().unwrap().to_string(),
+                app.unwrap().unwrap().to_string(),
+            ]
+        };
+        assert_eq!(shown(&builder), ["http://127.0.0.1:8080"; 2]);
+        let apart = builder.clone().app_base_url("https://example.com");
+        assert_eq!(
+            shown(&apart),
+            ["http://127.0.0.1:8080", "https://example.com"]
+        );
+        let remote = builder.base_url("http://example.com").build();
+        assert_eq!(
+            remote.unwrap_err().invalid_input().unwrap().field(),
+            "base URL"
+        );
+        let region = from(&[variables[2], ("CUSTOMERIO_REGION", "eu")]).unwrap();
+        let app = region.app_endpoint().unwrap().unwrap();
+        assert_eq!(app.to_string(), "https://api-eu.customer.io");
+    }
 }

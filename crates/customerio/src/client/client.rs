@@ -15,16 +15,17 @@ use super::call::Call;
 use super::disabled;
 use super::ids::FreshIds;
 use super::progress::DepartureFlag;
-use super::stack::{Layers, Stack};
-use super::{BuildError, ClientBuilder, Error, ServerPause, Stats};
+use super::stack::{Layers, Stacks};
+use super::{ApiLimit, BuildError, ClientBuilder, Error, ServerPause, Stats};
+use crate::app::AppEndpoint;
 use crate::response::not_json;
 use crate::v1::{self, Account};
 use crate::{
-    AnonymousEvent, Attributes, Cause, Credentials, Delivery, Device, Endpoint, Event, Operation,
-    Outcome, Person, Region, Request,
+    AnonymousEvent, Attributes, Cause, Delivery, Device, Endpoint, Event, Operation, Outcome,
+    Person, Request,
 };
 
-/// A client for the Track API.
+/// A client for the Track API, and for the App API by [`app`](Self::app).
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -47,14 +48,17 @@ use crate::{
 /// Dropping a future stops its work and releases its position in the wait queue. A request that
 /// has departed may still be applied.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(pub(super) Arc<Inner>);
 
 #[derive(Clone)]
 pub(super) struct Inner {
-    pub(super) endpoint: Endpoint,
+    /// The Track API, or `None` if the client has no credentials for it.
+    pub(super) track: Option<Endpoint>,
+    /// The App API, or `None` if the client has no credentials for it.
+    pub(super) app: Option<AppEndpoint>,
     pub(super) layers: Layers,
     pub(super) ids: Arc<FreshIds>,
-    pub(super) stack: Stack,
+    pub(super) stacks: Stacks,
     pub(super) deadline: Option<Duration>,
     pub(super) max_server_pause: Option<Duration>,
 }
@@ -66,21 +70,26 @@ impl Client {
         ClientBuilder::new()
     }
 
-    /// Creates a client from the environment: `CUSTOMERIO_SITE_ID`, `CUSTOMERIO_TRACK_API_KEY` and,
-    /// if it is set, `CUSTOMERIO_REGION`.
+    /// Creates a client from the environment.
     ///
-    /// The client uses the proxy of [`HTTPS_PROXY`](ClientBuilder::proxy_from_env), if it is set.
+    /// | variable | what it sets |
+    /// |---|---|
+    /// | `CUSTOMERIO_SITE_ID`, `CUSTOMERIO_TRACK_API_KEY` | the credentials of the Track API |
+    /// | `CUSTOMERIO_APP_API_KEY` | the credentials of the [App API](Self::app) |
+    /// | `CUSTOMERIO_REGION` | the region: `us`, the default, or `eu` |
+    /// | `CUSTOMERIO_BASE_URL` | the [base URL](ClientBuilder::base_url) of both APIs, or of a simulator |
+    ///
+    /// One of both credentials is enough. A request to the other API is then not sent, with an
+    /// error that names the variable: see [`Error::is_credentials`]. The client uses the proxy of
+    /// [`HTTPS_PROXY`](ClientBuilder::proxy_from_env), if it is set.
     ///
     /// # Errors
     ///
-    /// A variable is missing or invalid, or [`ClientBuilder::build`] fails.
+    /// A variable is invalid, none of the credentials is set, one half of the Track API's is
+    /// missing, or [`ClientBuilder::build`] fails.
     pub fn from_env() -> Result<Self, BuildError> {
-        let (credentials, region) = (Credentials::from_env()?, Region::from_env()?);
-        Self::builder()
-            .credentials(credentials)
-            .region(region)
-            .proxy_from_env()
-            .build()
+        let lookup = |name: &str| std::env::var(name).ok();
+        ClientBuilder::from_lookup(lookup)?.proxy_from_env().build()
     }
 
     /// Creates a client that accepts every operation and sends none, to run a program without
@@ -91,8 +100,9 @@ impl Client {
     pub fn disabled() -> Self {
         let layers = Layers::disabled();
         Self::new(Inner {
-            endpoint: disabled::endpoint(),
-            stack: layers.disabled_stack(),
+            track: Some(disabled::endpoint()),
+            app: Some(disabled::app_endpoint()),
+            stacks: layers.disabled_stacks(),
             layers,
             ids: Arc::new(FreshIds::fixed()),
             deadline: None,
@@ -120,7 +130,7 @@ impl Client {
         B: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static,
     {
         Self::new(Inner {
-            stack: self.0.layers.over(service),
+            stacks: self.0.layers.over(service),
             ..(*self.0).clone()
         })
     }
@@ -289,7 +299,7 @@ impl Client {
         let account = Account::from_response(response).ok_or_else(|| not_json(response))?;
         // Both hosts answer for each account, so a wrong region shows here only. A base URL of
         // another host, such as a simulator, has no region to compare with.
-        match self.0.endpoint.region() {
+        match self.0.track.as_ref().and_then(Endpoint::region) {
             Some(region) if region != account.region => {
                 Err(Cause::other_region(response, account.region))
             }
@@ -349,8 +359,21 @@ impl Client {
         self.0.layers.limit.handle().snapshot()
     }
 
-    /// Returns the pause that the server asked for, if one lasts: how long no request departs, and
-    /// which field of a response asked for it.
+    /// Returns the state of any limit, as [`limit`](Self::limit) does for that of the Track API.
+    #[must_use]
+    pub fn limit_of(&self, limit: ApiLimit) -> Snapshot {
+        let layers = &self.0.layers;
+        let limiter = match limit {
+            // One rate limiter keeps both.
+            ApiLimit::Ingress | ApiLimit::Records => &layers.limit,
+            ApiLimit::App => &layers.app.app,
+            ApiLimit::Trigger => &layers.app.trigger,
+        };
+        limiter.handle().snapshot()
+    }
+
+    /// Returns the pause of the Track API that the server asked for, if one lasts: how long no
+    /// request departs, and which field of a response asked for it. Messages pause with it.
     ///
     /// A quota limits one pause, to an hour by default. After it, a request asks the server again.
     #[must_use]
@@ -363,7 +386,8 @@ impl Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("endpoint", &self.0.endpoint)
+            .field("track", &self.0.track)
+            .field("app", &self.0.app)
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }

@@ -7,10 +7,13 @@ use http_body_util::Full;
 use tower::Service;
 
 use super::attempt::BoxError;
+use crate::app::{AppCredentials, AppEndpoint};
 use crate::{Credentials, Endpoint};
 
-/// A response that every request accepts: a JSON object, and the region of an account.
-pub(crate) const RESPONSE: Bytes = Bytes::from_static(br#"{"region":"us"}"#);
+/// A response that every request accepts: the region of an account, the delivery of a message and
+/// the number of a trigger.
+pub(crate) const RESPONSE: Bytes =
+    Bytes::from_static(br#"{"region":"us","delivery_id":"disabled","id":0}"#);
 
 /// A service that accepts every request and sends none.
 #[derive(Clone, Copy, Debug)]
@@ -34,4 +37,10 @@ impl Service<Request<Full<Bytes>>> for DisabledApi {
 pub(super) fn endpoint() -> Endpoint {
     let credentials = Credentials::new("disabled", "disabled").expect("neither is empty");
     Endpoint::new("http://localhost", credentials).expect("the loopback needs no TLS")
+}
+
+/// Returns the endpoint of a disabled client for the App API.
+pub(super) fn app_endpoint() -> AppEndpoint {
+    let credentials = AppCredentials::new("disabled").expect("it is not empty");
+    AppEndpoint::new("http://localhost", credentials).expect("the loopback needs no TLS")
 }

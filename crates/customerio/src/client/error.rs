@@ -2,16 +2,21 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use rand::rngs::SysError;
 use tower_pace::Deadline;
 
 use crate::{Cause, InvalidInput, Outcome, Region, Rejection};
 
+/// How many errors of a chain are printed. Real chains are shorter; the bound ends a chain in which
+/// an error is its own source.
+const MAX_CHAIN: usize = 16;
+
 /// The error of one operation that was not accepted.
 ///
-/// Its text says how the operation ended: not sent, rejected or unknown. The reason, and what to do
-/// next, are in the chain of [sources](StdError::source). Print all of it:
+/// Its text says how the operation ended (not sent, rejected or unknown), why, and what to do next.
+/// It holds the texts of all errors below, so there is no [source](StdError::source);
+/// [`cause`](Self::cause) returns them.
 ///
 /// ```
 /// # use customerio::Client;
@@ -21,15 +26,9 @@ use crate::{Cause, InvalidInput, Outcome, Region, Rejection};
 /// #     http::Response::builder().status(401).body(String::new())
 /// # }));
 /// let error = client.check().await.unwrap_err();
-/// let mut said = error.to_string();
-/// let mut source = std::error::Error::source(&error);
-/// while let Some(cause) = source {
-///     said += &format!(": {cause}");
-///     source = cause.source();
-/// }
 /// let advice = "the API rejected the credentials; \
 ///     check the site id, the API key and the region (status 401)";
-/// assert_eq!(said, format!("the operation was not sent: {advice}"));
+/// assert_eq!(error.to_string(), format!("the operation was not sent: {advice}"));
 /// # }
 /// ```
 ///
@@ -43,16 +42,30 @@ pub struct Error {
 
 #[derive(Clone, Debug)]
 enum Kind {
+    /// A request that only reads got no answer. It has no effect, so none is unknown.
+    Failed(Cause),
     NotSent(Cause),
     Rejected(Rejection),
     Unknown(Cause),
+    /// A request to the App API succeeded, and its reply has another structure than the caller
+    /// expected.
+    Unread(Unread),
+}
+
+/// Where a reply differs. It leaves out the text of the parser, which quotes the reply and so a
+/// person's data.
+#[derive(Clone, Copy, Debug)]
+struct Unread {
+    status: StatusCode,
+    line: usize,
+    column: usize,
 }
 
 impl Kind {
     fn cause(&self) -> Option<&Cause> {
         match self {
-            Self::NotSent(cause) | Self::Unknown(cause) => Some(cause),
-            Self::Rejected(_) => None,
+            Self::Failed(cause) | Self::NotSent(cause) | Self::Unknown(cause) => Some(cause),
+            Self::Rejected(_) | Self::Unread(_) => None,
         }
     }
 }
@@ -81,7 +94,41 @@ impl Error {
         }
     }
 
-    fn cause(&self) -> Option<&Cause> {
+    /// Returns the outcome of a request to the App API as a result. Call it when the response has
+    /// just come.
+    pub(super) fn check_app(outcome: Outcome, method: &Method) -> Result<(), Self> {
+        match outcome {
+            Outcome::Unknown(cause) => Err(Self::of_app(cause, method)),
+            outcome => Self::check(outcome),
+        }
+    }
+
+    /// Returns the error of a request to the App API whose outcome is unknown.
+    pub(super) fn of_app(cause: Cause, method: &Method) -> Self {
+        Self::of(match method.is_safe() {
+            true => Kind::Failed(cause),
+            false => Kind::Unknown(cause),
+        })
+    }
+
+    /// Creates the error of a request that only reads.
+    pub(super) fn failed(cause: Cause) -> Self {
+        Self::of(Kind::Failed(cause))
+    }
+
+    /// Creates the error of a success whose reply the caller cannot read.
+    pub(super) fn unread(status: StatusCode, error: &serde_json::Error) -> Self {
+        Self::of(Kind::Unread(Unread {
+            status,
+            line: error.line(),
+            column: error.column(),
+        }))
+    }
+
+    /// Returns the reason why the operation was not sent, or why its outcome is unknown, with the
+    /// error of the transport as its source. A rejected operation has none.
+    #[must_use]
+    pub fn cause(&self) -> Option<&Cause> {
         self.kind.cause()
     }
 
@@ -97,7 +144,7 @@ impl Error {
     pub fn rejection(&self) -> Option<&Rejection> {
         match &self.kind {
             Kind::Rejected(rejection) => Some(rejection),
-            Kind::NotSent(_) | Kind::Unknown(_) => None,
+            Kind::Failed(_) | Kind::NotSent(_) | Kind::Unknown(_) | Kind::Unread(_) => None,
         }
     }
 
@@ -120,7 +167,35 @@ impl Error {
         self.cause().is_some_and(Cause::is_throttled)
     }
 
-    /// Returns whether the API rejected the credentials (401, 403).
+    /// Returns whether the daily quota of the endpoint is used up, as the App API has some.
+    ///
+    /// [`retry_at`](Self::retry_at) is the time at which the client asks again: when the quota
+    /// resets, if the API said so, and otherwise after
+    /// [`daily_quota_pause`](super::ClientBuilder::daily_quota_pause). Requests before it fail at
+    /// once; other endpoints go on.
+    ///
+    /// ```
+    /// # use customerio::Client;
+    /// use http::Method;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
+    /// #     http::Response::builder().status(429).body(String::new())
+    /// # }));
+    /// let archived = || client.app().request(Method::GET, "/v1/messages/d1/archived_message");
+    /// let error = archived().send().await.unwrap_err();
+    /// assert!(error.is_daily_quota() && error.retry_at().is_some());
+    /// assert!(archived().send().await.unwrap_err().is_daily_quota());
+    /// assert_eq!(client.stats().requests, 1);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_daily_quota(&self) -> bool {
+        self.cause().is_some_and(Cause::is_daily_quota)
+    }
+
+    /// Returns whether the API rejected the credentials (401, 403), or the client has none for it.
     #[must_use]
     pub fn is_credentials(&self) -> bool {
         self.cause().is_some_and(Cause::is_credentials)
@@ -162,18 +237,19 @@ impl Error {
     }
 
     /// Returns whether the operation may have been applied in spite of the error: its outcome is
-    /// unknown.
+    /// unknown, or it succeeded and its reply cannot be read.
     #[must_use]
     pub fn may_have_been_applied(&self) -> bool {
-        matches!(self.kind, Kind::Unknown(_))
+        matches!(self.kind, Kind::Unknown(_) | Kind::Unread(_))
     }
 
     /// Returns the request id of the last response, for Customer.io's support.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         match &self.kind {
-            Kind::NotSent(cause) | Kind::Unknown(cause) => cause.request_id(),
+            Kind::Failed(cause) | Kind::NotSent(cause) | Kind::Unknown(cause) => cause.request_id(),
             Kind::Rejected(rejection) => rejection.request_id(),
+            Kind::Unread(_) => None,
         }
     }
 
@@ -197,8 +273,9 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         match &self.kind {
-            Kind::NotSent(cause) | Kind::Unknown(cause) => cause.status(),
+            Kind::Failed(cause) | Kind::NotSent(cause) | Kind::Unknown(cause) => cause.status(),
             Kind::Rejected(rejection) => rejection.status(),
+            Kind::Unread(unread) => Some(unread.status),
         }
     }
 }
@@ -211,21 +288,29 @@ impl From<InvalidInput> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            Kind::NotSent(_) => f.write_str("the operation was not sent"),
-            Kind::Rejected(rejection) => rejection.fmt(f),
-            Kind::Unknown(_) => {
-                f.write_str("the outcome of the operation is unknown; it may have been applied")
+        f.write_str(match &self.kind {
+            Kind::Failed(_) => "the request got no answer",
+            Kind::NotSent(_) => "the operation was not sent",
+            Kind::Rejected(rejection) => return rejection.fmt(f),
+            Kind::Unread(Unread { line, column, .. }) => {
+                return write!(
+                    f,
+                    "the request succeeded, but its reply has another structure than expected \
+                     (line {line}, column {column})"
+                );
             }
-        }
+            Kind::Unknown(_) => "the outcome of the operation is unknown; it may have been applied",
+        })?;
+        // All of the chain: a program that prints only this error shows the reason, too.
+        let first = self.cause().map(|cause| cause as &(dyn StdError + 'static));
+        let chain = std::iter::successors(first, |&error| error.source());
+        let mut chain = chain.take(MAX_CHAIN);
+        chain.try_for_each(|error| write!(f, ": {error}"))
     }
 }
 
-impl StdError for Error {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.cause().map(|cause| cause as &(dyn StdError + 'static))
-    }
-}
+/// It has no source, since its text holds those of all errors below.
+impl StdError for Error {}
 
 /// The error of building a client.
 #[derive(Debug)]

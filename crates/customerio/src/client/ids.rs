@@ -10,6 +10,15 @@ use rand::rngs::SysRng;
 
 use crate::{EventId, Timestamp};
 
+/// Returns an id from 80 random bits.
+pub(crate) fn random_id() -> EventId {
+    let mut random = [0; 16];
+    SysRng
+        .try_fill_bytes(&mut random[6..])
+        .expect("the system has a source of randomness");
+    EventId::from_parts(0, u128::from_be_bytes(random))
+}
+
 /// Creates ids for events without one, from a random namespace and a counter.
 #[derive(Debug)]
 pub(super) struct FreshIds {

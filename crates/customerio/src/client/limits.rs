@@ -5,24 +5,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tower_pace::{Quota, RateLimitLayer};
 
+use super::daily_quota::QuotaGates;
 use super::quotas::{DOCUMENTED_INGRESS, Quotas};
 
 /// Names one limit of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ApiLimit {
-    /// Requests to the Track API, both versions together.
+    /// Requests to the App API, except messages and triggers.
+    App,
+    /// Requests to the Track API, both versions together, and transactional messages.
     Ingress,
     /// Operations sent to the Track API. A batch holds several, any other request one. A request
     /// departs when this limit and [`ApiLimit::Ingress`] both allow it.
     Records,
+    /// Triggers of broadcasts.
+    Trigger,
 }
 
 /// The limits that clients keep, with the state of their rate limiters.
 ///
 /// Clones share the limits: clients built with clones of one value stay within them together. Each
-/// workspace (base URL and site id) has a rate limiter of its own, which is kept as long as the
-/// value. Two values that were created separately share nothing.
+/// workspace (base URL and site id, or base URL and App API key) has rate limiters of its own,
+/// which are kept as long as the value. Two values that were created separately share nothing.
 ///
 /// ```
 /// use customerio::client::{Client, Limits, Quota};
@@ -46,8 +51,19 @@ struct Shared {
     quotas: Quotas,
     /// The limits that the API stated. They also hold for rate limiters created later.
     learned: HashMap<ApiLimit, Quota>,
-    /// The rate limiter of each workspace.
+    /// The rate limiter of each workspace for the Track API and messages.
     limiters: HashMap<String, RateLimitLayer>,
+    /// The rate limiters of each workspace for the rest of the App API.
+    app: HashMap<String, AppLimiters>,
+}
+
+/// The limits of one workspace for the App API, except messages.
+#[derive(Clone, Debug)]
+pub(super) struct AppLimiters {
+    pub(super) app: RateLimitLayer,
+    pub(super) trigger: RateLimitLayer,
+    /// The endpoints whose daily quota is used up.
+    pub(super) gates: Arc<QuotaGates>,
 }
 
 impl Limits {
@@ -57,16 +73,21 @@ impl Limits {
     /// The API does not enforce it strictly. Above it, the API may answer 200 and drop the data.
     pub const DOCUMENTED_INGRESS: Quota = DOCUMENTED_INGRESS;
 
-    /// Returns the documented limit of 1,000 requests per second, and 10,000 operations per second.
+    /// Returns the documented limits.
     ///
-    /// The API documents no limit for operations. 10,000 is this crate's choice.
+    /// | limit | documented | kept as |
+    /// |---|---|---|
+    /// | [`Ingress`](ApiLimit::Ingress) | 3,000 in 3 s | 1,000 per second |
+    /// | [`Records`](ApiLimit::Records) | nothing | 10,000 per second, this crate's choice |
+    /// | [`App`](ApiLimit::App) | 10 per second | 10 per second |
+    /// | [`Trigger`](ApiLimit::Trigger) | 1 in 10 s | 1 in 10 s |
     #[must_use]
     pub fn documented() -> Self {
         Self::new(Quotas::documented())
     }
 
     /// Returns the lower limit that third-party guides recommend: 100 requests per second, and
-    /// 10,000 operations per second.
+    /// 10,000 operations per second. Those of the App API are the documented ones.
     ///
     /// For imports, the same guides recommend 50 operations per second. Set that yourself, since it
     /// would also halve the 100 requests of a program that sends single operations. A batch then
@@ -89,10 +110,26 @@ impl Limits {
             quotas,
             learned: HashMap::new(),
             limiters: HashMap::new(),
+            app: HashMap::new(),
         })))
     }
 
-    /// Sets the limit of requests to the Track API.
+    /// Sets the limit of requests to the App API, except messages and triggers.
+    #[must_use]
+    pub fn app(self, quota: Quota) -> Self {
+        Self::new(self.quotas().with(ApiLimit::App, quota))
+    }
+
+    /// Sets the limit of triggers of broadcasts.
+    ///
+    /// The API keeps up to five triggers that wait. A quota that allows more at once fills that
+    /// queue, and the API rejects the rest.
+    #[must_use]
+    pub fn trigger(self, quota: Quota) -> Self {
+        Self::new(self.quotas().with(ApiLimit::Trigger, quota))
+    }
+
+    /// Sets the limit of requests to the Track API and of messages.
     #[must_use]
     pub fn ingress(self, quota: Quota) -> Self {
         Self::new(self.quotas().with(ApiLimit::Ingress, quota))
@@ -185,24 +222,54 @@ impl Limits {
             .or_insert_with(|| RateLimitLayer::new(quota))
             .clone()
     }
+
+    /// Returns the limits of a workspace for the App API: the same ones for each call with the same
+    /// name.
+    pub(super) fn app_limiters(&self, workspace: &str) -> AppLimiters {
+        let mut shared = self.shared();
+        let [app, trigger] = [ApiLimit::App, ApiLimit::Trigger].map(|limit| shared.slower(limit));
+        let limiters = shared.app.entry(workspace.to_owned());
+        limiters
+            .or_insert_with(|| AppLimiters {
+                app: RateLimitLayer::new(app),
+                trigger: RateLimitLayer::new(trigger),
+                gates: Arc::default(),
+            })
+            .clone()
+    }
 }
 
 impl Shared {
     /// Makes a change, and updates the rate limiters if their quota is then another.
     fn change(&mut self, change: impl FnOnce(&mut Self)) {
-        let before = self.in_force();
+        let all = |shared: &Self| {
+            let [app, trigger] =
+                [ApiLimit::App, ApiLimit::Trigger].map(|limit| shared.slower(limit));
+            [shared.in_force(), app, trigger]
+        };
+        let before = all(self);
         change(self);
-        let after = self.in_force();
-        // An equal quota is not set again: for one window it would slow the limiter down.
-        if after != before {
-            for limiter in self.limiters.values() {
-                limiter.handle().set_quota(after);
+        let after = all(self);
+        let limiters = [
+            self.limiters.values().collect::<Vec<_>>(),
+            self.app.values().map(|limiters| &limiters.app).collect(),
+            self.app
+                .values()
+                .map(|limiters| &limiters.trigger)
+                .collect(),
+        ];
+        for ((limiters, after), before) in limiters.into_iter().zip(after).zip(before) {
+            // An equal quota is not set again: for one window it would slow the limiter down.
+            if after != before {
+                for limiter in limiters {
+                    limiter.handle().set_quota(after);
+                }
             }
         }
     }
 
-    /// Returns the quota of the rate limiters: requests and operations combined, since a request
-    /// departs only when both limits allow it.
+    /// Returns the quota of the rate limiters of the Track API: requests and operations combined,
+    /// since a request departs only when both limits allow it.
     fn in_force(&self) -> Quota {
         let requests = self.slower(ApiLimit::Ingress).by_request();
         let records = self.slower(ApiLimit::Records).assuming(&requests);
@@ -266,6 +333,21 @@ mod tests {
         assert!(after != before && after.limit() == 1_000);
         limits.learn(ApiLimit::Records, Quota::per_second(20_000));
         assert_eq!(layer.handle().snapshot().quota, before);
+    }
+
+    #[test]
+    fn each_limit_of_the_app_api_changes_alone() {
+        let limits = Limits::documented();
+        let quotas = || {
+            let AppLimiters { app, trigger, .. } = limits.app_limiters("first");
+            [app, trigger].map(|layer| layer.handle().snapshot().quota.limit())
+        };
+        assert_eq!(quotas(), [10, 1]);
+        limits.set(ApiLimit::App, Quota::per_second(5));
+        assert_eq!(quotas(), [5, 1]);
+        check(&limits, "first", 1_000);
+        limits.learn(ApiLimit::Ingress, Quota::per_second(200));
+        assert_eq!(quotas(), [5, 1]);
     }
 
     #[test]

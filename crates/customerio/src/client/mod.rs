@@ -1,5 +1,5 @@
-//! A client that sends operations, with retries, a rate limit, a bound on requests in flight and
-//! timeouts.
+//! A client that sends operations and messages, with retries, rate limits, a bound on requests in
+//! flight and timeouts.
 //!
 //! ```
 //! use customerio::client::{Client, Limits, Quota};
@@ -42,6 +42,9 @@
 //! - Redirects are not followed.
 //! - No task is spawned, except by hyper for its connections.
 //!
+//! The Track API with transactional messages, the triggers of broadcasts, and the rest of the App
+//! API have a rate limiter each. [`Client::app`] is the door to the App API.
+//!
 //! # Monitoring
 //!
 //! [`Client::stats`] counts attempts and outcomes. [`Client::limit`] shows the rate limiter and its
@@ -52,22 +55,25 @@
 //!
 //! | name | kind | level | fields |
 //! |---|---|---|---|
-//! | `customerio.request` | span of one request, with waits and retries | debug | `method`, `route` (such as `/api/v1/customers/{id}`), `operations`, `status` of the last response |
+//! | `customerio.request` | span of one request, with waits and retries | debug | `method`, `route` (such as `/api/v1/customers/{id}` or `/v1/customers/{}/attributes`), `operations`, `status` of the last response |
 //! | `customerio.attempt` | event in that span | debug | `status`, if a response came, `may_have_arrived` |
 //!
 //! `tower_pace` adds events about backoffs, gates and slower limits. Names are part of the public
 //! API. No id, attribute, path, body or key is in a span or an event.
 
+mod app;
 mod attempt;
 mod builder;
 mod call;
 mod classify;
 #[expect(clippy::module_inception, reason = "the file of `Client` has its name")]
 mod client;
+mod daily_quota;
 mod disabled;
 mod error;
 mod ids;
 mod limits;
+mod pages;
 mod progress;
 mod proxy;
 mod quotas;
@@ -80,12 +86,15 @@ mod stats;
 mod trace;
 mod transport;
 
+pub use app::{App, AppCall, AppResponse};
 pub use builder::ClientBuilder;
 pub use client::Client;
 #[cfg(feature = "testing")]
 pub(crate) use disabled::RESPONSE;
 pub use error::{BuildError, Error};
+pub(crate) use ids::random_id;
 pub use limits::{ApiLimit, Limits};
+pub use pages::Pages;
 pub use proxy::Proxy;
 pub use roots::RootCertificates;
 pub use server_pause::ServerPause;

@@ -83,8 +83,9 @@ impl RequestProgress {
         self.with_connection(|connection| connection.captured = Some(captured));
     }
 
-    /// Counts the attempt among the requests on its connection, once it has one.
-    pub(super) fn count_on_connection(&self) {
+    /// Counts the attempt among the requests on its connection, once it has one. `max_body` is the
+    /// largest body of its response.
+    pub(super) fn count_on_connection(&self, max_body: usize) {
         self.with_connection(|connection| {
             if connection.counted.is_some() {
                 return;
@@ -100,7 +101,7 @@ impl RequestProgress {
             });
             // The metadata borrows the connection.
             drop(metadata);
-            connection.counted = limit.as_ref().map(ReceiveLimit::count_request);
+            connection.counted = limit.map(|limit| limit.count_request(max_body));
         });
     }
 

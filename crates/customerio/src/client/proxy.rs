@@ -7,7 +7,7 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::Matcher;
 
 use crate::InvalidInput;
-use crate::endpoint::is_host;
+use crate::base_url::is_host;
 
 /// The variables that name a proxy, in order of precedence. As for curl, but without `http_proxy`:
 /// plain http is sent to the loopback only.

@@ -9,6 +9,22 @@ use super::ApiLimit;
 /// another way is exceeded.
 pub(super) const DOCUMENTED_INGRESS: Quota = Quota::per_second(1_000);
 
+/// The documented limit of the App API: 10 requests in each second. The vendor does not say how it
+/// counts. A sliding log is the strictest model beside an unknown one, which would cost a fifth of
+/// the rate.
+fn documented_app() -> Quota {
+    let quota = Quota::per_second(10).model(Model::SlidingLog);
+    quota.expect("a sliding log allows any limit")
+}
+
+/// The documented limit of triggers: one in 10 seconds.
+///
+/// The first one departs at once, although another process may have triggered just before: the API
+/// keeps up to five triggers that wait, so that one is late and not lost.
+fn documented_trigger() -> Quota {
+    quota(1, Duration::from_secs(10), Model::SlidingLog).unused_at_start()
+}
+
 /// The longest window of a share: a year. No request waits for longer, and arithmetic with it does
 /// not overflow.
 const MAX_WINDOW: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -16,15 +32,19 @@ const MAX_WINDOW: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// The quota of each limit of the API.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quotas {
+    app: Quota,
     ingress: Quota,
     records: Quota,
+    trigger: Quota,
 }
 
 impl Quotas {
     pub(super) fn documented() -> Self {
         Self {
+            app: documented_app(),
             ingress: DOCUMENTED_INGRESS,
             records: Quota::per_second(10_000),
+            trigger: documented_trigger(),
         }
     }
 
@@ -37,15 +57,19 @@ impl Quotas {
 
     pub(super) const fn of(self, limit: ApiLimit) -> Quota {
         match limit {
+            ApiLimit::App => self.app,
             ApiLimit::Ingress => self.ingress,
             ApiLimit::Records => self.records,
+            ApiLimit::Trigger => self.trigger,
         }
     }
 
     pub(super) const fn with(mut self, limit: ApiLimit, quota: Quota) -> Self {
         match limit {
+            ApiLimit::App => self.app = quota,
             ApiLimit::Ingress => self.ingress = quota,
             ApiLimit::Records => self.records = quota,
+            ApiLimit::Trigger => self.trigger = quota,
         }
         self
     }
@@ -53,8 +77,10 @@ impl Quotas {
     /// Returns one of `processes` equal parts of each quota.
     pub(super) fn share(self, processes: NonZeroU32) -> Self {
         Self {
+            app: part(self.app, processes),
             ingress: part(self.ingress, processes),
             records: part(self.records, processes),
+            trigger: part(self.trigger, processes),
         }
     }
 }
@@ -123,6 +149,8 @@ mod tests {
         let documented = Quotas::documented();
         check(documented, ApiLimit::Ingress, 1_000, 1);
         check(documented, ApiLimit::Records, 10_000, 1);
+        check(documented, ApiLimit::App, 10, 1);
+        check(documented, ApiLimit::Trigger, 1, 10);
         check(Quotas::conservative(), ApiLimit::Ingress, 100, 1);
         check(Quotas::conservative(), ApiLimit::Records, 10_000, 1);
     }

@@ -21,9 +21,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// a connection is pooled. The rest is for a response that arrives before its request is counted.
 const IDLE: usize = 256 * 1024;
 
-/// How many bytes more for each request in flight: twice the largest body that is read.
-const PER_REQUEST: usize = 2 * 1024 * 1024;
-
 /// Counts the bytes received on a connection and the requests in flight on it. Clones share the
 /// counts.
 #[derive(Clone, Debug, Default)]
@@ -32,25 +29,31 @@ pub(super) struct ReceiveLimit(Arc<Counts>);
 /// The counts are relaxed: none guards other data. A stale one moves the bound by one response.
 #[derive(Debug, Default)]
 struct Counts {
-    requests: AtomicUsize,
+    /// How many bytes the requests in flight may receive together.
+    allowed: AtomicUsize,
     /// Bytes received since a request last began or ended.
     bytes: AtomicUsize,
 }
 
 impl ReceiveLimit {
-    /// Counts a request on the connection until the guard is dropped.
-    pub(super) fn count_request(&self) -> CountedRequest {
-        self.0.requests.fetch_add(1, Relaxed);
+    /// Counts a request on the connection until the guard is dropped. Its response has a body of at
+    /// most `max_body` bytes; twice as many may arrive, with frames and interim responses.
+    pub(super) fn count_request(&self, max_body: usize) -> CountedRequest {
+        let allowed = 2 * max_body;
+        self.0.allowed.fetch_add(allowed, Relaxed);
         // Counting starts again with each request, so that a connection may live for ever.
         self.0.bytes.store(0, Relaxed);
-        CountedRequest(self.clone())
+        CountedRequest {
+            limit: self.clone(),
+            allowed,
+        }
     }
 
     /// Counts received bytes. Returns an error if they are too many.
     fn record_received(&self, bytes: usize) -> io::Result<()> {
         let received = self.0.bytes.fetch_add(bytes, Relaxed).saturating_add(bytes);
-        let requests = self.0.requests.load(Relaxed);
-        match received <= requests.saturating_mul(PER_REQUEST).saturating_add(IDLE) {
+        let allowed = self.0.allowed.load(Relaxed);
+        match received <= allowed.saturating_add(IDLE) {
             true => Ok(()),
             false => Err(io::Error::other(TooMuchReceived)),
         }
@@ -59,12 +62,16 @@ impl ReceiveLimit {
 
 /// A request in flight on a connection.
 #[derive(Debug)]
-pub(super) struct CountedRequest(ReceiveLimit);
+pub(super) struct CountedRequest {
+    limit: ReceiveLimit,
+    allowed: usize,
+}
 
 impl Drop for CountedRequest {
     fn drop(&mut self) {
-        self.0.0.requests.fetch_sub(1, Relaxed);
-        self.0.0.bytes.store(0, Relaxed);
+        let counts = &self.limit.0;
+        counts.allowed.fetch_sub(self.allowed, Relaxed);
+        counts.bytes.store(0, Relaxed);
     }
 }
 
@@ -153,14 +160,17 @@ impl std::error::Error for TooMuchReceived {}
 mod tests {
     use super::*;
 
+    const MAX_BODY: usize = 1 << 20;
+    const PER_REQUEST: usize = 2 * MAX_BODY;
+
     #[test]
     fn a_response_to_each_request_is_accepted_and_more_is_not() {
         let limit = ReceiveLimit::default();
         assert!(limit.record_received(IDLE).is_ok() && limit.record_received(1).is_err());
-        let first = limit.count_request();
+        let first = limit.count_request(MAX_BODY);
         assert!(limit.record_received(PER_REQUEST).is_ok() && limit.record_received(IDLE).is_ok());
         assert!(limit.record_received(1).is_err());
-        let second = limit.count_request();
+        let second = limit.count_request(MAX_BODY);
         assert!(limit.record_received(2 * PER_REQUEST).is_ok());
         drop((first, second));
         assert!(limit.record_received(IDLE).is_ok() && limit.record_received(1).is_err());

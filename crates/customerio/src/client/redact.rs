@@ -11,7 +11,6 @@ use serde::de::IgnoredAny;
 use serde_json::{Deserializer, Value};
 
 use super::attempt::BoxError;
-use crate::Endpoint;
 use crate::response::{REQUEST_ID, sanitize};
 
 const REDACTED: &str = "[redacted]";
@@ -23,11 +22,13 @@ const MIN_SECRET: usize = 8;
 /// Redacts the credentials in the body and the request id of a response.
 ///
 /// Call it before the text is cut: half of a secret would no longer be found.
-pub(super) fn redact_response(response: Response<Bytes>, endpoint: &Endpoint) -> Response<Bytes> {
-    let secrets = endpoint.secrets();
+pub(super) fn redact_response(
+    response: Response<Bytes>,
+    secrets: &[Zeroizing<String>],
+) -> Response<Bytes> {
     let (mut head, body) = response.into_parts();
-    remove_id_with_secret(&mut head.headers, &secrets);
-    Response::from_parts(head, redact_body(body, &secrets))
+    remove_id_with_secret(&mut head.headers, secrets);
+    Response::from_parts(head, redact_body(body, secrets))
 }
 
 /// Removes a request id that contains a secret. The rest of it would identify nothing.

@@ -4,7 +4,8 @@ use crate::Outcome;
 
 /// The statistics of a client and its clones. Each number only grows.
 ///
-/// Requests are counted when they depart, operations when their call ends. An operation that this
+/// Requests are counted when they depart, operations when their call ends. A request to the App API
+/// is one operation. An operation that this
 /// crate's checks rejected, or whose call was dropped, is not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

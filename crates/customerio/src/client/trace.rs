@@ -7,22 +7,20 @@ mod enabled_or_not {
     use std::future::Future;
 
     use bytes::Bytes;
-    use http::Response;
+    use http::{Method, Response};
     use tracing::field::Empty;
     use tracing::{Instrument, Span, debug, debug_span};
-
-    use crate::Request;
 
     /// The span of one request with all its attempts.
     pub(in crate::client) struct Trace(Span);
 
     impl Trace {
-        pub(in crate::client) fn start(request: &Request) -> Self {
+        pub(in crate::client) fn start(method: &Method, route: &str, operations: usize) -> Self {
             Self(debug_span!(
                 "customerio.request",
-                method = request.method().as_str(),
-                route = request.route(),
-                operations = request.len(),
+                method = method.as_str(),
+                route = route,
+                operations = operations,
                 status = Empty,
             ))
         }
@@ -57,14 +55,12 @@ mod enabled_or_not {
     use std::future::Future;
 
     use bytes::Bytes;
-    use http::Response;
-
-    use crate::Request;
+    use http::{Method, Response};
 
     pub(in crate::client) struct Trace;
 
     impl Trace {
-        pub(in crate::client) fn start(_: &Request) -> Self {
+        pub(in crate::client) fn start(_: &Method, _: &str, _: usize) -> Self {
             Self
         }
 

@@ -21,8 +21,8 @@ use super::progress::RequestProgress;
 use super::proxy::Route;
 use super::receive_limit::ReceiveLimited;
 use super::roots::Roots;
-use super::stack::{Layers, Stack};
-use crate::Endpoint;
+use super::stack::{Layers, Stacks};
+use crate::base_url::BaseUrl;
 
 /// The default idle time before a TCP keep-alive probe. Many firewalls and load balancers drop a
 /// connection that is idle for longer.
@@ -59,7 +59,7 @@ impl Default for Transport {
 
 impl Transport {
     /// Returns the layers over a hyper client for `to`. A runtime is needed on use, not here.
-    pub(super) fn stack(&self, layers: &Layers, to: &Endpoint) -> Result<Stack, BuildError> {
+    pub(super) fn stacks(&self, layers: &Layers, to: &BaseUrl) -> Result<Stacks, BuildError> {
         let time = self.connect_timeout.unwrap_or(layers.timeout / 2);
         let tcp = self.tcp(time);
         // Plain http goes to the loopback only, and never through a proxy.

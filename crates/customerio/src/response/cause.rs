@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
+#[cfg(feature = "client")]
+use super::body::message;
 use super::header::{request_id, retry_after};
 use crate::Region;
 
@@ -48,10 +50,18 @@ impl Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Credentials,
+    /// The daily quota of an endpoint is used up, and whether the server said until when.
+    #[cfg(feature = "client")]
+    DailyQuota {
+        is_reset_known: bool,
+    },
     #[cfg(feature = "client")]
     Deadline,
     Failed,
     FollowsUnknown,
+    /// The client has no credentials for the API; this environment variable would hold them.
+    #[cfg(feature = "client")]
+    MissingCredentials(&'static str),
     #[cfg(feature = "client")]
     PausedTooLong,
     #[cfg(feature = "client")]
@@ -115,11 +125,42 @@ impl Cause {
         }))
     }
 
-    /// Returns whether the API rejected the credentials (401, 403). The operation itself may be
-    /// valid.
+    /// Creates the cause of a request to an endpoint whose daily quota is used up. `response` is
+    /// the one that said so, if this request got it.
+    #[cfg(feature = "client")]
+    pub(crate) fn daily_quota(
+        response: Option<&Response<Bytes>>,
+        is_reset_known: bool,
+        closed: Duration,
+    ) -> Self {
+        let kind = Kind::DailyQuota { is_reset_known };
+        Self(Arc::new(Inner {
+            status: response.map(Response::status),
+            request_id: response.and_then(|response| request_id(response.headers())),
+            retry_after: Some(closed),
+            message: response.map_or_else(String::new, |response| message(response.body())),
+            ..Inner::of(kind)
+        }))
+    }
+
+    /// Returns whether the API rejected the credentials (401, 403), or the client has none for it.
+    /// The operation itself may be valid.
     #[must_use]
     pub fn is_credentials(&self) -> bool {
-        self.0.kind == Kind::Credentials
+        match self.0.kind {
+            Kind::Credentials => true,
+            #[cfg(feature = "client")]
+            Kind::MissingCredentials(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Returns whether the daily quota of the endpoint is used up. The request was not sent, or had
+    /// no effect. [`retry_after`](Self::retry_after) is the time until the client asks again.
+    #[cfg(feature = "client")]
+    #[must_use]
+    pub fn is_daily_quota(&self) -> bool {
+        matches!(self.0.kind, Kind::DailyQuota { .. })
     }
 
     /// Returns whether the last attempt was throttled (425, 429).
@@ -210,37 +251,19 @@ impl Cause {
     }
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Kind {
+    fn text(self) -> &'static str {
+        match self {
             Self::Credentials => {
                 "the API rejected the credentials; check the site id, the API key and the region"
-            }
-            #[cfg(feature = "client")]
-            Self::Deadline => {
-                "the deadline of the call passed; allow more time, or send less at once"
             }
             Self::Failed => "the request failed",
             Self::FollowsUnknown => {
                 "the outcome of an earlier operation on the same person is unknown; \
                  check that one, then send this one again"
             }
-            #[cfg(feature = "client")]
-            Self::PausedTooLong => {
-                "the server asked to wait for longer than the client allows; \
-                 send later, or raise `max_server_pause`"
-            }
-            #[cfg(feature = "client")]
-            Self::NoTunnel => {
-                "the proxy opened no tunnel; \
-                 check its URL, and that it allows `CONNECT` to the API's host"
-            }
             Self::NotJson => {
                 "the response did not come from the API; check the base URL and proxies"
-            }
-            #[cfg(feature = "client")]
-            Self::ProxyCredentials => {
-                "the proxy rejected its credentials; put user and password into its URL"
             }
             Self::Redirected(Some(Region::Eu)) => {
                 "the account is in another region; set the region to `eu`"
@@ -253,16 +276,69 @@ impl fmt::Display for Kind {
             Self::Stopped => "sending was stopped",
             Self::Throttled => "the API throttled every attempt; send less, or wait longer",
             #[cfg(feature = "client")]
+            _ => self.client_text(),
+        }
+    }
+
+    /// Returns the text of a kind that only a client has.
+    #[cfg(feature = "client")]
+    fn client_text(self) -> &'static str {
+        match self {
+            Self::DailyQuota {
+                is_reset_known: true,
+            } => "the daily quota of this endpoint is used up; send again after it resets",
+            Self::DailyQuota {
+                is_reset_known: false,
+            } => {
+                "the daily quota of this endpoint is used up, and the API does not say until when; \
+                 send again tomorrow"
+            }
+            Self::Deadline => {
+                "the deadline of the call passed; allow more time, or send less at once"
+            }
+            Self::MissingCredentials(_) => "the client has no credentials for this API",
+            Self::PausedTooLong => {
+                "the server asked to wait for longer than the client allows; \
+                 send later, or raise `max_server_pause`"
+            }
+            Self::NoTunnel => {
+                "the proxy opened no tunnel; \
+                 check its URL, and that it allows `CONNECT` to the API's host"
+            }
+            Self::ProxyCredentials => {
+                "the proxy rejected its credentials; put user and password into its URL"
+            }
             Self::Untrusted => {
                 "the server's certificate is of an unknown authority; \
                  if the authority is yours, add it with `extra_roots` or to the system's"
             }
-            #[cfg(feature = "client")]
             Self::WaitRejected => {
                 "the client's rate limiter rejected the wait; \
                  send less, or raise `max_wait` or `max_queued`"
             }
-        })
+            // All others, by name: a new kind without a text does not compile.
+            Self::Credentials
+            | Self::Failed
+            | Self::FollowsUnknown
+            | Self::NotJson
+            | Self::Redirected(_)
+            | Self::Status
+            | Self::Stopped
+            | Self::Throttled => self.text(),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())?;
+        match self {
+            #[cfg(feature = "client")]
+            Self::MissingCredentials(variable) => {
+                write!(f, "; set `{variable}`, or give them to the builder")
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -56,6 +56,15 @@ impl Failure {
         }
     }
 
+    /// Creates the failure of a request for which the client has no credentials.
+    #[cfg(feature = "client")]
+    pub(crate) fn missing_credentials(variable: &'static str) -> Self {
+        Self {
+            may_have_been_sent: false,
+            cause: Cause::of(Kind::MissingCredentials(variable)),
+        }
+    }
+
     #[cfg(feature = "client")]
     pub(crate) fn boxed(
         may_have_been_sent: bool,

@@ -38,6 +38,14 @@ impl Outcome {
         matches!(self, Self::Unknown(_))
     }
 
+    /// Replaces "not sent" by "unknown" if an earlier attempt may have arrived.
+    pub(crate) fn unless_arrived(self, may_have_arrived: bool) -> Self {
+        match self {
+            Self::NotSent(cause) if may_have_arrived => Self::Unknown(cause),
+            outcome => outcome,
+        }
+    }
+
     /// Returns whether the operation may have had an effect: true for accepted and unknown.
     #[must_use]
     pub fn may_have_been_applied(&self) -> bool {

@@ -1,5 +1,6 @@
 use bytes::Bytes;
 use http::{Response, Uri, header};
+use serde::de::IgnoredAny;
 
 use super::body::{ResponseBody, message};
 use super::cause::Kind;
@@ -48,9 +49,12 @@ pub(crate) fn is_from_the_api(response: &Response<Bytes>, success: Success) -> b
 
 /// Reads the body of a success, or returns `None` if it is not in the API's format.
 fn read_success(body: &[u8], success: Success) -> Option<ResponseBody> {
-    let may_be_empty = success == Success::ObjectOrNothing;
-    if may_be_empty && body.trim_ascii().is_empty() {
+    if success != Success::Object && body.trim_ascii().is_empty() {
         return Some(ResponseBody::default());
+    }
+    if success == Success::JsonOrNothing {
+        let json = serde_json::from_slice::<IgnoredAny>(body);
+        return json.is_ok().then(ResponseBody::default);
     }
     ResponseBody::read(body)
 }

@@ -11,6 +11,7 @@ use http_body_util::{BodyExt, Full};
 use tower::Service;
 
 use super::{Call, Calls, Reply};
+use crate::app::AppCredentials;
 use crate::{Client, Credentials};
 
 /// The seed of the backoff, so that a test always has the same waits.
@@ -34,8 +35,10 @@ pub fn scripted(replies: impl IntoIterator<Item = Reply>) -> (Client, Calls) {
         replies: Arc::new(Mutex::new(replies.into_iter().collect())),
     };
     let credentials = Credentials::new("test", "test").expect("neither is empty");
+    let app_credentials = AppCredentials::new("test").expect("it is not empty");
     let client = Client::builder()
         .credentials(credentials)
+        .app_credentials(app_credentials)
         .jitter_seed(SEED)
         .build_with(api)
         .expect("the settings are valid");

@@ -24,6 +24,8 @@ pub(crate) enum Success {
     Object,
     /// A JSON object or nothing, as the API answers forms (204) and deletions.
     ObjectOrNothing,
+    /// Any JSON or nothing, as the endpoints of the App API answer that have no type here.
+    JsonOrNothing,
 }
 
 impl V1Request {

@@ -1,7 +1,6 @@
 //! The client over a scripted service, on virtual time.
 
 use std::convert::Infallible;
-use std::error::Error as _;
 use std::future::ready;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -304,7 +303,7 @@ async fn rejected_credentials_and_redirects_were_not_sent() {
         (error.is_redirect(), error.region()),
         (true, Some(Region::Eu))
     );
-    let advice = error.source().unwrap().to_string();
+    let advice = error.to_string();
     assert!(advice.contains("set the region to `eu`"), "{advice}");
     assert_eq!(service.seen().len(), 1, "redirects are not followed");
 }
@@ -692,7 +691,7 @@ async fn neither_the_key_nor_a_persons_data_is_printed() {
     let person = Person::id("jane-doe").unwrap();
     let (client, _) = scripted([Reply::Reset, Reply::Reset, Reply::Reset]);
     let error = client.delete(&person).await.unwrap_err();
-    let source = std::error::Error::source(&error).unwrap();
+    let source = error.cause().unwrap();
     let outcome = Outcome::from(Person::id("").unwrap_err());
     let builder = builder().credentials(Credentials::new("site", KEY).unwrap());
     let printed =

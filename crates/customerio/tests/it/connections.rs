@@ -1,6 +1,5 @@
 //! Real connections on the loopback: TLS with a root of the tests, direct and through a proxy.
 
-use std::error::Error as _;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
@@ -67,7 +66,7 @@ async fn send(builder: ClientBuilder) -> Result<(), Error> {
 
 pub(crate) fn printed(error: &Error) -> String {
     let mut printed = format!("{error} {error:?}");
-    let mut source = error.source();
+    let mut source = error.cause().and_then(std::error::Error::source);
     while let Some(cause) = source {
         printed += &format!(": {cause} {cause:?}");
         source = cause.source();

@@ -2,6 +2,14 @@
 
 mod api_pitfalls;
 #[cfg(feature = "client")]
+mod app;
+#[cfg(feature = "client")]
+mod app_pages;
+#[cfg(feature = "client")]
+mod app_recorded;
+#[cfg(feature = "client")]
+mod app_simulated;
+#[cfg(feature = "client")]
 mod attempt;
 #[cfg(feature = "client")]
 mod client;

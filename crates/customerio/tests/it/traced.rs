@@ -6,12 +6,15 @@ use std::fmt::{Debug, Write};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use customerio::{Attributes, Event, Person, v1};
+use customerio::client::Error;
+use customerio::{Attributes, Client, Event, Person, v1};
+use http::Method;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes as SpanAttributes, Id, Record};
 use tracing::{Metadata, Subscriber};
 
-use crate::scripted_service::{Reply, ScriptedService, builder};
+use crate::app::{APP_KEY, app_builder};
+use crate::scripted_service::{Reply, ScriptedService};
 use crate::support::KEY;
 
 const DATA: &str = "jane-doe";
@@ -104,7 +107,9 @@ impl Subscriber for ToThread {
 async fn logged(replies: impl IntoIterator<Item = Reply>) -> Log {
     listen();
     LOG.take();
-    let client = builder().build_with(ScriptedService::new(replies)).unwrap();
+    let client = app_builder()
+        .build_with(ScriptedService::new(replies))
+        .unwrap();
     let person = Person::id(DATA).unwrap();
     let mut attributes = Attributes::new();
     attributes.insert("name", DATA).unwrap();
@@ -115,15 +120,22 @@ async fn logged(replies: impl IntoIterator<Item = Reply>) -> Log {
         client.submit(v1::delete(&person).unwrap()).await,
         client.submit(v1::unsubscribe(DATA).unwrap()).await,
         client.check().await.map(drop),
+        ask(&client).await,
     ] {
         let error = sent.map_or_else(|error| format!("{error:?} {error}"), |()| String::new());
         write(&error, |_| ());
     }
     let log = LOG.take();
-    for hidden in [DATA, KEY, "c2l0ZTp0b3Atc2VjcmV0", "dG9wLXNlY3JldA"] {
+    for hidden in [DATA, KEY, APP_KEY, "c2l0ZTp0b3Atc2VjcmV0", "dG9wLXNlY3JldA"] {
         assert!(!log.text.contains(hidden), "{hidden} is in {}", log.text);
     }
     log
+}
+
+async fn ask(client: &Client) -> Result<(), Error> {
+    let path = format!("/v1/customers/{DATA}/attributes");
+    let call = client.app().request(Method::GET, &path);
+    call.query("id_type", "id").send().await.map(drop)
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,6 +157,7 @@ async fn spans_and_events_have_the_documented_fields() {
         "DELETE\" route=\"/api/v1/customers/{id}\"",
         "route=\"/unsubscribe/{delivery_id}\"",
         "route=\"/api/v1/accounts/region\"",
+        "method=\"GET\" route=\"/v1/customers/{}/attributes\"",
     ] {
         assert!(text.contains(route), "{route} is not in {text}");
     }

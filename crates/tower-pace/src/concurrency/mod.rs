@@ -1,4 +1,4 @@
-//! Bounds how many requests are in flight, to the end of the response's body.
+//! BoundedWait how many requests are in flight, to the end of the response's body.
 //!
 //! ```
 //! use tower_pace::ConcurrencyLayer;

@@ -1,0 +1,102 @@
+//! The App API: transactional messages, triggers of broadcasts, and every other endpoint.
+//!
+#![cfg_attr(feature = "client", doc = "```no_run")]
+#![cfg_attr(not(feature = "client"), doc = "```ignore")]
+//! use customerio::app::Email;
+//! use customerio::{Client, Person};
+//! use serde_json::json;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::from_env()?; // CUSTOMERIO_APP_API_KEY
+//! let email = Email::new("receipt", &Person::id("u1")?, "ada@example.com")
+//!     .data(&json!({"total": "23.45"}))?;
+//! let sent = client.app().send(&email).await?;
+//! println!("{}", sent.delivery_id);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Each value is checked against the documented limits when it is turned into an [`AppRequest`],
+//! which `Client::app` does. Without feature `client`, send the request with any HTTP client: see
+//! [`AppRequest::settle`].
+//!
+//! # What is sent again
+//!
+//! The API has no id by which it could ignore a second copy of a message or a trigger. Both are
+//! sent again only after a 429, or if the request was certainly not sent. After every other failure
+//! their outcome is unknown.
+//!
+//! # Limits
+//!
+//! | requests | limit | counted with |
+//! |---|---|---|
+//! | messages | 1,000 per second | the requests of the Track API |
+//! | triggers of broadcasts | 1 per 10 s | nothing else |
+//! | everything else | 10 per second | nothing else |
+//!
+//! A wait for one limit delays no request of another.
+
+mod credentials;
+mod endpoint;
+mod filter;
+mod message;
+mod reply;
+mod request;
+mod route;
+mod trigger;
+
+#[cfg(feature = "client")]
+pub(crate) use credentials::APP_API_KEY;
+pub use credentials::AppCredentials;
+pub use endpoint::AppEndpoint;
+pub use filter::Filter;
+pub use message::{
+    Email, InApp, InboxMessage, Message, Push, PushTo, Sms, Sound, Template, WhatsApp,
+};
+pub use reply::{FoundPerson, Sent, TriggerErrors, TriggerStatus, Triggered};
+pub use request::AppRequest;
+#[cfg(feature = "client")]
+pub(crate) use route::Kind;
+pub use trigger::{Audience, PersonData, Trigger};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::InvalidInput;
+use crate::attributes::check_numbers;
+use crate::error::Problem;
+use crate::person::{check_segment, encode};
+
+/// Percent-encodes a value as one segment of a path.
+///
+/// ```
+/// use customerio::app::segment;
+/// assert_eq!(segment("dgO=")?, "dgO%3D");
+/// assert!(segment("..").is_err());
+/// # Ok::<(), customerio::InvalidInput>(())
+/// ```
+///
+/// # Errors
+///
+/// The value is empty, `.` or `..`, which URL libraries drop.
+pub fn segment(value: &str) -> Result<String, InvalidInput> {
+    if value.is_empty() {
+        return Err(InvalidInput::new("path segment", Problem::Empty));
+    }
+    check_segment("path segment", value)?;
+    Ok(encode(value).to_string())
+}
+
+/// Returns the members of a value that serializes to a JSON object.
+fn object(
+    field: &'static str,
+    value: &(impl Serialize + ?Sized),
+) -> Result<Map<String, Value>, InvalidInput> {
+    let invalid = |problem| InvalidInput::new(field, problem);
+    check_numbers(value).map_err(invalid)?;
+    match serde_json::to_value(value) {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(_) => Err(invalid(Problem::NotAnObject)),
+        Err(_) => Err(invalid(Problem::NotSerializable)),
+    }
+}
