@@ -91,6 +91,7 @@
 
 #![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
+mod classifier;
 mod clock;
 pub mod concurrency;
 pub mod deadline;
@@ -104,6 +105,7 @@ mod sync;
 pub mod wait;
 mod was_sent;
 
+pub use classifier::Classifier;
 pub use concurrency::{Concurrency, ConcurrencyLayer};
 pub use deadline::{Deadline, DeadlineLayer, Deadlined};
 pub use error::{Error, Rejected};

@@ -5,10 +5,11 @@ use pacing::fields::LimitFields;
 use pacing::{Cost, Departure, Due, Feedback, Hold, HoldCause, Limiter, Moment, Quota};
 
 use super::events::Events;
+use super::front::RateFront;
 use super::in_flight::InFlight;
 use super::snapshot::{Counters, HeldBy, Snapshot};
 use crate::error::LimitKind;
-use crate::wait::{Hint, Queue, Resource, WaitCause};
+use crate::wait::{Queue, Resource, WaitCause};
 
 /// What a server stated of its limit holds for so long after it was last stated.
 const STATED_FOR: Duration = Duration::from_secs(60);
@@ -144,6 +145,11 @@ impl RateState {
         }
     }
 
+    /// Returns the quota that the user set.
+    pub(super) fn configured(&self) -> Quota {
+        self.configured
+    }
+
     pub(super) fn set_quota(&mut self, quota: Quota, now: Moment) {
         self.configured = quota;
         self.stated = None;
@@ -255,7 +261,7 @@ impl Resource for RateState {
 
     type Acquired = InFlight;
 
-    type Front = Hint<Departure>;
+    type Front = RateFront;
 
     fn due(&mut self, cost: Cost, now: Moment) -> Due {
         if self.is_paused {

@@ -1,32 +1,43 @@
-use http::{HeaderMap, HeaderName, Request, Response};
-use pacing::retry::{Failure, RetryPolicy, Verdict};
+use http::{HeaderMap, Request, Response, StatusCode};
+use pacing::retry::{Failure, Verdict};
 
 use super::Replay;
-use crate::hint_headers::HintHeaders;
-use crate::was_sent::{Proof, proof};
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+use super::config::Config;
+use super::idempotency::has_key;
+use crate::was_sent::Proof;
 
 /// Returns how an attempt failed, or `None` if another attempt is unsafe or not promising.
 #[inline]
 pub(super) fn failure<B, C, E: 'static>(
     request: &Request<B>,
     result: &Result<Response<C>, E>,
-    policy: &RetryPolicy,
-    hints: &HintHeaders,
+    config: &Config,
 ) -> Option<Failure> {
     match result {
         Ok(response) => {
-            let status = response.status().as_u16();
-            let verdict = policy.verdict(status);
+            let (status, headers) = (response.status(), response.headers());
+            let by_rule = config.classifier.verdict(status, headers);
+            let verdict = by_rule.unwrap_or_else(|| config.policy.verdict(status.as_u16()));
             // A retry flag on a success is ignored: the retry would repeat an effect that the
-            // caller wanted once. So the header fields of a success are not read.
-            if verdict == Verdict::Final && status < 400 {
+            // caller wanted once. So its header fields are read only by rules of the user.
+            if verdict == Verdict::Final && status.as_u16() < 400 {
                 return None;
             }
-            response_failure(request, status, response.headers(), verdict, policy, hints)
+            match by_rule {
+                Some(Verdict::Throttled) => throttled(status, headers, config),
+                _ => response_failure(request, status, headers, verdict, config),
+            }
         }
-        Err(error) => error_failure(request, error, policy),
+        Err(error) => error_failure(request, error, config),
+    }
+}
+
+/// The same for a response that a rule of the classifier takes as throttled.
+#[cold]
+fn throttled(status: StatusCode, headers: &HeaderMap, config: &Config) -> Option<Failure> {
+    match overruled(Verdict::Throttled, status, headers, config) {
+        Verdict::Throttled => Some(Failure::Throttled(config.classifier.throttled_for(headers))),
+        _ => None,
     }
 }
 
@@ -35,25 +46,34 @@ pub(super) fn failure<B, C, E: 'static>(
 #[cold]
 fn response_failure<B>(
     request: &Request<B>,
-    status: u16,
+    status: StatusCode,
     headers: &HeaderMap,
     verdict: Verdict,
-    policy: &RetryPolicy,
-    hints: &HintHeaders,
+    config: &Config,
 ) -> Option<Failure> {
-    let verdict = match hints.should_retry(headers) {
-        Some(should_retry) => verdict.overruled(status, should_retry),
-        None => verdict,
-    };
-    match verdict {
-        Verdict::Throttled => Some(Failure::Throttled(hints.retry_after(headers))),
+    let retry_after = || config.classifier.retry_after(headers);
+    match overruled(verdict, status, headers, config) {
+        Verdict::Throttled => Some(Failure::Throttled(retry_after())),
         // Only a key shows that the conflict is with an earlier attempt, which will end. Without
         // one, the same conflict would follow.
-        Verdict::Conflict if !request.headers().contains_key(IDEMPOTENCY_KEY) => None,
-        Verdict::Conflict | Verdict::Transient if may_replay(request, policy) => {
-            Some(Failure::Transient(hints.retry_after(headers)))
+        Verdict::Conflict if !has_key(request.headers(), config.keys.as_ref()) => None,
+        Verdict::Conflict | Verdict::Transient if may_replay(request, config) => {
+            Some(Failure::Transient(retry_after()))
         }
         Verdict::Conflict | Verdict::Transient | Verdict::Final => None,
+    }
+}
+
+/// Returns the verdict after the server's own flag, if it sent one.
+fn overruled(
+    verdict: Verdict,
+    status: StatusCode,
+    headers: &HeaderMap,
+    config: &Config,
+) -> Verdict {
+    match config.classifier.should_retry(headers) {
+        Some(should_retry) => verdict.overruled(status.as_u16(), should_retry),
+        None => verdict,
     }
 }
 
@@ -62,20 +82,23 @@ fn response_failure<B>(
 fn error_failure<B, E: 'static>(
     request: &Request<B>,
     error: &E,
-    policy: &RetryPolicy,
+    config: &Config,
 ) -> Option<Failure> {
-    let is_promising = match proof(error) {
+    let is_promising = match config.classifier.proof(error) {
         // The rejection is final: it has already said how long the wait would be.
         Proof::Rejected => false,
         Proof::NotSent => true,
-        Proof::None => may_replay(request, policy),
+        Proof::None => may_replay(request, config),
     };
     is_promising.then_some(Failure::Transient(None))
 }
 
-/// Returns whether a replay is safe, by the request's method or by its [`Replay`] mark.
-fn may_replay<B>(request: &Request<B>, policy: &RetryPolicy) -> bool {
-    policy.may_replay(request.method().as_str()) || request.extensions().get::<Replay>().is_some()
+/// Returns whether a replay is safe, by the request's method, its [`Replay`] mark or its key.
+fn may_replay<B>(request: &Request<B>, config: &Config) -> bool {
+    let keys = config.keys.as_ref();
+    config.policy.may_replay(request.method().as_str())
+        || request.extensions().get::<Replay>().is_some()
+        || keys.is_some_and(|keys| has_key(request.headers(), Some(keys)))
 }
 
 #[cfg(test)]
@@ -84,6 +107,8 @@ mod tests {
 
     use super::*;
     use crate::error::{Error, LimitKind, Rejected};
+    use crate::retry::IdempotencyKeys;
+    use crate::{Classifier, RetryLayer, RetryPolicy};
 
     fn post(fields: &[(&'static str, &'static str)]) -> Request<()> {
         let mut request = Request::post("/").body(()).unwrap();
@@ -103,8 +128,7 @@ mod tests {
         request: &Request<()>,
         result: &Result<Response<()>, E>,
     ) -> Option<Failure> {
-        let (policy, hints) = (RetryPolicy::default(), HintHeaders::DEFAULT);
-        failure(request, result, &policy, &hints)
+        failure(request, result, RetryLayer::default().config())
     }
 
     fn check(
@@ -162,23 +186,92 @@ mod tests {
         let strict = RetryPolicy::default()
             .classify(|_| Verdict::Transient)
             .replays(|_| false);
+        let strict = RetryLayer::new(strict);
+        let strict = strict.config();
         let result: Result<_, std::io::Error> = Ok(Response::new(()));
-        assert_eq!(
-            failure(&Request::new(()), &result, &strict, &HintHeaders::DEFAULT),
-            None
-        );
-        assert_eq!(
-            failure(&marked(post(&[])), &result, &strict, &HintHeaders::DEFAULT),
-            FAILED
-        );
+        assert_eq!(failure(&Request::new(()), &result, strict), None);
+        assert_eq!(failure(&marked(post(&[])), &result, strict), FAILED);
         let ended = Response::builder()
             .header("x-should-retry", "false")
             .body(());
         let result: Result<_, std::io::Error> = Ok(ended.unwrap());
-        assert_eq!(
-            failure(&marked(post(&[])), &result, &strict, &HintHeaders::DEFAULT),
-            None
+        assert_eq!(failure(&marked(post(&[])), &result, strict), None);
+    }
+
+    #[test]
+    fn with_the_setting_a_key_makes_a_replay_safe() {
+        fn check(layer: &RetryLayer, request: &Request<()>, status: u16, is_retried: bool) {
+            let response = Response::builder().status(status).body(()).unwrap();
+            let result: Result<_, std::io::Error> = Ok(response);
+            let failure = failure(request, &result, layer.config());
+            assert_eq!(failure.is_some(), is_retried, "{status}");
+        }
+        let key = post(&[("idempotency-key", "a")]);
+        let own = post(&[("paypal-request-id", "a")]);
+        let trusted = RetryLayer::default().idempotency_keys(IdempotencyKeys::of_requests());
+        let named = IdempotencyKeys::of_requests()
+            .header(http::HeaderName::from_static("paypal-request-id"));
+        let named = RetryLayer::default().idempotency_keys(named);
+        for (status, is_retried) in [(409, true), (422, false), (400, false), (503, true)] {
+            check(&RetryLayer::default(), &key, status, false);
+            check(&trusted, &key, status, is_retried);
+            check(&trusted, &post(&[]), status, false);
+            check(&named, &own, status, is_retried);
+            check(&named, &key, status, false);
+        }
+        check(&RetryLayer::default(), &marked(key), 409, true);
+    }
+
+    #[test]
+    fn a_rule_of_the_classifier_comes_before_the_policy_and_the_flag_before_both() {
+        let rule = Classifier::new().classify(|_, headers| match headers.get("x")?.as_bytes() {
+            b"throttled" => Some(Verdict::Throttled),
+            b"transient" => Some(Verdict::Transient),
+            b"conflict" => Some(Verdict::Conflict),
+            _ => Some(Verdict::Final),
+        });
+        let layer = RetryLayer::default().classifier(rule);
+        let check = |request: &Request<()>, status: u16, fields: &[(&str, &str)], expected| {
+            let mut response = Response::builder().status(status);
+            for (name, value) in fields {
+                response = response.header(*name, *value);
+            }
+            let result: Result<_, std::io::Error> = Ok(response.body(()).unwrap());
+            let failure = failure(request, &result, layer.config());
+            assert_eq!(failure, expected, "{status} {fields:?}");
+        };
+        let throttled = |seconds: Option<u64>| {
+            Some(Failure::Throttled(
+                seconds.map(std::time::Duration::from_secs),
+            ))
+        };
+        let (get, post) = (Request::new(()), post(&[]));
+        check(&post, 403, &[("x", "throttled")], throttled(None));
+        check(&post, 200, &[("x", "throttled")], throttled(None));
+        check(
+            &post,
+            403,
+            &[("x", "throttled"), ("retry-after", "2")],
+            throttled(Some(2)),
         );
+        let used_up = [
+            ("x", "throttled"),
+            ("ratelimit", "limit=9, remaining=0, reset=30"),
+        ];
+        check(&post, 403, &used_up, throttled(Some(30)));
+        check(
+            &post,
+            403,
+            &[("x", "throttled"), ("x-should-retry", "false")],
+            None,
+        );
+        check(&get, 200, &[("x", "transient")], FAILED);
+        check(&post, 200, &[("x", "transient")], None);
+        check(&get, 400, &[("x", "conflict")], None);
+        check(&get, 503, &[("x", "final")], None);
+        check(&get, 429, &[("x", "final")], None);
+        check(&get, 503, &[], FAILED);
+        check(&post, 429, &[], throttled(None));
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::time::Duration;
 use pacing::retry::{Attempts, Failure, RetryPolicy};
 
 use super::drain::Drain;
+use super::idempotency::IdempotencyKeys;
 use super::report::Observer;
 use super::state::{RetryState, RetryToken};
-use crate::hint_headers::HintHeaders;
+use crate::classifier::Classifier;
 
 /// The settings of a retry layer, and the state that its services share.
 #[derive(Clone, Debug)]
@@ -14,7 +15,8 @@ pub(super) struct Config {
     pub(super) policy: RetryPolicy,
     pub(super) drain: Drain,
     pub(super) sends_retry_count: bool,
-    pub(super) hints: HintHeaders,
+    pub(super) classifier: Classifier,
+    pub(super) keys: Option<IdempotencyKeys>,
     pub(super) observer: Option<Observer>,
     pub(super) state: Arc<RetryState>,
 }

@@ -8,10 +8,11 @@ use tower_layer::Layer;
 
 use super::config::Config;
 use super::drain::Drain;
+use super::idempotency::IdempotencyKeys;
 use super::report::Observer;
 use super::state::RetryState;
 use super::{BufferedRetryLayer, Retry, Retrying};
-use crate::{DeadlineLayer, HintHeaders, random};
+use crate::{Classifier, DeadlineLayer, random};
 
 /// Applies [`Retry`]: sends requests again by a [`RetryPolicy`].
 ///
@@ -40,7 +41,8 @@ impl RetryLayer {
                 policy,
                 drain: Drain::DEFAULT,
                 sends_retry_count: false,
-                hints: HintHeaders::DEFAULT,
+                classifier: Classifier::DEFAULT,
+                keys: None,
                 observer: None,
                 state,
             },
@@ -75,11 +77,21 @@ impl RetryLayer {
         self
     }
 
-    /// Reads the fields in `headers` instead of the [default list](HintHeaders). In such a field a
-    /// server says when and whether to retry.
+    /// Sets the meaning of responses and errors beyond the defaults. Give the same one to the
+    /// [`RateLimitLayer`](crate::RateLimitLayer::classifier).
     #[must_use]
-    pub fn hint_headers(mut self, headers: HintHeaders) -> Self {
-        self.config.hints = headers;
+    pub fn classifier(mut self, classifier: Classifier) -> Self {
+        self.config.classifier = classifier;
+        self
+    }
+
+    /// Takes a request with an `Idempotency-Key` as safe to replay, and makes such keys if `keys`
+    /// says so.
+    ///
+    /// Without it a key makes no replay safe, since a server may ignore the field.
+    #[must_use]
+    pub fn idempotency_keys(mut self, keys: IdempotencyKeys) -> Self {
+        self.config.keys = Some(keys);
         self
     }
 
@@ -108,6 +120,11 @@ impl RetryLayer {
     #[must_use]
     pub fn deadline(self, within: Duration) -> DeadlineLayer<Self> {
         DeadlineLayer::over(self, within)
+    }
+
+    #[cfg(test)]
+    pub(super) fn config(&self) -> &Config {
+        &self.config
     }
 
     pub(super) fn service<S>(&self, inner: S) -> Retry<S> {

@@ -45,7 +45,7 @@ impl<S, B> Retrier<S, B> {
         result: &Result<Response<C>, E>,
     ) -> Option<Duration> {
         let request = self.request.as_ref()?;
-        let failure = failure(request, result, &self.config.policy, &self.config.hints)?;
+        let failure = failure(request, result, &self.config)?;
         let status = result.as_ref().ok().map(Response::status);
         self.backoff_after(failure, status)
     }

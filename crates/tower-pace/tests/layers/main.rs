@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod bounded;
+mod classifier;
 mod concurrency;
 mod ended;
 #[cfg(feature = "tracing")]

@@ -2,6 +2,7 @@ mod budget;
 mod deadline;
 mod drain;
 mod drops;
+mod idempotency;
 mod replay;
 mod report;
 
