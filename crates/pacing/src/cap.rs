@@ -28,32 +28,38 @@ impl Cap {
         self,
         policy: &Policy,
         pace: &Pace,
-        conditions: &Conditions<'_>,
+        conditions: Conditions<'_>,
     ) -> Option<Moment> {
-        let unproven = conditions.path.unproven().counted(policy.unit);
+        let unproven = conditions.shared.path.unproven().counted(policy.unit);
+        // A lump has room for the highest request at least.
+        if unproven < pace.highest.into() {
+            return None;
+        }
         let most = policy.most();
         let lump = pace.lump().min(pace.highest.max(most - most.div_ceil(4)));
         let beyond = unproven.checked_sub(lump.into())?;
-        self.probe_beyond(beyond, policy, pace, conditions)
+        self.probe_beyond(beyond, policy, pace.interval, conditions)
     }
 
     /// Returns the same, if `beyond` more than a lump is unproven.
+    // Never inlined: that is rare, and its wide arithmetic would crowd out the usual call.
+    #[inline(never)]
     fn probe_beyond(
         self,
         beyond: u64,
         policy: &Policy,
-        pace: &Pace,
-        conditions: &Conditions<'_>,
+        interval: Span,
+        conditions: Conditions<'_>,
     ) -> Option<Moment> {
         let beyond = u128::from(beyond);
-        let usual = u128::from((conditions.round_trip() + conditions.jitter).nanos());
-        let is_beyond_pace = beyond * u128::from(pace.interval.nanos()) >= usual;
+        let usual = u128::from((conditions.round_trip() + conditions.jitter()).nanos());
+        let is_beyond_pace = beyond * u128::from(interval.nanos()) >= usual;
         if !is_beyond_pace && !is_beyond_slots(policy, beyond, usual, conditions) {
             return None;
         }
-        let last = conditions.path.last_departure()?;
-        let gap = pace.interval.max(conditions.jitter);
-        let longest = gap.max(conditions.transit);
+        let last = conditions.shared.path.last_departure()?;
+        let gap = interval.max(conditions.jitter());
+        let longest = gap.max(conditions.shared.transit);
         let doubled = gap.nanos().saturating_mul(1 << self.probes.min(62));
         Some(last + longest.min(Span::from_nanos(doubled)))
     }
@@ -71,16 +77,11 @@ impl Cap {
     }
 }
 
-fn is_beyond_slots(
-    policy: &Policy,
-    beyond: u128,
-    usual: u128,
-    conditions: &Conditions<'_>,
-) -> bool {
+fn is_beyond_slots(policy: &Policy, beyond: u128, usual: u128, conditions: Conditions<'_>) -> bool {
     if matches!(policy.model, Model::TokenBucket { .. }) {
         return false;
     }
-    let held = policy.counted_window() + conditions.round_trip().min(conditions.transit);
+    let held = policy.counted_window() + conditions.round_trip().min(conditions.shared.transit);
     beyond * u128::from(held.nanos()) >= usual * u128::from(policy.limit)
 }
 
@@ -89,6 +90,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::conditions::Shared;
+    use crate::jitter::Jitter;
     use crate::path::Path;
     use crate::recovery::Recovery;
     use crate::unit::{Load, Unit};
@@ -124,14 +127,15 @@ mod tests {
     fn probe(cap: Cap, policy: &Policy, pace: &Pace, path: &Path) -> Option<Moment> {
         let conditions = Conditions {
             now: at(10_001),
-            path,
-            recovery: &Recovery::full(SECOND),
-            jitter: millis(50),
-            transit: millis(1_000),
-            unanswered: Load::default(),
-            unanswered_until: None,
+            shared: &Shared {
+                transit: millis(1_000),
+                path: *path,
+                jitter: Jitter::new(Duration::from_millis(50)),
+                recovery: Recovery::full(SECOND),
+                unanswered: None,
+            },
         };
-        cap.probe(policy, pace, &conditions)
+        cap.probe(policy, pace, conditions)
     }
 
     /// The least unproven cost that holds requests back.

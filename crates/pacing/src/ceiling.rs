@@ -79,8 +79,10 @@ impl Ceiling {
     /// Returns the moment from which requests may leave again; it has passed while some are left.
     #[inline]
     pub(crate) fn open_from(&self) -> Moment {
-        let spent = self.stated_limit.filter(|left| left.cost <= 0);
-        spent.map_or(Moment::ORIGIN, |left| left.until)
+        match self.stated_limit {
+            Some(Left { cost, until }) if cost <= 0 => until,
+            _ => Moment::ORIGIN,
+        }
     }
 }
 

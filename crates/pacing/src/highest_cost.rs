@@ -33,11 +33,16 @@ impl HighestCost {
         turns.into_iter().find(|&turn| turn > now)
     }
 
-    /// Records a cost that leaves at `now`.
+    /// Records a cost that leaves at `now`. Returns whether that changes anything.
     #[inline]
-    pub(crate) fn depart(&mut self, cost: u32, now: Moment, memory: Span) {
+    pub(crate) fn depart(&mut self, cost: u32, now: Moment, memory: Span) -> bool {
+        // Most requests are no heavier than those before them.
+        if cost <= self.current && now.span_since(self.since) < memory {
+            return false;
+        }
         *self = self.turned(now, memory);
         self.current = self.current.max(cost);
+        true
     }
 
     #[inline]

@@ -57,6 +57,7 @@ impl Hold {
 }
 
 /// Returns the longer of two holds, if there is one.
+#[inline]
 pub(crate) fn longer(one: Option<Hold>, other: Option<Hold>) -> Option<Hold> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.longer(other)),

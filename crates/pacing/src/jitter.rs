@@ -28,7 +28,7 @@ pub(crate) struct Jitter {
     in_current: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Spread {
     least: Span,
     most: Span,
@@ -40,6 +40,7 @@ impl Spread {
         most: Span::ZERO,
     };
 
+    #[inline]
     fn with(self, other: Self) -> Self {
         Self {
             least: self.least.min(other.least),
@@ -80,16 +81,18 @@ impl Jitter {
 
     /// Learns one round trip.
     #[inline]
-    pub(crate) fn observe(&mut self, round_trip: Duration) {
-        let one = Span::of(round_trip);
-        self.current = self.current.with(Spread {
-            least: one,
-            most: one,
+    pub(crate) fn observe(&mut self, round_trip: Span) {
+        let before = self.current;
+        self.current = before.with(Spread {
+            least: round_trip,
+            most: round_trip,
         });
         self.in_current += 1;
         if self.in_current == BLOCK {
             self.close_block();
-        } else {
+        } else if self.current != before {
+            // Most round trips lie within the spread of their block, and then the assumption covers
+            // them already.
             self.assumed = self.assumed.max(self.seen());
         }
     }
@@ -99,6 +102,7 @@ impl Jitter {
         *self = Self::under(self.ceiling);
     }
 
+    #[cold]
     fn close_block(&mut self) {
         self.blocks.rotate_left(1);
         self.blocks[BLOCKS - 1] = self.current;
@@ -130,7 +134,7 @@ mod tests {
     fn learned(round_trip: impl Fn(u64) -> u64, replies: u64) -> Jitter {
         let mut jitter = Jitter::new(CEILING);
         for reply in 0..replies {
-            jitter.observe(millis(round_trip(reply)));
+            jitter.observe(Span::of(millis(round_trip(reply))));
         }
         jitter
     }
@@ -158,13 +162,13 @@ mod tests {
     #[test]
     fn it_widens_at_once_and_not_above_the_ceiling() {
         let mut jitter = learned(|_| 5, 5_000);
-        jitter.observe(millis(30));
+        jitter.observe(Span::of(millis(30)));
         assert_eq!(jitter.assumed(), millis(27));
-        jitter.observe(millis(1));
+        jitter.observe(Span::of(millis(1)));
         assert_eq!(jitter.assumed(), millis(31));
-        jitter.observe(millis(10));
+        jitter.observe(Span::of(millis(10)));
         assert_eq!(jitter.assumed(), millis(31));
-        jitter.observe(Duration::MAX);
+        jitter.observe(Span::MAX);
         assert_eq!(jitter.assumed(), CEILING);
     }
 
@@ -188,10 +192,10 @@ mod tests {
         let mut jitter = learned(|_| 5, 5_000);
         jitter.reset();
         for _ in 1..5_000 {
-            jitter.observe(millis(5));
+            jitter.observe(Span::of(millis(5)));
             assert_eq!(jitter.assumed(), CEILING);
         }
-        jitter.observe(millis(5));
+        jitter.observe(Span::of(millis(5)));
         assert_eq!(jitter.assumed(), millis(2));
     }
 }

@@ -7,6 +7,7 @@ use crate::conditions::Conditions;
 use crate::fields::StatedLimit;
 use crate::highest_cost::HighestCost;
 use crate::hold::{Hold, HoldCause, longer};
+use crate::limiter::Unanswered;
 use crate::moment::Span;
 use crate::path::Proof;
 use crate::policy::{Pace, Policy, Uncertainty};
@@ -43,6 +44,22 @@ pub(crate) struct LimitState {
 pub(crate) struct Verdict {
     pub(crate) hold: Option<Hold>,
     pub(crate) is_awaited: bool,
+}
+
+/// The terms on which a request of one cost may leave at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Terms {
+    /// What the request takes of the limit. The slots count it, even if a lower limit came in
+    /// between.
+    units: u32,
+    /// The same, and the whole limit at most.
+    cost: u32,
+    /// The highest cost that departed lately.
+    highest: u32,
+    /// The pace for costs up to that, and up to that of the request if it is more.
+    pace: Pace,
+    /// The moment of the next probe, if the cap holds requests back.
+    probe: Option<Moment>,
 }
 
 impl LimitState {
@@ -87,65 +104,115 @@ impl LimitState {
 
     /// Returns what holds a request of this cost back.
     #[inline]
-    pub(crate) fn verdict(&mut self, cost: Cost, conditions: &Conditions<'_>) -> Verdict {
-        let cost = self.units(cost).min(self.policy.most());
-        // Most limits never have one, and a decision takes a division.
-        match self.allowance.is_open() {
-            false => {
-                let (hold, is_awaited) = self.usual_hold(cost, conditions);
-                Verdict { hold, is_awaited }
-            }
-            true => self.allowed_hold(cost, conditions),
-        }
+    pub(crate) fn verdict(&mut self, cost: Cost, conditions: Conditions<'_>) -> Verdict {
+        let terms = self.terms(cost, conditions);
+        self.verdict_on(cost, &terms, conditions)
     }
 
-    /// Returns what holds a request back if the server's word may let it past the pace.
-    fn allowed_hold(&mut self, cost: u32, conditions: &Conditions<'_>) -> Verdict {
-        let held = |by, until| (until > conditions.now).then(|| Hold::until(by, until));
-        let (hold, is_awaited) = match self.decision(cost, conditions) {
-            Decision::Pass(from) => (held(HoldCause::Pace, from), false),
-            Decision::Closed(from) => (held(HoldCause::Allowance, from), false),
-            Decision::ClosedUntilAnswer(from) => (held(HoldCause::Allowance, from), true),
-            Decision::Usual => self.usual_hold(cost, conditions),
-            Decision::UsualUntilAnswer(end) => {
-                let (hold, _) = self.usual_hold(cost, conditions);
-                // If no answer ever comes, the allowance decides again when the transit is over.
-                let then = conditions
-                    .unanswered_until
-                    .map_or(end, |then| then.min(end));
-                (hold.map(|hold| hold.no_later_than(then)), true)
-            }
-        };
-        Verdict { hold, is_awaited }
+    /// Returns the verdict on a request, and records its departure as [`depart`](Self::depart) does
+    /// if nothing holds it back. The terms are found once.
+    #[inline]
+    pub(crate) fn try_depart(
+        &mut self,
+        cost: Cost,
+        number: u32,
+        conditions: Conditions<'_>,
+    ) -> Verdict {
+        let terms = self.terms(cost, conditions);
+        let verdict = self.verdict_on(cost, &terms, conditions);
+        if verdict.hold.is_none() {
+            self.depart_on(&terms, number, conditions.now);
+        }
+        verdict
     }
 
     /// Records a departure, the one with this number.
     #[inline]
-    pub(crate) fn depart(&mut self, cost: Cost, number: u32, conditions: &Conditions<'_>) {
-        // The slots count what the server counts, even if a lower limit came in between.
+    pub(crate) fn depart(&mut self, cost: Cost, number: u32, conditions: Conditions<'_>) {
+        let terms = self.terms(cost, conditions);
+        self.depart_on(&terms, number, conditions.now);
+    }
+
+    /// Finds the terms on which a request of this cost may leave.
+    // Always inlined, as are the two below. Several callers share each, so the compiler would call
+    // them, and the usual departure would write the terms to memory and read them back.
+    #[inline(always)]
+    fn terms(&mut self, cost: Cost, conditions: Conditions<'_>) -> Terms {
         let units = self.units(cost);
-        let (cost, now) = (units.min(self.policy.most()), conditions.now);
-        let (highest, pace) = self.pace_at(cost, conditions);
-        if self.cap.probe(&self.policy, &pace, conditions).is_some() {
+        let cost = units.min(self.policy.most());
+        let in_force = *self.pace_in_force(conditions);
+        let highest = in_force.highest;
+        let pace = match cost <= highest {
+            true => in_force,
+            false => self.pace(cost, conditions),
+        };
+        Terms {
+            units,
+            cost,
+            highest,
+            pace,
+            probe: self.cap.probe(&self.policy, &pace, conditions),
+        }
+    }
+
+    /// Returns the verdict on a request of this cost, of which the terms are known.
+    #[inline]
+    fn verdict_on(&mut self, cost: Cost, terms: &Terms, conditions: Conditions<'_>) -> Verdict {
+        // Most limits never have one, and a decision takes a division.
+        let (hold, is_awaited) = match self.allowance.is_open() {
+            false => self.usual_hold(terms, conditions.now),
+            true => self.allowed_hold(cost, conditions),
+        };
+        Verdict { hold, is_awaited }
+    }
+
+    /// Returns what holds a request back if the server's word may let it past the pace, and whether
+    /// an answer may end that sooner.
+    // Never inlined, and it finds its own terms: those of the usual departure stay in registers.
+    #[inline(never)]
+    fn allowed_hold(&mut self, cost: Cost, conditions: Conditions<'_>) -> (Option<Hold>, bool) {
+        let (terms, now) = (self.terms(cost, conditions), conditions.now);
+        let held = |by, until| (until > now).then(|| Hold::until(by, until));
+        match self.decision(&terms, conditions) {
+            Decision::Pass(from) => (held(HoldCause::Pace, from), false),
+            Decision::Closed(from) => (held(HoldCause::Allowance, from), false),
+            Decision::ClosedUntilAnswer(from) => (held(HoldCause::Allowance, from), true),
+            Decision::Usual => self.usual_hold(&terms, now),
+            Decision::UsualUntilAnswer(end) => {
+                let (hold, _) = self.usual_hold(&terms, now);
+                // If no answer ever comes, the allowance decides again when the transit is over.
+                let unanswered = conditions.shared.unanswered.as_ref();
+                let over = unanswered.and_then(Unanswered::first_until);
+                let then = over.map_or(end, |then| then.min(end));
+                (hold.map(|hold| hold.no_later_than(then)), true)
+            }
+        }
+    }
+
+    /// Records a departure on these terms.
+    #[inline(always)]
+    fn depart_on(&mut self, terms: &Terms, number: u32, now: Moment) {
+        let cost = terms.cost;
+        if terms.probe.is_some() {
             self.cap.record_probe();
         }
         self.schedule
-            .depart(&self.policy, &pace, cost, highest, now);
+            .depart(&self.policy, &terms.pace, cost, terms.highest, now);
         self.highest_before = Some(self.highest);
         self.record_cost(cost, now);
-        self.window.depart(units.into(), now);
-        self.allowance.depart(units.into(), number, now);
+        self.window.depart(terms.units.into(), now);
+        self.allowance.depart(terms.units.into(), number, now);
     }
 
     /// Records that an answer proved the path. What left unproven counts as if it arrived now.
     #[inline]
-    pub(crate) fn prove(&mut self, proof: &Proof, conditions: &Conditions<'_>) {
+    pub(crate) fn prove(&mut self, proof: &Proof, conditions: Conditions<'_>) {
         let now = conditions.now;
         let unproven = proof.unproven.counted(self.policy.unit);
-        let (_, pace) = self.pace_at(1, conditions);
+        let pace = self.pace_in_force(conditions);
         let beyond_lump = pace.beyond_lump(unproven);
         if beyond_lump > Span::ZERO {
-            let usual = conditions.round_trip() + conditions.jitter;
+            let usual = conditions.round_trip() + conditions.jitter();
             let busy = (beyond_lump - usual).min(pace.memory);
             // "Not before now" would take the slack of a timer that is late.
             if busy > Span::ZERO {
@@ -189,7 +256,7 @@ impl LimitState {
         departure: Departure,
         cost: Cost,
         is_latest: bool,
-        conditions: &Conditions<'_>,
+        conditions: Conditions<'_>,
     ) {
         let (before, after) = (self.units(departure.cost), self.units(cost));
         let sent = |cost: u32| Sent {
@@ -201,7 +268,7 @@ impl LimitState {
             self.window.refund(spared);
             self.allowance.spare(spared.cost);
             if is_latest {
-                let (_, pace) = self.pace_at(1, conditions);
+                let pace = *self.pace_in_force(conditions);
                 let cost = after.min(self.policy.most());
                 self.schedule.spare(&pace, cost);
             }
@@ -217,19 +284,19 @@ impl LimitState {
                 highest.depart(cost, now, self.usual.memory);
             }
             self.forget_pace();
-            let (_, pace) = self.pace_at(1, conditions);
+            let pace = *self.pace_in_force(conditions);
             let added = after - before;
             self.schedule.charge(&pace, added, is_latest, now);
         }
     }
 
     /// Records what the answer to a departure states to remain of this limit. `since` has left
-    /// after that departure. Returns whether requests may leave sooner than they were told.
+    /// after that departure, and `unanswered` was unanswered before it. Returns whether requests may leave sooner than they were told.
     pub(crate) fn learn(
         &mut self,
         stated_limit: &StatedLimit,
-        departure: Departure,
         since: Load,
+        unanswered: Load,
         now: Moment,
     ) -> bool {
         let unit = self.policy.unit;
@@ -239,7 +306,7 @@ impl LimitState {
             remaining: stated_limit.remaining.saturating_sub(above),
             reset: Span::of(stated_limit.reset),
             left_since: since.counted(unit),
-            unanswered: departure.unanswered().counted(unit),
+            unanswered: unanswered.counted(unit),
         };
         let window = self.policy.counted_window();
         self.allowance.learn(stated, self.policy.limit, window, now)
@@ -256,29 +323,31 @@ impl LimitState {
         self.window.held(now) == 0 && !self.allowance.holds(now)
     }
 
-    /// Returns the highest cost that departed lately, and the pace in force for requests up to
-    /// that, and up to `cost` if that is more.
+    /// Returns the pace in force for requests up to the highest cost that departed lately.
     #[inline]
-    fn pace_at(&mut self, cost: u32, conditions: &Conditions<'_>) -> (u32, Pace) {
+    fn pace_in_force(&mut self, conditions: Conditions<'_>) -> &Pace {
         if conditions.now >= self.in_force_until {
-            self.in_force = self.pace(self.highest_at(conditions.now), conditions);
-            self.in_force_until = self.faster_from(conditions);
+            self.find_pace(conditions);
         }
-        let highest = self.in_force.highest;
-        match cost <= highest {
-            true => (highest, self.in_force),
-            false => (highest, self.pace(cost, conditions)),
-        }
+        &self.in_force
+    }
+
+    #[cold]
+    fn find_pace(&mut self, conditions: Conditions<'_>) {
+        self.in_force = self.pace(self.highest_at(conditions.now), conditions);
+        self.in_force_until = self.faster_from(conditions);
     }
 
     /// Returns the time between departures of requests of cost 1.
     #[inline]
-    pub(crate) fn interval(&self, conditions: &Conditions<'_>) -> Span {
+    pub(crate) fn interval(&self, conditions: Conditions<'_>) -> Span {
         self.pace(1, conditions).interval
     }
 
     /// Finds the pace for requests up to this cost.
-    fn pace(&self, highest: u32, conditions: &Conditions<'_>) -> Pace {
+    // Never inlined: the usual call does not need it, and its divisions would crowd that one out.
+    #[inline(never)]
+    fn pace(&self, highest: u32, conditions: Conditions<'_>) -> Pace {
         let pace = match highest {
             _ if conditions.now < self.starts_until => {
                 self.policy.starting_pace(self.uncertainty, highest)
@@ -286,7 +355,7 @@ impl LimitState {
             1 => self.usual,
             _ => self.policy.pace(self.uncertainty, highest),
         };
-        let share = conditions.recovery.share_at(conditions.now);
+        let share = conditions.shared.recovery.share_at(conditions.now);
         if share.is_full() {
             return pace;
         }
@@ -302,9 +371,7 @@ impl LimitState {
     /// which it is forgotten.
     #[inline]
     fn record_cost(&mut self, cost: u32, now: Moment) {
-        let before = self.highest;
-        self.highest.depart(cost, now, self.usual.memory);
-        if self.highest != before {
+        if self.highest.depart(cost, now, self.usual.memory) {
             self.forget_pace();
         }
     }
@@ -315,7 +382,7 @@ impl LimitState {
     /// It is taken from one limit: one with the same unit if there is any; then one with a window
     /// as long as this one's or longer, since it remembers all; then the shortest, since its
     /// entries are finest.
-    pub(crate) fn remember(&mut self, known: &[Self], in_flight: u64, conditions: &Conditions<'_>) {
+    pub(crate) fn remember(&mut self, known: &[Self], in_flight: u64, conditions: Conditions<'_>) {
         let best = known.iter().max_by_key(|limit| {
             let counts_alike = limit.policy.unit == self.policy.unit;
             let (known, own) = (limit.policy.counted_window(), self.policy.counted_window());
@@ -346,20 +413,20 @@ impl LimitState {
 
     /// Returns the longest hold of pace, cap and window, and whether the cap holds, which an answer
     /// can end.
-    #[inline]
-    fn usual_hold(&mut self, cost: u32, conditions: &Conditions<'_>) -> (Option<Hold>, bool) {
-        let now = conditions.now;
-        let (highest, pace) = self.pace_at(cost, conditions);
+    #[inline(always)]
+    fn usual_hold(&mut self, terms: &Terms, now: Moment) -> (Option<Hold>, bool) {
         let faster = self.in_force_until;
         let mut hold = None;
         let mut is_capped = false;
         // Only the silence before a heavy request gets shorter with the pace.
-        let due = self.schedule.due(&self.policy, &pace, cost, highest);
+        let due = self
+            .schedule
+            .due(&self.policy, &terms.pace, terms.cost, terms.highest);
         let due = due.min(faster.max(self.schedule.next()));
         if due > now {
             hold = Some(Hold::until(HoldCause::Pace, due));
         }
-        if let Some(probe) = self.cap.probe(&self.policy, &pace, conditions) {
+        if let Some(probe) = terms.probe {
             let probe = probe.min(faster);
             if probe > now {
                 is_capped = true;
@@ -367,7 +434,7 @@ impl LimitState {
             }
         }
         if self.policy.is_guarded()
-            && let Some(full) = self.window.hold(cost, now)
+            && let Some(full) = self.window.hold(terms.cost, now)
         {
             hold = longer(hold, Some(full));
         }
@@ -377,21 +444,26 @@ impl LimitState {
     /// Returns when the pace may next get faster by itself: at the end of the start, at a step of
     /// the recovery, or when a heavy cost is forgotten. A time that was found with the pace in
     /// force holds no longer than that.
-    fn faster_from(&self, conditions: &Conditions<'_>) -> Moment {
+    fn faster_from(&self, conditions: Conditions<'_>) -> Moment {
         let now = conditions.now;
         let start = Some(self.starts_until).filter(|&end| end > now);
         let forgotten = self.highest.drops_at(now, self.usual.memory);
-        let changes = [start, conditions.recovery.rises_at(now), forgotten].into_iter();
+        let changes = [start, conditions.shared.recovery.rises_at(now), forgotten].into_iter();
         changes.flatten().min().unwrap_or(Moment::LAST)
     }
 
-    fn decision(&mut self, cost: u32, conditions: &Conditions<'_>) -> Decision {
-        let (_, pace) = self.pace_at(cost, conditions);
-        let unanswered = conditions.unanswered.counted(self.policy.unit);
-        let (last, now) = (conditions.path.last_departure(), conditions.now);
+    fn decision(&self, terms: &Terms, conditions: Conditions<'_>) -> Decision {
+        let unanswered = conditions.unanswered().counted(self.policy.unit);
+        let (last, now) = (conditions.shared.path.last_departure(), conditions.now);
         let share = self.policy.share();
-        self.allowance
-            .decision(cost, unanswered, pace.interval, share, last, now)
+        self.allowance.decision(
+            terms.cost,
+            unanswered,
+            terms.pace.interval,
+            share,
+            last,
+            now,
+        )
     }
 
     /// Returns a departure as this limit counts it.

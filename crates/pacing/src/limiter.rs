@@ -2,14 +2,14 @@ use std::mem;
 use std::time::Duration;
 
 use crate::ceiling::Ceiling;
-use crate::conditions::Conditions;
+use crate::conditions::{Conditions, Shared};
 use crate::fields::StatedLimit;
 use crate::gate::{Closing, Gate};
 use crate::hold::{Hold, HoldCause, longer};
 use crate::jitter::Jitter;
 use crate::limit_state::LimitState;
 use crate::moment::Span;
-use crate::path::Path;
+use crate::path::{Path, Proof};
 use crate::policy::Uncertainty;
 use crate::recovery::Recovery;
 use crate::slots::Slots;
@@ -33,13 +33,9 @@ pub struct Limiter {
     /// One for each limit, from the first question on.
     limits: Vec<LimitState>,
     in_flight: Load,
-    path: Path,
-    jitter: Jitter,
-    /// The unanswered requests, if a limit relies on the server's word.
-    unanswered: Option<Unanswered>,
+    shared: Shared,
     ceiling: Ceiling,
     gate: Gate,
-    recovery: Recovery,
     /// A caller was told a time that the end of a request may bring forward.
     is_awaited: bool,
 }
@@ -75,12 +71,15 @@ impl Limiter {
             quota,
             limits: Vec::with_capacity(quota.policies().count()),
             in_flight: Load::default(),
-            path: Path::new(),
-            jitter: Jitter::new(quota.jitter_ceiling),
-            unanswered: Unanswered::of(&quota),
+            shared: Shared {
+                transit: Span::of(quota.max_transit),
+                path: Path::new(),
+                jitter: Jitter::new(quota.jitter_ceiling),
+                recovery: Recovery::full(shortest_window(&quota)),
+                unanswered: Unanswered::of(&quota),
+            },
             ceiling: Ceiling::default(),
             gate: Gate::default(),
-            recovery: Recovery::full(shortest_window(&quota)),
             is_awaited: false,
         }
     }
@@ -108,7 +107,7 @@ impl Limiter {
         let mut hold = None;
         let mut is_awaited = false;
         for limit in limits {
-            let verdict = limit.verdict(cost, &conditions);
+            let verdict = limit.verdict(cost, conditions);
             hold = longer(hold, verdict.hold);
             is_awaited |= verdict.is_awaited;
         }
@@ -131,6 +130,20 @@ impl Limiter {
     /// Fails with the longest hold. Nothing is recorded then.
     #[inline]
     pub fn try_depart(&mut self, cost: Cost, now: Moment) -> Result<Departure, Hold> {
+        let is_open = self.gate.open_from() <= now && self.ceiling.open_from() <= now;
+        let number = self.shared.path.next_number();
+        // An open gate and one limit are the usual case. Otherwise several holds are compared, and
+        // no limit may record anything before all have agreed.
+        let (conditions, limits) = self.at(now);
+        if is_open && let [limit] = limits {
+            let before = conditions.unanswered();
+            let verdict = limit.try_depart(cost, number, conditions);
+            self.is_awaited |= verdict.is_awaited;
+            return match verdict.hold {
+                Some(hold) => Err(hold),
+                None => Ok(self.record_departure(cost, now, before)),
+            };
+        }
         match self.hold(cost, now) {
             Some(hold) => Err(hold),
             None => Ok(self.depart_with(cost, now)),
@@ -147,22 +160,30 @@ impl Limiter {
     /// says [`Due::Now`].
     #[inline]
     pub fn depart_with(&mut self, cost: Cost, now: Moment) -> Departure {
-        let number = self.path.next_number();
+        let number = self.shared.path.next_number();
         let (conditions, limits) = self.at(now);
-        let before = conditions.unanswered;
+        let before = conditions.unanswered();
         for limit in limits {
-            limit.depart(cost, number, &conditions);
+            limit.depart(cost, number, conditions);
         }
+        self.record_departure(cost, now, before)
+    }
+
+    /// Records a departure with all that the limits share. `before` is the load that was unanswered
+    /// before it.
+    #[inline]
+    fn record_departure(&mut self, cost: Cost, now: Moment, before: Load) -> Departure {
+        let number = self.shared.path.next_number();
         let load = Load::of(cost);
         self.ceiling.charge(load.counted(self.quota.first.unit));
         self.in_flight = self.in_flight.plus(load);
-        if let Some(unanswered) = &mut self.unanswered {
+        if let Some(unanswered) = &mut self.shared.unanswered {
             unanswered.depart(load, now);
         }
         let short = |load: u64| u32::try_from(load).unwrap_or(u32::MAX);
         Departure {
             sent: now,
-            total: self.path.depart(load.cost, now),
+            total: self.shared.path.depart(load.cost, now),
             number,
             cost,
             before: (short(before.requests), short(before.cost)),
@@ -190,24 +211,30 @@ impl Limiter {
         stated: &[StatedLimit],
     ) -> bool {
         self.end(departure);
-        self.prove(departure, now);
-        for limit in &mut self.limits {
+        let proof = self.prove(departure, now);
+        let (conditions, limits) = self.conditions(now);
+        for limit in limits {
+            if let Some(proof) = &proof {
+                limit.prove(proof, conditions);
+            }
             limit.answer(departure, now);
         }
-        if let Some(unanswered) = &mut self.unanswered {
-            unanswered.answer(departure);
+        if let Some(unanswered) = &mut self.shared.unanswered {
+            unanswered.answer(departure.sent, departure.cost);
         }
         let round_trip = now.span_since(departure.sent);
-        self.path.learn(round_trip);
-        self.learn(|jitter| jitter.observe(round_trip.duration()));
-        let is_nearer = self.learn_stated(departure, now, feedback, stated);
+        self.shared.path.learn(round_trip);
+        self.learn(|jitter| jitter.observe(round_trip));
+        // Most servers state nothing.
+        let is_nearer = !stated.is_empty() && {
+            let since = self.shared.path.since(departure);
+            let is_throttled = matches!(feedback, Feedback::Throttled(_));
+            self.learn_stated(since, departure.unanswered(), is_throttled, stated, now)
+        };
         match feedback {
             Feedback::Accepted => self.gate.succeed(departure.sent),
             Feedback::Throttled(retry_after) => {
-                self.learn(Jitter::reset);
-                let used_up = self.refuse_allowances(stated, now);
-                let hint = named(retry_after).map(|time| time.min(self.quota.max_retry_after));
-                self.close_gate(departure, now, hint.or(used_up));
+                self.throttle(departure.sent, now, retry_after, stated);
             }
             Feedback::Failed => {}
         }
@@ -226,14 +253,18 @@ impl Limiter {
         retry_after: Option<Duration>,
     ) -> bool {
         self.end(departure);
-        self.prove(departure, now);
-        for limit in &mut self.limits {
+        let proof = self.prove(departure, now);
+        let (conditions, limits) = self.conditions(now);
+        for limit in limits {
+            if let Some(proof) = &proof {
+                limit.prove(proof, conditions);
+            }
             limit.abandon(departure, now);
         }
         if let Some(hint) = named(retry_after) {
             self.learn(Jitter::reset);
             let hint = hint.min(self.quota.max_retry_after);
-            self.close_gate(departure, now, Some(hint));
+            self.close_gate(departure.sent, now, Some(hint));
         }
         mem::take(&mut self.is_awaited)
     }
@@ -255,15 +286,15 @@ impl Limiter {
     /// caller that waits has to ask again.
     pub fn refund(&mut self, departure: Departure) {
         self.end(departure);
-        let is_latest = self.path.is_latest(departure);
+        let is_latest = self.shared.path.is_latest(departure);
         for limit in &mut self.limits {
             limit.refund(departure, is_latest);
         }
         let load = Load::of(departure.cost);
-        self.path.refund(departure, load);
+        self.shared.path.refund(departure, load);
         self.ceiling.spare(load.counted(self.quota.first.unit));
-        if let Some(unanswered) = &mut self.unanswered {
-            unanswered.answer(departure);
+        if let Some(unanswered) = &mut self.shared.unanswered {
+            unanswered.answer(departure.sent, departure.cost);
         }
     }
 
@@ -274,10 +305,10 @@ impl Limiter {
     /// higher cost was counted by the server before it was reserved here: the promise holds only
     /// for estimates that are not too low.
     pub fn settle(&mut self, departure: Departure, cost: Cost, now: Moment) -> Departure {
-        let is_latest = self.path.is_latest(departure);
+        let is_latest = self.shared.path.is_latest(departure);
         let (conditions, limits) = self.at(now);
         for limit in limits {
-            limit.settle(departure, cost, is_latest, &conditions);
+            limit.settle(departure, cost, is_latest, conditions);
         }
         let (before, after) = (Load::of(departure.cost), Load::of(cost));
         let (spared, added) = (before.minus(after), after.minus(before));
@@ -285,9 +316,9 @@ impl Limiter {
         let unit = self.quota.first.unit;
         self.ceiling.spare(spared.counted(unit));
         self.ceiling.charge(added.counted(unit));
-        self.path.refund(departure, spared);
-        self.path.charge(added.cost);
-        if let Some(unanswered) = &mut self.unanswered {
+        self.shared.path.refund(departure, spared);
+        self.shared.path.charge(added.cost);
+        if let Some(unanswered) = &mut self.shared.unanswered {
             unanswered.settle(departure, spared, added, now);
         }
         Departure {
@@ -307,12 +338,17 @@ impl Limiter {
     /// what is in flight is known, but of what has ended only the number of requests.
     pub fn set_quota(&mut self, quota: Quota, now: Moment) {
         if quota.jitter_ceiling != self.quota.jitter_ceiling {
-            self.jitter = Jitter::new(quota.jitter_ceiling);
+            self.shared.jitter = Jitter::new(quota.jitter_ceiling);
         }
-        self.recovery.set_window(shortest_window(&quota));
+        self.shared.recovery.set_window(shortest_window(&quota));
+        self.shared.transit = Span::of(quota.max_transit);
         let unanswered = Unanswered::of(&quota);
-        self.unanswered = unanswered.map(|unanswered| {
-            let known = self.unanswered.take().filter(|known| known.is_for(&quota));
+        self.shared.unanswered = unanswered.map(|unanswered| {
+            let known = self
+                .shared
+                .unanswered
+                .take()
+                .filter(|known| known.is_for(&quota));
             known.unwrap_or_else(|| unanswered.starting_with(self.in_flight, now))
         });
         // Whatever the new quota asserts of its start, this limiter has started before.
@@ -325,7 +361,7 @@ impl Limiter {
         let (conditions, limits) = self.at(now);
         for limit in limits {
             let in_flight = in_flight.counted(limit.policy.unit);
-            limit.remember(&known, in_flight, &conditions);
+            limit.remember(&known, in_flight, conditions);
         }
         self.quota = quota;
         self.assume();
@@ -348,14 +384,9 @@ impl Limiter {
     pub fn interval(&self, now: Moment) -> Duration {
         let conditions = Conditions {
             now,
-            path: &self.path,
-            recovery: &self.recovery,
-            jitter: self.jitter.span(),
-            transit: Span::of(self.quota.max_transit),
-            unanswered: Load::default(),
-            unanswered_until: None,
+            shared: &self.shared,
         };
-        let intervals = self.limits.iter().map(|limit| limit.interval(&conditions));
+        let intervals = self.limits.iter().map(|limit| limit.interval(conditions));
         let longest = intervals.max();
         longest.map_or_else(|| self.quota.spacing(), Span::duration)
     }
@@ -376,6 +407,7 @@ impl Limiter {
 
     /// Returns the moment from which requests may leave again after a refusal; it has passed if the
     /// gate is open.
+    #[inline]
     #[must_use]
     pub fn open_from(&self) -> Moment {
         self.gate.open_from()
@@ -391,7 +423,7 @@ impl Limiter {
     /// Returns how much the way to the server is assumed to vary.
     #[must_use]
     pub fn assumed_jitter(&self) -> Duration {
-        self.jitter.assumed()
+        self.shared.jitter.assumed()
     }
 
     /// Returns whether a new limiter of the same quota would do no worse: nothing may still count,
@@ -399,7 +431,7 @@ impl Limiter {
     #[must_use]
     pub fn is_as_new(&mut self, now: Moment) -> bool {
         let is_open = self.gate.open_from() <= now && !self.ceiling.holds(now);
-        let is_whole = self.recovery.share_at(now).is_full();
+        let is_whole = self.shared.recovery.share_at(now).is_full();
         let is_idle = self.in_flight == Load::default();
         is_open && is_whole && is_idle && self.limits.iter_mut().all(|limit| limit.is_as_new(now))
     }
@@ -410,18 +442,17 @@ impl Limiter {
         if self.limits.is_empty() {
             self.start(now);
         }
-        let (unanswered, unanswered_until) = match &mut self.unanswered {
-            Some(known) => (known.at(now), known.requests.first()),
-            None => (Load::default(), None),
-        };
+        if let Some(unanswered) = &mut self.shared.unanswered {
+            unanswered.forget_before(now);
+        }
+        self.conditions(now)
+    }
+
+    #[inline]
+    fn conditions(&mut self, now: Moment) -> (Conditions<'_>, &mut [LimitState]) {
         let conditions = Conditions {
             now,
-            path: &self.path,
-            recovery: &self.recovery,
-            jitter: self.jitter.span(),
-            transit: Span::of(self.quota.max_transit),
-            unanswered,
-            unanswered_until,
+            shared: &self.shared,
         };
         (conditions, &mut self.limits)
     }
@@ -442,32 +473,32 @@ impl Limiter {
 
     /// Records that an answer to a departure came, from the server or a gateway.
     #[inline]
-    fn prove(&mut self, departure: Departure, now: Moment) {
-        let transit = Span::of(self.quota.max_transit);
-        let proof = self.path.prove(departure, now, self.jitter.span(), transit);
-        if let Some(proof) = proof {
-            let (conditions, limits) = self.at(now);
-            for limit in limits {
-                limit.prove(&proof, &conditions);
-            }
-        }
+    fn prove(&mut self, departure: Departure, now: Moment) -> Option<Proof> {
+        let Shared {
+            path,
+            jitter,
+            transit,
+            ..
+        } = &mut self.shared;
+        path.prove(departure, now, jitter.span(), *transit)
     }
 
     /// Changes the learned jitter, and the pace of every limit if the assumed one changes with it.
     #[inline]
     fn learn(&mut self, change: impl FnOnce(&mut Jitter)) {
-        let before = self.jitter.span();
-        change(&mut self.jitter);
-        if self.jitter.span() != before {
+        let before = self.shared.jitter.span();
+        change(&mut self.shared.jitter);
+        if self.shared.jitter.span() != before {
             self.assume();
             // A heavy request may need less silence before it now.
             self.is_awaited = true;
         }
     }
 
+    #[cold]
     fn assume(&mut self) {
         let uncertainty = Uncertainty {
-            jitter: self.jitter.span(),
+            jitter: self.shared.jitter.span(),
             ..self.quota.widest_uncertainty()
         };
         for limit in &mut self.limits {
@@ -478,26 +509,22 @@ impl Limiter {
     /// Records what an answer states to remain. Returns whether that may let requests leave sooner.
     fn learn_stated(
         &mut self,
-        departure: Departure,
-        now: Moment,
-        feedback: Feedback,
+        since: Load,
+        unanswered: Load,
+        is_throttled: bool,
         stated: &[StatedLimit],
+        now: Moment,
     ) -> bool {
-        if stated.is_empty() {
-            return false;
-        }
         let closed_until = self.ceiling.open_from();
         let (in_flight, counted) = (self.in_flight(), self.counted(now));
         for stated_limit in stated {
             self.ceiling
                 .learn(stated_limit, &self.quota, in_flight, counted, now);
         }
-        let is_throttled = matches!(feedback, Feedback::Throttled(_));
-        let since = self.path.since(departure);
         let mut is_nearer = self.ceiling.open_from() < closed_until;
         for index in 0..self.limits.len() {
             if !is_throttled && let Some(stated_limit) = self.stated_limit_of(index, stated) {
-                is_nearer |= self.limits[index].learn(stated_limit, departure, since, now);
+                is_nearer |= self.limits[index].learn(stated_limit, since, unanswered, now);
             }
         }
         is_nearer
@@ -530,6 +557,20 @@ impl Limiter {
         same.or(only).filter(|_| policy.has_allowance())
     }
 
+    #[cold]
+    fn throttle(
+        &mut self,
+        sent: Moment,
+        now: Moment,
+        retry_after: Option<Duration>,
+        stated: &[StatedLimit],
+    ) {
+        self.learn(Jitter::reset);
+        let used_up = self.refuse_allowances(stated, now);
+        let hint = named(retry_after).map(|time| time.min(self.quota.max_retry_after));
+        self.close_gate(sent, now, hint.or(used_up));
+    }
+
     /// Records a refusal with every limit. Returns how long to wait if the answer states that
     /// nothing remains, and a reset within a window of ours.
     fn refuse_allowances(&mut self, stated: &[StatedLimit], now: Moment) -> Option<Duration> {
@@ -549,11 +590,11 @@ impl Limiter {
         used_up.map(|reset| (reset + TICK).min(longest))
     }
 
-    fn close_gate(&mut self, departure: Departure, now: Moment, hint: Option<Duration>) {
-        let pause = shortest_window(&self.quota) + self.jitter.assumed();
-        match self.gate.close(departure.sent, now, hint, pause) {
-            Closing::New => self.recovery.lower(now, self.gate.open_from()),
-            Closing::Known => self.recovery.postpone(self.gate.open_from()),
+    fn close_gate(&mut self, sent: Moment, now: Moment, hint: Option<Duration>) {
+        let pause = shortest_window(&self.quota) + self.shared.jitter.assumed();
+        match self.gate.close(sent, now, hint, pause) {
+            Closing::New => self.shared.recovery.lower(now, self.gate.open_from()),
+            Closing::Known => self.shared.recovery.postpone(self.gate.open_from()),
         }
         for limit in &mut self.limits {
             limit.forget_pace();
@@ -564,7 +605,7 @@ impl Limiter {
 /// The requests that left within `max_transit` and are unanswered: they may reach the counter after
 /// an answer was written, so its remaining does not include them.
 #[derive(Clone, Debug)]
-struct Unanswered {
+pub(crate) struct Unanswered {
     transit: Span,
     requests: Slots,
     cost: Slots,
@@ -592,11 +633,25 @@ impl Unanswered {
         self
     }
 
-    fn at(&mut self, now: Moment) -> Load {
+    /// Forgets what left `max_transit` before `now`.
+    fn forget_before(&mut self, now: Moment) {
+        self.requests.held_at(now);
+        self.cost.held_at(now);
+    }
+
+    /// Returns the load that was there at the last question.
+    // Never inlined: most quotas have none of it.
+    #[inline(never)]
+    pub(crate) fn load(&self) -> Load {
         Load {
-            requests: self.requests.held_at(now),
-            cost: self.cost.held_at(now),
+            requests: self.requests.held_at_most(),
+            cost: self.cost.held_at_most(),
         }
+    }
+
+    /// Returns when the first request will have left `max_transit` ago.
+    pub(crate) fn first_until(&self) -> Option<Moment> {
+        self.requests.first()
     }
 
     fn depart(&mut self, load: Load, now: Moment) {
@@ -604,10 +659,10 @@ impl Unanswered {
         self.cost.hold_until(now + self.transit, load.cost);
     }
 
-    fn answer(&mut self, departure: Departure) {
-        let until = departure.sent + self.transit;
+    fn answer(&mut self, sent: Moment, cost: Cost) {
+        let until = sent + self.transit;
         self.requests.take(until, 1);
-        self.cost.take(until, departure.cost.get().into());
+        self.cost.take(until, cost.get().into());
     }
 
     fn settle(&mut self, departure: Departure, spared: Load, added: Load, now: Moment) {

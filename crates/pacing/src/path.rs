@@ -26,7 +26,8 @@ pub(crate) struct Path {
     last_departure: Option<Moment>,
     proven: Mark,
     proven_departure: Option<Moment>,
-    last_proof: Option<Moment>,
+    /// When the latest proof came, or the first request after it left.
+    last_proof: Moment,
     /// The departures after `proven` that turned out never to have left.
     refunded: Load,
 }
@@ -59,7 +60,7 @@ impl Path {
             last_departure: None,
             proven: Mark::default(),
             proven_departure: None,
-            last_proof: None,
+            last_proof: Moment::FIRST,
             refunded: Load::default(),
         }
     }
@@ -90,7 +91,7 @@ impl Path {
     pub(crate) fn depart(&mut self, cost: u64, now: Moment) -> u64 {
         if self.unproven().requests == 0 {
             // A silence starts when a request waits for an answer; an idle time is none.
-            self.last_proof = self.last_proof.max(Some(now));
+            self.last_proof = self.last_proof.max(now);
         }
         self.last_departure = Some(now);
         self.latest = Mark {
@@ -127,9 +128,7 @@ impl Path {
         if !self.is_unproven(departure) {
             return None;
         }
-        let silence = self
-            .last_proof
-            .map_or(Span::ZERO, |last| now.span_since(last));
+        let silence = now.span_since(self.last_proof);
         let proof = Proof {
             unproven: self.unproven(),
             since: self.proven_departure,
@@ -141,7 +140,7 @@ impl Path {
             cost: departure.total,
         };
         self.proven_departure = Some(departure.sent);
-        self.last_proof = Some(now);
+        self.last_proof = now;
         // Refunds of later departures are forgotten, too. That counts too much as unproven, never
         // too little.
         self.refunded = Load::default();

@@ -64,7 +64,14 @@ impl Schedule {
     /// before it.
     #[inline]
     pub(crate) fn due(&self, policy: &Policy, pace: &Pace, cost: u32, highest: u32) -> Moment {
-        self.next + self.lead(policy, pace, cost, highest)
+        // Most requests have the same cost, and need no lead.
+        match cost <= highest {
+            true => self.next,
+            false => {
+                let more = pace.interval * (cost - highest);
+                self.next + self.lead(policy, more, pace.memory)
+            }
+        }
     }
 
     /// Returns the moment from which a request may leave that is no heavier than those before it.
@@ -153,17 +160,16 @@ impl Schedule {
     }
 
     /// Returns how long after the next place a request may leave that is heavier than all before
-    /// it: those were spaced for lighter ones.
+    /// it, which were spaced for lighter ones: `more` is the time of what it costs more.
     ///
     /// The server forgets everything after the memory, so no longer silence is needed. It counts
     /// from the last departure, since a place may lie further back. A log and a fixed window are
     /// kept by their slots and need none.
-    #[inline]
-    fn lead(&self, policy: &Policy, pace: &Pace, cost: u32, highest: u32) -> Span {
+    fn lead(&self, policy: &Policy, more: Span, memory: Span) -> Span {
         match self.last_departure {
-            Some(last) if cost > highest && policy.spaces_costs() => {
-                let forgotten = (last + pace.memory).span_since(self.next);
-                (pace.interval * (cost - highest)).min(forgotten)
+            Some(last) if policy.spaces_costs() => {
+                let forgotten = (last + memory).span_since(self.next);
+                more.min(forgotten)
             }
             _ => Span::ZERO,
         }

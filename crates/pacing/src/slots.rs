@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::mem;
 
@@ -5,11 +6,18 @@ use crate::Moment;
 use crate::moment::Span;
 
 /// Slots of a window, in the order in which they are freed.
+///
+/// The latest entry is kept beside the list of the others. Requests that are answered soon concern
+/// it alone, and an empty list costs them nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Slots {
     grain: u64,
+    /// The slots of all entries.
     held: u64,
-    entries: VecDeque<(Moment, u64)>,
+    /// The entry that is freed last. It may have no slots, and then its time means nothing.
+    latest: (Moment, u64),
+    /// The entries that are freed before it.
+    earlier: VecDeque<(Moment, u64)>,
 }
 
 impl Slots {
@@ -19,20 +27,30 @@ impl Slots {
         Self {
             grain: grain.max(1),
             held: 0,
-            entries: VecDeque::new(),
+            latest: (Moment::FIRST, 0),
+            earlier: VecDeque::new(),
         }
     }
 
     /// Holds `slots` until `free`, or until the latest time in the list if that is later.
     #[inline]
     pub(crate) fn hold_until(&mut self, free: Moment, slots: u64) {
-        let free = free.round_up(self.grain);
         self.held += slots;
-        match self.entries.back_mut() {
-            // The same entry, or a clock that went back: freeing late is safe, freeing early is
-            // not.
-            Some((last, held)) if *last >= free => *held += slots,
-            _ => self.entries.push_back((free, slots)),
+        let (latest, held) = &mut self.latest;
+        // The same entry, or a clock that went back: freeing late is safe, freeing early is not.
+        // The time of an entry is a multiple of the grain, so `free` need not be rounded for this.
+        if *latest >= free {
+            *held += slots;
+        } else {
+            self.append(free.round_up(self.grain), slots);
+        }
+    }
+
+    /// Makes the entry that is freed last.
+    fn append(&mut self, free: Moment, slots: u64) {
+        let latest = mem::replace(&mut self.latest, (free, slots));
+        if latest.1 > 0 {
+            self.earlier.push_back(latest);
         }
     }
 
@@ -43,9 +61,16 @@ impl Slots {
             return;
         }
         self.held += slots;
-        match self.entries.binary_search_by_key(&free, |&(free, _)| free) {
-            Ok(index) => self.entries[index].1 += slots,
-            Err(index) => self.entries.insert(index, (free, slots)),
+        match free.cmp(&self.latest.0) {
+            Ordering::Greater => self.append(free, slots),
+            Ordering::Equal => self.latest.1 += slots,
+            Ordering::Less => {
+                let earlier = &mut self.earlier;
+                match earlier.binary_search_by_key(&free, |&(free, _)| free) {
+                    Ok(index) => earlier[index].1 += slots,
+                    Err(index) => earlier.insert(index, (free, slots)),
+                }
+            }
         }
     }
 
@@ -53,7 +78,6 @@ impl Slots {
     /// are in another entry, because the clock went back, stay.
     #[inline]
     pub(crate) fn take(&mut self, free: Moment, slots: u64) -> u64 {
-        let free = free.round_up(self.grain);
         let Some(held) = self.entry(free) else {
             return 0;
         };
@@ -63,25 +87,31 @@ impl Slots {
         taken
     }
 
-    /// Returns the slots that are held until `free`. Most answers come in order, so it is the first
-    /// entry more often than any other.
+    /// Returns the slots that are held until `free`.
     #[inline]
     fn entry(&mut self, free: Moment) -> Option<&mut u64> {
-        let index = match self.entries.front() {
+        // The latest entry is known without rounding, which takes a division.
+        let (latest, held) = &mut self.latest;
+        if free <= *latest && latest.span_since(free).nanos() < self.grain {
+            return Some(held);
+        }
+        let free = free.round_up(self.grain);
+        // Most answers come in order, so of the others the first is the one more often than any.
+        let index = match self.earlier.front() {
             Some(&(first, _)) if first == free => 0,
             _ => self
-                .entries
+                .earlier
                 .binary_search_by_key(&free, |&(free, _)| free)
                 .ok()?,
         };
-        let (_, held) = self.entries.get_mut(index)?;
+        let (_, held) = self.earlier.get_mut(index)?;
         Some(held)
     }
 
     /// Frees the slots that are held past `after` and not until `until`, and returns how many.
     pub(crate) fn take_between(&mut self, after: Option<Moment>, until: Moment) -> u64 {
         let after = after.map(|after| after.round_up(self.grain));
-        let entries = self.entries.iter_mut();
+        let entries = self.earlier.iter_mut().chain([&mut self.latest]);
         let taken = entries
             .filter(|(free, _)| Some(*free) > after && *free < until)
             .map(|(_, held)| mem::take(held))
@@ -93,7 +123,7 @@ impl Slots {
     /// Returns the number of slots that are held past `after`.
     pub(crate) fn held_past(&self, after: Option<Moment>) -> u64 {
         let after = after.map(|after| after.round_up(self.grain));
-        let late = self.entries.iter().rev();
+        let late = self.entries().rev();
         late.take_while(|&&(free, _)| Some(free) > after)
             .map(|&(_, held)| held)
             .sum()
@@ -103,37 +133,53 @@ impl Slots {
     #[inline]
     pub(crate) fn held_at(&mut self, now: Moment) -> u64 {
         // Empty entries go too, so that the first one with slots is found at once.
-        while let Some(&(free, held)) = self.entries.front()
+        while let Some(&(free, held)) = self.earlier.front()
             && (free <= now || held == 0)
         {
-            self.entries.pop_front();
+            self.earlier.pop_front();
             self.held -= held;
         }
+        if self.latest.0 <= now {
+            self.held -= mem::take(&mut self.latest.1);
+        }
+        self.held
+    }
+
+    /// Returns at least the number of slots that are held, by what was known when that was last
+    /// asked or changed.
+    #[inline]
+    pub(crate) fn held_at_most(&self) -> u64 {
         self.held
     }
 
     /// Holds the slots of `known` too, each as if it had been held for `to` in place of `from`.
     pub(crate) fn copy(&mut self, known: &Self, from: Span, to: Span) {
-        for &(free, slots) in &known.entries {
+        for &(free, slots) in known.entries().filter(|&&(_, held)| held > 0) {
             self.hold_until(free + to - from, slots);
         }
     }
 
     /// Returns when the first slots are freed.
-    #[inline]
     pub(crate) fn first(&self) -> Option<Moment> {
-        let taken = self.entries.iter().find(|&&(_, held)| held > 0);
+        let taken = self.entries().find(|&&(_, held)| held > 0);
         taken.map(|&(free, _)| free)
+    }
+
+    fn entries(&self) -> impl DoubleEndedIterator<Item = &(Moment, u64)> {
+        self.earlier.iter().chain([&self.latest])
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries()
+            .filter(|&&(free, _)| free > Moment::FIRST)
+            .count()
     }
 
     #[cfg(test)]
     pub(crate) fn last(&self) -> Option<Moment> {
-        self.entries.back().map(|&(free, _)| free)
+        let (latest, _) = self.latest;
+        (latest > Moment::FIRST).then_some(latest)
     }
 }
 

@@ -43,11 +43,15 @@ pub(crate) struct Window {
     limit: u32,
     span: Span,
     transit: Span,
+    /// Both together: how long an unanswered request holds its slots.
+    unanswered_for: Span,
     /// The requests that were answered within T. Freed a window after the answer.
     answered: Slots,
     /// The others. Freed T and a window after the departure; if the server counts when it answers,
     /// T and a window after the end.
     unanswered: Slots,
+    /// From then on a departure drops the slots whose time is over.
+    tidied_until: Moment,
     /// The cost in flight, if the server counts when it answers: until then its slots have no time.
     endless: Option<u64>,
 }
@@ -67,18 +71,19 @@ impl Window {
             limit: policy.limit,
             span,
             transit,
+            unanswered_for: transit + span,
             // A bucket can be larger than its limit, and all of it be answered within one window.
             answered: Slots::new(match policy.limit.max(policy.most()) <= EXACT {
                 true => 1,
                 false => grain(span),
             }),
             unanswered: Slots::new(grain(span + transit)),
+            tidied_until: Moment::FIRST,
             endless: quota.counted_until_answered.then_some(0),
         }
     }
 
     /// Returns the cost of what may still count at the server.
-    #[inline]
     pub(crate) fn held(&mut self, now: Moment) -> u64 {
         let endless = self.endless.unwrap_or_default();
         endless + self.unanswered.held_at(now) + self.answered.held_at(now)
@@ -90,7 +95,23 @@ impl Window {
     /// slots a window later.
     #[inline]
     pub(crate) fn hold(&mut self, cost: u32, now: Moment) -> Option<Hold> {
-        if self.held(now) + u64::from(cost) <= u64::from(self.limit) {
+        // Only a window that may be full is looked through for slots whose time is over.
+        match self.fits(self.held_at_most(), cost) {
+            true => None,
+            false => self.exact_hold(cost, now),
+        }
+    }
+
+    #[inline]
+    fn fits(&self, held: u64, cost: u32) -> bool {
+        held + u64::from(cost) <= u64::from(self.limit)
+    }
+
+    /// Returns the same as [`hold`](Self::hold), after what is over was dropped.
+    #[inline(never)]
+    fn exact_hold(&mut self, cost: u32, now: Moment) -> Option<Hold> {
+        let held = self.held(now);
+        if self.fits(held, cost) {
             return None;
         }
         let unanswered = self.unanswered.first();
@@ -102,17 +123,33 @@ impl Window {
         })
     }
 
+    /// Returns at least what is held.
+    #[inline]
+    fn held_at_most(&self) -> u64 {
+        let endless = self.endless.unwrap_or_default();
+        endless + self.unanswered.held_at_most() + self.answered.held_at_most()
+    }
+
     /// Records a departure.
     #[inline]
     pub(crate) fn depart(&mut self, cost: u64, now: Moment) {
-        // A bucket never asks what is held: without this its lists would grow for ever.
-        self.held(now);
+        if now >= self.tidied_until {
+            self.tidy(now);
+        }
         match &mut self.endless {
             Some(endless) => *endless += cost,
-            None => self
-                .unanswered
-                .hold_until(now + self.transit + self.span, cost),
+            None => self.unanswered.hold_until(now + self.unanswered_for, cost),
         }
+    }
+
+    /// Drops the slots whose time is over, once for each entry of the coarse list.
+    ///
+    /// A bucket never asks what is held, and a window only if it may be full: without this the
+    /// lists would grow for ever.
+    #[cold]
+    fn tidy(&mut self, now: Moment) {
+        self.held(now);
+        self.tidied_until = now + Span::from_nanos(self.unanswered_for.nanos() / ENTRIES);
     }
 
     /// Records that the server's own answer to a request came at `now`.
@@ -131,7 +168,7 @@ impl Window {
     pub(crate) fn abandon(&mut self, sent: Sent, now: Moment) {
         if let Some(endless) = &mut self.endless {
             *endless = endless.saturating_sub(sent.cost);
-            let free = now + self.transit + self.span;
+            let free = now + self.unanswered_for;
             self.unanswered.hold_until(free, sent.cost);
         }
     }
@@ -165,7 +202,7 @@ impl Window {
         // freed after its own. One that left less than T ago is held for long enough already.
         // Requests in the same entry as `since` cannot be told from it: they stay, and are held
         // once more.
-        let proven = since.map(|since| since + self.transit + self.span);
+        let proven = since.map(|since| since + self.unanswered_for);
         let taken = self.unanswered.take_between(proven, free);
         let stay = self.unanswered.held_past(proven);
         // After a change of the quota these entries can hold earlier requests, too. All are held
@@ -184,7 +221,7 @@ impl Window {
         counts_alike: bool,
         now: Moment,
     ) {
-        let (from, to) = (known.span + known.transit, self.span + self.transit);
+        let (from, to) = (known.unanswered_for, self.unanswered_for);
         self.answered.copy(&known.answered, known.span, self.span);
         self.unanswered.copy(&known.unanswered, from, to);
         match &mut self.endless {
@@ -200,7 +237,7 @@ impl Window {
     /// Returns when the slots of a request are freed if no answer comes.
     #[inline]
     fn free(&self, sent: Sent) -> Moment {
-        sent.at + self.transit + self.span
+        sent.at + self.unanswered_for
     }
 }
 

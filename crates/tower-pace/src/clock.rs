@@ -19,7 +19,11 @@ pub(crate) const LONGEST_TIMER: Duration = Duration::from_secs(24 * 60 * 60);
 /// only within each runtime.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
-    last: Option<Reading>,
+    /// The reading from which time is counted: the first one, or the first after the clock went
+    /// back.
+    start: Option<Reading>,
+    /// The moment of the latest reading.
+    last: Moment,
 }
 
 /// One reading of the clock.
@@ -30,20 +34,42 @@ pub(crate) struct Reading {
 }
 
 impl Clock {
-    /// Returns the moment of the last reading.
+    /// Returns the moment of the latest reading.
+    #[inline]
     pub(crate) fn last(&self) -> Option<Moment> {
-        self.last.map(|last| last.moment)
+        self.start.map(|_| self.last)
     }
 
     /// Reads the clock. The state's lock must be held: two readings must stay in order.
+    #[inline]
     pub(crate) fn read(&mut self) -> Reading {
         let instant = now();
-        let moment = self.last.map_or(Moment::ORIGIN, |last| {
-            last.moment + instant.saturating_duration_since(last.instant)
-        });
-        let reading = Reading { instant, moment };
-        self.last = Some(reading);
-        reading
+        let moment = self.moment_of(instant);
+        // Without a moment this is the first reading, or the clock is before its start. With an
+        // earlier one than the latest it went back since.
+        match moment.filter(|&moment| moment >= self.last) {
+            Some(moment) => {
+                self.last = moment;
+                Reading { instant, moment }
+            }
+            None => self.start(instant),
+        }
+    }
+
+    #[inline]
+    fn moment_of(&self, instant: Instant) -> Option<Moment> {
+        let start = self.start.as_ref()?;
+        let time = instant.checked_duration_since(start.instant)?;
+        Some(start.moment + time)
+    }
+
+    /// Counts time from this instant on, which is no later than the latest moment.
+    #[cold]
+    fn start(&mut self, instant: Instant) -> Reading {
+        let moment = self.last;
+        let start = Reading { instant, moment };
+        self.start = Some(start);
+        start
     }
 }
 
@@ -95,4 +121,45 @@ pub(crate) fn poll_guard(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<(
 )]
 pub(crate) fn date() -> SystemTime {
     SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::{Builder, Runtime};
+    use tokio::time::advance;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn paused() -> Runtime {
+        let mut builder = Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap()
+    }
+
+    /// The clock of the first runtime goes ahead by `before` the first reading, and by an hour
+    /// after it. In the second runtime the clock has gone back.
+    fn check(before: Duration) {
+        let mut clock = Clock::default();
+        assert_eq!(clock.last(), None);
+        paused().block_on(async {
+            advance(before).await;
+            assert_eq!(clock.read().moment, Moment::ORIGIN);
+            advance(HOUR).await;
+            assert_eq!(clock.read().moment, Moment::ORIGIN + HOUR);
+        });
+        paused().block_on(async {
+            assert_eq!(clock.read().moment, Moment::ORIGIN + HOUR, "{before:?}");
+            advance(HOUR).await;
+            assert_eq!(clock.read().moment, Moment::ORIGIN + HOUR * 2, "{before:?}");
+        });
+        assert_eq!(clock.last(), Some(Moment::ORIGIN + HOUR * 2));
+    }
+
+    #[test]
+    fn time_goes_on_from_the_latest_moment_after_the_clock_went_back() {
+        check(Duration::ZERO);
+        // To before the first reading, too.
+        check(HOUR);
+    }
 }

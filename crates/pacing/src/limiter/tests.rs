@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::Model;
 use crate::limit_state::LimitState;
@@ -283,10 +285,10 @@ fn a_gateway_proves_the_path_frees_no_slot_and_closes_the_gate_if_it_names_a_tim
     let mut limiter = learned(log());
     let now = at(600_000);
     let departed: Vec<_> = (0..5).map(|_| limiter.depart(now)).collect();
-    let round_trip = limiter.path.round_trip(Span::ZERO);
+    let round_trip = limiter.shared.path.round_trip(Span::ZERO);
     limiter.answer_from_gateway(departed[4], at(600_700), None);
-    assert_eq!(limiter.path.unproven(), Load::default());
-    assert_eq!(limiter.path.round_trip(Span::ZERO), round_trip);
+    assert_eq!(limiter.shared.path.unproven(), Load::default());
+    assert_eq!(limiter.shared.path.round_trip(Span::ZERO), round_trip);
     assert_eq!(limiter.counted(at(601_990)), 5);
     assert_eq!(limiter.in_flight(), 4);
     assert!(limiter.open_from() < at(600_700));
@@ -300,9 +302,9 @@ fn a_given_up_request_proves_nothing_and_a_refunded_one_counts_for_nothing() {
     let mut limiter = learned(Quota::per_second(100));
     let [one, other] = [600_000, 600_100].map(|millis| limiter.depart(at(millis)));
     limiter.abandon(one, at(600_200));
-    assert_eq!(limiter.path.unproven().requests, 2);
+    assert_eq!(limiter.shared.path.unproven().requests, 2);
     limiter.refund(other);
-    assert_eq!(limiter.path.unproven().requests, 1);
+    assert_eq!(limiter.shared.path.unproven().requests, 1);
     assert_eq!((limiter.in_flight(), limiter.counted(at(600_300))), (0, 1));
 }
 
@@ -312,7 +314,7 @@ fn an_old_answer_is_no_proof() {
     let [one, two, three] = [600_000, 600_100, 600_200].map(|millis| limiter.depart(at(millis)));
     limiter.answer(two, at(600_250), Feedback::Accepted);
     assert_eq!(
-        limiter.path.unproven(),
+        limiter.shared.path.unproven(),
         Load {
             requests: 1,
             cost: 1
@@ -320,14 +322,14 @@ fn an_old_answer_is_no_proof() {
     );
     limiter.answer(one, at(600_260), Feedback::Accepted);
     assert_eq!(
-        limiter.path.unproven(),
+        limiter.shared.path.unproven(),
         Load {
             requests: 1,
             cost: 1
         }
     );
     limiter.answer(three, at(600_270), Feedback::Accepted);
-    assert_eq!(limiter.path.unproven(), Load::default());
+    assert_eq!(limiter.shared.path.unproven(), Load::default());
 }
 
 #[test]
@@ -818,9 +820,9 @@ fn a_cost_that_is_settled_for_more_is_proven_with_its_answer() {
     let mut limiter = running(log());
     let departure = limiter.depart_with(Cost::of(10), at(10_000));
     let departure = limiter.settle(departure, Cost::of(40), at(10_010));
-    assert_eq!(limiter.path.unproven().cost, 40);
+    assert_eq!(limiter.shared.path.unproven().cost, 40);
     limiter.answer(departure, at(10_020), Feedback::Accepted);
-    assert_eq!(limiter.path.unproven(), Load::default());
+    assert_eq!(limiter.shared.path.unproven(), Load::default());
 }
 
 #[test]
@@ -889,7 +891,7 @@ fn a_refusal_waits_for_the_reset_only_if_nothing_remains_until_a_reset_in_the_wi
 }
 
 fn unanswered(limiter: &mut Limiter, now: u64) -> (u64, u64) {
-    let unanswered = limiter.at(at(now)).0.unanswered;
+    let unanswered = limiter.at(at(now)).0.unanswered();
     (unanswered.requests, unanswered.cost)
 }
 
@@ -907,7 +909,11 @@ fn what_is_unanswered_counts_for_the_transit_at_its_settled_cost() {
         let now = at(20_000) + Duration::from_nanos(nanos * 50_000);
         let _unanswered = limiter.depart(now);
     }
-    let known = limiter.unanswered.as_ref().expect("the window is long");
+    let known = limiter
+        .shared
+        .unanswered
+        .as_ref()
+        .expect("the window is long");
     assert!(known.requests.len() <= 258 && known.cost.len() <= 258);
 }
 
@@ -949,5 +955,110 @@ fn less_jitter_may_let_a_heavy_request_leave_sooner() {
         let departure = limiter.depart(now);
         let is_nearer = limiter.answer(departure, now, Feedback::Accepted);
         assert_eq!(is_nearer, reply == 5_000, "{reply}");
+    }
+}
+
+/// A step in the life of a limiter. An index chooses one of the requests in flight.
+#[derive(Clone, Debug)]
+enum Step {
+    Wait(u64),
+    /// A departure, now or when it is due.
+    Depart(u32, bool),
+    Answer(usize, Feedback, Option<StatedLimit>),
+    Abandon(usize),
+    Refund(usize),
+    Settle(usize, u32),
+}
+
+fn quotas() -> impl Strategy<Value = Quota> {
+    let second = Quota::per_second(100);
+    let bucket = Model::TokenBucket {
+        size: 40,
+        refill: 80,
+    };
+    prop_oneof![
+        Just(second),
+        Just(second.burst(20).unwrap()),
+        Just(log()),
+        Just(log().counted_until_answered()),
+        Just(log().unused_at_start()),
+        Just(second.model(bucket).unwrap()),
+        Just(Quota::new(600, Duration::from_secs(60)).unwrap()),
+        Just(of_requests_and_records()),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let cost = || prop_oneof![4 => Just(1), 1 => 2_u32..120];
+    let feedback = prop_oneof![
+        8 => Just(Feedback::Accepted),
+        1 => Just(Feedback::Failed),
+        1 => Just(Feedback::Throttled(None)),
+        1 => Just(Feedback::Throttled(Some(Duration::from_secs(1)))),
+    ];
+    let stated_limit = (0_u64..700, 0_u64..70).prop_map(|(remaining, reset)| StatedLimit {
+        limit: Some(600),
+        remaining,
+        reset: Duration::from_secs(reset),
+    });
+    let stated_limit = prop_oneof![3 => Just(None), 1 => stated_limit.prop_map(Some)];
+    let step = prop_oneof![
+        3 => (0_u64..50_000_000).prop_map(Step::Wait),
+        1 => (0_u64..5_000_000_000).prop_map(Step::Wait),
+        9 => (cost(), any::<bool>()).prop_map(|(cost, waits)| Step::Depart(cost, waits)),
+        8 => (any::<usize>(), feedback, stated_limit).prop_map(|(index, feedback, stated_limit)| {
+            Step::Answer(index, feedback, stated_limit)
+        }),
+        1 => any::<usize>().prop_map(Step::Abandon),
+        1 => any::<usize>().prop_map(Step::Refund),
+        1 => (any::<usize>(), cost()).prop_map(|(index, cost)| Step::Settle(index, cost)),
+    ];
+    prop::collection::vec(step, 1..300)
+}
+
+/// Departs by the one call, and asserts that a question and a departure do the same to a clone.
+fn try_depart(limiter: &mut Limiter, cost: Cost, now: Moment) -> Result<Departure, Hold> {
+    let mut other = limiter.clone();
+    let expected = match other.hold(cost, now) {
+        Some(hold) => Err(hold),
+        None => Ok(other.depart_with(cost, now)),
+    };
+    let departed = limiter.try_depart(cost, now);
+    assert_eq!(departed, expected);
+    assert_eq!(format!("{limiter:?}"), format!("{other:?}"));
+    departed
+}
+
+proptest! {
+    #[test]
+    fn one_call_departs_as_a_question_and_a_departure_do(quota in quotas(), steps in steps()) {
+        let (mut limiter, mut now, mut in_flight) = (Limiter::new(quota), at(0), Vec::new());
+        for step in steps {
+            let count = in_flight.len();
+            match step {
+                Step::Wait(nanos) => now = now + Duration::from_nanos(nanos),
+                Step::Depart(cost, waits) => {
+                    let mut departed = try_depart(&mut limiter, Cost::of(cost), now);
+                    if let (Err(Hold { until: Some(until), .. }), true) = (departed, waits) {
+                        now = until;
+                        departed = try_depart(&mut limiter, Cost::of(cost), now);
+                    }
+                    in_flight.extend(departed);
+                }
+                _ if count == 0 => {}
+                Step::Answer(index, feedback, stated_limit) => {
+                    let departure = in_flight.remove(index % count);
+                    limiter.answer_with(departure, now, feedback, stated_limit.as_slice());
+                }
+                Step::Abandon(index) => {
+                    limiter.abandon(in_flight.remove(index % count), now);
+                }
+                Step::Refund(index) => limiter.refund(in_flight.remove(index % count)),
+                Step::Settle(index, cost) => {
+                    let departure = &mut in_flight[index % count];
+                    *departure = limiter.settle(*departure, Cost::of(cost), now);
+                }
+            }
+        }
     }
 }

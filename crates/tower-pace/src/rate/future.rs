@@ -43,7 +43,13 @@ pin_project! {
             explain: bool,
         },
         // Departed => Ended
-        InFlight { #[pin] response: S::Future, departed: InFlight, waited: Option<Waited> },
+        InFlight {
+            #[pin] response: S::Future,
+            departed: InFlight,
+            // In a box, since most requests do not wait: without it each would carry the times of
+            // a wait along.
+            waited: Option<Box<Waited>>,
+        },
         // A future that has completed may live on: it must hold nothing, and send nothing if it is
         // polled
         Ended,
@@ -85,52 +91,51 @@ where
     /// Panics if it has completed before, as any future may, and sends nothing.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
-        loop {
-            match state.as_mut().project() {
-                StateProj::Waiting {
-                    waiter,
-                    inner,
-                    request,
-                    explain,
-                } => {
-                    // It departed, and the inner service panicked: nothing may depart in its place.
-                    assert!(request.is_some(), "{POLLED_AFTER_ITS_END}");
-                    let departed = match ready!(waiter.poll_acquire(cx, inner)) {
-                        Ok(departed) => departed,
-                        Err(unacquired) => {
-                            state.set(State::Ended);
-                            return Poll::Ready(Err(match unacquired {
-                                Unacquired::Rejected(rejection) => W::rejected(rejection),
-                                Unacquired::Failed(error) => W::inner(error),
-                            }));
-                        }
-                    };
-                    let request = request.take().expect("it is there until it departs");
-                    let waited = waiter.waited();
-                    let waited = waited.or_else(|| explain.then(Waited::default));
-                    let response = inner.call(request);
-                    state.set(State::InFlight {
-                        response,
-                        departed,
-                        waited,
-                    });
+        if let StateProj::Waiting {
+            waiter,
+            inner,
+            request,
+            explain,
+        } = state.as_mut().project()
+        {
+            // It departed, and the inner service panicked: nothing may depart in its place.
+            assert!(request.is_some(), "{POLLED_AFTER_ITS_END}");
+            let departed = match ready!(waiter.poll_acquire(cx, inner)) {
+                Ok(departed) => departed,
+                Err(unacquired) => {
+                    state.set(State::Ended);
+                    return Poll::Ready(Err(match unacquired {
+                        Unacquired::Rejected(rejection) => W::rejected(rejection),
+                        Unacquired::Failed(error) => W::inner(error),
+                    }));
                 }
-                StateProj::InFlight {
-                    response,
-                    departed,
-                    waited,
-                } => {
-                    let mut polled = response.poll(cx);
-                    if let Poll::Ready(result) = &mut polled {
-                        record(departed, result);
-                        report(*waited, result);
-                        state.set(State::Ended);
-                    }
-                    return polled.map_err(W::inner);
-                }
-                StateProj::Ended => panic!("{POLLED_AFTER_ITS_END}"),
-            }
+            };
+            let request = request.take().expect("it is there until it departs");
+            let waited = waiter.waited();
+            let waited = waited.or_else(|| explain.then(Waited::default));
+            let waited = waited.map(Box::new);
+            let response = inner.call(request);
+            state.set(State::InFlight {
+                response,
+                departed,
+                waited,
+            });
         }
+        let StateProj::InFlight {
+            response,
+            departed,
+            waited,
+        } = state.as_mut().project()
+        else {
+            panic!("{POLLED_AFTER_ITS_END}")
+        };
+        let mut polled = response.poll(cx);
+        if let Poll::Ready(result) = &mut polled {
+            record(departed, result);
+            report(waited.take(), result);
+            state.set(State::Ended);
+        }
+        polled.map_err(W::inner)
     }
 }
 
@@ -143,9 +148,9 @@ fn record<C, E: 'static>(departed: &mut InFlight, result: &Result<Response<C>, E
     }
 }
 
-fn report<C, E>(waited: Option<Waited>, result: &mut Result<Response<C>, E>) {
+fn report<C, E>(waited: Option<Box<Waited>>, result: &mut Result<Response<C>, E>) {
     if let (Some(waited), Ok(response)) = (waited, result) {
-        response.extensions_mut().insert(waited);
+        response.extensions_mut().insert(*waited);
     }
 }
 

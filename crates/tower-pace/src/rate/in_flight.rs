@@ -37,8 +37,8 @@ impl InFlight {
         let verdict = self.classifier().verdict(status, headers);
         match source(status, verdict) {
             Source::Server => {
-                let stated = limit_fields(headers);
                 let feedback = feedback(status, headers, verdict, self.classifier());
+                let stated = limit_fields(headers);
                 self.end(|state, departure, now| {
                     state.answer(departure, now, feedback, stated.as_ref())
                 });
@@ -84,8 +84,12 @@ impl InFlight {
 }
 
 impl Drop for InFlight {
+    #[inline]
     fn drop(&mut self) {
-        self.abandon();
+        // Most ends are recorded before the drop.
+        if self.departure.is_some() {
+            self.abandon();
+        }
     }
 }
 
@@ -106,6 +110,7 @@ enum Source {
 ///
 /// A rule of the user comes first: a throttled request is counted, as one with a 429 is. A failure
 /// within a success, such as gRPC's `UNAVAILABLE`, may be that of a proxy.
+#[inline]
 fn source(status: StatusCode, verdict: Option<Verdict>) -> Source {
     match (verdict, status.as_u16()) {
         (Some(Verdict::Throttled), _) => Source::Server,
@@ -114,6 +119,7 @@ fn source(status: StatusCode, verdict: Option<Verdict>) -> Source {
     }
 }
 
+#[inline]
 fn usual_source(status: u16) -> Source {
     match status {
         // 520 to 530 are Cloudflare's: 522 and 524 are its timeouts. 499 is nginx's, 598 and 599
@@ -130,13 +136,16 @@ fn limit_fields(headers: &HeaderMap) -> Option<LimitFields> {
     let mut names = headers.keys();
     names
         .any(|name| LimitFields::is_one(name.as_str()))
-        .then(|| {
-            let fields = headers.iter();
-            LimitFields::read(fields.map(|(name, value)| (name.as_str(), value.as_bytes())))
-        })
+        .then(|| read_limit_fields(headers))
+}
+
+fn read_limit_fields(headers: &HeaderMap) -> LimitFields {
+    let fields = headers.iter();
+    LimitFields::read(fields.map(|(name, value)| (name.as_str(), value.as_bytes())))
 }
 
 /// Reads what an answer of the server's own says of the limit.
+#[inline]
 fn feedback(
     status: StatusCode,
     headers: &HeaderMap,

@@ -234,6 +234,7 @@ impl<R: Resource, W> Waiter<R, W> {
     }
 
     /// Gives up the position, if there is one.
+    #[inline]
     pub(crate) fn leave(&mut self) {
         if let Some(place) = self.place.take().filter(|place| place.is_taken) {
             self.queue.leave(place.standing.ticket);
