@@ -1,4 +1,4 @@
-//! What it takes to build one identify request of version 2: by the values of `customerio`, and by
+//! The cost of building one identify request of version 2: with the types of `customerio`, and by
 //! hand.
 
 use bytes::Bytes;
@@ -9,12 +9,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::inner::Body;
-use crate::measure::Contestant;
+use crate::measure::Case;
 
 const URL: &str = "https://track.customer.io/api/v2/entity";
 const ID: &str = "customer-0123456789";
 
-/// What is known of somebody, as a program has it.
+/// The data of a customer in a user's program.
 #[derive(Clone, Serialize)]
 struct Customer {
     email: &'static str,
@@ -38,7 +38,7 @@ const CUSTOMER: Customer = Customer {
     created_at: 1_700_000_000,
 };
 
-/// The body that both send.
+/// The body of the request that is built by hand.
 #[derive(Serialize)]
 struct Identify<'a, A> {
     r#type: &'static str,
@@ -52,31 +52,31 @@ struct Identifiers<'a> {
     id: &'a str,
 }
 
-/// From JSON values, as those of a file or another service.
-pub(crate) fn building() -> Vec<Contestant> {
-    contestants(map())
+/// Returns the cases with attributes from JSON values, as a file or another service has them.
+pub(crate) fn building() -> Vec<Case> {
+    cases(map())
 }
 
-/// From a struct of the program's own.
-pub(crate) fn building_from_a_struct() -> Vec<Contestant> {
-    contestants(CUSTOMER)
+/// Returns the cases with attributes from a struct of the program.
+pub(crate) fn building_from_a_struct() -> Vec<Case> {
+    cases(CUSTOMER)
 }
 
-fn contestants(attributes: impl Serialize + Clone + 'static) -> Vec<Contestant> {
+fn cases(attributes: impl Serialize + Clone + 'static) -> Vec<Case> {
     let credentials = Credentials::new("site", "key").expect("they are valid");
     let endpoint = Endpoint::for_region(Region::Us, credentials);
     let authorization = HeaderValue::from_static("Basic c2l0ZTprZXk=");
     let [ours, alone] = [attributes.clone(), attributes.clone()];
     vec![
-        Contestant::of_work("serde_json alone", move || body(&alone)),
-        Contestant::of_work("customerio", move || by_values(&ours, &endpoint)),
-        Contestant::of_work("serde_json and http::Request", move || {
+        Case::of_work("serde_json alone", move || body(&alone)),
+        Case::of_work("customerio", move || with_customerio(&ours, &endpoint)),
+        Case::of_work("serde_json and http::Request", move || {
             by_hand(&attributes, &authorization)
         }),
     ]
 }
 
-fn by_values(attributes: &impl Serialize, endpoint: &Endpoint) -> Request<Body> {
+fn with_customerio(attributes: &impl Serialize, endpoint: &Endpoint) -> Request<Body> {
     let person = Person::id(ID).expect("it is valid");
     let attributes = Attributes::from_serialize(attributes).expect("they are within the limits");
     let operation = Operation::identify(&person, &attributes);

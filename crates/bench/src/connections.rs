@@ -1,5 +1,5 @@
-//! How many connections a request and its retries take: a hyper client and a hyper server, HTTP/1.1
-//! on the loopback.
+//! The number of connections of a request and its retries: a hyper client and a hyper server,
+//! HTTP/1.1 on the loopback.
 
 use std::fmt::Debug;
 use std::io;
@@ -29,17 +29,18 @@ use crate::inner::Body;
 use crate::peers::Retries;
 
 const RETRIES: u32 = 5;
-/// Whether an answer is in when it is dropped is a matter of chance on a real socket.
+/// On a real socket, it varies whether a dropped answer has already arrived. With few runs, the
+/// table could miss the least or the most.
 const RUNS: usize = 25;
-/// With two threads, a retry at once may come before the client has taken back the connection whose
-/// answer was read. A wait counts from the head of the answer: after a body that was late for
-/// longer, a retry is at once again.
+/// With two threads, an immediate retry may start before hyper has put the connection back into its
+/// pool. A backoff counts from the head of the answer: after a body that is later than the backoff,
+/// the retry is immediate again.
 const SOON: Duration = Duration::from_millis(10);
 
 type Dial = BoxCloneSyncService<Uri, TokioIo<TcpStream>, BoxError>;
 type HyperClient = Client<Dial, Body>;
 
-/// What the body of every answer is like. One that is not late goes out with its head.
+/// The body of every answer. If it is not late, it is sent with the head.
 #[derive(Clone, Copy)]
 struct Answer {
     name: &'static str,
@@ -59,12 +60,12 @@ const ANSWERS: [Answer; 5] = [
     },
 ];
 
-/// Prints the least and the most connections that six attempts took, on a runtime of one thread and
-/// of two.
+/// Prints the least and the most connections of six attempts, on a runtime of one thread and of
+/// two.
 ///
 /// # Errors
 ///
-/// Fails if there is no runtime or no socket to be had, or if the server did not see six requests.
+/// Fails if there is no runtime or no socket, or if the server did not receive six requests.
 pub(crate) fn print() -> io::Result<()> {
     let one = Builder::new_current_thread().enable_all().build()?;
     print_table("one thread", &one)?;
@@ -90,7 +91,7 @@ fn print_table(threads: &str, runtime: &Runtime) -> io::Result<()> {
     Ok(())
 }
 
-/// Retries within that time: if it is zero at once, as tower's retry with [`Retries`] does.
+/// Retries with a backoff of up to `within`. Zero is the policy of tower's retry with [`Retries`].
 fn ours(within: Duration) -> RetryLayer {
     let policy = RetryPolicy::default()
         .attempts(RETRIES + 1)
@@ -116,8 +117,7 @@ where
     })
 }
 
-/// Counts the connections that a client opens for one request, with a server and a client of its
-/// own.
+/// Counts the connections that a new client opens to a new server for one request.
 async fn connections<L>(answer: Answer, layer: &L) -> io::Result<u32>
 where
     L: Layer<HyperClient>,
@@ -153,22 +153,22 @@ async fn serve(answer: Answer, requests: Arc<AtomicU32>) -> io::Result<SocketAdd
     let address = listener.local_addr()?;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(converse(stream, answer, Arc::clone(&requests)));
+            tokio::spawn(serve_connection(stream, answer, Arc::clone(&requests)));
         }
     });
     Ok(address)
 }
 
-async fn converse(stream: TcpStream, answer: Answer, requests: Arc<AtomicU32>) {
-    // Or the kernel may hold a late body back until the head is acknowledged, and it would be later
-    // than it says.
+async fn serve_connection(stream: TcpStream, answer: Answer, requests: Arc<AtomicU32>) {
+    // Without it, the kernel may hold a late body back until the head is acknowledged, and the body
+    // would be later than `late`.
     stream.set_nodelay(true).expect("the socket is open");
     let service = service_fn(|_| {
         requests.fetch_add(1, Ordering::SeqCst);
         async { answer.response() }
     });
     let stream = TokioIo::new(stream);
-    // A client that leaves before it has read the answer is what is measured here, and no error.
+    // It fails if the client closes before it has read the answer, which is measured here.
     drop(
         http1::Builder::new()
             .serve_connection(stream, service)
@@ -199,7 +199,7 @@ impl Answer {
         let (mut sender, body) = Channel::new(1);
         tokio::spawn(async move {
             sleep(self.late).await;
-            // Nobody waits for it once the client has left.
+            // It fails if the client has closed the connection, and there is nothing to do then.
             sender.send_data(data).await.ok();
         });
         Either::Right(body)

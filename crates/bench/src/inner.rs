@@ -1,3 +1,5 @@
+//! The service and the request of every case that calls a layer.
+
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
@@ -11,11 +13,11 @@ use tower::Service;
 
 pub(crate) type Body = Full<Bytes>;
 
-/// A service that is always ready and answers at once. Its clone costs what the clone of a hyper
-/// client costs, since it clones one.
+/// A service that is always ready and answers at once. Cloning it clones a hyper client, which
+/// decides the cost of a clone in practice.
 #[derive(Clone)]
 pub(crate) struct Inner {
-    #[expect(dead_code, reason = "it is here to be cloned")]
+    #[expect(dead_code, reason = "only its clone is measured")]
     client: Client<HttpConnector, Body>,
 }
 
@@ -36,12 +38,12 @@ impl Service<Request<Body>> for Inner {
     }
 
     fn call(&mut self, _: Request<Body>) -> Self::Future {
-        // A body that is not empty, so that a permit has to go with it.
+        // The body is not empty: a concurrency limit must hold the permit until it ends.
         ready(Ok(Response::new(Full::new(Bytes::from_static(b"ok")))))
     }
 }
 
-/// A request as an API gets it: an address, two headers and a short body.
+/// Returns a typical API request: a URL, two header fields and a short body.
 pub(crate) fn request() -> Request<Body> {
     Request::post("http://api.example.com/v1/things")
         .header("authorization", "Bearer 0123456789abcdef")

@@ -1,7 +1,7 @@
-//! Counts the instructions that a call adds, which time on a busy machine cannot show.
+//! Counts the instructions that a call adds. Unlike its time, they do not depend on other load.
 //!
-//! The program runs itself under callgrind, once with few calls and once with more; the difference
-//! is what the calls take, without the start and the end of the process.
+//! The program runs itself under callgrind, once with few calls and once with more. The difference
+//! belongs to the calls, without the start and the end of the process.
 
 use std::convert::Infallible;
 use std::env;
@@ -21,11 +21,12 @@ use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolic
 use crate::inner::{Body, request};
 use crate::peers::{self, PERMITS, RATE, Retries};
 
-/// The argument by which the program knows that it runs under callgrind.
+/// The first argument of the program when it runs under callgrind.
 pub(crate) const CALLS_OF: &str = "calls-of";
 /// Enough for the first calls, which allocate and fill caches, to be over.
 const FEW: u32 = 2_000;
-/// Ten calls take fewer instructions than a start of the process varies by; thousands do not.
+/// The instructions of a process start vary by more than those of ten calls, but by less than those
+/// of thousands.
 const MANY: u32 = 12_000;
 
 /// A service that is always ready, answers at once and costs nothing to clone.
@@ -46,7 +47,7 @@ impl Service<Request<Body>> for Plain {
     }
 }
 
-/// The rows of each table: ours first, then each peer.
+/// The rows of each table: ours first, then the peers.
 const TABLES: [(&str, &[&str]); 4] = [
     ("rate", &["our rate", "tower-resilience's rate"]),
     (
@@ -67,7 +68,7 @@ const TABLES: [(&str, &[&str]); 4] = [
     ),
 ];
 
-/// Prints how many instructions a call adds, ours beside each peer's.
+/// Prints the instructions that a call adds, ours beside each peer's.
 ///
 /// # Errors
 ///
@@ -96,7 +97,7 @@ fn per_call(row: &str) -> io::Result<f64> {
     Ok((collected(row, MANY)? - collected(row, FEW)?) / calls)
 }
 
-/// Returns the number of instructions that a process takes for so many calls.
+/// Returns the number of instructions of a process that makes `calls` calls.
 fn collected(row: &str, calls: u32) -> io::Result<f64> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
@@ -115,7 +116,7 @@ fn number(output: &Output) -> Option<f64> {
     line?.split_whitespace().last()?.parse().ok()
 }
 
-/// Makes calls and prints nothing: callgrind counts.
+/// Makes `calls` calls and prints nothing, while callgrind counts.
 ///
 /// # Errors
 ///

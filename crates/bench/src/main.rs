@@ -1,26 +1,24 @@
 //! Measures the layers beside their peers, and a request beside one built by hand:
 //! `cargo run --release -p bench`.
 //!
-//! Every comparison is made in one process, by interleaved runs of which the median counts, so that
-//! what else the machine does hits all alike. The figures of two runs of the program compare only
-//! by their ratios.
+//! All cases of a table run in turn in one process, and the median counts, so other load on the
+//! machine affects them alike. Compare two runs of the program by their ratios only.
 //!
-//! What a call asks of the heap is counted elsewhere:
-//! `cargo test --test allocations -- --nocapture`.
-//!
-//! The name of a table, or its beginning, prints that one alone. `connections`, `instructions` and
+//! An argument selects the tables whose names begin with it. `connections`, `instructions` and
 //! `waiters` are printed only by name.
+//!
+//! `cargo test --test allocations -- --nocapture` counts the heap allocations.
 
 mod building;
 mod connections;
-mod contestants;
-mod floor;
 mod inner;
 mod instructions;
+mod layers;
+mod many_waiters;
 mod measure;
 mod peers;
 mod tables;
-mod waiters;
+mod unlimited;
 
 use std::io;
 use std::process::ExitCode;

@@ -1,3 +1,5 @@
+//! Measures the cases of a table in turn, and returns the medians.
+
 use std::fmt::Debug;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -8,26 +10,28 @@ use tower::{Service, ServiceExt};
 
 use crate::inner::{Body, request};
 
-/// Few enough that a slice is seldom interrupted on a busy machine, and many enough that reading
-/// the clock does not count.
+/// With more calls, a slice is often interrupted on a busy machine. With fewer, reading the clock
+/// would show in the result.
 const CALLS: u32 = 500;
+/// The median of this many slices ignores those that were interrupted.
 const SLICES: usize = 100;
+/// Odd, so that the median is one of the runs.
 const RUNS: usize = 9;
 
-/// A service, or work that is none, to be measured under the name that the table shows.
-pub(crate) struct Contestant {
+/// A service or other work to measure, with its name in the table.
+pub(crate) struct Case {
     name: &'static str,
     run: Box<dyn FnMut(&Runtime) -> Duration>,
 }
 
-/// What one call of a contestant takes.
+/// The time of one call of a case.
 #[derive(Debug)]
 pub(crate) struct Cost {
     pub(crate) name: &'static str,
     pub(crate) nanos: f64,
 }
 
-impl Contestant {
+impl Case {
     pub(crate) fn new<S>(name: &'static str, mut service: S) -> Self
     where
         S: Service<Request<Body>> + 'static,
@@ -40,7 +44,7 @@ impl Contestant {
         }
     }
 
-    /// Takes work that waits for nothing.
+    /// Measures work that is not a service.
     pub(crate) fn of_work<T>(name: &'static str, work: impl Fn() -> T + 'static) -> Self {
         let run = move |_: &Runtime| {
             let start = now();
@@ -56,12 +60,11 @@ impl Contestant {
     }
 }
 
-/// Lets all contestants run in turn, once to warm up and then nine times, and returns the median of
-/// each.
-pub(crate) fn compare(runtime: &Runtime, mut contestants: Vec<Contestant>) -> Vec<Cost> {
-    run(runtime, &mut contestants);
-    let runs: Vec<_> = (0..RUNS).map(|_| run(runtime, &mut contestants)).collect();
-    let names = contestants.iter().map(|contestant| contestant.name);
+/// Runs all cases in turn, once to warm up and then nine times. Returns the median of each case.
+pub(crate) fn compare(runtime: &Runtime, mut cases: Vec<Case>) -> Vec<Cost> {
+    run(runtime, &mut cases);
+    let runs: Vec<_> = (0..RUNS).map(|_| run(runtime, &mut cases)).collect();
+    let names = cases.iter().map(|case| case.name);
     names
         .enumerate()
         .map(|(n, name)| Cost {
@@ -71,20 +74,19 @@ pub(crate) fn compare(runtime: &Runtime, mut contestants: Vec<Contestant>) -> Ve
         .collect()
 }
 
-/// Returns the nanoseconds that a call of each takes, the median of short slices that they take in
-/// turn.
-fn run(runtime: &Runtime, contestants: &mut [Contestant]) -> Vec<f64> {
-    let mut slices = vec![Vec::with_capacity(SLICES); contestants.len()];
+/// Runs short slices of the cases in turn. Returns the median nanoseconds per call of each case.
+fn run(runtime: &Runtime, cases: &mut [Case]) -> Vec<f64> {
+    let mut slices = vec![Vec::with_capacity(SLICES); cases.len()];
     for _ in 0..SLICES {
-        for (contestant, slices) in contestants.iter_mut().zip(&mut slices) {
-            let time = (contestant.run)(runtime);
+        for (case, slices) in cases.iter_mut().zip(&mut slices) {
+            let time = (case.run)(runtime);
             slices.push(time.as_secs_f64() * 1e9 / f64::from(CALLS));
         }
     }
     slices.into_iter().map(median).collect()
 }
 
-/// How long it takes to make the calls, one after the other.
+/// Returns the time that [`CALLS`] calls take, one after the other.
 async fn timed<S>(service: &mut S) -> Duration
 where
     S: Service<Request<Body>>,
@@ -107,13 +109,13 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "what is measured here is real time"
+    reason = "the benchmarks measure real time"
 )]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 #[test]
-fn the_median_is_the_one_in_the_middle() {
+fn median_returns_the_middle_value() {
     assert_eq!(median(vec![9.0, 1.0, 5.0]), 5.0);
 }

@@ -1,5 +1,5 @@
-//! What the field offers, made ready for a comparison: no limit is ever reached, so that only the
-//! way through is measured.
+//! The peers, with settings that compare with ours. No limit is ever reached, so only the cost of
+//! the layer is measured.
 
 use std::fmt::Debug;
 use std::future::{Ready, ready};
@@ -21,11 +21,12 @@ use tower_resilience_retry::RetryLayer;
 
 use crate::inner::{Body, Inner};
 
-/// Departures are spaced by a nanosecond, and a call takes longer.
+/// Departures are a nanosecond apart. A call takes longer, so no request waits.
 pub(crate) const RATE: u32 = 1_000_000_000;
 pub(crate) const PERMITS: usize = 32;
 
-/// A policy for tower's retry: so many retries, at once, of the status codes that ours retries.
+/// A policy for tower's retry: the given number of retries without a backoff, of the statuses that
+/// ours retries.
 #[derive(Clone)]
 pub(crate) struct Retries(u32);
 
@@ -34,7 +35,7 @@ impl Retries {
         Self(retries)
     }
 
-    /// As many as ours has by default.
+    /// Returns the number of retries that ours has by default.
     pub(crate) fn three() -> Self {
         Self::up_to(3)
     }
@@ -63,8 +64,8 @@ impl<C, E> Policy<Request<Body>, Response<C>, E> for Retries {
     }
 }
 
-/// The same out of a budget as ours has by default: one retry out of ten requests of the last ten
-/// seconds, and three a second besides.
+/// The same with the retry budget that ours has by default: one retry per ten requests of the last
+/// ten seconds, and three per second in addition.
 #[derive(Clone)]
 pub(crate) struct BudgetedRetries {
     retries: Retries,
@@ -129,7 +130,7 @@ pub(crate) fn tower_rate() -> Rate {
     Rate::new(RATE.into(), Duration::from_secs(1))
 }
 
-/// governor is no layer: its users await it before they call.
+/// governor has no layer: its users await it before they call.
 pub(crate) fn governed(inner: Inner) -> impl Service<Request<Body>, Error: Debug> {
     let rate = NonZeroU32::new(RATE).expect("the rate is not zero");
     let limiter = DefaultDirectRateLimiter::direct(governor::Quota::per_second(rate));
@@ -143,7 +144,7 @@ pub(crate) fn governed(inner: Inner) -> impl Service<Request<Body>, Error: Debug
     })
 }
 
-/// Nor is leaky-bucket.
+/// leaky-bucket has no layer either.
 pub(crate) fn leaking(inner: Inner) -> impl Service<Request<Body>, Error: Debug> {
     let rate = RATE as usize;
     let mut bucket = LeakyBucket::builder();

@@ -1,15 +1,16 @@
+//! The tables, by name.
+
 use std::io;
 
 use tokio::runtime::Builder;
 
 use crate::building::{building, building_from_a_struct};
-use crate::contestants::{budgeted_retry, concurrency, rate, retry, stack};
-use crate::measure::{Contestant, Cost, compare};
-use crate::waiters;
-use crate::{connections, instructions};
+use crate::layers::{budgeted_retry, concurrency, rate, retry, stack};
+use crate::measure::{Case, Cost, compare};
+use crate::{connections, instructions, many_waiters};
 
-/// A comparison, by its name.
-type Table = (&'static str, fn() -> Vec<Contestant>);
+/// The name of a table, and the function that makes its cases.
+type Table = (&'static str, fn() -> Vec<Case>);
 
 const TABLES: [Table; 7] = [
     ("concurrency", concurrency),
@@ -21,21 +22,21 @@ const TABLES: [Table; 7] = [
     ("building it from a struct", building_from_a_struct),
 ];
 
-/// Takes two minutes, so it is printed only when it is named.
+/// It takes two minutes, so it is printed only by name.
 const WAITERS: &str = "waiters";
-/// Counts and does not measure, so it is printed only when it is named.
+/// It counts connections and measures no time, so it is printed only by name.
 const CONNECTIONS: &str = "connections";
-/// Needs valgrind, so it is printed only when it is named.
+/// It needs valgrind, so it is printed only by name.
 const INSTRUCTIONS: &str = "instructions";
 
-/// Prints the tables whose names begin with `wanted`, or all.
+/// Prints the tables whose names begin with `wanted`; without it, all that measure a call.
 ///
 /// # Errors
 ///
-/// Fails if there is no table of such a name, or no runtime or socket to be had.
+/// Fails if no table has this name, or if there is no runtime or no socket.
 pub(crate) fn print(wanted: Option<&str>) -> io::Result<()> {
     match wanted {
-        Some(WAITERS) => waiters::print(),
+        Some(WAITERS) => many_waiters::print(),
         Some(CONNECTIONS) => connections::print(),
         Some(INSTRUCTIONS) => instructions::print(),
         _ => print_measured(wanted.unwrap_or_default()),
@@ -47,15 +48,16 @@ fn print_measured(wanted: &str) -> io::Result<()> {
     if !TABLES.iter().any(|(name, _)| is_wanted(name)) {
         let names = TABLES.map(|(name, _)| name).join(", ");
         let problem = format!(
-            "there is no such table; name one of {names}, {WAITERS}, {CONNECTIONS}, {INSTRUCTIONS}, or none for all that measure a call"
+            "no table begins with {wanted:?}; name one of {names}, {WAITERS}, {CONNECTIONS}, \
+             {INSTRUCTIONS}, or none to print all that measure a call"
         );
         return Err(io::Error::other(problem));
     }
     let runtime = Builder::new_current_thread().enable_time().build()?;
-    for (name, contestants) in TABLES.iter().filter(|(name, _)| is_wanted(name)) {
-        // Inside the runtime, since a buffer spawns its worker when it is made.
-        let contestants = runtime.block_on(async { contestants() });
-        print_table(name, &compare(&runtime, contestants));
+    for (name, cases) in TABLES.iter().filter(|(name, _)| is_wanted(name)) {
+        // Inside the runtime, since tower's `Buffer` spawns its worker when it is built.
+        let cases = runtime.block_on(async { cases() });
+        print_table(name, &compare(&runtime, cases));
     }
     Ok(())
 }

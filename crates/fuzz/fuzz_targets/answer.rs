@@ -1,4 +1,4 @@
-//! What a server, or a proxy that stands in for one, answers to the Track API's requests.
+//! Responses of a server, or of a proxy before it, to requests of the Track API.
 
 #![no_main]
 
@@ -7,8 +7,8 @@ mod answer;
 
 use libfuzzer_sys::fuzz_target;
 
-/// What the API's answers are made of. A byte from [`FIRST`] on stands for one of them, so that
-/// every shape is soon found.
+/// The parts of the API's responses. A byte from [`FIRST`] on selects one of them, so the fuzzer
+/// soon finds every shape.
 const WORDS: [&[u8]; 14] = [
     b"{",
     b"}",

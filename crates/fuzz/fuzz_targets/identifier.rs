@@ -1,4 +1,4 @@
-//! What a caller names people by, and objects, devices, deliveries and events.
+//! Identifiers of people, objects, devices, deliveries and events, as callers state them.
 
 #![no_main]
 

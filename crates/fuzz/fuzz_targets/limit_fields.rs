@@ -1,4 +1,4 @@
-//! What a server says of its limits, field by field.
+//! Header fields in which a server states its limits.
 
 #![no_main]
 

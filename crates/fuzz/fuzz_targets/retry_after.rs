@@ -1,4 +1,4 @@
-//! How long a server wants to be left alone, in seconds, milliseconds or as a date.
+//! Values of `Retry-After`: seconds, milliseconds or a date.
 
 #![no_main]
 

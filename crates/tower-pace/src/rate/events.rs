@@ -2,46 +2,50 @@ use std::time::Duration;
 
 use crate::wait::Wake;
 
-/// What happened to a limit. It is reported after the lock is released, since a subscriber runs
-/// foreign code.
+/// The changes of a limit by one response. They are emitted after the lock is released, since a
+/// subscriber of `tracing` can run any code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Events {
-    /// A rejection closed the gate for so long.
+    /// A throttled response closed the gate for this time.
     pub(super) closed: Option<Duration>,
-    /// The server's word changed the time between two departures.
+    /// A limit that the server stated changed the interval to this one.
     pub(super) learned: Option<Duration>,
-    /// Requests without an answer take the whole limit.
-    pub(super) starved: bool,
-    /// A waiter may leave before its timer fires.
-    pub(super) hastened: bool,
+    /// Requests without a response take the whole limit.
+    pub(super) exhausted: bool,
+    /// Some waiters may depart before their timers fire.
+    pub(super) is_sooner: bool,
 }
 
 impl Events {
-    /// Returns whom to wake. A waiter with a timer is woken only if it may leave before that.
+    /// Returns the waiters to wake. A waiter with a timer is woken only if it may depart before it.
     pub(super) fn wake(self) -> Wake {
-        match (self.learned, self.hastened) {
+        match (self.learned, self.is_sooner) {
             (Some(_), _) => Wake::All,
             (None, true) => Wake::Next,
             (None, false) => Wake::NextIfAwaited,
         }
     }
 
-    /// Emits it as events of the crate `tracing`, if the feature of that name is on.
+    /// Emits events of the crate `tracing`, if the feature of that name is on.
     #[cfg(feature = "tracing")]
     pub(super) fn emit(self) {
         if let Some(time) = self.closed {
             tracing::info!(
                 ?time,
-                "the server refused a request, so nothing leaves for a while"
+                "the server throttled a request: the gate is closed for this time"
             );
         }
         if let Some(interval) = self.learned {
-            tracing::info!(?interval, "the server stated another limit");
+            tracing::info!(
+                ?interval,
+                "the server stated another limit: requests depart at this interval"
+            );
         }
-        if self.starved {
+        if self.exhausted {
             tracing::warn!(
-                "requests that wait for their answers take the whole limit, so nothing leaves before one of them ends; \
-                 bound their time, or leave out Quota::counted_until_answered if the server counts a request when it arrives"
+                "requests without a response take the whole limit: the next one departs when one of \
+                 them ends; bound their time, or remove Quota::counted_until_answered if the server \
+                 counts a request when it arrives"
             );
         }
     }

@@ -12,10 +12,10 @@ use super::state::RateState;
 use crate::wait::{POLLED_AFTER_ITS_END, Unacquired, UnboundedWait, WaitPolicy, Waited, Waiter};
 
 pin_project! {
-    /// The response of [`RateLimit`](super::RateLimit), after the request has had its turn.
+    /// The response future of [`RateLimit`](super::RateLimit).
     ///
-    /// Nothing happens before the first poll. A drop gives back the place in the line or, after the
-    /// request left, counts it as abandoned.
+    /// Nothing happens before the first poll. Its drop releases the position in the wait queue. After
+    /// the departure, its drop records the request as abandoned: its slots stay held.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, B, W = UnboundedWait>
     where
@@ -34,24 +34,23 @@ pin_project! {
         S: Service<Request<B>>,
         W: WaitPolicy,
     {
-        // Waiting for its departure and for the inner service => InFlight, or Ended if rejected
+        // Waiting for the departure and for the inner service => InFlight, or Ended if rejected.
         Waiting {
             waiter: Waiter<RateState, W>,
             inner: S,
             request: Option<Request<B>>,
-            // Whether the response says how long the request waited even if it did not.
+            // Whether the response reports the wait even if there was none.
             explain: bool,
         },
-        // Departed => Ended
+        // Departed => Ended, when the inner future has completed.
         InFlight {
             #[pin] response: S::Future,
             departed: InFlight,
-            // In a box, since most requests do not wait: without it each would carry the times of
-            // a wait along.
+            // Boxed, since most requests do not wait: the future of each would be larger.
             waited: Option<Box<Waited>>,
         },
-        // A future that has completed may live on: it must hold nothing, and send nothing if it is
-        // polled
+        // A future that lives on after it has completed holds nothing, and sends nothing if it is
+        // polled.
         Ended,
     }
 }
@@ -88,7 +87,7 @@ where
 
     /// # Panics
     ///
-    /// Panics if it has completed before, as any future may, and sends nothing.
+    /// Panics if it has completed, and sends nothing then.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         if let StateProj::Waiting {
@@ -98,7 +97,8 @@ where
             explain,
         } = state.as_mut().project()
         {
-            // It departed, and the inner service panicked: nothing may depart in its place.
+            // Without the request, it has departed and the inner service has panicked. A departure
+            // now would send nothing and hold a slot.
             assert!(request.is_some(), "{POLLED_AFTER_ITS_END}");
             let departed = match ready!(waiter.poll_acquire(cx, inner)) {
                 Ok(departed) => departed,
@@ -139,7 +139,7 @@ where
     }
 }
 
-/// Records how the request ended.
+/// Records the end of the request in the limiter.
 fn record<C, E: 'static>(departed: &mut InFlight, result: &Result<Response<C>, E>) {
     match result {
         Ok(response) => departed.answer(response.status(), response.headers()),
@@ -148,6 +148,7 @@ fn record<C, E: 'static>(departed: &mut InFlight, result: &Result<Response<C>, E
     }
 }
 
+/// Inserts the wait into the extensions of the response.
 fn report<C, E>(waited: Option<Box<Waited>>, result: &mut Result<Response<C>, E>) {
     if let (Some(waited), Ok(response)) = (waited, result) {
         response.extensions_mut().insert(*waited);

@@ -10,7 +10,7 @@ use super::state::RateState;
 use crate::classifier::Classifier;
 use crate::wait::{Queue, Wake};
 
-/// A request that has left. If it is dropped before its end is recorded, it counts as abandoned.
+/// A request that has departed. Its drop records it as abandoned, unless its end was recorded.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     queue: Arc<Queue<RateState>>,
@@ -31,7 +31,7 @@ impl InFlight {
         &self.queue.front().classifier
     }
 
-    /// Records what an answer says about the limit and the path.
+    /// Records a response.
     #[inline]
     pub(super) fn answer(&mut self, status: StatusCode, headers: &HeaderMap) {
         let verdict = self.classifier().verdict(status, headers);
@@ -53,12 +53,12 @@ impl InFlight {
         }
     }
 
-    /// Records an end without an answer.
+    /// Records an end without a response. The request may still arrive, so its slots stay held.
     pub(super) fn abandon(&mut self) {
         self.end(RateState::abandon);
     }
 
-    /// Gives back everything: nothing was sent.
+    /// Records that nothing was sent, and releases the slots.
     pub(super) fn refund(&mut self) {
         if let Some(departure) = self.departure.take() {
             self.queue.change(|state, _| {
@@ -78,7 +78,7 @@ impl InFlight {
             events = how(state, departure, now);
             events.wake()
         });
-        // Without the lock: it runs foreign code.
+        // Without the lock: a subscriber of `tracing` can run any code.
         events.emit();
     }
 }
@@ -93,20 +93,21 @@ impl Drop for InFlight {
     }
 }
 
-/// Where an answer comes from.
+/// The origin of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
-    /// The server's own: its counter has seen the request.
+    /// The server: its counter has seen the request.
     Server,
-    /// A gateway: the path to the server is open, but the request may still be on its way to the
+    /// A gateway: the path to the server is open, but the request may still be in transit to the
     /// counter.
     Gateway,
-    /// A timeout, here or on the way: nothing came from the server, and the request may still
+    /// A timeout, here or on the path: nothing came from the server, and the request may still
     /// arrive.
     Timeout,
 }
 
-/// Every status that is not known to come from elsewhere is the server's, 429 and 500 included.
+/// Returns the origin of a response. A status that no list names is the server's, such as 429 and
+/// 500.
 ///
 /// A rule of the user comes first: a throttled request is counted, as one with a 429 is. A failure
 /// within a success, such as gRPC's `UNAVAILABLE`, may be that of a proxy.
@@ -130,7 +131,7 @@ fn usual_source(status: u16) -> Source {
     }
 }
 
-/// Reads what an answer states of the server's limit, if it has a field of that kind.
+/// Reads the limits that a response states, if it has a field of that kind.
 #[inline]
 fn limit_fields(headers: &HeaderMap) -> Option<LimitFields> {
     let mut names = headers.keys();
@@ -144,7 +145,7 @@ fn read_limit_fields(headers: &HeaderMap) -> LimitFields {
     LimitFields::read(fields.map(|(name, value)| (name.as_str(), value.as_bytes())))
 }
 
-/// Reads what an answer of the server's own says of the limit.
+/// Returns the meaning of a response of the server for the limit.
 #[inline]
 fn feedback(
     status: StatusCode,
@@ -172,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_429_of_the_server_speaks_of_the_limit() {
+    fn of_the_server_s_responses_only_a_429_means_throttled() {
         fn check(status: u16, retry_after: Option<&'static str>, expected: Feedback) {
             let mut headers = HeaderMap::new();
             if let Some(value) = retry_after {
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn timeouts_are_nobodys_answers_and_some_errors_are_a_gateways() {
+    fn some_statuses_come_from_timeouts_and_some_from_gateways() {
         for status in 100..=999 {
             let expected = match status {
                 408 | 499 | 504 | 522 | 524 | 598 | 599 => Source::Timeout,

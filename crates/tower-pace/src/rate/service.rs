@@ -8,10 +8,10 @@ use super::state::RateState;
 use super::{Handle, ResponseFuture, Scope, Single};
 use crate::wait::{UnboundedWait, WaitPolicy, Waiter};
 
-/// Lets requests leave so that the server refuses none; see the [module](super).
+/// Spaces requests so that the server throttles none; see the [module](super).
 ///
-/// Clones share the limit. The inner service's error is passed on as it is: this service has none
-/// of its own, unless its waits are bounded; then it fails with [`Error`](crate::Error).
+/// Clones share the limit. The error is that of the inner service, or
+/// [`Error`](crate::Error) if the waits are bounded.
 #[derive(Clone, Debug)]
 pub struct RateLimit<S, W = UnboundedWait, K = Single> {
     inner: S,
@@ -19,14 +19,14 @@ pub struct RateLimit<S, W = UnboundedWait, K = Single> {
     settings: Settings<W, K>,
 }
 
-/// What a layer and its services have in common.
+/// The settings that a layer and its services share.
 #[derive(Clone, Debug)]
 pub(super) struct Settings<W, K> {
-    /// The limit that is always there.
+    /// The limit of the layer.
     pub(super) common: Handle,
     pub(super) scope: K,
     pub(super) policy: W,
-    /// Whether every response says how long its request waited.
+    /// Whether each response reports the wait of its request, even if there was none.
     pub(super) explain: bool,
 }
 
@@ -34,7 +34,7 @@ impl<S, W, K> RateLimit<S, W, K> {
     pub(super) fn new(inner: S, settings: Settings<W, K>) -> Self {
         Self {
             inner,
-            // The groups of all keys are the same: one for each service that was made.
+            // One group for each service, in the queues of all keys.
             group: settings.common.add_group(),
             settings,
         }
@@ -80,15 +80,15 @@ where
     type Error = W::Error<S::Error>;
     type Future = ResponseFuture<S, B, W>;
 
-    /// Is always ready: the request waits in its future, which asks the inner service when its turn
-    /// has come.
+    /// Returns ready at once: the request waits in its future, which polls the inner service when
+    /// the departure is due.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let waiter = self.settings.waiter(self.group, &request);
-        // A clone is enough: the inner service was never asked for readiness, so there is none to
+        // A clone is enough: the inner service was never polled for readiness, so there is none to
         // keep.
         ResponseFuture::new(self.inner.clone(), waiter, request, self.settings.explain)
     }

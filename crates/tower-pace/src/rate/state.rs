@@ -11,49 +11,50 @@ use super::snapshot::{Counters, HeldBy, Snapshot};
 use crate::error::LimitKind;
 use crate::wait::{Queue, Resource, WaitCause};
 
-/// What a server stated of its limit holds for so long after it was last stated.
+/// A stated quota expires after this time. A shorter one would drop it between the responses of a
+/// slow client, and a longer one would keep a limit that the server has raised.
 const STATED_FOR: Duration = Duration::from_secs(60);
-/// The shortest time between two warnings of the same kind.
+/// The shortest time between two warnings of the same kind, so that a log stays readable.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
 /// The state of one rate limit: its limiter, and the settings of its handle and of the server's
 /// header fields.
 #[derive(Debug)]
 pub(crate) struct RateState {
-    pacer: Limiter,
-    /// As it was set by the user: the server's word may be slower, and never faster.
+    limiter: Limiter,
+    /// The quota that the user set. A stated quota is in force only if it is slower.
     configured: Quota,
-    /// When the server last stated the slower quota that is in force.
+    /// When the server last stated the slower quota in force.
     stated: Option<Moment>,
     is_paused: bool,
-    /// What held back the last request that asked.
+    /// The hold of the last request that was not due.
     held: Option<Hold>,
     counters: Counters,
-    starvation: Starvation,
+    exhaustion: Exhaustion,
 }
 
-/// Whether requests that count until they are answered take the whole limit, while others wait.
+/// Whether requests without a response take the whole limit, while others wait.
 #[derive(Clone, Copy, Debug, Default)]
-struct Starvation {
+struct Exhaustion {
     is_seen: bool,
-    told: Option<Moment>,
+    warned: Option<Moment>,
 }
 
 impl RateState {
     pub(crate) fn new(quota: Quota) -> Self {
         Self {
-            pacer: Limiter::new(quota),
+            limiter: Limiter::new(quota),
             configured: quota,
             stated: None,
             is_paused: false,
             held: None,
             counters: Counters::default(),
-            starvation: Starvation::default(),
+            exhaustion: Exhaustion::default(),
         }
     }
 
-    /// Records an answer of the server's own, and obeys what it states of the limit, as far as that
-    /// is slower than what is configured.
+    /// Records a response of the server, and applies a quota that it states if that is slower than
+    /// the configured one.
     #[inline]
     pub(super) fn answer(
         &mut self,
@@ -66,18 +67,18 @@ impl RateState {
             Feedback::Throttled(_) => self.counters.throttled += 1,
             Feedback::Accepted | Feedback::Failed => self.counters.answered += 1,
         }
-        let opened = self.pacer.open_from();
-        let budgets = stated.map_or(&[][..], |stated| &stated.limits);
-        let is_nearer = self.pacer.answer_with(departure, now, feedback, budgets);
-        let is_other = self.obey(stated, now);
+        let opened = self.limiter.open_from();
+        let limits = stated.map_or(&[][..], |stated| &stated.limits);
+        let is_nearer = self.limiter.answer_with(departure, now, feedback, limits);
+        let is_new_quota = self.obey(stated, now);
         Events {
-            learned: is_other.then(|| self.pacer.interval(now)),
-            hastened: is_other || is_nearer,
+            learned: is_new_quota.then(|| self.limiter.interval(now)),
+            is_sooner: is_new_quota || is_nearer,
             ..self.events(opened, now)
         }
     }
 
-    /// Records an answer of something in front of the server.
+    /// Records a response of a gateway.
     pub(super) fn answer_from_gateway(
         &mut self,
         departure: Departure,
@@ -88,10 +89,12 @@ impl RateState {
             Some(_) => self.counters.throttled += 1,
             None => self.counters.abandoned += 1,
         }
-        let opened = self.pacer.open_from();
-        let hastened = self.pacer.answer_from_gateway(departure, now, retry_after);
+        let opened = self.limiter.open_from();
+        let is_sooner = self
+            .limiter
+            .answer_from_gateway(departure, now, retry_after);
         Events {
-            hastened,
+            is_sooner,
             ..self.events(opened, now)
         }
     }
@@ -99,29 +102,28 @@ impl RateState {
     pub(super) fn abandon(&mut self, departure: Departure, now: Moment) -> Events {
         self.counters.abandoned += 1;
         Events {
-            hastened: self.pacer.abandon(departure, now),
+            is_sooner: self.limiter.abandon(departure, now),
             ..Events::default()
         }
     }
 
     pub(super) fn refund(&mut self, departure: Departure) {
         self.counters.unsent += 1;
-        self.pacer.refund(departure);
+        self.limiter.refund(departure);
     }
 
-    /// Returns whether the gate closed after `opened`, and whether the whole limit waits for
-    /// answers.
+    /// Returns the events since the gate was to open at `opened`.
     #[inline]
     fn events(&mut self, opened: Moment, now: Moment) -> Events {
-        let opens = self.pacer.open_from();
+        let opens = self.limiter.open_from();
         Events {
             closed: (opens > opened).then(|| opens.since(now)),
-            starved: self.starvation.is_new(now),
+            exhausted: self.exhaustion.is_new(now),
             ..Events::default()
         }
     }
 
-    /// Obeys what an answer states of the limit. Returns whether another quota is in force since.
+    /// Applies the quota that a response states. Returns whether the quota in force has changed.
     #[inline]
     fn obey(&mut self, stated: Option<&LimitFields>, now: Moment) -> bool {
         match (stated, self.stated) {
@@ -135,11 +137,11 @@ impl RateState {
         match (slower, self.stated) {
             (Some(slower), _) => {
                 self.stated = Some(now);
-                self.hold(slower, now)
+                self.apply(slower, now)
             }
             (None, Some(stated)) if is_old(stated, now) => {
                 self.stated = None;
-                self.hold(self.configured, now)
+                self.apply(self.configured, now)
             }
             (None, _) => false,
         }
@@ -153,23 +155,23 @@ impl RateState {
     pub(super) fn set_quota(&mut self, quota: Quota, now: Moment) {
         self.configured = quota;
         self.stated = None;
-        self.pacer.set_quota(quota, now);
+        self.limiter.set_quota(quota, now);
     }
 
-    /// Holds `quota` if it is slower than the configured one, and the configured one otherwise.
+    /// Applies `quota` if it is slower than the configured one, and the configured one otherwise.
     pub(super) fn learn(&mut self, quota: Quota, now: Moment) {
         let is_slower = quota.spacing() > self.configured.spacing();
         self.stated = None;
-        self.hold(if is_slower { quota } else { self.configured }, now);
+        self.apply(if is_slower { quota } else { self.configured }, now);
     }
 
-    /// Says whether that is another quota than before.
-    fn hold(&mut self, quota: Quota, now: Moment) -> bool {
-        let is_other = quota != *self.pacer.quota();
-        if is_other {
-            self.pacer.set_quota(quota, now);
+    /// Applies a quota. Returns whether it differs from the quota in force.
+    fn apply(&mut self, quota: Quota, now: Moment) -> bool {
+        let is_new_quota = quota != *self.limiter.quota();
+        if is_new_quota {
+            self.limiter.set_quota(quota, now);
         }
-        is_other
+        is_new_quota
     }
 
     pub(super) fn pause(&mut self) {
@@ -181,38 +183,38 @@ impl RateState {
     }
 
     pub(super) fn penalize(&mut self, time: Duration, now: Moment) {
-        self.pacer.penalize(now + time);
+        self.limiter.penalize(now + time);
     }
 
     pub(super) fn snapshot(&mut self, queued: usize, now: Moment) -> Snapshot {
-        let hold = self.pacer.hold(Cost::ONE, now);
+        let hold = self.limiter.hold(Cost::ONE, now);
         let until = hold.and_then(|hold| hold.until);
-        let closed_for = self.pacer.closed_until().since(now);
+        let closed_for = self.limiter.closed_until().since(now);
         Snapshot {
             queued,
-            in_flight: self.pacer.in_flight(),
-            counted: self.pacer.counted(now),
-            interval: self.pacer.interval(now),
+            in_flight: self.limiter.in_flight(),
+            counted: self.limiter.counted(now),
+            interval: self.limiter.interval(now),
             gate: Some(closed_for).filter(|left| !left.is_zero()),
             held_by: self.held_by(hold),
             held_for: until
                 .filter(|_| !self.is_paused)
                 .map(|until| until.since(now)),
-            quota: *self.pacer.quota(),
+            quota: *self.limiter.quota(),
             counters: self.counters,
         }
     }
 
-    /// Says whether there is nothing to remember, so that a new state of `quota` would do no worse.
+    /// Returns whether a new state of `quota` would behave in the same way.
     pub(super) fn is_idle(&mut self, quota: &Quota, now: Moment) -> bool {
         let is_as_new = self.configured == *quota && self.returns_to_configured(now);
-        is_as_new && !self.is_paused && self.pacer.is_as_new(now)
+        is_as_new && !self.is_paused && self.limiter.is_as_new(now)
     }
 
-    /// Says whether the configured quota is in force, or would be with the next answer.
+    /// Returns whether the configured quota is in force, or would be with the next response.
     fn returns_to_configured(&self, now: Moment) -> bool {
         let was_stated_long_ago = self.stated.is_some_and(|stated| is_old(stated, now));
-        *self.pacer.quota() == self.configured || was_stated_long_ago
+        *self.limiter.quota() == self.configured || was_stated_long_ago
     }
 
     fn held_by(&self, hold: Option<Hold>) -> HeldBy {
@@ -223,29 +225,29 @@ impl RateState {
             Some(HoldCause::Cap) => HeldBy::Cap,
             Some(HoldCause::Allowance) => HeldBy::Allowance,
             Some(HoldCause::Gate) => HeldBy::Gate,
-            // What a later version adds is a matter of time, as the pace is.
+            // A cause that a later version adds ends with time, as the pace does.
             Some(_) => HeldBy::Pace,
         }
     }
 }
 
-/// Says whether what was stated then holds no more.
+/// Returns whether a quota that was stated then has expired.
 fn is_old(stated: Moment, now: Moment) -> bool {
     now.since(stated) >= STATED_FOR
 }
 
-impl Starvation {
-    /// Says whether it was seen since the last time, and was not told of late.
+impl Exhaustion {
+    /// Returns whether it was seen since the last call, and the last warning is old enough.
     #[inline]
     fn is_new(&mut self, now: Moment) -> bool {
         if !self.is_seen {
             return false;
         }
         let is_due = self
-            .told
-            .is_none_or(|told| now.since(told) >= BETWEEN_WARNINGS);
+            .warned
+            .is_none_or(|warned| now.since(warned) >= BETWEEN_WARNINGS);
         self.is_seen = false;
-        self.told = if is_due { Some(now) } else { self.told };
+        self.warned = if is_due { Some(now) } else { self.warned };
         is_due
     }
 }
@@ -267,7 +269,7 @@ impl Resource for RateState {
         if self.is_paused {
             return Due::OnAnswer;
         }
-        self.held = self.pacer.hold(cost, now);
+        self.held = self.limiter.hold(cost, now);
         match self.held {
             None => Due::Now,
             Some(hold) => hold.until.map_or(Due::OnAnswer, Due::At),
@@ -279,7 +281,7 @@ impl Resource for RateState {
         if self.is_paused {
             return Err(Due::OnAnswer);
         }
-        let departed = self.pacer.try_depart(cost, now);
+        let departed = self.limiter.try_depart(cost, now);
         self.counters.departed += u64::from(departed.is_ok());
         departed.map_err(|hold| hold.until.map_or(Due::OnAnswer, Due::At))
     }
@@ -289,15 +291,15 @@ impl Resource for RateState {
     }
 
     fn interval(&self, now: Moment) -> Duration {
-        self.pacer.interval(now)
+        self.limiter.interval(now)
     }
 
     fn fits(&self, cost: Cost) -> bool {
-        cost == Cost::ONE || self.pacer.quota().fits(cost).is_ok()
+        cost == Cost::ONE || self.limiter.quota().fits(cost).is_ok()
     }
 
     fn cause(&mut self, due: Due, _: Moment) -> WaitCause {
-        self.starvation.is_seen |= !self.is_paused && due == Due::OnAnswer;
+        self.exhaustion.is_seen |= !self.is_paused && due == Due::OnAnswer;
         match self.held_by(self.held) {
             HeldBy::Pause | HeldBy::Gate | HeldBy::Allowance => WaitCause::Gated,
             HeldBy::Window | HeldBy::Cap => WaitCause::Acknowledged,

@@ -1,7 +1,7 @@
-//! Every interleaving of two or three threads that take, wait for and give back permits.
+//! Every interleaving of two or three threads that acquire, wait for and release permits.
 //!
-//! The line and the permits are compiled here a second time, as they are, but with a lock and a
-//! word that try all orders. Time stands still.
+//! The sources of the wait queue and of the concurrency limit are compiled here a second time, with
+//! loom's mutex and atomics, which try all orders. Time does not advance.
 
 #![expect(dead_code, unused_imports, reason = "not all of it is needed here")]
 
@@ -52,33 +52,33 @@ impl Service<Request<()>> for Server {
 
 type Caller = Spawn<Concurrency<Server>>;
 
-/// A caller that has not asked for a permit yet.
+/// Returns a caller that has not been polled yet.
 fn caller(layer: &ConcurrencyLayer) -> Caller {
     spawn(layer.layer(Server))
 }
 
-/// Says whether the caller has a permit; if not, it waits for one.
-fn has_permit(caller: &mut Caller) -> bool {
+/// Polls the caller. Returns true if it has acquired a permit; otherwise it is queued.
+fn acquires(caller: &mut Caller) -> bool {
     caller.enter(|cx, mut service| service.poll_ready(cx).is_ready())
 }
 
 fn holder(layer: &ConcurrencyLayer) -> Caller {
     let mut holder = caller(layer);
-    assert!(has_permit(&mut holder));
+    assert!(acquires(&mut holder));
     holder
 }
 
-/// Nobody has a permit or waits for one, and all that there are can be taken.
-fn assert_all_are_free(layer: &ConcurrencyLayer) {
+/// Asserts that no permit is held, no waiter is queued, and all permits can be acquired.
+fn assert_all_are_available(layer: &ConcurrencyLayer) {
     let seen = layer.handle().snapshot();
     assert_eq!((seen.in_flight, seen.queued), (0, 0));
     let holders: Vec<_> = (0..seen.limit).map(|_| holder(layer)).collect();
-    assert!(!has_permit(&mut caller(layer)));
+    assert!(!acquires(&mut caller(layer)));
     drop(holders);
 }
 
-/// Tries every order in which the threads are interrupted twice at most.
-fn in_all_orders(scene: impl Fn() + Send + Sync + 'static) {
+/// Runs `scenario` in every order of its threads with at most two preemptions.
+fn in_all_orders(scenario: impl Fn() + Send + Sync + 'static) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -87,96 +87,102 @@ fn in_all_orders(scene: impl Fn() + Send + Sync + 'static) {
     let _entered = runtime.enter();
     let mut builder = Builder::new();
     builder.preemption_bound = Some(2);
-    builder.check(scene);
+    builder.check(scenario);
 }
 
 #[test]
-fn while_nobody_waits_the_lock_is_not_taken() {
+fn the_lock_is_not_acquired_while_the_wait_queue_is_empty() {
     in_all_orders(|| {
         let layer = ConcurrencyLayer::new(1);
         let (first, mut second, mut third) = (holder(&layer), caller(&layer), caller(&layer));
-        assert!(!has_permit(&mut second));
+        assert!(!acquires(&mut second));
         drop(second);
-        let before = sync::locked();
+        let before = sync::acquisitions();
         drop(first);
-        assert!(has_permit(&mut third));
-        assert_eq!(sync::locked(), before);
+        assert!(acquires(&mut third));
+        assert_eq!(sync::acquisitions(), before);
     });
 }
 
 #[test]
-fn a_permit_that_comes_back_wakes_one_who_begins_to_wait() {
+fn a_released_permit_wakes_a_waiter_that_is_being_enqueued() {
     in_all_orders(|| {
         let layer = ConcurrencyLayer::new(1);
         let (first, mut second) = (holder(&layer), caller(&layer));
-        let giver = thread::spawn(move || drop(first));
-        let had_one = has_permit(&mut second);
-        giver.join().unwrap();
-        assert!(had_one != second.is_woken(), "one of them, and not both");
-        assert!(has_permit(&mut second));
+        let releaser = thread::spawn(move || drop(first));
+        let acquired = acquires(&mut second);
+        releaser.join().unwrap();
+        assert!(
+            acquired != second.is_woken(),
+            "either it acquired or it was woken, and not both"
+        );
+        assert!(acquires(&mut second));
         drop(second);
-        assert_all_are_free(&layer);
+        assert_all_are_available(&layer);
     });
 }
 
 #[test]
-fn a_permit_that_comes_back_wakes_the_next_when_the_first_leaves() {
+fn a_released_permit_wakes_the_next_waiter_when_the_first_is_cancelled() {
     in_all_orders(|| {
         let layer = ConcurrencyLayer::new(1);
         let holder = holder(&layer);
         let (mut first, mut second) = (caller(&layer), caller(&layer));
-        assert!(!has_permit(&mut first) && !has_permit(&mut second));
-        let giver = thread::spawn(move || drop(holder));
+        assert!(!acquires(&mut first) && !acquires(&mut second));
+        let releaser = thread::spawn(move || drop(holder));
         drop(first);
-        giver.join().unwrap();
+        releaser.join().unwrap();
         assert!(second.is_woken());
-        assert!(has_permit(&mut second));
+        assert!(acquires(&mut second));
         drop(second);
-        assert_all_are_free(&layer);
+        assert_all_are_available(&layer);
     });
 }
 
 #[test]
-fn a_raised_limit_wakes_one_who_begins_to_wait() {
+fn a_raised_limit_wakes_a_waiter_that_is_being_enqueued() {
     in_all_orders(|| {
         let layer = ConcurrencyLayer::new(1);
         let (first, mut second) = (holder(&layer), caller(&layer));
         let handle = layer.handle();
         let setter = thread::spawn(move || handle.set_limit(2));
-        let had_one = has_permit(&mut second);
+        let acquired = acquires(&mut second);
         setter.join().unwrap();
-        assert!(had_one || second.is_woken());
-        assert!(has_permit(&mut second));
+        assert!(acquired || second.is_woken());
+        assert!(acquires(&mut second));
         drop((first, second));
-        assert_all_are_free(&layer);
+        assert_all_are_available(&layer);
     });
 }
 
 #[test]
-fn a_lowered_limit_holds_for_all_who_come_after() {
+fn a_lowered_limit_applies_to_all_later_callers() {
     in_all_orders(|| {
         let layer = ConcurrencyLayer::new(2);
         let (first, mut second) = (holder(&layer), caller(&layer));
-        let taker = thread::spawn(move || {
-            let taken = has_permit(&mut second);
-            (second, taken)
+        let acquirer = thread::spawn(move || {
+            let acquired = acquires(&mut second);
+            (second, acquired)
         });
         layer.handle().set_limit(1);
-        assert!(!has_permit(&mut caller(&layer)));
-        let (second, taken) = taker.join().unwrap();
-        assert_eq!(layer.handle().snapshot().in_flight, 1 + usize::from(taken));
+        assert!(!acquires(&mut caller(&layer)));
+        let (second, acquired) = acquirer.join().unwrap();
+        assert_eq!(
+            layer.handle().snapshot().in_flight,
+            1 + usize::from(acquired)
+        );
         drop((first, second));
-        assert_all_are_free(&layer);
+        assert_all_are_available(&layer);
     });
 }
 
 #[test]
-fn no_more_than_the_limit_have_a_permit_and_all_come_back() {
+fn no_more_permits_than_the_limit_are_held_and_all_are_released() {
     in_all_orders(|| {
         let layer = ConcurrencyLayer::new(1);
         let call = |layer: &ConcurrencyLayer| {
             let mut caller = caller(layer);
-            if has_permit(&mut caller) {
+            if acquires(&mut caller) {
                 assert_eq!(layer.handle().snapshot().in_flight, 1);
             }
         };
@@ -188,6 +194,6 @@ fn no_more_than_the_limit_have_a_permit_and_all_come_back() {
         for other in others {
             other.join().unwrap();
         }
-        assert_all_are_free(&layer);
+        assert_all_are_available(&layer);
     });
 }

@@ -1,4 +1,4 @@
-//! What the line and the permits share state by, here.
+//! The mutex and the atomics of the wait queue and the concurrency limit, from loom.
 
 use std::cell::Cell;
 use std::sync::LockResult;
@@ -6,16 +6,16 @@ use std::sync::LockResult;
 pub(crate) use loom::sync::MutexGuard;
 pub(crate) use loom::sync::atomic::AtomicU64;
 
-/// A lock that counts how often it is taken.
+/// A mutex that counts its acquisitions.
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
 thread_local! {
-    static LOCKED: Cell<usize> = const { Cell::new(0) };
+    static ACQUISITIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// How often a lock was taken so far.
-pub(crate) fn locked() -> usize {
-    LOCKED.get()
+/// Returns the number of acquisitions on this thread.
+pub(crate) fn acquisitions() -> usize {
+    ACQUISITIONS.get()
 }
 
 impl<T> Mutex<T> {
@@ -24,7 +24,7 @@ impl<T> Mutex<T> {
     }
 
     pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        LOCKED.set(LOCKED.get() + 1);
+        ACQUISITIONS.set(ACQUISITIONS.get() + 1);
         self.0.lock()
     }
 }

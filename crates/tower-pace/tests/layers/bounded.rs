@@ -1,4 +1,4 @@
-//! Waits that are bounded: by how many wait, by how long, and by not waiting at all.
+//! Bounded waits: by the number of waiters, by time, and without any wait.
 
 use std::convert::Infallible;
 use std::error::Error as _;
@@ -10,7 +10,9 @@ use std::time::Duration;
 use http::{Request, Response};
 use tokio::task::JoinSet;
 use tokio::task::coop::consume_budget;
-use tokio_test::{assert_pending, task};
+use tokio::time::timeout;
+use tokio_test::{assert_pending, assert_ready, task};
+use tower::limit::ConcurrencyLimit;
 use tower::util::MapErr;
 use tower::{BoxError, Layer, Service, ServiceExt};
 use tower_pace::wait::BoundedWait;
@@ -20,9 +22,9 @@ use tower_pace::{
 };
 use tower_test::mock;
 
-use crate::server::{Server, get, millis, now, status, status_with_retry_after};
+use crate::support::{Server, get, millis, now, status, status_with_retry_after};
 
-/// Departures of a limit of 100 per second.
+/// The interval of a limit of 100 per second.
 fn interval() -> Duration {
     Quota::per_second(100).spacing()
 }
@@ -31,7 +33,7 @@ fn layer() -> RateLimitLayer {
     RateLimitLayer::new(Quota::per_second(100))
 }
 
-/// A service that has sent its first request: the second can leave one interval later.
+/// Returns a service that has sent its first request: the second can depart one interval later.
 async fn warm(
     layer: &RateLimitLayer<BoundedWait>,
     server: Server,
@@ -47,7 +49,7 @@ fn rejection<C>(result: Result<Response<C>, Error<Infallible>>) -> Rejected {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_is_rejected_while_too_many_others_wait() {
+async fn a_request_is_rejected_while_the_wait_queue_is_full() {
     let server = Server::ok();
     let mut service = layer().max_queued(2).layer(server.clone());
     let mut waiting: Vec<_> = (0..2).map(|_| task::spawn(service.call(get()))).collect();
@@ -65,7 +67,7 @@ async fn a_request_is_rejected_while_too_many_others_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_whose_turn_is_too_far_away_is_rejected_at_once() {
+async fn a_request_whose_departure_is_too_far_away_is_rejected_at_once() {
     let service = warm(&layer().max_wait(millis(50)), Server::ok()).await;
     let mut tasks = JoinSet::new();
     let start = now();
@@ -75,7 +77,10 @@ async fn a_request_whose_turn_is_too_far_away_is_rejected_at_once() {
     }
     let results = tasks.join_all().await;
     let sent = results.iter().filter(|(result, _)| result.is_ok()).count();
-    assert_eq!(sent, 4, "four turns of 11.15 ms come within 50 ms");
+    assert_eq!(
+        sent, 4,
+        "four departures, 11.15 ms apart, come within 50 ms"
+    );
     for (rejected, at) in results.into_iter().filter(|(result, _)| result.is_err()) {
         let rejected = rejection(rejected);
         assert!(rejected.is_too_long() && rejected.forecast() > Some(millis(50)));
@@ -83,10 +88,9 @@ async fn a_request_whose_turn_is_too_far_away_is_rejected_at_once() {
     }
 }
 
-/// The only slot is held by a request that is not answered: nothing but an answer can bring the
-/// next turn.
+/// A request that is not answered holds the only slot: only its answer allows the next departure.
 #[tokio::test(start_paused = true)]
-async fn a_request_that_was_let_wait_is_rejected_when_its_time_is_up() {
+async fn a_queued_request_is_rejected_at_its_bound() {
     let layer = RateLimitLayer::new(Quota::per_second(1).counted_until_answered());
     let silent = Server::new(Duration::from_secs(600), |_| status(200));
     let unanswered = tokio::spawn(layer.layer(silent).oneshot(get()));
@@ -103,7 +107,7 @@ async fn a_request_that_was_let_wait_is_rejected_when_its_time_is_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_bounds_the_wait_of_its_request_where_waits_are_bounded() {
+async fn a_deadline_bounds_the_wait_of_its_request_in_a_bounded_limit() {
     let plain = layer();
     let service = warm(&plain.clone().max_queued(100), Server::ok()).await;
     let due_in = |time| {
@@ -111,8 +115,8 @@ async fn a_deadline_bounds_the_wait_of_its_request_where_waits_are_bounded() {
         request.extensions_mut().insert(Deadline::within(time));
         request
     };
-    let (start, hasty) = (now(), due_in(millis(5)));
-    assert!(rejection(service.clone().oneshot(hasty).await).is_too_long());
+    let (start, urgent) = (now(), due_in(millis(5)));
+    assert!(rejection(service.clone().oneshot(urgent).await).is_too_long());
     assert_eq!(now(), start);
     service.oneshot(due_in(millis(50))).await.unwrap();
     let ignored = plain.layer(Server::ok()).oneshot(due_in(millis(5))).await;
@@ -120,7 +124,7 @@ async fn a_deadline_bounds_the_wait_of_its_request_where_waits_are_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejected_wait_is_not_tried_again() {
+async fn a_rejected_request_is_not_retried() {
     let limited = warm(&layer().fail_fast(), Server::ok()).await;
     let retry = RetryLayer::new(RetryPolicy::default()).seed(1);
     let start = now();
@@ -142,7 +146,7 @@ async fn fail_fast_sends_at_once_or_not_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_wait_for_an_inner_service_counts() {
+async fn the_bound_includes_the_wait_for_the_inner_service() {
     let (mock, mut handle) = mock::pair::<Request<String>, Response<String>>();
     handle.allow(0);
     let service = layer().max_wait(millis(300)).layer(mock);
@@ -152,8 +156,8 @@ async fn the_wait_for_an_inner_service_counts() {
     assert_eq!(now() - start, millis(300));
 }
 
-/// Is never ready, and uses up the budget of its task at each poll: every timer of tokio is then
-/// pending.
+/// A service that is never ready and uses up the cooperative budget of its task at each poll. Every
+/// timer of tokio is then pending.
 #[derive(Clone)]
 struct Busy;
 
@@ -173,7 +177,7 @@ impl Service<Request<String>> for Busy {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_wait_for_an_inner_service_that_keeps_its_task_busy_ends() {
+async fn the_wait_for_an_inner_service_that_keeps_its_task_busy_ends_at_its_bound() {
     async fn check<C: Send + 'static>(
         service: impl Service<
             Request<String>,
@@ -198,7 +202,7 @@ async fn the_wait_for_an_inner_service_that_keeps_its_task_busy_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_inner_services_error_is_kept_as_it_is() {
+async fn the_inner_services_error_is_unchanged() {
     let (mock, mut handle) = mock::pair::<Request<String>, Response<String>>();
     let call = tokio::spawn(layer().max_queued(1).layer(mock).oneshot(get()));
     handle.next_request().await.unwrap().1.send_error("reset");
@@ -208,25 +212,26 @@ async fn the_inner_services_error_is_kept_as_it_is() {
     assert_eq!(error.into_inner().unwrap().to_string(), "reset");
 }
 
-/// Who may wait for ever stands in one line with who may not, and a closed gate makes a forecast.
+/// Bounded and unbounded waiters share one wait queue, and a closed gate counts in the forecast.
 #[tokio::test(start_paused = true)]
 async fn bounded_and_unbounded_requests_share_one_limit() {
     let layer = layer();
     let server = Server::new(millis(0), |_| status_with_retry_after(429, 60));
     layer.layer(server).oneshot(get()).await.unwrap();
-    let patient = tokio::spawn(layer.layer(Server::ok()).oneshot(get()));
+    let unbounded = tokio::spawn(layer.layer(Server::ok()).oneshot(get()));
     tokio::task::yield_now().await;
-    let hasty = layer.max_wait(Duration::from_secs(5)).layer(Server::ok());
+    let bounded = layer.max_wait(Duration::from_secs(5)).layer(Server::ok());
     let start = now();
-    let rejected = rejection(hasty.oneshot(get()).await);
+    let rejected = rejection(bounded.oneshot(get()).await);
     assert_eq!(now(), start);
     assert!(rejected.forecast() >= Some(Duration::from_secs(60)));
-    assert_eq!(patient.await.unwrap().unwrap().status(), 200);
+    assert_eq!(unbounded.await.unwrap().unwrap().status(), 200);
 }
 
-/// The first request left one tick of the clock after its slot, and kept it.
+/// The first request departed one tick of the clock after it was due. The next departure keeps the
+/// schedule, so the forecast is shorter than an interval.
 #[tokio::test(start_paused = true)]
-async fn the_error_says_what_the_wait_would_have_been() {
+async fn the_error_states_the_forecast() {
     let service = warm(&layer().fail_fast(), Server::ok()).await;
     let error = service.oneshot(get()).await.unwrap_err();
     assert_eq!(
@@ -237,4 +242,40 @@ async fn the_error_says_what_the_wait_would_have_been() {
         error.source().unwrap().to_string(),
         "it waited 0ns, the forecast was another 10.29293ms"
     );
+}
+
+/// A semaphore hands a permit to its first waiter, and a future that has failed may stay alive.
+#[tokio::test(start_paused = true)]
+async fn a_rejected_request_no_longer_waits_for_the_inner_service() {
+    let limit = ConcurrencyLimit::new(Server::ok(), 1);
+    let mut holder = limit.clone();
+    ServiceExt::<Request<String>>::ready(&mut holder)
+        .await
+        .unwrap();
+    let layer = RateLimitLayer::new(Quota::per_second(100)).max_wait(millis(300));
+    let mut call = task::spawn(layer.layer(limit.clone()).call(get()));
+    assert_pending!(call.poll());
+    for wait in [20, 280] {
+        tokio::time::sleep(millis(wait)).await;
+        let polled = call.poll();
+        assert_eq!(polled.is_ready(), wait == 280);
+    }
+    drop(holder);
+    let other = timeout(millis(1), limit.oneshot(get())).await;
+    other.expect("the permit is free").unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_rejected_at_once_does_not_wait_for_the_inner_service() {
+    let limit = ConcurrencyLimit::new(Server::ok(), 1);
+    let mut holder = limit.clone();
+    ServiceExt::<Request<String>>::ready(&mut holder)
+        .await
+        .unwrap();
+    let layer = RateLimitLayer::new(Quota::per_second(100)).fail_fast();
+    let mut call = task::spawn(layer.layer(limit.clone()).call(get()));
+    assert_ready!(call.poll()).unwrap_err();
+    drop(holder);
+    let other = timeout(millis(1), limit.oneshot(get())).await;
+    other.expect("the permit is free").unwrap();
 }

@@ -17,7 +17,7 @@ use tower_pace::{
     RetryPolicy,
 };
 
-use crate::server::{Server, get, millis, now, on_a_paused_runtime, post, status};
+use crate::support::{Server, get, millis, now, on_a_paused_runtime, post, status};
 
 const SEEDS: u64 = 1_000;
 const CALLS: u64 = 5;
@@ -194,7 +194,7 @@ fn throttling(status: u16, fields: &[(&'static str, &'static str)]) -> Server {
     let throttled = throttled.body(String::new()).unwrap();
     Server::new(millis(1), move |call| match call {
         0 => throttled.clone(),
-        _ => crate::server::status(200),
+        _ => crate::support::status(200),
     })
 }
 

@@ -1,3 +1,5 @@
+//! The concurrency limit: when a permit is acquired, held and released.
+
 use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -11,13 +13,13 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_pace::{Concurrency, ConcurrencyLayer};
 use tower_test::mock;
 
-use crate::server::{Server, get, millis, now};
+use crate::support::{Server, get, millis, now};
 
 fn layered<S>(limit: usize, inner: S) -> Concurrency<S> {
     ConcurrencyLayer::new(limit).layer(inner)
 }
 
-/// Whether a fresh clone is ready at once.
+/// Returns true if a new clone is ready at once.
 fn is_free<S: Service<http::Request<String>> + Clone>(service: &S) -> bool {
     let mut clone = service.clone();
     clone
@@ -25,7 +27,7 @@ fn is_free<S: Service<http::Request<String>> + Clone>(service: &S) -> bool {
         .is_ready()
 }
 
-/// A service whose only permit is held by the body of a response.
+/// Returns a service, and the response whose body holds its only permit.
 async fn answered_with<C>(
     body: C,
 ) -> (
@@ -47,7 +49,7 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_permit_lives_to_the_end_of_the_body() {
+async fn the_permit_is_held_until_the_end_of_the_body() {
     let (service, mut response) = answered_with(Full::new(Bytes::from("hello"))).await;
     assert!(!is_free(&service));
     response.body_mut().frame().await.unwrap().unwrap();
@@ -55,7 +57,7 @@ async fn the_permit_lives_to_the_end_of_the_body() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_body_gives_the_permit_back() {
+async fn a_dropped_body_releases_the_permit() {
     let (service, response) = answered_with(Full::new(Bytes::from("hello"))).await;
     assert!(!is_free(&service));
     drop(response);
@@ -63,7 +65,7 @@ async fn a_dropped_body_gives_the_permit_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_response_without_a_body_holds_nothing() {
+async fn a_response_without_a_body_holds_no_permit() {
     let (service, _response) = answered_with(Empty::<Bytes>::new()).await;
     assert!(is_free(&service));
 }
@@ -89,7 +91,7 @@ async fn trailers_are_passed_on_and_end_the_body() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_fails_gives_the_permit_back() {
+async fn a_failed_body_releases_the_permit() {
     let service = layered(
         1,
         service_fn(|_| async {
@@ -107,7 +109,7 @@ async fn a_body_that_fails_gives_the_permit_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn switching_protocols_holds_nothing() {
+async fn a_switching_protocols_response_holds_no_permit() {
     let service = layered(
         1,
         service_fn(|_| async {
@@ -122,7 +124,7 @@ async fn switching_protocols_holds_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_the_ready_service_or_its_future_gives_the_permit_back() {
+async fn a_dropped_ready_service_or_future_releases_the_permit() {
     let (mock, mut handle) = mock::pair::<http::Request<String>, Response<String>>();
     handle.allow(10);
     let service = layered(1, mock);
@@ -152,7 +154,7 @@ async fn a_clone_holds_no_permit_of_its_original() {
     assert!(!is_free(&ready));
 }
 
-/// A completed response future that lives on, pinned on a stack, must not hold its permit.
+/// A completed response future may stay alive, pinned on a stack.
 #[tokio::test(start_paused = true)]
 async fn a_completed_future_that_is_not_dropped_holds_no_permit() {
     let (mock, mut handle) = mock::pair::<http::Request<String>, Response<String>>();
@@ -166,11 +168,11 @@ async fn a_completed_future_that_is_not_dropped_holds_no_permit() {
     assert!(is_free(&service));
 }
 
-/// A waiter that was polled once and left is handed the free permit by other limits, and starves
-/// everyone else.
+/// Other limits hand the free permit to a waiter that was polled once and is not polled again, so
+/// all others starve.
 #[tokio::test(start_paused = true)]
-async fn a_parked_waiter_costs_the_others_a_hundred_milliseconds_and_a_grace() {
-    let service = layered(1, Server::new(millis(50), |_| crate::server::status(200)));
+async fn a_parked_waiter_delays_the_others_by_a_hundred_milliseconds_and_a_grace() {
+    let service = layered(1, Server::new(millis(50), |_| crate::support::status(200)));
     let mut first = service.clone();
     ServiceExt::<http::Request<String>>::ready(&mut first)
         .await
@@ -201,7 +203,7 @@ async fn no_permit_is_held_while_the_inner_service_is_not_ready() {
     let response = tokio::time::timeout(millis(1), other.oneshot(get())).await;
     assert!(
         response.is_ok(),
-        "the other lane must not wait for the stuck one"
+        "the other group must not wait for the stuck one"
     );
     handle.allow(1);
     assert!(waiting.is_woken());
@@ -209,8 +211,8 @@ async fn no_permit_is_held_while_the_inner_service_is_not_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn permits_are_taken_in_the_order_of_asking() {
-    let service = layered(1, Server::new(millis(10), |_| crate::server::status(200)));
+async fn permits_are_acquired_in_the_order_of_the_first_polls() {
+    let service = layered(1, Server::new(millis(10), |_| crate::support::status(200)));
     let order = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..50 {
@@ -226,8 +228,8 @@ async fn permits_are_taken_in_the_order_of_asking() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn never_more_than_the_limit_are_in_flight_and_all_finish() {
-    let service = layered(3, Server::new(millis(100), |_| crate::server::status(200)));
+async fn no_more_calls_than_the_limit_are_in_flight_and_all_finish() {
+    let service = layered(3, Server::new(millis(100), |_| crate::support::status(200)));
     let start = now();
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..30 {
@@ -243,6 +245,6 @@ async fn never_more_than_the_limit_are_in_flight_and_all_finish() {
 
 #[test]
 #[should_panic(expected = "a concurrency of 0 lets nothing through")]
-fn a_concurrency_of_zero_is_refused() {
+fn a_limit_of_zero_panics() {
     let _ = ConcurrencyLayer::new(0);
 }

@@ -1,4 +1,4 @@
-//! The events of the feature `tracing`: what happened to a limit, and nothing of any request.
+//! The events of the feature `tracing`: they describe the limit, and contain no data of a request.
 
 use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -12,11 +12,11 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::server::{Server, get, millis, status, status_with_retry_after};
+use crate::support::{Server, get, millis, status, status_with_retry_after};
 
-/// Notes each event as its level and its fields.
+/// Records the level and the fields of each event.
 #[derive(Clone, Default)]
-struct Notes(Arc<Mutex<Vec<(Level, String)>>>);
+struct Events(Arc<Mutex<Vec<(Level, String)>>>);
 
 struct Text(String);
 
@@ -26,7 +26,7 @@ impl Visit for Text {
     }
 }
 
-impl Subscriber for Notes {
+impl Subscriber for Events {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
@@ -38,8 +38,8 @@ impl Subscriber for Notes {
     fn event(&self, event: &Event<'_>) {
         let mut text = Text(String::new());
         event.record(&mut text);
-        let note = (*event.metadata().level(), text.0);
-        self.0.lock().unwrap().push(note);
+        let recorded = (*event.metadata().level(), text.0);
+        self.0.lock().unwrap().push(recorded);
     }
 
     fn record(&self, _: &Id, _: &Record<'_>) {}
@@ -48,73 +48,73 @@ impl Subscriber for Notes {
     fn exit(&self, _: &Id) {}
 }
 
-/// The texts of a level that came from this crate while requests went through `service`.
-async fn notes_of<S>(level: Level, service: S, requests: usize) -> Vec<String>
+/// Returns the texts of the events of a level while `requests` calls go through `service`.
+async fn events_of<S>(level: Level, service: S, requests: usize) -> Vec<String>
 where
     S: Service<Request<String>> + Clone + Send + 'static,
     S::Future: Send,
     S::Response: Send,
     S::Error: Send,
 {
-    let notes = Notes::default();
-    let listening = tracing::subscriber::set_default(notes.clone());
+    let events = Events::default();
+    let subscribed = tracing::subscriber::set_default(events.clone());
     let mut tasks = JoinSet::new();
     for _ in 0..requests {
         tasks.spawn(service.clone().oneshot(get()));
     }
     tasks.join_all().await;
-    drop(listening);
-    let notes = notes.0.lock().unwrap();
-    let wanted = notes.iter().filter(|(found, _)| *found == level);
+    drop(subscribed);
+    let events = events.0.lock().unwrap();
+    let wanted = events.iter().filter(|(found, _)| *found == level);
     wanted.map(|(_, text)| text.clone()).collect()
 }
 
-async fn notes(level: Level, quota: Quota, server: Server, requests: usize) -> Vec<String> {
-    notes_of(level, RateLimitLayer::new(quota).layer(server), requests).await
+async fn rate_events(level: Level, quota: Quota, server: Server, requests: usize) -> Vec<String> {
+    events_of(level, RateLimitLayer::new(quota).layer(server), requests).await
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_change_of_a_limit_that_adapts_is_told() {
+async fn each_change_of_an_adaptive_limit_is_an_event() {
     let layer = ConcurrencyLayer::adaptive(Adaptive::between(1, 200));
     let server = Server::new(millis(100), |_| status(200));
-    // The first ten lead to a trial with twenty, and these to one with forty.
-    let told = notes_of(Level::DEBUG, layer.layer(server), 30).await;
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].contains("before=10 after=20"), "{told:?}");
-    assert!(told[1].contains("before=20 after=40"), "{told:?}");
+    // The first ten calls lead to a trial with twenty, and these to one with forty.
+    let events = events_of(Level::DEBUG, layer.layer(server), 30).await;
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert!(events[0].contains("before=10 after=20"), "{events:?}");
+    assert!(events[1].contains("before=20 after=40"), "{events:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_told_once() {
+async fn a_throttled_response_is_one_event() {
     let server = Server::new(millis(0), |n| match n {
         0 => status_with_retry_after(429, 7),
         _ => status(200),
     });
-    let told = notes(Level::INFO, Quota::per_second(100), server, 3).await;
-    assert_eq!(told.len(), 1);
-    assert!(told[0].contains("time=7s"), "{told:?}");
+    let events = rate_events(Level::INFO, Quota::per_second(100), server, 3).await;
+    assert_eq!(events.len(), 1);
+    assert!(events[0].contains("time=7s"), "{events:?}");
 }
 
 /// Two requests of thirty seconds each at a time: ten of them take 150 s.
 #[tokio::test(start_paused = true)]
-async fn slow_answers_that_take_the_limit_are_warned_of_once_a_minute() {
+async fn slow_answers_that_use_up_the_limit_cause_one_warning_per_minute() {
     let server = Server::new(Duration::from_secs(30), |_| status(200));
     let quota = Quota::per_second(2).counted_until_answered();
-    let told = notes(Level::WARN, quota, server, 10).await;
-    assert!((2..=3).contains(&told.len()), "{}", told.len());
-    assert!(told[0].contains("counted_until_answered"), "{told:?}");
+    let events = rate_events(Level::WARN, quota, server, 10).await;
+    assert!((2..=3).contains(&events.len()), "{}", events.len());
+    assert!(events[0].contains("counted_until_answered"), "{events:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_answers_that_take_none_of_the_limit_are_nothing_to_warn_of() {
+async fn slow_answers_that_leave_the_limit_free_cause_no_warning() {
     let server = Server::new(Duration::from_secs(30), |_| status(200));
-    let told = notes(Level::WARN, Quota::per_second(2), server, 10).await;
-    assert!(told.is_empty(), "{told:?}");
+    let events = rate_events(Level::WARN, Quota::per_second(2), server, 10).await;
+    assert!(events.is_empty(), "{events:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn prompt_answers_are_nothing_to_warn_of() {
+async fn prompt_answers_cause_no_warning() {
     let server = Server::new(millis(50), |_| status(200));
-    let told = notes(Level::WARN, Quota::per_second(2), server, 50).await;
-    assert!(told.is_empty(), "{told:?}");
+    let events = rate_events(Level::WARN, Quota::per_second(2), server, 50).await;
+    assert!(events.is_empty(), "{events:?}");
 }

@@ -1,4 +1,5 @@
-//! What the server says of its limit in header fields slows us down, and never speeds us up.
+//! The limits that a server states in header fields: they slow the limiter down, and never speed it
+//! up.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -8,9 +9,9 @@ use tokio::task::JoinSet;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_pace::{Quota, RateLimitLayer};
 
-use crate::server::{Server, get, millis, now, status};
+use crate::support::{Server, get, millis, now, status};
 
-fn says(fields: &'static [(&str, &str)]) -> Response<String> {
+fn response_with(fields: &'static [(&str, &str)]) -> Response<String> {
     let mut response = status(200);
     for (name, value) in fields {
         response.headers_mut().insert(*name, value.parse().unwrap());
@@ -18,18 +19,22 @@ fn says(fields: &'static [(&str, &str)]) -> Response<String> {
     response
 }
 
-fn saying(fields: &'static [(&str, &str)]) -> Server {
-    Server::new(millis(1), move |_| says(fields))
+fn server_with(fields: &'static [(&str, &str)]) -> Server {
+    Server::new(millis(1), move |_| response_with(fields))
 }
 
 async fn quota_after(fields: &'static [(&str, &str)]) -> Quota {
     let layer = RateLimitLayer::new(Quota::per_second(100));
-    layer.layer(saying(fields)).oneshot(get()).await.unwrap();
+    layer
+        .layer(server_with(fields))
+        .oneshot(get())
+        .await
+        .unwrap();
     layer.handle().snapshot().quota
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slower_policy_is_held_and_a_faster_one_is_not() {
+async fn a_slower_policy_applies_and_a_faster_one_does_not() {
     let configured = Quota::per_second(100);
     assert_eq!(
         quota_after(&[("ratelimit-policy", "\"a\";q=50;w=1")])
@@ -44,9 +49,9 @@ async fn a_slower_policy_is_held_and_a_faster_one_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_others_left_is_not_exceeded_before_the_reset() {
+async fn the_stated_remainder_is_not_exceeded_before_the_reset() {
     let server = Server::new(millis(1), |n| match n {
-        0 => says(&[("ratelimit", "limit=100, remaining=3, reset=10")]),
+        0 => response_with(&[("ratelimit", "limit=100, remaining=3, reset=10")]),
         _ => status(200),
     });
     let layer = RateLimitLayer::new(Quota::per_second(100));
@@ -62,9 +67,9 @@ async fn what_others_left_is_not_exceeded_before_the_reset() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_our_own_requests_explain_does_not_slow_us() {
+async fn a_remainder_that_our_own_requests_explain_does_not_slow_the_limiter() {
     let layer = RateLimitLayer::new(Quota::per_second(100));
-    let server = saying(&[
+    let server = server_with(&[
         ("x-ratelimit-limit", "100"),
         ("x-ratelimit-remaining", "95"),
         ("x-ratelimit-reset", "60"),
@@ -80,16 +85,16 @@ async fn what_our_own_requests_explain_does_not_slow_us() {
 #[tokio::test(start_paused = true)]
 async fn an_absurd_reset_is_bounded() {
     let layer = RateLimitLayer::new(Quota::per_second(100));
-    let server = saying(&[("ratelimit", "\"a\";r=0;t=99999999999")]);
+    let server = server_with(&[("ratelimit", "\"a\";r=0;t=99999999999")]);
     layer.layer(server).oneshot(get()).await.unwrap();
     let gate = layer.handle().snapshot().gate;
     assert_eq!(gate, Some(Duration::from_secs(3_600)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_stated_any_more_holds_for_another_minute() {
+async fn a_limit_that_is_no_longer_stated_holds_for_another_minute() {
     let server = Server::new(millis(1), |n| match n {
-        0 => says(&[("ratelimit-policy", "\"a\";q=50;w=1")]),
+        0 => response_with(&[("ratelimit-policy", "\"a\";q=50;w=1")]),
         _ => status(200),
     });
     let layer = RateLimitLayer::new(Quota::per_second(100));
@@ -102,8 +107,8 @@ async fn what_is_not_stated_any_more_holds_for_another_minute() {
     }
 }
 
-/// Sends five requests at once, of which the n-th is answered after the n-th time, and returns when
-/// each of them left.
+/// Sends five requests at once. The n-th is answered after the n-th time with the n-th fields, and
+/// the last entry holds for all later ones. Returns the departures.
 async fn departures(
     quota: Quota,
     answers: [(u64, &'static [(&'static str, &'static str)]); 3],
@@ -118,7 +123,7 @@ async fn departures(
             server.oneshot(request).await?;
             let (millis, fields) = answers[n.min(2)];
             tokio::time::sleep(Duration::from_millis(millis)).await;
-            Ok::<_, Infallible>(says(fields))
+            Ok::<_, Infallible>(response_with(fields))
         }
     });
     let service = RateLimitLayer::new(quota).layer(answering);
@@ -131,21 +136,24 @@ async fn departures(
     calls.calls().iter().map(|&call| call - start).collect()
 }
 
-/// The third waits for its departure by the slow limit when the answer to the second ends that.
+/// The waiters have timers by the slow limit when the answer to the second request ends it.
 #[tokio::test(start_paused = true)]
-async fn who_waits_is_told_when_a_slower_limit_holds_no_more() {
+async fn waiters_are_woken_when_a_slower_limit_no_longer_holds() {
     let quota = Quota::new(60, Duration::from_secs(60)).unwrap();
     let slow: &[_] = &[("ratelimit-policy", "\"a\";q=4;w=60")];
-    let left = departures(quota, [(1, slow), (45_000, &[]), (600_000, &[])]).await;
-    assert!(left[3] > Duration::from_secs(60), "{left:?}");
-    assert!(left[4] < Duration::from_secs(68), "{left:?}");
+    let departures = departures(quota, [(1, slow), (45_000, &[]), (600_000, &[])]).await;
+    assert!(departures[3] > Duration::from_secs(60), "{departures:?}");
+    assert!(departures[4] < Duration::from_secs(68), "{departures:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_is_told_when_another_window_has_begun() {
+async fn waiters_are_woken_when_a_new_window_has_begun() {
     let none_left: &[_] = &[("ratelimit", "limit=100, remaining=0, reset=30")];
     let half_left: &[_] = &[("ratelimit", "limit=100, remaining=50, reset=40")];
     let answers = [(15, none_left), (1_000, half_left), (1, &[] as &[_])];
-    let left = departures(Quota::per_second(100), answers).await;
-    assert!(left[1] < millis(30) && left[4] < millis(1_200), "{left:?}");
+    let departures = departures(Quota::per_second(100), answers).await;
+    assert!(
+        departures[1] < millis(30) && departures[4] < millis(1_200),
+        "{departures:?}"
+    );
 }

@@ -1,4 +1,4 @@
-//! What a handle sees and does, and what a request says of its wait.
+//! The handle of a rate limit, and the `Waited` extension of a response.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tower::{Layer, ServiceExt};
 use tower_pace::rate::HeldBy;
 use tower_pace::{Cost, Quota, RateLimitLayer, Waited};
 
-use crate::server::{Server, get, millis, now, status, status_with_retry_after};
+use crate::support::{Server, get, millis, now, status, status_with_retry_after};
 
 fn layer() -> RateLimitLayer {
     RateLimitLayer::new(Quota::per_second(100))
@@ -18,7 +18,7 @@ fn interval() -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_snapshot_shows_the_line_and_what_is_in_flight() {
+async fn a_snapshot_shows_the_queued_and_the_in_flight_requests() {
     let layer = layer();
     let handle = layer.handle();
     let service = layer.layer(Server::new(millis(500), |_| status(200)));
@@ -43,7 +43,7 @@ async fn a_snapshot_shows_the_line_and_what_is_in_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_snapshot_says_what_holds_a_request_back() {
+async fn a_snapshot_shows_the_reason_for_the_wait() {
     let layer = RateLimitLayer::new(Quota::per_second(2).counted_until_answered());
     let handle = layer.handle();
     let silent = layer.layer(Server::new(Duration::from_secs(60), |_| status(200)));
@@ -70,8 +70,8 @@ async fn a_snapshot_says_what_holds_a_request_back() {
     );
 
     let layer = self::layer();
-    let refusing = layer.layer(Server::new(millis(0), |_| status_with_retry_after(429, 5)));
-    refusing.oneshot(get()).await.unwrap();
+    let throttling = layer.layer(Server::new(millis(0), |_| status_with_retry_after(429, 5)));
+    throttling.oneshot(get()).await.unwrap();
     let seen = layer.handle().snapshot();
     assert_eq!((seen.held_by, seen.counters.throttled), (HeldBy::Gate, 1));
     assert_eq!(seen.gate, Some(Duration::from_secs(5)));
@@ -79,7 +79,7 @@ async fn a_snapshot_says_what_holds_a_request_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_holds_everyone_and_a_resume_lets_them_go_on() {
+async fn pause_holds_all_requests_and_resume_lets_them_depart() {
     let (layer, server) = (layer(), Server::ok());
     let handle = layer.handle();
     handle.pause();
@@ -96,7 +96,7 @@ async fn a_pause_holds_everyone_and_a_resume_lets_them_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_penalty_closes_the_gate_without_lowering_the_rate() {
+async fn penalize_closes_the_gate_without_lowering_the_rate() {
     let (layer, server) = (layer(), Server::ok());
     let handle = layer.handle();
     let start = now();
@@ -107,7 +107,7 @@ async fn a_penalty_closes_the_gate_without_lowering_the_rate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_quota_holds_at_once_and_what_was_learned_only_slows() {
+async fn set_quota_applies_at_once_and_learn_only_slows() {
     let layer = layer();
     let handle = layer.handle();
     layer.layer(Server::ok()).oneshot(get()).await.unwrap();
@@ -123,7 +123,7 @@ async fn a_new_quota_holds_at_once_and_what_was_learned_only_slows() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_waited_says_for_what() {
+async fn the_response_of_a_request_that_waited_states_the_reason() {
     let layer = layer();
     let service = layer.layer(Server::ok());
     let first = tokio::spawn(service.clone().oneshot(get()));
@@ -150,7 +150,7 @@ async fn a_request_that_waited_says_for_what() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_wait_for_answers_is_told_apart() {
+async fn the_wait_for_answers_is_shown_apart() {
     let layer = RateLimitLayer::new(Quota::per_second(1).counted_until_answered());
     let service = layer.layer(Server::new(Duration::from_secs(10), |_| status(200)));
     let first = tokio::spawn(service.clone().oneshot(get()));
@@ -163,7 +163,7 @@ async fn the_wait_for_answers_is_told_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cost_that_never_fits_is_rejected_where_waits_are_bounded() {
+async fn a_cost_above_the_limit_is_rejected_by_a_bounded_limit() {
     let heavy = || {
         let mut request = get();
         request.extensions_mut().insert(Cost::of(101));
@@ -180,7 +180,7 @@ async fn a_cost_that_never_fits_is_rejected_where_waits_are_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_pays_its_cost() {
+async fn a_request_uses_up_its_cost() {
     let (layer, server) = (layer(), Server::ok());
     let service = layer.layer(server.clone());
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! Limits by key, of which there are never too many.
+//! One limit per key, in a bounded number.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tower::{Layer, ServiceExt};
 use tower_pace::rate::Keyed;
 use tower_pace::{Handle, Quota, RateLimitLayer};
 
-use crate::server::{Server, millis, now, status, status_with_retry_after};
+use crate::support::{Server, millis, now, status, status_with_retry_after};
 
 fn by_path(request: &Request<String>) -> String {
     request.uri().path().into()
@@ -44,7 +44,7 @@ async fn each_key_has_a_limit_of_its_own_and_clones_share_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_stops_only_its_key() {
+async fn a_throttled_response_closes_the_gate_of_its_key_only() {
     let layer = layer();
     let server = Server::new(millis(0), |n| match n {
         0 => status_with_retry_after(429, 60),
@@ -60,7 +60,7 @@ async fn a_refusal_stops_only_its_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_least_recently_used_idle_key_is_forgotten() {
+async fn the_least_recently_used_idle_key_is_evicted() {
     let layer = layer().max_keys(2);
     let service = layer.layer(Server::ok());
     for path in ["/a", "/b", "/a"] {
@@ -72,9 +72,9 @@ async fn the_least_recently_used_idle_key_is_forgotten() {
     assert!(known("/a") && known("/c") && !known("/b"));
 }
 
-/// A handle made its limit another one: a new limit in its place would not know.
+/// A handle changed the quota: a new limit in its place would have the configured one.
 #[tokio::test(start_paused = true)]
-async fn a_bound_on_the_keys_of_a_clone_leaves_the_original_as_it_is() {
+async fn max_keys_of_a_clone_leaves_the_original_unchanged() {
     let layer = layer();
     let bounded = layer.clone().max_keys(0);
     for layer in [&layer, &bounded] {
@@ -85,7 +85,7 @@ async fn a_bound_on_the_keys_of_a_clone_leaves_the_original_as_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_with_a_quota_of_its_own_is_not_forgotten() {
+async fn a_key_with_its_own_quota_is_not_evicted() {
     let quota = Quota::per_second(2);
     let set: [fn(&Handle, Quota); 2] = [Handle::learn, Handle::set_quota];
     for set in set {
@@ -97,13 +97,15 @@ async fn a_key_with_a_quota_of_its_own_is_not_forgotten() {
         drop(handle);
         tokio::time::sleep(Duration::from_secs(60)).await;
         service.clone().oneshot(to("/b")).await.unwrap();
-        let handle = layer.handle_of(&"/a".into()).expect("it is still known");
+        let handle = layer
+            .handle_of(&"/a".into())
+            .expect("the key was not evicted");
         assert_eq!(handle.snapshot().quota, quota);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_server_stated_of_a_key_is_kept_for_a_minute() {
+async fn a_stated_limit_of_a_key_is_kept_for_a_minute() {
     let layer = layer().max_keys(1);
     let server = Server::new(millis(0), |_| {
         let mut response = status(200);
@@ -120,9 +122,9 @@ async fn what_a_server_stated_of_a_key_is_kept_for_a_minute() {
     }
 }
 
-/// "/a" still holds its window, "/b" a gate.
+/// "/a" still holds a slot, and the gate of "/b" is closed.
 #[tokio::test(start_paused = true)]
-async fn while_all_are_busy_further_keys_share_one_limit() {
+async fn further_keys_share_one_limit_while_all_keys_are_in_use() {
     let layer = layer().max_keys(2);
     let server = Server::new(millis(0), |n| match n {
         0 => status_with_retry_after(429, 60),

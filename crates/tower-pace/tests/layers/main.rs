@@ -1,30 +1,29 @@
 //! The contract of each layer, on paused time.
 
+mod absent_waiters;
 mod adaptive;
 mod bounded;
 mod classifier;
 mod concurrency;
-mod ended;
 #[cfg(feature = "tracing")]
 mod events;
+mod expired_deadline;
+mod fairness;
 mod fields;
 mod handle;
 mod keyed;
-mod late;
-mod line;
-mod load;
-mod mended;
-mod order;
-mod parked;
-mod peers;
+mod layer_order;
+mod many_waiters;
+mod nested;
+mod peer_defects;
+mod permit_accounting;
 mod permits;
+mod polled_after_completion;
 mod rate;
 mod retry;
-mod scale;
-mod server;
-mod shared;
-mod storm;
+mod runtimes;
+mod simulated_server;
+mod support;
 mod threads;
-mod turns;
-mod twice;
+mod wait_queue;
 mod wakers;

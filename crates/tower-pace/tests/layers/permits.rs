@@ -1,4 +1,4 @@
-//! What a concurrency limit offers beside the limit: until when, how long to wait, and a handle.
+//! The settings of a concurrency limit: how long a permit is held, bounded waits, and the handle.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use tower_pace::concurrency::{Handle, PermitBody, Snapshot};
 use tower_pace::{Adaptive, ConcurrencyLayer, Error, Quota, RateLimitLayer};
 use tower_test::mock;
 
-use crate::server::{Server, get, millis, now, status};
+use crate::support::{Server, get, millis, now, status};
 
 fn in_flight(handle: &Handle) -> usize {
     handle.snapshot().in_flight
@@ -38,7 +38,7 @@ fn is_ready<S: Service<Request<String>>>(service: &mut S) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn until_response_the_permit_is_back_with_the_head_and_the_body_is_the_servers_own() {
+async fn until_response_releases_the_permit_with_the_head_and_leaves_the_body_unchanged() {
     let layer = ConcurrencyLayer::new(1).until_response();
     let response: Response<String> = layer.layer(slow()).oneshot(get()).await.unwrap();
     assert_eq!(in_flight(&layer.handle()), 0);
@@ -46,14 +46,14 @@ async fn until_response_the_permit_is_back_with_the_head_and_the_body_is_the_ser
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_body_of_one_service_and_the_head_of_another_share_a_limit() {
-    let to_the_end = ConcurrencyLayer::new(2);
-    let handle = to_the_end.handle();
-    let body = to_the_end.layer(slow()).oneshot(get()).await.unwrap();
-    let to_the_head = to_the_end.clone().until_response();
-    let _head = to_the_head.layer(slow()).oneshot(get()).await.unwrap();
+async fn services_that_hold_permits_until_the_body_end_and_until_the_response_share_a_limit() {
+    let until_body_end = ConcurrencyLayer::new(2);
+    let handle = until_body_end.handle();
+    let body = until_body_end.layer(slow()).oneshot(get()).await.unwrap();
+    let until_response = until_body_end.clone().until_response();
+    let _head = until_response.layer(slow()).oneshot(get()).await.unwrap();
     assert_eq!(in_flight(&handle), 1);
-    let again = to_the_head.until_body_end().layer(slow());
+    let again = until_response.until_body_end().layer(slow());
     let _body = again.oneshot(get()).await.unwrap();
     assert_eq!(in_flight(&handle), 2);
     drop(body);
@@ -73,10 +73,10 @@ async fn a_permit_body_is_transparent_and_can_be_made_empty() {
     assert!(PermitBody::<Full<Bytes>>::default().is_end_stream());
 }
 
-/// What a body that nobody reads blocks: its own permit, and so all who wait when there is no
-/// other.
+/// A body that is not read holds its own permit. Waiters are blocked only if there is no other
+/// permit.
 #[tokio::test(start_paused = true)]
-async fn a_parked_reader_of_a_body_blocks_nobody_elses_permit() {
+async fn an_unread_body_holds_its_own_permit_only() {
     let layer = ConcurrencyLayer::new(2);
     let service = layer.layer(slow());
     let parked = service.clone().oneshot(get()).await.unwrap();
@@ -84,7 +84,11 @@ async fn a_parked_reader_of_a_body_blocks_nobody_elses_permit() {
     for _ in 0..5 {
         service.clone().oneshot(get()).await.unwrap();
     }
-    assert_eq!(now() - start, millis(500), "the other permit goes round");
+    assert_eq!(
+        now() - start,
+        millis(500),
+        "the calls share the other permit"
+    );
     let _second = service.clone().oneshot(get()).await.unwrap();
     let mut waiting = task::spawn(service.clone().oneshot(get()));
     assert_pending!(waiting.poll());
@@ -94,9 +98,9 @@ async fn a_parked_reader_of_a_body_blocks_nobody_elses_permit() {
     assert!(waiting.await.is_ok());
 }
 
-/// tower's permit is handed to the idle clone, and all others wait for ever.
+/// tower's `ConcurrencyLimit` hands its permit to the idle clone, and all others wait forever.
 #[tokio::test(start_paused = true)]
-async fn field_item_2_an_idle_clone_that_was_polled_once_is_handed_nothing() {
+async fn an_idle_clone_that_was_polled_once_holds_no_permit() {
     let service = ConcurrencyLayer::new(1).layer(Server::ok());
     let mut holder = service.clone();
     ready(&mut holder).await;
@@ -105,12 +109,15 @@ async fn field_item_2_an_idle_clone_that_was_polled_once_is_handed_nothing() {
     drop(holder);
     let mut other = service.clone();
     let waited = tokio::time::timeout(millis(111), ready(&mut other)).await;
-    assert!(waited.is_ok(), "the idle clone is missed after a grace");
+    assert!(
+        waited.is_ok(),
+        "the idle clone is passed over after a grace"
+    );
 }
 
 /// tower's completed future holds its permit until it is dropped.
 #[tokio::test(start_paused = true)]
-async fn field_item_3_a_completed_future_that_is_not_dropped_holds_no_permit() {
+async fn a_completed_future_that_is_not_dropped_holds_no_permit_until_response() {
     let (mock, mut server) = mock::pair::<Request<String>, Response<String>>();
     let layer = ConcurrencyLayer::new(1).until_response();
     let mut service = layer.layer(mock);
@@ -131,7 +138,7 @@ async fn field_item_3_a_completed_future_that_is_not_dropped_holds_no_permit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_queue_rejects_and_sends_nothing() {
+async fn a_full_wait_queue_rejects_and_sends_nothing() {
     let layer = ConcurrencyLayer::new(1).max_queued(1);
     let server = slow();
     let service = layer.layer(server.clone());
@@ -146,7 +153,7 @@ async fn a_full_queue_rejects_and_sends_nothing() {
     assert!(rejected[0].rejection().unwrap().is_full());
     assert!(
         service.oneshot(get()).await.is_ok(),
-        "the service is as good as before"
+        "the service works as before"
     );
 }
 
@@ -161,7 +168,7 @@ async fn a_wait_ends_at_its_bound() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failing_fast_waits_for_nothing() {
+async fn fail_fast_rejects_without_a_wait() {
     let layer = ConcurrencyLayer::new(1).fail_fast();
     let service = layer.layer(slow());
     let held = service.clone().oneshot(get()).await.unwrap();
@@ -202,7 +209,7 @@ async fn the_inner_services_error_keeps_its_type() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_handle_counts_how_calls_end() {
+async fn the_snapshot_counts_answered_failed_and_cancelled_calls() {
     let layer = ConcurrencyLayer::new(4);
     let (mock, mut server) = mock::pair::<Request<String>, Response<String>>();
     server.allow(4);
@@ -237,7 +244,7 @@ async fn the_handle_counts_how_calls_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_raised_limit_lets_those_who_wait_go_at_once() {
+async fn a_raised_limit_lets_waiters_depart_at_once() {
     let layer = ConcurrencyLayer::new(1);
     let service = layer.layer(slow());
     let start = now();
@@ -252,7 +259,7 @@ async fn a_raised_limit_lets_those_who_wait_go_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lowered_limit_cancels_nothing_and_lets_nobody_go_before_enough_is_back() {
+async fn a_lowered_limit_cancels_no_call_and_grants_no_permit_before_enough_are_released() {
     let layer = ConcurrencyLayer::new(3);
     let service = layer.layer(Server::ok());
     let mut held = Vec::new();
@@ -277,12 +284,12 @@ async fn a_lowered_limit_cancels_nothing_and_lets_nobody_go_before_enough_is_bac
 
 #[test]
 #[should_panic(expected = "a concurrency of 0 lets nothing through")]
-fn a_limit_cannot_be_lowered_to_nothing() {
+fn set_limit_of_zero_panics() {
     ConcurrencyLayer::new(1).handle().set_limit(0);
 }
 
 #[test]
-fn a_limit_that_adapts_keeps_its_bounds() {
+fn set_limit_keeps_the_bounds_of_an_adaptive_limit() {
     let handle = ConcurrencyLayer::adaptive(Adaptive::between(2, 20)).handle();
     for (wanted, got) in [(0, 2), (5, 5), (50, 20)] {
         handle.set_limit(wanted);
@@ -290,10 +297,10 @@ fn a_limit_that_adapts_keeps_its_bounds() {
     }
 }
 
-/// Tokens that are granted before the permit is there go stale: freed permits would then flush them
-/// as a burst.
+/// A departure that is acquired before its permit would be used late: permits that are released
+/// together would let a burst depart.
 #[tokio::test(start_paused = true)]
-async fn permits_that_are_freed_in_bulk_after_a_stall_make_no_burst() {
+async fn permits_that_are_released_together_after_a_stall_cause_no_burst() {
     let sent = Arc::new(Mutex::new(Vec::new()));
     let stalled = Stalling {
         sent: Arc::clone(&sent),
@@ -314,8 +321,8 @@ async fn permits_that_are_freed_in_bulk_after_a_stall_make_no_burst() {
     assert_eq!(too_close, None);
 }
 
-/// A server that answers its first ten requests only 3 s after the last of them, all at once, and
-/// any later one soon.
+/// A server that answers its first ten requests together, 4 s after the first, and each later one
+/// after 5 ms.
 #[derive(Clone)]
 struct Stalling {
     sent: Arc<Mutex<Vec<tokio::time::Instant>>>,

@@ -1,3 +1,5 @@
+//! The rate limit: the departures, the slots, and the gate after a throttled response.
+
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -5,13 +7,15 @@ use std::time::Duration;
 
 use http::{HeaderValue, Request};
 use tokio::task::JoinSet;
+use tower::limit::ConcurrencyLimit;
 use tower::{Layer, Service, ServiceExt};
 use tower_pace::{Cost, Error, Quota, RateLimit, RateLimitLayer};
 use tower_test::mock;
 
-use crate::server::{Server, get, millis, now, status, status_with_retry_after};
+use crate::support::{Server, get, millis, now, status, status_with_retry_after};
 
-/// Departures of a limit of 100 per second, jitter ceiling 100 ms: (1,001.5 + 100 + 2) / 99 ms.
+/// The interval of a limit of 100 per second with a jitter ceiling of 100 ms:
+/// `(1,001.5 + 100 + 2) / 99` ms.
 const INTERVAL: Duration = Duration::from_nanos(11_146_465);
 
 async fn send_all(service: &RateLimit<Server>, requests: usize) {
@@ -106,7 +110,7 @@ async fn no_burst_at_a_window_boundary() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_counts_until_it_answers_is_waited_for() {
+async fn counted_until_answered_holds_each_slot_until_its_answer() {
     let server = Server::new(Duration::from_secs(10), |_| status(200));
     let quota = Quota::per_second(5).counted_until_answered();
     let service = RateLimitLayer::new(quota).layer(server.clone());
@@ -121,10 +125,10 @@ async fn a_server_that_counts_until_it_answers_is_waited_for() {
     }
 }
 
-/// A limit of 10 a second and answers after 2 s: 49 % of it, and 78 % where requests arrive within
-/// 250 ms.
+/// A limit of 10 per second and answers after 2 s: 49 % of the limit is used, and 78 % where
+/// requests arrive within 250 ms.
 #[tokio::test(start_paused = true)]
-async fn slow_answers_cost_no_more_than_the_transit() {
+async fn slow_answers_hold_slots_no_longer_than_the_transit() {
     let ten = Quota::per_second(10);
     for (quota, least) in [(ten, 0.49), (ten.max_transit(millis(250)), 0.78)] {
         let server = Server::new(Duration::from_secs(2), |_| status(200));
@@ -139,7 +143,7 @@ async fn slow_answers_cost_no_more_than_the_transit() {
 
 /// Thirty quick answers, then three requests that hang.
 #[tokio::test(start_paused = true)]
-async fn requests_that_hang_stop_nobody() {
+async fn unanswered_requests_stop_no_other() {
     let bucket = pacing::Model::TokenBucket {
         size: 1,
         refill: 10,
@@ -149,7 +153,7 @@ async fn requests_that_hang_stop_nobody() {
         let layer = RateLimitLayer::new(quota);
         send_all(&layer.layer(Server::new(millis(5), |_| status(200))), 30).await;
         let silent = layer.layer(Server::new(Duration::from_secs(86_400), |_| status(200)));
-        let _hung: Vec<_> = (0..3)
+        let _unanswered: Vec<_> = (0..3)
             .map(|_| tokio::spawn(silent.clone().oneshot(get())))
             .collect();
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -159,10 +163,10 @@ async fn requests_that_hang_stop_nobody() {
     }
 }
 
-/// A timeout of 50 ms inside the limiter, on a path that is blocked for 900 ms every 5 s: its
-/// answer is not the server's.
+/// A timeout of 50 ms below the limiter, on a path that is blocked for 900 ms every 5 s. The answer
+/// of the timeout does not show that the server has counted the request.
 #[tokio::test(start_paused = true)]
-async fn no_answer_of_a_timeout_or_a_gateway_frees_a_slot() {
+async fn no_answer_of_a_timeout_or_a_gateway_releases_a_slot() {
     for status in [
         408, 499, 502, 503, 504, 520, 521, 522, 523, 524, 530, 598, 599,
     ] {
@@ -210,9 +214,9 @@ async fn busiest_second_behind_timeouts(timed_out: u16) -> usize {
     (0..arrived.len()).map(after).max().unwrap()
 }
 
-/// Five remain by the server's word, and five requests provably never leave.
+/// The server states that five requests remain, and five requests provably are not sent.
 #[tokio::test(start_paused = true)]
-async fn requests_that_never_left_use_up_nothing_that_a_server_allows() {
+async fn unsent_requests_use_up_nothing_of_the_stated_remainder() {
     let first = Arc::new(AtomicBool::new(true));
     let server = tower::service_fn(move |request: Request<String>| {
         let is_first = first.swap(false, Ordering::Relaxed);
@@ -223,8 +227,8 @@ async fn requests_that_never_left_use_up_nothing_that_a_server_allows() {
                 response.headers_mut().insert("ratelimit", stated);
                 return Ok::<_, Error<Infallible>>(response);
             }
-            let refusing = RateLimitLayer::new(Quota::per_second(1)).fail_fast();
-            refusing.layer(Server::ok()).oneshot(request).await
+            let rejecting = RateLimitLayer::new(Quota::per_second(1)).fail_fast();
+            rejecting.layer(Server::ok()).oneshot(request).await
         }
     });
     let layer = RateLimitLayer::new(Quota::per_second(100));
@@ -238,7 +242,7 @@ async fn requests_that_never_left_use_up_nothing_that_a_server_allows() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_stops_everyone_for_as_long_as_it_says_and_lowers_the_rate() {
+async fn a_429_closes_the_gate_for_its_retry_after_and_lowers_the_rate() {
     let server = Server::new(millis(5), |n| match n {
         10 => status_with_retry_after(429, 2),
         _ => status(200),
@@ -246,7 +250,7 @@ async fn a_429_stops_everyone_for_as_long_as_it_says_and_lowers_the_rate() {
     send_all(&layer().layer(server.clone()), 60).await;
     let (calls, gaps) = (server.calls(), gaps(&server));
     let answered = calls[10] + millis(5);
-    // The requests that are in flight when the rejection comes are one at most, at 5 ms of latency.
+    // At a latency of 5 ms, one request at most is in flight when the 429 arrives.
     let resumed = calls
         .iter()
         .position(|call| *call >= answered + millis(1))
@@ -263,7 +267,7 @@ async fn a_429_stops_everyone_for_as_long_as_it_says_and_lowers_the_rate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_503_closes_the_gate_only_if_it_says_for_how_long() {
+async fn a_503_closes_the_gate_only_with_a_retry_after() {
     for (reply, expected) in [
         (status_with_retry_after(503, 3), millis(3_000)),
         (status(503), millis(0)),
@@ -282,7 +286,7 @@ async fn a_503_closes_the_gate_only_if_it_says_for_how_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_that_say_nothing_of_the_limit_change_nothing() {
+async fn failures_that_do_not_concern_the_limit_change_nothing() {
     for failure in [500, 502, 504, 408] {
         let server = Server::new(millis(5), move |n| {
             status(if n % 3 == 0 { failure } else { 200 })
@@ -332,19 +336,19 @@ async fn a_timeout_and_a_reset_change_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_future_dropped_after_its_request_left_keeps_the_slot() {
+async fn a_future_that_is_dropped_after_its_departure_keeps_the_slot() {
     let server = Server::new(Duration::from_secs(60), |_| status(200));
     let service = RateLimitLayer::new(Quota::per_second(1)).layer(server.clone());
     let dropped = tokio::time::timeout(millis(200), service.clone().oneshot(get())).await;
     assert!(dropped.is_err());
     let _second = tokio::time::timeout(Duration::from_secs(10), service.oneshot(get())).await;
     let gap = gaps(&server)[0];
-    // Given up at 200 ms: one second of transit and one counted window from then on.
+    // Dropped at 200 ms: one second of transit and one counted window follow.
     assert!(gap >= millis(2_000), "{gap:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_future_that_is_never_polled_costs_nothing() {
+async fn a_future_that_is_never_polled_uses_up_no_departure() {
     let server = Server::ok();
     let mut service = layer().layer(server.clone());
     let unpolled: Vec<_> = (0..100).map(|_| service.call(get())).collect();
@@ -355,7 +359,7 @@ async fn a_future_that_is_never_polled_costs_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_that_says_at_once_closes_the_gate_for_a_window() {
+async fn a_429_with_a_retry_after_of_zero_closes_the_gate_for_a_window() {
     let server = Server::new(millis(0), |n| match n {
         0 => status_with_retry_after(429, 0),
         _ => status(200),
@@ -364,10 +368,10 @@ async fn a_429_that_says_at_once_closes_the_gate_for_a_window() {
     assert!(gaps(&server)[0] >= millis(1_100));
 }
 
-/// A light request that joins behind could leave at once, but for the heavy one: that must not hide
-/// whom an answer wakes.
+/// A light request behind a heavy one could depart at once if it were first. Its timer must not
+/// replace the wake-up of the heavy request by an answer.
 #[tokio::test(start_paused = true)]
-async fn an_answer_wakes_a_heavy_request_though_a_light_one_stands_behind_it() {
+async fn an_answer_wakes_a_heavy_request_though_a_light_one_is_behind_it() {
     let quota = Quota::new(2, millis(20)).unwrap();
     let layer = RateLimitLayer::new(quota.jitter_ceiling(millis(1)));
     let slow = Server::new(Duration::from_secs(10), |_| status(200));
@@ -388,4 +392,23 @@ async fn an_answer_wakes_a_heavy_request_though_a_light_one_stands_behind_it() {
         now() - answered
     );
     light.await.unwrap().unwrap();
+}
+
+/// tower's `ConcurrencyLimit` hands its permit to its first waiter: a queued request must not keep
+/// it while the gate is closed.
+#[tokio::test(start_paused = true)]
+async fn the_readiness_of_the_inner_service_is_released_while_the_gate_is_closed() {
+    let server = Server::new(millis(100), |n| match n {
+        0 => status_with_retry_after(429, 60),
+        _ => status(200),
+    });
+    let inner = ConcurrencyLimit::new(server, 1);
+    let limited = RateLimitLayer::new(Quota::per_second(100)).layer(inner.clone());
+    let throttled = tokio::spawn(limited.clone().oneshot(get()));
+    tokio::time::sleep(millis(50)).await;
+    let _waiting = tokio::spawn(limited.oneshot(get()));
+    throttled.await.unwrap().unwrap();
+    let start = now();
+    inner.oneshot(get()).await.unwrap();
+    assert!(now() - start <= millis(101), "{:?}", now() - start);
 }

@@ -1,7 +1,9 @@
+//! The retry: which requests it sends again, how often and when.
+
 mod budget;
+mod cancellation;
 mod deadline;
 mod drain;
-mod drops;
 mod idempotency;
 mod replay;
 mod report;
@@ -16,7 +18,7 @@ use tower_pace::{
 };
 use tower_test::mock;
 
-use crate::server::{Server, get, millis, now, post, status, status_with_retry_after};
+use crate::support::{Server, get, millis, now, post, status, status_with_retry_after};
 
 fn layered<S>(inner: S) -> Retry<S> {
     RetryLayer::new(RetryPolicy::default()).seed(1).layer(inner)
@@ -31,25 +33,25 @@ async fn check(request: Request<String>, failure: u16, attempts: usize) {
     );
 }
 
-fn marked() -> Request<String> {
+fn post_with_replay() -> Request<String> {
     let mut request = post();
     request.extensions_mut().insert(Replay);
     request
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_may_be_replayed_is_tried_four_times() {
+async fn a_replayable_request_has_four_attempts() {
     check(get(), 503, 4).await;
     check(get(), 408, 4).await;
     check(get(), 524, 4).await;
-    check(marked(), 500, 4).await;
+    check(post_with_replay(), 500, 4).await;
 }
 
-/// RFC 9110, section 9.2.2, and RFC 10008. The retry waits no less, the rate limit closes its gate
-/// for as long, and both within their bounds: five minutes, after which the answer is returned at
-/// once, and an hour.
+/// The retry waits at least as long, and the rate limit closes its gate for as long. Both have a
+/// bound: the retry returns the answer at once above five minutes, the gate closes for an hour at
+/// most.
 #[tokio::test(start_paused = true)]
-async fn what_servers_send_as_retry_after_is_obeyed_within_bounds() {
+async fn retry_after_is_obeyed_within_bounds() {
     for (value, seconds, attempts) in [
         ("2.5", 3, 2),
         ("299.997", 300, 2),
@@ -78,16 +80,17 @@ async fn what_servers_send_as_retry_after_is_obeyed_within_bounds() {
         assert_eq!(server.calls().len(), attempts, "{value:?}");
         service.oneshot(get()).await.unwrap();
         let calls = server.calls();
-        let (wait, told) = (calls[1] - calls[0], Duration::from_secs(seconds));
+        let (wait, stated) = (calls[1] - calls[0], Duration::from_secs(seconds));
         assert!(
-            (told..=told + told / 10 + millis(100)).contains(&wait),
+            (stated..=stated + stated / 10 + millis(100)).contains(&wait),
             "{value:?}: {wait:?}"
         );
     }
 }
 
+/// RFC 9110, section 9.2.2, and RFC 10008.
 #[tokio::test(start_paused = true)]
-async fn every_idempotent_method_is_tried_again_and_no_other() {
+async fn idempotent_methods_are_retried_and_no_others() {
     for (method, attempts) in [
         (Method::GET, 4),
         (Method::HEAD, 4),
@@ -106,18 +109,18 @@ async fn every_idempotent_method_is_tried_again_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_post_without_the_mark_is_sent_once() {
+async fn a_post_without_replay_is_sent_once() {
     check(post(), 503, 1).await;
     check(post(), 500, 1).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_refused_for_the_limit_was_not_processed() {
+async fn a_throttled_post_is_retried_since_it_was_not_processed() {
     check(post(), 429, 4).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_would_only_repeat_itself_is_sent_once() {
+async fn a_status_that_a_retry_cannot_change_is_returned() {
     for status in [200, 301, 400, 401, 403, 404, 409, 413, 501, 505] {
         check(get(), status, 1).await;
     }
@@ -151,7 +154,7 @@ async fn retry_after_is_never_undercut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endless_429_is_obeyed_twenty_times() {
+async fn an_endless_429_is_retried_twenty_times() {
     let server = Server::new(millis(0), |_| status_with_retry_after(429, 1));
     let response = layered(server.clone()).oneshot(get()).await.unwrap();
     assert_eq!(
@@ -170,10 +173,10 @@ async fn an_absurd_retry_after_is_returned_and_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn later_attempts_say_which_they_are() {
+async fn later_attempts_carry_their_number() {
     let (mock, mut handle) = mock::pair::<Request<String>, http::Response<String>>();
     handle.allow(10);
-    let call = tokio::spawn(layered(mock).oneshot(marked()));
+    let call = tokio::spawn(layered(mock).oneshot(post_with_replay()));
     for expected in [None, Some(2), Some(3)] {
         let (request, reply) = handle.next_request().await.unwrap();
         let attempt = request.extensions().get::<tower_pace::Attempt>();
@@ -185,8 +188,8 @@ async fn later_attempts_say_which_they_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_is_tried_again_only_if_a_replay_is_safe() {
-    for (request, attempts) in [(get(), 4), (marked(), 4), (post(), 1)] {
+async fn an_error_is_retried_only_if_a_replay_is_safe() {
+    for (request, attempts) in [(get(), 4), (post_with_replay(), 4), (post(), 1)] {
         let (mock, mut handle) = mock::pair::<Request<String>, http::Response<String>>();
         handle.allow(10);
         let call = tokio::spawn(layered(mock).oneshot(request));
@@ -203,10 +206,9 @@ async fn an_error_is_tried_again_only_if_a_replay_is_safe() {
     }
 }
 
-/// A service that is gone for good, after an attempt that failed: the attempt's own error tells
-/// more.
+/// The service is closed after an attempt that failed: the attempt's own error is more useful.
 #[tokio::test(start_paused = true)]
-async fn an_error_in_readiness_ends_the_attempts_with_the_last_error() {
+async fn an_error_of_poll_ready_ends_the_attempts_with_the_last_error() {
     let (mock, mut handle) = mock::pair::<Request<String>, http::Response<String>>();
     handle.allow(1);
     let call = tokio::spawn(layered(mock).oneshot(get()));
@@ -222,7 +224,7 @@ async fn an_error_in_readiness_ends_the_attempts_with_the_last_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_permit_and_a_503_first_is_no_deadlock() {
+async fn a_503_and_a_retry_with_one_permit_do_not_deadlock() {
     let server = Server::new(millis(1), |n| match n {
         0 => http::Response::builder()
             .status(503)
@@ -239,25 +241,25 @@ async fn one_permit_and_a_503_first_is_no_deadlock() {
     assert_eq!(server.calls().len(), 2);
 }
 
-/// The whole stack, bounded wherever it can be: the retry recognizes a rejection behind all of it.
+/// The whole stack with every bound: the retry recognizes a rejection below all layers.
 #[tokio::test(start_paused = true)]
-async fn a_rejected_wait_is_not_retried_whatever_is_between() {
-    async fn broken(_: Request<String>) -> Result<http::Response<String>, io::Error> {
+async fn a_rejected_wait_is_not_retried_below_other_layers() {
+    async fn failing(_: Request<String>) -> Result<http::Response<String>, io::Error> {
         Err(io::Error::other("reset"))
     }
-    let attempt = DeadlineLayer::new(millis(100)).layer(service_fn(broken));
-    let bound = ConcurrencyLayer::new(1).fail_fast().layer(attempt);
-    // Even the first request has to wait for a turn, so the limit rejects it.
+    let attempt = DeadlineLayer::new(millis(100)).layer(service_fn(failing));
+    let concurrency = ConcurrencyLayer::new(1).fail_fast().layer(attempt);
+    // Even the first request has to wait for its departure, so the limit rejects it.
     let limit = RateLimitLayer::new(Quota::per_second(1)).fail_fast();
     let retry = RetryLayer::new(RetryPolicy::default())
         .on_retry(|retrying| panic!("{retrying:?}"))
-        .layer(limit.layer(bound));
+        .layer(limit.layer(concurrency));
     let error = retry.oneshot(get()).await.unwrap_err();
     assert!(error.rejection().is_some());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_that_says_at_once_is_not_hammered() {
+async fn a_429_with_a_retry_after_of_zero_still_has_a_backoff() {
     let server = Server::new(millis(0), |_| status_with_retry_after(429, 0));
     layered(server.clone()).oneshot(get()).await.unwrap();
     let calls = server.calls();

@@ -1,7 +1,7 @@
-//! Eight threads on one rate limit, in real time: calls that end, calls that are given up and calls
-//! whose task is aborted.
+//! Eight threads on one rate limit, in real time: calls that are answered, calls that time out and
+//! calls whose task is aborted.
 //!
-//! `STORM_SECONDS=25 cargo test --release -p tower-pace --test layers threads` takes 25 s for each
+//! `LOAD_SECONDS=25 cargo test --release -p tower-pace --test layers threads` takes 25 s for each
 //! rate.
 
 use std::convert::Infallible;
@@ -16,26 +16,26 @@ use tokio::task::JoinSet;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_pace::{Quota, RateLimitLayer};
 
-use crate::server::{get, millis, wall_clock};
+use crate::support::{get, millis, wall_clock};
 
 const CALLERS: u64 = 200;
 
 fn time() -> Duration {
-    let seconds = std::env::var("STORM_SECONDS").ok();
+    let seconds = std::env::var("LOAD_SECONDS").ok();
     let seconds = seconds.and_then(|seconds| seconds.parse().ok());
     seconds.map_or(Duration::from_secs(1), Duration::from_secs)
 }
 
-/// How the calls of a storm ended.
+/// The number of calls by their end.
 #[derive(Default)]
 struct Ends {
     answered: AtomicU32,
-    given_up: AtomicU32,
+    timed_out: AtomicU32,
     aborted: AtomicU32,
 }
 
-/// Calls until the storm is over. A fifth of the calls have so little time that half of these end
-/// before their turn, and a tenth are made by a task that is aborted.
+/// Calls until `over` is set. A fifth of the calls have a timeout, which about half of them reach
+/// before they depart. A tenth are made by a task that is aborted.
 async fn caller<S>(service: S, seed: u64, mean: Duration, ends: Arc<Ends>, over: Arc<AtomicBool>)
 where
     S: Service<Request<String>, Error = Infallible, Future: Send> + Clone + Send + 'static,
@@ -48,7 +48,7 @@ where
             0..2 => {
                 let end = match tokio::time::timeout(time, call).await {
                     Ok(_) => &ends.answered,
-                    Err(_) => &ends.given_up,
+                    Err(_) => &ends.timed_out,
                 };
                 end.fetch_add(1, Ordering::Relaxed);
             }
@@ -70,7 +70,7 @@ where
     }
 }
 
-/// The most calls within a second, of which one end counts.
+/// Returns the most calls within a second. The end of the second is not included.
 fn busiest_second(calls: &[Instant]) -> usize {
     let mut first = 0;
     let counts = calls.iter().enumerate().map(|(last, call)| {
@@ -82,7 +82,7 @@ fn busiest_second(calls: &[Instant]) -> usize {
     counts.max().unwrap_or(0)
 }
 
-async fn storm(rate: u32) {
+async fn run(rate: u32) {
     let calls = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&calls);
     let server = service_fn(move |_: Request<String>| {
@@ -111,35 +111,36 @@ async fn storm(rate: u32) {
     let calls = calls.lock().unwrap();
     let seen = layer.handle().snapshot();
     let count = |end: &AtomicU32| end.load(Ordering::Relaxed);
-    let (answered, given_up, aborted) = (
+    let (answered, timed_out, aborted) = (
         count(&ends.answered),
-        count(&ends.given_up),
+        count(&ends.timed_out),
         count(&ends.aborted),
     );
     let busiest = busiest_second(&calls);
     println!(
-        "{rate}/s: {} calls, {busiest} in the busiest second, {answered} answered, {given_up} given up, {aborted} aborted",
+        "{rate}/s: {} calls, {busiest} in the busiest second, {answered} answered, \
+         {timed_out} timed out, {aborted} aborted",
         calls.len()
     );
     assert!(busiest <= rate as usize, "{busiest} of {rate}");
     assert_eq!((seen.in_flight, seen.queued), (0, 0));
     assert_eq!(seen.counters.departed, calls.len() as u64);
     assert_eq!(seen.counters.answered, u64::from(answered));
-    assert!(answered > 0 && given_up > 0 && aborted > 0);
+    assert!(answered > 0 && timed_out > 0 && aborted > 0);
 }
 
-fn on_eight_threads(storm: impl Future<Output = ()>) {
+fn on_eight_threads(load: impl Future<Output = ()>) {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(8).enable_time().build().unwrap();
-    runtime.block_on(storm);
+    runtime.block_on(load);
 }
 
 #[test]
-fn a_thousand_a_second_of_all_fates_pass_no_limit_and_leave_nothing_behind() {
-    on_eight_threads(storm(1_000));
+fn a_thousand_requests_per_second_keep_the_limit_and_leave_no_waiter() {
+    on_eight_threads(run(1_000));
 }
 
 #[test]
-fn ten_thousand_a_second_of_all_fates_pass_no_limit_and_leave_nothing_behind() {
-    on_eight_threads(storm(10_000));
+fn ten_thousand_requests_per_second_keep_the_limit_and_leave_no_waiter() {
+    on_eight_threads(run(10_000));
 }

@@ -1,4 +1,4 @@
-//! When a call must have ended.
+//! The deadline of a call.
 
 use std::convert::Infallible;
 use std::future::{pending, ready};
@@ -12,7 +12,7 @@ use tower_pace::retry::Backoff;
 use tower_pace::{Deadline, DeadlineLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
 use tower_test::mock;
 
-use crate::server::{Server, get, millis, now, status, status_with_retry_after};
+use crate::support::{Server, get, millis, now, status, status_with_retry_after};
 
 fn retry() -> RetryLayer {
     RetryLayer::new(RetryPolicy::default()).seed(1)
@@ -37,8 +37,8 @@ async fn a_call_ends_at_its_deadline() {
     assert_eq!(now() - start, millis(5_000));
 }
 
-/// Uses up the budget of its task at each poll, as a busy connection does: every timer of tokio is
-/// then pending.
+/// Uses up the cooperative budget of its task at each poll, as a busy connection does. Every timer
+/// of tokio is then pending.
 async fn busy(_: Request<String>) -> Result<Response<String>, Infallible> {
     loop {
         tokio::task::coop::consume_budget().await;
@@ -60,7 +60,7 @@ async fn a_call_that_keeps_its_task_busy_ends_at_its_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempts_without_end_and_without_a_wait_leave_others_their_turn() {
+async fn endless_attempts_without_a_backoff_yield_to_other_tasks() {
     let failing = service_fn(|_: Request<String>| ready(Ok::<_, Infallible>(status(503))));
     let policy = RetryPolicy::default()
         .attempts(u32::MAX)
@@ -85,15 +85,15 @@ async fn the_earlier_deadline_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_for_a_turn_counts() {
+async fn the_deadline_includes_the_wait_for_a_departure() {
     let limit = RateLimitLayer::new(Quota::new(2, Duration::from_secs(60)).unwrap());
     let service = DeadlineLayer::new(millis(50)).layer(limit.layer(Server::ok()));
     assert!(service.oneshot(get()).await.unwrap_err().is_elapsed());
 }
 
-/// A wait that could not end in time is not begun: the answer that is there is returned at once.
+/// A backoff that could not end in time does not begin: the last answer is returned at once.
 #[tokio::test(start_paused = true)]
-async fn an_answer_in_the_hand_is_more_than_none() {
+async fn a_retry_after_beyond_the_deadline_returns_the_answer_at_once() {
     let server = Server::new(millis(1), |_| status_with_retry_after(429, 7));
     let start = now();
     let plain = retry().layer(server.clone());
@@ -105,7 +105,7 @@ async fn an_answer_in_the_hand_is_more_than_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_ends_in_time_is_waited() {
+async fn a_retry_after_within_the_deadline_is_waited_for() {
     let server = Server::new(millis(1), |n| match n {
         0 => status_with_retry_after(429, 7),
         _ => status(200),
@@ -117,7 +117,7 @@ async fn a_wait_that_ends_in_time_is_waited() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_attempt_is_told_the_deadline() {
+async fn every_attempt_carries_the_deadline() {
     let (mock, mut handle) = mock::pair::<Request<String>, Response<String>>();
     handle.allow(10);
     let start = now();
@@ -138,7 +138,7 @@ async fn every_attempt_is_told_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_inner_error_is_kept() {
+async fn the_inner_error_is_unchanged() {
     let (mock, mut handle) = mock::pair::<Request<String>, Response<String>>();
     let call = tokio::spawn(DeadlineLayer::new(millis(10)).layer(mock).oneshot(get()));
     handle.next_request().await.unwrap().1.send_error("reset");
@@ -148,13 +148,13 @@ async fn the_inner_error_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_that_no_clock_shows_is_no_deadline() {
+async fn a_time_that_overflows_the_clock_is_no_deadline() {
     let bounded = retry().deadline(Duration::MAX).layer(Server::ok());
     assert_eq!(bounded.oneshot(get()).await.unwrap().status(), 200);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_has_ended_holds_nothing() {
+async fn a_call_at_its_deadline_drops_the_inner_call() {
     let token = Arc::new(());
     let held = Arc::clone(&token);
     let never = service_fn(move |_: Request<String>| {

@@ -1,4 +1,4 @@
-//! What becomes of a response that is not returned.
+//! The body of a response that is not returned: it is read to its end, within bounds.
 
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
@@ -17,9 +17,9 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_pace::retry::Backoff;
 use tower_pace::{ConcurrencyLayer, RetryLayer, RetryPolicy};
 
-use crate::server::{get, millis, now};
+use crate::support::{get, millis, now};
 
-/// A server whose answers get their bodies later, from the test. The first is a 503.
+/// A server whose first answer is a 503. The test sends the bodies.
 #[derive(Clone, Default)]
 struct Streaming {
     bodies: Arc<Mutex<Vec<Sender<Bytes>>>>,
@@ -58,7 +58,7 @@ fn retry() -> RetryLayer {
     RetryLayer::new(RetryPolicy::default()).seed(1)
 }
 
-/// Sends a request and returns the rest of the first answer's body, and the call.
+/// Sends a request. Returns the sender of the first answer's body, and the call.
 async fn sent(
     layer: RetryLayer,
     server: &Streaming,
@@ -70,7 +70,7 @@ async fn sent(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_comes_late_is_read_to_its_end() {
+async fn a_late_body_is_read_to_its_end() {
     let server = Streaming::default();
     let (mut body, call) = sent(retry(), &server).await;
     for _ in 0..5 {
@@ -81,9 +81,9 @@ async fn a_body_that_comes_late_is_read_to_its_end() {
     assert_eq!(call.await.unwrap(), 200);
 }
 
-/// The permit belongs to the body: one that never ends must not keep it from the next attempt.
+/// The body holds the permit: a body without end must not keep it from the next attempt.
 #[tokio::test(start_paused = true)]
-async fn a_body_that_never_ends_is_dropped_after_a_while() {
+async fn a_body_that_does_not_end_is_dropped_after_250_ms() {
     let server = Streaming::default();
     let start = now();
     let (mut body, call) = sent(retry(), &server).await;
@@ -100,11 +100,11 @@ async fn a_body_that_never_ends_is_dropped_after_a_while() {
             .is_err()
     );
     assert_eq!((call.await.unwrap(), server.calls()), (200, 2));
-    assert!(now() - start <= millis(252), "the wait runs meanwhile");
+    assert!(now() - start <= millis(252), "the backoff runs meanwhile");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_longer_than_the_bound_is_dropped() {
+async fn a_body_above_the_bound_is_dropped() {
     let server = Streaming::default();
     let (mut body, call) = sent(retry().drain(100, Duration::from_secs(60)), &server).await;
     let fifty = Bytes::from(vec![b'x'; 50]);
@@ -120,7 +120,7 @@ async fn a_body_longer_than_the_bound_is_dropped() {
 
 /// A body that stalls must leave time for the next attempt.
 #[tokio::test(start_paused = true)]
-async fn reading_a_body_uses_up_no_more_than_half_of_what_is_left() {
+async fn reading_a_body_uses_up_at_most_half_of_the_time_to_the_deadline() {
     let server = Streaming::default();
     let backoff = Backoff::new(millis(10), millis(10));
     let policy = RetryPolicy::default().backoff(backoff);
@@ -132,7 +132,7 @@ async fn reading_a_body_uses_up_no_more_than_half_of_what_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_read_where_that_is_not_wanted() {
+async fn drain_of_zero_reads_nothing() {
     let server = Streaming::default();
     let (mut body, call) = sent(retry().drain(0, Duration::ZERO), &server).await;
     assert!(
@@ -144,7 +144,7 @@ async fn nothing_is_read_where_that_is_not_wanted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_answer_that_is_returned_is_not_touched() {
+async fn the_returned_answer_is_not_read() {
     let server = Streaming::default();
     let layer = RetryLayer::new(RetryPolicy::default().attempts(1).throttled(0));
     let answer = layer.layer(server.clone()).oneshot(get()).await.unwrap();
@@ -155,8 +155,8 @@ async fn the_answer_that_is_returned_is_not_touched() {
     assert_eq!(whole.unwrap().to_bytes(), "whole");
 }
 
-/// A body without end. It is ready at once, or uses up the budget of its task at each poll, as a
-/// busy connection does.
+/// A body without end. It is always ready, or it uses up the cooperative budget of its task at each
+/// poll, as a busy connection does.
 struct Endless {
     reads: Arc<AtomicUsize>,
     is_busy: bool,
@@ -171,7 +171,7 @@ impl Body for Endless {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let reads = self.reads.fetch_add(1, Ordering::Relaxed);
-        assert!(reads < 100_000, "nobody looks at the clock");
+        assert!(reads < 100_000, "the time of the drain has no end");
         if !self.is_busy {
             return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))));
         }
@@ -212,9 +212,9 @@ async fn a_body_that_keeps_its_task_busy_is_dropped_in_time() {
     check_endless(true).await;
 }
 
-/// Zero bytes and zero time mean the same: nothing of the body is waited for.
+/// Zero bytes and zero time mean the same: the retry does not wait for the body.
 #[tokio::test(start_paused = true)]
-async fn zero_for_either_drops_the_body_at_once() {
+async fn a_drain_of_zero_bytes_or_zero_time_drops_the_body_at_once() {
     for (bytes, time) in [(0, millis(10_000)), (1_024, millis(0)), (0, millis(0))] {
         let policy = RetryPolicy::default().backoff(Backoff::new(Duration::ZERO, Duration::ZERO));
         let server = Streaming::default();

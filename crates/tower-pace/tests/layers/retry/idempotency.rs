@@ -12,7 +12,7 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_pace::retry::IdempotencyKeys;
 use tower_pace::{RetryLayer, RetryPolicy};
 
-use crate::server::{get, millis, now, on_a_paused_runtime, post, status};
+use crate::support::{get, millis, now, on_a_paused_runtime, post, status};
 
 const SEEDS: u64 = 1_000;
 const CALLS: u64 = 4;

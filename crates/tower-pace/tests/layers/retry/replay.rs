@@ -1,4 +1,4 @@
-//! Bodies that are not `Clone`, sent again.
+//! Bodies that are not `Clone` and are sent again: `ReplayBody`.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -17,9 +17,9 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_pace::retry::{BufferedRetry, ReplayBody};
 use tower_pace::{Retried, RetryLayer, RetryPolicy};
 
-use crate::server::status;
+use crate::support::status;
 
-/// One step of a body, as its sender makes it.
+/// One step of a body.
 #[derive(Clone, Debug)]
 enum Step {
     Data(Vec<u8>),
@@ -93,16 +93,16 @@ fn bytes<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<u8> {
     data.collect::<Vec<_>>().concat()
 }
 
-/// What one attempt saw of the body.
+/// The part of the body that one attempt received.
 #[derive(Clone, Debug, Default)]
-struct Seen {
+struct Received {
     data: Vec<u8>,
     trailers: Option<HeaderMap>,
     has_ended: bool,
     has_failed: bool,
 }
 
-impl Seen {
+impl Received {
     async fn read(&mut self, body: &mut ReplayBody<Steps>, frames: usize) {
         for _ in 0..frames {
             let size = body.size_hint();
@@ -131,13 +131,12 @@ impl Seen {
     }
 }
 
-/// A server that reads so many frames in each attempt and answers 503, and reads everything in the
-/// last one. The bodies of answered attempts are read on by the next attempt, as a connection
-/// might.
+/// A server that reads `reads[n]` frames in attempt n and answers 503. In the last attempt it reads
+/// the whole body, and goes on reading the bodies of earlier attempts, as a connection might.
 #[derive(Clone)]
 struct Server {
     reads: Arc<Vec<usize>>,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Vec<Received>>>,
     early: Arc<Mutex<Vec<ReplayBody<Steps>>>>,
 }
 
@@ -155,9 +154,9 @@ impl Server {
         request: Request<ReplayBody<Steps>>,
     ) -> Result<Response<String>, Infallible> {
         let attempt = self.seen.lock().unwrap().len();
-        self.seen.lock().unwrap().push(Seen::default());
+        self.seen.lock().unwrap().push(Received::default());
         let mut body = request.into_body();
-        let mut seen = Seen::default();
+        let mut seen = Received::default();
         if let Some(&frames) = self.reads.get(attempt) {
             seen.read(&mut body, frames).await;
             self.seen.lock().unwrap()[attempt] = seen;
@@ -173,7 +172,7 @@ impl Server {
         Ok(status(if failed { 400 } else { 200 }))
     }
 
-    /// A body that was taken over yields no data to those who had it before.
+    /// Asserts that a superseded body yields no data to its earlier readers.
     fn read_early_bodies_on(&self) {
         let mut cx = Context::from_waker(Waker::noop());
         for body in self.early.lock().unwrap().iter_mut() {
@@ -279,9 +278,9 @@ impl Body for Silent {
 }
 
 /// Two readers of one attempt, as in a hedge: the earlier one must end, or its connection would
-/// wait for ever.
+/// wait forever.
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_another_one_passes_is_woken() {
+async fn a_superseded_reader_is_woken() {
     let service = service_fn(|request: Request<ReplayBody<Silent>>| async move {
         let mut first = request.into_body();
         let mut second = first.clone();
@@ -299,11 +298,11 @@ async fn a_reader_that_another_one_passes_is_woken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clone_of_a_body_that_is_being_read_begins_at_the_start() {
+async fn a_clone_of_a_partly_read_body_begins_at_the_start() {
     let service = service_fn(|request: Request<ReplayBody<Steps>>| async move {
         let mut first = request.into_body();
-        Seen::default().read(&mut first, 1).await;
-        let (mut clone, mut seen) = (first.clone(), Seen::default());
+        Received::default().read(&mut first, 1).await;
+        let (mut clone, mut seen) = (first.clone(), Received::default());
         seen.read(&mut clone, 9).await;
         assert!(seen.has_ended);
         assert_eq!(seen.data, b"hello");
@@ -315,21 +314,20 @@ async fn a_clone_of_a_body_that_is_being_read_begins_at_the_start() {
     call.await.unwrap();
 }
 
-/// A clone that has not seen the error must not take what is left for a whole body, nor announce
-/// it.
+/// A clone that has not returned the error must neither end nor state an exact size.
 #[tokio::test(start_paused = true)]
-async fn a_body_that_failed_ends_for_nobody() {
+async fn a_failed_body_ends_for_none_of_its_clones() {
     async fn check(steps: &'static [Step]) {
         let service = service_fn(move |request: Request<ReplayBody<Steps>>| async move {
             let mut first = request.into_body();
             let mut clone = first.clone();
-            let mut seen = Seen::default();
+            let mut seen = Received::default();
             seen.read(&mut first, 9).await;
             assert!(seen.has_failed);
             assert!(first.frame().await.is_none(), "as the body itself");
             assert_eq!(clone.size_hint().exact(), None);
             assert!(!clone.is_end_stream());
-            let mut seen = Seen::default();
+            let mut seen = Received::default();
             seen.read(&mut clone, 9).await;
             assert!(seen.has_failed && seen.data.is_empty());
             Ok::<_, Infallible>(status(200))
@@ -342,8 +340,8 @@ async fn a_body_that_failed_ends_for_nobody() {
     check(&[Step::Trailers, Step::Break]).await;
 }
 
-/// A connection's task may die of it, while its request is answered with an error that is tried
-/// again.
+/// The panic may end the task of a connection, while its request is answered with an error that is
+/// retried.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_panicked_is_not_sent_again() {
     let calls = Arc::new(Mutex::new(0));
@@ -363,10 +361,10 @@ async fn a_body_that_panicked_is_not_sent_again() {
     assert_eq!(*calls.lock().unwrap(), 1);
 }
 
-/// An attempt that waits for more of the body when its answer comes must end, or its connection
-/// would wait for ever.
+/// An attempt that waits for more of the body when its answer arrives must end, or its connection
+/// would wait forever.
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_is_taken_over_is_woken() {
+async fn a_superseded_attempt_is_woken() {
     let uploads = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&uploads);
     let service = service_fn(move |request: Request<ReplayBody<Silent>>| {
@@ -396,12 +394,16 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: cases(),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
-    /// Whatever the chunks, failures, early answers and bounds: every attempt sees the body from
-    /// its start, exactly once, and whoever is told that it has ended has seen all of it.
+    /// For any chunks, failures, early answers and bounds, every attempt reads the body from its
+    /// start, exactly once. A reader for which the body ends has read all of it.
     #[test]
-    fn every_attempt_sees_the_exact_bytes_or_fails(
+    fn every_attempt_reads_the_exact_bytes_or_fails(
         mut steps in prop::collection::vec(step(), 0..12),
         ends_in_trailers: bool,
         knows_its_length: bool,
@@ -442,8 +444,8 @@ proptest! {
     }
 }
 
-/// Ten thousand, unless `PROPTEST_CASES` says otherwise.
+/// 10,000 by default. `PROPTEST_CASES` sets another number.
 fn cases() -> u32 {
-    let asked = std::env::var("PROPTEST_CASES").ok();
-    asked.and_then(|cases| cases.parse().ok()).unwrap_or(10_000)
+    let set = std::env::var("PROPTEST_CASES").ok();
+    set.and_then(|cases| cases.parse().ok()).unwrap_or(10_000)
 }

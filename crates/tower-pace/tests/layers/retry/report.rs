@@ -1,4 +1,4 @@
-//! What a retry tells: the caller, an observer, and the server.
+//! Reports of a retry: to the caller, to an observer and to the server.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,14 +9,14 @@ use tower_pace::retry::Retrying;
 use tower_pace::{Replay, Retried, RetryLayer, RetryPolicy};
 use tower_test::mock;
 
-use crate::server::{Server, get, millis, now, post, status, status_with_retry_after};
+use crate::support::{Server, get, millis, now, post, status, status_with_retry_after};
 
 fn layer() -> RetryLayer {
     RetryLayer::new(RetryPolicy::default()).seed(1)
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_not_the_first_says_so() {
+async fn the_answer_to_a_retry_carries_retried() {
     let server = Server::new(millis(0), |n| status([503, 503, 200][n]));
     let start = now();
     let answer = layer().layer(server).oneshot(get()).await.unwrap();
@@ -27,13 +27,13 @@ async fn an_answer_that_is_not_the_first_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_answer_carries_nothing() {
+async fn the_answer_to_the_first_attempt_carries_nothing() {
     let answer = layer().layer(Server::ok()).oneshot(get()).await.unwrap();
     assert!(answer.extensions().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_observer_sees_every_retry_before_its_wait() {
+async fn an_observer_sees_every_retry_before_its_backoff() {
     let seen = Arc::new(Mutex::new(Vec::<Retrying>::new()));
     let log = Arc::clone(&seen);
     let observed = layer().on_retry(move |retrying| log.lock().unwrap().push(*retrying));
@@ -44,11 +44,11 @@ async fn an_observer_sees_every_retry_before_its_wait() {
     });
     observed.layer(server).oneshot(get()).await.unwrap();
     let seen = seen.lock().unwrap();
-    let told: Vec<_> = seen
+    let reported: Vec<_> = seen
         .iter()
         .map(|retrying| (retrying.attempt(), retrying.status().unwrap().as_u16()))
         .collect();
-    assert_eq!(told, [(2, 429), (3, 502)]);
+    assert_eq!(reported, [(2, 429), (3, 502)]);
     assert!(seen[0].wait() >= Duration::from_secs(7));
 }
 
@@ -72,7 +72,7 @@ async fn an_observer_sees_that_there_was_no_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_server_is_told_the_count_on_demand() {
+async fn send_retry_count_sends_the_count_to_the_server() {
     for (layer, counts) in [
         (layer(), [None, None]),
         (layer().send_retry_count(), [None, Some("1")]),
@@ -98,7 +98,8 @@ fn answer(code: u16, fields: &[(&'static str, &'static str)]) -> Response<String
     answer
 }
 
-/// How long the second attempt waits after such a first answer, `None` if there is none.
+/// Returns the time between the first answer and the second attempt, `None` if there is no second
+/// attempt.
 async fn wait_after(
     code: u16,
     fields: &'static [(&'static str, &'static str)],
@@ -119,7 +120,7 @@ async fn wait_after(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_date_is_waited_for_from_the_answers_own_date() {
+async fn a_retry_after_date_is_relative_to_the_answers_own_date() {
     let wait = wait_after(
         429,
         &[
@@ -132,7 +133,7 @@ async fn a_date_is_waited_for_from_the_answers_own_date() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_servers_own_word_overrules_the_status() {
+async fn the_should_retry_field_overrules_the_status() {
     assert!(
         wait_after(503, &[("x-should-retry", "false")])
             .await
@@ -146,14 +147,14 @@ async fn the_servers_own_word_overrules_the_status() {
     assert!(wait_after(400, &[]).await.is_none());
 }
 
-/// What another client's tests ask of each status, and where we differ: it ignores `Retry-After` of
-/// a 408 or a 503, which we obey, and tries a 410 and a 460 again, which we take for final.
+/// Another client's table of statuses, with two differences: it ignores the `Retry-After` of a 408
+/// or a 503, which we obey, and it retries a 410 and a 460, which are final here.
 #[tokio::test(start_paused = true)]
-async fn the_checklist_of_another_client_holds() {
+async fn statuses_are_retried_as_by_another_client() {
     for code in [408, 425, 429, 500, 502, 503, 504, 520, 524] {
         assert!(wait_after(code, &[]).await.is_some(), "{code}");
-        let told = wait_after(code, &[("retry-after", "9")]).await.unwrap();
-        assert!(told >= Duration::from_secs(9), "{code}");
+        let wait = wait_after(code, &[("retry-after", "9")]).await.unwrap();
+        assert!(wait >= Duration::from_secs(9), "{code}");
     }
     for code in [400, 401, 403, 404, 409, 410, 413, 422, 460, 501, 505, 511] {
         assert!(wait_after(code, &[]).await.is_none(), "{code}");

@@ -1,4 +1,5 @@
-//! A server whose latency and temper depend on its load, and what it and its clients saw.
+//! A simulated server whose latency and statuses depend on its load, and the results of its
+//! clients.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,63 +11,64 @@ use http::{Request, Response};
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 
-use crate::server::{get, millis, now, status};
+use crate::support::{get, millis, now, status};
 
-/// What a server does with a request.
+/// The server's reaction to one request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reaction {
+    /// Answers with this status after this time.
     Answers(u16, Duration),
-    /// Silence, until the client gives up after a second.
+    /// Sends no answer: the client times out after a second.
     Drops,
 }
 
-/// What a server sees when a request comes.
+/// The load of the server when a request arrives.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival {
-    /// How many are at the server, with this one.
+    /// Requests at the server, with this one.
     pub(crate) active: usize,
-    /// How many came within the last second, without this one.
+    /// Requests that arrived within the last second, without this one.
     pub(crate) recent: usize,
-    /// How many came before it.
+    /// Requests that arrived before this one.
     pub(crate) before: usize,
-    /// When it came, from the start.
+    /// The time from the start of the run.
     pub(crate) at: Duration,
 }
 
-pub(crate) type Law = fn(Arrival) -> Reaction;
+pub(crate) type Behavior = fn(Arrival) -> Reaction;
 
-/// How the requests come: so many, so far apart.
+/// The requests of a run: their number and the interval between them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Source {
+pub(crate) struct Workload {
     pub(crate) requests: u32,
     pub(crate) interval: Duration,
 }
 
-/// A request that was answered well.
+/// A request that was answered with 200.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Success {
     pub(crate) at: Duration,
     pub(crate) latency: Duration,
 }
 
-/// What a run came to.
+/// The results of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) successes: Vec<Success>,
     pub(crate) errors: usize,
-    /// How many were at the server: at most, and on the mean over time.
+    /// Requests at the server: the most at once, and the mean over time.
     pub(crate) most_active: usize,
     pub(crate) mean_active: f64,
 }
 
 impl Run {
-    /// Successes a second, up to the last of them.
+    /// Returns the successes per second, up to the last of them.
     pub(crate) fn throughput(&self) -> f64 {
         let last = self.successes.iter().map(|success| success.at).max();
         self.successes.len() as f64 / last.unwrap_or(Duration::MAX).as_secs_f64()
     }
 
-    /// Successes a second, and their mean latency in seconds, of a part of the run.
+    /// Returns the successes per second in a part of the run, and their mean latency in seconds.
     pub(crate) fn between(&self, from: Duration, to: Duration) -> (f64, f64) {
         let successes = self.successes.iter();
         let part: Vec<_> = successes
@@ -86,17 +88,17 @@ impl Run {
 }
 
 #[derive(Clone)]
-pub(crate) struct Load {
-    law: Law,
+pub(crate) struct SimulatedServer {
+    behavior: Behavior,
     start: Instant,
-    books: Arc<Mutex<Books>>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
-struct Books {
+struct State {
     active: usize,
     most_active: usize,
-    /// Requests at the server, by seconds.
+    /// The number of requests at the server, integrated over the seconds.
     active_seconds: f64,
     changed: Duration,
     arrivals: Vec<Duration>,
@@ -104,15 +106,15 @@ struct Books {
     errors: usize,
 }
 
-impl Books {
-    fn change(&mut self, at: Duration, active: usize) {
+impl State {
+    fn set_active(&mut self, at: Duration, active: usize) {
         self.active_seconds += self.active as f64 * (at - self.changed).as_secs_f64();
         self.changed = at;
         self.active = active;
         self.most_active = self.most_active.max(active);
     }
 
-    fn arrive(&mut self, at: Duration) -> Arrival {
+    fn record_arrival(&mut self, at: Duration) -> Arrival {
         let since = at.saturating_sub(millis(1_000));
         let recent = self
             .arrivals
@@ -131,12 +133,12 @@ impl Books {
     }
 }
 
-impl Load {
-    pub(crate) fn new(law: Law) -> Self {
+impl SimulatedServer {
+    pub(crate) fn new(behavior: Behavior) -> Self {
         Self {
-            law,
+            behavior,
             start: now(),
-            books: Arc::default(),
+            state: Arc::default(),
         }
     }
 
@@ -144,45 +146,45 @@ impl Load {
         now() - self.start
     }
 
-    fn answer(&self, status: u16, came: Duration) {
-        let (at, mut books) = (self.at(), self.books.lock().unwrap());
-        let active = books.active - 1;
-        books.change(at, active);
+    fn record_answer(&self, status: u16, arrived: Duration) {
+        let (at, mut state) = (self.at(), self.state.lock().unwrap());
+        let active = state.active - 1;
+        state.set_active(at, active);
         match status {
-            200 => books.successes.push(Success {
+            200 => state.successes.push(Success {
                 at,
-                latency: at - came,
+                latency: at - arrived,
             }),
-            _ => books.errors += 1,
+            _ => state.errors += 1,
         }
     }
 
-    /// Sends all that the source has through the client, and returns what was seen.
-    pub(crate) async fn drive<S>(&self, source: Source, client: S) -> Run
+    /// Sends the whole workload through `client` and returns the results.
+    pub(crate) async fn drive<S>(&self, workload: Workload, client: S) -> Run
     where
         S: Service<Request<String>> + Clone + Send + 'static,
         S::Future: Send,
     {
         let mut tasks = tokio::task::JoinSet::new();
-        for n in 0..source.requests {
-            let (client, begin) = (client.clone(), self.start + source.interval * n);
+        for n in 0..workload.requests {
+            let (client, begin) = (client.clone(), self.start + workload.interval * n);
             tasks.spawn(async move {
                 tokio::time::sleep_until(begin).await;
                 drop(client.oneshot(get()).await);
             });
         }
         tasks.join_all().await;
-        let books = self.books.lock().unwrap();
+        let state = self.state.lock().unwrap();
         Run {
-            successes: books.successes.clone(),
-            errors: books.errors,
-            most_active: books.most_active,
-            mean_active: books.active_seconds / books.changed.as_secs_f64(),
+            successes: state.successes.clone(),
+            errors: state.errors,
+            most_active: state.most_active,
+            mean_active: state.active_seconds / state.changed.as_secs_f64(),
         }
     }
 }
 
-impl Service<Request<String>> for Load {
+impl Service<Request<String>> for SimulatedServer {
     type Response = Response<String>;
     type Error = &'static str;
     type Future = Pin<Box<dyn Future<Output = Result<Response<String>, &'static str>> + Send>>;
@@ -192,19 +194,19 @@ impl Service<Request<String>> for Load {
     }
 
     fn call(&mut self, _: Request<String>) -> Self::Future {
-        let (load, came) = (self.clone(), self.at());
-        let mut books = self.books.lock().unwrap();
-        let arrival = books.arrive(came);
-        let reaction = (self.law)(arrival);
+        let (server, arrived) = (self.clone(), self.at());
+        let mut state = self.state.lock().unwrap();
+        let arrival = state.record_arrival(arrived);
+        let reaction = (self.behavior)(arrival);
         match reaction {
-            Reaction::Answers(..) => books.change(came, arrival.active),
-            Reaction::Drops => books.errors += 1,
+            Reaction::Answers(..) => state.set_active(arrived, arrival.active),
+            Reaction::Drops => state.errors += 1,
         }
         Box::pin(async move {
             match reaction {
                 Reaction::Answers(code, after) => {
                     tokio::time::sleep(after).await;
-                    load.answer(code, came);
+                    server.record_answer(code, arrived);
                     Ok(status(code))
                 }
                 Reaction::Drops => {

@@ -1,5 +1,4 @@
-//! What a limiter cannot do without: no limit, only the way that a request takes which may have to
-//! wait.
+//! Services without a limit: the least that a limiter whose requests wait in their futures needs.
 
 use std::fmt::Debug;
 use std::hint::black_box;
@@ -10,12 +9,13 @@ use tower::{Service, ServiceExt, service_fn};
 use crate::inner::{Body, Inner};
 use crate::measure::now;
 
-/// A request that waits in its future takes a service along.
+/// Clones the service into the future, as a request that may wait there needs one.
 pub(crate) fn cloned(inner: Inner) -> impl Service<Request<Body>, Error: Debug> {
     service_fn(move |request| inner.clone().oneshot(request))
 }
 
-/// A round trip is known from the moments of the departure and of the answer.
+/// Also reads the clock at the departure and at the answer, as a limiter that measures the round
+/// trip does.
 pub(crate) fn timed(
     inner: Inner,
 ) -> impl Service<Request<Body>, Response = Response<Body>, Error: Debug> + Clone {

@@ -1,5 +1,5 @@
-//! What many waiters cost: so many callers at once on one limiter of 5,000 requests a second, in
-//! real time.
+//! The processor time of many waiters: up to 100,000 callers at once on one limiter of 5,000
+//! requests per second, in real time.
 
 use std::fmt::Debug;
 use std::fs;
@@ -22,52 +22,53 @@ use crate::inner::{Body, Inner, request};
 use crate::measure::now;
 
 const PER_SECOND: u32 = 5_000;
-const CROWDS: [usize; 3] = [1_000, 10_000, 100_000];
+const WAITERS: [usize; 3] = [1_000, 10_000, 100_000];
 
-/// Prints the time on the processor, in all and for a call.
+/// Prints the processor time of all calls and of one call.
 ///
 /// # Errors
 ///
-/// Fails if there is no runtime, or no `/proc` that tells the time on the processor.
+/// Fails if there is no runtime, or if `/proc` does not show the processor time.
 pub(crate) fn print() -> io::Result<()> {
-    println!("\n| waiters | limiter | on the processor | a call |\n|--:|---|--:|--:|");
-    for crowd in CROWDS {
+    println!("\n| waiters | limiter | processor time | per call |\n|--:|---|--:|--:|");
+    for waiters in WAITERS {
         let quota = Quota::per_second(PER_SECOND);
         let ours = RateLimitLayer::new(quota).layer(Inner::new());
-        print_row(crowd, "tower-pace", &ours)?;
-        print_row(crowd, "leaky-bucket", &leaking(Inner::new()))?;
-        print_row(crowd, "governor", &governed(Inner::new()))?;
-        print_row(crowd, "no limit: a timer each", &spread(Inner::new()))?;
+        print_row(waiters, "tower-pace", &ours)?;
+        print_row(waiters, "leaky-bucket", &leaking(Inner::new()))?;
+        print_row(waiters, "governor", &governed(Inner::new()))?;
+        print_row(waiters, "no limit: a timer each", &spread(Inner::new()))?;
     }
     Ok(())
 }
 
-fn print_row<S>(crowd: usize, name: &str, service: &S) -> io::Result<()>
+fn print_row<S>(waiters: usize, name: &str, service: &S) -> io::Result<()>
 where
     S: Service<Request<Body>, Error: Debug, Future: Send> + Clone + Send + 'static,
 {
     let runtime = Builder::new_current_thread().enable_time().build()?;
-    let before = on_the_processor()?;
+    let before = processor_time()?;
     runtime.block_on(async {
         let mut calls = JoinSet::new();
-        for _ in 0..crowd {
+        for _ in 0..waiters {
             let call = service.clone().oneshot(request());
             calls.spawn(async move { drop(call.await.expect("it does not fail")) });
         }
         calls.join_all().await;
     });
-    let spent = on_the_processor()?.saturating_sub(before);
-    let each = spent.as_secs_f64() * 1e6 / crowd as f64;
-    println!("| {crowd} | {name} | {spent:.2?} | {each:.1} us |");
+    let spent = processor_time()?.saturating_sub(before);
+    let each = spent.as_secs_f64() * 1e6 / waiters as f64;
+    println!("| {waiters} | {name} | {spent:.2?} | {each:.1} us |");
     Ok(())
 }
 
-/// The time that this thread, which runs everything, has spent on a processor, in user mode and in
-/// the kernel.
-fn on_the_processor() -> io::Result<Duration> {
+/// Returns the processor time of this thread, which runs everything, in user mode and in the
+/// kernel.
+fn processor_time() -> io::Result<Duration> {
     let nanos = fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanos = nanos.split(' ').next().and_then(|nanos| nanos.parse().ok());
-    let nanos = nanos.ok_or_else(|| io::Error::other("the kernel tells no time on the processor"));
+    let nanos = nanos
+        .ok_or_else(|| io::Error::other("/proc/thread-self/schedstat shows no processor time"));
     nanos.map(Duration::from_nanos)
 }
 
@@ -86,17 +87,18 @@ fn governed(
     })
 }
 
-/// What no limiter can do without: each caller wakes once, at a moment that is known when it comes.
+/// The least that a limiter needs: each caller wakes once, at a moment that is known from the
+/// start.
 fn spread(
     inner: Inner,
 ) -> impl Service<Request<Body>, Error: Debug, Future: Send> + Clone + Send + 'static {
     let start = Instant::from_std(now());
-    let places = Arc::new(AtomicU32::new(0));
+    let positions = Arc::new(AtomicU32::new(0));
     service_fn(move |request| {
-        let place = places.fetch_add(1, Ordering::Relaxed);
+        let position = positions.fetch_add(1, Ordering::Relaxed);
         let inner = inner.clone();
         async move {
-            sleep_until(start + Duration::from_secs(1) * place / PER_SECOND).await;
+            sleep_until(start + Duration::from_secs(1) * position / PER_SECOND).await;
             inner.oneshot(request).await
         }
     })

@@ -1,4 +1,4 @@
-//! The recommended order of the layers, and what each wrong one does.
+//! The recommended order of the layers, and the effect of each other order.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use tokio::task::JoinSet;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
 
-use crate::server::{Server, get, millis, now, status};
+use crate::support::{Server, get, millis, now, status};
 
 const CALLERS: usize = 50;
 
-/// A server that answers nothing for three seconds, and then everything at once.
+/// Returns a server that sends no answer for three seconds, then all at once.
 fn stalling() -> Server {
     Server::answering_from(now() + Duration::from_secs(3))
 }
@@ -60,27 +60,27 @@ fn closest_departures(server: &Server) -> Duration {
         .unwrap()
 }
 
-/// Departures that are taken before a permit is waited for are spent late, in a lump, when permits
-/// come free in bulk.
+/// A departure that is acquired before the wait for a permit is used late: the requests would
+/// depart together when many permits are released at once.
 #[tokio::test(start_paused = true)]
-async fn permits_freed_in_bulk_make_no_burst_at_the_wire() {
+async fn permits_that_are_released_together_cause_no_burst() {
     let quota = Quota::per_second(100);
     let server = stalling();
     send_all!(RateLimitLayer::new(quota).layer(ConcurrencyLayer::new(10).layer(server.clone())));
     assert!(closest_departures(&server) >= quota.spacing() - millis(2));
 
-    let naive = stalling();
-    let bound = ConcurrencyLayer::new(10).layer(naive.clone());
-    let departure_first = service_fn(move |request| bound.clone().oneshot(request));
+    let opposite = stalling();
+    let concurrency = ConcurrencyLayer::new(10).layer(opposite.clone());
+    let departure_first = service_fn(move |request| concurrency.clone().oneshot(request));
     send_all!(RateLimitLayer::new(quota).layer(departure_first));
     assert!(
-        closest_departures(&naive) < millis(2),
-        "the test would notice"
+        closest_departures(&opposite) < millis(2),
+        "the opposite order has the burst"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_attempt_pays_the_limiter_in_the_recommended_order() {
+async fn every_attempt_counts_for_the_limit_in_the_recommended_order() {
     let server = Server::new(millis(5), |n| status(if n % 2 == 0 { 503 } else { 200 }));
     send_all!(retry().layer(rate().layer(ConcurrencyLayer::new(20).layer(server.clone()))));
     assert!(server.calls().len() > CALLERS);
@@ -88,17 +88,18 @@ async fn every_attempt_pays_the_limiter_in_the_recommended_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retries_under_the_limiter_are_not_seen_by_it() {
+async fn retries_below_the_rate_limit_do_not_count() {
     let server = Server::new(millis(5), |n| status(if n % 4 == 3 { 200 } else { 503 }));
     send_all!(rate().layer(retry().layer(ConcurrencyLayer::new(20).layer(server.clone()))));
     assert!(
         most_within_a_second(&server) > 10,
-        "documented: the limiter cannot see what is below it"
+        "documented: a rate limit counts only the calls that it receives"
     );
 }
 
+/// The permits are held during the wait for a departure, and the rate limit still holds.
 #[tokio::test(start_paused = true)]
-async fn a_limit_on_concurrency_above_the_rate_holds_permits_while_waiting_but_keeps_the_limit() {
+async fn a_rate_limit_below_a_concurrency_limit_holds() {
     let server = stalling();
     send_all!(retry().layer(ConcurrencyLayer::new(20).layer(rate().layer(server.clone()))));
     assert_eq!(server.calls().len(), CALLERS);
@@ -106,7 +107,7 @@ async fn a_limit_on_concurrency_above_the_rate_holds_permits_while_waiting_but_k
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_on_concurrency_above_the_retry_holds_its_permit_through_the_backoff() {
+async fn a_concurrency_limit_above_the_retry_holds_its_permit_during_the_backoff() {
     let server = Server::new(millis(5), |n| status(if n == 0 { 503 } else { 200 }));
     let stack = ConcurrencyLayer::new(1).layer(retry().layer(rate().layer(server.clone())));
     let start = now();

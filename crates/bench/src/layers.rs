@@ -1,3 +1,5 @@
+//! The cases of the layers: ours, and the same limit or retry of each peer.
+
 use http::Request;
 use tower::buffer::Buffer;
 use tower::limit::{ConcurrencyLimit, RateLimit};
@@ -5,83 +7,83 @@ use tower::retry::Retry;
 use tower::{Layer, Service};
 use tower_pace::{Adaptive, ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
 
-use crate::floor;
 use crate::inner::{Body, Inner};
-use crate::measure::Contestant;
+use crate::measure::Case;
 use crate::peers::{self, BudgetedRetries, PERMITS, RATE, Retries};
+use crate::unlimited;
 
-/// As in each list here, the bare service comes first and ours second.
-pub(crate) fn concurrency() -> Vec<Contestant> {
+/// In each list of this file the bare service is first and our layer second.
+pub(crate) fn concurrency() -> Vec<Case> {
     let ours = ConcurrencyLayer::new(PERMITS);
-    let to_the_head = ours.clone().until_response().layer(Inner::new());
+    let until_response = ours.clone().until_response().layer(Inner::new());
     let ours = ours.layer(Inner::new());
     let adaptive = ConcurrencyLayer::adaptive(Adaptive::default()).layer(Inner::new());
     let tower = ConcurrencyLimit::new(Inner::new(), PERMITS);
     let resilience = peers::resilience_bulkhead().layer(Inner::new());
     vec![
-        Contestant::new("bare", Inner::new()),
-        Contestant::new("tower-pace", ours),
-        Contestant::new("tower-pace, until the response", to_the_head),
-        Contestant::new("tower-pace, adaptive", adaptive),
-        Contestant::new("tower", tower),
-        Contestant::new("tower-resilience", resilience),
+        Case::new("bare", Inner::new()),
+        Case::new("tower-pace", ours),
+        Case::new("tower-pace, until the response", until_response),
+        Case::new("tower-pace, adaptive", adaptive),
+        Case::new("tower", tower),
+        Case::new("tower-resilience", resilience),
     ]
 }
 
-pub(crate) fn rate() -> Vec<Contestant> {
+pub(crate) fn rate() -> Vec<Case> {
     let ours = RateLimitLayer::new(Quota::per_second(RATE)).layer(Inner::new());
     let tower = RateLimit::new(Inner::new(), peers::tower_rate());
     let resilience = peers::resilience_rate().layer(Inner::new());
     vec![
-        Contestant::new("bare", Inner::new()),
-        Contestant::new("tower-pace", ours),
-        Contestant::new("tower (not Clone)", tower),
-        Contestant::new("tower-resilience", resilience),
-        Contestant::new("governor", peers::governed(Inner::new())),
-        Contestant::new("leaky-bucket", peers::leaking(Inner::new())),
-        Contestant::new(
+        Case::new("bare", Inner::new()),
+        Case::new("tower-pace", ours),
+        Case::new("tower (not Clone)", tower),
+        Case::new("tower-resilience", resilience),
+        Case::new("governor", peers::governed(Inner::new())),
+        Case::new("leaky-bucket", peers::leaking(Inner::new())),
+        Case::new(
             "no limit: a clone in the future",
-            floor::cloned(Inner::new()),
+            unlimited::cloned(Inner::new()),
         ),
-        Contestant::new(
-            "the same, and two looks at the clock",
-            floor::timed(Inner::new()),
+        Case::new(
+            "no limit: a clone, and two reads of the clock",
+            unlimited::timed(Inner::new()),
         ),
     ]
 }
 
-/// tower's policy has no budget, nor has tower-resilience's.
-pub(crate) fn retry() -> Vec<Contestant> {
+/// None of these has a retry budget.
+pub(crate) fn retry() -> Vec<Case> {
     let ours = RetryLayer::new(RetryPolicy::default().without_budget()).layer(Inner::new());
     let tower = Retry::new(Retries::three(), Inner::new());
     let resilience = peers::resilience_retry().layer(Inner::new());
     vec![
-        Contestant::new("bare", Inner::new()),
-        Contestant::new("tower-pace, no budget", ours),
-        Contestant::new("tower, no budget", tower),
-        Contestant::new("tower-resilience", resilience),
+        Case::new("bare", Inner::new()),
+        Case::new("tower-pace, no budget", ours),
+        Case::new("tower, no budget", tower),
+        Case::new("tower-resilience", resilience),
     ]
 }
 
-pub(crate) fn budgeted_retry() -> Vec<Contestant> {
+pub(crate) fn budgeted_retry() -> Vec<Case> {
     let ours = RetryLayer::new(RetryPolicy::default()).layer(Inner::new());
     let tower = Retry::new(BudgetedRetries::three(), Inner::new());
     vec![
-        Contestant::new("bare", Inner::new()),
-        Contestant::new("tower-pace, default budget", ours),
-        Contestant::new("tower, TpsBudget", tower),
+        Case::new("bare", Inner::new()),
+        Case::new("tower-pace, default budget", ours),
+        Case::new("tower, TpsBudget", tower),
     ]
 }
 
-pub(crate) fn stack() -> Vec<Contestant> {
+pub(crate) fn stack() -> Vec<Case> {
     vec![
-        Contestant::new("bare", Inner::new()),
-        Contestant::new("tower-pace", our_stack()),
-        Contestant::new("tower, no buffer, retry innermost", tower_stack()),
-        Contestant::new("tower, buffer below retry", buffered_tower_stack()),
-        Contestant::new("tower-resilience", resilience_stack()),
-        Contestant::new(
-            "no limit: tower's retry, a clone, two looks",
+        Case::new("bare", Inner::new()),
+        Case::new("tower-pace", our_stack()),
+        Case::new("tower, no buffer, retry innermost", tower_stack()),
+        Case::new("tower, buffer below retry", buffered_tower_stack()),
+        Case::new("tower-resilience", resilience_stack()),
+        Case::new(
+            "no limit: tower's retry, a clone, two reads of the clock",
             unlimited_stack(),
         ),
     ]
@@ -93,8 +95,8 @@ fn our_stack() -> impl Service<Request<Body>, Error: std::fmt::Debug> {
     RetryLayer::new(RetryPolicy::default()).layer(rate.layer(bounded))
 }
 
-/// tower's rate limit cannot be cloned, so that without a buffer the retry must be inside it and
-/// goes unlimited.
+/// tower's rate limit is not `Clone`. Without a buffer, the retry must be below it, and its
+/// attempts are not limited.
 fn tower_stack() -> impl Service<Request<Body>, Error: std::fmt::Debug> {
     let bounded = ConcurrencyLimit::new(Inner::new(), PERMITS);
     RateLimit::new(Retry::new(Retries::three(), bounded), peers::tower_rate())
@@ -106,9 +108,10 @@ fn buffered_tower_stack() -> impl Service<Request<Body>, Error: std::fmt::Debug>
     Retry::new(Retries::three(), Buffer::new(limited, PERMITS))
 }
 
-/// What no stack can do without that retries, and waits in a future that knows its round trip.
+/// Returns the least that a stack like ours needs: a retry, and a future that owns a service and
+/// measures the round trip.
 fn unlimited_stack() -> impl Service<Request<Body>, Error: std::fmt::Debug> {
-    Retry::new(Retries::three(), floor::timed(Inner::new()))
+    Retry::new(Retries::three(), unlimited::timed(Inner::new()))
 }
 
 fn resilience_stack() -> impl Service<Request<Body>, Error: std::fmt::Debug> {

@@ -1,4 +1,4 @@
-//! A future that is dropped, in whatever state, leaves nothing behind.
+//! A future that is dropped, in any state, releases everything that it held.
 
 use std::collections::VecDeque;
 use std::future::{Ready, ready};
@@ -15,10 +15,10 @@ use tower_pace::{
     Concurrency, ConcurrencyLayer, Quota, RateLimit, RateLimitLayer, Retry, RetryLayer, RetryPolicy,
 };
 
-use crate::server::{Server, get, millis, now, on_a_paused_runtime, status};
+use crate::support::{Server, get, millis, now, on_a_paused_runtime, status};
 
 const PERMITS: usize = 2;
-/// What the budget saves up.
+/// The retries in the budget.
 const RETRIES: usize = 10;
 
 type Stack = Retry<RateLimit<Concurrency<Server>>>;
@@ -29,8 +29,8 @@ fn stack(server: &Server, seed: u64) -> Stack {
         .backoff(Backoff::new(millis(40), millis(40)))
         .budget(RetryBudget::new(0, 1).floor(1));
     let limit = RateLimitLayer::new(Quota::per_second(500));
-    let bound = ConcurrencyLayer::new(PERMITS);
-    let inner = limit.layer(bound.layer(server.clone()));
+    let concurrency = ConcurrencyLayer::new(PERMITS);
+    let inner = limit.layer(concurrency.layer(server.clone()));
     RetryLayer::new(policy).seed(seed).layer(inner)
 }
 
@@ -40,8 +40,8 @@ fn failure(body: &str) -> Response<String> {
     failure
 }
 
-/// Drops calls after so many milliseconds each, then sees what is left for others.
-async fn run(drops: Vec<u64>, seed: u64) {
+/// Drops each call after its number of milliseconds, then asserts that all permits are available.
+async fn check_permits(drops: Vec<u64>, seed: u64) {
     let server = Server::new(millis(7), |_| failure("sorry"));
     let stack = stack(&server, seed);
     let calls = drops.into_iter().map(|millis| {
@@ -52,26 +52,25 @@ async fn run(drops: Vec<u64>, seed: u64) {
         drop(call.await.unwrap());
     }
     let before = server.calls().len();
-    // By then nothing of what was given up counts for the limit any more.
+    // After this time no dropped request counts for the limit.
     sleep(Duration::from_secs(20)).await;
-    permits_are_free(&stack).await;
+    assert_permits_are_available(&stack).await;
     assert_eq!(server.calls().len(), before + PERMITS);
 }
 
-/// Every permit can be taken, at once and for good.
-async fn permits_are_free(stack: &Stack) {
-    let bound = stack.get_ref().get_ref();
+/// Asserts that every permit can be acquired at once.
+async fn assert_permits_are_available(stack: &Stack) {
+    let concurrency = stack.get_ref().get_ref();
     let start = now();
-    let calls = (0..PERMITS).map(|_| tokio::spawn(bound.clone().oneshot(get())));
+    let calls = (0..PERMITS).map(|_| tokio::spawn(concurrency.clone().oneshot(get())));
     for call in calls.collect::<Vec<_>>() {
         assert!(call.await.unwrap().is_ok());
     }
     assert!(now() - start <= millis(8));
 }
 
-/// Calls that are dropped in their backoff have sent no retry, and have used up nothing of the
-/// budget.
-async fn spend(dropped: usize, seed: u64) {
+/// Drops calls in their backoff, then asserts that they sent no retry and that the budget is full.
+async fn check_budget(dropped: usize, seed: u64) {
     let server = Server::new(Duration::ZERO, |_| failure(""));
     let policy = RetryPolicy::default()
         .attempts(2)
@@ -90,10 +89,11 @@ async fn spend(dropped: usize, seed: u64) {
     assert_eq!(server.calls().len(), first + 2 * RETRIES);
 }
 
-/// Counts what still holds it: the inner service, the bodies of requests and answers, and errors.
+/// Its references are counted: the inner service, the bodies of requests and answers, and errors
+/// hold one each.
 type Token = Arc<()>;
 
-/// A service that fails by a script, and then is gone for good.
+/// A service with scripted results. Without results left, it is closed.
 #[derive(Clone)]
 struct Failing {
     token: Token,
@@ -118,8 +118,8 @@ impl Service<Request<Token>> for Failing {
     }
 }
 
-/// A call that is not dropped, though it has ended, holds nothing: neither a token nor a retry.
-async fn check_ended(results: &[Result<u16, ()>]) {
+/// Asserts that a completed call that is not dropped holds no token and no retry of the budget.
+async fn check_completed(results: &[Result<u16, ()>]) {
     let token = Token::default();
     let results = results
         .iter()
@@ -135,7 +135,7 @@ async fn check_ended(results: &[Result<u16, ()>]) {
     let layer = RetryLayer::new(policy);
     let request = Request::get("/").body(Arc::clone(&token)).unwrap();
     let mut ended = Box::pin(layer.layer(failing).call(request));
-    let made = ended
+    let retried = ended
         .as_mut()
         .await
         .is_ok_and(|answer| answer.status() == 200);
@@ -144,30 +144,33 @@ async fn check_ended(results: &[Result<u16, ()>]) {
     for _ in 0..RETRIES {
         layer.layer(server.clone()).oneshot(get()).await.unwrap();
     }
-    assert_eq!(server.calls().len(), 2 * RETRIES - usize::from(made));
+    assert_eq!(server.calls().len(), 2 * RETRIES - usize::from(retried));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_has_ended_holds_nothing() {
-    check_ended(&[Err(()), Ok(200)]).await;
-    check_ended(&[Ok(503), Ok(200)]).await;
-    check_ended(&[Err(())]).await;
-    check_ended(&[Ok(503)]).await;
+async fn a_completed_call_holds_nothing() {
+    check_completed(&[Err(()), Ok(200)]).await;
+    check_completed(&[Ok(503), Ok(200)]).await;
+    check_completed(&[Err(())]).await;
+    check_completed(&[Ok(503)]).await;
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_call_that_is_dropped_keeps_no_permit_and_no_place(
+    fn a_dropped_call_keeps_no_permit_and_no_position(
         drops in prop::collection::vec(0_u64..120, 1..20),
         seed: u64,
     ) {
-        on_a_paused_runtime(run(drops, seed));
+        on_a_paused_runtime(check_permits(drops, seed));
     }
 
     #[test]
-    fn a_call_that_is_dropped_in_its_backoff_keeps_nothing_of_the_budget(dropped in 0_usize..40, seed: u64) {
-        on_a_paused_runtime(spend(dropped, seed));
+    fn a_call_that_is_dropped_in_its_backoff_uses_up_no_budget(
+        dropped in 0_usize..40,
+        seed: u64,
+    ) {
+        on_a_paused_runtime(check_budget(dropped, seed));
     }
 }

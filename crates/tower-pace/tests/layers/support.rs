@@ -1,4 +1,5 @@
-//! A server behind a tower service: it notes when each request came and answers by a script.
+//! A scripted server that records the arrivals of its requests, and helpers for requests, responses
+//! and clocks.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -36,7 +37,7 @@ impl Server {
         }
     }
 
-    /// Answers nothing before `moment`, and a millisecond after the request from then on.
+    /// Sends no answer before `moment`. From then on it answers a millisecond after the request.
     pub(crate) fn answering_from(moment: Instant) -> Self {
         Self {
             silent_until: Some(moment),
@@ -77,7 +78,7 @@ impl<B: Send + 'static> Service<Request<B>> for Server {
     }
 }
 
-/// The paused clock of the test.
+/// Reads the paused clock of the test.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test reads the clock that it drives"
@@ -86,7 +87,7 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// The real clock, which goes on while a thread is busy.
+/// Reads the real clock, which advances while a thread is busy.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test on real threads measures their work"
@@ -120,7 +121,7 @@ pub(crate) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// A runtime whose time is virtual, and gone when the work is done.
+/// Runs `work` on a runtime of its own whose time is paused.
 pub(crate) fn on_a_paused_runtime(work: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()

@@ -1,4 +1,4 @@
-//! What many waiters cost, in bytes and in order.
+//! Many waiters: the size of a future, the order of departures, and absent groups.
 
 use std::future::{Future, Ready};
 use std::sync::{Arc, Mutex};
@@ -9,12 +9,12 @@ use tokio::task::JoinSet;
 use tower::{Layer, Service, service_fn};
 use tower_pace::{Quota, RateLimitLayer, rate};
 
-use crate::server::{Server, get, now};
+use crate::support::{Server, get, now};
 
 #[derive(Clone)]
-struct Prompt;
+struct Immediate;
 
-impl Service<Request<String>> for Prompt {
+impl Service<Request<String>> for Immediate {
     type Response = Response<String>;
     type Error = std::convert::Infallible;
     type Future = Ready<Result<Self::Response, Self::Error>>;
@@ -29,17 +29,17 @@ impl Service<Request<String>> for Prompt {
 }
 
 #[test]
-fn a_future_is_hardly_larger_than_what_it_holds() {
-    let held = size_of::<Prompt>()
+fn a_future_is_at_most_64_bytes_larger_than_its_parts() {
+    let parts = size_of::<Immediate>()
         + size_of::<Request<String>>()
-        + size_of::<<Prompt as Service<Request<String>>>::Future>();
-    let size = size_of::<rate::ResponseFuture<Prompt, String>>();
-    assert!(size <= held + 64, "{size} for {held}");
+        + size_of::<<Immediate as Service<Request<String>>>::Future>();
+    let size = size_of::<rate::ResponseFuture<Immediate, String>>();
+    assert!(size <= parts + 64, "{size} for {parts}");
 }
 
-/// All of one lane, so the order of the first polls is that of the departures.
+/// All waiters are in one group, so they depart in the order of their first polls.
 #[tokio::test(start_paused = true)]
-async fn a_hundred_thousand_waiters_leave_in_their_order_at_the_full_rate() {
+async fn a_hundred_thousand_waiters_depart_in_order_at_the_full_rate() {
     const WAITERS: u32 = 100_000;
     let order = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&order);
@@ -64,9 +64,9 @@ async fn a_hundred_thousand_waiters_leave_in_their_order_at_the_full_rate() {
     assert!(order.lock().unwrap().iter().copied().eq(0..WAITERS));
 }
 
-/// The line alone: nobody comes, so everyone is passed over, each once.
+/// No parked waiter is polled again, so each is passed over once.
 #[test]
-fn ten_thousand_lanes_of_parked_waiters_cost_one_pass() {
+fn ten_thousand_groups_of_parked_waiters_are_passed_over_at_once() {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)

@@ -1,4 +1,4 @@
-//! A request whose deadline has passed before it starts is not sent, by any layer that obeys
+//! A request whose deadline has passed before it departs is not sent by any layer that obeys
 //! deadlines.
 
 use std::error::Error;
@@ -12,7 +12,7 @@ use tower_pace::{
 };
 use tower_test::mock;
 
-use crate::server::{Server, get, millis, now, status};
+use crate::support::{Server, get, millis, now, status};
 
 fn due_in(time: Duration) -> Request<String> {
     let mut request = get();
@@ -20,7 +20,8 @@ fn due_in(time: Duration) -> Request<String> {
     request
 }
 
-/// Whether a request is sent whose future is first polled so long after it was made.
+/// Makes a request that is due in `due` and first polls its future after `late`. Returns true if it
+/// was sent.
 async fn is_sent<S>(name: &str, service: &S, server: &Server, due: Duration, late: Duration) -> bool
 where
     S: Service<Request<String>> + Clone,
@@ -43,10 +44,10 @@ where
     sent == 1
 }
 
-/// When a request is due, when it is polled, and whether it is sent by a service that sends in its
-/// call.
+/// The time in which a request is due, the time until its first poll, and whether it is sent, for a
+/// service that sends in `call`.
 const BY_CALL: [(u64, u64, bool); 3] = [(1_000, 0, true), (0, 0, false), (1_000, 5, true)];
-/// The same for one that sends in its future.
+/// The same for a service that sends in its future.
 const BY_POLL: [(u64, u64, bool); 6] = [
     (1_000, 0, true),
     (0, 0, false),
@@ -61,19 +62,19 @@ where
     S: Service<Request<String>> + Clone,
     S::Error: Error + Send + Sync + 'static,
 {
-    // A limit lets nothing leave at once before it was asked for the first time. Later what is in
-    // time leaves at once.
+    // The first request of a rate limit always waits. After it, a request departs at once if it is
+    // in time.
     let _ = service.clone().oneshot(get()).await;
     for &(due, late, expected) in table {
         tokio::time::sleep(Duration::from_secs(60)).await;
-        let name = format!("{name}, due in {due} ms, begun after {late} ms");
+        let name = format!("{name}, due in {due} ms, first polled after {late} ms");
         let sent = is_sent(&name, &service, server, millis(due), millis(late)).await;
         assert_eq!(sent, expected, "{name}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn by_no_layer_that_obeys_deadlines() {
+async fn no_layer_sends_a_request_after_its_deadline() {
     let server = Server::new(millis(1), |_| status(200));
     let rate = || RateLimitLayer::new(Quota::per_second(10));
     let inner = server.clone();
@@ -131,9 +132,9 @@ async fn by_no_layer_that_obeys_deadlines() {
     .await;
 }
 
-/// A concurrency limit sends in `call`, so it cannot be late after that.
+/// A concurrency limit sends in `call`, so only the wait for a permit can pass the deadline.
 #[tokio::test(start_paused = true)]
-async fn by_no_bounded_concurrency_limit() {
+async fn a_bounded_concurrency_limit_sends_no_request_after_its_deadline() {
     let server = Server::new(millis(1), |_| status(200));
     for layer in [
         ConcurrencyLayer::new(1),
@@ -149,9 +150,9 @@ async fn by_no_bounded_concurrency_limit() {
     }
 }
 
-/// One that waits for its turn and is polled too late, though its turn has come.
+/// Its departure is due, but it is polled too late.
 #[tokio::test(start_paused = true)]
-async fn by_a_limit_in_whose_line_it_waited() {
+async fn a_waiter_that_is_polled_after_its_deadline_is_rejected() {
     let server = Server::ok();
     let service = RateLimitLayer::new(Quota::per_second(10))
         .max_queued(5)
@@ -165,9 +166,8 @@ async fn by_a_limit_in_whose_line_it_waited() {
     assert_eq!(server.calls().len(), 1);
 }
 
-/// Its inner service becomes ready too late.
 #[tokio::test(start_paused = true)]
-async fn by_a_limit_whose_inner_service_was_not_ready() {
+async fn a_waiter_whose_inner_service_becomes_ready_after_its_deadline_is_rejected() {
     let (mock, mut handle) = mock::pair::<Request<String>, Response<String>>();
     handle.allow(0);
     let service = RateLimitLayer::new(Quota::per_second(10))
@@ -187,7 +187,7 @@ async fn by_a_limit_whose_inner_service_was_not_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn and_its_error_proves_that_nothing_was_sent() {
+async fn the_error_of_an_expired_deadline_proves_that_nothing_was_sent() {
     let start = now();
     let service = DeadlineLayer::new(Duration::from_secs(1)).layer(Server::ok());
     let late = service
@@ -210,5 +210,5 @@ async fn and_its_error_proves_that_nothing_was_sent() {
             .unwrap_err()
             .is_elapsed()
     );
-    assert_eq!(now(), start, "it is not tried again");
+    assert_eq!(now(), start, "it is not retried");
 }

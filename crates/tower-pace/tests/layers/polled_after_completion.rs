@@ -1,4 +1,4 @@
-//! A future that has completed and is polled again: it panics, sends nothing and takes nothing.
+//! A completed future that is polled again panics. It sends nothing and acquires nothing.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,9 +12,9 @@ use tower_pace::{
 };
 use tower_test::mock;
 
-use crate::server::{Server, get, millis, status};
+use crate::support::{Server, get, millis, status};
 
-/// Says with what a poll panics, if it does.
+/// Polls a future and returns the text of its panic, if it panics.
 fn panic_of<F: Future>(future: &mut Pin<Box<F>>) -> Option<String> {
     let mut cx = Context::from_waker(Waker::noop());
     let polled = catch_unwind(AssertUnwindSafe(|| drop(future.as_mut().poll(&mut cx))));
@@ -27,9 +27,8 @@ fn panic_of<F: Future>(future: &mut Pin<Box<F>>) -> Option<String> {
     })
 }
 
-/// Polls a call to its end and then again, as soon as it ends and when another request could be
-/// sent.
-async fn panics_when_polled_again<S>(name: &str, mut service: S, server: &Server)
+/// Polls a call to its end, then polls it again: at once, and when another request could depart.
+async fn check_panics_when_polled_again<S>(name: &str, mut service: S, server: &Server)
 where
     S: Service<Request<String>>,
 {
@@ -58,31 +57,31 @@ fn rate() -> RateLimitLayer {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_an_answer() {
+async fn a_call_that_was_answered_panics_when_polled_again() {
     let server = Server::new(millis(5), |_| status(200));
     let limited = rate();
-    panics_when_polled_again("rate", limited.layer(server.clone()), &server).await;
+    check_panics_when_polled_again("rate", limited.layer(server.clone()), &server).await;
     assert_eq!(limited.handle().snapshot().counters.departed, 1);
     let permits = ConcurrencyLayer::new(1);
-    panics_when_polled_again("concurrency", permits.layer(server.clone()), &server).await;
-    let to_the_head = permits.clone().until_response().layer(server.clone());
-    panics_when_polled_again("until the response", to_the_head, &server).await;
+    check_panics_when_polled_again("concurrency", permits.layer(server.clone()), &server).await;
+    let until_response = permits.clone().until_response().layer(server.clone());
+    check_panics_when_polled_again("until the response", until_response, &server).await;
     assert_eq!(permits.handle().snapshot().in_flight, 0);
     let retry = RetryLayer::new(RetryPolicy::default()).seed(1);
-    panics_when_polled_again("retry", retry.layer(server.clone()), &server).await;
+    check_panics_when_polled_again("retry", retry.layer(server.clone()), &server).await;
     let deadline = DeadlineLayer::new(millis(100)).layer(server.clone());
-    panics_when_polled_again("deadline", deadline, &server).await;
+    check_panics_when_polled_again("deadline", deadline, &server).await;
     assert_eq!(server.calls().len(), 5);
 }
 
-/// A wait of one that was let wait, and of one that was not.
+/// After a wait that was rejected at once, and after one that reached its bound.
 #[tokio::test(start_paused = true)]
-async fn after_a_wait_that_was_refused() {
+async fn a_rejected_call_panics_when_polled_again() {
     let server = Server::new(millis(5), |_| status(200));
     let limited = rate().fail_fast();
     let handle = limited.handle();
     let _ = limited.layer(server.clone()).call(get()).await;
-    panics_when_polled_again("rate, at once", limited.layer(server.clone()), &server).await;
+    check_panics_when_polled_again("rate, at once", limited.layer(server.clone()), &server).await;
     handle.pause();
     let waiting = limited.max_wait(millis(50)).layer(server.clone());
     let departed = handle.snapshot().counters.departed;
@@ -100,14 +99,14 @@ async fn after_a_wait_that_was_refused() {
             .await
             .is_ok()
     );
-    panics_when_polled_again("concurrency", permits.layer(server.clone()), &server).await;
+    check_panics_when_polled_again("concurrency", permits.layer(server.clone()), &server).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_deadline() {
+async fn a_call_that_reached_its_deadline_panics_when_polled_again() {
     let server = Server::new(millis(500), |_| status(200));
     let deadline = DeadlineLayer::new(millis(100)).layer(server.clone());
-    panics_when_polled_again("during the call", deadline, &server).await;
+    check_panics_when_polled_again("during the call", deadline, &server).await;
     let mut request = get();
     request.extensions_mut().insert(Deadline::within(millis(0)));
     let mut call = Box::pin(rate().max_queued(9).layer(server.clone()).call(request));
@@ -117,22 +116,22 @@ async fn after_a_deadline() {
     assert_eq!(server.calls().len(), 1);
 }
 
-/// Of readiness and of the call.
+/// After an error of the call, and after one of `poll_ready`.
 #[tokio::test(start_paused = true)]
-async fn after_an_error_of_the_inner_service() {
+async fn a_call_whose_inner_service_failed_panics_when_polled_again() {
     let server = Server::ok();
     let failing = || service_fn(|_: Request<String>| async { Err::<Response<String>, _>("reset") });
-    panics_when_polled_again("rate", rate().layer(failing()), &server).await;
+    check_panics_when_polled_again("rate", rate().layer(failing()), &server).await;
     let permits = ConcurrencyLayer::new(1).layer(failing());
-    panics_when_polled_again("concurrency", permits, &server).await;
+    check_panics_when_polled_again("concurrency", permits, &server).await;
     let (mock, mut handle) = mock::pair::<Request<String>, Response<String>>();
     handle.send_error("closed");
-    panics_when_polled_again("rate, not ready", rate().layer(mock), &server).await;
+    check_panics_when_polled_again("rate, not ready", rate().layer(mock), &server).await;
 }
 
 /// The request was moved into the call, so there is nothing left to send.
 #[tokio::test(start_paused = true)]
-async fn after_a_panic_of_the_inner_service() {
+async fn a_call_whose_inner_service_panicked_panics_when_polled_again() {
     let panicking = service_fn(
         |_: Request<String>| -> std::future::Ready<Result<Response<String>, ()>> {
             panic!("of the inner service")

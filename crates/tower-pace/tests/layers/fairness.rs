@@ -1,5 +1,5 @@
-//! How many turns one caller has beside another that keeps its thread busy between its calls, on
-//! real threads.
+//! The share of one caller beside another that keeps its thread busy between its calls, on real
+//! threads.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use http::{Request, Response};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_pace::{Adaptive, ConcurrencyLayer, Quota, RateLimitLayer};
 
-use crate::server::{get, millis, wall_clock};
+use crate::support::{get, millis, wall_clock};
 
-/// The turns of the busy caller after which the other one must have had a twentieth.
-const TURNS: u32 = 40;
+/// The calls of the busy caller. The other caller must make a twentieth of them meanwhile.
+const CALLS: u32 = 40;
 
 async fn answer(_: Request<String>) -> Result<Response<String>, Infallible> {
     tokio::time::sleep(millis(1)).await;
     Ok(Response::default())
 }
 
-/// Keeps the thread busy, as a caller does that computes between its calls.
+/// Keeps the thread busy, as a caller that computes between its calls does.
 fn work(time: u64) {
     let start = wall_clock();
     while wall_clock() - start < millis(time) {
@@ -27,13 +27,13 @@ fn work(time: u64) {
     }
 }
 
-/// Returns how many turns the caller had that only waits, beside `TURNS` of the busy one.
-async fn turns_beside_a_busy_caller<S>(service: S, time: u64) -> u32
+/// Returns the number of calls of the caller that only waits, beside `CALLS` of the busy one.
+async fn calls_beside_a_busy_caller<S>(service: S, time: u64) -> u32
 where
     S: Service<Request<String>, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
-    let turns = Arc::new(AtomicU32::new(0));
-    let (waiting, counted) = (service.clone(), Arc::clone(&turns));
+    let calls = Arc::new(AtomicU32::new(0));
+    let (waiting, counted) = (service.clone(), Arc::clone(&calls));
     let waiter = tokio::spawn(async move {
         loop {
             waiting.clone().oneshot(get()).await.map(drop).unwrap();
@@ -41,14 +41,14 @@ where
         }
     });
     let busy = tokio::spawn(async move {
-        for _ in 0..TURNS {
+        for _ in 0..CALLS {
             service.clone().oneshot(get()).await.map(drop).unwrap();
             work(time);
         }
     });
     busy.await.unwrap();
     waiter.abort();
-    turns.load(Ordering::Relaxed)
+    calls.load(Ordering::Relaxed)
 }
 
 fn runtimes() -> [(&'static str, tokio::runtime::Runtime); 2] {
@@ -68,10 +68,10 @@ macro_rules! check {
         for (threads, runtime) in runtimes() {
             for time in [1, 7, 20, 50] {
                 let service = $layer.layer(service_fn(answer));
-                let turns = runtime.block_on(turns_beside_a_busy_caller(service, time));
+                let calls = runtime.block_on(calls_beside_a_busy_caller(service, time));
                 assert!(
-                    turns >= TURNS / 20,
-                    "{turns} beside {TURNS} with {time} ms of work on {threads}"
+                    calls >= CALLS / 20,
+                    "{calls} beside {CALLS} with {time} ms of work on {threads}"
                 );
             }
         }
@@ -79,16 +79,16 @@ macro_rules! check {
 }
 
 #[test]
-fn a_lone_waiter_has_its_turns_at_a_permit() {
+fn a_lone_waiter_acquires_its_share_of_permits() {
     check!(ConcurrencyLayer::new(1));
 }
 
 #[test]
-fn a_lone_waiter_has_its_turns_at_a_permit_of_a_limit_that_adapts() {
+fn a_lone_waiter_acquires_its_share_of_an_adaptive_limits_permits() {
     check!(ConcurrencyLayer::adaptive(Adaptive::between(1, 1)));
 }
 
 #[test]
-fn a_lone_waiter_has_its_turns_at_a_departure() {
+fn a_lone_waiter_acquires_its_share_of_departures() {
     check!(RateLimitLayer::new(Quota::per_second(100)));
 }

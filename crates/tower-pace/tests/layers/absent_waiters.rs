@@ -1,5 +1,7 @@
-//! What futures that were polled once and are not polled again cost those behind them, on paused
-//! time.
+//! The delay that absent waiters cause to those behind them, on paused time.
+//!
+//! A parked future was polled once and is not polled again. When it does not poll within its grace,
+//! the wait queue passes over it as absent.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -15,12 +17,12 @@ use tokio_test::{assert_pending, task};
 use tower::{Layer, Service, ServiceExt};
 use tower_pace::{ConcurrencyLayer, Handle, Quota, RateLimit, RateLimitLayer};
 
-use crate::server::{Server, get, millis, now, status};
+use crate::support::{Server, get, millis, now, status};
 
-/// What a parked future costs, at most.
-const EACH: Duration = millis(5);
+/// The delay that one parked future causes, at most: a grace.
+const GRACE: Duration = millis(5);
 
-/// Of a second, of seconds and of 10 ms: longer than a grace.
+/// Quotas with intervals of 1 s, of 3.6 s and of 10 ms: longer than a grace.
 fn slow() -> [Quota; 3] {
     [
         Quota::per_minute(60),
@@ -29,7 +31,7 @@ fn slow() -> [Quota; 3] {
     ]
 }
 
-/// Of less than a grace.
+/// Quotas with intervals below a grace.
 fn fast() -> [Quota; 2] {
     [Quota::per_second(1_000), Quota::per_second(10_000)]
 }
@@ -62,8 +64,8 @@ where
     live.join_all().await;
 }
 
-/// A limiter that has just let a request leave. It is not the first: that one takes a place further
-/// ahead.
+/// Returns a limiter whose second request has just departed. The first one waits longer than the
+/// others.
 async fn warm(quota: Quota) -> RateLimit<Server> {
     let service = RateLimitLayer::new(quota).layer(Server::ok());
     for _ in 0..2 {
@@ -73,17 +75,17 @@ async fn warm(quota: Quota) -> RateLimit<Server> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_head_of_a_rate_limit_they_cost_5_ms_each_and_once() {
+async fn absent_waiters_at_the_head_of_a_rate_limit_delay_by_5_ms_each_and_once() {
     for quota in slow() {
         for parked in [1, 20, 200] {
             let service = warm(quota).await;
             let _parked = park(&service, parked);
             let start = now();
             service.clone().oneshot(get()).await.unwrap();
-            let (took, fair) = (now() - start, quota.spacing() + EACH * parked as u32);
+            let (took, expected) = (now() - start, quota.spacing() + GRACE * parked as u32);
             assert!(
-                took <= fair + millis(12),
-                "{parked} at {quota:?}: {took:?}, not {fair:?}"
+                took <= expected + millis(12),
+                "{parked} at {quota:?}: {took:?}, not {expected:?}"
             );
             let again = now();
             for _ in 0..5 {
@@ -95,9 +97,9 @@ async fn at_the_head_of_a_rate_limit_they_cost_5_ms_each_and_once() {
     }
 }
 
-/// Calls that wait before those that park, and as many behind them.
+/// The parked futures are behind `calls` calls and before as many.
 #[tokio::test(start_paused = true)]
-async fn in_the_middle_of_a_rate_limit_they_cost_5_ms_each_at_most() {
+async fn absent_waiters_in_the_middle_of_a_rate_limit_delay_by_at_most_5_ms_each() {
     let slow = slow().map(|quota| (quota, 20));
     for (quota, calls) in slow.into_iter().chain(fast().map(|quota| (quota, 300))) {
         for parked in [1, 20, 200] {
@@ -110,17 +112,17 @@ async fn in_the_middle_of_a_rate_limit_they_cost_5_ms_each_at_most() {
             call_at_once(service, calls).await;
             before.await.unwrap();
             let took = now() - start;
-            let fair = quota.spacing() * 2 * calls as u32 + EACH * parked as u32;
+            let expected = quota.spacing() * 2 * calls as u32 + GRACE * parked as u32;
             assert!(
-                took <= fair + millis(15),
-                "{parked} at {quota:?}: {took:?}, not {fair:?}"
+                took <= expected + millis(15),
+                "{parked} at {quota:?}: {took:?}, not {expected:?}"
             );
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn before_a_permit_they_cost_5_ms_each_and_up_to_100_ms_and_once() {
+async fn absent_waiters_at_the_head_of_a_concurrency_limit_delay_by_5_ms_each_and_100_ms_once() {
     for parked in [1, 20, 200] {
         let service = ConcurrencyLayer::new(1).layer(Server::new(millis(1), |_| status(200)));
         let mut holder = service.clone();
@@ -135,10 +137,10 @@ async fn before_a_permit_they_cost_5_ms_each_and_up_to_100_ms_and_once() {
         let start = now();
         drop(holder);
         live.await.unwrap().unwrap();
-        let (took, fair) = (now() - start, EACH * parked as u32 + millis(100));
+        let (took, expected) = (now() - start, GRACE * parked as u32 + millis(100));
         assert!(
-            took <= fair + millis(12),
-            "{parked}: {took:?}, not {fair:?}"
+            took <= expected + millis(12),
+            "{parked}: {took:?}, not {expected:?}"
         );
         let again = now();
         call_at_once(service, 50).await;
@@ -146,10 +148,10 @@ async fn before_a_permit_they_cost_5_ms_each_and_up_to_100_ms_and_once() {
     }
 }
 
-/// A newcomer that asks when the one who was woken is missed looks after all others who do not
-/// come.
+/// A new caller polls when the grace of the woken waiter is over. It wakes the queue, so the others
+/// that are absent are passed over too.
 #[tokio::test(start_paused = true)]
-async fn one_who_sees_that_they_are_absent_passes_over_all_before_those_who_come() {
+async fn a_new_caller_passes_over_all_absent_waiters_at_the_head() {
     for parked in [1, 4, 20] {
         let layer = ConcurrencyLayer::new(1);
         let service = layer.layer(Server::ok());
@@ -164,18 +166,21 @@ async fn one_who_sees_that_they_are_absent_passes_over_all_before_those_who_come
         tokio::task::yield_now().await;
         let start = now();
         drop(holder);
-        tokio::time::sleep(EACH).await;
-        let newcomer = tokio::spawn(service.oneshot(get()));
+        tokio::time::sleep(GRACE).await;
+        let new = tokio::spawn(service.oneshot(get()));
         live.await.unwrap().unwrap();
-        let (took, fair) = (now() - start, (EACH + millis(1)) * parked as u32);
-        assert!(took <= fair + millis(3), "{parked}: {took:?}, not {fair:?}");
-        newcomer.await.unwrap().unwrap();
+        let (took, expected) = (now() - start, (GRACE + millis(1)) * parked as u32);
+        assert!(
+            took <= expected + millis(3),
+            "{parked}: {took:?}, not {expected:?}"
+        );
+        new.await.unwrap().unwrap();
     }
 }
 
-/// Permits come free faster than those who wait could know when they began to.
+/// Permits are released faster than the waiters could forecast when they were enqueued.
 #[tokio::test(start_paused = true)]
-async fn in_the_middle_before_a_permit_they_cost_a_bounded_time_as_well() {
+async fn absent_waiters_in_the_middle_of_a_concurrency_limit_delay_by_a_bounded_time() {
     for parked in [1, 20, 200] {
         let server = Server::new(millis(1), |_| status(200));
         let service = ConcurrencyLayer::new(1).layer(server);
@@ -186,15 +191,15 @@ async fn in_the_middle_before_a_permit_they_cost_a_bounded_time_as_well() {
         let _parked = park(&service, parked);
         call_at_once(service, 1_000).await;
         before.await.unwrap();
-        let (took, fair) = (now() - start, millis(2_000) + EACH * parked as u32);
+        let (took, expected) = (now() - start, millis(2_000) + GRACE * parked as u32);
         assert!(
-            took <= fair + EACH * (2 * parked as u32) + millis(320),
-            "{parked}: {took:?}, not {fair:?}"
+            took <= expected + GRACE * (2 * parked as u32) + millis(320),
+            "{parked}: {took:?}, not {expected:?}"
         );
     }
 }
 
-/// What a handle does before it makes a limit faster.
+/// Operations on a handle before its limit is raised.
 const BEFORE: [fn(&Handle); 5] = [
     |_| {},
     Handle::resume,
@@ -206,9 +211,9 @@ const BEFORE: [fn(&Handle); 5] = [
     },
 ];
 
-/// Returns the time from when a limit is made faster, some time after something else was done to
-/// it, until the last of `live` has left, behind the `parked`.
-async fn after_a_limit_was_made_faster(
+/// Applies `before` to a limit and raises the limit after `pause`. Returns the time from then until
+/// the last of `live` calls, which are behind `parked` futures, has departed.
+async fn time_after_a_limit_was_raised(
     limit: Quota,
     before: fn(&Handle),
     pause: Duration,
@@ -235,46 +240,80 @@ async fn after_a_limit_was_made_faster(
     now() - start
 }
 
-/// Everyone was told of a departure in minutes, and would look then. The one who is next may have
-/// been woken already.
+/// The timers of all waiters are minutes away. The next waiter may have been woken already.
 #[tokio::test(start_paused = true)]
-async fn before_a_limit_that_was_made_faster_they_cost_5_ms_each() {
+async fn absent_waiters_of_a_raised_limit_delay_by_5_ms_each() {
     for (step, before) in BEFORE.into_iter().enumerate() {
         for pause in [0, 3, 20].map(millis) {
-            made_faster_costs_5_ms_each(Quota::per_hour(20), before, pause, step).await;
+            check_raised_limit_delays_by_5_ms_each(Quota::per_hour(20), before, pause, step).await;
         }
     }
 }
 
-/// Everyone was told of a departure in some seconds.
+/// The timers of all waiters are some seconds away.
 #[tokio::test(start_paused = true)]
-async fn before_a_limit_that_was_made_a_little_faster_they_cost_5_ms_each() {
+async fn absent_waiters_of_a_slightly_raised_limit_delay_by_5_ms_each() {
     for limit in [600, 60, 40, 25].map(Quota::per_minute) {
         for (step, before) in BEFORE[..3].iter().enumerate() {
-            made_faster_costs_5_ms_each(limit, *before, Duration::ZERO, step).await;
+            check_raised_limit_delays_by_5_ms_each(limit, *before, Duration::ZERO, step).await;
         }
     }
 }
 
-async fn made_faster_costs_5_ms_each(
+async fn check_raised_limit_delays_by_5_ms_each(
     limit: Quota,
     before: fn(&Handle),
     pause: Duration,
     step: usize,
 ) {
     for (parked, live) in [(1, 1), (20, 3), (30, 1), (200, 10)] {
-        let alone = after_a_limit_was_made_faster(limit, before, pause, 0, live).await;
-        let fair = alone + EACH * parked as u32;
-        let took = after_a_limit_was_made_faster(limit, before, pause, parked, live).await;
+        let alone = time_after_a_limit_was_raised(limit, before, pause, 0, live).await;
+        let expected = alone + GRACE * parked as u32;
+        let took = time_after_a_limit_was_raised(limit, before, pause, parked, live).await;
         assert!(
-            took <= fair + millis(12),
-            "{limit:?} {step} {pause:?} {parked}: {took:?}, not {fair:?}"
+            took <= expected + millis(12),
+            "{limit:?} {step} {pause:?} {parked}: {took:?}, not {expected:?}"
         );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_comes_back_has_its_old_place() {
+async fn absent_waiters_do_not_delay_a_new_caller_an_hour_later() {
+    let mut service = RateLimitLayer::new(Quota::per_minute(10)).layer(Server::ok());
+    let mut parked: Vec<_> = (0..10).map(|_| task::spawn(service.call(get()))).collect();
+    for waiter in &mut parked {
+        assert_pending!(waiter.poll());
+    }
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    let start = now();
+    service.oneshot(get()).await.unwrap();
+    assert_eq!(now(), start);
+}
+
+/// While only a release can wake a waiter, one parked head delays by 100 ms and a grace. Each later
+/// release checks whether its grace is over.
+#[tokio::test(start_paused = true)]
+async fn later_releases_pass_over_an_absent_head() {
+    let service = ConcurrencyLayer::new(2).layer(Server::ok());
+    let mut holders = [service.clone(), service.clone()];
+    for holder in &mut holders {
+        ServiceExt::<Request<String>>::ready(holder).await.unwrap();
+    }
+    let mut parked = task::spawn(service.clone().oneshot(get()));
+    assert_pending!(parked.poll());
+    let live = tokio::spawn(service.oneshot(get()));
+    tokio::task::yield_now().await;
+    let [first, second] = holders;
+    drop(first);
+    let start = now();
+    tokio::time::sleep(GRACE).await;
+    drop(second);
+    live.await.unwrap().unwrap();
+    assert!(now() - start <= GRACE + millis(1), "{:?}", now() - start);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absent_waiter_that_polls_again_keeps_its_position() {
     for quota in slow() {
         let server = Server::ok();
         let mut service = RateLimitLayer::new(quota).layer(server.clone());
@@ -313,15 +352,15 @@ impl<F: Future> Future for Counting<F> {
     }
 }
 
-/// Returns how often the futures of `crowd` callers are polled until `served` of them are served,
-/// and in what time.
-async fn polls<S>(service: S, crowd: usize, served: usize) -> (usize, Duration)
+/// Returns the number of polls of the futures of `callers` callers until `served` of them are
+/// served, and the time that it takes.
+async fn polls<S>(service: S, callers: usize, served: usize) -> (usize, Duration)
 where
     S: Service<Request<String>, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
     let (count, start) = (Arc::new(AtomicUsize::new(0)), now());
     let mut calls = JoinSet::new();
-    for _ in 0..crowd {
+    for _ in 0..callers {
         let call = service.clone().oneshot(get());
         calls.spawn(Counting {
             future: Box::pin(async move { drop(call.await.unwrap()) }),
@@ -334,44 +373,44 @@ where
     (count.load(Ordering::Relaxed), now() - start)
 }
 
-const CROWD: usize = 10_000;
+const CALLERS: usize = 10_000;
 
-/// Departures come as foreseen, so each waiter looks when it comes, when it is next and when it
-/// departs.
+/// Departures follow the forecast, so each waiter polls when it is enqueued, when it is next and
+/// when it departs.
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_who_wait_for_a_fast_limit_look_a_few_times_each() {
+async fn ten_thousand_waiters_of_a_fast_limit_poll_a_few_times_each() {
     for quota in fast() {
         let service = RateLimitLayer::new(quota).layer(Server::ok());
-        let (polls, took) = polls(service, CROWD, CROWD).await;
-        assert!(polls <= CROWD * 4, "{quota:?}: {polls} in {took:?}");
+        let (polls, took) = polls(service, CALLERS, CALLERS).await;
+        assert!(polls <= CALLERS * 4, "{quota:?}: {polls} in {took:?}");
     }
 }
 
-/// A waiter looks when its rank at the last look has passed in graces, so the n-th looks once in n
+/// The fallback timer of a waiter is its rank times a grace, so the n-th waiter polls once in n
 /// graces.
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_who_wait_for_a_slow_limit_look_some_hundred_times_a_second_in_all() {
+async fn ten_thousand_waiters_of_a_slow_limit_poll_some_hundred_times_per_second_in_all() {
     for (quota, served) in slow().into_iter().zip([30, 10, 1_000]) {
         let service = RateLimitLayer::new(quota).layer(Server::ok());
-        let (polls, took) = polls(service, CROWD, served).await;
-        let graces = took.div_duration_f64(EACH);
-        let bound = graces * (1.0 + (CROWD as f64).ln());
-        let looks = polls - CROWD - 2 * served;
+        let (polls, took) = polls(service, CALLERS, served).await;
+        let graces = took.div_duration_f64(GRACE);
+        let bound = graces * (1.0 + (CALLERS as f64).ln());
+        let fallbacks = polls - CALLERS - 2 * served;
         assert!(
-            looks as f64 <= bound,
-            "{quota:?}: {looks} in {took:?}, not {bound}"
+            fallbacks as f64 <= bound,
+            "{quota:?}: {fallbacks} in {took:?}, not {bound}"
         );
     }
 }
 
-/// Nobody can foresee when permits come back, so those behind the head are hastened where they come
-/// fast.
+/// The release of permits has no forecast, so the waiters behind the head are woken earlier where
+/// permits are released fast.
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_who_wait_for_permits_look_a_few_times_each() {
+async fn ten_thousand_waiters_for_permits_poll_a_few_times_each() {
     for permits in [1, 32] {
         let server = Server::new(millis(1), |_| status(200));
         let service = ConcurrencyLayer::new(permits).layer(server);
-        let (polls, took) = polls(service, CROWD, CROWD).await;
-        assert!(polls <= CROWD * 5, "{permits}: {polls} in {took:?}");
+        let (polls, took) = polls(service, CALLERS, CALLERS).await;
+        assert!(polls <= CALLERS * 5, "{permits}: {polls} in {took:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Calls of all fates on one concurrency limit, and any sequence of what can be done to its
+//! One concurrency limit under random calls, and under random sequences of operations on its
 //! permits.
 
 use std::future::Future;
@@ -20,39 +20,39 @@ use tokio_test::task::{self, Spawn};
 use tower::{Layer, Service, ServiceExt};
 use tower_pace::{Adaptive, Concurrency, ConcurrencyLayer};
 
-use crate::server::{Server, get, millis};
+use crate::support::{Server, get, millis};
 
-/// `cargo test --release -p tower-pace --test layers storm` makes a million.
+/// `cargo test --release -p tower-pace --test layers permit_accounting` makes a million calls.
 const CALLS: u32 = if cfg!(debug_assertions) {
     50_000
 } else {
     1_000_000
 };
 
-/// What is at the server: a call until it failed, a body until it ended, and either until it is
+/// Counts a request as active at the server until its call failed, its body ended, or either is
 /// dropped.
 #[derive(Debug)]
-struct Presence(Arc<AtomicUsize>);
+struct ActiveGuard(Arc<AtomicUsize>);
 
-impl Drop for Presence {
+impl Drop for ActiveGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Answers after 0 to 3 ms: one in eight fails, the others have a body of up to three frames, the
-/// last of which may fail.
+/// Answers after 0 to 3 ms. One call in eight fails. The others have a body of up to three frames,
+/// and one body in seven ends with an error.
 #[derive(Clone)]
-struct Fickle {
+struct RandomServer {
     active: Arc<AtomicUsize>,
-    /// The limit of those who call, and how often it was passed.
+    /// The callers' limit, and the number of times it was exceeded.
     limit: usize,
     exceeded: Arc<AtomicUsize>,
-    /// Shared, or each clone would draw what its original draws.
+    /// Shared: a cloned generator would repeat the numbers of the original.
     rng: Arc<Mutex<SmallRng>>,
 }
 
-impl Service<Request<String>> for Fickle {
+impl Service<Request<String>> for RandomServer {
     type Response = Response<Frames>;
     type Error = &'static str;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
@@ -65,8 +65,8 @@ impl Service<Request<String>> for Fickle {
         let active = self.active.fetch_add(1, Ordering::Relaxed) + 1;
         let exceeded = usize::from(active > self.limit);
         self.exceeded.fetch_add(exceeded, Ordering::Relaxed);
-        let presence = Presence(Arc::clone(&self.active));
-        let (delay, fate) = {
+        let guard = ActiveGuard(Arc::clone(&self.active));
+        let (delay, outcome) = {
             let mut rng = self.rng.lock().unwrap();
             (rng.random_range(0..4), rng.random_range(0..8))
         };
@@ -74,12 +74,12 @@ impl Service<Request<String>> for Fickle {
             if delay > 0 {
                 tokio::time::sleep(millis(delay)).await;
             }
-            match fate {
+            match outcome {
                 0 => Err("reset"),
                 _ => Ok(Response::new(Frames {
-                    left: fate % 4,
-                    fails: fate == 7,
-                    presence: Some(presence),
+                    left: outcome % 4,
+                    fails: outcome == 7,
+                    guard: Some(guard),
                 })),
             }
         })
@@ -89,7 +89,7 @@ impl Service<Request<String>> for Fickle {
 struct Frames {
     left: u32,
     fails: bool,
-    presence: Option<Presence>,
+    guard: Option<ActiveGuard>,
 }
 
 impl Body for Frames {
@@ -104,23 +104,23 @@ impl Body for Frames {
             self.left -= 1;
             return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))));
         }
-        self.presence = None;
+        self.guard = None;
         let failed = std::mem::take(&mut self.fails);
         Poll::Ready(failed.then_some(Err("reset")))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.presence.is_none()
+        self.guard.is_none()
     }
 }
 
-/// Lets a future be polled so often, and then drops it.
-struct Fleeting<F> {
+/// Polls a future `polls` times at most, then drops it.
+struct PollLimited<F> {
     future: Option<Pin<Box<F>>>,
     polls: u32,
 }
 
-impl<F: Future> Future for Fleeting<F> {
+impl<F: Future> Future for PollLimited<F> {
     type Output = Option<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -141,9 +141,9 @@ impl<F: Future> Future for Fleeting<F> {
     }
 }
 
-/// One who calls again and again: a third of the calls it gives up at some poll, and bodies it
-/// reads whole, in part, or not at all.
-async fn caller(service: Concurrency<Fickle>, calls: u32, seed: u64) {
+/// Makes calls one after the other. It cancels a third of them after some polls, and reads a body
+/// whole, in part or not at all.
+async fn caller(service: Concurrency<RandomServer>, calls: u32, seed: u64) {
     let mut rng = SmallRng::seed_from_u64(seed);
     for _ in 0..calls {
         let polls = match rng.random_range(0..3) {
@@ -151,7 +151,7 @@ async fn caller(service: Concurrency<Fickle>, calls: u32, seed: u64) {
             _ => u32::MAX,
         };
         let future = Some(Box::pin(service.clone().oneshot(get())));
-        let Some(Ok(response)) = (Fleeting { future, polls }).await else {
+        let Some(Ok(response)) = (PollLimited { future, polls }).await else {
             continue;
         };
         let mut body = response.into_body();
@@ -163,19 +163,19 @@ async fn caller(service: Concurrency<Fickle>, calls: u32, seed: u64) {
     }
 }
 
-async fn check_storm(layer: ConcurrencyLayer, limit: usize, calls: u32) {
+async fn check_random_calls(layer: ConcurrencyLayer, limit: usize, calls: u32) {
     const CALLERS: u32 = 48;
-    let fickle = Fickle {
+    let server = RandomServer {
         active: Arc::default(),
         limit,
         exceeded: Arc::default(),
         rng: Arc::new(Mutex::new(SmallRng::seed_from_u64(1))),
     };
-    let (active, exceeded) = (Arc::clone(&fickle.active), Arc::clone(&fickle.exceeded));
+    let (active, exceeded) = (Arc::clone(&server.active), Arc::clone(&server.exceeded));
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..CALLERS {
-        // A lane for some, and one for each of the others.
-        let service = layer.layer(fickle.clone());
+        // Two callers share each group.
+        let service = layer.layer(server.clone());
         tasks.spawn(caller(service.clone(), calls / CALLERS / 2, n.into()));
         tasks.spawn(caller(service, calls / CALLERS / 2, (CALLERS + n).into()));
     }
@@ -191,78 +191,77 @@ async fn check_storm(layer: ConcurrencyLayer, limit: usize, calls: u32) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_of_all_fates_lose_no_permit_and_never_pass_the_limit() {
-    check_storm(ConcurrencyLayer::new(16), 16, CALLS).await;
+async fn random_calls_lose_no_permit_and_never_exceed_the_limit() {
+    check_random_calls(ConcurrencyLayer::new(16), 16, CALLS).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_that_adapts_loses_no_permit_either() {
+async fn random_calls_lose_no_permit_of_an_adaptive_limit() {
     let layer = ConcurrencyLayer::adaptive(Adaptive::between(2, 24));
-    check_storm(layer, 24, CALLS / 10).await;
+    check_random_calls(layer, 24, CALLS / 10).await;
 }
 
-/// Something that is done to the permits. Numbers name a waiter, a holder or a lane, by the
-/// remainder.
+/// An operation on the permits. A number selects a waiter or a holder by its remainder.
 #[derive(Clone, Debug)]
 enum Step {
-    Ask { lane: usize },
+    Enqueue { group: usize },
     Poll { waiter: usize },
-    GiveUp { waiter: usize },
+    Cancel { waiter: usize },
     Call { holder: usize },
     Release { holder: usize },
     SetLimit { limit: usize },
-    Pass { millis: u64 },
+    Advance { millis: u64 },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (0..3_usize).prop_map(|lane| Step::Ask { lane }),
+        4 => (0..3_usize).prop_map(|group| Step::Enqueue { group }),
         4 => (0..9_usize).prop_map(|waiter| Step::Poll { waiter }),
-        2 => (0..9_usize).prop_map(|waiter| Step::GiveUp { waiter }),
+        2 => (0..9_usize).prop_map(|waiter| Step::Cancel { waiter }),
         2 => (0..9_usize).prop_map(|holder| Step::Call { holder }),
         4 => (0..9_usize).prop_map(|holder| Step::Release { holder }),
         1 => (1..6_usize).prop_map(|limit| Step::SetLimit { limit }),
-        2 => (0..120_u64).prop_map(|millis| Step::Pass { millis }),
+        2 => (0..120_u64).prop_map(|millis| Step::Advance { millis }),
     ]
 }
 
-type Waiter = Spawn<Readying>;
+type Waiter = Spawn<Acquiring>;
 
-/// A service on its way to a permit.
-struct Readying(Option<Concurrency<Server>>);
+/// A service that waits for a permit.
+struct Acquiring(Option<Concurrency<Server>>);
 
-impl Future for Readying {
+impl Future for Acquiring {
     type Output = Concurrency<Server>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let service = self.0.as_mut().expect("it is polled until it is ready");
         let Ok(()) = std::task::ready!(Service::<Request<String>>::poll_ready(service, cx));
-        Poll::Ready(self.0.take().expect("it was there"))
+        Poll::Ready(self.0.take().expect("it was not taken before"))
     }
 }
 
-/// Whatever holds a permit: a ready service, or a call.
+/// The holder of a permit: a ready service, or a call.
 enum Holder {
     Ready(Concurrency<Server>),
     Called { _call: Box<dyn std::any::Any> },
 }
 
-/// The plain model: who waits, who holds, and the limit.
-struct Model {
+/// The reference: the waiters, the holders and the limit.
+struct Reference {
     layer: ConcurrencyLayer,
-    lanes: Vec<Concurrency<Server>>,
+    groups: Vec<Concurrency<Server>>,
     waiting: Vec<Waiter>,
     holding: Vec<Holder>,
     limit: usize,
 }
 
-impl Model {
+impl Reference {
     fn new() -> Self {
         let layer = ConcurrencyLayer::new(2);
-        let lanes = (0..3).map(|_| layer.layer(Server::ok())).collect();
+        let groups = (0..3).map(|_| layer.layer(Server::ok())).collect();
         Self {
             layer,
-            lanes,
+            groups,
             waiting: Vec::new(),
             holding: Vec::new(),
             limit: 2,
@@ -271,16 +270,16 @@ impl Model {
 
     fn apply(&mut self, step: &Step) {
         match *step {
-            Step::Ask { lane } => {
-                let service = self.lanes[lane].clone();
-                self.poll(task::spawn(Readying(Some(service))));
+            Step::Enqueue { group } => {
+                let service = self.groups[group].clone();
+                self.poll(task::spawn(Acquiring(Some(service))));
             }
             Step::Poll { waiter } => {
                 if let Some(waiter) = take(&mut self.waiting, waiter) {
                     self.poll(waiter);
                 }
             }
-            Step::GiveUp { waiter } => drop(take(&mut self.waiting, waiter)),
+            Step::Cancel { waiter } => drop(take(&mut self.waiting, waiter)),
             Step::Call { holder } => {
                 if let Some(holder) = take(&mut self.holding, holder) {
                     self.holding.push(called(holder));
@@ -291,16 +290,16 @@ impl Model {
                 self.limit = limit;
                 self.layer.handle().set_limit(limit);
             }
-            Step::Pass { .. } => {}
+            Step::Advance { .. } => {}
         }
     }
 
     fn poll(&mut self, mut waiter: Waiter) {
-        let was_free = self.holding.len() < self.limit;
+        let was_available = self.holding.len() < self.limit;
         match waiter.poll() {
             Poll::Pending => self.waiting.push(waiter),
             Poll::Ready(service) => {
-                assert!(was_free, "a permit was granted that was not there");
+                assert!(was_available, "a permit above the limit was acquired");
                 self.holding.push(Holder::Ready(service));
             }
         }
@@ -315,9 +314,9 @@ impl Model {
         assert!(seen.queued <= self.waiting.len());
     }
 
-    /// Once all permits are back, everyone who comes when woken is served in time, and nothing is
-    /// left.
-    async fn end(mut self) {
+    /// Releases all permits, then asserts that every waiter acquires one when it is polled on its
+    /// wake-up, and that all permits are available in the end.
+    async fn finish(mut self) {
         self.holding.clear();
         for _ in 0..=self.waiting.len() {
             tokio::time::advance(WaitQueue::<()>::GRACE * 40).await;
@@ -331,18 +330,18 @@ impl Model {
         assert_eq!(
             self.waiting.len(),
             0,
-            "a permit is free and nobody was woken"
+            "a permit is available and no waiter was woken"
         );
         for _ in 0..self.limit {
-            self.apply(&Step::Ask { lane: 0 });
+            self.apply(&Step::Enqueue { group: 0 });
         }
         assert_eq!(self.holding.len(), self.limit);
         self.check();
     }
 }
 
-fn take<T>(from: &mut Vec<T>, which: usize) -> Option<T> {
-    (!from.is_empty()).then(|| from.remove(which % from.len()))
+fn take<T>(from: &mut Vec<T>, index: usize) -> Option<T> {
+    (!from.is_empty()).then(|| from.remove(index % from.len()))
 }
 
 fn called(holder: Holder) -> Holder {
@@ -359,21 +358,21 @@ fn called(holder: Holder) -> Holder {
 
 proptest! {
     #[test]
-    fn whatever_is_done_to_permits_none_is_lost_and_none_is_made(
+    fn any_sequence_of_operations_loses_no_permit_and_adds_none(
         steps in proptest::collection::vec(step(), 1..60),
     ) {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let mut model = Model::new();
+            let mut reference = Reference::new();
             for step in &steps {
-                model.apply(step);
-                if let Step::Pass { millis: time } = *step {
+                reference.apply(step);
+                if let Step::Advance { millis: time } = *step {
                     tokio::time::advance(Duration::from_millis(time)).await;
                 }
-                model.check();
+                reference.check();
             }
-            model.end().await;
+            reference.finish().await;
         });
     }
 }

@@ -1,18 +1,22 @@
-//! One limiter in a `static`, used by several runtimes: every `#[tokio::test]` is one.
+//! One limiter that is used by several runtimes, as a `static` is: every `#[tokio::test]` has its
+//! own runtime.
 
 use std::sync::LazyLock;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use tower::{Layer, ServiceExt};
+use http::Request;
+use tokio::time::timeout;
+use tower::{Layer, Service, ServiceExt};
 use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer};
 
-use crate::server::{Server, get, now, on_a_paused_runtime};
+use crate::support::{Server, get, millis, now, on_a_paused_runtime};
 
 static RATE: LazyLock<RateLimitLayer> =
     LazyLock::new(|| RateLimitLayer::new(Quota::per_second(500)));
 static CONCURRENCY: LazyLock<ConcurrencyLayer> = LazyLock::new(|| ConcurrencyLayer::new(2));
 
-async fn use_it(requests: usize) {
+async fn send_through_both(requests: usize) {
     let service = RATE.layer(CONCURRENCY.layer(Server::ok()));
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..requests {
@@ -23,24 +27,22 @@ async fn use_it(requests: usize) {
             assert_eq!(done.unwrap().unwrap().status(), 200);
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), finished)
-        .await
-        .unwrap();
+    timeout(Duration::from_secs(20), finished).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_static_limiter_works_in_a_first_test() {
-    use_it(20).await;
+    send_through_both(20).await;
 }
 
 #[tokio::test]
 async fn a_static_limiter_works_in_a_second_test() {
-    use_it(20).await;
+    send_through_both(20).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_static_limiter_works_in_a_paused_test() {
-    use_it(20).await;
+    send_through_both(20).await;
 }
 
 #[test]
@@ -53,7 +55,7 @@ fn a_static_limiter_works_in_parallel_runtimes() {
                     .start_paused(paused)
                     .build()
                     .unwrap();
-                runtime.block_on(use_it(20));
+                runtime.block_on(send_through_both(20));
             });
         }
     });
@@ -62,19 +64,19 @@ fn a_static_limiter_works_in_parallel_runtimes() {
 #[test]
 fn a_static_limiter_works_after_a_paused_runtime_that_ran_an_hour_ahead() {
     on_a_paused_runtime(async {
-        use_it(5).await;
+        send_through_both(5).await;
         tokio::time::sleep(Duration::from_secs(3_600)).await;
-        use_it(5).await;
+        send_through_both(5).await;
     });
     on_a_paused_runtime(async {
         let start = now();
-        use_it(5).await;
+        send_through_both(5).await;
         assert!(now() - start < Duration::from_secs(2));
     });
 }
 
 #[test]
-fn a_waiter_whose_runtime_is_gone_holds_up_nobody() {
+fn a_waiter_whose_runtime_was_dropped_stops_no_other() {
     let layer = RateLimitLayer::new(Quota::per_second(10));
     let abandoned = layer.layer(Server::ok());
     on_a_paused_runtime(async {
@@ -85,7 +87,34 @@ fn a_waiter_whose_runtime_is_gone_holds_up_nobody() {
     });
     on_a_paused_runtime(async {
         let alive = layer.layer(Server::ok());
-        let response = tokio::time::timeout(Duration::from_secs(2), alive.oneshot(get())).await;
+        let response = timeout(Duration::from_secs(2), alive.oneshot(get())).await;
         assert!(response.is_ok());
+    });
+}
+
+#[test]
+fn a_service_that_waited_in_one_runtime_waits_in_another() {
+    let service = ConcurrencyLayer::new(1).layer(Server::ok());
+    let (mut holder, mut other) = (service.clone(), service);
+    on_a_paused_runtime(async {
+        ServiceExt::<Request<String>>::ready(&mut holder)
+            .await
+            .unwrap();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(Service::<Request<String>>::poll_ready(&mut other, &mut cx).is_pending());
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+    });
+    on_a_paused_runtime(async {
+        tokio::spawn(async move {
+            tokio::time::sleep(millis(20)).await;
+            drop(holder);
+        });
+        let ready = ServiceExt::<Request<String>>::ready(&mut other);
+        assert!(
+            timeout(Duration::from_secs(1), ready)
+                .await
+                .unwrap()
+                .is_ok()
+        );
     });
 }
