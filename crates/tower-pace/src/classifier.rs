@@ -30,7 +30,7 @@ static DEFAULT_HINTS: HintHeaders = HintHeaders::DEFAULT;
 /// #[derive(Debug, PartialEq)]
 /// enum ClientError { Connect, Reset }
 /// # impl std::fmt::Display for ClientError {
-/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("failed") }
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("-") }
 /// # }
 /// # impl std::error::Error for ClientError {}
 ///
@@ -39,7 +39,7 @@ static DEFAULT_HINTS: HintHeaders = HintHeaders::DEFAULT;
 /// # let client = service_fn(|_: http::Request<String>| async {
 /// #     Err::<http::Response<String>, _>(ClientError::Connect)
 /// # });
-/// let errors = Classifier::new().not_sent_if(|error: &ClientError| *error == ClientError::Connect);
+/// let errors = Classifier::new().not_sent_if(|error| ClientError::Connect.eq(error));
 /// let limit = RateLimitLayer::new(Quota::per_second(100)).classifier(errors.clone());
 /// let retry = RetryLayer::new(RetryPolicy::default().attempts(3)).classifier(errors);
 /// let stack = ServiceBuilder::new().layer(retry).layer(&limit).service(client);

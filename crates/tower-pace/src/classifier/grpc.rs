@@ -182,8 +182,10 @@ mod tests {
     use super::*;
 
     /// A `google.rpc.Status`: the code 8, the message "slow down", and a `RetryInfo` of 2.5 s.
-    const IN_2_5_SECONDS: &str = "CAgSCXNsb3cgZG93bho2Cih0eXBlLmdvb2dsZWFwaXMuY29tL2dvb2dsZS5ycGMuUmV0cnlJbmZvEgoKCAgCEIDK\
-         te4B";
+    const IN_2_5_SECONDS: &str = concat!(
+        "CAgSCXNsb3cgZG93bho2Cih0eXBlLmdvb2dsZWFwaXMuY29tL2dvb2dsZS5ycGMuUmV0cnlJbmZv",
+        "EgoKCAgCEIDKte4B"
+    );
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         let fields = fields.iter();

@@ -6,13 +6,27 @@ use super::config::Config;
 use super::idempotency::has_key;
 use crate::was_sent::Proof;
 
-/// Returns how an attempt failed, or `None` if another attempt is unsafe or not promising.
+/// The end of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Another attempt is not promising, as after a success.
+    Final,
+    /// Another attempt is promising, and a replay is not safe.
+    Unsafe,
+    /// Another attempt is promising and safe.
+    Failed(Failure),
+}
+
+/// Returns how an attempt ended.
+///
+/// Without the request, which is kept only while another attempt is possible, a replay counts as
+/// safe: it is not made.
 #[inline]
-pub(super) fn failure<B, C, E: 'static>(
-    request: &Request<B>,
+pub(super) fn end<B, C, E: 'static>(
+    request: Option<&Request<B>>,
     result: &Result<Response<C>, E>,
     config: &Config,
-) -> Option<Failure> {
+) -> End {
     match result {
         Ok(response) => {
             let (status, headers) = (response.status(), response.headers());
@@ -21,46 +35,51 @@ pub(super) fn failure<B, C, E: 'static>(
             // A retry flag on a success is ignored: the retry would repeat an effect that the
             // caller wanted once. So its header fields are read only by rules of the user.
             if verdict == Verdict::Final && status.as_u16() < 400 {
-                return None;
+                return End::Final;
             }
             match by_rule {
                 Some(Verdict::Throttled) => throttled(status, headers, config),
-                _ => response_failure(request, status, headers, verdict, config),
+                _ => response_end(request, status, headers, verdict, config),
             }
         }
-        Err(error) => error_failure(request, error, config),
+        Err(error) => error_end(request, error, config),
     }
 }
 
 /// The same for a response that a rule of the classifier takes as throttled.
 #[cold]
-fn throttled(status: StatusCode, headers: &HeaderMap, config: &Config) -> Option<Failure> {
+fn throttled(status: StatusCode, headers: &HeaderMap, config: &Config) -> End {
     match overruled(Verdict::Throttled, status, headers, config) {
-        Verdict::Throttled => Some(Failure::Throttled(config.classifier.throttled_for(headers))),
-        _ => None,
+        Verdict::Throttled => {
+            End::Failed(Failure::Throttled(config.classifier.throttled_for(headers)))
+        }
+        _ => End::Final,
     }
 }
 
 /// The same for a response whose status has this verdict.
 // Out of line, as is the next function, so that a success pays for none of it.
 #[cold]
-fn response_failure<B>(
-    request: &Request<B>,
+fn response_end<B>(
+    request: Option<&Request<B>>,
     status: StatusCode,
     headers: &HeaderMap,
     verdict: Verdict,
     config: &Config,
-) -> Option<Failure> {
+) -> End {
     let retry_after = || config.classifier.retry_after(headers);
     match overruled(verdict, status, headers, config) {
-        Verdict::Throttled => Some(Failure::Throttled(retry_after())),
+        Verdict::Throttled => End::Failed(Failure::Throttled(retry_after())),
         // Only a key shows that the conflict is with an earlier attempt, which will end. Without
         // one, the same conflict would follow.
-        Verdict::Conflict if !has_key(request.headers(), config.keys.as_ref()) => None,
-        Verdict::Conflict | Verdict::Transient if may_replay(request, config) => {
-            Some(Failure::Transient(retry_after()))
+        Verdict::Conflict if !request.is_some_and(|request| is_keyed(request, config)) => {
+            End::Final
         }
-        Verdict::Conflict | Verdict::Transient | Verdict::Final => None,
+        Verdict::Conflict | Verdict::Transient => match may_replay(request, config) {
+            true => End::Failed(Failure::Transient(retry_after())),
+            false => End::Unsafe,
+        },
+        Verdict::Final => End::Final,
     }
 }
 
@@ -79,26 +98,26 @@ fn overruled(
 
 /// The same for an attempt that ended without a response.
 #[cold]
-fn error_failure<B, E: 'static>(
-    request: &Request<B>,
-    error: &E,
-    config: &Config,
-) -> Option<Failure> {
-    let is_promising = match config.classifier.proof(error) {
+fn error_end<B, E: 'static>(request: Option<&Request<B>>, error: &E, config: &Config) -> End {
+    match config.classifier.proof(error) {
         // The rejection is final: it has already said how long the wait would be.
-        Proof::Rejected => false,
-        Proof::NotSent => true,
-        Proof::None => may_replay(request, config),
-    };
-    is_promising.then_some(Failure::Transient(None))
+        Proof::Rejected => End::Final,
+        Proof::None if !may_replay(request, config) => End::Unsafe,
+        Proof::NotSent | Proof::None => End::Failed(Failure::Transient(None)),
+    }
 }
 
 /// Returns whether a replay is safe, by the request's method, its [`Replay`] mark or its key.
-fn may_replay<B>(request: &Request<B>, config: &Config) -> bool {
-    let keys = config.keys.as_ref();
-    config.policy.may_replay(request.method().as_str())
-        || request.extensions().get::<Replay>().is_some()
-        || keys.is_some_and(|keys| has_key(request.headers(), Some(keys)))
+fn may_replay<B>(request: Option<&Request<B>>, config: &Config) -> bool {
+    request.is_none_or(|request| {
+        config.policy.may_replay(request.method().as_str())
+            || request.extensions().get::<Replay>().is_some()
+            || (config.keys.is_some() && is_keyed(request, config))
+    })
+}
+
+fn is_keyed<B>(request: &Request<B>, config: &Config) -> bool {
+    has_key(request.headers(), config.keys.as_ref())
 }
 
 #[cfg(test)]
@@ -109,6 +128,17 @@ mod tests {
     use crate::error::{Error, LimitKind, Rejected};
     use crate::retry::IdempotencyKeys;
     use crate::{Classifier, RetryLayer, RetryPolicy};
+
+    fn failure<E: 'static>(
+        request: &Request<()>,
+        result: &Result<Response<()>, E>,
+        config: &Config,
+    ) -> Option<Failure> {
+        match end(Some(request), result, config) {
+            End::Failed(failure) => Some(failure),
+            End::Final | End::Unsafe => None,
+        }
+    }
 
     fn post(fields: &[(&'static str, &'static str)]) -> Request<()> {
         let mut request = Request::post("/").body(()).unwrap();

@@ -28,8 +28,8 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// # let client = service_fn(|request: http::Request<String>| async move {
 /// #     let is_first = request.extensions().get::<tower_pace::Attempt>().is_none();
 /// #     let response = http::Response::builder().status(if is_first { 503 } else { 200 });
-/// #     let key = request.headers()["idempotency-key"].clone();
-/// #     Ok::<_, std::convert::Infallible>(response.header("key", key).body(String::new()).unwrap())
+/// #     let response = response.header("key", &request.headers()["idempotency-key"]);
+/// #     Ok::<_, std::convert::Infallible>(response.body(String::new()).unwrap())
 /// # });
 /// let post = http::Request::post("/charges").body(String::new()).unwrap();
 /// let response = retry.layer(client).oneshot(post).await.unwrap();

@@ -11,7 +11,7 @@ use super::drain::Drain;
 use super::idempotency::IdempotencyKeys;
 use super::report::Observer;
 use super::state::RetryState;
-use super::{BufferedRetryLayer, Retry, Retrying};
+use super::{BufferedRetryLayer, NotRetried, Retry, Retrying};
 use crate::{Classifier, DeadlineLayer, random};
 
 /// Applies [`Retry`]: sends requests again by a [`RetryPolicy`].
@@ -44,6 +44,7 @@ impl RetryLayer {
                 classifier: Classifier::DEFAULT,
                 keys: None,
                 observer: None,
+                end_observer: None,
                 state,
             },
         }
@@ -74,6 +75,35 @@ impl RetryLayer {
     #[must_use]
     pub fn on_retry(mut self, observe: impl Fn(&Retrying) + Send + Sync + 'static) -> Self {
         self.config.observer = Some(Observer::new(observe));
+        self
+    }
+
+    /// Calls `observe` before a failed result is returned that might have been retried, in the task
+    /// of the request. It must not block.
+    ///
+    /// It is the way to learn the reason after an error; a response has it in its extensions.
+    ///
+    /// ```
+    /// use tower::{Layer, ServiceExt, service_fn};
+    /// use tower_pace::RetryLayer;
+    /// use tower_pace::retry::{GaveUp, NotRetried};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # let client = service_fn(|_: http::Request<String>| async {
+    /// #     let response = http::Response::builder().status(503);
+    /// #     Ok::<_, std::convert::Infallible>(response.body(String::new()).unwrap())
+    /// # });
+    /// let retry = RetryLayer::default().on_give_up(|end| eprintln!("{:?}", end.reason()));
+    /// let post = http::Request::post("/").body(String::new()).unwrap();
+    /// let response = retry.layer(client).oneshot(post).await.unwrap();
+    /// let end: &NotRetried = response.extensions().get().unwrap();
+    /// assert_eq!(end.reason(), GaveUp::NotReplayable);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn on_give_up(mut self, observe: impl Fn(&NotRetried) + Send + Sync + 'static) -> Self {
+        self.config.end_observer = Some(Observer::new(observe));
         self
     }
 

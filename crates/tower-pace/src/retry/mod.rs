@@ -35,7 +35,8 @@
 //!   wait would be. A rejection is recognized if it wraps an error that
 //!   [`was_sent`](crate::was_sent) or the [`Classifier`](crate::Classifier) knows.
 //!
-//! The response to a later attempt has a [`Retried`] in its extensions.
+//! The response to a later attempt has a [`Retried`] in its extensions. A failed response that might
+//! have been retried has a [`NotRetried`] in them, which says why it was not.
 //!
 //! # Place in the stack
 //!
@@ -90,5 +91,5 @@ pub use idempotency::IdempotencyKeys;
 pub use layer::RetryLayer;
 pub use mark::{Attempt, Replay};
 pub use pacing::retry::{Backoff, RetryBudget, RetryPolicy, Verdict};
-pub use report::{Retried, Retrying};
+pub use report::{GaveUp, NotRetried, Retried, Retrying};
 pub use service::Retry;
