@@ -29,8 +29,7 @@ const ARROWS: &[(&str, When, &str)] = &[
 /// Async runtimes, and the crates that need one.
 #[rustfmt::skip]
 const RUNTIMES: &[&str] = &[
-    "async-std", "futures-executor", "hyper", "hyper-util", "smol", "tokio", "tower",
-    "tower-layer", "tower-pace", "tower-service",
+    "async-std", "futures-executor", "hyper", "hyper-util", "smol", "tokio", "tower", "tower-pace",
 ];
 
 /// The package at the root, which depends on every crate.

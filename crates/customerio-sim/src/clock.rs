@@ -26,6 +26,16 @@ impl Clock {
         read().saturating_duration_since(self.started)
     }
 
+    /// Returns the current date in Unix seconds.
+    pub(crate) fn unix_seconds(&self) -> i64 {
+        let date = self.epoch + self.now();
+        // A date before 1970 has no use here. It would be an epoch that a test made up.
+        let since = date.duration_since(SystemTime::UNIX_EPOCH);
+        since.map_or(0, |since| {
+            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        })
+    }
+
     /// Returns the value of a `Date` header.
     ///
     /// hyper's own header is switched off: it shows the real time, which is wrong on paused time.

@@ -17,7 +17,8 @@
 //!
 //! Three settings matter most:
 //!
-//! - [`Builder::limit`]: the requests per window, and the [`Model`] by which the server counts;
+//! - [`Builder::limit`]: the requests per window to the Track API, and the [`Model`] by which the
+//!   server counts;
 //! - [`Builder::faults`]: latency, jitter, and the probability of each fault, drawn from one
 //!   [`seed`](Builder::seed);
 //! - [`Builder::script`]: the exact faults of the first requests.
@@ -26,18 +27,20 @@
 //! tokio's, so a test on paused time and one thread repeats exactly. [`from_toml`] reads all
 //! settings from a file, and the program `cio-sim` serves a simulator on a local port.
 //!
-//! The simulator speaks the public Track API, v1 and v2. It shares no code with any client, so that
-//! a test of a client has an independent reference.
+//! The simulator speaks the public Track API, v1 and v2, and of the App API transactional messages
+//! and triggers of broadcasts. It shares no code with any client, so that a test of a client has an
+//! independent reference.
 //!
 //! # Memory
 //!
-//! Memory grows with the people, objects, deliveries and forms, and with the events that carry an
-//! id. All else is bounded:
+//! Memory grows with the people, objects, deliveries and forms, with the events whose id is a ULID,
+//! with messages and triggers, and with the events of visitors of the last 30 days. All else is
+//! bounded:
 //!
 //! - the counter holds at most as many times as the limit has requests;
 //! - [`Totals::busiest_window`] needs the arrivals of one window;
 //! - [`Simulator::trace`] holds at most as many arrivals as [`Builder::trace`] allows;
-//! - the body of a request has at most 1 MiB.
+//! - the body of a request has at most 1 MiB, that of an email 4 MiB and that of a trigger 25 MiB.
 
 #![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
@@ -56,7 +59,9 @@ mod simulator;
 
 pub use fault::{FailurePoint, Faults, Outage, Probability, Script, Stall, Step};
 pub use limit::{Limit, Model};
-pub use records::{Arrival, Dedupe, Delivery, Event, Form, Object, Person, Totals};
+pub use records::{
+    Arrival, Dedupe, Delivery, Event, Form, Message, Object, Person, Totals, Trigger,
+};
 pub use scenario::{InvalidScenario, from_toml};
 pub use server::{Server, serve_connection};
 pub use setting::{InvalidSetting, parse_duration};

@@ -10,11 +10,13 @@ use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::fault::{FaultInjector, Faults, Script};
 use crate::http;
-use crate::limit::{Limit, Limiter};
+use crate::limit::Limit;
 use crate::records::{
-    Arrival, ArrivalLog, Dedupe, Delivery, Event, Form, Object, Person, Store, Totals,
+    Arrival, ArrivalLog, Dedupe, Delivery, Event, Form, Message, Object, Person, Store, Totals,
+    Trigger,
 };
-use crate::shared::{Shared, State};
+use crate::setting::LONGEST;
+use crate::shared::{Limits, Shared, State};
 
 /// A simulated Customer.io, and the handle to its records. Clones share all state.
 ///
@@ -90,6 +92,27 @@ impl Simulator {
         self.shared.store(|store| store.segment(id).cloned())
     }
 
+    /// Returns all transactional messages in the order of their arrival.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Message> {
+        self.shared.store(|store| store.messages().to_vec())
+    }
+
+    /// Returns the transactional message with this delivery id, or `None` if there is none.
+    #[must_use]
+    pub fn message(&self, delivery_id: &str) -> Option<Message> {
+        self.shared
+            .store(|store| store.message(delivery_id).cloned())
+    }
+
+    /// Returns the accepted triggers of a broadcast in the order of their arrival, or `None` unless
+    /// [`Builder::broadcast`] created it.
+    #[must_use]
+    pub fn triggers(&self, broadcast: u64) -> Option<Vec<Trigger>> {
+        self.shared
+            .store(|store| store.triggers(broadcast).map(<[_]>::to_vec))
+    }
+
     /// Returns the first requests that reached the counter, up to the bound of [`Builder::trace`],
     /// in the order of their responses.
     #[must_use]
@@ -110,7 +133,7 @@ impl fmt::Debug for Simulator {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
-    limit: Option<Limit>,
+    limits: Limits,
     faults: Faults,
     changes: Vec<(Duration, Faults)>,
     script: Script,
@@ -121,12 +144,18 @@ pub struct Builder {
     epoch: SystemTime,
     trace: usize,
     segments: Vec<u64>,
+    broadcasts: Vec<u64>,
+    trigger_time: Duration,
 }
 
 impl Builder {
     fn new() -> Self {
         Self {
-            limit: None,
+            limits: Limits {
+                app: Limit::per_second(10),
+                ingress: None,
+                triggers: Limit::new(1, Duration::from_secs(10)).expect("a valid limit"),
+            },
             faults: Faults::none(),
             changes: Vec::new(),
             script: Script::default(),
@@ -137,12 +166,29 @@ impl Builder {
             epoch: SystemTime::UNIX_EPOCH + NEW_YEAR_2026,
             trace: 0,
             segments: Vec::new(),
+            broadcasts: Vec::new(),
+            trigger_time: Duration::ZERO,
         }
     }
 
-    /// Responds 429 to requests over `limit`. The default is no limit.
+    /// Responds 429 to requests over `limit`, which counts those to the Track API and transactional
+    /// messages. The default is no limit.
     pub fn limit(mut self, limit: Limit) -> Self {
-        self.limit = Some(limit);
+        self.limits.ingress = Some(limit);
+        self
+    }
+
+    /// Sets the limit of the App API, without transactional messages and triggers. The default is
+    /// the documented one, 10 per second.
+    pub fn app_limit(mut self, limit: Limit) -> Self {
+        self.limits.app = limit;
+        self
+    }
+
+    /// Sets the limit of all triggers of broadcasts. The default is the documented one, one in 10
+    /// seconds.
+    pub fn trigger_limit(mut self, limit: Limit) -> Self {
+        self.limits.triggers = limit;
         self
     }
 
@@ -176,10 +222,17 @@ impl Builder {
         self
     }
 
-    /// Responds 401 to all other credentials. By default any credentials are accepted, but a
-    /// request without credentials is not.
+    /// Responds 401 to requests to the Track API with other credentials. By default any credentials
+    /// are accepted, but a request without credentials is not.
     pub fn credentials(mut self, site_id: &str, api_key: &str) -> Self {
-        self.credentials = Credentials::only(site_id, api_key);
+        self.credentials.only(site_id, api_key);
+        self
+    }
+
+    /// Responds 401 to requests to the App API with another key. By default any key is accepted,
+    /// but a request without a key is not.
+    pub fn app_api_key(mut self, key: &str) -> Self {
+        self.credentials.only_app_key(key);
         self
     }
 
@@ -210,28 +263,47 @@ impl Builder {
         self
     }
 
+    /// Creates a broadcast. Triggers of other broadcasts get 404.
+    pub fn broadcast(mut self, id: u64) -> Self {
+        self.broadcasts.push(id);
+        self
+    }
+
+    /// Sets the time that the processing of a trigger takes. The default is 0, the maximum one day.
+    ///
+    /// Triggers are processed one after the other, and at most five wait. The next one gets 429.
+    pub fn trigger_time(mut self, time: Duration) -> Self {
+        self.trigger_time = time.min(LONGEST);
+        self
+    }
+
     /// Builds the simulator and starts its clock, which is tokio's.
     #[must_use]
     pub fn build(self) -> Simulator {
         // `Totals::busiest_window` needs a window without a limit too.
         let window = self
-            .limit
+            .limits
+            .ingress
             .as_ref()
             .map_or(Duration::from_secs(1), Limit::window);
         let mut store = Store::new(self.dedupe, window);
         self.segments.iter().for_each(|id| store.add_segment(*id));
+        store.set_trigger_time(self.trigger_time);
+        self.broadcasts
+            .iter()
+            .for_each(|id| store.add_broadcast(*id));
         let state = State {
             injector: FaultInjector::new(self.faults, self.seed)
                 .changes(self.changes)
                 .script(self.script),
-            limiter: self.limit.as_ref().map(Limiter::new),
+            limiters: self.limits.limiters(),
             store,
             arrivals: ArrivalLog::new(self.trace),
         };
         let shared = Arc::new(Shared {
             clock: Clock::start(self.epoch),
             credentials: self.credentials,
-            limit: self.limit,
+            limits: self.limits,
             omits_retry_after: self.omits_retry_after,
             state: Mutex::new(state),
         });

@@ -112,7 +112,7 @@ impl Credentials {
 
 /// Rejects control characters, such as the line end of a file with a secret. The API would only
 /// answer that the credentials are wrong.
-fn check_printable(field: &'static str, text: &str) -> Result<(), InvalidInput> {
+pub(crate) fn check_printable(field: &'static str, text: &str) -> Result<(), InvalidInput> {
     if text.contains(char::is_control) {
         return Err(InvalidInput::malformed(
             field,

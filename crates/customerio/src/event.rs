@@ -13,7 +13,8 @@ const MAX_DATA: usize = 100_000;
 /// The usual size of an event of version 1 without its data, so that the buffer rarely grows.
 const HEAD: usize = 160;
 
-/// The documented limit of an event's name, in bytes.
+/// The documented limit of an event's name, in bytes. The API rejects a longer name of a page or a
+/// screen in the same words as that of another event.
 const MAX_NAME: usize = 100;
 
 /// An event: a name, and optionally an id, a time and attributes.
@@ -74,29 +75,27 @@ impl Event {
     ///
     /// As for [`Event::new`], as far as `validation` checks it.
     pub fn with(validation: Validation, name: impl Into<String>) -> Result<Self, InvalidInput> {
-        let name = name.into();
-        if validation.is_strict() {
-            check_bytes("event name", name.trim().len(), MAX_NAME)?;
-        }
-        Self::of_kind(EventKind::Event, name, validation)
+        Self::of_kind(EventKind::Event, name.into(), validation)
     }
 
-    /// Creates the event of a web page view. The name is the URL, which may have any length.
+    /// Creates the event of a web page view. The name is the page's URL or path.
+    ///
+    /// The API rejects a longer name. The attribute `url` can contain a URL of any length.
     ///
     /// # Errors
     ///
-    /// The URL is blank.
-    pub fn page(url: impl Into<String>) -> Result<Self, InvalidInput> {
-        Self::of_kind(EventKind::Page, url.into(), Validation::Lenient)
+    /// The name is blank or takes more than 100 bytes.
+    pub fn page(name: impl Into<String>) -> Result<Self, InvalidInput> {
+        Self::of_kind(EventKind::Page, name.into(), Validation::Strict)
     }
 
     /// Creates the event of an app's screen view.
     ///
     /// # Errors
     ///
-    /// The name is blank.
+    /// The name is blank or takes more than 100 bytes.
     pub fn screen(name: impl Into<String>) -> Result<Self, InvalidInput> {
-        Self::of_kind(EventKind::Screen, name.into(), Validation::Lenient)
+        Self::of_kind(EventKind::Screen, name.into(), Validation::Strict)
     }
 
     fn of_kind(
@@ -104,6 +103,9 @@ impl Event {
         name: String,
         validation: Validation,
     ) -> Result<Self, InvalidInput> {
+        if validation.is_strict() {
+            check_bytes("event name", name.trim().len(), MAX_NAME)?;
+        }
         if !validation.is_off() && name.trim().is_empty() {
             return Err(InvalidInput::malformed(
                 "event name",
@@ -274,6 +276,18 @@ mod tests {
         }
         assert!(AnonymousEvent::new("", data(20)).is_err());
         assert!(AnonymousEvent::invite("", data(20)).is_err());
+    }
+
+    #[test]
+    fn names_of_all_kinds_take_at_most_100_bytes() {
+        let kinds: [fn(String) -> Result<Event, InvalidInput>; 3] =
+            [Event::new, Event::page, Event::screen];
+        for kind in kinds {
+            assert!(kind("x".repeat(100)).is_ok());
+            assert!(kind(format!(" {}\n", "x".repeat(100))).is_ok());
+            assert!(kind("x".repeat(101)).unwrap_err().is_too_large());
+            assert!(kind("é".repeat(51)).unwrap_err().is_too_large());
+        }
     }
 
     #[test]

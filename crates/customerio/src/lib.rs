@@ -30,6 +30,7 @@
 //! | `client` | `Client`, over [`tower`](https://docs.rs/tower) and hyper |
 //! | `testing` | clients for tests: one that records requests, one with given replies |
 //! | `tracing` | spans and events of the client |
+//! | `webhooks` | signatures and events of reporting webhooks, and a tower layer that verifies |
 //!
 //! # Many operations
 //!
@@ -95,6 +96,8 @@ pub mod testing;
 mod timestamp;
 pub mod v1;
 mod validation;
+#[cfg(feature = "webhooks")]
+pub mod webhooks;
 
 pub use attributes::Attributes;
 pub use batch::{Batch, NotAdded};
@@ -121,13 +124,19 @@ pub use timestamp::Timestamp;
 pub use validation::Validation;
 
 /// Guides, each from its beginning to its end.
-#[cfg(all(feature = "testing", any(doc, doctest)))]
+#[cfg(all(any(feature = "testing", feature = "webhooks"), any(doc, doctest)))]
 pub mod guide {
+    #[cfg(feature = "testing")]
     #[doc = include_str!("../docs/migration.md")]
     pub mod migration {}
 
+    #[cfg(feature = "testing")]
     #[doc = include_str!("../docs/recipe.md")]
     pub mod recipe {}
+
+    #[cfg(feature = "webhooks")]
+    #[doc = include_str!("../docs/webhooks.md")]
+    pub mod webhooks {}
 }
 
 /// Runs the example of the README.

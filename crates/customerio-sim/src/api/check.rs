@@ -10,13 +10,21 @@ pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Rejection> {
         .map_err(|_| Rejection::invalid("body", "request body must be a JSON object"))
 }
 
-/// Returns the string at `key`, if the key is there.
+/// Reads a JSON object. `null` is an empty one: official libraries send it for an empty map.
+pub(super) fn nullable_object(body: &[u8]) -> Result<Map<String, Value>, Rejection> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Null) => Ok(Map::new()),
+        _ => object(body),
+    }
+}
+
+/// Returns the string at `key`. A missing or null value is `None`.
 pub(super) fn optional_string(
     from: &Map<String, Value>,
     key: &str,
 ) -> Result<Option<String>, Rejection> {
     match from.get(key) {
-        None => Ok(None),
+        None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err(Rejection::invalid(key, format!("{key} must be a string"))),
     }
@@ -37,6 +45,37 @@ pub(super) fn optional_object(
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(object)) => Ok(object),
         Some(_) => Err(Rejection::invalid(key, format!("{what} must be a hash"))),
+    }
+}
+
+/// The reserved keys of an identify operation that are no attributes.
+pub(super) struct Reserved {
+    pub(super) update_only: bool,
+    pub(super) timestamp: Option<i64>,
+}
+
+/// Removes the keys `_update` and `_timestamp` from the attributes of an identify operation.
+pub(super) fn take_reserved(attributes: &mut Map<String, Value>) -> Result<Reserved, Rejection> {
+    let reserved = Reserved {
+        update_only: optional_boolean(attributes, "_update")?.unwrap_or(false),
+        timestamp: optional_integer(attributes, "_timestamp")?,
+    };
+    attributes.remove("_update");
+    attributes.remove("_timestamp");
+    Ok(reserved)
+}
+
+/// Reads an anonymous id. A missing, null or empty one is `None`. A number becomes a string, since
+/// an official library sends it as it is.
+pub(super) fn anonymous_id(value: Option<&Value>) -> Result<Option<String>, Rejection> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok((!text.is_empty()).then(|| text.clone())),
+        Some(Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(_) => Err(Rejection::invalid(
+            "anonymous_id",
+            "anonymous_id must be a string",
+        )),
     }
 }
 
@@ -79,10 +118,24 @@ pub(super) fn optional_integer(
     from: &Map<String, Value>,
     key: &str,
 ) -> Result<Option<i64>, Rejection> {
-    match from.get(key).map(Value::as_i64) {
-        None => Ok(None),
-        Some(Some(number)) => Ok(Some(number)),
-        Some(None) => Err(Rejection::invalid(key, format!("{key} must be an integer"))),
+    match from.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_i64() {
+            Some(number) => Ok(Some(number)),
+            None => Err(Rejection::invalid(key, format!("{key} must be an integer"))),
+        },
+    }
+}
+
+/// Returns the boolean at `key`. A missing or null value is `None`.
+pub(super) fn optional_boolean(
+    from: &Map<String, Value>,
+    key: &str,
+) -> Result<Option<bool>, Rejection> {
+    match from.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(value)) => Ok(Some(*value)),
+        Some(_) => Err(Rejection::invalid(key, format!("{key} must be a boolean"))),
     }
 }
 
@@ -125,7 +178,8 @@ impl io::Write for Count {
 
 /// Attributes with a structure of their own. The limit of [`MAX_VALUE_BYTES`] is not for them.
 const STRUCTURED: [&str; 2] = ["cio_relationships", "cio_subscription_preferences"];
-// The limits that the API documents.
-const MAX_ATTRIBUTES: usize = 300;
+/// The documented limit of the attributes in one identify operation, and of a person.
+pub(crate) const MAX_ATTRIBUTES: usize = 300;
+// The other limits that the API documents.
 const MAX_NAME_BYTES: usize = 150;
 const MAX_VALUE_BYTES: usize = 1_000;

@@ -48,6 +48,10 @@ pub(super) fn entity(action: &str, entity: &Map<String, Value>) -> Result<Operat
         .ok_or_else(|| Rejection::invalid("identifiers", "identifiers must be a hash"))?;
     let id = check::required_string(identifiers, "id")?;
     let metric = check::one_of(entity, "name", &PUSH_EVENTS)?;
+    let attributes = entity.get("attributes").and_then(Value::as_object);
+    let attributes =
+        attributes.ok_or_else(|| Rejection::required("attributes", "attributes must be a hash"))?;
+    check::required_string(attributes, "device_token")?;
     Ok(Operation::Delivery {
         id,
         report: DeliveryReport::Metric(metric),
@@ -72,18 +76,23 @@ pub(crate) fn unsubscribe(delivery: &str, body: &[u8]) -> Result<Operation, Reje
     })
 }
 
-/// `POST /api/v1/forms/{form_id}/submit`. The data has strings only, and one of `email` and `id`.
+/// `POST /api/v1/forms/{form_id}/submit`. The data has one of `email` and `id`, and strings.
 pub(crate) fn form(form: &str, body: &[u8]) -> Result<Operation, Rejection> {
     let mut data = check::optional_object(&mut check::object(body)?, "data", "data")?;
+    for key in RESERVED_FIELDS {
+        data.remove(key);
+    }
+    // The identifier is no field of the form. The specification allows null for the other one, and
+    // its example has an integer.
+    let mut keys = Map::new();
+    for key in ["email", "id"] {
+        let value = data.remove(key).filter(|value| !value.is_null());
+        keys.extend(value.map(|value| (key.to_owned(), value)));
+    }
+    let person = Identifier::in_lenient_object("data", Some(&keys.into()), &["email", "id"])?;
     if let Some((name, _)) = data.iter().find(|(_, value)| !value.is_string()) {
         return Err(Rejection::invalid(name, format!("{name} must be a string")));
     }
-    // The identifier is no field of the form.
-    let mut keys = Map::new();
-    for key in ["email", "id"] {
-        keys.extend(data.remove(key).map(|value| (key.to_owned(), value)));
-    }
-    let person = Identifier::in_object("data", Some(&keys.into()), &["email", "id"])?;
     Ok(Operation::Form {
         id: form.to_owned(),
         person,
@@ -134,6 +143,14 @@ const METRICS: [&str; 8] = [
     "dropped",
     "opened",
     "spammed",
+];
+/// The keys of a form's data that the API reserves and ignores.
+const RESERVED_FIELDS: [&str; 5] = [
+    "form_id",
+    "form_name",
+    "form_type",
+    "form_url",
+    "form_url_param",
 ];
 const PUSH_EVENTS: [&str; 3] = ["converted", "delivered", "opened"];
 /// The limit that the API documents.

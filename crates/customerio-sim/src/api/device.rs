@@ -11,7 +11,7 @@ pub(super) fn added(
 ) -> Result<(String, Value), Rejection> {
     let (token, device) = named(entity, token)?;
     check::one_of(&device, "platform", &PLATFORMS)?;
-    check::optional_integer(&device, "last_used")?;
+    last_used(device.get("last_used"))?;
     attributes(device.get("attributes"))?;
     Ok((token, device.into()))
 }
@@ -25,9 +25,26 @@ pub(super) fn named(
     Ok((check::required_string(&device, token)?, device))
 }
 
+/// Rejects a time that is no integer. The official library for Go sends the integer as a string.
+fn last_used(time: Option<&Value>) -> Result<(), Rejection> {
+    let is_integer = |time: &Value| match time {
+        Value::Null => true,
+        Value::String(text) => text.parse::<i64>().is_ok(),
+        _ => time.is_i64(),
+    };
+    match time {
+        Some(time) if !is_integer(time) => Err(Rejection::invalid(
+            "last_used",
+            "last_used must be an integer",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Rejects attributes that are no strings. `push_enabled` must be a string too.
 fn attributes(attributes: Option<&Value>) -> Result<(), Rejection> {
-    let Some(attributes) = attributes else {
+    // Official libraries send `null` for an empty map.
+    let Some(attributes) = attributes.filter(|attributes| !attributes.is_null()) else {
         return Ok(());
     };
     let attributes = attributes

@@ -10,6 +10,8 @@ const MAX_EVENT_BYTES: usize = 100_000;
 /// The event in an operation.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TrackedEvent {
+    /// The ULID by which the API ignores repetitions, in upper case. `None` if the event has
+    /// another id or none.
     pub(crate) id: Option<String>,
     pub(crate) name: String,
     pub(crate) timestamp: Option<i64>,
@@ -38,9 +40,48 @@ pub(super) fn tracked(
         return Err(Rejection::invalid(payload, message));
     }
     Ok(TrackedEvent {
-        id: check::optional_string(&from, "id")?.filter(|id| !id.is_empty()),
+        id: check::optional_string(&from, "id")?.and_then(|id| ulid(&id)),
         name,
         timestamp: check::optional_integer(&from, "timestamp")?,
         attributes,
     })
+}
+
+/// Returns `text` in upper case if it is a ULID: 26 characters of Crockford's base 32, which stand
+/// for 128 bits.
+pub(crate) fn ulid(text: &str) -> Option<String> {
+    let upper = text.to_ascii_uppercase();
+    let is_symbol = |byte: u8| match byte {
+        b'0'..=b'9' => true,
+        // The alphabet leaves out the letters that are easily misread.
+        b'I' | b'L' | b'O' | b'U' => false,
+        _ => byte.is_ascii_uppercase(),
+    };
+    // 26 symbols have 130 bits. The first one must leave the two highest unset.
+    let fits = upper.as_bytes().first().is_some_and(|first| *first <= b'7');
+    (upper.len() == 26 && fits && upper.bytes().all(is_symbol)).then_some(upper)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ulid_has_26_symbols_and_128_bits() {
+        let id = "01HB4HBDKTFWYZCK01DMRSWRFD";
+        assert_eq!(ulid(id).as_deref(), Some(id));
+        assert_eq!(ulid(&id.to_lowercase()).as_deref(), Some(id));
+        assert!(ulid("7ZZZZZZZZZZZZZZZZZZZZZZZZZ").is_some());
+        for other in [
+            "",
+            "42",
+            "01HB4HBDKTFWYZCK01DMRSWRF",
+            "01HB4HBDKTFWYZCK01DMRSWRFDD",
+            "81HB4HBDKTFWYZCK01DMRSWRFD",
+            "01HB4HBDKTFWYZCK01DMRSWRFU",
+            "01HB4HBDKTFWYZCK01DMRSWR-D",
+        ] {
+            assert_eq!(ulid(other), None, "{other}");
+        }
+    }
 }

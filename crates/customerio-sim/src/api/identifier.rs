@@ -33,6 +33,9 @@ impl Identifier {
         let keys = keys
             .as_object()
             .ok_or_else(|| Rejection::invalid(field, format!("{field} must be a hash")))?;
+        if keys.is_empty() {
+            return Err(Rejection::required(field, "id attribute must be present"));
+        }
         let (kind, value) = only_entry(keys)
             .filter(|(kind, _)| kinds.contains(&kind.as_str()))
             .ok_or_else(|| {
@@ -42,9 +45,25 @@ impl Identifier {
                 )
             })?;
         let text = value.as_str().ok_or_else(|| {
-            Rejection::invalid(kind, format!("{kind} attribute must be a string"))
+            Rejection::invalid(kind, format!("{kind} attribute must be a string value"))
         })?;
         Self::of_kind(kind, text.to_owned())
+    }
+
+    /// Reads an object as [`in_object`](Self::in_object) does, but accepts an integer for `id`, as
+    /// the requests do in which official libraries send one.
+    pub(crate) fn in_lenient_object(
+        field: &str,
+        value: Option<&Value>,
+        kinds: &[&str],
+    ) -> Result<Self, Rejection> {
+        let mut value = value.cloned();
+        if let Some(id) = value.as_mut().and_then(|keys| keys.get_mut("id"))
+            && (id.is_i64() || id.is_u64())
+        {
+            *id = Value::String(id.to_string());
+        }
+        Self::in_object(field, value.as_ref(), kinds)
     }
 
     /// Returns the value without its kind.
@@ -58,7 +77,7 @@ impl Identifier {
         if text.trim().is_empty() {
             return Err(Rejection::required(
                 kind,
-                format!("{kind} attribute must be non-empty"),
+                format!("{kind} attribute cannot be an empty string"),
             ));
         }
         if text.len() > MAX_ID_BYTES {
@@ -127,7 +146,7 @@ fn is_plain_address(text: &str) -> bool {
 }
 
 /// Returns whether `text` is in E.164 format: a plus sign and 2 to 15 digits.
-fn is_phone(text: &str) -> bool {
+pub(super) fn is_phone(text: &str) -> bool {
     let Some(digits) = text.strip_prefix('+') else {
         return false;
     };

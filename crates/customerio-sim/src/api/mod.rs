@@ -1,5 +1,5 @@
-//! The public rules of the Track API as pure functions. They turn the bytes of a request into
-//! operations, or into a rejection in the API's words.
+//! The public rules of the Track API and the App API as pure functions. They turn the bytes of a
+//! request into operations, messages and triggers, or into a rejection in the API's words.
 
 mod check;
 pub(crate) mod delivery;
@@ -10,12 +10,19 @@ mod object;
 mod operation;
 mod rejection;
 mod relationship;
+pub(crate) mod send;
+pub(crate) mod trigger;
 pub(crate) mod v1;
 pub(crate) mod v2;
 
-pub(crate) use event::TrackedEvent;
+pub(crate) use check::MAX_ATTRIBUTES;
+pub(crate) use event::{TrackedEvent, ulid};
 pub(crate) use identifier::Identifier;
 pub(crate) use object::ObjectIdentifier;
-pub(crate) use operation::{DeliveryReport, Membership, ObjectChange, Operation, Subscription};
+pub(crate) use operation::{
+    DeliveryReport, Identify, Membership, ObjectChange, Operation, Source, Subscription,
+};
 pub(crate) use rejection::Rejection;
 pub(crate) use relationship::{RelatedPerson, Relationship};
+pub(crate) use send::{Channel, OutgoingMessage};
+pub(crate) use trigger::BroadcastTrigger;

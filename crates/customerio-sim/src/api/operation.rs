@@ -22,9 +22,8 @@ pub(crate) enum Operation {
         id: String,
         report: DeliveryReport,
     },
-    /// Without a person, the event is anonymous.
     Event {
-        person: Option<Identifier>,
+        source: Source,
         event: TrackedEvent,
     },
     Form {
@@ -32,11 +31,7 @@ pub(crate) enum Operation {
         person: Identifier,
         data: Map<String, Value>,
     },
-    Identify {
-        person: Identifier,
-        attributes: Map<String, Value>,
-        objects: Vec<Relationship<ObjectIdentifier>>,
-    },
+    Identify(Identify),
     Merge {
         primary: Identifier,
         secondary: Identifier,
@@ -60,6 +55,53 @@ pub(crate) enum Operation {
         objects: Vec<Relationship<ObjectIdentifier>>,
     },
     Unsuppress(Identifier),
+}
+
+/// An update of a person.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Identify {
+    pub(crate) person: Identifier,
+    /// Without the reserved keys that are no attributes.
+    pub(crate) attributes: Map<String, Value>,
+    /// Whether an unknown person stays unknown, and the update has no effect.
+    pub(crate) update_only: bool,
+    /// When the update happened, in Unix seconds. `None` is the time of arrival.
+    pub(crate) timestamp: Option<i64>,
+    pub(crate) related: Vec<Relationship<ObjectIdentifier>>,
+    pub(crate) unrelated: Vec<Relationship<ObjectIdentifier>>,
+}
+
+impl Identify {
+    /// Returns an update without a time of its own and without relationships.
+    pub(crate) fn new(person: Identifier, attributes: Map<String, Value>) -> Self {
+        Self {
+            person,
+            attributes,
+            update_only: false,
+            timestamp: None,
+            related: Vec::new(),
+            unrelated: Vec::new(),
+        }
+    }
+
+    /// Returns the attribute that makes the events of a visitor those of the person.
+    pub(crate) fn anonymous_id(&self) -> Option<String> {
+        match self.attributes.get("anonymous_id")? {
+            Value::String(id) if !id.is_empty() => Some(id.clone()),
+            Value::Number(id) => Some(id.to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// The person or visitor of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A visitor who may be identified later.
+    Anonymous(String),
+    /// Without an anonymous id, the event invites a recipient and belongs to no person.
+    Invite,
+    Person(Identifier),
 }
 
 /// A change of an object.

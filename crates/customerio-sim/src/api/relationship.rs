@@ -37,7 +37,7 @@ pub(super) fn optional<T>(
     with: fn(Option<&Value>) -> Result<T, Rejection>,
 ) -> Result<Vec<Relationship<T>>, Rejection> {
     match from.get("cio_relationships") {
-        None => Ok(Vec::new()),
+        None | Some(Value::Null) => Ok(Vec::new()),
         Some(list) => read(list, with),
     }
 }

@@ -1,37 +1,38 @@
 //! Track API v1: one operation per request, with the person in the path.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::identifier::Identifier;
 use super::object::ObjectIdentifier;
-use super::operation::Operation;
+use super::operation::{Identify, Operation, Source};
 use super::rejection::Rejection;
 use super::relationship::{self, Relationship};
 use super::{check, device, event};
 
 pub(crate) fn identify(person: &str, body: &[u8]) -> Result<Operation, Rejection> {
     let person = Identifier::in_path(person)?;
-    let mut attributes = check::object(body)?;
-    check::optional_integer(&attributes, "_timestamp")?;
+    let mut attributes = check::nullable_object(body)?;
+    let reserved = check::take_reserved(&mut attributes)?;
     let change = attributes
         .remove("cio_relationships")
+        .filter(|change| !change.is_null())
         .map(relationships)
         .transpose()?;
     // After `cio_relationships` is removed: it is no attribute in v1.
     check::attributes(&attributes)?;
-    match change {
-        Some((Action::Delete, objects)) => Ok(Operation::DeleteRelationships { person, objects }),
-        Some((Action::Add, objects)) => Ok(Operation::Identify {
-            person,
-            attributes,
-            objects,
-        }),
-        None => Ok(Operation::Identify {
-            person,
-            attributes,
-            objects: Vec::new(),
-        }),
-    }
+    let (related, unrelated) = match change {
+        Some((Action::Add, objects)) => (objects, Vec::new()),
+        Some((Action::Delete, objects)) => (Vec::new(), objects),
+        None => Default::default(),
+    };
+    Ok(Operation::Identify(Identify {
+        person,
+        attributes,
+        update_only: reserved.update_only,
+        timestamp: reserved.timestamp,
+        related,
+        unrelated,
+    }))
 }
 
 #[derive(Clone, Copy)]
@@ -74,12 +75,17 @@ pub(crate) fn unsuppress(person: &str) -> Result<Operation, Rejection> {
 }
 
 pub(crate) fn event(person: &str, body: &[u8]) -> Result<Operation, Rejection> {
-    let person = Some(Identifier::in_path(person)?);
-    any_event(person, body)
+    let source = Source::Person(Identifier::in_path(person)?);
+    any_event(source, check::object(body)?)
 }
 
 pub(crate) fn anonymous_event(body: &[u8]) -> Result<Operation, Rejection> {
-    any_event(None, body)
+    let body = check::object(body)?;
+    let source = match check::anonymous_id(body.get("anonymous_id"))? {
+        Some(id) => Source::Anonymous(id),
+        None => Source::Invite,
+    };
+    any_event(source, body)
 }
 
 pub(crate) fn add_device(person: &str, body: &[u8]) -> Result<Operation, Rejection> {
@@ -102,15 +108,15 @@ pub(crate) fn delete_device(person: &str, token: &str) -> Result<Operation, Reje
 
 pub(crate) fn merge(body: &[u8]) -> Result<Operation, Rejection> {
     let body = check::object(body)?;
-    let side = |field| Identifier::in_object(field, body.get(field), &["id", "email", "cio_id"]);
+    let kinds = ["id", "email", "cio_id"];
+    let side = |field| Identifier::in_lenient_object(field, body.get(field), &kinds);
     Ok(Operation::Merge {
         primary: side("primary")?,
         secondary: side("secondary")?,
     })
 }
 
-fn any_event(person: Option<Identifier>, body: &[u8]) -> Result<Operation, Rejection> {
-    let body = check::object(body)?;
+fn any_event(source: Source, body: Map<String, Value>) -> Result<Operation, Rejection> {
     let kind = check::optional_string(&body, "type")?;
     if kind.is_some_and(|kind| !["event", "page", "screen"].contains(&kind.as_str())) {
         return Err(Rejection::invalid(
@@ -119,12 +125,12 @@ fn any_event(person: Option<Identifier>, body: &[u8]) -> Result<Operation, Rejec
         ));
     }
     let event = event::tracked(body, "data")?;
-    Ok(Operation::Event { person, event })
+    Ok(Operation::Event { source, event })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -190,7 +196,10 @@ mod tests {
             "request body must be a JSON object",
         );
         check(&identify("1", b"{"), "request body must be a JSON object");
-        check(&identify(" ", b"{}"), "id attribute must be non-empty");
+        check(
+            &identify(" ", b"{}"),
+            "id attribute cannot be an empty string",
+        );
     }
 
     #[test]

@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 
 use super::identifier::Identifier;
 use super::object::ObjectIdentifier;
-use super::operation::{ObjectChange, Operation};
+use super::operation::{Identify, ObjectChange, Operation, Source};
 use super::rejection::Rejection;
+use super::relationship::{RelatedPerson, Relationship};
 use super::{check, delivery, device, event, relationship};
 
 /// The maximum length of an operation in bytes. The API documents 32 KB, and 32 KiB would be the
@@ -86,7 +87,7 @@ fn person(action: &str, entity: Map<String, Value>) -> Result<Operation, Rejecti
         "event" | "page" | "screen" => {
             let event = event::tracked(entity, "attributes")?;
             Ok(Operation::Event {
-                person: Some(person),
+                source: Source::Person(person),
                 event,
             })
         }
@@ -111,18 +112,23 @@ fn person(action: &str, entity: Map<String, Value>) -> Result<Operation, Rejecti
 }
 
 fn identify(person: Identifier, mut entity: Map<String, Value>) -> Result<Operation, Rejection> {
-    let attributes = check::optional_object(&mut entity, "attributes", "attributes")?;
+    let mut attributes = check::optional_object(&mut entity, "attributes", "attributes")?;
+    let reserved = check::take_reserved(&mut attributes)?;
     check::attributes(&attributes)?;
-    check::optional_integer(&entity, "timestamp")?;
-    Ok(Operation::Identify {
+    let timestamp = check::optional_integer(&entity, "timestamp")?;
+    Ok(Operation::Identify(Identify {
         person,
         attributes,
-        objects: relationship::optional(&entity, relationship::object)?,
-    })
+        update_only: reserved.update_only,
+        timestamp: timestamp.or(reserved.timestamp),
+        related: relationship::optional(&entity, relationship::object)?,
+        unrelated: Vec::new(),
+    }))
 }
 
 fn merge(entity: &Map<String, Value>) -> Result<Operation, Rejection> {
-    let side = |field| Identifier::in_object(field, entity.get(field), &["id", "email", "cio_id"]);
+    let kinds = ["id", "email", "cio_id"];
+    let side = |field| Identifier::in_lenient_object(field, entity.get(field), &kinds);
     Ok(Operation::Merge {
         primary: side("primary")?,
         secondary: side("secondary")?,
@@ -149,7 +155,7 @@ fn object(action: &str, mut entity: Map<String, Value>) -> Result<Operation, Rej
         },
         "identify_anonymous" => ObjectChange::Identify {
             attributes,
-            people: relationship::required(&entity, relationship::anonymous)?,
+            people: anonymous_people(&entity)?,
         },
         "delete" => ObjectChange::Delete,
         "add_relationships" => ObjectChange::Identify {
@@ -163,6 +169,21 @@ fn object(action: &str, mut entity: Map<String, Value>) -> Result<Operation, Rej
         _ => return Err(Rejection::unknown_action(action)),
     };
     Ok(Operation::Object { object, change })
+}
+
+/// Reads the people of `identify_anonymous`: a list of relationships, as the specification's schema
+/// has it, or one `anonymous_id`, as its example has it.
+fn anonymous_people(
+    entity: &Map<String, Value>,
+) -> Result<Vec<Relationship<RelatedPerson>>, Rejection> {
+    let mut people = relationship::optional(entity, relationship::anonymous)?;
+    people.extend(
+        check::anonymous_id(entity.get("anonymous_id"))?.map(|id| Relationship {
+            with: RelatedPerson::Anonymous(id),
+            attributes: Map::new(),
+        }),
+    );
+    Ok(people)
 }
 
 #[cfg(test)]
@@ -280,7 +301,7 @@ mod tests {
             check_identifiers(json!({kind: ""}), &format!("required {kind}"));
             check_identifiers(json!({kind: "x".repeat(151)}), &format!("invalid {kind}"));
         }
-        check_identifiers(json!({}), "invalid identifiers");
+        check_identifiers(json!({}), "required identifiers");
         check_identifiers(json!({"id": "1", "email": "a@b.co"}), "invalid identifiers");
         check_identifiers(json!({"name": "1"}), "invalid identifiers");
         check_identifiers(json!("1"), "invalid identifiers");
@@ -325,6 +346,7 @@ mod tests {
             let identifiers = json!({"id": "d"});
             json!({
                 "type": "delivery", "action": "event", "identifiers": identifiers, "name": name,
+                "attributes": {"device_token": "t"},
             })
         };
         check(&delivery("opened"), "accepted");

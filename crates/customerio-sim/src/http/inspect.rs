@@ -2,7 +2,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::HOST;
 use axum::http::uri::Authority;
@@ -10,8 +10,8 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
-use serde_json::json;
 
+use super::path::Path;
 use super::reply;
 use crate::api::Identifier;
 use crate::shared::Shared;
@@ -27,6 +27,8 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/deliveries/{id}", get(delivery))
         .route("/forms/{id}", get(form))
         .route("/segments/{id}", get(segment))
+        .route("/messages/{id}", get(message))
+        .route("/broadcasts/{id}", get(broadcast))
         .fallback(unknown)
         .layer(from_fn(only_loopback))
 }
@@ -95,14 +97,24 @@ async fn segment(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Resp
     found(shared.store(|store| store.segment(id).cloned()).as_ref())
 }
 
+async fn message(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
+    found(shared.store(|store| store.message(&id).cloned()).as_ref())
+}
+
+/// Shows the triggers of a broadcast.
+async fn broadcast(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Response {
+    let triggers = shared.store(|store| store.triggers(id).map(<[_]>::to_vec));
+    found(triggers.as_ref())
+}
+
 async fn unknown() -> Response {
-    found(None::<&()>)
+    reply::no_such_record()
 }
 
 fn found(record: Option<&impl Serialize>) -> Response {
     match record {
         Some(record) => reply::json(StatusCode::OK, record),
-        None => reply::json(StatusCode::NOT_FOUND, &json!({"error": "no such record"})),
+        None => reply::no_such_record(),
     }
 }
 

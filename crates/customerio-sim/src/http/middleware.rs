@@ -9,11 +9,11 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::timeout;
 
-use super::reply;
+use super::{app, reply};
 use crate::fault::{Failure, FailurePoint, Fault, Replacement};
 use crate::limit::Decision;
 use crate::records::Arrival;
-use crate::shared::Shared;
+use crate::shared::{ApiLimit, Shared};
 
 /// Takes a request through delay, gateway, counter, API and delay, in this order.
 ///
@@ -25,7 +25,8 @@ pub(super) async fn simulate(
     next: Next,
 ) -> Response {
     let plan = shared.next_plan();
-    let request = match timeout(REQUEST_TIMEOUT, with_whole_body(request)).await {
+    let max_bytes = app::max_body_bytes(request.uri().path());
+    let request = match timeout(REQUEST_TIMEOUT, with_whole_body(request, max_bytes)).await {
         Ok(Some(request)) => request,
         Ok(None) => return reply::too_long(),
         Err(_) => return reply::too_slow(),
@@ -43,10 +44,10 @@ pub(super) async fn simulate(
     response
 }
 
-/// Returns `None` if the body is longer than [`MAX_BODY_BYTES`], or breaks off.
-async fn with_whole_body(request: Request) -> Option<Request> {
+/// Returns `None` if the body is longer than `max_bytes`, or breaks off.
+async fn with_whole_body(request: Request, max_bytes: usize) -> Option<Request> {
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, MAX_BODY_BYTES).await.ok()?;
+    let body = to_bytes(body, max_bytes).await.ok()?;
     Some(Request::from_parts(parts, Body::from(body)))
 }
 
@@ -70,19 +71,20 @@ async fn counted(
 ) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     // One lock for time, record and decision: arrivals are recorded in the order of decisions.
-    let (at, decision) = shared.count();
+    let api = app::limit_of(&method, uri.path());
+    let (at, decision) = shared.count(api);
     let response = match decision {
         Decision::Admitted => admitted(shared, failure, request, next).await,
-        Decision::Throttled { wait } => throttled(shared, wait),
+        Decision::Throttled { wait } => throttled(shared, api, wait),
     };
     shared.record(|| arrival(at, &method, &uri, &response));
     response
 }
 
-fn throttled(shared: &Shared, wait: Duration) -> Response {
+fn throttled(shared: &Shared, api: ApiLimit, wait: Duration) -> Response {
     shared.store(|store| store.counts().throttled += 1);
     let wait = (!shared.omits_retry_after).then_some(wait);
-    reply::throttled(shared.limit.as_ref(), wait)
+    reply::throttled(shared.limits.get(api), wait)
 }
 
 async fn admitted(
@@ -102,21 +104,35 @@ async fn admitted(
 }
 
 async fn api(shared: &Shared, request: Request, next: Next) -> Response {
-    if !is_public(request.uri().path()) && !shared.credentials.accept(request.headers()) {
+    if !is_authenticated(shared, &request) {
         shared.store(|store| store.counts().unauthorized += 1);
         return reply::unauthorized();
     }
     let response = next.run(request).await;
     // A batch with rejected operations gets 207, and `Shared::apply_batch` has counted them.
-    if response.status().is_client_error() {
-        shared.store(|store| store.counts().rejected += 1);
+    match response.status() {
+        // The queue of triggers is full.
+        StatusCode::TOO_MANY_REQUESTS => shared.store(|store| store.counts().throttled += 1),
+        status if status.is_client_error() => shared.store(|store| store.counts().rejected += 1),
+        _ => {}
     }
     response
 }
 
+fn is_authenticated(shared: &Shared, request: &Request) -> bool {
+    let (path, headers) = (request.uri().path(), request.headers());
+    if app::is_app(path) {
+        return shared.credentials.accept_app(headers, app::is_send(path));
+    }
+    is_public(path) || shared.credentials.accept(headers)
+}
+
 /// Returns whether the API's specification declares no authentication at this path.
 fn is_public(path: &str) -> bool {
-    matches!(path, "/api/v1/metrics" | "/api/v1/push/events") || path.starts_with("/unsubscribe/")
+    matches!(
+        path,
+        "/api/v1/metrics" | "/api/v1/push/events" | "/push/events"
+    ) || path.starts_with("/unsubscribe/")
 }
 
 fn failed(shared: &Shared, replacement: Replacement) -> Response {
@@ -153,6 +169,3 @@ fn arrival(at: Duration, method: &Method, uri: &Uri, response: &Response) -> Arr
 /// Longer than clients keep idle connections (hyper: 90 s). Without it, half-sent requests would
 /// hold all connections of a server.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-
-/// Larger than every documented limit (a batch has 500 KB), and small enough to hold in memory.
-const MAX_BODY_BYTES: usize = 1024 * 1024;

@@ -1,8 +1,10 @@
 //! The API as HTTP: the middleware that simulates network and limit, the routes, and the responses
 //! in the API's envelopes.
 
+mod app;
 mod inspect;
 mod middleware;
+mod path;
 mod reply;
 mod routes;
 

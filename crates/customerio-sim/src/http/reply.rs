@@ -36,13 +36,15 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
 
 /// The envelope of v1 for people: one message.
 pub(super) fn meta_error(rejection: &Rejection) -> Response {
-    json(
-        StatusCode::BAD_REQUEST,
-        &json!({"meta": {"error": rejection.message}}),
-    )
+    meta_error_with(StatusCode::BAD_REQUEST, rejection)
 }
 
-/// The envelope of v1 for events: a list of messages.
+/// The envelope of the App API for transactional messages is that of v1 for people.
+pub(super) fn meta_error_with(status: StatusCode, rejection: &Rejection) -> Response {
+    json(status, &json!({"meta": {"error": rejection.message}}))
+}
+
+/// The envelope of v1 for devices, events, forms and segments: a list of messages.
 pub(super) fn meta_errors(rejection: &Rejection) -> Response {
     json(
         StatusCode::BAD_REQUEST,
@@ -82,6 +84,39 @@ pub(super) fn not_found() -> Response {
     json(
         StatusCode::NOT_FOUND,
         &json!({"meta": {"error": "not found"}}),
+    )
+}
+
+/// The envelope of the App API.
+pub(super) fn app_error(status: StatusCode, detail: &str) -> Response {
+    let error = json!({"detail": detail, "status": status.as_str()});
+    json(status, &json!({"errors": [error]}))
+}
+
+pub(super) fn app_not_found() -> Response {
+    app_error(StatusCode::NOT_FOUND, "not found")
+}
+
+/// A 429 to a trigger that does not fit into the queue.
+pub(super) fn queue_full(wait: Option<Duration>) -> Response {
+    let response = app_error(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too many triggers wait to be processed",
+    );
+    match wait {
+        Some(wait) => retry_after(response, whole_seconds(wait)),
+        None => response,
+    }
+}
+
+pub(super) fn no_such_record() -> Response {
+    json(StatusCode::NOT_FOUND, &json!({"error": "no such record"}))
+}
+
+pub(super) fn method_not_allowed() -> Response {
+    json(
+        StatusCode::METHOD_NOT_ALLOWED,
+        &json!({"meta": {"error": "method not allowed"}}),
     )
 }
 

@@ -1,16 +1,17 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::header::HOST;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{delete, get, post, put};
 use bytes::Bytes;
 use serde_json::json;
 
-use super::{inspect, middleware, reply};
+use super::path::Path;
+use super::{app, inspect, middleware, reply};
 use crate::api::{Membership, Rejection, delivery, v1, v2};
 use crate::shared::Shared;
 
@@ -20,8 +21,12 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     let api = Router::new()
         .nest("/api/v1", v1_routes())
         .nest("/api/v2", v2_routes())
+        .nest("/v1", app::routes())
         .route("/unsubscribe/{delivery}", post(unsubscribe))
+        // The official library for Ruby sends push events here.
+        .route("/push/events", post(push_event))
         .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(simulate);
     api.nest("/_sim", inspect::routes())
         .with_state(Arc::clone(shared))
@@ -61,7 +66,14 @@ async fn not_found() -> Response {
     reply::not_found()
 }
 
-/// Names the host of the request itself, so that a client that follows it stays here.
+async fn method_not_allowed(uri: Uri) -> Response {
+    match app::is_app(uri.path()) {
+        true => reply::app_error(StatusCode::METHOD_NOT_ALLOWED, "method not allowed"),
+        false => reply::method_not_allowed(),
+    }
+}
+
+/// Responds with the URL of the request itself, so that a client that follows it stays here.
 async fn region(headers: HeaderMap) -> Response {
     let host = headers
         .get(HOST)
@@ -69,7 +81,7 @@ async fn region(headers: HeaderMap) -> Response {
         .unwrap_or("localhost");
     reply::json(
         StatusCode::OK,
-        &json!({"url": host, "region": "us", "environment_id": 1}),
+        &json!({"url": format!("http://{host}"), "region": "us", "environment_id": 1}),
     )
 }
 
@@ -90,14 +102,14 @@ async fn unsuppress(State(shared): Handle, Path(person): Path<String>) -> Respon
 }
 
 async fn add_device(State(shared): Handle, Path(person): Path<String>, body: Bytes) -> Response {
-    one_error(shared.apply(v1::add_device(&person, &body)))
+    error_list(shared.apply(v1::add_device(&person, &body)))
 }
 
 async fn delete_device(
     State(shared): Handle,
     Path((person, token)): Path<(String, String)>,
 ) -> Response {
-    one_error(shared.apply(v1::delete_device(&person, &token)))
+    error_list(shared.apply(v1::delete_device(&person, &token)))
 }
 
 async fn merge(State(shared): Handle, body: Bytes) -> Response {
@@ -203,7 +215,7 @@ fn one_error(result: Result<(), Rejection>) -> Response {
     }
 }
 
-/// Responds in the envelope of v1 for events.
+/// Responds in the envelope of v1 for devices, events, forms and segments.
 fn error_list(result: Result<(), Rejection>) -> Response {
     match result {
         Ok(()) => reply::done(),

@@ -5,13 +5,14 @@ use serde_json::{Map, Value};
 
 use crate::setting::InvalidSetting;
 
-/// The record of one event that carries an id.
+/// The record of one event whose id is a ULID.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Event {
     /// The name, without white space around it.
     pub name: String,
-    /// The identifier of the person as it was sent. `None` for an anonymous event.
+    /// The identifier of the person. `None` for an event of a visitor that is not identified, and
+    /// for one that invites a recipient.
     pub person: Option<String>,
     /// In Unix seconds.
     pub timestamp: Option<i64>,
@@ -21,7 +22,7 @@ pub struct Event {
     pub received: u64,
 }
 
-/// Whether an event whose id was seen before is ignored.
+/// Whether an event is ignored whose id is a ULID and was seen before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dedupe {
     /// Ignores it, as Customer.io does.

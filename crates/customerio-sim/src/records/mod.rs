@@ -1,19 +1,25 @@
 //! Records of the requests that arrived, and of the people, events and objects in them.
 
 mod arrivals;
+mod broadcasts;
 mod busiest_window;
 mod event;
+mod messages;
 mod object;
+mod people;
 mod person;
 mod reports;
 mod store;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod visitors;
 
 pub use arrivals::Arrival;
 pub(crate) use arrivals::ArrivalLog;
+pub use broadcasts::Trigger;
 pub use event::{Dedupe, Event};
+pub use messages::Message;
 pub use object::Object;
 pub use person::Person;
 pub use reports::{Delivery, Form};

@@ -89,6 +89,24 @@ impl Objects {
         }
     }
 
+    /// Removes the relationships of a person that is deleted.
+    pub(super) fn forget_person(&mut self, person: &Identifier) {
+        // A scan, as in `find`: people are rarely deleted, and most tests have few objects.
+        for object in self.by_id.values_mut() {
+            object.people.remove(person.text());
+        }
+    }
+
+    /// Moves the relationships of a visitor to the person who was identified as this visitor.
+    pub(super) fn identify_visitor(&mut self, anonymous_id: &str, person: &Identifier) {
+        for object in self.by_id.values_mut() {
+            if let Some(attributes) = object.anonymous.remove(anonymous_id) {
+                let people = object.people.entry(person.text().to_owned());
+                people.or_insert(attributes);
+            }
+        }
+    }
+
     fn delete(&mut self, identifier: &ObjectIdentifier) {
         match identifier {
             ObjectIdentifier::Typed { type_id, id } => {

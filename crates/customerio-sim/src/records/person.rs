@@ -1,16 +1,20 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+
+use crate::api::MAX_ATTRIBUTES;
 
 /// The record of one person.
 ///
-/// A person has one identifier. An id and an email address that belong together in the real service
-/// are two people here.
+/// A person has one identifier beside its `cio_id`. An id and an email address that belong together
+/// in the real service are two people here.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Person {
-    /// The attributes as last set. `null` and an empty string remove one.
+    /// The id that the service assigns. With the prefix `cio_` it identifies the person in a path.
+    pub cio_id: String,
+    /// The attributes as last set, at most 300. `null` and an empty string remove one.
     pub attributes: Map<String, Value>,
     /// The devices by their tokens.
     pub devices: BTreeMap<String, Value>,
@@ -19,25 +23,120 @@ pub struct Person {
     /// How many events were applied. Duplicates count only with
     /// [`Dedupe::Off`](crate::Dedupe::Off).
     pub events: u64,
+    /// When each attribute and each topic was last set, in Unix seconds.
+    #[serde(skip)]
+    times: HashMap<String, i64>,
 }
 
 impl Person {
-    /// Sets an attribute. `null` and an empty string remove it.
-    pub(super) fn set(&mut self, name: String, value: Value) {
+    pub(super) fn new(cio_id: String) -> Self {
+        Self {
+            cio_id,
+            ..Self::default()
+        }
+    }
+
+    /// Sets attributes, except those that a later update has set. `at` is the time of this update.
+    pub(super) fn update(&mut self, attributes: Map<String, Value>, at: i64) {
+        self.updates += 1;
+        for (name, value) in attributes {
+            if name.starts_with(TOPIC_PREFIX) {
+                self.set_topic(name, value, at);
+            } else if name == PREFERENCES {
+                self.set_preferences(value, at);
+            } else {
+                self.set(name, value, at);
+            }
+        }
+    }
+
+    fn set(&mut self, name: String, value: Value, at: i64) {
+        if self.is_outdated(&name, at) || !self.has_room_for(&name) {
+            return;
+        }
+        self.times.insert(name.clone(), at);
         set(&mut self.attributes, name, value);
     }
 
+    /// Changes one topic of the preferences and keeps the others.
+    fn set_topic(&mut self, name: String, value: Value, at: i64) {
+        let is_outdated = self.is_outdated(PREFERENCES, at) || self.is_outdated(&name, at);
+        if is_outdated || !self.has_room_for(PREFERENCES) {
+            return;
+        }
+        let preferences = self.attributes.entry(PREFERENCES).or_insert(Value::Null);
+        let topics = member(preferences, "topics");
+        let topic = name.trim_start_matches(TOPIC_PREFIX).to_owned();
+        set(topics, topic, value);
+        self.times.insert(name, at);
+    }
+
+    /// Replaces the preferences, except the topics that a later update has set.
+    fn set_preferences(&mut self, value: Value, at: i64) {
+        if self.is_outdated(PREFERENCES, at) {
+            return;
+        }
+        let later = |(name, time): &(&String, &i64)| name.starts_with(TOPIC_PREFIX) && **time > at;
+        let kept: Vec<_> = self
+            .times
+            .iter()
+            .filter(later)
+            .map(|(name, time)| (name.clone(), self.topic(name), *time))
+            .collect();
+        self.set(PREFERENCES.to_owned(), value, at);
+        for (name, value, time) in kept {
+            self.set_topic(name, value, time);
+        }
+    }
+
+    /// Returns the value of a topic, or `null` if the preferences do not contain it.
+    fn topic(&self, name: &str) -> Value {
+        let topic = name.trim_start_matches(TOPIC_PREFIX);
+        let preferences = self.attributes.get(PREFERENCES);
+        let topics = preferences.and_then(|preferences| preferences.get("topics"));
+        topics
+            .and_then(|topics| topics.get(topic))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Returns whether a later update than that of `at` has set the attribute. Of two updates with
+    /// one time, the second to arrive is the later one.
+    fn is_outdated(&self, name: &str, at: i64) -> bool {
+        self.times.get(name).is_some_and(|time| *time > at)
+    }
+
+    fn has_room_for(&self, name: &str) -> bool {
+        self.attributes.len() < MAX_ATTRIBUTES || self.attributes.contains_key(name)
+    }
+
     /// Adds the events of `other`, and its attributes and devices that this person does not have.
-    pub(super) fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, mut other: Self) {
         self.events += other.events;
         // An attribute that both have keeps the value of the primary, as in the API.
         for (name, value) in other.attributes {
-            self.attributes.entry(name).or_insert(value);
+            if !self.attributes.contains_key(&name) && self.has_room_for(&name) {
+                self.times
+                    .extend(other.times.remove(&name).map(|time| (name.clone(), time)));
+                self.attributes.insert(name, value);
+            }
         }
         for (token, device) in other.devices {
             self.devices.entry(token).or_insert(device);
         }
     }
+}
+
+/// Returns the object at `name` in `parent`. Replaces anything else at both places by an object.
+fn member<'a>(parent: &'a mut Value, name: &str) -> &'a mut Map<String, Value> {
+    if !parent.is_object() {
+        *parent = json!({});
+    }
+    let child = &mut parent[name];
+    if !child.is_object() {
+        *child = json!({});
+    }
+    child.as_object_mut().expect("it was made an object")
 }
 
 /// Sets an attribute. `null` and an empty string remove it.
@@ -47,5 +146,58 @@ pub(super) fn set(attributes: &mut Map<String, Value>, name: String, value: Valu
         attributes.remove(&name);
     } else {
         attributes.insert(name, value);
+    }
+}
+
+/// The attribute that contains a person's subscriptions to topics.
+const PREFERENCES: &str = "cio_subscription_preferences";
+/// An attribute with this prefix changes one topic and keeps the others.
+const TOPIC_PREFIX: &str = "cio_subscription_preferences.topics.";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One attribute and its value: some remove it, and some are no preferences.
+    fn update() -> impl Strategy<Value = (String, Value)> {
+        let topics = prop::collection::btree_map("topic_[12]", any::<bool>(), 0..3);
+        let preferences = topics.prop_map(|topics| json!({"topics": topics}));
+        let plain = prop_oneof![
+            Just(json!(null)),
+            Just(json!("")),
+            Just(json!(true)),
+            Just(json!(7)),
+        ];
+        prop_oneof![
+            ("[ab]", plain.clone()),
+            (Just(PREFERENCES.to_owned()), preferences),
+            (Just(PREFERENCES.to_owned()), plain.clone()),
+            (
+                "topic_[12]".prop_map(|topic| format!("{TOPIC_PREFIX}{topic}")),
+                plain
+            ),
+        ]
+    }
+
+    fn attributes_after(updates: &[(i64, (String, Value))]) -> Map<String, Value> {
+        let mut person = Person::default();
+        for (at, (name, value)) in updates {
+            person.update(Map::from_iter([(name.clone(), value.clone())]), *at);
+        }
+        person.attributes
+    }
+
+    proptest! {
+        #[test]
+        fn updates_with_different_times_have_one_result_in_any_order(
+            (ordered, arrived) in prop::collection::vec(update(), 0..12).prop_flat_map(|updates| {
+                let ordered: Vec<_> = (0..).zip(updates).collect();
+                (Just(ordered.clone()), Just(ordered).prop_shuffle())
+            }),
+        ) {
+            prop_assert_eq!(attributes_after(&arrived), attributes_after(&ordered));
+        }
     }
 }

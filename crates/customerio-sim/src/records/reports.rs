@@ -59,4 +59,20 @@ impl Reports {
             Membership::Removed => segment.remove(person.text()),
         };
     }
+
+    /// Removes a deleted person from all segments.
+    pub(super) fn forget_person(&mut self, person: &Identifier) {
+        for segment in self.segments.values_mut() {
+            segment.remove(person.text());
+        }
+    }
+
+    /// Moves the memberships of a person to the one into which it is merged.
+    pub(super) fn merge(&mut self, primary: &Identifier, secondary: &Identifier) {
+        for segment in self.segments.values_mut() {
+            if segment.remove(secondary.text()) {
+                segment.insert(primary.text().to_owned());
+            }
+        }
+    }
 }

@@ -1,15 +1,20 @@
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
+use super::broadcasts::{Broadcasts, Trigger};
 use super::busiest_window::BusiestWindow;
 use super::event::{Dedupe, Event};
+use super::messages::{Message, Messages};
 use super::object::{Object, Objects};
+use super::people::People;
 use super::person::Person;
 use super::reports::{Delivery, Form, Reports};
 use super::totals::Totals;
-use crate::api::{Identifier, Membership, ObjectIdentifier, Operation, Relationship, TrackedEvent};
+use super::visitors::Visitors;
+use crate::api::{
+    BroadcastTrigger, Identifier, Identify, Membership, ObjectChange, ObjectIdentifier, Operation,
+    OutgoingMessage, RelatedPerson, Relationship, Source, TrackedEvent, ulid,
+};
 
 /// All records. Applies the operations that the API accepted.
 #[derive(Debug)]
@@ -17,11 +22,13 @@ pub(crate) struct Store {
     dedupe: Dedupe,
     totals: Totals,
     busiest_window: BusiestWindow,
-    people: HashMap<Identifier, Person>,
-    suppressed: HashSet<Identifier>,
+    people: People,
+    visitors: Visitors,
     events: HashMap<String, Event>,
     objects: Objects,
     reports: Reports,
+    messages: Messages,
+    broadcasts: Broadcasts,
 }
 
 impl Store {
@@ -31,18 +38,23 @@ impl Store {
             dedupe,
             totals: Totals::default(),
             busiest_window: BusiestWindow::new(window),
-            people: HashMap::new(),
-            suppressed: HashSet::new(),
+            people: People::default(),
+            visitors: Visitors::default(),
             events: HashMap::new(),
             objects: Objects::default(),
             reports: Reports::default(),
+            messages: Messages::default(),
+            broadcasts: Broadcasts::default(),
         }
     }
 
-    /// Records a request that reaches the counter.
-    pub(crate) fn record_arrival(&mut self, now: Duration) {
+    /// Records a request that reaches the counter, and whether it counts under the limit of the
+    /// Track API.
+    pub(crate) fn record_arrival(&mut self, now: Duration, is_ingress: bool) {
         self.totals.requests += 1;
-        self.busiest_window.record(now);
+        if is_ingress {
+            self.busiest_window.record(now);
+        }
     }
 
     /// Returns the counts that `http` adds to. [`totals`](Self::totals) computes the others.
@@ -65,7 +77,7 @@ impl Store {
     }
 
     pub(crate) fn event(&self, id: &str) -> Option<&Event> {
-        self.events.get(id)
+        self.events.get(&ulid(id)?)
     }
 
     pub(crate) fn object(&self, type_id: &str, id: &str) -> Option<&Object> {
@@ -89,94 +101,239 @@ impl Store {
         self.reports.segments.entry(id).or_default();
     }
 
-    /// Applies an operation. It counts as accepted, whether or not it then has an effect.
-    pub(crate) fn apply(&mut self, operation: Operation) {
+    pub(crate) fn message(&self, delivery_id: &str) -> Option<&Message> {
+        self.messages.get(delivery_id)
+    }
+
+    pub(crate) fn messages(&self) -> &[Message] {
+        self.messages.all()
+    }
+
+    /// Returns the triggers of a broadcast, or `None` if it does not exist.
+    pub(crate) fn triggers(&self, broadcast: u64) -> Option<&[Trigger]> {
+        self.broadcasts.triggers(broadcast)
+    }
+
+    /// Creates a broadcast. No API can do this.
+    pub(crate) fn add_broadcast(&mut self, id: u64) {
+        self.broadcasts.add(id);
+    }
+
+    pub(crate) fn set_trigger_time(&mut self, time: Duration) {
+        self.broadcasts.set_trigger_time(time);
+    }
+
+    /// Records a transactional message. The device in a push is added to the person, if it exists.
+    pub(crate) fn send(&mut self, mut message: OutgoingMessage, now: i64) -> &Message {
+        self.totals.accepted += 1;
+        self.totals.messages += 1;
+        let person = message.person.take();
+        let existing = person
+            .as_ref()
+            .and_then(|person| self.people.get_mut(person));
+        if let (Some(person), Some((token, device))) = (existing, message.device.take()) {
+            person.devices.insert(token, device);
+        }
+        let resolved = person.map(|person| self.people.existing(&person).unwrap_or(person));
+        let person = resolved.map(|person| person.text().to_owned());
+        self.messages.record(message, person, now)
+    }
+
+    /// Returns the person of a trigger who must exist and does not.
+    pub(crate) fn missing<'a>(&self, trigger: &'a BroadcastTrigger) -> Option<&'a Identifier> {
+        let mut required = trigger.required.iter();
+        required.find(|person| self.people.existing(person).is_none())
+    }
+
+    /// Returns the time until the next trigger fits, if too many wait.
+    pub(crate) fn queue_full_for(&mut self, now: Duration) -> Option<Duration> {
+        self.broadcasts.full_for(now)
+    }
+
+    /// Records a trigger and returns its id, or `None` if the broadcast does not exist.
+    pub(crate) fn trigger(
+        &mut self,
+        broadcast: u64,
+        trigger: BroadcastTrigger,
+        now: Duration,
+        date: i64,
+    ) -> Option<u64> {
+        let id = self
+            .broadcasts
+            .record(broadcast, trigger.request, now, date)?;
+        self.totals.accepted += 1;
+        self.totals.triggers += 1;
+        Some(id)
+    }
+
+    /// Applies an operation. It counts as accepted, whether or not it then has an effect. `now` is
+    /// the time of its arrival in Unix seconds.
+    pub(crate) fn apply(&mut self, operation: Operation, now: i64) {
         self.totals.accepted += 1;
         match operation {
             Operation::AddDevice {
                 person,
                 token,
                 device,
-            } => self.add_device(person, token, device),
-            Operation::Delete(person) => self.delete(&person),
-            Operation::DeleteDevice { person, token } => self.delete_device(&person, &token),
+            } => {
+                if let Some(person) = self.people.resolve(&person) {
+                    let person = self.people.find_or_create(&person);
+                    person.devices.insert(token, device);
+                }
+            }
+            Operation::AddRelationships { person, objects } => self.relate(&person, objects),
+            Operation::Delete(person) => {
+                self.delete(&person);
+            }
+            Operation::DeleteDevice { person, token } => {
+                if let Some(person) = self.people.get_mut(&person) {
+                    person.devices.remove(&token);
+                }
+            }
+            Operation::DeleteRelationships { person, objects } => self.unrelate(&person, &objects),
             Operation::Delivery { id, report } => self.reports.delivery(id, report),
-            Operation::Event { person, event } => self.receive_event(person, event),
+            Operation::Event { source, event } => self.receive_event(source, event, now),
             // A form creates or updates its person, and its fields become attributes.
             Operation::Form { id, person, data } => {
-                self.identify(person, data.clone());
+                self.identify(Identify::new(person, data.clone()), now);
                 self.reports.form_submitted(id, data);
             }
-            Operation::Identify {
-                person,
-                attributes,
-                objects,
-            } => {
-                self.relate(&person, objects);
-                self.identify(person, attributes);
-            }
+            Operation::Identify(update) => self.identify(update, now),
             Operation::Merge { primary, secondary } => self.merge(&primary, &secondary),
-            Operation::Object { object, change } => self.objects.change(object, change),
-            Operation::AddRelationships { person, objects } => self.relate(&person, objects),
+            Operation::Object { object, change } => self.change_object(object, change),
             Operation::Segment {
                 id,
                 people,
                 membership,
             } => self.change_segment(id, &people, membership),
-            Operation::Suppress(person) => self.suppress(person),
-            Operation::DeleteRelationships { person, objects } => objects
-                .iter()
-                .for_each(|relationship| self.objects.unrelate(&person, &relationship.with)),
-            Operation::Unsuppress(person) => self.unsuppress(&person),
+            Operation::Suppress(person) => self.suppress(&person),
+            Operation::Unsuppress(person) => self.people.unsuppress(&person),
         }
     }
 
-    fn identify(&mut self, identifier: Identifier, attributes: Map<String, Value>) {
-        // `_update` is an attribute for the API, too: it is stored with the others.
-        let is_update_only = attributes.get("_update") == Some(&Value::Bool(true));
-        if is_update_only && !self.people.contains_key(&identifier) {
+    /// Has no effect on a suppressed person, on an unknown `cio_id`, and on any unknown person if
+    /// the update must not create one.
+    fn identify(&mut self, update: Identify, now: i64) {
+        let Some(person) = self.people.resolve(&update.person) else {
+            return;
+        };
+        if update.update_only && self.people.existing(&person).is_none() {
             return;
         }
-        if let Some(person) = self.person_for(identifier) {
-            person.updates += 1;
-            attributes
-                .into_iter()
-                .for_each(|(name, value)| person.set(name, value));
+        // It stays an attribute too.
+        let anonymous_id = update.anonymous_id();
+        let record = self.people.find_or_create(&person);
+        record.update(update.attributes, update.timestamp.unwrap_or(now));
+        self.relate(&person, update.related);
+        self.unrelate(&person, &update.unrelated);
+        if let Some(anonymous_id) = anonymous_id {
+            self.identify_visitor(&anonymous_id, &person, now);
         }
+    }
+
+    /// Gives a visitor's events and relationships to the person. An anonymous id belongs to the
+    /// first person who is identified with it, until that person is deleted.
+    fn identify_visitor(&mut self, anonymous_id: &str, person: &Identifier, now: i64) {
+        if self.person_of_visitor(anonymous_id).is_some() {
+            return;
+        }
+        let adopted = self.visitors.identify(anonymous_id, person, now);
+        self.people.find_or_create(person).events += adopted.len() as u64;
+        for id in adopted.into_iter().flatten() {
+            if let Some(event) = self.events.get_mut(&id) {
+                event.person = Some(person.text().to_owned());
+            }
+        }
+        self.objects.identify_visitor(anonymous_id, person);
+    }
+
+    /// Returns the person who was identified as this visitor, and exists.
+    fn person_of_visitor(&self, anonymous_id: &str) -> Option<Identifier> {
+        self.people.existing(self.visitors.person(anonymous_id)?)
     }
 
     fn relate(&mut self, person: &Identifier, objects: Vec<Relationship<ObjectIdentifier>>) {
-        for relationship in objects {
-            self.objects.relate(person, relationship);
+        if let Some(person) = self.people.resolve(person) {
+            for relationship in objects {
+                self.objects.relate(&person, relationship);
+            }
         }
+    }
+
+    fn unrelate(&mut self, person: &Identifier, objects: &[Relationship<ObjectIdentifier>]) {
+        if let Some(person) = self.people.resolve(person) {
+            for relationship in objects {
+                self.objects.unrelate(&person, &relationship.with);
+            }
+        }
+    }
+
+    fn change_object(&mut self, object: ObjectIdentifier, change: ObjectChange) {
+        let change = match change {
+            ObjectChange::Delete => ObjectChange::Delete,
+            ObjectChange::Identify { attributes, people } => ObjectChange::Identify {
+                attributes,
+                people: self.resolved(people),
+            },
+            ObjectChange::DeleteRelationships(people) => {
+                ObjectChange::DeleteRelationships(self.resolved(people))
+            }
+        };
+        self.objects.change(object, change);
+    }
+
+    /// Returns the relationships without those to people that the API ignores. A visitor that was
+    /// identified is a person.
+    fn resolved(
+        &self,
+        people: Vec<Relationship<RelatedPerson>>,
+    ) -> Vec<Relationship<RelatedPerson>> {
+        let resolve = |Relationship { with, attributes }| {
+            let with = match with {
+                RelatedPerson::Identified(person) => {
+                    RelatedPerson::Identified(self.people.resolve(&person)?)
+                }
+                RelatedPerson::Anonymous(id) => match self.person_of_visitor(&id) {
+                    Some(person) => RelatedPerson::Identified(person),
+                    None => RelatedPerson::Anonymous(id),
+                },
+            };
+            Some(Relationship { with, attributes })
+        };
+        people.into_iter().filter_map(resolve).collect()
     }
 
     /// Ignores unknown people, as the API does.
     fn change_segment(&mut self, id: u64, people: &[Identifier], membership: Membership) {
         for person in people {
-            if self.people.contains_key(person) {
-                self.reports.change_segment(id, person, membership);
+            if let Some(person) = self.people.existing(person) {
+                self.reports.change_segment(id, &person, membership);
             }
         }
     }
 
-    fn receive_event(&mut self, identifier: Option<Identifier>, event: TrackedEvent) {
-        if identifier
-            .as_ref()
-            .is_some_and(|identifier| self.suppressed.contains(identifier))
-        {
-            return;
-        }
-        // After the check for suppression: an event of a suppressed person does not use up its id.
+    fn receive_event(&mut self, source: Source, event: TrackedEvent, now: i64) {
+        let person = match &source {
+            Source::Invite => None,
+            Source::Anonymous(id) => self.person_of_visitor(id),
+            // Before the id is counted: an event that the API ignores does not use up its id.
+            Source::Person(person) => match self.people.resolve(person) {
+                Some(person) => Some(person),
+                None => return,
+            },
+        };
         let is_duplicate = self.count_duplicate(event.id.as_deref());
         self.totals.duplicate_events += u64::from(is_duplicate);
         if is_duplicate && self.dedupe == Dedupe::On {
             return;
         }
         self.totals.events += 1;
-        self.record_event(identifier.as_ref(), event);
-        if let Some(person) = identifier.and_then(|identifier| self.person_for(identifier)) {
-            person.events += 1;
+        let id = event.id.clone();
+        self.record_event(person.as_ref(), event);
+        match (person, source) {
+            (Some(person), _) => self.people.find_or_create(&person).events += 1,
+            (None, Source::Anonymous(visitor)) => self.visitors.record(visitor, id, now),
+            (None, _) => {}
         }
     }
 
@@ -206,53 +363,35 @@ impl Store {
         });
     }
 
-    fn add_device(&mut self, identifier: Identifier, token: String, device: Value) {
-        if let Some(person) = self.person_for(identifier) {
-            person.devices.insert(token, device);
+    /// Deletes the person, and ignores all later operations on it until it is unsuppressed.
+    fn suppress(&mut self, person: &Identifier) {
+        if let Some(person) = self.people.resolve(person) {
+            self.delete(&person);
+            self.people.suppress(person);
         }
     }
 
-    fn delete_device(&mut self, identifier: &Identifier, token: &str) {
-        if let Some(person) = self.people.get_mut(identifier) {
-            person.devices.remove(token);
-        }
+    /// Deletes a person with its relationships and its memberships of segments.
+    fn delete(&mut self, person: &Identifier) -> Option<Person> {
+        let person = self.people.existing(person)?;
+        self.objects.forget_person(&person);
+        self.reports.forget_person(&person);
+        self.people.remove(&person)
     }
 
-    /// Deletes the person, and ignores its later attributes, events and devices until
-    /// [`unsuppress`](Self::unsuppress).
-    fn suppress(&mut self, identifier: Identifier) {
-        self.people.remove(&identifier);
-        self.suppressed.insert(identifier);
-    }
-
-    fn unsuppress(&mut self, identifier: &Identifier) {
-        self.suppressed.remove(identifier);
-    }
-
-    fn delete(&mut self, identifier: &Identifier) {
-        self.people.remove(identifier);
-    }
-
-    /// Does nothing if the primary does not exist, as the API does.
+    /// Does nothing if one of the two does not exist, as the API does.
     fn merge(&mut self, primary: &Identifier, secondary: &Identifier) {
-        if primary == secondary || !self.people.contains_key(primary) {
-            return;
-        }
-        // Removed only after the check of the primary: otherwise a merge into an unknown person
-        // would delete the secondary.
-        let Some(merged) = self.people.remove(secondary) else {
+        let existing = |person| self.people.existing(person);
+        let (Some(primary), Some(secondary)) = (existing(primary), existing(secondary)) else {
             return;
         };
-        if let Some(person) = self.people.get_mut(primary) {
-            person.merge(merged);
+        if primary == secondary {
+            return;
         }
-    }
-
-    /// Returns the person, and creates it if it is unknown. Returns `None` if it is suppressed.
-    fn person_for(&mut self, identifier: Identifier) -> Option<&mut Person> {
-        if self.suppressed.contains(&identifier) {
-            return None;
+        self.reports.merge(&primary, &secondary);
+        self.visitors.merge(&primary, &secondary);
+        if let Some(merged) = self.delete(&secondary) {
+            self.people.find_or_create(&primary).merge(merged);
         }
-        Some(self.people.entry(identifier).or_default())
     }
 }

@@ -5,6 +5,12 @@ use serde_json::{Value, json};
 use super::{Dedupe, Store};
 use crate::api::{Identifier, v1};
 
+/// The time of all arrivals, in Unix seconds.
+const NOW: i64 = 1_767_225_600;
+
+const A: &str = "01HB4HBDKTFWYZCK01DMRSWRFA";
+const B: &str = "01HB4HBDKTFWYZCK01DMRSWRFB";
+
 fn store(dedupe: Dedupe) -> Store {
     Store::new(dedupe, Duration::from_secs(1))
 }
@@ -14,7 +20,10 @@ fn store(dedupe: Dedupe) -> Store {
 fn check(identified: &[Value], expected: Option<&Value>) {
     let mut store = store(Dedupe::On);
     for attributes in identified {
-        store.apply(v1::identify("1", attributes.to_string().as_bytes()).unwrap());
+        store.apply(
+            v1::identify("1", attributes.to_string().as_bytes()).unwrap(),
+            NOW,
+        );
     }
     let person = store.person(&Identifier::Id("1".into()));
     let attributes = person.map(|person| Value::from(person.attributes.clone()));
@@ -36,7 +45,7 @@ fn attributes_merge_and_null_or_an_empty_string_removes_one() {
     check(&[json!({"_update": true, "a": 1})], None);
     check(
         &[json!({}), json!({"_update": true, "a": 1})],
-        Some(&json!({"_update": true, "a": 1})),
+        Some(&json!({"a": 1})),
     );
 }
 
@@ -44,7 +53,10 @@ fn track(store: &mut Store, person: &str, id: Option<&str>) {
     let body = json!({"name": "paid", "timestamp": 5, "data": {"sum": 3}});
     let mut body = body.as_object().unwrap().clone();
     body.extend(id.map(|id| ("id".to_owned(), json!(id))));
-    store.apply(v1::event(person, Value::from(body).to_string().as_bytes()).unwrap());
+    store.apply(
+        v1::event(person, Value::from(body).to_string().as_bytes()).unwrap(),
+        NOW,
+    );
 }
 
 #[track_caller]
@@ -65,7 +77,7 @@ fn check_events(dedupe: Dedupe, ids: &[Option<&str>], (events, duplicates): (u64
 
 #[test]
 fn a_repeated_event_id_is_ignored_unless_dedupe_is_off() {
-    let ids = [Some("a"), Some("b"), Some("a"), Some("a"), None, None];
+    let ids = [Some(A), Some(B), Some(A), Some(A), None, None];
     check_events(Dedupe::On, &ids, (4, 2));
     check_events(Dedupe::Off, &ids, (6, 2));
 }
@@ -73,9 +85,9 @@ fn a_repeated_event_id_is_ignored_unless_dedupe_is_off() {
 #[test]
 fn an_event_is_found_by_its_id_with_the_number_of_times_received() {
     let mut store = store(Dedupe::On);
-    track(&mut store, "1", Some("a"));
-    track(&mut store, "2", Some("a"));
-    let event = store.event("a").unwrap();
+    track(&mut store, "1", Some(A));
+    track(&mut store, "2", Some(A));
+    let event = store.event(A).unwrap();
     assert_eq!(
         (event.name.as_str(), event.person.as_deref(), event.received),
         ("paid", Some("1"), 2)
@@ -84,17 +96,17 @@ fn an_event_is_found_by_its_id_with_the_number_of_times_received() {
         (event.timestamp, event.attributes.get("sum")),
         (Some(5), Some(&json!(3)))
     );
-    assert_eq!(store.event("b"), None);
+    assert_eq!(store.event(B), None);
 }
 
 #[test]
 fn a_suppressed_person_is_not_recorded_until_unsuppressed() {
     let mut store = store(Dedupe::On);
     let person = Identifier::Id("1".into());
-    store.apply(v1::identify("1", b"{}").unwrap());
-    store.apply(v1::suppress("1").unwrap());
-    store.apply(v1::identify("1", b"{}").unwrap());
-    track(&mut store, "1", Some("a"));
+    store.apply(v1::identify("1", b"{}").unwrap(), NOW);
+    store.apply(v1::suppress("1").unwrap(), NOW);
+    store.apply(v1::identify("1", b"{}").unwrap(), NOW);
+    track(&mut store, "1", Some(A));
     assert_eq!(
         (
             store.person(&person),
@@ -103,8 +115,8 @@ fn a_suppressed_person_is_not_recorded_until_unsuppressed() {
         ),
         (None, 0, 4)
     );
-    store.apply(v1::unsuppress("1").unwrap());
-    track(&mut store, "1", Some("a"));
+    store.apply(v1::unsuppress("1").unwrap(), NOW);
+    track(&mut store, "1", Some(A));
     assert_eq!(
         (store.person(&person).unwrap().events, store.totals().events),
         (1, 1)
@@ -114,10 +126,10 @@ fn a_suppressed_person_is_not_recorded_until_unsuppressed() {
 #[test]
 fn the_next_operation_creates_a_deleted_person_again() {
     let mut store = store(Dedupe::On);
-    store.apply(v1::identify("1", br#"{"a": 1}"#).unwrap());
-    store.apply(v1::delete("1").unwrap());
+    store.apply(v1::identify("1", br#"{"a": 1}"#).unwrap(), NOW);
+    store.apply(v1::delete("1").unwrap(), NOW);
     assert_eq!(store.totals().people, 0);
-    store.apply(v1::identify("1", b"{}").unwrap());
+    store.apply(v1::identify("1", b"{}").unwrap(), NOW);
     assert!(
         store
             .person(&Identifier::Id("1".into()))
@@ -131,15 +143,15 @@ fn the_next_operation_creates_a_deleted_person_again() {
 fn a_merge_keeps_the_primary_and_adds_its_missing_attributes() {
     let mut store = store(Dedupe::On);
     let merge = || v1::merge(br#"{"primary": {"id": "1"}, "secondary": {"id": "2"}}"#).unwrap();
-    store.apply(v1::identify("2", br#"{"a": 2, "b": 2}"#).unwrap());
-    store.apply(merge());
+    store.apply(v1::identify("2", br#"{"a": 2, "b": 2}"#).unwrap(), NOW);
+    store.apply(merge(), NOW);
     assert!(
         store.person(&Identifier::Id("2".into())).is_some(),
         "a merge into an unknown person does nothing"
     );
-    store.apply(v1::identify("1", br#"{"a": 1}"#).unwrap());
+    store.apply(v1::identify("1", br#"{"a": 1}"#).unwrap(), NOW);
     track(&mut store, "2", None);
-    store.apply(merge());
+    store.apply(merge(), NOW);
     let person = store.person(&Identifier::Id("1".into())).unwrap();
     assert_eq!(
         (Value::from(person.attributes.clone()), person.events),
@@ -158,8 +170,11 @@ fn devices_are_added_and_deleted_by_token() {
             .devices
             .len()
     };
-    store.apply(v1::add_device("1", br#"{"device": {"id": "t", "platform": "ios"}}"#).unwrap());
+    store.apply(
+        v1::add_device("1", br#"{"device": {"id": "t", "platform": "ios"}}"#).unwrap(),
+        NOW,
+    );
     assert_eq!(devices(&store), 1);
-    store.apply(v1::delete_device("1", "t").unwrap());
+    store.apply(v1::delete_device("1", "t").unwrap(), NOW);
     assert_eq!(devices(&store), 0);
 }

@@ -8,8 +8,8 @@ use serde::Serialize;
 pub struct Totals {
     /// Requests that reached the counter, whatever the response.
     pub requests: u64,
-    /// Operations that the API accepted, including those whose response was lost. Each operation of
-    /// a batch counts.
+    /// Operations, messages and triggers that the API accepted, including those whose response was
+    /// lost. Each operation of a batch counts.
     pub accepted: u64,
     /// Operations that the API rejected. A request that is rejected as a whole counts once.
     pub rejected: u64,
@@ -24,8 +24,12 @@ pub struct Totals {
     /// Events whose id was seen before. With [`Dedupe::Off`](crate::Dedupe::Off) they also count as
     /// `events`.
     pub duplicate_events: u64,
-    /// The most requests that reached the counter in any window. The window is as long as the
-    /// limit's, or one second without a limit.
+    /// Transactional messages.
+    pub messages: u64,
+    /// Accepted triggers of broadcasts.
+    pub triggers: u64,
+    /// The most requests under [`Builder::limit`](crate::Builder::limit) that reached the counter
+    /// in any window. The window is as long as the limit's, or one second without a limit.
     pub busiest_window: u64,
     /// The length of that window in microseconds.
     pub window_us: u64,

@@ -21,12 +21,12 @@ async fn v1_accepts_every_documented_operation() {
         (
             Method::POST,
             "customers/1/events",
-            json!({"name": "paid", "id": "01"}),
+            json!({"name": "paid", "id": "01HB4HBDKTFWYZCK01DMRSWRFA"}),
         ),
         (
             Method::POST,
             "events",
-            json!({"name": "seen", "anonymous_id": "a", "id": "02"}),
+            json!({"name": "seen", "anonymous_id": "a", "id": "01HB4HBDKTFWYZCK01DMRSWRFB"}),
         ),
         (
             Method::PUT,
@@ -59,7 +59,13 @@ async fn v1_accepts_every_documented_operation() {
         ),
         (10, 10, 0, 1, 2)
     );
-    assert_eq!(simulator.event("02").unwrap().person, None);
+    assert_eq!(
+        simulator
+            .event("01HB4HBDKTFWYZCK01DMRSWRFB")
+            .unwrap()
+            .person,
+        None
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,7 +147,7 @@ async fn a_batch_gets_207_with_the_indices_of_its_rejected_operations() {
         "batch_index": 1,
         "reason": "required",
         "field": "id",
-        "message": "id attribute must be non-empty",
+        "message": "id attribute cannot be an empty string",
     });
     check_status(&reply, 207, &json!({"errors": [error]}));
     let reply = client
@@ -266,7 +272,7 @@ async fn the_region_is_the_host_of_the_simulator() {
     let region = client.get("/api/v1/accounts/region").await;
     assert_eq!(
         region,
-        json!({"url": "localhost", "region": "us", "environment_id": 1})
+        json!({"url": "http://localhost", "region": "us", "environment_id": 1})
     );
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use customerio_sim::{Simulator, serve_connection};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, HeaderValue};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -58,6 +58,14 @@ impl Client {
         .await
     }
 
+    /// Sends a request to the App API with a key. Panics if there is no response.
+    pub(crate) async fn app(&mut self, method: Method, path: &str, body: &str) -> Reply {
+        let mut request = bare(method, path, body);
+        let key = HeaderValue::from_static("Bearer appkey");
+        request.headers_mut().insert(AUTHORIZATION, key);
+        self.send(request).await.unwrap()
+    }
+
     pub(crate) async fn get(&mut self, path: &str) -> Value {
         self.call(Method::GET, path, &Value::Null).await.json()
     }
@@ -75,16 +83,27 @@ impl Reply {
 
 pub(crate) fn request(method: Method, path: &str, body: &Value) -> Request<Full<Bytes>> {
     let body = if body.is_null() {
-        Bytes::new()
+        String::new()
     } else {
-        body.to_string().into()
+        body.to_string()
     };
-    let builder = Request::builder()
+    raw(method, path, &body)
+}
+
+/// Returns a request with credentials and any body.
+pub(crate) fn raw(method: Method, path: &str, body: &str) -> Request<Full<Bytes>> {
+    let mut request = bare(method, path, body);
+    let credentials = HeaderValue::from_static("Basic c2l0ZTprZXk=");
+    request.headers_mut().insert(AUTHORIZATION, credentials);
+    request
+}
+
+/// Returns a request without credentials.
+pub(crate) fn bare(method: Method, path: &str, body: &str) -> Request<Full<Bytes>> {
+    Request::builder()
         .method(method)
         .uri(path)
-        .header("host", "localhost");
-    builder
-        .header(AUTHORIZATION, "Basic c2l0ZTprZXk=")
-        .body(Full::new(body))
+        .header("host", "localhost")
+        .body(Full::new(body.to_owned().into()))
         .unwrap()
 }

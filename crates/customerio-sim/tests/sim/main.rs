@@ -1,9 +1,13 @@
 //! The simulator over a pipe on paused time, over a socket, and as the program `cio-sim`.
 
 mod api;
+mod app;
 mod client;
+mod effects;
 mod faults;
 mod limits;
 mod program;
+mod recorded;
 mod records;
+mod rejections;
 mod socket;

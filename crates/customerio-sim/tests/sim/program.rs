@@ -1,5 +1,6 @@
 use std::process::Stdio;
 
+use hyper::Method;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -71,6 +72,27 @@ async fn credentials_come_from_flags_or_from_the_environment() {
             status,
             "{flags} {environment:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn the_key_of_the_app_api_comes_from_a_flag_or_from_the_environment() {
+    for (flags, environment, status) in [
+        ("", [].as_slice(), 200),
+        ("--app-api-key appkey", &[], 200),
+        ("--app-api-key another", &[], 401),
+        ("", &[("CIO_SIM_APP_API_KEY", "another")], 401),
+    ] {
+        let mut command = cio_sim(&format!("--listen 127.0.0.1:0 --broadcast 5 {flags}"));
+        command.envs(environment.iter().copied());
+        let mut program = command.spawn().unwrap();
+        let mut url = String::new();
+        let mut out = BufReader::new(program.stdout.take().unwrap());
+        out.read_line(&mut url).await.unwrap();
+        let addr = url.trim().strip_prefix("http://").unwrap();
+        let mut client = Client::over(TcpStream::connect(addr).await.unwrap()).await;
+        let reply = client.app(Method::POST, "/v1/campaigns/5/triggers", "{}");
+        assert_eq!(reply.await.status, status, "{flags} {environment:?}");
     }
 }
 

@@ -19,7 +19,8 @@ async fn totals_are_shown_and_that_request_is_neither_counted_nor_limited() {
         let totals = client.get("/_sim/totals").await;
         let expected = json!({
             "requests": 3, "accepted": 2, "rejected": 0, "throttled": 1, "unauthorized": 0,
-            "people": 2, "events": 0, "duplicate_events": 0, "busiest_window": 3,
+            "people": 2, "events": 0, "duplicate_events": 0, "messages": 0,
+            "triggers": 0, "busiest_window": 3,
             "window_us": 500_000, "gateway": 0, "resets": 0, "errors": 0,
         });
         assert_eq!(totals, expected);
@@ -58,7 +59,9 @@ async fn one_person_and_one_event_can_be_looked_up() {
             &json!({"plan": "pro"}),
         )
         .await;
-    let event = json!({"name": "paid", "id": "01", "timestamp": 5, "data": {"sum": 3}});
+    let event = json!({
+        "name": "paid", "id": "01HB4HBDKTFWYZCK01DMRSWRFD", "timestamp": 5, "data": {"sum": 3},
+    });
     for _ in 0..2 {
         client
             .call(Method::POST, "/api/v1/customers/a%2Fb/events", &event)
@@ -67,9 +70,12 @@ async fn one_person_and_one_event_can_be_looked_up() {
     let person = client.get("/_sim/people/a%2Fb").await;
     assert_eq!(
         person,
-        json!({"attributes": {"plan": "pro"}, "devices": {}, "updates": 1, "events": 1})
+        json!({
+            "cio_id": "03000001", "attributes": {"plan": "pro"}, "devices": {}, "updates": 1,
+            "events": 1,
+        })
     );
-    let event = client.get("/_sim/events/01").await;
+    let event = client.get("/_sim/events/01HB4HBDKTFWYZCK01DMRSWRFD").await;
     let expected = json!({
         "name": "paid", "person": "a/b", "timestamp": 5, "attributes": {"sum": 3}, "received": 2,
     });

@@ -27,7 +27,7 @@ pub fn region() -> Request {
 ///
 /// ```
 /// use customerio::{Region, v1::Account};
-/// let body = r#"{"url": "track-eu.customer.io", "region": "eu", "environment_id": 42}"#;
+/// let body = r#"{"url": "https://track-eu.customer.io", "region": "eu", "environment_id": 42}"#;
 /// let account = Account::from_response(&http::Response::new(body.into())).unwrap();
 /// assert_eq!((account.region, account.environment_id), (Region::Eu, Some(42)));
 /// ```

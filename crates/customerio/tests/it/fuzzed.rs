@@ -5,6 +5,8 @@
 
 mod answer;
 mod identifier;
+#[cfg(feature = "webhooks")]
+mod webhook;
 
 use proptest::prelude::*;
 
@@ -33,6 +35,41 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
 fn fields() -> impl Strategy<Value = Vec<u8>> {
     let near = "[0-9]{0,22}|https?://track(-eu)?[.]customer[.]io[/:]?[a-z0-9]{0,5}|[!-~]{0,150}";
     prop_oneof![near.prop_map(String::into_bytes), any::<Vec<u8>>()]
+}
+
+/// Bodies near those of a webhook, and any bytes.
+#[cfg(feature = "webhooks")]
+fn events() -> impl Strategy<Value = Vec<u8>> {
+    let name = prop_oneof!["email|customer|push", "[a-z_]{0,9}"];
+    let member = "identifiers|recipients?|delivery_id|link_id|(campaign|broadcast|trigger)_id";
+    let value = r#"null|true|-?[0-9]{1,20}|"[a-z@.]{0,30}"|\{"id":"[a-z]{0,30}"\}|\[\{\},1\]"#;
+    let data = prop::collection::btree_map(member, value, 0..5);
+    let event =
+        (name.clone(), name, any::<i64>(), data).prop_map(|(object, metric, time, data)| {
+            let data: Vec<_> = data
+                .iter()
+                .map(|(name, value)| format!(r#""{name}":{value}"#))
+                .collect();
+            let data = data.join(",");
+            format!(
+                r#"{{"event_id":"1","object_type":"{object}","metric":"{metric}",
+                "timestamp":{time},"data":{{{data}}}}}"#
+            )
+            .into_bytes()
+        });
+    prop_oneof![event, any::<Vec<u8>>()]
+}
+
+#[cfg(feature = "webhooks")]
+proptest! {
+    #[test]
+    fn every_webhook_is_an_event_or_an_error(
+        timestamp in "[0-9]{0,22}|[!-~]{0,9}",
+        signature in "[0-9a-f]{64}|[!-~]{0,70}",
+        body in events(),
+    ) {
+        webhook::check(timestamp.as_bytes(), signature.as_bytes(), &body);
+    }
 }
 
 proptest! {

@@ -42,3 +42,5 @@ mod testing;
 #[cfg(feature = "tracing")]
 mod traced;
 mod validation;
+#[cfg(feature = "webhooks")]
+mod webhooks;

@@ -101,7 +101,7 @@ async fn an_update_only_identify_creates_nobody() {
     let known = simulator.person("1").unwrap();
     assert_eq!(known.updates, 2);
     assert_eq!(
-        known.attributes["cio_subscription_preferences.topics.topic_3"],
+        known.attributes["cio_subscription_preferences"]["topics"]["topic_3"],
         false
     );
     assert!(

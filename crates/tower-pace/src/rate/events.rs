@@ -43,9 +43,9 @@ impl Events {
         }
         if self.exhausted {
             tracing::warn!(
-                "requests without a response take the whole limit: the next one departs when one of \
-                 them ends; bound their time, or remove Quota::counted_until_answered if the server \
-                 counts a request when it arrives"
+                "requests without a response take the whole limit: the next one departs when \
+                 one of them ends; bound their time, or remove Quota::counted_until_answered if \
+                 the server counts a request when it arrives"
             );
         }
     }

@@ -14,8 +14,8 @@ use crate::wait::{POLLED_AFTER_ITS_END, Unacquired, UnboundedWait, WaitPolicy, W
 pin_project! {
     /// The response future of [`RateLimit`](super::RateLimit).
     ///
-    /// Nothing happens before the first poll. Its drop releases the position in the wait queue. After
-    /// the departure, its drop records the request as abandoned: its slots stay held.
+    /// Nothing happens before the first poll. Its drop releases the position in the wait queue.
+    /// After the departure, its drop records the request as abandoned: its slots stay held.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, B, W = UnboundedWait>
     where

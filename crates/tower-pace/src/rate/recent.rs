@@ -1,21 +1,20 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// How many values of each list are looked at for one that is idle: enough to find the least
-/// recently used one wherever no more than so many are busy at once, and few enough for every new
-/// key.
+/// The number of values of each list that are checked for an idle one. This finds the least
+/// recently used idle one while at most this many are busy. More would slow down each new key.
 const LOOKS: usize = 8;
-/// Stands for no place.
+/// No index.
 const NONE: usize = usize::MAX;
 
-/// Values by key, in the order of their last use. Every operation takes constant time, however many
-/// values there are, but for the growth of the memory.
+/// Values by key, in the order of their last use. Each operation takes constant time, beside the
+/// growth of the memory.
 ///
-/// A value that was looked at and found busy is set aside, so that the next look goes on behind it.
-/// What is set aside was used less recently than all else, and comes back when it is used.
+/// A value that was found busy is set aside, so that the next search continues behind it. The
+/// values set aside were used less recently than all others. A value comes back when it is used.
 #[derive(Debug)]
 pub(super) struct Recent<K, V> {
-    places: HashMap<K, usize>,
+    indices: HashMap<K, usize>,
     entries: Vec<Entry<K, V>>,
     in_use: List,
     aside: List,
@@ -49,7 +48,7 @@ impl List {
 impl<K: Clone + Eq + Hash, V> Recent<K, V> {
     pub(super) fn new() -> Self {
         Self {
-            places: HashMap::new(),
+            indices: HashMap::new(),
             entries: Vec::new(),
             in_use: List::EMPTY,
             aside: List::EMPTY,
@@ -60,24 +59,24 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
         self.entries.len()
     }
 
-    /// Returns the value of a key, which is no use of it.
-    pub(super) fn look(&self, key: &K) -> Option<&V> {
-        let place = *self.places.get(key)?;
-        Some(&self.entries[place].value)
+    /// Returns the value of a key, without using it.
+    pub(super) fn peek(&self, key: &K) -> Option<&V> {
+        let index = *self.indices.get(key)?;
+        Some(&self.entries[index].value)
     }
 
-    /// Returns the value of a key, which is the most recently used from now on.
-    pub(super) fn touch(&mut self, key: &K) -> Option<&V> {
-        let place = *self.places.get(key)?;
-        self.unlink(place);
-        self.append(place, false);
-        Some(&self.entries[place].value)
+    /// Returns the value of a key, and makes it the most recently used.
+    pub(super) fn get(&mut self, key: &K) -> Option<&V> {
+        let index = *self.indices.get(key)?;
+        self.unlink(index);
+        self.append(index, false);
+        Some(&self.entries[index].value)
     }
 
     /// Adds the value of a key that has none, as the most recently used.
     pub(super) fn insert(&mut self, key: K, value: V) {
-        let place = self.entries.len();
-        self.places.insert(key.clone(), place);
+        let index = self.entries.len();
+        self.indices.insert(key.clone(), index);
         self.entries.push(Entry {
             key,
             value,
@@ -85,34 +84,34 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
             older: NONE,
             newer: NONE,
         });
-        self.append(place, false);
+        self.append(index, false);
     }
 
-    /// Removes the least recently used value that is idle, as far as it is among the eight that are
-    /// looked at of those set aside and the eight of the others.
-    pub(super) fn take_idle(&mut self, is_idle: impl Fn(&V) -> bool) -> Option<(K, V)> {
-        let place = self
+    /// Removes the least recently used idle value among eight of those set aside and eight of the
+    /// others.
+    pub(super) fn remove_idle(&mut self, is_idle: impl Fn(&V) -> bool) -> Option<(K, V)> {
+        let index = self
             .idle_aside(&is_idle)
             .or_else(|| self.idle_in_use(&is_idle))?;
-        Some(self.remove(place))
+        Some(self.remove(index))
     }
 
     fn idle_aside(&mut self, is_idle: impl Fn(&V) -> bool) -> Option<usize> {
-        let mut place = self.aside.oldest;
+        let mut index = self.aside.oldest;
         for _ in 0..LOOKS.min(self.aside.len) {
-            let entry = &self.entries[place];
+            let entry = &self.entries[index];
             if is_idle(&entry.value) {
-                return Some(place);
+                return Some(index);
             }
-            place = entry.newer;
+            index = entry.newer;
         }
-        // So few are all looked at each time, in the order of their use. Of more, the next ones
-        // have their turn.
+        // Up to eight are all checked each time, in the order of their use. Of more, each search
+        // checks the next ones.
         if self.aside.len > LOOKS {
             for _ in 0..LOOKS {
-                let place = self.aside.oldest;
-                self.unlink(place);
-                self.append(place, true);
+                let index = self.aside.oldest;
+                self.unlink(index);
+                self.append(index, true);
             }
         }
         None
@@ -120,51 +119,51 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
 
     fn idle_in_use(&mut self, is_idle: impl Fn(&V) -> bool) -> Option<usize> {
         for _ in 0..LOOKS.min(self.in_use.len) {
-            let place = self.in_use.oldest;
-            if is_idle(&self.entries[place].value) {
-                return Some(place);
+            let index = self.in_use.oldest;
+            if is_idle(&self.entries[index].value) {
+                return Some(index);
             }
-            self.unlink(place);
-            self.append(place, true);
+            self.unlink(index);
+            self.append(index, true);
         }
         None
     }
 
-    fn remove(&mut self, place: usize) -> (K, V) {
+    fn remove(&mut self, index: usize) -> (K, V) {
         // Hashing and comparing keys is foreign code, which may panic: it runs before anything else
-        // changes, so that no place is left that leads nowhere.
-        self.places.remove(&self.entries[place].key);
+        // changes, so that no index is left that leads nowhere.
+        self.indices.remove(&self.entries[index].key);
         let last = self.entries.len() - 1;
-        if let Some(moved) = self.places.get_mut(&self.entries[last].key) {
-            *moved = place;
+        if let Some(moved) = self.indices.get_mut(&self.entries[last].key) {
+            *moved = index;
         }
-        self.unlink(place);
-        let removed = self.entries.swap_remove(place);
-        // The last entry has taken the place, and its neighbors have to know.
-        if let Some(moved) = self.entries.get(place) {
+        self.unlink(index);
+        let removed = self.entries.swap_remove(index);
+        // The last entry has taken the index, and its neighbors have to know.
+        if let Some(moved) = self.entries.get(index) {
             let (older, newer, is_aside) = (moved.older, moved.newer, moved.is_aside);
-            self.join(older, place, is_aside);
-            self.join(place, newer, is_aside);
+            self.join(older, index, is_aside);
+            self.join(index, newer, is_aside);
         }
         (removed.key, removed.value)
     }
 
-    fn unlink(&mut self, place: usize) {
-        let entry = &self.entries[place];
+    fn unlink(&mut self, index: usize) {
+        let entry = &self.entries[index];
         let (older, newer, is_aside) = (entry.older, entry.newer, entry.is_aside);
         self.join(older, newer, is_aside);
         self.list(is_aside).len -= 1;
     }
 
-    fn append(&mut self, place: usize, is_aside: bool) {
-        self.entries[place].is_aside = is_aside;
+    fn append(&mut self, index: usize, is_aside: bool) {
+        self.entries[index].is_aside = is_aside;
         let newest = self.list(is_aside).newest;
-        self.join(newest, place, is_aside);
-        self.join(place, NONE, is_aside);
+        self.join(newest, index, is_aside);
+        self.join(index, NONE, is_aside);
         self.list(is_aside).len += 1;
     }
 
-    /// Makes two places of a list neighbors; beside no place they are its ends.
+    /// Makes two indices of a list neighbors; beside no index they are its ends.
     fn join(&mut self, older: usize, newer: usize, is_aside: bool) {
         match self.entries.get_mut(older) {
             Some(entry) => entry.newer = newer,
@@ -205,7 +204,7 @@ mod tests {
         let looks = Cell::new(0);
         let mut forgotten = None;
         if recent.len() >= most {
-            forgotten = recent.take_idle(|&value| {
+            forgotten = recent.remove_idle(|&value| {
                 looks.set(looks.get() + 1);
                 is_idle(value)
             });
@@ -260,12 +259,12 @@ mod tests {
     #[test]
     fn what_is_used_again_is_no_longer_the_oldest() {
         let mut recent = full(3);
-        assert_eq!(recent.touch(&0), Some(&0));
-        assert_eq!(recent.look(&1), Some(&1));
-        assert_eq!(recent.touch(&9), None);
-        let order: Vec<_> = std::iter::from_fn(|| recent.take_idle(|_| true)).collect();
+        assert_eq!(recent.get(&0), Some(&0));
+        assert_eq!(recent.peek(&1), Some(&1));
+        assert_eq!(recent.get(&9), None);
+        let order: Vec<_> = std::iter::from_fn(|| recent.remove_idle(|_| true)).collect();
         assert_eq!(order, [(1, 1), (2, 2), (0, 0)]);
-        assert_eq!((recent.len(), recent.look(&1)), (0, None));
+        assert_eq!((recent.len(), recent.peek(&1)), (0, None));
     }
 
     #[derive(Clone, Copy, Debug)]
@@ -275,7 +274,7 @@ mod tests {
         Turn(u32),
     }
 
-    const MOST: usize = 24;
+    const MAX: usize = 24;
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let key = 0..60_u32;
@@ -306,12 +305,12 @@ mod tests {
                             busy.insert(key);
                         }
                     }
-                    Step::Use(key) if recent.touch(&key).is_some() => use_of(&mut plain, key),
+                    Step::Use(key) if recent.get(&key).is_some() => use_of(&mut plain, key),
                     Step::Use(key) => {
                         let oldest = plain.iter().copied().find(|key| !busy.contains(key));
-                        let expected = oldest.filter(|_| plain.len() == MOST);
+                        let expected = oldest.filter(|_| plain.len() == MAX);
                         let (forgotten, looks) =
-                            admit(&mut recent, key, MOST, |key| !busy.contains(&key));
+                            admit(&mut recent, key, MAX, |key| !busy.contains(&key));
                         prop_assert_eq!(forgotten, expected);
                         prop_assert!(looks <= 2 * LOOKS);
                         plain.retain(|key| Some(*key) != forgotten);
@@ -319,7 +318,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(recent.len(), plain.len());
-                prop_assert!(plain.iter().all(|key| recent.look(key) == Some(key)));
+                prop_assert!(plain.iter().all(|key| recent.peek(key) == Some(key)));
             }
         }
 
@@ -336,23 +335,23 @@ mod tests {
                         }
                     }
                     Step::Use(key) => {
-                        if recent.touch(&key).is_some() {
+                        if recent.get(&key).is_some() {
                             continue;
                         }
                         let (forgotten, looks) =
-                            admit(&mut recent, key, MOST, |key| !busy.contains(&key));
+                            admit(&mut recent, key, MAX, |key| !busy.contains(&key));
                         prop_assert!(looks <= 2 * LOOKS);
                         if let Some(forgotten) = forgotten {
                             prop_assert!(!busy.contains(&forgotten) && known.remove(&forgotten));
                         }
-                        if recent.look(&key).is_some() {
+                        if recent.peek(&key).is_some() {
                             known.insert(key);
                         }
                     }
                 }
                 prop_assert_eq!(recent.len(), known.len());
-                prop_assert!(known.len() <= MOST);
-                prop_assert!(known.iter().all(|key| recent.look(key) == Some(key)));
+                prop_assert!(known.len() <= MAX);
+                prop_assert!(known.iter().all(|key| recent.peek(key) == Some(key)));
             }
         }
     }

@@ -28,7 +28,7 @@ impl<B> Scope<B> for Single {
 
 /// The default number of keys with a limit of their own. Each may hold over a thousand slots, so a
 /// larger default could take memory that the user does not expect.
-const MOST_KEYS: usize = 1_024;
+const MAX_KEYS: usize = 1_024;
 
 /// Selects one limit for each key of a request.
 ///
@@ -63,7 +63,7 @@ impl<K: Clone + Eq + Hash, F> Keyed<K, F> {
             key: Arc::new(key),
             quota,
             classifier: Classifier::DEFAULT,
-            limits: Limits::up_to(MOST_KEYS),
+            limits: Limits::up_to(MAX_KEYS),
         }
     }
 
@@ -92,7 +92,7 @@ impl<K: Clone + Eq + Hash, F> Keyed<K, F> {
 
     /// Returns the limit of a key, if it has one of its own now.
     pub(super) fn known(&self, key: &K) -> Option<Handle> {
-        self.lock().by_key.look(key).cloned()
+        self.lock().by_key.peek(key).cloned()
     }
 
     /// Acquires the lock. Keys may panic when they are hashed or compared, but not between two
@@ -132,11 +132,11 @@ impl<K: Clone + Eq + Hash> Limits<K> {
         quota: &Quota,
         new_limit: impl FnOnce() -> Handle,
     ) -> (Option<Handle>, Option<(K, Handle)>) {
-        if let Some(known) = self.by_key.touch(key) {
+        if let Some(known) = self.by_key.get(key) {
             return (Some(known.clone()), None);
         }
         let is_full = self.by_key.len() >= self.most;
-        let removed = is_full.then(|| self.by_key.take_idle(|limit| limit.is_idle(quota)));
+        let removed = is_full.then(|| self.by_key.remove_idle(|limit| limit.is_idle(quota)));
         let limit = (self.by_key.len() < self.most).then(new_limit);
         if let Some(limit) = &limit {
             self.by_key.insert(key.clone(), limit.clone());

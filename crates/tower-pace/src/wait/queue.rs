@@ -16,7 +16,7 @@ use crate::error::LimitKind;
 use crate::sync::{Mutex, MutexGuard};
 
 /// How often a waiter polls by itself while only the end of a request can make it due. That end
-/// wakes the next waiter; this is for the case that the woken waiter is never polled. A shorter
+/// wakes the next waiter. This interval is for a woken waiter that is never polled. A shorter
 /// time costs polls of all waiters, and a longer one is lost where no other waiter polls.
 const RECHECK: Duration = Duration::from_millis(100);
 /// How much later than a grace after the head the waiters behind it may poll. It is longer than
@@ -29,9 +29,9 @@ const LATE: Duration = Duration::from_millis(200);
 const NEAREST: u32 = 16;
 /// If an acquisition is due by this much earlier than the waiters were told, the resource has
 /// changed at a stroke, as a quota or a gate does, and all late waiters are woken. That looks at
-/// each waiter, so it must not happen where departures are only sooner than foreseen. The time
-/// that was told counts, not the timer of the head: the head may have been woken for another
-/// change and not have been polled.
+/// each waiter, so it must not happen where departures are only sooner than foreseen. It compares
+/// with the time that the waiters were told, not with the timer of the head: the head may have been
+/// woken for another change and not have been polled.
 const JUMP: Duration = Duration::from_secs(2);
 
 /// What waiters acquire: departures of a rate limit, or permits of a concurrency limit.
@@ -151,7 +151,7 @@ struct State<R> {
     awaited: bool,
     /// The latest moment at which the least demand was said to be due, since all late waiters were
     /// woken.
-    told: Moment,
+    latest_due: Moment,
 }
 
 /// A caller: its group, its demand, and how long it may wait.
@@ -164,8 +164,8 @@ pub(super) struct Caller<D, W> {
 
 /// A waiter's position, and when it enqueued.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Standing {
-    pub(super) ticket: Position,
+pub(super) struct Enqueued {
+    pub(super) position: Position,
     pub(super) since: Moment,
 }
 
@@ -181,7 +181,7 @@ pub(super) enum Step<A> {
 
 /// How a waiter waits.
 pub(super) struct Wait {
-    pub(super) standing: Standing,
+    pub(super) enqueued: Enqueued,
     pub(super) cause: WaitCause,
     pub(super) now: Moment,
     /// When it should poll by itself.
@@ -203,8 +203,8 @@ pub(crate) enum Wake {
 
 /// The wakers to call for a change, once the lock is released.
 #[derive(Default)]
-#[must_use = "the waiters sleep on until they are woken"]
-struct Woken {
+#[must_use = "the waiters sleep on until they are wakers"]
+struct Wakers {
     /// That of the next waiter.
     next: Option<Waker>,
     /// Those of the waiters behind it whose timers are too late.
@@ -220,7 +220,7 @@ impl<R: Resource> Queue<R> {
                 waiters: WaitQueue::default(),
                 resource,
                 awaited: false,
-                told: Moment::ORIGIN,
+                latest_due: Moment::ORIGIN,
             }),
         })
     }
@@ -263,52 +263,50 @@ impl<R: Resource> Queue<R> {
 
     /// Acquires, enqueues or keeps a waiter, or a new caller without a position.
     ///
-    /// `is_ready` says whether its inner service is ready. A caller that is due without that is
-    /// told so: its inner service is polled without the lock.
+    /// `is_ready` says whether its inner service is ready. A due caller with an inner service that
+    /// is not ready gets [`Step::Due`]: the inner service is polled without the lock.
     pub(super) fn step<W: WaitPolicy>(
         self: &Arc<Self>,
         caller: &Caller<R::Demand, W>,
-        position: Option<&mut Standing>,
+        enqueued: Option<&mut Enqueued>,
         is_ready: bool,
         waker: &Waker,
     ) -> Result<Step<R::Acquired>, W::Rejection> {
         let mut waker = Some(waker.clone());
         let mut state = self.lock();
         let now = state.now();
-        let standing = position.as_deref().copied();
-        let (woken, step) = match state.admit(caller, standing, now) {
+        let known = enqueued.as_deref().copied();
+        let mut wakers = Wakers::default();
+        let step = match state.admit(caller, known, now) {
             // Any => Rejected: the caller leaves the queue by itself.
-            Err(rejection) => (Woken::default(), Err(rejection)),
+            Err(rejection) => Some(Err(rejection)),
             // Not the next => Waiting.
-            Ok(()) if !state.is_next(caller, standing, now) => {
-                let (woken, wait) = state.enqueue(caller, standing, now, &mut waker);
-                (woken, wait.map(Step::Wait))
-            }
-            // Next and ready => Acquired, if it is due.
+            Ok(()) if !state.is_next(caller, known, now) => None,
+            // Next and ready => Acquired if it is due, and otherwise Waiting.
             Ok(()) if is_ready => match state.resource.try_acquire(caller.demand, now) {
                 Ok(token) => {
                     // Wrapped before a waiter is woken: a waker that panics must not lose it.
                     let acquired = R::guard(self, token);
-                    if let Some(position) = position {
-                        position.ticket = state.waiters.serve(position.ticket);
+                    if let Some(enqueued) = enqueued {
+                        enqueued.position = state.waiters.serve(enqueued.position);
                     }
-                    (state.wake_next(now), Ok(Step::Acquired(acquired)))
+                    wakers = state.wake_next(now);
+                    Some(Ok(Step::Acquired(acquired)))
                 }
-                Err(_) => {
-                    let (woken, wait) = state.enqueue(caller, standing, now, &mut waker);
-                    (woken, wait.map(Step::Wait))
-                }
+                Err(_) => None,
             },
             // Next => Due, or Waiting until it is.
-            Ok(()) => match state.due_for_next(caller.demand, now) {
-                Due::Now => (Woken::default(), Ok(Step::Due(now))),
-                Due::At(_) | Due::OnAnswer => {
-                    let (woken, wait) = state.enqueue(caller, standing, now, &mut waker);
-                    (woken, wait.map(Step::Wait))
-                }
-            },
+            Ok(()) => {
+                let due = state.due_for_next(caller.demand, now);
+                (due == Due::Now).then_some(Ok(Step::Due(now)))
+            }
         };
-        unlock(state, woken);
+        let step = step.unwrap_or_else(|| {
+            let wait;
+            (wakers, wait) = state.enqueue(caller, known, now, &mut waker);
+            wait.map(Step::Wait)
+        });
+        unlock(state, wakers);
         step
     }
 
@@ -317,13 +315,13 @@ impl<R: Resource> Queue<R> {
     pub(super) fn wait_stuck<W: WaitPolicy>(
         &self,
         caller: &Caller<R::Demand, W>,
-        position: Option<Standing>,
+        enqueued: Option<Enqueued>,
         waker: &Waker,
-    ) -> Result<(Standing, Option<Instant>), W::Rejection> {
+    ) -> Result<(Enqueued, Option<Instant>), W::Rejection> {
         let mut waker = Some(waker.clone());
         let mut state = self.lock();
         let now = state.clock.read();
-        let kept = state.wait_stuck(caller, position, now, &mut waker);
+        let kept = state.wait_stuck(caller, enqueued, now, &mut waker);
         // The waiters of other groups may acquire meanwhile.
         let next = state.wake_next(now.moment);
         unlock(state, next);
@@ -331,13 +329,13 @@ impl<R: Resource> Queue<R> {
     }
 
     /// Removes a waiter.
-    pub(super) fn leave(&self, ticket: Position) {
+    pub(super) fn leave(&self, position: Position) {
         let mut state = self.lock();
         let now = state.clock.read().moment;
-        let next = match state.waiters.leave(ticket) {
+        let next = match state.waiters.leave(position) {
             // It was at the head of its group: the waiter behind it does not know that it is next.
             true => state.wake_next(now),
-            false => Woken::default(),
+            false => Wakers::default(),
         };
         unlock(state, next);
     }
@@ -350,8 +348,8 @@ impl<R: Resource> Queue<R> {
         let wake = change(&mut state.resource, now);
         // With an empty queue there is nothing to wake or to drop.
         if !state.waiters.is_empty() {
-            let woken = state.woken_by(wake, now);
-            unlock(state, woken);
+            let wakers = state.wakers_for(wake, now);
+            unlock(state, wakers);
         }
     }
 
@@ -418,14 +416,14 @@ impl<R: Resource> DerefMut for Locked<'_, R> {
 /// waiters' wakers are moved in and out, and those that were moved out are used here. A clone that
 /// was not needed is dropped when its owner's frame ends, which is later than this.
 #[inline]
-fn unlock<R: Resource>(mut state: Locked<'_, R>, woken: Woken) {
+fn unlock<R: Resource>(mut state: Locked<'_, R>, wakers: Wakers) {
     let dropped = state.waiters.take_dropped();
     drop(state);
     drop(dropped);
-    if let Some(next) = woken.next {
+    if let Some(next) = wakers.next {
         next.wake();
     }
-    woken.behind.into_iter().for_each(Waker::wake);
+    wakers.behind.into_iter().for_each(Waker::wake);
 }
 
 impl<R: Resource> State<R> {
@@ -443,13 +441,13 @@ impl<R: Resource> State<R> {
     fn admit<W: WaitPolicy>(
         &self,
         caller: &Caller<R::Demand, W>,
-        position: Option<Standing>,
+        enqueued: Option<Enqueued>,
         now: Moment,
     ) -> Result<(), W::Rejection> {
-        let waited = position.map(|position| now.since(position.since));
+        let waited = enqueued.map(|enqueued| now.since(enqueued.since));
         let policy = &caller.policy;
         policy.check_deadline(R::LIMIT, waited.unwrap_or_default())?;
-        match position {
+        match enqueued {
             Some(_) => Ok(()),
             None => policy.check_demand(R::LIMIT, || self.resource.fits(caller.demand)),
         }
@@ -459,11 +457,11 @@ impl<R: Resource> State<R> {
     fn is_next<W>(
         &mut self,
         caller: &Caller<R::Demand, W>,
-        position: Option<Standing>,
+        enqueued: Option<Enqueued>,
         now: Moment,
     ) -> bool {
-        match position {
-            Some(position) => self.waiters.is_next(position.ticket, now),
+        match enqueued {
+            Some(enqueued) => self.waiters.is_next(enqueued.position, now),
             None => self.waiters.admits(caller.group, now),
         }
     }
@@ -483,18 +481,18 @@ impl<R: Resource> State<R> {
     fn enqueue<W: WaitPolicy>(
         &mut self,
         caller: &Caller<R::Demand, W>,
-        position: Option<Standing>,
+        enqueued: Option<Enqueued>,
         now: Moment,
         waker: &mut Option<Waker>,
-    ) -> (Woken, Result<Wait, W::Rejection>) {
+    ) -> (Wakers, Result<Wait, W::Rejection>) {
         let has_passed_over = self.waiters.take_passed_over();
-        if !has_passed_over || self.ahead(position) == 0 {
-            let wait = self.wait(caller, position, waker, None);
-            return (Woken::default(), wait);
+        if !has_passed_over || self.ahead(enqueued) == 0 {
+            let wait = self.wait(caller, enqueued, waker, None);
+            return (Wakers::default(), wait);
         }
-        let woken = self.wake_next(now);
+        let wakers = self.wake_next(now);
         let watch = self.waiters.next_is_missed();
-        (woken, self.wait(caller, position, waker, watch))
+        (wakers, self.wait(caller, enqueued, waker, watch))
     }
 
     /// Enqueues a caller, which should poll by itself by `watch` at the latest. Takes the waker
@@ -502,14 +500,14 @@ impl<R: Resource> State<R> {
     fn wait<W: WaitPolicy>(
         &mut self,
         caller: &Caller<R::Demand, W>,
-        position: Option<Standing>,
+        enqueued: Option<Enqueued>,
         waker: &mut Option<Waker>,
         watch: Option<Moment>,
     ) -> Result<Wait, W::Rejection> {
         let reading = self.clock.read();
         let now = reading.moment;
-        let ahead = self.ahead(position);
-        self.record_told(now);
+        let ahead = self.ahead(enqueued);
+        self.record_latest_due(now);
         let due = match ahead {
             0 => self.due_for_next(caller.demand, now),
             _ => self.resource.due(caller.demand, now),
@@ -518,15 +516,15 @@ impl<R: Resource> State<R> {
         let forecast = self.forecast(due, ahead, now);
         let left = caller
             .policy
-            .remaining(&self.outlook(position, reading, forecast))?;
-        let mut standing = position.unwrap_or_else(|| self.join(caller.group, now));
+            .remaining(&self.outlook(enqueued, reading, forecast))?;
+        let mut enqueued = enqueued.unwrap_or_else(|| self.join(caller.group, now));
         let expected = self.expected(due, ahead, now);
         let bounds = left.map(|left| now + left).into_iter().chain(watch);
         let expected = bounds.fold(expected, Moment::min);
         let waker = waker.take().expect("a caller waits once at each step");
-        standing.ticket = self.waiters.wait(standing.ticket, expected, waker);
+        enqueued.position = self.waiters.wait(enqueued.position, expected, waker);
         Ok(Wait {
-            standing,
+            enqueued,
             cause: match ahead {
                 0 => self.resource.cause(due, now),
                 _ => WaitCause::Queued,
@@ -538,47 +536,49 @@ impl<R: Resource> State<R> {
 
     /// Records when the least demand is due. A higher demand is due later, which says nothing of
     /// other waiters.
-    fn record_told(&mut self, now: Moment) {
+    fn record_latest_due(&mut self, now: Moment) {
         if R::TIMED
             && let Due::At(due) = self.resource.due(R::Demand::default(), now)
         {
-            self.told = self.told.max(due);
+            self.latest_due = self.latest_due.max(due);
         }
     }
 
     fn wait_stuck<W: WaitPolicy>(
         &mut self,
         caller: &Caller<R::Demand, W>,
-        position: Option<Standing>,
+        enqueued: Option<Enqueued>,
         now: Reading,
         waker: &mut Option<Waker>,
-    ) -> Result<(Standing, Option<Instant>), W::Rejection> {
+    ) -> Result<(Enqueued, Option<Instant>), W::Rejection> {
         let left = caller
             .policy
-            .remaining(&self.outlook(position, now, None))?;
-        let mut standing = position.unwrap_or_else(|| self.join(caller.group, now.moment));
+            .remaining(&self.outlook(enqueued, now, None))?;
+        let mut enqueued = enqueued.unwrap_or_else(|| self.join(caller.group, now.moment));
         let waker = waker.take().expect("a caller waits once at each step");
-        standing.ticket = self.waiters.wait_stuck(standing.ticket, now.moment, waker);
-        Ok((standing, left.map(|left| now.instant_in(left))))
+        enqueued.position = self
+            .waiters
+            .wait_stuck(enqueued.position, now.moment, waker);
+        Ok((enqueued, left.map(|left| now.instant_in(left))))
     }
 
     /// Returns at most how many waiters are before a waiter, or before a new caller.
-    fn ahead(&self, position: Option<Standing>) -> usize {
-        position.map_or(self.waiters.len(), |position| {
-            self.waiters.ahead(position.ticket)
+    fn ahead(&self, enqueued: Option<Enqueued>) -> usize {
+        enqueued.map_or(self.waiters.len(), |enqueued| {
+            self.waiters.ahead(enqueued.position)
         })
     }
 
-    fn join(&mut self, group: Group, now: Moment) -> Standing {
-        Standing {
-            ticket: self.waiters.join(group),
+    fn join(&mut self, group: Group, now: Moment) -> Enqueued {
+        Enqueued {
+            position: self.waiters.join(group),
             since: now,
         }
     }
 
     fn outlook(
         &self,
-        position: Option<Standing>,
+        enqueued: Option<Enqueued>,
         now: Reading,
         forecast: Option<Duration>,
     ) -> WaitForecast {
@@ -586,7 +586,7 @@ impl<R: Resource> State<R> {
             limit: R::LIMIT,
             now: now.instant,
             queued: self.waiters.len(),
-            waited: position.map(|position| now.moment.since(position.since)),
+            waited: enqueued.map(|enqueued| now.moment.since(enqueued.since)),
             forecast,
         }
     }
@@ -633,26 +633,26 @@ impl<R: Resource> State<R> {
     /// Where only the end of a request can make it due, even for the least demand, there is nothing
     /// to do before that.
     #[inline]
-    fn wake_next(&mut self, now: Moment) -> Woken {
+    fn wake_next(&mut self, now: Moment) -> Wakers {
         if self.waiters.is_empty() {
-            return Woken::default();
+            return Wakers::default();
         }
         match self.due_for_next(R::Demand::default(), now) {
-            Due::OnAnswer => Woken::default(),
+            Due::OnAnswer => Wakers::default(),
             Due::Now => self.wake(now, now, NEAREST),
             Due::At(due) => self.wake(due, now, NEAREST),
         }
     }
 
     #[inline]
-    fn woken_by(&mut self, wake: Wake, now: Moment) -> Woken {
+    fn wakers_for(&mut self, wake: Wake, now: Moment) -> Wakers {
         let concerns = match wake {
             Wake::Nothing => false,
             Wake::NextIfAwaited => self.awaited,
             Wake::Next | Wake::All => true,
         };
         if !concerns || self.waiters.is_empty() {
-            return Woken::default();
+            return Wakers::default();
         }
         let nearest = match wake {
             Wake::All => u32::MAX,
@@ -668,9 +668,9 @@ impl<R: Resource> State<R> {
 
     /// Wakes the next waiter, and the waiters behind it whose timers would be too late if it were
     /// never polled.
-    fn wake(&mut self, due: Moment, now: Moment, mut nearest: u32) -> Woken {
-        if self.told > due + JUMP {
-            (nearest, self.told) = (u32::MAX, due);
+    fn wake(&mut self, due: Moment, now: Moment, mut nearest: u32) -> Wakers {
+        if self.latest_due > due + JUMP {
+            (nearest, self.latest_due) = (u32::MAX, due);
         }
         let late = match nearest {
             u32::MAX => Duration::ZERO,
@@ -678,7 +678,7 @@ impl<R: Resource> State<R> {
         };
         let next = self.waiters.wake_next(now);
         let behind = self.waiters.wake_late(now, due + late, nearest);
-        Woken { next, behind }
+        Wakers { next, behind }
     }
 }
 

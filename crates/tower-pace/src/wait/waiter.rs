@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
-use super::queue::{Caller, Front, Queue, Resource, Standing, Step};
+use super::queue::{Caller, Enqueued, Front, Queue, Resource, Step};
 use super::waited::WaitTimes;
 use super::{WaitPolicy, Waited};
 
@@ -22,7 +22,7 @@ pub(crate) const POLLED_AFTER_ITS_END: &str = "a future is not polled after its 
 pub(crate) struct Waiter<R: Resource, W> {
     queue: Arc<Queue<R>>,
     caller: Caller<R::Demand, W>,
-    place: Option<Pin<Box<Place>>>,
+    state: Option<Pin<Box<WaitState>>>,
     /// Whether the inner service was polled for readiness, for which it may have reserved
     /// something.
     has_polled_inner: bool,
@@ -40,11 +40,11 @@ pub(crate) enum Unacquired<R, E> {
 type PollAcquired<T, R, E> = Poll<Result<T, Unacquired<R, E>>>;
 
 pin_project! {
-    /// A position in the queue.
-    struct Place {
-        standing: Standing,
-        // Whether the queue knows of it: not any more once the waiter has acquired.
-        is_taken: bool,
+    /// The state of a caller that has to wait.
+    struct WaitState {
+        enqueued: Enqueued,
+        // Whether the position is in the queue: it is not after the waiter has acquired.
+        is_enqueued: bool,
         times: WaitTimes,
         #[pin]
         timer: Option<Sleep>,
@@ -60,7 +60,7 @@ impl<R: Resource, W: WaitPolicy> Waiter<R, W> {
                 demand,
                 policy,
             },
-            place: None,
+            state: None,
             has_polled_inner: false,
         }
     }
@@ -85,7 +85,7 @@ impl<R: Resource, W: WaitPolicy> Waiter<R, W> {
         let mut is_ready = false;
         // New => Acquired, if the queue is empty and the demand is due: one lock, no position and
         // no waker.
-        if self.place.is_none() && self.queue.front().may_admit() {
+        if self.state.is_none() && self.queue.front().may_admit() {
             match self.poll_inner(cx, inner) {
                 Poll::Ready(Ok(())) => is_ready = true,
                 Poll::Ready(Err(error)) => return self.fail(Unacquired::Failed(error)),
@@ -109,24 +109,24 @@ impl<R: Resource, W: WaitPolicy> Waiter<R, W> {
         S: Service<Q> + Clone,
     {
         loop {
-            let mut place = self.place.as_mut().map(|place| place.as_mut().project());
-            let position = place.as_mut().map(|place| &mut *place.standing);
+            let mut state = self.state.as_mut().map(|state| state.as_mut().project());
+            let enqueued = state.as_mut().map(|state| &mut *state.enqueued);
             let step = self
                 .queue
-                .step(&self.caller, position, is_ready, cx.waker());
+                .step(&self.caller, enqueued, is_ready, cx.waker());
             match step {
                 // Due and ready => Acquired.
                 Ok(Step::Acquired(acquired)) => {
-                    if let Some(place) = place {
-                        *place.is_taken = false;
+                    if let Some(state) = state {
+                        *state.is_enqueued = false;
                     }
                     self.has_polled_inner = false;
                     return Poll::Ready(Ok(acquired));
                 }
                 // Waiting => Due: the inner service is polled before the next step.
                 Ok(Step::Due(now)) => {
-                    if let Some(place) = place {
-                        place.times.record(None, now);
+                    if let Some(state) = state {
+                        state.times.record(None, now);
                     }
                     match self.poll_inner(cx, inner) {
                         Poll::Ready(Ok(())) => is_ready = true,
@@ -138,10 +138,10 @@ impl<R: Resource, W: WaitPolicy> Waiter<R, W> {
                 Ok(Step::Wait(wait)) => {
                     is_ready = false;
                     self.reset(inner);
-                    let mut place = self.take(wait.standing);
-                    let times = place.as_mut().project().times;
+                    let mut state = self.record(wait.enqueued);
+                    let times = state.as_mut().project().times;
                     times.record(Some(wait.cause), wait.now);
-                    ready!(place.poll_until(wait.until, cx));
+                    ready!(state.poll_until(wait.until, cx));
                 }
                 Err(rejection) => return self.fail(Unacquired::Rejected(rejection)),
             }
@@ -153,13 +153,13 @@ impl<R: Resource, W: WaitPolicy> Waiter<R, W> {
         loop {
             let kept = self
                 .queue
-                .wait_stuck(&self.caller, self.standing(), cx.waker());
-            let (standing, until) = match kept {
+                .wait_stuck(&self.caller, self.enqueued(), cx.waker());
+            let (enqueued, until) = match kept {
                 Ok(kept) => kept,
                 Err(rejection) => return self.fail(Unacquired::Rejected(rejection)),
             };
-            let place = self.take(standing);
-            if until.is_none_or(|until| place.poll_until(until, cx).is_pending()) {
+            let state = self.record(enqueued);
+            if until.is_none_or(|until| state.poll_until(until, cx).is_pending()) {
                 return Poll::Pending;
             }
         }
@@ -205,39 +205,40 @@ impl<R: Resource, W: WaitPolicy> Waiter<R, W> {
 
     /// Returns whether the caller has no position.
     pub(crate) fn is_new(&self) -> bool {
-        self.place.is_none()
+        self.state.is_none()
     }
 
-    /// Returns how long it has waited, if it ever had to.
+    /// Returns the times that it has waited, if it had to wait.
     pub(crate) fn waited(&self) -> Option<Waited> {
-        self.place.as_ref().map(|place| place.times.waited())
+        self.state.as_ref().map(|state| state.times.waited())
     }
 
-    fn take(&mut self, standing: Standing) -> Pin<&mut Place> {
-        let place = self.place.get_or_insert_with(|| {
-            Box::pin(Place {
-                standing,
-                is_taken: true,
-                times: WaitTimes::new(standing.since),
+    /// Records the position that the queue returned.
+    fn record(&mut self, enqueued: Enqueued) -> Pin<&mut WaitState> {
+        let state = self.state.get_or_insert_with(|| {
+            Box::pin(WaitState {
+                enqueued,
+                is_enqueued: true,
+                times: WaitTimes::new(enqueued.since),
                 timer: None,
             })
         });
-        let known = place.as_mut().project();
-        (*known.standing, *known.is_taken) = (standing, true);
-        place.as_mut()
+        let known = state.as_mut().project();
+        (*known.enqueued, *known.is_enqueued) = (enqueued, true);
+        state.as_mut()
     }
 }
 
 impl<R: Resource, W> Waiter<R, W> {
-    fn standing(&self) -> Option<Standing> {
-        self.place.as_ref().map(|place| place.standing)
+    fn enqueued(&self) -> Option<Enqueued> {
+        self.state.as_ref().map(|state| state.enqueued)
     }
 
-    /// Gives up the position, if there is one.
+    /// Leaves the queue, if it has a position.
     #[inline]
     pub(crate) fn leave(&mut self) {
-        if let Some(place) = self.place.take().filter(|place| place.is_taken) {
-            self.queue.leave(place.standing.ticket);
+        if let Some(state) = self.state.take().filter(|state| state.is_enqueued) {
+            self.queue.leave(state.enqueued.position);
         }
     }
 }
@@ -261,7 +262,7 @@ impl<R: Resource, W> Drop for Waiter<R, W> {
     }
 }
 
-impl Place {
+impl WaitState {
     fn poll_until(self: Pin<&mut Self>, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let mut timer = self.project().timer;
         // Made anew where it stands: a reset would leave it in the runtime of the last wait, which
@@ -277,7 +278,7 @@ impl<R: Resource, W: fmt::Debug> fmt::Debug for Waiter<R, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waiter")
             .field("policy", &self.caller.policy)
-            .field("waiting", &self.place.is_some())
+            .field("waiting", &self.state.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -295,9 +296,9 @@ mod tests {
     fn a_waiter_takes_at_most_288_bytes_of_the_heap() {
         let entry = size_of::<(u64, Option<Waker>, Moment, u8)>();
         assert!(
-            size_of::<Place>() + 2 * entry <= 288,
+            size_of::<WaitState>() + 2 * entry <= 288,
             "{}",
-            size_of::<Place>()
+            size_of::<WaitState>()
         );
     }
 }

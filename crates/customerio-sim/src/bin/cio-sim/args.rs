@@ -14,8 +14,9 @@ use customerio_sim::{
 /// A simulated Customer.io: records everything it receives, enforces a rate limit, injects faults.
 ///
 /// Prints its URL on the first line, and on Ctrl-C its totals as JSON. Until then this machine can
-/// read them with GET /_sim/totals. Accepts any credentials unless --site-id and --api-key are
-/// given. Unofficial: not a product of Customer.io.
+/// read them with GET /_sim/totals. Accepts any credentials for the Track API unless --site-id and
+/// --api-key are given, and any key for the App API unless --app-api-key is given. Unofficial: not
+/// a product of Customer.io.
 #[derive(Debug, Parser)]
 #[command(name = "cio-sim", version)]
 pub(crate) struct Args {
@@ -31,7 +32,8 @@ pub(crate) struct Args {
     ])]
     scenario: Option<PathBuf>,
 
-    /// Requests per window, such as 100/1s. Further requests get 429 [default: no limit].
+    /// Requests per window to the Track API and of transactional messages, such as 100/1s. Further
+    /// requests get 429 [default: no limit].
     #[arg(long, value_name = "N/WINDOW")]
     limit: Option<Limit>,
 
@@ -83,7 +85,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 0)]
     seed: u64,
 
-    /// Whether to ignore an event whose id was seen before: on or off.
+    /// Whether to ignore an event whose id is a ULID and was seen before: on or off.
     #[arg(long, value_name = "ON|OFF", default_value = "on")]
     dedupe: Dedupe,
 
@@ -100,6 +102,31 @@ pub(crate) struct Args {
         requires = "site_id"
     )]
     api_key: Option<ApiKey>,
+
+    /// The only accepted key of the App API. Others get 401.
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "CIO_SIM_APP_API_KEY",
+        hide_env_values = true
+    )]
+    app_api_key: Option<ApiKey>,
+
+    /// Requests per window to the App API, without transactional messages and triggers.
+    #[arg(long, value_name = "N/WINDOW", default_value = "10/1s")]
+    app_limit: Limit,
+
+    /// Triggers of broadcasts per window.
+    #[arg(long, value_name = "N/WINDOW", default_value = "1/10s")]
+    trigger_limit: Limit,
+
+    /// Time that the processing of a trigger takes. At most five wait; the next gets 429.
+    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = parse_duration)]
+    trigger_time: Duration,
+
+    /// Creates a broadcast with this number. May be repeated.
+    #[arg(long, value_name = "NUMBER")]
+    broadcast: Vec<u64>,
 
     /// Creates an empty manual segment with this number. May be repeated.
     #[arg(long, value_name = "NUMBER")]
@@ -138,14 +165,23 @@ impl Args {
             Some(path) => scenario(path)?,
             None => self.builder(),
         };
-        // Credentials and segments are no part of a scenario, and apply to both.
-        let builder = match (&self.site_id, &self.api_key) {
+        // Credentials, segments and the settings of the App API are no part of a scenario, and
+        // apply to both.
+        let mut builder = match (&self.site_id, &self.api_key) {
             (Some(site_id), Some(api_key)) => builder.credentials(site_id, &api_key.0),
             _ => builder,
         };
-        let segments = self.segment.into_iter();
-        let builder = segments.fold(builder, Builder::segment);
-        Ok(builder.epoch(epoch).build())
+        if let Some(key) = &self.app_api_key {
+            builder = builder.app_api_key(&key.0);
+        }
+        let builder = builder
+            .app_limit(self.app_limit)
+            .trigger_limit(self.trigger_limit)
+            .trigger_time(self.trigger_time)
+            .epoch(epoch);
+        let builder = self.segment.into_iter().fold(builder, Builder::segment);
+        let builder = self.broadcast.into_iter().fold(builder, Builder::broadcast);
+        Ok(builder.build())
     }
 
     fn builder(&self) -> Builder {
@@ -279,6 +315,8 @@ mod tests {
         let pair = "cio-sim --site-id site --api-key top-secret";
         let args = Args::try_parse_from(pair.split_whitespace()).unwrap();
         assert!(!format!("{args:?}").contains("top-secret"));
+        let args = Args::try_parse_from(["cio-sim", "--app-api-key", "top-secret"]).unwrap();
+        assert!(!format!("{args:?}").contains("top-secret"));
     }
 
     #[test]
@@ -287,6 +325,14 @@ mod tests {
         let simulator = args.simulator(SystemTime::UNIX_EPOCH).unwrap();
         let known = [7, 8, 9].map(|segment| simulator.segment(segment).is_some());
         assert_eq!(known, [true, true, false]);
+    }
+
+    #[test]
+    fn broadcasts_are_created_by_their_numbers() {
+        let args = Args::try_parse_from(["cio-sim", "--broadcast", "5"]).unwrap();
+        let simulator = args.simulator(SystemTime::UNIX_EPOCH).unwrap();
+        let known = [5, 6].map(|broadcast| simulator.triggers(broadcast).is_some());
+        assert_eq!(known, [true, false]);
     }
 
     #[test]

@@ -1,0 +1,70 @@
+use std::collections::{BTreeMap, HashMap};
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::api::OutgoingMessage;
+
+/// The record of one transactional message.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Message {
+    /// The id in the response.
+    pub delivery_id: String,
+    /// The channel, as the path of the request names it: `email`, `in_app`, `inbox_message`,
+    /// `push`, `sms` or `whatsapp`.
+    pub channel: String,
+    /// The identifier of the person. `None` for an email without identifiers.
+    pub person: Option<String>,
+    /// When the request arrived, in Unix seconds.
+    pub queued_at: i64,
+    /// When it is sent, in Unix seconds, if it is scheduled.
+    pub send_at: Option<i64>,
+    /// The members of the request, without attachments and without a device.
+    pub request: Map<String, Value>,
+    /// The length of each attachment in bytes.
+    pub attachments: BTreeMap<String, usize>,
+}
+
+/// All messages in the order of their arrival.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    messages: Vec<Message>,
+    by_id: HashMap<String, usize>,
+}
+
+impl Messages {
+    /// Records a message. There is no id by which the API would recognize a repetition, so each
+    /// request is a message of its own.
+    pub(super) fn record(
+        &mut self,
+        sent: OutgoingMessage,
+        person: Option<String>,
+        now: i64,
+    ) -> &Message {
+        let number = self.messages.len();
+        // Opaque, as the API's ids are. Some have a `=`, which a path must escape.
+        let delivery_id = BASE64_URL_SAFE.encode(format!("message:{}", number + 1));
+        self.by_id.insert(delivery_id.clone(), number);
+        self.messages.push(Message {
+            delivery_id,
+            channel: sent.channel.name().to_owned(),
+            person,
+            queued_at: now,
+            send_at: sent.send_at,
+            request: sent.request,
+            attachments: sent.attachments,
+        });
+        &self.messages[number]
+    }
+
+    pub(super) fn get(&self, delivery_id: &str) -> Option<&Message> {
+        Some(&self.messages[*self.by_id.get(delivery_id)?])
+    }
+
+    pub(super) fn all(&self) -> &[Message] {
+        &self.messages
+    }
+}
