@@ -35,8 +35,8 @@
 //!   wait would be. A rejection is recognized if it wraps an error that
 //!   [`was_sent`](crate::was_sent) or the [`Classifier`](crate::Classifier) knows.
 //!
-//! The response to a later attempt has a [`Retried`] in its extensions. A failed response that might
-//! have been retried has a [`NotRetried`] in them, which says why it was not.
+//! The response to a later attempt has a [`Retried`] in its extensions. A failed response that
+//! might have been retried has a [`NotRetried`] in them, which says why it was not.
 //!
 //! # Place in the stack
 //!
