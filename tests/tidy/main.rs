@@ -2,7 +2,7 @@
 //! which, and that the maps and the READMEs are true.
 //!
 //! A rule is a function from the repository to its findings, one line each, beside a test that
-//! shows it failing. The tests here apply the rules to this repository. `.clippy.toml` has the bans.
+//! shows it failing. The tests here apply the rules to this repository.
 
 mod arrows;
 mod commands;

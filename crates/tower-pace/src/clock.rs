@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use pacing::Moment;
 use tokio::time::{Instant, Sleep};
 
-/// The longest timer of a waiter, which then polls and sets it again. tokio's timers and instants
-/// end at some far moment, and no wait of a day depends on one more poll.
+/// The longest timer of a waiter, which then polls and sets it again. tokio's timers have a
+/// maximum, and one more poll a day costs nothing.
 pub(crate) const LONGEST_TIMER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Maps tokio's clock to the moments of one shared state.
@@ -94,7 +94,7 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// The longest time that is added to an instant. tokio uses the same held_by: more could overflow.
+/// The longest time that is added to an instant. tokio uses the same bound: more could overflow.
 const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 
 /// Returns the instant `time` from now. More than thirty years count as thirty.

@@ -6,8 +6,8 @@
 //! Inside, a `Waiter` is one caller, and `Waiter::poll_acquire` is its whole way. A `Queue` is the
 //! state that callers share: the `Resource`, the positions and the clock, under one lock. A change
 //! of the resource wakes the next waiter and assigns nothing to it: what is free stays free until a
-//! caller polls and acquires it. A `Front` is the part before the lock, for callers that come while
-//! the queue is empty.
+//! caller polls and acquires it. A `Front` is its lock-free part, for callers that come while the
+//! queue is empty.
 
 mod policy;
 mod queue;

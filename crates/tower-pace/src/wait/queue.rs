@@ -24,11 +24,11 @@ const RECHECK: Duration = Duration::from_millis(100);
 /// need: with less they would be woken anew each time.
 const LATE: Duration = Duration::from_millis(200);
 /// How many waiters behind the head are woken one by one if the timer of the nearest is too late.
-/// Each is good for about one departure, so fewer would be woken more often, and more would crowd
-/// the lock.
+/// Each is good for about one departure, so fewer would be woken more often, and more would contend
+/// for the lock.
 const NEAREST: u32 = 16;
 /// If an acquisition is due by this much earlier than the waiters were told, the resource has
-/// changed at a stroke, as a quota or a gate does, and all late waiters are woken. That looks at
+/// changed at once, as a quota or a gate does, and all late waiters are woken. That looks at
 /// each waiter, so it must not happen where departures are only sooner than foreseen. It compares
 /// with the time that the waiters were told, not with the timer of the head: the head may have been
 /// woken for another change and not have been polled.
@@ -82,7 +82,7 @@ pub(crate) trait Resource: Sized {
     }
 }
 
-/// The part of a queue's state before the lock, for callers that come while the queue is empty.
+/// The lock-free part of a queue, for callers that come while the queue is empty.
 pub(crate) trait Front {
     /// The same as [`Resource::Token`].
     type Token;
@@ -203,7 +203,7 @@ pub(crate) enum Wake {
 
 /// The wakers to call for a change, once the lock is released.
 #[derive(Default)]
-#[must_use = "the waiters sleep on until they are wakers"]
+#[must_use = "the waiters are not polled until these wakers are called"]
 struct Wakers {
     /// That of the next waiter.
     next: Option<Waker>,
