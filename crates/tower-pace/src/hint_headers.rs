@@ -22,12 +22,13 @@ static RETRY_FLAGS: [HeaderName; 2] = [
 ///
 /// ```
 /// use http::HeaderName;
-/// use tower_pace::{HintHeaders, RetryLayer, RetryPolicy};
+/// use tower_pace::{Classifier, HintHeaders, RetryLayer, RetryPolicy};
 ///
 /// let hints = HintHeaders::default()
 ///     .delay_in_millis(HeaderName::from_static("x-backoff-ms"))
 ///     .retry_flag(HeaderName::from_static("x-transient"));
-/// let layer = RetryLayer::new(RetryPolicy::default()).hint_headers(hints);
+/// let classifier = Classifier::new().hint_headers(hints);
+/// let layer = RetryLayer::new(RetryPolicy::default()).classifier(classifier);
 /// ```
 ///
 /// | field | value | sent by |
@@ -42,8 +43,8 @@ static RETRY_FLAGS: [HeaderName; 2] = [
 /// in the order of this list that is `true` or `false` counts; added names come last. A value that
 /// cannot be read is ignored.
 ///
-/// A retry layer takes these with [`RetryLayer::hint_headers`](crate::RetryLayer::hint_headers). A
-/// rate limit reads the delays of the default list.
+/// Both the retry and the rate limit take these in their [`Classifier`](crate::Classifier). The
+/// rate limit reads the delays.
 ///
 /// A clone is cheap, and the default allocates nothing.
 #[derive(Clone, Debug, Default)]

@@ -44,8 +44,12 @@
 //!   half used. [`rate`] has a table.
 //! - [`max_wait`](RateLimitLayer::max_wait): the longest wait of a request. Without it requests
 //!   wait without an upper bound, since the rate limit is no backpressure.
-//! - The mark [`Replay`] for each POST that may be sent twice without harm. Without it a POST is
-//!   sent again only if the server throttled it or if it provably was not sent.
+//! - The mark [`Replay`] for each POST that may be sent twice without harm, or
+//!   [`IdempotencyKeys`](retry::IdempotencyKeys). Without them a POST is sent again only if the
+//!   server throttled it or if it provably was not sent.
+//!
+//! A [`Classifier`] adds what the layers cannot know: the errors of your client that prove that
+//! nothing was sent, and responses whose status says too little, such as those of gRPC.
 //!
 //! # Shared state
 //!
@@ -91,6 +95,7 @@
 
 #![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
+mod classifier;
 mod clock;
 pub mod concurrency;
 pub mod deadline;
@@ -104,6 +109,7 @@ mod sync;
 pub mod wait;
 mod was_sent;
 
+pub use classifier::Classifier;
 pub use concurrency::{Concurrency, ConcurrencyLayer};
 pub use deadline::{Deadline, DeadlineLayer, Deadlined};
 pub use error::{Error, Rejected};

@@ -7,5 +7,11 @@ use rand::rngs::SysRng;
 ///
 /// If the system has no randomness, the seed is constant, and so is the jitter.
 pub(crate) fn seeded_by_system() -> SmallRng {
-    SmallRng::try_from_rng(&mut SysRng).unwrap_or_else(|_| SmallRng::seed_from_u64(0))
+    try_seeded_by_system().unwrap_or_else(|| SmallRng::seed_from_u64(0))
+}
+
+/// Returns a generator whose values must not come again, or `None` if the system has no
+/// randomness.
+pub(crate) fn try_seeded_by_system() -> Option<SmallRng> {
+    SmallRng::try_from_rng(&mut SysRng).ok()
 }

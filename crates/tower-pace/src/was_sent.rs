@@ -30,11 +30,13 @@ pub(crate) type BoxError = Box<dyn error::Error + Send + Sync>;
 /// Without the feature `hyper`: an [`Error`] whose wait was rejected, and one whose deadline had
 /// passed before the call.
 ///
-/// With the feature `hyper`, the errors of hyper-util's client, of hyper and of h2 as well:
+/// With the feature `hyper`, the errors of hyper-util's clients, of hyper and of h2 as well:
 ///
 /// | what happened | proof |
 /// |---|---|
-/// | hyper-util's client could not connect | yes |
+/// | hyper-util's legacy client could not connect | yes |
+/// | hyper-util's `HttpConnector` failed, alone or below a pool of `client::pool` | yes |
+/// | hyper-util's `client::pool::singleton` could not make its service | yes |
 /// | hyper had the request in its queue, and did not write it | yes |
 /// | HTTP/2: the stream was reset with `REFUSED_STREAM` (RFC 9113, section 8.7) | yes |
 /// | HTTP/2: a GOAWAY came whose last stream was before this one, whatever its reason | yes |
@@ -51,11 +53,12 @@ pub(crate) type BoxError = Box<dyn error::Error + Send + Sync>;
 ///
 /// The error is tested as it is, in a `Box<dyn Error + Send + Sync>`, and in up to three nested
 /// [`Error`]s: those of a bounded rate limit, a bounded concurrency limit and a deadline. The
-/// innermost error must be one of hyper's above, an `io::Error`, an `Infallible` or a box;
-/// otherwise even a rejected wait is not recognized.
+/// innermost error must be one of those above, an `io::Error`, an `Infallible` or a box; otherwise
+/// even a rejected wait is not recognized.
 ///
 /// The sources of an error are not tested. A client that wraps an error may have sent the request
-/// before it met that error.
+/// before it met that error. [`Classifier::not_sent_if`](crate::Classifier::not_sent_if) adds the
+/// errors of such a client.
 #[must_use]
 pub fn was_sent<E: 'static>(error: &E) -> bool {
     proof(error) == Proof::None
@@ -68,108 +71,80 @@ pub(crate) enum Proof {
     /// sent, and a retry is of no use: it would wait as long or be as late.
     Rejected,
     /// The request was not sent, or the server says that it did not process it.
-    #[cfg_attr(
-        not(feature = "hyper"),
-        expect(dead_code, reason = "only errors of hyper prove it")
-    )]
     NotSent,
     /// The request may have been sent.
     None,
 }
 
+impl Proof {
+    pub(crate) fn or_else(self, other: impl FnOnce() -> Self) -> Self {
+        match self {
+            Self::None => other(),
+            Self::Rejected | Self::NotSent => self,
+        }
+    }
+}
+
 /// Returns what `error` proves; see [`was_sent`] for the errors and wrappers that it knows.
 pub(crate) fn proof<E: 'static>(error: &E) -> Proof {
     let error: &dyn Any = error;
-    in_wrappers::<BoxError>(error)
-        .or_else(|| Candidate::Typed(error).proof())
-        .unwrap_or(Proof::None)
+    let proof = proof_by(error, &|never: &Infallible| match *never {});
+    // An `io::Error` proves nothing itself. It is known so that a rejection around it is
+    // recognized.
+    let proof = proof.or_else(|| proof_by(error, &|_: &io::Error| Proof::None));
+    #[cfg(feature = "hyper")]
+    let proof = proof.or_else(|| hyper::proof(error));
+    proof
 }
 
-/// An error whose type says what it proves.
-trait Evidence: 'static {
-    fn proof(&self) -> Proof;
-}
-
-impl<E: Evidence> Evidence for Error<E> {
-    fn proof(&self) -> Proof {
-        match self.get_ref() {
-            Some(error) => error.proof(),
-            None if self.is_rejected() || self.is_late() => Proof::Rejected,
-            // The deadline passed while the request was waiting or in flight.
-            None => Proof::None,
-        }
-    }
-}
-
-impl Evidence for BoxError {
-    fn proof(&self) -> Proof {
-        Candidate::Boxed(&**self).proof().unwrap_or(Proof::None)
-    }
-}
-
-impl Evidence for Infallible {
-    fn proof(&self) -> Proof {
-        match *self {}
-    }
-}
-
-/// It proves nothing itself. It is known so that a rejection around it is recognized.
-impl Evidence for io::Error {
-    fn proof(&self) -> Proof {
-        Proof::None
-    }
-}
-
-/// An error that may be one of those that are known.
-#[derive(Clone, Copy)]
-enum Candidate<'a> {
-    Typed(&'a dyn Any),
-    Boxed(&'a (dyn error::Error + 'static)),
-}
-
-impl Candidate<'_> {
-    fn proof(self) -> Option<Proof> {
-        let proof = self.find::<Infallible>();
-        let proof = proof.or_else(|| self.find::<io::Error>());
-        #[cfg(feature = "hyper")]
-        let proof = proof
-            .or_else(|| self.find::<hyper_util::client::legacy::Error>())
-            .or_else(|| self.find::<::hyper::Error>())
-            .or_else(|| self.find::<h2::Error>());
-        proof
-    }
-
-    fn find<E: Evidence + error::Error>(self) -> Option<Proof> {
-        match self {
-            Self::Typed(error) => in_wrappers::<E>(error),
-            Self::Boxed(error) => in_boxed_wrappers::<E>(error),
-        }
-    }
+/// Returns what `innermost` says of an `E` that is `error` itself or in its wrappers, or what the
+/// wrappers prove themselves. Returns [`Proof::None`] for an error of another type.
+pub(crate) fn proof_by<E>(error: &dyn Any, innermost: &dyn Fn(&E) -> Proof) -> Proof
+where
+    E: error::Error + 'static,
+{
+    let in_box = |boxed: &BoxError| in_boxed_wrappers(&**boxed, innermost);
+    in_wrappers(error, innermost).or_else(|| in_wrappers(error, &in_box))
 }
 
 /// Looks for an `E` as it is and in up to three wrappers. Each depth is a type of its own: `Any`
 /// knows the concrete type of an error, not the generic one.
-fn in_wrappers<E: Evidence>(error: &dyn Any) -> Option<Proof> {
-    fn is<E: Evidence>(error: &dyn Any) -> Option<Proof> {
-        error.downcast_ref().map(E::proof)
-    }
-    is::<E>(error)
-        .or_else(|| is::<Error<E>>(error))
-        .or_else(|| is::<Error<Error<E>>>(error))
-        .or_else(|| is::<Error<Error<Error<E>>>>(error))
+fn in_wrappers<E: 'static>(error: &dyn Any, innermost: &dyn Fn(&E) -> Proof) -> Proof {
+    let once = |error: &Error<E>| in_error(error, innermost);
+    let twice = |error: &Error<Error<E>>| in_error(error, &once);
+    let thrice = |error: &Error<Error<Error<E>>>| in_error(error, &twice);
+    let proof = error.downcast_ref().map(innermost);
+    let proof = proof.or_else(|| error.downcast_ref().map(once));
+    let proof = proof.or_else(|| error.downcast_ref().map(twice));
+    let proof = proof.or_else(|| error.downcast_ref().map(thrice));
+    proof.unwrap_or(Proof::None)
 }
 
 /// Does the same for an error from a box, which is no `Any`.
-fn in_boxed_wrappers<E: Evidence + error::Error>(
+fn in_boxed_wrappers<E>(
     error: &(dyn error::Error + 'static),
-) -> Option<Proof> {
-    fn is<E: Evidence + error::Error>(error: &(dyn error::Error + 'static)) -> Option<Proof> {
-        error.downcast_ref().map(E::proof)
+    innermost: &dyn Fn(&E) -> Proof,
+) -> Proof
+where
+    E: error::Error + 'static,
+{
+    let once = |error: &Error<E>| in_error(error, innermost);
+    let twice = |error: &Error<Error<E>>| in_error(error, &once);
+    let thrice = |error: &Error<Error<Error<E>>>| in_error(error, &twice);
+    let proof = error.downcast_ref().map(innermost);
+    let proof = proof.or_else(|| error.downcast_ref().map(once));
+    let proof = proof.or_else(|| error.downcast_ref().map(twice));
+    let proof = proof.or_else(|| error.downcast_ref().map(thrice));
+    proof.unwrap_or(Proof::None)
+}
+
+fn in_error<E>(error: &Error<E>, innermost: &dyn Fn(&E) -> Proof) -> Proof {
+    match error.get_ref() {
+        Some(error) => innermost(error),
+        None if error.is_rejected() || error.is_late() => Proof::Rejected,
+        // The deadline passed while the request was waiting or in flight.
+        None => Proof::None,
     }
-    is::<E>(error)
-        .or_else(|| is::<Error<E>>(error))
-        .or_else(|| is::<Error<Error<E>>>(error))
-        .or_else(|| is::<Error<Error<Error<E>>>>(error))
 }
 
 #[cfg(test)]

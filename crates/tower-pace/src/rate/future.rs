@@ -10,7 +10,6 @@ use tower_service::Service;
 use super::in_flight::InFlight;
 use super::state::RateState;
 use crate::wait::{POLLED_AFTER_ITS_END, Unacquired, UnboundedWait, WaitPolicy, Waited, Waiter};
-use crate::was_sent;
 
 pin_project! {
     /// The response future of [`RateLimit`](super::RateLimit).
@@ -144,7 +143,7 @@ where
 fn record<C, E: 'static>(departed: &mut InFlight, result: &Result<Response<C>, E>) {
     match result {
         Ok(response) => departed.answer(response.status(), response.headers()),
-        Err(error) if was_sent(error) => departed.abandon(),
+        Err(error) if departed.classifier().was_sent(error) => departed.abandon(),
         Err(_) => departed.refund(),
     }
 }

@@ -4,8 +4,10 @@ use std::time::Duration;
 use pacing::{Group, Moment, Quota};
 
 use super::Snapshot;
+use super::front::RateFront;
 use super::state::RateState;
-use crate::wait::{Hint, Queue, Wake};
+use crate::classifier::Classifier;
+use crate::wait::{Queue, Wake};
 
 /// Shows the state of a limit, and changes it while it is in use.
 ///
@@ -24,10 +26,15 @@ pub struct Handle {
 
 impl Handle {
     /// Returns the handle of a new limit.
-    pub(super) fn of(quota: Quota) -> Self {
+    pub(super) fn of(quota: Quota, classifier: Classifier) -> Self {
         Self {
-            queue: Queue::new(RateState::new(quota), Hint::default()),
+            queue: Queue::new(RateState::new(quota), RateFront::new(classifier)),
         }
+    }
+
+    /// Returns the quota that the user set.
+    pub(super) fn configured(&self) -> Quota {
+        self.queue.look(|state, _, _| state.configured())
     }
 
     /// Returns whether this is the only handle, and a new limit of `quota` would behave in the same

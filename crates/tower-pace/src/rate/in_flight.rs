@@ -2,15 +2,13 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 use pacing::fields::LimitFields;
+use pacing::retry::Verdict;
 use pacing::{Departure, Feedback, Moment};
 
 use super::events::Events;
 use super::state::RateState;
-use crate::hint_headers::HintHeaders;
+use crate::classifier::Classifier;
 use crate::wait::{Queue, Wake};
-
-/// The header fields that ask for a delay.
-const HINTS: HintHeaders = HintHeaders::DEFAULT;
 
 /// A request that has departed. Its drop records it as abandoned, unless its end was recorded.
 #[derive(Debug)]
@@ -27,12 +25,19 @@ impl InFlight {
         }
     }
 
+    /// Returns the classifier of the limit. Its rules run without the lock.
+    #[inline]
+    pub(super) fn classifier(&self) -> &Classifier {
+        &self.queue.front().classifier
+    }
+
     /// Records a response.
     #[inline]
     pub(super) fn answer(&mut self, status: StatusCode, headers: &HeaderMap) {
-        match source(status) {
+        let verdict = self.classifier().verdict(status, headers);
+        match source(status, verdict) {
             Source::Server => {
-                let feedback = feedback(status, headers);
+                let feedback = feedback(status, headers, verdict, self.classifier());
                 let stated = limit_fields(headers);
                 self.end(|state, departure, now| {
                     state.answer(departure, now, feedback, stated.as_ref())
@@ -40,7 +45,8 @@ impl InFlight {
             }
             Source::Gateway => {
                 let throttled = status == StatusCode::SERVICE_UNAVAILABLE;
-                let hint = throttled.then(|| HINTS.retry_after(headers)).flatten();
+                let hint = || self.classifier().retry_after(headers);
+                let hint = throttled.then(hint).flatten();
                 self.end(|state, departure, now| state.answer_from_gateway(departure, now, hint));
             }
             Source::Timeout => self.abandon(),
@@ -100,11 +106,23 @@ enum Source {
     Timeout,
 }
 
-/// Returns the origin of a status. A status that no list names is the server's, such as 429 and
+/// Returns the origin of a response. A status that no list names is the server's, such as 429 and
 /// 500.
+///
+/// A rule of the user comes first: a throttled request is counted, as one with a 429 is. A failure
+/// within a success, such as gRPC's `UNAVAILABLE`, may be that of a proxy.
 #[inline]
-fn source(status: StatusCode) -> Source {
-    match status.as_u16() {
+fn source(status: StatusCode, verdict: Option<Verdict>) -> Source {
+    match (verdict, status.as_u16()) {
+        (Some(Verdict::Throttled), _) => Source::Server,
+        (Some(Verdict::Transient), 200..=299) => Source::Gateway,
+        (_, status) => usual_source(status),
+    }
+}
+
+#[inline]
+fn usual_source(status: u16) -> Source {
+    match status {
         // 520 to 530 are Cloudflare's: 522 and 524 are its timeouts. 499 is nginx's, 598 and 599
         // are proxies' timeouts.
         408 | 499 | 504 | 522 | 524 | 598 | 599 => Source::Timeout,
@@ -129,11 +147,20 @@ fn read_limit_fields(headers: &HeaderMap) -> LimitFields {
 
 /// Returns the meaning of a response of the server for the limit.
 #[inline]
-fn feedback(status: StatusCode, headers: &HeaderMap) -> Feedback {
-    match status {
-        StatusCode::TOO_MANY_REQUESTS => Feedback::Throttled(HINTS.retry_after(headers)),
-        _ if status.is_server_error() => Feedback::Failed,
-        _ => Feedback::Accepted,
+fn feedback(
+    status: StatusCode,
+    headers: &HeaderMap,
+    verdict: Option<Verdict>,
+    classifier: &Classifier,
+) -> Feedback {
+    let is_throttled = match verdict {
+        Some(verdict) => verdict == Verdict::Throttled,
+        None => status == StatusCode::TOO_MANY_REQUESTS,
+    };
+    match is_throttled {
+        true => Feedback::Throttled(classifier.retry_after(headers)),
+        false if status.is_server_error() => Feedback::Failed,
+        false => Feedback::Accepted,
     }
 }
 
@@ -154,7 +181,7 @@ mod tests {
             }
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(
-                feedback(status, &headers),
+                feedback(status, &headers, None, &Classifier::DEFAULT),
                 expected,
                 "{status} {retry_after:?}"
             );
@@ -169,6 +196,24 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_of_the_user_decides_which_answers_throttle() {
+        fn check(status: u16, verdict: Verdict, expected: Feedback) {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            let status = StatusCode::from_u16(status).unwrap();
+            let feedback = feedback(status, &headers, Some(verdict), &Classifier::DEFAULT);
+            assert_eq!(feedback, expected, "{status} {verdict:?}");
+        }
+        let throttled = Feedback::Throttled(Some(Duration::from_secs(2)));
+        for status in [200, 403, 429, 500, 503] {
+            check(status, Verdict::Throttled, throttled);
+        }
+        check(429, Verdict::Final, Feedback::Accepted);
+        check(429, Verdict::Transient, Feedback::Accepted);
+        check(500, Verdict::Final, Feedback::Failed);
+    }
+
+    #[test]
     fn some_statuses_come_from_timeouts_and_some_from_gateways() {
         for status in 100..=999 {
             let expected = match status {
@@ -177,7 +222,15 @@ mod tests {
                 _ => Source::Server,
             };
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(source(status), expected, "{status}");
+            assert_eq!(source(status, None), expected, "{status}");
+            let throttled = Some(Verdict::Throttled);
+            assert_eq!(source(status, throttled), Source::Server, "{status}");
+            let transient = match status.is_success() {
+                true => Source::Gateway,
+                false => expected,
+            };
+            assert_eq!(source(status, Some(Verdict::Transient)), transient);
+            assert_eq!(source(status, Some(Verdict::Final)), expected);
         }
     }
 }

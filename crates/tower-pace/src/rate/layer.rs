@@ -7,6 +7,7 @@ use tower_layer::Layer;
 
 use super::service::Settings;
 use super::{Handle, Keyed, RateLimit, Single};
+use crate::classifier::Classifier;
 use crate::wait::{BoundedWait, UnboundedWait, WaitPolicy};
 
 /// Applies [`RateLimit`]: spaces requests so that a server with this [`Quota`] throttles none.
@@ -76,7 +77,25 @@ impl<W, K: Clone + Eq + Hash, F> RateLimitLayer<W, Keyed<K, F>> {
         let scope = self.settings.scope.up_to(keys);
         Self {
             settings: Settings {
-                common: Handle::of(scope.quota()),
+                common: scope.new_limit(),
+                scope,
+                ..self.settings
+            },
+        }
+    }
+
+    /// Sets the meaning of responses and errors beyond the defaults: which responses throttle, and
+    /// which errors prove that nothing was sent. Give the same one to the
+    /// [`RetryLayer`](crate::RetryLayer::classifier).
+    ///
+    /// The layer has a state of its own: clones that were made before, and their services, keep
+    /// theirs.
+    #[must_use]
+    pub fn classifier(self, classifier: Classifier) -> Self {
+        let scope = self.settings.scope.classified(classifier);
+        Self {
+            settings: Settings {
+                common: scope.new_limit(),
                 scope,
                 ..self.settings
             },
@@ -91,6 +110,33 @@ impl<W, K: Clone + Eq + Hash, F> RateLimitLayer<W, Keyed<K, F>> {
 }
 
 impl<W> RateLimitLayer<W> {
+    /// Sets the meaning of responses and errors beyond the defaults: which responses throttle, and
+    /// which errors prove that nothing was sent. Give the same one to the
+    /// [`RetryLayer`](crate::RetryLayer::classifier).
+    ///
+    /// The layer has a state of its own: clones that were made before, their services and their
+    /// handles keep theirs.
+    ///
+    /// ```
+    /// use tower_pace::retry::Verdict;
+    /// use tower_pace::{Classifier, Quota, RateLimitLayer};
+    ///
+    /// let classifier = Classifier::new()
+    ///     .classify(|status, _| (status == 420).then_some(Verdict::Throttled));
+    /// let layer = RateLimitLayer::new(Quota::per_second(10)).classifier(classifier);
+    /// assert_eq!(layer.handle().snapshot().quota, Quota::per_second(10));
+    /// ```
+    #[must_use]
+    pub fn classifier(self, classifier: Classifier) -> Self {
+        let quota = self.settings.common.configured();
+        Self {
+            settings: Settings {
+                common: Handle::of(quota, classifier),
+                ..self.settings
+            },
+        }
+    }
+
     /// Returns a handle of the limit.
     #[must_use]
     pub fn handle(&self) -> Handle {
@@ -102,7 +148,7 @@ impl<K> RateLimitLayer<UnboundedWait, K> {
     fn with(quota: Quota, scope: K) -> Self {
         Self {
             settings: Settings {
-                common: Handle::of(quota),
+                common: Handle::of(quota, Classifier::DEFAULT),
                 scope,
                 policy: UnboundedWait,
                 explain: false,

@@ -20,12 +20,14 @@
 //! | [`Quota::max_transit`](crate::Quota::max_transit) | responses take longer than a second |
 //!
 //! A 429, or a 503 with `Retry-After`, pauses everyone who shares the limit. The rate then starts
-//! at 80 % and climbs back. A [`Handle`] shows the state and changes the limit in use.
+//! at 80 % and climbs back. A [`Classifier`](crate::Classifier) adds other responses that throttle.
+//! A [`Handle`] shows the state and changes the limit in use.
 //!
 //! [`docs::rate_limit`](crate::docs::rate_limit) has all settings, the effect of each response, and
 //! the rule that keeps the limit.
 
 mod events;
+mod front;
 mod future;
 mod handle;
 mod in_flight;

@@ -7,6 +7,7 @@ use pacing::Quota;
 
 use super::Handle;
 use super::recent::Recent;
+use crate::classifier::Classifier;
 
 /// Selects the limit of a request: the one of its layer ([`Single`]), or one of several
 /// ([`Keyed`]).
@@ -47,6 +48,7 @@ const MAX_KEYS: usize = 1_024;
 pub struct Keyed<K, F> {
     key: Arc<F>,
     quota: Quota,
+    classifier: Classifier,
     limits: Arc<Mutex<Limits<K>>>,
 }
 
@@ -60,6 +62,7 @@ impl<K: Clone + Eq + Hash, F> Keyed<K, F> {
         Self {
             key: Arc::new(key),
             quota,
+            classifier: Classifier::DEFAULT,
             limits: Limits::up_to(MAX_KEYS),
         }
     }
@@ -72,8 +75,19 @@ impl<K: Clone + Eq + Hash, F> Keyed<K, F> {
         }
     }
 
-    pub(super) fn quota(&self) -> Quota {
-        self.quota
+    /// Returns the same keys, quota and bound, with no limits yet, whose limits have a classifier.
+    pub(super) fn classified(self, classifier: Classifier) -> Self {
+        let most = self.lock().most;
+        Self {
+            classifier,
+            limits: Limits::up_to(most),
+            ..self
+        }
+    }
+
+    /// Returns the handle of a new limit.
+    pub(super) fn new_limit(&self) -> Handle {
+        Handle::of(self.quota, self.classifier.clone())
     }
 
     /// Returns the limit of a key, if it has one of its own now.
@@ -95,7 +109,7 @@ where
 {
     fn limit(&self, request: &Request<B>, common: &Handle) -> Handle {
         let key = (self.key)(request);
-        let (limit, removed) = self.lock().of(&key, self.quota);
+        let (limit, removed) = self.lock().of(&key, &self.quota, || self.new_limit());
         // The drop of a key may run any code, so it happens without the lock.
         drop(removed);
         limit.unwrap_or_else(|| common.clone())
@@ -112,13 +126,18 @@ impl<K: Clone + Eq + Hash> Limits<K> {
 
     /// Returns the limit of a key, if there is room for it, and the idle limit that was removed for
     /// it.
-    fn of(&mut self, key: &K, quota: Quota) -> (Option<Handle>, Option<(K, Handle)>) {
+    fn of(
+        &mut self,
+        key: &K,
+        quota: &Quota,
+        new_limit: impl FnOnce() -> Handle,
+    ) -> (Option<Handle>, Option<(K, Handle)>) {
         if let Some(known) = self.by_key.get(key) {
             return (Some(known.clone()), None);
         }
         let is_full = self.by_key.len() >= self.most;
-        let removed = is_full.then(|| self.by_key.remove_idle(|limit| limit.is_idle(&quota)));
-        let limit = (self.by_key.len() < self.most).then(|| Handle::of(quota));
+        let removed = is_full.then(|| self.by_key.remove_idle(|limit| limit.is_idle(quota)));
+        let limit = (self.by_key.len() < self.most).then(new_limit);
         if let Some(limit) = &limit {
             self.by_key.insert(key.clone(), limit.clone());
         }
@@ -132,6 +151,7 @@ impl<K, F> Clone for Keyed<K, F> {
         Self {
             key: Arc::clone(&self.key),
             quota: self.quota,
+            classifier: self.classifier.clone(),
             limits: Arc::clone(&self.limits),
         }
     }

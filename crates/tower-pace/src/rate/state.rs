@@ -5,10 +5,11 @@ use pacing::fields::LimitFields;
 use pacing::{Cost, Departure, Due, Feedback, Hold, HoldCause, Limiter, Moment, Quota};
 
 use super::events::Events;
+use super::front::RateFront;
 use super::in_flight::InFlight;
 use super::snapshot::{Counters, HeldBy, Snapshot};
 use crate::error::LimitKind;
-use crate::wait::{Hint, Queue, Resource, WaitCause};
+use crate::wait::{Queue, Resource, WaitCause};
 
 /// A stated quota expires after this time. A shorter one would drop it between the responses of a
 /// slow client, and a longer one would keep a limit that the server has raised.
@@ -146,6 +147,11 @@ impl RateState {
         }
     }
 
+    /// Returns the quota that the user set.
+    pub(super) fn configured(&self) -> Quota {
+        self.configured
+    }
+
     pub(super) fn set_quota(&mut self, quota: Quota, now: Moment) {
         self.configured = quota;
         self.stated = None;
@@ -257,7 +263,7 @@ impl Resource for RateState {
 
     type Acquired = InFlight;
 
-    type Front = Hint<Departure>;
+    type Front = RateFront;
 
     fn due(&mut self, cost: Cost, now: Moment) -> Due {
         if self.is_paused {

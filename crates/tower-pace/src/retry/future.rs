@@ -93,10 +93,16 @@ where
                 // InFlight => (Waiting | completed): completed with the result that is the last.
                 StateProj::InFlight { response } => {
                     let mut result = ready!(response.poll(cx));
-                    let Some(wait) = this.retrier.next_backoff(&result) else {
-                        this.retrier.mark(&mut result);
-                        call.set(None);
-                        return Poll::Ready(result);
+                    let wait = match this.retrier.next_backoff(&result) {
+                        Ok(wait) => wait,
+                        Err(reason) => {
+                            if let Some(reason) = reason {
+                                this.retrier.give_up(reason, &mut result);
+                            }
+                            this.retrier.mark(&mut result);
+                            call.set(None);
+                            return Poll::Ready(result);
+                        }
                     };
                     let (body, error) = match result {
                         Ok(response) => (Some(response.into_body()), None),

@@ -8,10 +8,11 @@ use tower_layer::Layer;
 
 use super::config::Config;
 use super::drain::Drain;
+use super::idempotency::IdempotencyKeys;
 use super::report::Observer;
 use super::state::RetryState;
-use super::{BufferedRetryLayer, Retry, Retrying};
-use crate::{DeadlineLayer, HintHeaders, random};
+use super::{BufferedRetryLayer, NotRetried, Retry, Retrying};
+use crate::{Classifier, DeadlineLayer, random};
 
 /// Applies [`Retry`]: sends requests again by a [`RetryPolicy`].
 ///
@@ -40,8 +41,10 @@ impl RetryLayer {
                 policy,
                 drain: Drain::DEFAULT,
                 sends_retry_count: false,
-                hints: HintHeaders::DEFAULT,
+                classifier: Classifier::DEFAULT,
+                keys: None,
                 observer: None,
+                end_observer: None,
                 state,
             },
         }
@@ -75,11 +78,50 @@ impl RetryLayer {
         self
     }
 
-    /// Reads the fields in `headers` instead of the [default list](HintHeaders). In such a field a
-    /// server says when and whether to retry.
+    /// Calls `observe` before a failed result is returned that might have been retried, in the task
+    /// of the request. It must not block.
+    ///
+    /// It is the way to learn the reason after an error; a response has it in its extensions.
+    ///
+    /// ```
+    /// use tower::{Layer, ServiceExt, service_fn};
+    /// use tower_pace::RetryLayer;
+    /// use tower_pace::retry::{GaveUp, NotRetried};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # let client = service_fn(|_: http::Request<String>| async {
+    /// #     let response = http::Response::builder().status(503);
+    /// #     Ok::<_, std::convert::Infallible>(response.body(String::new()).unwrap())
+    /// # });
+    /// let retry = RetryLayer::default().on_give_up(|end| eprintln!("{:?}", end.reason()));
+    /// let post = http::Request::post("/").body(String::new()).unwrap();
+    /// let response = retry.layer(client).oneshot(post).await.unwrap();
+    /// let end: &NotRetried = response.extensions().get().unwrap();
+    /// assert_eq!(end.reason(), GaveUp::NotReplayable);
+    /// # }
+    /// ```
     #[must_use]
-    pub fn hint_headers(mut self, headers: HintHeaders) -> Self {
-        self.config.hints = headers;
+    pub fn on_give_up(mut self, observe: impl Fn(&NotRetried) + Send + Sync + 'static) -> Self {
+        self.config.end_observer = Some(Observer::new(observe));
+        self
+    }
+
+    /// Sets the meaning of responses and errors beyond the defaults. Give the same one to the
+    /// [`RateLimitLayer`](crate::RateLimitLayer::classifier).
+    #[must_use]
+    pub fn classifier(mut self, classifier: Classifier) -> Self {
+        self.config.classifier = classifier;
+        self
+    }
+
+    /// Takes a request with an `Idempotency-Key` as safe to replay, and makes such keys if `keys`
+    /// says so.
+    ///
+    /// Without it a key makes no replay safe, since a server may ignore the field.
+    #[must_use]
+    pub fn idempotency_keys(mut self, keys: IdempotencyKeys) -> Self {
+        self.config.keys = Some(keys);
         self
     }
 
@@ -108,6 +150,11 @@ impl RetryLayer {
     #[must_use]
     pub fn deadline(self, within: Duration) -> DeadlineLayer<Self> {
         DeadlineLayer::over(self, within)
+    }
+
+    #[cfg(test)]
+    pub(super) fn config(&self) -> &Config {
+        &self.config
     }
 
     pub(super) fn service<S>(&self, inner: S) -> Retry<S> {

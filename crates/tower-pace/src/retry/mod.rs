@@ -10,12 +10,14 @@
 //!
 //! Another attempt must be promising. It is promising after a 408, 425, 429, 500, 502, 503, 504 or
 //! 520 to 524, and after an error without a response. After a 409 it is promising only if the
-//! request has an `Idempotency-Key`. The server's own flag, in one of the
-//! [`HintHeaders`](crate::HintHeaders), overrules the status.
+//! request has an `Idempotency-Key`. A [`Classifier`](crate::Classifier) reads header fields as
+//! well. The server's own flag, in one of the [`HintHeaders`](crate::HintHeaders), overrules both.
 //!
 //! A replay must be safe. It is safe for GET, HEAD, PUT, DELETE, OPTIONS, TRACE and QUERY, and for
-//! a request with the [`Replay`] mark in its extensions. It is safe after a 429, and after an error
-//! that proves that the request was not sent or not processed ([`was_sent`](crate::was_sent)).
+//! a request with the [`Replay`] mark in its extensions. With [`RetryLayer::idempotency_keys`] it
+//! is safe for a request with an `Idempotency-Key`. It is safe after a 429, and after an error that
+//! proves that the request was not sent or not processed: one that
+//! [`was_sent`](crate::was_sent) knows, or one that a [`Classifier`](crate::Classifier) adds.
 //!
 //! Before the next attempt the layer waits as [`RetryPolicy`] says. It never waits less than the
 //! server asked for, in `Retry-After` or in one of the [`HintHeaders`](crate::HintHeaders).
@@ -31,9 +33,10 @@
 //! - when the wait would not end before the request's [`Deadline`](crate::Deadline),
 //! - when a bounded limit below [rejected](crate::Rejected) the request: it has said how long the
 //!   wait would be. A rejection is recognized if it wraps an error that
-//!   [`was_sent`](crate::was_sent) knows.
+//!   [`was_sent`](crate::was_sent) or the [`Classifier`](crate::Classifier) knows.
 //!
-//! The response to a later attempt has a [`Retried`] in its extensions.
+//! The response to a later attempt has a [`Retried`] in its extensions. A failed response that
+//! might have been retried has a [`NotRetried`] in them, which says why it was not.
 //!
 //! # Place in the stack
 //!
@@ -60,6 +63,7 @@
 //! | `tower::retry::Policy` | here |
 //! |---|---|
 //! | `retry` decides by the status | [`RetryPolicy::classify`] |
+//! | `retry` decides by header fields or by the error | [`Classifier`](crate::Classifier) |
 //! | `retry` decides by the method | [`RetryPolicy::replays`] |
 //! | `retry` decides by the request | the mark [`Replay`] |
 //! | the backoff | [`Backoff`] |
@@ -72,6 +76,7 @@ mod classify;
 mod config;
 mod drain;
 mod future;
+mod idempotency;
 mod layer;
 mod mark;
 mod report;
@@ -82,8 +87,9 @@ mod state;
 pub use body::{ReplayBody, ReplayError};
 pub use buffered::{BufferedRetry, BufferedRetryLayer};
 pub use future::ResponseFuture;
+pub use idempotency::IdempotencyKeys;
 pub use layer::RetryLayer;
 pub use mark::{Attempt, Replay};
 pub use pacing::retry::{Backoff, RetryBudget, RetryPolicy, Verdict};
-pub use report::{Retried, Retrying};
+pub use report::{GaveUp, NotRetried, Retried, Retrying};
 pub use service::Retry;

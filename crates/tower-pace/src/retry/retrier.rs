@@ -7,11 +7,11 @@ use pacing::retry::{Attempts, Failure};
 use tower_service::Service;
 
 use super::body::BodyHandle;
-use super::classify::failure;
+use super::classify::{End, end};
 use super::config::Config;
 use super::drain::Drain;
 use super::state::RetryToken;
-use super::{Attempt, Retried, Retrying};
+use super::{Attempt, GaveUp, NotRetried, Retried, Retrying};
 use crate::Deadline;
 
 /// Decides about the retries of one request, and makes them.
@@ -38,38 +38,48 @@ impl<S, B> Retrier<S, B> {
         }
     }
 
-    /// Returns how long to wait before another attempt, or `None` if this result is the last.
+    /// Returns how long to wait before another attempt. If this result is the last, it returns why
+    /// a failure is not retried.
     #[inline]
     pub(super) fn next_backoff<C, E: 'static>(
         &mut self,
         result: &Result<Response<C>, E>,
-    ) -> Option<Duration> {
-        let request = self.request.as_ref()?;
-        let failure = failure(request, result, &self.config.policy, &self.config.hints)?;
-        let status = result.as_ref().ok().map(Response::status);
-        self.backoff_after(failure, status)
+    ) -> Result<Duration, Option<GaveUp>> {
+        match end(self.request.as_ref(), result, &self.config) {
+            End::Final => Err(None),
+            End::Unsafe => Err(Some(GaveUp::NotReplayable)),
+            End::Failed(failure) => {
+                let status = result.as_ref().ok().map(Response::status);
+                self.backoff_after(failure, status).map_err(Some)
+            }
+        }
     }
 
     // Out of line, so that a first attempt that succeeds pays for none of it.
     #[cold]
-    fn backoff_after(&mut self, failure: Failure, status: Option<StatusCode>) -> Option<Duration> {
-        let request = self.request.as_ref()?;
+    fn backoff_after(
+        &mut self,
+        failure: Failure,
+        status: Option<StatusCode>,
+    ) -> Result<Duration, GaveUp> {
+        let request = self.request.as_ref().ok_or(GaveUp::Attempts)?;
         let body: Option<&BodyHandle> = request.extensions().get();
         if !body.is_none_or(BodyHandle::is_kept) {
-            return None;
+            return Err(GaveUp::BodyTooLong);
         }
         let mut attempts = self.attempts;
         let left = deadline(request).map(Deadline::remaining);
         let wait = self.config.next_backoff(&mut attempts, failure, left)?;
-        let token = self.config.try_acquire_token(failure)?;
+        let token = self.config.try_acquire_token(failure);
+        let token = token.ok_or(GaveUp::Budget)?;
         // Last, since from here on the body belongs to the next attempt. It fails if the current
         // attempt has meanwhile read more than is kept.
         if !body.is_none_or(BodyHandle::take_over) {
-            return None;
+            return Err(GaveUp::BodyTooLong);
         }
         (self.attempts, self.token) = (attempts, Some(token));
         self.emit(wait, status);
-        Some(wait)
+        Ok(wait)
     }
 
     /// Reports the retry to the observer, and as an event.
@@ -129,6 +139,23 @@ impl<S, B> Retrier<S, B> {
             token.spend();
         }
         self.inner.call(request)
+    }
+
+    /// Reports why a failed result is the last one.
+    #[cold]
+    pub(super) fn give_up<C, E>(&self, reason: GaveUp, result: &mut Result<Response<C>, E>) {
+        let end = NotRetried {
+            reason,
+            attempts: self.attempts.number(),
+            status: result.as_ref().ok().map(Response::status),
+        };
+        end.emit();
+        if let Some(observer) = &self.config.end_observer {
+            observer.observe(&end);
+        }
+        if let Ok(response) = result {
+            response.extensions_mut().insert(end);
+        }
     }
 
     /// Adds [`Retried`] to the last response, unless it is that of the first attempt.

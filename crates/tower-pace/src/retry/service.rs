@@ -61,13 +61,17 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         // The service that was polled ready must make the first attempt: what it reserved would
         // starve its own clone.
         let fresh = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, fresh);
         let config = Arc::clone(&self.config);
         config.state.record_request();
+        // Before the first clone, so that all attempts have the same key.
+        if let Some(keys) = &config.keys {
+            keys.add_to(&mut request, &config.policy);
+        }
         match Attempts::default().may_continue(&config.policy) {
             // The clone is sent and the original is kept: each of them is moved only once. A
             // request is large, so a move shows in the time of a call.

@@ -1,34 +1,57 @@
-//! What the errors of hyper-util's client, of hyper and of h2 prove.
+//! What the errors of hyper-util's clients, of hyper and of h2 prove.
 
+use std::any::Any;
+use std::convert::Infallible;
 use std::error::Error;
+use std::future::Ready;
 
 use h2::Reason;
+use http::Uri;
 use hyper_util::client::legacy::Error as ClientError;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::pool::singleton::Singleton;
+use tower_service::Service;
 
-use super::{Evidence, Proof};
+use super::{Proof, proof_by};
+
+/// hyper-util does not export the names of these two types.
+type ConnectError = <HttpConnector as Service<Uri>>::Error;
+type SingletonError = <Singleton<Maker, ()> as Service<()>>::Error;
+
+/// Any service that a singleton accepts: its error has the same type for all of them.
+type Maker =
+    Box<dyn Service<(), Response = (), Error = Infallible, Future = Ready<Result<(), Infallible>>>>;
+
+/// Returns what an error of one of these types proves, in the wrappers of
+/// [`was_sent`](super::was_sent).
+pub(super) fn proof(error: &dyn Any) -> Proof {
+    proof_by(error, &of_client)
+        .or_else(|| proof_by(error, &of_hyper))
+        .or_else(|| proof_by(error, &of_h2))
+        // The connection did not exist yet. A pool passes such an error on, or boxes it.
+        .or_else(|| proof_by(error, &|_: &ConnectError| Proof::NotSent))
+        // A singleton fails only while it makes its service, which is a connection.
+        .or_else(|| proof_by(error, &|_: &SingletonError| Proof::NotSent))
+}
 
 /// It proves that nothing was sent if the client could not connect, or got the request back from
 /// hyper unwritten. hyper-util has no predicate for the latter; hyper's error is then a
 /// cancellation. Otherwise hyper's error decides.
-impl Evidence for ClientError {
-    fn proof(&self) -> Proof {
-        let source = self.source().and_then(<dyn Error>::downcast_ref);
-        match self.is_connect() {
-            true => Proof::NotSent,
-            false => source.map_or(Proof::None, hyper::Error::proof),
-        }
+fn of_client(error: &ClientError) -> Proof {
+    let source = error.source().and_then(<dyn Error>::downcast_ref);
+    match error.is_connect() {
+        true => Proof::NotSent,
+        false => source.map_or(Proof::None, of_hyper),
     }
 }
 
 /// hyper has no predicate for h2's errors, and keeps them as the source. Should that change, they
 /// prove nothing.
-impl Evidence for hyper::Error {
-    fn proof(&self) -> Proof {
-        let source = self.source().and_then(<dyn Error>::downcast_ref);
-        match self.is_canceled() {
-            true => Proof::NotSent,
-            false => source.map_or(Proof::None, h2::Error::proof),
-        }
+fn of_hyper(error: &hyper::Error) -> Proof {
+    let source = error.source().and_then(<dyn Error>::downcast_ref);
+    match error.is_canceled() {
+        true => Proof::NotSent,
+        false => source.map_or(Proof::None, of_h2),
     }
 }
 
@@ -47,13 +70,11 @@ impl Evidence for hyper::Error {
 /// first GOAWAY of a graceful shutdown arrives between them, the request fails with it, and its
 /// head and a reset are written all the same. h2's error does not name the last stream, so this
 /// case looks like the others.
-impl Evidence for h2::Error {
-    fn proof(&self) -> Proof {
-        let is_refused = self.is_reset() && self.reason() == Some(Reason::REFUSED_STREAM);
-        match self.is_remote() && (is_refused || self.is_go_away()) {
-            true => Proof::NotSent,
-            false => Proof::None,
-        }
+fn of_h2(error: &h2::Error) -> Proof {
+    let is_refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+    match error.is_remote() && (is_refused || error.is_go_away()) {
+        true => Proof::NotSent,
+        false => Proof::None,
     }
 }
 
@@ -67,7 +88,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use bytes::Bytes;
-    use http::{Request, Response, Uri, Version};
+    use http::{Request, Response, Version};
     use http_body_util::Empty;
     use hyper::client::conn::http1;
     use hyper::rt::{Executor, Read, ReadBufCursor, Write};
@@ -200,6 +221,29 @@ mod tests {
         check(&boxed(unconnected().await), true);
         check(&canceled().await, true);
         check(&boxed(canceled().await), true);
+    }
+
+    #[tokio::test]
+    async fn a_failure_to_connect_of_a_pool_proves_it_typed_or_boxed() {
+        let refuse = || async {
+            let mut connector = HttpConnector::new();
+            connector.call(Uri::from_static("ftp://server")).await
+        };
+        let by_connector = refuse().await.unwrap_err();
+        check(&by_connector, true);
+        check(&PaceError::inner(by_connector), true);
+        check(&boxed(refuse().await.unwrap_err()), true);
+
+        let make = || {
+            let broken = || ready(Err::<u8, _>(io::Error::other("unreachable")));
+            Singleton::new(tower::service_fn(move |()| broken()))
+        };
+        let by_singleton = make().oneshot(()).await.map(drop).unwrap_err();
+        check(&by_singleton, true);
+        let by_singleton = make().oneshot(()).await.map(drop).unwrap_err();
+        check(&behind_limits(boxed(by_singleton)), true);
+        // The same error outside of the singleton may be any other one.
+        check(&io::Error::other("unreachable"), false);
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 mod absent_waiters;
 mod adaptive;
 mod bounded;
+mod classifier;
 mod concurrency;
 #[cfg(feature = "tracing")]
 mod events;

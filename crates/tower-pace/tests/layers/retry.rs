@@ -4,6 +4,7 @@ mod budget;
 mod cancellation;
 mod deadline;
 mod drain;
+mod idempotency;
 mod replay;
 mod report;
 

@@ -1,12 +1,15 @@
 //! Reports of a retry: to the caller, to an observer and to the server.
 
+use std::convert::Infallible;
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::{Request, Response};
-use tower::{Layer, ServiceExt};
-use tower_pace::retry::Retrying;
-use tower_pace::{Replay, Retried, RetryLayer, RetryPolicy};
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_pace::retry::{GaveUp, NotRetried, ReplayBody, RetryBudget, Retrying};
+use tower_pace::{Deadline, Replay, Retried, RetryLayer, RetryPolicy};
 use tower_test::mock;
 
 use crate::support::{Server, get, millis, now, post, status, status_with_retry_after};
@@ -30,6 +33,98 @@ async fn the_answer_to_a_retry_carries_retried() {
 async fn the_answer_to_the_first_attempt_carries_nothing() {
     let answer = layer().layer(Server::ok()).oneshot(get()).await.unwrap();
     assert!(answer.extensions().is_empty());
+}
+
+/// Returns the reason that the response holds, and checks that an observer saw the same.
+async fn reason(
+    policy: RetryPolicy,
+    deadline: Option<Duration>,
+    request: Request<String>,
+    failure: fn() -> Response<String>,
+) -> Option<(GaveUp, u32)> {
+    let seen = Arc::new(Mutex::new(None));
+    let log = Arc::clone(&seen);
+    let layer = RetryLayer::new(policy).seed(1);
+    let layer = layer.on_give_up(move |end| *log.lock().unwrap() = Some(*end));
+    let mut request = request;
+    if let Some(within) = deadline {
+        request.extensions_mut().insert(Deadline::within(within));
+    }
+    let server = Server::new(millis(0), move |_| failure());
+    let response = layer.layer(server).oneshot(request).await.unwrap();
+    let end = response.extensions().get::<NotRetried>().copied();
+    assert_eq!(end, *seen.lock().unwrap());
+    assert!(end.is_none_or(|end| end.status() == Some(response.status())));
+    end.map(|end| (end.reason(), end.attempts()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_response_says_why_it_was_not_retried() {
+    let policy = RetryPolicy::default();
+    let unavailable = || status(503);
+    let second = Duration::from_secs(1);
+    let gave_up = reason(policy, None, get(), unavailable).await;
+    assert_eq!(gave_up, Some((GaveUp::Attempts, 4)));
+    let gave_up = reason(policy.attempts(1).throttled(0), None, get(), unavailable).await;
+    assert_eq!(gave_up, Some((GaveUp::Attempts, 1)));
+    let gave_up = reason(policy, None, post(), unavailable).await;
+    assert_eq!(gave_up, Some((GaveUp::NotReplayable, 1)));
+    let frugal = policy.budget(RetryBudget::new(0, 1));
+    let gave_up = reason(frugal, None, get(), unavailable).await;
+    assert_eq!(gave_up, Some((GaveUp::Budget, 1)));
+    let late = || status_with_retry_after(503, 30);
+    let gave_up = reason(policy, Some(second), get(), late).await;
+    assert_eq!(gave_up, Some((GaveUp::Deadline, 1)));
+    let long = || status_with_retry_after(429, 301);
+    let gave_up = reason(policy, None, get(), long).await;
+    assert_eq!(gave_up, Some((GaveUp::RetryAfter, 1)));
+    let impatient = policy.max_total_backoff(second);
+    let gave_up = reason(impatient, None, get(), late).await;
+    assert_eq!(gave_up, Some((GaveUp::TotalBackoff, 1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_no_retry_would_change_says_nothing() {
+    for code in [200, 400, 404, 409, 422, 501] {
+        let policy = RetryPolicy::default();
+        let failure = match code {
+            200 => || status(200),
+            400 => || status(400),
+            404 => || status(404),
+            409 => || status(409),
+            422 => || status(422),
+            _ => || status(501),
+        };
+        assert_eq!(reason(policy, None, get(), failure).await, None, "{code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_sees_why_an_error_and_a_long_body_were_not_retried() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&seen);
+    let observed =
+        layer().on_give_up(move |end| log.lock().unwrap().push((end.reason(), end.status())));
+    let broken = service_fn(|_: Request<String>| async {
+        Err::<Response<String>, _>(io::Error::from(io::ErrorKind::ConnectionReset))
+    });
+    observed.layer(broken).oneshot(post()).await.unwrap_err();
+    let server = service_fn(|request: Request<ReplayBody<String>>| async {
+        request.into_body().collect().await.unwrap();
+        Ok::<_, Infallible>(status(503))
+    });
+    let put = Request::put("/").body("x".repeat(100)).unwrap();
+    let buffered = observed.buffered(10).layer(server);
+    buffered.oneshot(put).await.unwrap();
+    let seen = seen.lock().unwrap();
+    let unavailable = Some(StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        *seen,
+        [
+            (GaveUp::NotReplayable, None),
+            (GaveUp::BodyTooLong, unavailable)
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]
