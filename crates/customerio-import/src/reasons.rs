@@ -60,7 +60,8 @@ impl Reasons {
         self.index.insert(key, self.groups.len() - 1);
     }
 
-    /// Returns the reasons, the most frequent one first, and the number of records without one of them.
+    /// Returns the reasons, the most frequent one first, and the number of records without one of
+    /// them.
     pub(crate) fn groups(&self) -> (Vec<&Group>, u64) {
         let mut groups: Vec<_> = self.groups.iter().collect();
         groups.sort_by_key(|group| (u64::MAX - group.records, group.line));
