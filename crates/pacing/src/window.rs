@@ -59,6 +59,8 @@ pub(crate) struct Window {
     unanswered: Slots,
     /// From this moment on, the next departure drops the slots whose time is over.
     drop_from: Moment,
+    /// Requests that departed until this moment had no slots left when the quota changed.
+    expired: Option<Moment>,
     /// The cost in flight, if the server counts when it answers: these slots have no end yet.
     in_flight: Option<u64>,
 }
@@ -87,6 +89,7 @@ impl Window {
             }),
             unanswered: Slots::new(grain(span + transit)),
             drop_from: Moment::FIRST,
+            expired: None,
             in_flight: quota.counted_until_answered.then_some(0),
         }
     }
@@ -193,9 +196,11 @@ impl Window {
     pub(crate) fn refund(&mut self, sent: Sent) {
         match &mut self.in_flight {
             Some(in_flight) => *in_flight = in_flight.saturating_sub(sent.cost),
-            None => {
+            None if Some(sent.at) > self.expired => {
                 self.unanswered.release(self.freed_at(sent), sent.cost);
             }
+            // By the time of this window it would still hold slots: those are of another request.
+            None => {}
         }
     }
 
@@ -241,6 +246,7 @@ impl Window {
         now: Moment,
     ) {
         let (from, to) = (known.unanswered_for, self.unanswered_for);
+        self.expired = known.expired.max(Some(now - from));
         self.answered.copy(&known.answered, known.span, self.span);
         self.unanswered.copy(&known.unanswered, from, to);
         match &mut self.in_flight {

@@ -30,6 +30,30 @@ fn interval_after(limiter: &mut Limiter, cost: u32, now: Moment) -> Duration {
     next.since(now)
 }
 
+/// The slots of a request expire under a short window. Under a longer one they would still be held,
+/// in an entry that a later request shares.
+#[test]
+fn a_refund_after_a_change_of_the_quota_releases_no_slot_of_another_request() {
+    for seconds in 0..15 {
+        let mut now = Moment::ORIGIN + Duration::from_secs(seconds);
+        let mut limiter = Limiter::new(Quota::per_second(10));
+        let depart = |limiter: &mut Limiter, now: &mut Moment| {
+            while let Due::At(due) = limiter.due(*now) {
+                *now = due;
+            }
+            limiter.depart(*now)
+        };
+        let connecting = depart(&mut limiter, &mut now);
+        now = now + Duration::from_secs(4);
+        assert_eq!(limiter.counted(now), 0);
+        limiter.set_quota(Quota::per_hour(1_000), now);
+        let _arrived = depart(&mut limiter, &mut now);
+        assert_eq!(limiter.counted(now), 1);
+        limiter.refund(connecting);
+        assert_eq!(limiter.counted(now), 1, "{seconds}");
+    }
+}
+
 #[test]
 fn the_first_departure_waits_and_the_start_is_slow() {
     let quota = log();
