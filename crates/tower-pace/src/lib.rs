@@ -65,7 +65,8 @@
 //!
 //! If the compiler reports that the bounds of `call` or `oneshot` are not met, check these:
 //!
-//! - The inner service is `Clone`, as a hyper client and a boxed clone service are.
+//! - The inner service is `Clone` (rate limit, retry), as a hyper client and a boxed clone service
+//!   are.
 //! - The error of the inner service is `'static` (rate limit, retry).
 //! - The request body is `Clone` (retry). For a stream or a boxed body use
 //!   [`RetryLayer::buffered`].

@@ -62,7 +62,7 @@ impl<S, W: WaitPolicy, U> Concurrency<S, W, U> {
 
 impl<S, B, C, W, U> Service<Request<B>> for Concurrency<S, W, U>
 where
-    S: Service<Request<B>, Response = Response<C>> + Clone,
+    S: Service<Request<B>, Response = Response<C>>,
     W: WaitPolicy,
     U: Until<C>,
 {
@@ -100,7 +100,7 @@ where
             "a stack holds the same concurrency limit twice: \
              make a ConcurrencyLayer of its own for each place"
         );
-        self.acquired = match ready!(self.waiter.poll_acquire(cx, &mut self.inner)) {
+        self.acquired = match ready!(self.waiter.poll_acquire(cx, &mut self.inner, |_| {})) {
             Ok(permit) => Some(Ok(permit)),
             // The next call fails, not the service.
             Err(Unacquired::Rejected(rejection)) => Some(Err(rejection)),

@@ -149,6 +149,8 @@ impl Resource for ConcurrencyState {
 
     const TIMED: bool = false;
 
+    const ACQUIRES_FIRST: bool = true;
+
     type Demand = ();
 
     type Token = ();

@@ -100,7 +100,7 @@ where
             // Without the request, it has departed and the inner service has panicked. A departure
             // now would send nothing and hold a slot.
             assert!(request.is_some(), "{POLLED_AFTER_ITS_END}");
-            let departed = match ready!(waiter.poll_acquire(cx, inner)) {
+            let departed = match ready!(waiter.poll_acquire(cx, inner, replace)) {
                 Ok(departed) => departed,
                 Err(unacquired) => {
                     state.set(State::Ended);
@@ -137,6 +137,11 @@ where
         }
         polled.map_err(W::inner)
     }
+}
+
+/// Drops whatever the readiness of a service has reserved: a clone has reserved nothing.
+fn replace<S: Clone>(service: &mut S) {
+    *service = service.clone();
 }
 
 /// Records the end of the request in the limiter.

@@ -257,6 +257,8 @@ impl Resource for RateState {
 
     const TIMED: bool = true;
 
+    const ACQUIRES_FIRST: bool = false;
+
     type Demand = Cost;
 
     type Token = Departure;

@@ -42,6 +42,11 @@ pub(crate) trait Resource: Sized {
     /// Whether the passing of time can make an acquisition due.
     const TIMED: bool;
 
+    /// Whether an acquisition comes before the poll of the inner service. A permit does: it is
+    /// released without a trace if the inner service is not ready. A departure comes after it, since
+    /// it would be stale by the time that the inner service is ready.
+    const ACQUIRES_FIRST: bool;
+
     /// How much a waiter asks for; the default is the least.
     type Demand: Copy + Default + fmt::Debug;
 

@@ -67,61 +67,66 @@ impl<R: Resource, W: WaitPolicy> Waiter<R, W> {
 
     /// Waits for the resource and the inner service, and acquires when both are there.
     ///
-    /// The waiter keeps its position while the inner service is not ready. Nothing is held across
-    /// `Pending`: what the inner service has reserved for its readiness is dropped, by a clone in
-    /// its place, when the waiter has to wait for the resource. After an acquisition the waiter has
-    /// no position, and its [`waited`](Self::waited) stays until [`leave`](Self::leave).
+    /// The waiter keeps its position while the inner service is not ready. No acquisition is held
+    /// across `Pending`. Where the inner service is polled first, `reset` replaces it when the waiter
+    /// has to wait for the resource: it must drop whatever readiness has reserved.
     ///
-    /// A failure leaves the queue.
+    /// After an acquisition the waiter has no position, and its [`waited`](Self::waited) stays until
+    /// [`leave`](Self::leave). A failure leaves the queue.
     #[inline]
     pub(crate) fn poll_acquire<S, Q>(
         &mut self,
         cx: &mut Context<'_>,
         inner: &mut S,
+        reset: fn(&mut S),
     ) -> PollAcquired<R::Acquired, W::Rejection, S::Error>
     where
-        S: Service<Q> + Clone,
+        S: Service<Q>,
     {
         let mut is_ready = false;
         // New => Acquired, if the queue is empty and the demand is due: one lock, no position and
         // no waker.
         if self.state.is_none() && self.queue.front().may_admit() {
-            match self.poll_inner(cx, inner) {
-                Poll::Ready(Ok(())) => is_ready = true,
-                Poll::Ready(Err(error)) => return self.fail(Unacquired::Failed(error)),
-                Poll::Pending => {}
+            if !R::ACQUIRES_FIRST {
+                match self.poll_inner(cx, inner) {
+                    Poll::Ready(Ok(())) => is_ready = true,
+                    Poll::Ready(Err(error)) => return self.fail(Unacquired::Failed(error)),
+                    Poll::Pending => {}
+                }
             }
-            if is_ready && let Some(acquired) = self.queue.try_acquire(&self.caller) {
-                self.has_polled_inner = false;
-                return Poll::Ready(Ok(acquired));
+            if (is_ready || R::ACQUIRES_FIRST)
+                && let Some(acquired) = self.queue.try_acquire(&self.caller)
+            {
+                return self.poll_with(acquired, cx, inner);
             }
         }
-        self.poll_queued(cx, inner, is_ready)
+        self.poll_queued(cx, inner, reset, is_ready)
     }
 
     fn poll_queued<S, Q>(
         &mut self,
         cx: &mut Context<'_>,
         inner: &mut S,
+        reset: fn(&mut S),
         mut is_ready: bool,
     ) -> PollAcquired<R::Acquired, W::Rejection, S::Error>
     where
-        S: Service<Q> + Clone,
+        S: Service<Q>,
     {
         loop {
             let mut state = self.state.as_mut().map(|state| state.as_mut().project());
             let enqueued = state.as_mut().map(|state| &mut *state.enqueued);
+            let may_acquire = is_ready || R::ACQUIRES_FIRST;
             let step = self
                 .queue
-                .step(&self.caller, enqueued, is_ready, cx.waker());
+                .step(&self.caller, enqueued, may_acquire, cx.waker());
             match step {
-                // Due and ready => Acquired.
+                // Due => Acquired.
                 Ok(Step::Acquired(acquired)) => {
                     if let Some(state) = state {
                         *state.is_enqueued = false;
                     }
-                    self.has_polled_inner = false;
-                    return Poll::Ready(Ok(acquired));
+                    return self.poll_with(acquired, cx, inner);
                 }
                 // Waiting => Due: the inner service is polled before the next step.
                 Ok(Step::Due(now)) => {
@@ -137,7 +142,9 @@ impl<R: Resource, W: WaitPolicy> Waiter<R, W> {
                 // (New | Due) => Waiting, until the timer fires or the waiter is woken.
                 Ok(Step::Wait(wait)) => {
                     is_ready = false;
-                    self.reset(inner);
+                    if mem::take(&mut self.has_polled_inner) && !R::ACQUIRES_FIRST {
+                        reset(inner);
+                    }
                     let mut state = self.record(wait.enqueued);
                     let times = state.as_mut().project().times;
                     times.record(Some(wait.cause), wait.now);
@@ -146,6 +153,31 @@ impl<R: Resource, W: WaitPolicy> Waiter<R, W> {
                 Err(rejection) => return self.fail(Unacquired::Rejected(rejection)),
             }
         }
+    }
+
+    /// Returns an acquisition, if the inner service is ready too.
+    #[inline]
+    fn poll_with<S, Q>(
+        &mut self,
+        acquired: R::Acquired,
+        cx: &mut Context<'_>,
+        inner: &mut S,
+    ) -> PollAcquired<R::Acquired, W::Rejection, S::Error>
+    where
+        S: Service<Q>,
+    {
+        if R::ACQUIRES_FIRST {
+            match self.poll_inner(cx, inner) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return self.fail(Unacquired::Failed(error)),
+                // Acquired => Stuck. The inner service stays as it is, with its own position in a
+                // queue below: reset, it could lose that each time to callers that keep theirs. The
+                // acquisition is released after the position is kept.
+                Poll::Pending => return self.poll_stuck(cx),
+            }
+        }
+        self.has_polled_inner = false;
+        Poll::Ready(Ok(acquired))
     }
 
     /// Keeps the position while the inner service, which has the waker of `cx`, is not ready.
@@ -177,13 +209,6 @@ impl<R: Resource, W: WaitPolicy> Waiter<R, W> {
     {
         self.has_polled_inner = true;
         R::poll_inner(&self.queue, || inner.poll_ready(cx))
-    }
-
-    /// Drops what the readiness of the inner service reserved. A clone has reserved nothing.
-    fn reset<S: Clone>(&mut self, inner: &mut S) {
-        if mem::take(&mut self.has_polled_inner) {
-            *inner = inner.clone();
-        }
     }
 
     fn fail<T, E>(

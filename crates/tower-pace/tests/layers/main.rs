@@ -11,6 +11,7 @@ mod expired_deadline;
 mod fairness;
 mod fields;
 mod handle;
+mod inner_readiness;
 mod keyed;
 mod layer_order;
 mod many_waiters;
