@@ -138,6 +138,18 @@ impl Cause {
         matches!(self.0.kind, Kind::Failed | Kind::Status | Kind::Throttled)
     }
 
+    /// Returns whether every request fails for a reason that waiting does not change: the
+    /// credentials, a redirect or another region, a proxy or a certificate.
+    #[must_use]
+    pub fn is_blocking(&self) -> bool {
+        match self.0.kind {
+            Kind::Credentials | Kind::Redirected(_) => true,
+            #[cfg(feature = "client")]
+            Kind::NoTunnel | Kind::ProxyCredentials | Kind::Untrusted => true,
+            _ => false,
+        }
+    }
+
     /// Returns whether the operation was not sent only because an earlier one of its request or its
     /// lane has an unknown outcome.
     #[must_use]
