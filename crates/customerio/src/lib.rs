@@ -28,6 +28,7 @@
 //! |---|---|
 //! | none | operations, requests and outcomes as values; no I/O, no clock, no async runtime |
 //! | `client` | `Client`, over [`tower`](https://docs.rs/tower) and hyper |
+//! | `queue` | a queue in memory: hand over and forget, in batches, in order for each person |
 //! | `testing` | clients for tests: one that records requests, one with given replies |
 //! | `tracing` | spans and events of the client |
 //!
@@ -85,6 +86,8 @@ mod object;
 mod operation;
 pub mod packer;
 mod person;
+#[cfg(feature = "queue")]
+pub mod queue;
 mod region;
 mod relationship;
 mod request;

@@ -167,6 +167,16 @@ impl<T> Dispatcher<T> {
         &self.packer
     }
 
+    /// Returns whether a new request can be packed.
+    pub fn can_pack(&mut self) -> bool {
+        self.packer.has_next()
+    }
+
+    /// Returns the tags of the held operations.
+    pub fn held_tags(&self) -> impl Iterator<Item = &T> {
+        self.held.iter().flat_map(Sending::tags)
+    }
+
     /// Returns whether a request can be taken if no bound or outage forbids it.
     pub fn has_next(&mut self) -> bool {
         !self.held.is_empty() || self.packer.has_next()

@@ -90,7 +90,7 @@ impl<T> Sending<T> {
     ) -> (Vec<(T, Outcome)>, Option<Self>) {
         let failure = outcomes
             .iter()
-            .filter_map(cause)
+            .filter_map(Outcome::cause)
             .find(|cause| is_passing(cause))
             .cloned();
         let may_replay = self.request().may_replay();
@@ -219,13 +219,6 @@ impl<T> Sending<T> {
         };
         let second = second.map(|second| half(second, rest));
         (half(first, outcomes), second)
-    }
-}
-
-fn cause(outcome: &Outcome) -> Option<&Cause> {
-    match outcome {
-        Outcome::Accepted | Outcome::Rejected(_) => None,
-        Outcome::Unknown(cause) | Outcome::NotSent(cause) => Some(cause),
     }
 }
 

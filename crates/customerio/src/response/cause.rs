@@ -47,9 +47,15 @@ impl Inner {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    #[cfg(feature = "queue")]
+    Canceled,
     Credentials,
     #[cfg(feature = "client")]
     Deadline,
+    #[cfg(feature = "queue")]
+    Dropped,
+    #[cfg(feature = "queue")]
+    Expired,
     Failed,
     FollowsUnknown,
     #[cfg(feature = "client")]
@@ -97,6 +103,21 @@ impl Cause {
     #[must_use]
     pub fn stopped() -> Self {
         Self::of(Kind::Stopped)
+    }
+
+    #[cfg(feature = "queue")]
+    pub(crate) fn canceled() -> Self {
+        Self::of(Kind::Canceled)
+    }
+
+    #[cfg(feature = "queue")]
+    pub(crate) fn dropped() -> Self {
+        Self::of(Kind::Dropped)
+    }
+
+    #[cfg(feature = "queue")]
+    pub(crate) fn expired() -> Self {
+        Self::of(Kind::Expired)
     }
 
     /// Creates the cause of a response that names another region than the request was sent to.
@@ -180,6 +201,34 @@ impl Cause {
         self.0.kind == Kind::WaitRejected
     }
 
+    /// Returns whether the operation was canceled in a queue, alone or with all others.
+    #[cfg(feature = "queue")]
+    #[must_use]
+    pub fn is_canceled(&self) -> bool {
+        self.0.kind == Kind::Canceled
+    }
+
+    /// Returns whether a full queue dropped the operation for a newer one.
+    #[cfg(feature = "queue")]
+    #[must_use]
+    pub fn is_dropped(&self) -> bool {
+        self.0.kind == Kind::Dropped
+    }
+
+    /// Returns whether the operation waited in a queue for longer than its `max_age`.
+    #[cfg(feature = "queue")]
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        self.0.kind == Kind::Expired
+    }
+
+    /// Returns whether the sender was stopped: the queue was drained up to its deadline, or its
+    /// worker was dropped.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.0.kind == Kind::Stopped
+    }
+
     /// Returns whether the API redirected the request (3xx), or named another region for the
     /// account. Redirects are never followed.
     #[must_use]
@@ -222,9 +271,24 @@ impl Cause {
     }
 }
 
+#[cfg(feature = "queue")]
+const CANCELED: &str = "the operation was canceled before it departed";
+#[cfg(feature = "queue")]
+const DROPPED: &str = "the queue was full, and dropped its oldest operation; \
+     raise `max_len` or `max_bytes`, or let `enqueue` wait";
+#[cfg(feature = "queue")]
+const EXPIRED: &str = "the operation waited in the queue for longer than `max_age`; \
+     check what held it up";
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            #[cfg(feature = "queue")]
+            Self::Canceled => CANCELED,
+            #[cfg(feature = "queue")]
+            Self::Dropped => DROPPED,
+            #[cfg(feature = "queue")]
+            Self::Expired => EXPIRED,
             Self::Credentials => {
                 "the API rejected the credentials; check the site id, the API key and the region"
             }

@@ -32,6 +32,15 @@ impl Outcome {
         matches!(self, Self::Accepted)
     }
 
+    /// Returns why the outcome is unknown, or why the operation was not sent.
+    #[must_use]
+    pub fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::Accepted | Self::Rejected(_) => None,
+            Self::Unknown(cause) | Self::NotSent(cause) => Some(cause),
+        }
+    }
+
     /// Returns whether the API has accepted or rejected the operation itself. A server without this
     /// path and a failing server answer without regard to the operation.
     #[must_use]
