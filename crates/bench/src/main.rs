@@ -5,8 +5,8 @@
 //!
 //! What a call asks of the heap is counted elsewhere: `cargo test --test allocations -- --nocapture`.
 //!
-//! The name of a table, or its beginning, prints that one alone. `connections`, `instructions` and
-//! `waiters` are printed only by name.
+//! The name of a table, or its beginning, prints that one alone. `connections`, `instructions`,
+//! `queue` and `waiters` are printed only by name.
 
 mod building;
 mod connections;
@@ -16,6 +16,7 @@ mod inner;
 mod instructions;
 mod measure;
 mod peers;
+mod queue;
 mod tables;
 mod waiters;
 

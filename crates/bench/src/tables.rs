@@ -6,7 +6,7 @@ use crate::building::{building, building_from_a_struct};
 use crate::contestants::{budgeted_retry, concurrency, rate, retry, stack};
 use crate::measure::{Contestant, Cost, compare};
 use crate::waiters;
-use crate::{connections, instructions};
+use crate::{connections, instructions, queue};
 
 /// A comparison, by its name.
 type Table = (&'static str, fn() -> Vec<Contestant>);
@@ -25,6 +25,8 @@ const TABLES: [Table; 7] = [
 const WAITERS: &str = "waiters";
 /// Counts and does not measure, so it is printed only when it is named.
 const CONNECTIONS: &str = "connections";
+/// Takes a minute and has no peer, so it is printed only when it is named.
+const QUEUE: &str = "queue";
 /// Needs valgrind, so it is printed only when it is named.
 const INSTRUCTIONS: &str = "instructions";
 
@@ -37,6 +39,7 @@ pub(crate) fn print(wanted: Option<&str>) -> io::Result<()> {
     match wanted {
         Some(WAITERS) => waiters::print(),
         Some(CONNECTIONS) => connections::print(),
+        Some(QUEUE) => queue::print(),
         Some(INSTRUCTIONS) => instructions::print(),
         _ => print_measured(wanted.unwrap_or_default()),
     }
@@ -47,7 +50,7 @@ fn print_measured(wanted: &str) -> io::Result<()> {
     if !TABLES.iter().any(|(name, _)| is_wanted(name)) {
         let names = TABLES.map(|(name, _)| name).join(", ");
         let problem = format!(
-            "there is no such table; name one of {names}, {WAITERS}, {CONNECTIONS}, {INSTRUCTIONS}, or none for all that measure a call"
+            "there is no such table; name one of {names}, {WAITERS}, {CONNECTIONS}, {INSTRUCTIONS}, {QUEUE}, or none for all that measure a call"
         );
         return Err(io::Error::other(problem));
     }

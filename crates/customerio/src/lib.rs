@@ -34,6 +34,9 @@
 //!
 //! # Many operations
 //!
+//! With feature `queue`, a `Queue` takes operations and sends them in batches, in order for each
+//! person, within bounds of memory.
+//!
 //! A [`Batch`] carries many operations in one request. A [`Packer`](packer::Packer) forms batches
 //! and keeps the order of each person's operations while many requests are in flight.
 //!

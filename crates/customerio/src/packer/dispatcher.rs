@@ -147,6 +147,9 @@ impl<T> Dispatcher<T> {
 
     /// Holds operations that the API refuses for a reason that waiting does not change, such as
     /// wrong credentials, and probes once a minute. By default they are settled as not sent.
+    ///
+    /// A success that is not from the API, such as the page of a proxy, is then a failure that may
+    /// pass.
     #[must_use]
     pub fn hold_blocked(mut self) -> Self {
         self.holds_blocked = true;
@@ -336,20 +339,17 @@ impl<T> Dispatcher<T> {
         }
         let holds_blocked = self.holds_blocked;
         let (outcomes, left) = sending.settle(&mut self.packer, outcomes, |cause| {
-            is_transient(cause) || (holds_blocked && cause.is_blocking())
+            may_pass(cause, holds_blocked)
         });
         let given_up = left.map(|left| self.hold(left, now)).unwrap_or_default();
         Settled { outcomes, given_up }
     }
 
     /// Any answer that is not a transient failure ends an outage, even if it is not from the API;
-    /// except one that begins another.
+    /// except one after which the operations are held.
     fn ends_outage(&self, outcome: &Outcome) -> bool {
-        let blocks = match outcome {
-            Outcome::NotSent(cause) | Outcome::Unknown(cause) => cause.is_blocking(),
-            Outcome::Accepted | Outcome::Rejected(_) => false,
-        };
-        outcome.is_answer() && !(self.holds_blocked && blocks)
+        let is_held = |cause| may_pass(cause, self.holds_blocked);
+        outcome.is_answer() && !outcome.cause().is_some_and(is_held)
     }
 
     fn end_outage(&mut self) {
@@ -477,6 +477,11 @@ impl<T> Dispatcher<T> {
         }
         all
     }
+}
+
+/// Returns whether an operation is sent again after this failure, if that is safe.
+fn may_pass(cause: &Cause, holds_blocked: bool) -> bool {
+    is_transient(cause) || (holds_blocked && (cause.is_blocking() || cause.is_not_json()))
 }
 
 /// Returns whether a later attempt may succeed: also after the client's rate limiter has rejected

@@ -44,11 +44,20 @@
 //! | rejects an operation | settles it; the others of its batch are not affected |
 //! | answers 401 or 403, redirects, or is behind a proxy that refuses | holds everything, and probes once a minute |
 //! | answers 429 | waits as long as the server asks |
+//! | answers with a success that is not from the API, as a proxy's page | sends it again, if that is safe |
 //! | fails for every request | holds everything, probes after 1 s to 30 s, and starts slowly afterwards |
 //! | fails for one batch, again and again | halves it until the operation that makes the server fail is alone; that one ends unknown |
 //!
 //! What must not be sent twice, such as a merge, ends unknown instead. An event without an id must
 //! not be sent twice, too; [`Queue::stamp`] adds one.
+//!
+//! # Health
+//!
+//! [`Queue::stats`] shows the state, [`Queue::subscribe`] its changes, and
+//! [`QueueBuilder::monitor`] writes it in each period. With feature `tracing`, the events
+//! `customerio.queue.blocked`, `customerio.queue.outage` (both warn, with `status`) and
+//! `customerio.queue.recovered` (info) say when the queue holds its operations, and
+//! `QueueBuilder::log` writes the state every ten seconds.
 //!
 //! # For users of p-queue
 //!
@@ -81,6 +90,8 @@ mod receipt;
 mod shared;
 mod state;
 mod stats;
+#[cfg(feature = "tracing")]
+mod trace;
 mod worker;
 
 pub use self::builder::{QueueBuilder, WhenFull};

@@ -269,10 +269,23 @@ impl State {
         self.change();
     }
 
-    /// Makes the worker end as soon as it can.
+    /// Makes the worker end as soon as it can. Without a request in flight, everything is settled
+    /// at once: the worker may never have been spawned.
     pub(super) fn abort(&mut self) {
         self.is_aborting = true;
         self.effects.wakes_worker = true;
+        if self.in_flight.is_empty() {
+            self.end();
+        }
+    }
+
+    /// Returns the outage as the log shows it: whether the API refuses every request, and the
+    /// status of the last response.
+    #[cfg(feature = "tracing")]
+    pub(super) fn outage(&self) -> Option<(bool, Option<u16>)> {
+        let outage = self.dispatcher.outage()?;
+        let status = outage.cause().status().map(|status| status.as_u16());
+        Some((outage.is_blocked(), status))
     }
 
     /// Lets batches depart that are not full. Returns the epoch to wait for.

@@ -63,6 +63,8 @@ impl Drop for EndGuard {
 
 async fn run(shared: &Shared) {
     let mut requests = FuturesUnordered::new();
+    #[cfg(feature = "tracing")]
+    let mut trace = super::trace::OutageTrace::default();
     loop {
         let now = clock::now();
         let Step {
@@ -84,6 +86,8 @@ async fn run(shared: &Shared) {
         if let Some((id, outcomes)) = done {
             let now = clock::now();
             shared.update(|state| state.finish(id, outcomes, now));
+            #[cfg(feature = "tracing")]
+            trace.follow(shared.update(|state| state.outage()));
         }
     }
 }

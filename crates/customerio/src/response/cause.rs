@@ -171,6 +171,11 @@ impl Cause {
         }
     }
 
+    /// Returns whether a success was not from the API.
+    pub(crate) fn is_not_json(&self) -> bool {
+        self.0.kind == Kind::NotJson
+    }
+
     /// Returns whether the operation was not sent only because an earlier one of its request or its
     /// lane has an unknown outcome.
     #[must_use]

@@ -130,6 +130,51 @@ async fn resume_probes_at_once_after_the_credentials_were_changed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_of_a_proxy_is_an_outage_and_no_acceptance() {
+    let page = || Reply::of(200, "<html>Log in</html>");
+    let api = Api::replies((0..40).map(|_| page()));
+    let queue = api.queue_with(|queue| queue.batch(10));
+    let mut receipts = Vec::new();
+    for number in 0..100 {
+        receipts.push(
+            queue
+                .enqueue(op(&number.to_string(), number))
+                .await
+                .unwrap(),
+        );
+    }
+    sleep(SECOND * 5).await;
+    assert_eq!(queue.stats().held_by, HeldBy::Outage);
+    for receipt in receipts {
+        assert!(receipt.await.is_accepted());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_operation_with_a_strange_response_does_not_hold_the_others() {
+    let api = Api::new(|ops| match ops.iter().any(|op| op.person == "odd") {
+        true => Reply::of(200, "thanks"),
+        false => Reply::ok(),
+    });
+    let queue = api.queue_with(|queue| queue.batch(10));
+    let odd = queue.enqueue(op("odd", 0)).await.unwrap();
+    let mut receipts = Vec::new();
+    for number in 0..300 {
+        receipts.push(
+            queue
+                .enqueue(op(&number.to_string(), number))
+                .await
+                .unwrap(),
+        );
+        sleep(SECOND / 10).await;
+    }
+    for receipt in receipts {
+        assert!(receipt.await.is_accepted());
+    }
+    assert_eq!(shown(&[odd.await]), "unknown");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_throttled_response_stops_every_request_until_its_time() {
     let api = Api::replies([Reply::end(End::Throttle(30))]);
     let queue = api.queue_with(|queue| queue.batch(10));

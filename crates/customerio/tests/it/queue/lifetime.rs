@@ -122,6 +122,18 @@ async fn a_drain_settles_what_is_left_at_its_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_drain_ends_at_its_deadline_though_the_worker_was_never_spawned() {
+    let api = Api::accepting();
+    let (queue, worker) = Queue::new(&api.client());
+    let receipt = queue.enqueue(op("a", 1)).await.unwrap();
+    let drained = timeout(SECOND * 2, queue.drain(SECOND)).await.unwrap();
+    assert_eq!(drained.not_sent, 1);
+    assert_eq!(shown(&[receipt.await]), "not_sent");
+    worker.await;
+    assert_eq!(api.requests(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drain_rejects_callers_that_wait_for_room() {
     let api = Api::new(|_| Reply::end(End::Hang));
     let queue = api.queue_with(|queue| queue.max_len(1));
