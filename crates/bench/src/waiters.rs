@@ -62,7 +62,7 @@ where
 }
 
 /// The time that this thread, which runs everything, has spent on a processor, in user mode and in the kernel.
-fn on_the_processor() -> io::Result<Duration> {
+pub(crate) fn on_the_processor() -> io::Result<Duration> {
     let nanos = fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanos = nanos.split(' ').next().and_then(|nanos| nanos.parse().ok());
     let nanos = nanos.ok_or_else(|| io::Error::other("the kernel tells no time on the processor"));
