@@ -1,11 +1,12 @@
-//! Heap allocations of the layers, of building a request and of reading a response. They are
-//! counted, not timed, so that the load of the machine does not matter.
+//! Heap allocations of the layers, of building a request and of reading a response, and
+//! the memory of a queue. They are counted, not timed, so that the load of the machine does not matter.
 //!
 //! `cargo test --test allocations -- --nocapture` prints the counts.
 
 #[path = "../../crates/bench/src/inner.rs"]
 mod inner;
 mod layers;
+mod queue;
 mod requests;
 mod responses;
 

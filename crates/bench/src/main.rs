@@ -4,8 +4,8 @@
 //! All cases of a table run in turn in one process, and the median counts, so other load on the
 //! machine affects them alike. Compare two runs of the program by their ratios only.
 //!
-//! An argument selects the tables whose names begin with it. `connections`, `instructions` and
-//! `waiters` are printed only by name.
+//! An argument selects the tables whose names begin with it. `connections`, `instructions`,
+//! `queue` and `waiters` are printed only by name.
 //!
 //! `cargo test --test allocations -- --nocapture` counts the heap allocations.
 
@@ -17,6 +17,7 @@ mod layers;
 mod many_waiters;
 mod measure;
 mod peers;
+mod queue;
 mod tables;
 mod unlimited;
 

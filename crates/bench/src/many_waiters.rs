@@ -64,7 +64,7 @@ where
 
 /// Returns the processor time of this thread, which runs everything, in user mode and in the
 /// kernel.
-fn processor_time() -> io::Result<Duration> {
+pub(crate) fn processor_time() -> io::Result<Duration> {
     let nanos = fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanos = nanos.split(' ').next().and_then(|nanos| nanos.parse().ok());
     let nanos = nanos

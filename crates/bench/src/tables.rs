@@ -7,7 +7,7 @@ use tokio::runtime::Builder;
 use crate::building::{building, building_from_a_struct};
 use crate::layers::{budgeted_retry, concurrency, rate, retry, stack};
 use crate::measure::{Case, Cost, compare};
-use crate::{connections, instructions, many_waiters};
+use crate::{connections, instructions, many_waiters, queue};
 
 /// The name of a table, and the function that makes its cases.
 type Table = (&'static str, fn() -> Vec<Case>);
@@ -26,6 +26,8 @@ const TABLES: [Table; 7] = [
 const WAITERS: &str = "waiters";
 /// It counts connections and measures no time, so it is printed only by name.
 const CONNECTIONS: &str = "connections";
+/// It takes a minute and has no peer, so it is printed only by name.
+const QUEUE: &str = "queue";
 /// It needs valgrind, so it is printed only by name.
 const INSTRUCTIONS: &str = "instructions";
 
@@ -38,6 +40,7 @@ pub(crate) fn print(wanted: Option<&str>) -> io::Result<()> {
     match wanted {
         Some(WAITERS) => many_waiters::print(),
         Some(CONNECTIONS) => connections::print(),
+        Some(QUEUE) => queue::print(),
         Some(INSTRUCTIONS) => instructions::print(),
         _ => print_measured(wanted.unwrap_or_default()),
     }
@@ -49,7 +52,7 @@ fn print_measured(wanted: &str) -> io::Result<()> {
         let names = TABLES.map(|(name, _)| name).join(", ");
         let problem = format!(
             "no table begins with {wanted:?}; name one of {names}, {WAITERS}, {CONNECTIONS}, \
-             {INSTRUCTIONS}, or none to print all that measure a call"
+             {INSTRUCTIONS}, {QUEUE}, or none to print all that measure a call"
         );
         return Err(io::Error::other(problem));
     }

@@ -28,6 +28,7 @@
 //! |---|---|
 //! | none | operations, requests and outcomes as values; no I/O, no clock, no async runtime |
 //! | `client` | `Client`, over [`tower`](https://docs.rs/tower) and hyper |
+//! | `queue` | a queue in memory: hand over and forget, in batches, in order for each person |
 //! | `testing` | clients for tests: one that records requests, one with given replies |
 //! | `tracing` | spans and events of the client |
 //! | `webhooks` | signatures and events of reporting webhooks, and a tower layer that verifies |
@@ -38,6 +39,9 @@
 //! endpoint of the App API: see [`app`].
 //!
 //! # Many operations
+//!
+//! With feature `queue`, a `Queue` takes operations and sends them in batches, in order for each
+//! person, within bounds of memory.
 //!
 //! A [`Batch`] carries many operations in one request. A [`Packer`](packer::Packer) forms batches
 //! and keeps the order of each person's operations while many requests are in flight.
@@ -93,6 +97,8 @@ mod object;
 mod operation;
 pub mod packer;
 mod person;
+#[cfg(feature = "queue")]
+pub mod queue;
 mod region;
 mod relationship;
 mod request;

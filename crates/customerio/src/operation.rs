@@ -404,6 +404,14 @@ impl Operation {
         self.batching == Batching::NoEventId
     }
 
+    /// Returns the same operation in exactly as much memory as it needs. Serialization leaves up to
+    /// as much again unused.
+    #[cfg(feature = "queue")]
+    pub(crate) fn compacted(mut self) -> Self {
+        self.json = Bytes::copy_from_slice(&self.json);
+        self
+    }
+
     pub(crate) fn bytes(&self) -> Bytes {
         self.json.clone()
     }

@@ -23,15 +23,24 @@
 //! Any number of requests may be in flight. No two of them hold operations of the same
 //! [`Lane`]: a lane is closed until its operations in flight are settled. An operation that goes
 //! alone gets a request of its own.
+//!
+//! A [`Dispatcher`] adds what a long-lived sender needs: requests that are sent again after a
+//! failure, the pauses in an outage, and the search for an operation that makes the server fail.
 
+mod dispatcher;
 mod lanes;
 mod packed_request;
+mod priority;
+mod sending;
 
 use std::collections::HashSet;
 use std::{error, fmt};
 
+pub use self::dispatcher::{Dispatcher, Outage, Settled};
 use self::lanes::Lanes;
 pub use self::packed_request::{InFlight, PackedRequest};
+pub use self::priority::Priority;
+pub use self::sending::Sending;
 use crate::{Batch, Cause, Lane, Operation, Outcome};
 
 /// How many batches of operations are queued. With fewer, the next batch is half empty while many
@@ -39,7 +48,10 @@ use crate::{Batch, Cause, Lane, Operation, Outcome};
 const BATCHES_AHEAD: usize = 4;
 
 /// How many bytes of operations are queued at most, plus one operation: 16 full batches.
-const MAX_BYTES: usize = 16 * 500_000;
+const MAX_BYTES: usize = 16 * MAX_BATCH;
+
+/// The bytes of a full batch.
+const MAX_BATCH: usize = 500_000;
 
 /// How many lanes may be stopped before no operation is accepted. It bounds the memory of a packer
 /// whose operations all end unknown.
@@ -59,9 +71,22 @@ const MAX_STOPPED: usize = 100_000;
 pub struct Packer<T> {
     lanes: Lanes<T>,
     stopped: HashSet<Lane>,
+    /// Whether a lane stays stopped for ever.
+    stops_lanes: bool,
     max_items: usize,
+    max_len: usize,
+    max_bytes: usize,
     len: usize,
     bytes: usize,
+    /// The number of the next operation.
+    next_number: u64,
+}
+
+/// The position of a queued operation, by which it can be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    lane: Lane,
+    number: u64,
 }
 
 impl<T> Packer<T> {
@@ -71,13 +96,35 @@ impl<T> Packer<T> {
     /// With `max_items` 1, each operation goes to `/api/v2/entity`.
     #[must_use]
     pub fn new(max_items: usize) -> Self {
+        let max_items = max_items.max(1);
         Self {
             lanes: Lanes::new(),
             stopped: HashSet::new(),
-            max_items: max_items.max(1),
+            stops_lanes: true,
+            max_items,
+            max_len: max_items.saturating_mul(BATCHES_AHEAD),
+            max_bytes: MAX_BYTES,
             len: 0,
             bytes: 0,
+            next_number: 0,
         }
+    }
+
+    /// Removes the bounds on queued operations, for a caller that bounds them itself.
+    #[must_use]
+    pub fn unbounded(mut self) -> Self {
+        (self.max_len, self.max_bytes) = (usize::MAX, usize::MAX);
+        self
+    }
+
+    /// Lets a lane go on after an unknown outcome. The operations that are queued then are returned
+    /// as not sent; those pushed later are sent.
+    ///
+    /// By default the lane stays stopped.
+    #[must_use]
+    pub fn resume_lanes(mut self) -> Self {
+        self.stops_lanes = false;
+        self
     }
 
     /// Queues an operation behind the earlier ones of its lane.
@@ -86,6 +133,23 @@ impl<T> Packer<T> {
     ///
     /// The packer is full, or the lane is stopped. The error contains the operation and the tag.
     pub fn push(&mut self, operation: Operation, tag: T) -> Result<(), NotQueued<T>> {
+        self.push_at(Priority::Normal, operation, tag).map(drop)
+    }
+
+    /// Queues an operation as [`push`](Self::push) does, with a priority.
+    ///
+    /// A lane has the highest priority of its operations since it was last empty. Of the lanes that
+    /// are ready, those with a higher priority are packed first. The order within a lane stays.
+    ///
+    /// # Errors
+    ///
+    /// As for [`push`](Self::push).
+    pub fn push_at(
+        &mut self,
+        priority: Priority,
+        operation: Operation,
+        tag: T,
+    ) -> Result<Position, NotQueued<T>> {
         let (lane, other) = (operation.lane(), operation.other_lane());
         if self.is_stopped(lane) || other.is_some_and(|other| self.is_stopped(other)) {
             return Err(NotQueued {
@@ -103,8 +167,36 @@ impl<T> Packer<T> {
         }
         self.len += 1;
         self.bytes += operation.size();
-        self.lanes.push(operation, tag);
-        Ok(())
+        let number = self.next_number;
+        self.next_number += 1;
+        self.lanes.push(operation, tag, priority, number);
+        Ok(Position { lane, number })
+    }
+
+    /// Removes a queued operation. Returns `None` if it is in flight or settled.
+    pub fn remove(&mut self, position: Position) -> Option<(Operation, T)> {
+        let (operation, tag) = self.lanes.remove(position.lane, position.number)?;
+        self.len -= 1;
+        self.bytes -= operation.size();
+        Some((operation, tag))
+    }
+
+    /// Returns the tag of a queued operation, or `None` if it is in flight or settled.
+    #[must_use]
+    pub fn get(&self, position: Position) -> Option<&T> {
+        self.lanes.get(position.lane, position.number)
+    }
+
+    /// Returns whether an operation may be sent now.
+    pub fn has_next(&mut self) -> bool {
+        self.lanes.has_next()
+    }
+
+    /// Returns whether the operations in open lanes fill a batch, by their number or their size.
+    #[must_use]
+    pub fn has_full_batch(&self) -> bool {
+        let (len, bytes) = self.lanes.open();
+        len >= self.max_items || bytes >= MAX_BATCH
     }
 
     /// Returns the next request, or `None` if each queued operation is behind one in flight.
@@ -196,18 +288,22 @@ impl<T> Packer<T> {
         let mut settled = Vec::with_capacity(outcomes.len());
         // Lanes are opened after all outcomes are read: a later one may stop a lane.
         let mut lanes = Vec::with_capacity(outcomes.len() + 1);
+        let mut stopped = Vec::new();
         lanes.extend(in_flight.other_lane);
         for ((lane, tag), outcome) in in_flight.members.into_iter().zip(outcomes) {
             if outcome.is_unknown() {
-                self.stopped.insert(lane);
-                self.stopped.extend(in_flight.other_lane);
+                stopped.extend(in_flight.other_lane);
+                stopped.push(lane);
             }
             lanes.push(lane);
             settled.push((tag, outcome));
         }
+        for lane in stopped {
+            self.stop(lane, &mut settled);
+        }
         for lane in lanes {
             if !kept.contains(&lane) {
-                self.open(lane, &mut settled);
+                self.lanes.reopen(lane);
             }
         }
         settled
@@ -266,10 +362,10 @@ impl<T> Packer<T> {
         (settled, Some(PackedRequest { request, in_flight }))
     }
 
-    /// Opens a lane, or settles its queued operations as not sent if the lane is stopped.
-    fn open(&mut self, lane: Lane, settled: &mut Vec<(T, Outcome)>) {
-        if !self.stopped.contains(&lane) {
-            return self.lanes.open(lane);
+    /// Settles the queued operations of a closed lane as not sent.
+    fn stop(&mut self, lane: Lane, settled: &mut Vec<(T, Outcome)>) {
+        if self.stops_lanes {
+            self.stopped.insert(lane);
         }
         for (operation, tag) in self.lanes.drain(lane) {
             self.len -= 1;
@@ -296,10 +392,10 @@ impl<T> Packer<T> {
     }
 
     /// Returns whether the packer accepts no operation: four batches of operations are queued, or
-    /// 8,000,000 bytes.
+    /// 8,000,000 bytes. One without bounds is never full.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.len >= self.max_items.saturating_mul(BATCHES_AHEAD) || self.bytes >= MAX_BYTES
+        self.len >= self.max_len || self.bytes >= self.max_bytes
     }
 }
 

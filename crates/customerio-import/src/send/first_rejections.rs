@@ -1,7 +1,5 @@
 use customerio::{Outcome, Rejection};
 
-use super::server::is_about_a_record;
-
 /// The number of records, from the first one on, that the API may reject for the same reason before
 /// the run stops.
 ///
@@ -44,7 +42,7 @@ impl FirstRejections {
         };
         match self {
             // NoneYet => Same
-            Self::NoneYet if is_about_a_record(outcome) => {
+            Self::NoneYet if outcome.is_about_operation() => {
                 let first = rejection.clone();
                 *self = Self::Same { first, records: 1 };
                 false

@@ -9,13 +9,10 @@
 //! Each queue is bounded, and each stage waits while the next one is full: memory does not grow
 //! with the input.
 //!
-//! A request that fails for a reason that may pass is held and sent again. While other requests
-//! succeed, it is sent again at once. While none does, the server has an outage: one request at a
-//! time is sent, with growing pauses. A request that keeps failing while others succeed is split,
-//! until the record that makes the server fail is alone.
+//! `customerio::packer::Dispatcher` decides which request is sent next, and what is sent again after
+//! a failure. This module reads, sends, counts, and stops the run.
 
 mod api;
-mod chunk;
 mod first_rejections;
 mod pipeline;
 mod server;

@@ -1,20 +1,18 @@
 //! The loop of a run.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use customerio::packer::{NotQueued, Packer};
+use customerio::packer::{Dispatcher, NotQueued, Packer, Settled};
 use customerio::{Cause, Outcome};
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinError;
 use tokio::time::{Instant, sleep_until};
 
 use super::api::{Api, CurrentWait};
-use super::chunk::{Chunk, Line, Settled};
 use super::first_rejections::FirstRejections;
-use super::server::{Failure, Server, is_about_a_record, is_answered};
+use super::server::Server;
 use super::stop::{RunResult, Stop, Wait, permanent_failure, status};
-use super::tasks::{Done, Tasks};
+use super::tasks::{Chunk, Done, Line, Tasks};
 use crate::console::Console;
 use crate::interrupt::{Interrupt, Shutdown};
 use crate::mapping::Record;
@@ -62,10 +60,8 @@ pub(crate) async fn run<A: Api>(
 /// The state of a run.
 struct Pipeline<'a, A> {
     api: A,
-    packer: Packer<Line>,
+    dispatcher: Dispatcher<Line>,
     tasks: Tasks,
-    /// Chunks that failed and are to be sent again, the next one first.
-    held: VecDeque<Chunk>,
     server: Server,
     options: SendOptions,
     first_rejections: FirstRejections,
@@ -89,9 +85,8 @@ impl<'a, A: Api> Pipeline<'a, A> {
         let now = clock::now();
         Self {
             api,
-            packer: Packer::new(options.batch_items),
+            dispatcher: Dispatcher::new(Packer::new(options.batch_items)),
             tasks: Tasks::default(),
-            held: VecDeque::new(),
             server: Server::new(options.max_wait, now),
             options,
             first_rejections: FirstRejections::new(!options.keep_going),
@@ -116,8 +111,8 @@ impl<'a, A: Api> Pipeline<'a, A> {
         while self.result.stop.is_none() {
             self.dispatch(is_open);
             let is_sending = !self.tasks.is_empty();
-            let is_reading = is_open && !self.packer.is_full();
-            if !is_open && !is_sending && self.held.is_empty() && self.packer.is_empty() {
+            let is_reading = is_open && !self.dispatcher.packer().is_full();
+            if !is_open && !is_sending && self.dispatcher.is_empty() {
                 return;
             }
             // Biased: a signal and a due check come before more work, and outcomes before reading.
@@ -142,62 +137,24 @@ impl<'a, A: Api> Pipeline<'a, A> {
     /// Spawns requests up to the concurrency. While the input is open, chunks are taken only from a
     /// full packer, so that they are full.
     fn dispatch(&mut self, is_open: bool) {
-        if self.server.outage().is_some() {
-            return self.probe(is_open);
-        }
-        while self.tasks.len() < self.concurrency() {
-            let held = self.held.pop_front();
-            let Some(chunk) = held.or_else(|| self.next_chunk(is_open)) else {
+        loop {
+            let may_pack = !is_open || self.dispatcher.packer().is_full();
+            let now = clock::now().into_std();
+            let Some(chunk) = self.dispatcher.next(now, self.concurrency(), may_pack) else {
                 return;
             };
             self.tasks.spawn(self.api.clone(), chunk);
         }
     }
 
-    /// Returns how many requests may be sent at once: one while the API may reject every record.
+    /// Returns how many requests may be sent at once: one while the API may reject every record. In
+    /// an outage the dispatcher sends one at a time anyway.
     fn concurrency(&self) -> usize {
-        if self.first_rejections.is_checking() {
+        if self.first_rejections.is_checking() && self.dispatcher.outage().is_none() {
             1
         } else {
             self.options.concurrency
         }
-    }
-
-    /// In an outage, sends one request when the next probe is due. A chunk that was never sent
-    /// comes first: one of the held ones may be the reason for the failure.
-    fn probe(&mut self, is_open: bool) {
-        let is_due = self.server.next_probe() <= Some(clock::now());
-        if !is_due || !self.tasks.is_empty() {
-            return;
-        }
-        // The bound keeps a long outage from moving the whole input into memory.
-        let new = match self.held.len() < self.options.concurrency {
-            true => self.next_chunk(is_open),
-            false => None,
-        };
-        if let Some(chunk) = new.or_else(|| self.next_held()) {
-            self.tasks.spawn(self.api.clone(), chunk);
-        }
-    }
-
-    /// Returns the next chunk that was never sent.
-    fn next_chunk(&mut self, is_open: bool) -> Option<Chunk> {
-        let packed = (!is_open || self.packer.is_full()).then(|| self.packer.next_request())??;
-        Some(Chunk::new(packed, self.server.successes()))
-    }
-
-    /// Returns the chunk that was held longest. If it ended in 500 twice, it is split: if one of
-    /// its records makes the server fail, the other half shows that the server works.
-    fn next_held(&mut self) -> Option<Chunk> {
-        let chunk = self.held.pop_front()?;
-        if !chunk.ended_in_500() || chunk.failures() < 2 {
-            return Some(chunk);
-        }
-        let (first, second) = chunk.split(self.server.successes());
-        if let Some(second) = second {
-            self.held.push_front(second);
-        }
-        Some(first)
     }
 
     fn handle_item(&mut self, item: Item) {
@@ -215,7 +172,7 @@ impl<'a, A: Api> Pipeline<'a, A> {
 
     fn pack(&mut self, record: Record) {
         self.result.read += 1;
-        if let Err(not_queued) = self.packer.push(record.operation, record.line) {
+        if let Err(not_queued) = self.dispatcher.push(record.operation, record.line) {
             self.count(record.line, &outcome_of(&not_queued));
         }
     }
@@ -233,49 +190,20 @@ impl<'a, A: Api> Pipeline<'a, A> {
             let records = display::records(outcomes.len() as u64);
             format!("request done: {records}")
         });
-        let had_outage = self.server.outage().is_some();
-        if outcomes.iter().any(is_about_a_record) {
-            self.server.record_success();
-        } else if outcomes.iter().any(is_answered) {
+        let had_outage = self.dispatcher.outage().is_some();
+        let is_answered = outcomes.iter().any(Outcome::is_answer);
+        let now = clock::now().into_std();
+        let Settled { outcomes, given_up } = self.dispatcher.settle(chunk, outcomes, now);
+        if is_answered {
             self.server.record_answer();
         }
-        if had_outage && self.server.outage().is_none() {
+        self.server.follow(&self.dispatcher, clock::unix_seconds());
+        self.check_outcomes(&outcomes);
+        self.count_all(outcomes);
+        self.count_all(given_up);
+        let has_outage = self.dispatcher.outage().is_some();
+        if had_outage && !has_outage || has_outage && self.result.stop.is_none() {
             self.check_wait();
-        }
-        let Settled { records, left } = chunk.settle(&mut self.packer, outcomes);
-        self.check_outcomes(&records);
-        self.count_all(records);
-        if let Some(left) = left {
-            self.hold(left);
-        }
-    }
-
-    /// Holds a chunk that failed for a reason that may pass. Splits it if one of its records is the
-    /// reason, and gives that record up once it is alone.
-    fn hold(&mut self, mut chunk: Chunk) {
-        if self.result.stop.is_some() {
-            return self.held.push_back(chunk);
-        }
-        // Classified before the failure is recorded: that resets the successes it compares with.
-        let failure = self.server.classify(&chunk);
-        let successes = self.server.successes();
-        chunk.record_failure(successes);
-        match failure {
-            Failure::Outage => {
-                let cause = chunk.failure().expect("a chunk that is left has failed");
-                let now = clock::now();
-                self.server.record_outage(cause, now, clock::unix_seconds());
-                self.held.push_back(chunk);
-                self.check_wait();
-            }
-            Failure::Retry => self.held.push_back(chunk),
-            Failure::Split => match chunk.split(successes) {
-                (first, Some(second)) => self.held.extend([first, second]),
-                (whole, None) => {
-                    let settled = whole.give_up(&mut self.packer);
-                    self.count_all(settled);
-                }
-            },
         }
     }
 
@@ -286,9 +214,9 @@ impl<'a, A: Api> Pipeline<'a, A> {
     fn wake_at(&self) -> Instant {
         // With nothing to send, a probe that is overdue would wake the loop again and again and
         // keep it from reading.
-        let can_probe = self.tasks.is_empty() && !self.held.is_empty();
-        let probe = self.server.next_probe().filter(|_| can_probe);
-        probe.map_or(self.next_check, |probe| probe.min(self.next_check))
+        let can_probe = self.tasks.is_empty() && self.dispatcher.held() > 0;
+        let probe = self.dispatcher.next_probe().filter(|_| can_probe);
+        probe.map_or(self.next_check, |probe| self.next_check.min(probe.into()))
     }
 
     /// Counts the time that the run waits for the server, shows the wait, and stops the run after
@@ -365,7 +293,7 @@ impl<'a, A: Api> Pipeline<'a, A> {
     /// Stops the run after [`MAX_WITHOUT_ANSWER`] requests without an answer about any record.
     fn check_answer(&mut self, records: &[(Line, Outcome)]) {
         let outcomes = || records.iter().map(|(_, outcome)| outcome);
-        self.without_answer = if outcomes().any(is_about_a_record) {
+        self.without_answer = if outcomes().any(Outcome::is_about_operation) {
             0
         } else {
             self.without_answer + 1
@@ -402,10 +330,8 @@ impl<'a, A: Api> Pipeline<'a, A> {
     /// Settles the held chunks, and aborts the requests that are still in flight: their records may
     /// have arrived.
     async fn finish(mut self) -> RunResult {
-        while let Some(chunk) = self.held.pop_front() {
-            let settled = chunk.give_up(&mut self.packer);
-            self.count_all(settled);
-        }
+        let settled = self.dispatcher.give_up_held();
+        self.count_all(settled);
         self.result.totals.unknown += self.tasks.abort().await;
         self.result
     }

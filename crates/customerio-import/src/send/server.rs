@@ -2,34 +2,17 @@
 
 use std::time::Duration;
 
-use customerio::{Cause, Outcome};
+use customerio::Cause;
+use customerio::packer::Dispatcher;
 use tokio::time::Instant;
 
-use super::chunk::Chunk;
-
-/// The pause before the first probe in an outage. It doubles with each further one. A shorter pause
-/// adds requests to a server in trouble; a longer one delays the run after a short failure.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-
-/// The longest pause between probes: few requests for a server in trouble, and a short delay
-/// compared with the time that operators need to notice.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// How often a chunk that ends in 500 is sent while others succeed, before it is split. With 1, a
-/// server that has just gone down would have its chunks split.
-const ATTEMPTS_500: u32 = 2;
-
-/// The same for other failures. An overloaded server returns them for any request, so they say less
-/// about the chunk than a 500.
-const ATTEMPTS: u32 = 4;
+use super::tasks::Line;
 
 /// The state of the server.
 #[derive(Debug)]
 pub(super) struct Server {
     outage: Option<Outage>,
     throttling: Option<Throttling>,
-    /// Requests with an answer about a record.
-    successes: u64,
     wait_total: WaitTotal,
 }
 
@@ -39,8 +22,6 @@ pub(super) struct Outage {
     /// In seconds since 1970.
     pub(super) since: i64,
     pub(super) cause: Cause,
-    pause: Duration,
-    next_probe: Instant,
 }
 
 /// A time in which the server throttles and names no time, so that the client chooses the pauses.
@@ -53,17 +34,6 @@ struct Throttling {
     lasts: bool,
 }
 
-/// The meaning of a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// The server may fail for every request.
-    Outage,
-    /// Others succeed, and this chunk may too.
-    Retry,
-    /// Others succeed, and this chunk has failed too often: one of its records is the reason.
-    Split,
-}
-
 // === impl Server ===
 
 impl Server {
@@ -71,31 +41,29 @@ impl Server {
         Self {
             outage: None,
             throttling: None,
-            successes: 0,
             wait_total: WaitTotal::new(max_wait, now),
         }
-    }
-
-    /// Returns the number of requests with an answer about a record.
-    pub(super) fn successes(&self) -> u64 {
-        self.successes
     }
 
     pub(super) fn outage(&self) -> Option<&Outage> {
         self.outage.as_ref()
     }
 
-    /// Records a request with an answer about a record.
-    pub(super) fn record_success(&mut self) {
-        self.successes += 1;
-        self.record_answer();
-    }
-
-    /// Records any answer that is not a transient failure. It ends an outage, even if it is not
+    /// Records any answer that is not a transient failure. It ends a throttling, even if it is not
     /// from the API.
     pub(super) fn record_answer(&mut self) {
-        self.outage = None;
         self.throttling = None;
+    }
+
+    /// Follows the outage of the dispatcher. An outage continues a throttling: both are one wait
+    /// for the user.
+    pub(super) fn follow(&mut self, dispatcher: &Dispatcher<Line>, unix_seconds: i64) {
+        let throttled = self.throttling.map(|throttling| throttling.since);
+        let since = self.outage.as_ref().map(|outage| outage.since);
+        self.outage = dispatcher.outage().map(|outage| Outage {
+            since: since.or(throttled).unwrap_or(unix_seconds),
+            cause: outage.cause().clone(),
+        });
     }
 
     /// Records that a check found the client waiting after a 429 that named no time.
@@ -116,49 +84,6 @@ impl Server {
     pub(super) fn throttled_since(&self) -> Option<i64> {
         let lasting = self.throttling.filter(|throttling| throttling.lasts)?;
         Some(lasting.since)
-    }
-
-    /// Returns the meaning of the failure of a chunk.
-    pub(super) fn classify(&self, chunk: &Chunk) -> Failure {
-        let attempts = if chunk.ended_in_500() {
-            ATTEMPTS_500
-        } else {
-            ATTEMPTS
-        };
-        match chunk.others_have_succeeded(self.successes) {
-            // No other request may be left whose success could follow. Without this arm, the run
-            // would wait for this record alone until --max-wait ends.
-            false if chunk.is_single_suspect() && chunk.failures() >= ATTEMPTS => Failure::Split,
-            false => Failure::Outage,
-            true if chunk.failures() >= attempts && chunk.may_have_arrived() > 0 => Failure::Split,
-            true => Failure::Retry,
-        }
-    }
-
-    /// Begins an outage, or makes its pause longer.
-    pub(super) fn record_outage(&mut self, cause: &Cause, now: Instant, unix_seconds: i64) {
-        let (since, pause) = match &self.outage {
-            // None => Outage. It continues a throttling: both are one wait for the user.
-            None => {
-                let throttling = self.throttling.map(|throttling| throttling.since);
-                (throttling.unwrap_or(unix_seconds), FIRST_PAUSE)
-            }
-            // Outage => Outage: a request that departed before the outage was known.
-            Some(outage) if now < outage.next_probe => return,
-            // Outage => Outage: a probe has failed.
-            Some(outage) => (outage.since, (outage.pause * 2).min(LONGEST_PAUSE)),
-        };
-        self.outage = Some(Outage {
-            since,
-            cause: cause.clone(),
-            pause,
-            next_probe: now + pause,
-        });
-    }
-
-    /// Returns when the next probe may depart, if there is an outage.
-    pub(super) fn next_probe(&self) -> Option<Instant> {
-        self.outage.as_ref().map(|outage| outage.next_probe)
     }
 
     /// Counts the time since the last call as waiting or as working. `requested` is the rest of a
@@ -205,28 +130,5 @@ impl WaitTotal {
 
     fn left(&self) -> Duration {
         self.limit.saturating_sub(self.waited)
-    }
-}
-
-/// Returns whether the outcome comes from an answer that is not a transient failure: some server is
-/// up, whether it is the API or not.
-pub(super) fn is_answered(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Accepted | Outcome::Rejected(_) => true,
-        Outcome::Unknown(cause) | Outcome::NotSent(cause) => {
-            cause.status().is_some() && !cause.is_transient()
-        }
-    }
-}
-
-/// Returns whether the API has accepted or rejected the record itself. A server without this path
-/// and a failing server answer without regard to the record.
-pub(super) fn is_about_a_record(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Accepted => true,
-        Outcome::Rejected(rejection) => rejection.status().is_some_and(|status| {
-            status.is_success() || matches!(status.as_u16(), 400 | 413 | 422)
-        }),
-        Outcome::Unknown(_) | Outcome::NotSent(_) => false,
     }
 }

@@ -5,16 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
 
+use customerio::packer::Sending;
 use customerio::{Cause, Outcome, Request};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::api::Api;
-use super::chunk::Chunk;
 use crate::interrupt::{Interrupt, Shutdown};
+
+/// The line of a record. It identifies the record until it is settled.
+pub(super) type Line = u64;
 
 /// A chunk whose request is done, and the outcomes.
 pub(super) type Done = (Chunk, Vec<Outcome>);
+
+/// Records that are sent in one request, and again if it fails, until each has its outcome.
+pub(super) type Chunk = Sending<Line>;
 
 /// Requests that are queued at the client or in flight, each in a task of its own.
 #[derive(Debug, Default)]
@@ -37,10 +43,6 @@ struct Task {
 // === impl Tasks ===
 
 impl Tasks {
-    pub(super) fn len(&self) -> usize {
-        self.set.len()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.set.is_empty()
     }
@@ -55,8 +57,8 @@ impl Tasks {
     pub(super) fn spawn(&mut self, api: impl Api, chunk: Chunk) {
         let request = chunk.request().clone();
         let task = Task {
-            records: chunk.records(),
-            may_have_arrived: chunk.may_have_arrived(),
+            records: chunk.len() as u64,
+            may_have_arrived: chunk.may_have_arrived() as u64,
             departed: Arc::default(),
         };
         let departed = Arc::clone(&task.departed);

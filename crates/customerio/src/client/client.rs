@@ -135,6 +135,17 @@ impl Client {
         })
     }
 
+    /// Returns a client that shares everything with this one, but bounds neither the time nor the
+    /// server's pauses of a call.
+    #[cfg(feature = "queue")]
+    pub(crate) fn without_bounds(&self) -> Self {
+        Self::new(Inner {
+            deadline: None,
+            max_server_pause: None,
+            ..(*self.0).clone()
+        })
+    }
+
     /// Returns a client that shares everything with this one, but has another deadline for its
     /// calls.
     ///
@@ -204,7 +215,7 @@ impl Client {
         self.submit(request).await
     }
 
-    fn with_id(&self, event: &Event) -> Event {
+    pub(crate) fn with_id(&self, event: &Event) -> Event {
         event.clone().id(self.0.ids.fresh(event.timestamp))
     }
 

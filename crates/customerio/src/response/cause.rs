@@ -49,6 +49,8 @@ impl Inner {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    #[cfg(feature = "queue")]
+    Canceled,
     Credentials,
     /// The daily quota of an endpoint is used up, and whether the server said until when.
     #[cfg(feature = "client")]
@@ -57,6 +59,10 @@ pub(crate) enum Kind {
     },
     #[cfg(feature = "client")]
     Deadline,
+    #[cfg(feature = "queue")]
+    Dropped,
+    #[cfg(feature = "queue")]
+    Expired,
     Failed,
     FollowsUnknown,
     /// The client has no credentials for the API; this environment variable would hold them.
@@ -107,6 +113,21 @@ impl Cause {
     #[must_use]
     pub fn stopped() -> Self {
         Self::of(Kind::Stopped)
+    }
+
+    #[cfg(feature = "queue")]
+    pub(crate) fn canceled() -> Self {
+        Self::of(Kind::Canceled)
+    }
+
+    #[cfg(feature = "queue")]
+    pub(crate) fn dropped() -> Self {
+        Self::of(Kind::Dropped)
+    }
+
+    #[cfg(feature = "queue")]
+    pub(crate) fn expired() -> Self {
+        Self::of(Kind::Expired)
     }
 
     /// Creates the cause of a response that names another region than the request was sent to.
@@ -179,6 +200,25 @@ impl Cause {
         matches!(self.0.kind, Kind::Failed | Kind::Status | Kind::Throttled)
     }
 
+    /// Returns whether every request fails for a reason that waiting does not change: the
+    /// credentials, a redirect or another region, a proxy or a certificate.
+    #[must_use]
+    pub fn is_blocking(&self) -> bool {
+        match self.0.kind {
+            Kind::Credentials | Kind::Redirected(_) => true,
+            #[cfg(feature = "client")]
+            Kind::MissingCredentials(_) => true,
+            #[cfg(feature = "client")]
+            Kind::NoTunnel | Kind::ProxyCredentials | Kind::Untrusted => true,
+            _ => false,
+        }
+    }
+
+    /// Returns whether a success was not from the API.
+    pub(crate) fn is_not_json(&self) -> bool {
+        self.0.kind == Kind::NotJson
+    }
+
     /// Returns whether the operation was not sent only because an earlier one of its request or its
     /// lane has an unknown outcome.
     #[must_use]
@@ -207,6 +247,34 @@ impl Cause {
     #[must_use]
     pub fn is_wait_rejected(&self) -> bool {
         self.0.kind == Kind::WaitRejected
+    }
+
+    /// Returns whether the operation was canceled in a queue, alone or with all others.
+    #[cfg(feature = "queue")]
+    #[must_use]
+    pub fn is_canceled(&self) -> bool {
+        self.0.kind == Kind::Canceled
+    }
+
+    /// Returns whether a full queue dropped the operation for a newer one.
+    #[cfg(feature = "queue")]
+    #[must_use]
+    pub fn is_dropped(&self) -> bool {
+        self.0.kind == Kind::Dropped
+    }
+
+    /// Returns whether the operation waited in a queue for longer than its `max_age`.
+    #[cfg(feature = "queue")]
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        self.0.kind == Kind::Expired
+    }
+
+    /// Returns whether the sender was stopped: the queue was drained up to its deadline, or its
+    /// worker was dropped.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.0.kind == Kind::Stopped
     }
 
     /// Returns whether the API redirected the request (3xx), or named another region for the
@@ -251,9 +319,24 @@ impl Cause {
     }
 }
 
+#[cfg(feature = "queue")]
+const CANCELED: &str = "the operation was canceled before it departed";
+#[cfg(feature = "queue")]
+const DROPPED: &str = "the queue was full, and dropped its oldest operation; \
+     raise `max_len` or `max_bytes`, or let `enqueue` wait";
+#[cfg(feature = "queue")]
+const EXPIRED: &str = "the operation waited in the queue for longer than `max_age`; \
+     check what held it up";
+
 impl Kind {
     fn text(self) -> &'static str {
         match self {
+            #[cfg(feature = "queue")]
+            Self::Canceled => CANCELED,
+            #[cfg(feature = "queue")]
+            Self::Dropped => DROPPED,
+            #[cfg(feature = "queue")]
+            Self::Expired => EXPIRED,
             Self::Credentials => {
                 "the API rejected the credentials; check the site id, the API key and the region"
             }
@@ -325,6 +408,8 @@ impl Kind {
             | Self::Status
             | Self::Stopped
             | Self::Throttled => self.text(),
+            #[cfg(feature = "queue")]
+            Self::Canceled | Self::Dropped | Self::Expired => self.text(),
         }
     }
 }

@@ -32,6 +32,40 @@ impl Outcome {
         matches!(self, Self::Accepted)
     }
 
+    /// Returns why the outcome is unknown, or why the operation was not sent.
+    #[must_use]
+    pub fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::Accepted | Self::Rejected(_) => None,
+            Self::Unknown(cause) | Self::NotSent(cause) => Some(cause),
+        }
+    }
+
+    /// Returns whether the API has accepted or rejected the operation itself. A server without this
+    /// path and a failing server answer without regard to the operation.
+    #[must_use]
+    pub fn is_about_operation(&self) -> bool {
+        match self {
+            Self::Accepted => true,
+            Self::Rejected(rejection) => rejection.status().is_some_and(|status| {
+                status.is_success() || matches!(status.as_u16(), 400 | 413 | 422)
+            }),
+            Self::Unknown(_) | Self::NotSent(_) => false,
+        }
+    }
+
+    /// Returns whether the outcome comes from an answer that is not a transient failure: some
+    /// server is up, whether it is the API or not.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::Accepted | Self::Rejected(_) => true,
+            Self::Unknown(cause) | Self::NotSent(cause) => {
+                cause.status().is_some() && !cause.is_transient()
+            }
+        }
+    }
+
     /// Returns whether the outcome is unknown.
     #[must_use]
     pub fn is_unknown(&self) -> bool {

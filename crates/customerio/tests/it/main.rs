@@ -33,6 +33,8 @@ mod http2;
 #[cfg(feature = "client")]
 mod hyper_pipe;
 mod packer;
+#[cfg(feature = "queue")]
+mod queue;
 #[cfg(feature = "client")]
 mod receive_limit;
 mod recorded;

@@ -1,0 +1,266 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::builder::{QueueBuilder, WhenFull};
+use super::clock;
+use super::error::NotEnqueued;
+use super::receipt::Receipt;
+use super::shared::Shared;
+use super::state::State;
+use super::stats::{Counts, Stats, StatsWatcher};
+use super::worker::Worker;
+use crate::packer::Priority;
+use crate::{Client, Event, Operation};
+
+/// A handle of a queue that sends operations in batches, in order for each person.
+///
+/// Cloning is cheap; clones share the queue. See the [module](super) for an example.
+#[derive(Clone)]
+pub struct Queue {
+    handles: Arc<Handles>,
+    priority: Priority,
+}
+
+/// Closes the queue once the last handle is dropped.
+struct Handles(Arc<Shared>);
+
+impl Drop for Handles {
+    fn drop(&mut self) {
+        self.0.update(|state| state.close(clock::now()));
+    }
+}
+
+/// The operations that a [drain](Queue::drain) settled, by their outcomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drained {
+    /// Operations that the API accepted.
+    pub accepted: u64,
+    /// Operations that the API rejected.
+    pub rejected: u64,
+    /// Operations with an unknown outcome, such as those in flight at the deadline.
+    pub unknown: u64,
+    /// Operations that were not sent before the deadline.
+    pub not_sent: u64,
+}
+
+impl Drained {
+    /// Returns whether each operation was accepted or rejected before the deadline.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.unknown == 0 && self.not_sent == 0
+    }
+}
+
+/// Creating a queue.
+impl Queue {
+    /// Creates a queue with the default settings, and its worker. Spawn the worker.
+    ///
+    /// The queue sends through `client` and shares its limits. The client's `deadline` and
+    /// `max_server_pause` do not apply: [`max_age`](QueueBuilder::max_age) and
+    /// [`drain`](Self::drain) bound the time of an operation.
+    #[must_use = "the queue sends nothing until its worker is spawned"]
+    pub fn new(client: &Client) -> (Self, Worker) {
+        Self::builder(client).build()
+    }
+
+    /// Returns a builder with the default settings.
+    pub fn builder(client: &Client) -> QueueBuilder {
+        QueueBuilder::new(client)
+    }
+
+    pub(super) fn new_handle(shared: &Arc<Shared>) -> Self {
+        Self {
+            handles: Arc::new(Handles(Arc::clone(shared))),
+            priority: Priority::Normal,
+        }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.handles.0
+    }
+}
+
+/// Enqueuing.
+impl Queue {
+    /// Enqueues an operation behind the earlier ones on the same person. If the queue is full, it
+    /// does what [`when_full`](QueueBuilder::when_full) says.
+    ///
+    /// Dropping the future before it is ready enqueues nothing.
+    ///
+    /// # Errors
+    ///
+    /// The queue is full and does not wait, or it is closed. The error contains the operation.
+    pub async fn enqueue(&self, operation: Operation) -> Result<Receipt, NotEnqueued> {
+        match self.shared().settings.when_full {
+            WhenFull::Wait => {
+                let shared = self.shared();
+                shared.enqueue_waiting(operation, self.priority).await
+            }
+            WhenFull::Reject | WhenFull::DropOldest => self.try_enqueue(operation),
+        }
+    }
+
+    /// Enqueues an operation as [`enqueue`](Self::enqueue) does, and never waits. It needs no
+    /// runtime.
+    ///
+    /// # Errors
+    ///
+    /// The queue is full or closed. The error contains the operation.
+    pub fn try_enqueue(&self, operation: Operation) -> Result<Receipt, NotEnqueued> {
+        self.shared().try_enqueue(operation, self.priority)
+    }
+
+    /// Returns a handle that enqueues with another priority.
+    ///
+    /// A person's operations always keep their order. A person whose operations wait with different
+    /// priorities has the highest of them.
+    #[must_use]
+    pub fn with_priority(&self, priority: Priority) -> Self {
+        Self {
+            handles: Arc::clone(&self.handles),
+            priority,
+        }
+    }
+
+    /// Adds to an event what it needs in a queue: a new id if it has none, so that it can be sent
+    /// again and in a batch, and the time now if it has none, since it may be sent later.
+    ///
+    /// ```
+    /// # use customerio::{Client, Event, Operation, Person};
+    /// # use customerio::queue::Queue;
+    /// # let (queue, worker) = Queue::new(&Client::disabled());
+    /// let event = queue.stamp(Event::new("ordered")?);
+    /// let receipt = queue.try_enqueue(Operation::event(&Person::id("u1")?, &event)?)?;
+    /// # drop((receipt, worker));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stamp(&self, event: Event) -> Event {
+        let event = match (event.timestamp, clock::wall_time()) {
+            (None, Some(now)) => event.timestamp(now),
+            _ => event,
+        };
+        match event.id {
+            Some(_) => event,
+            None => self.shared().client.with_id(&event),
+        }
+    }
+}
+
+/// Control.
+impl Queue {
+    /// Sends the operations that are enqueued now without waiting for full batches, and waits until
+    /// each has its outcome. Later ones are not waited for.
+    ///
+    /// It lasts as long as an outage or a pause does. Dropping the future ends only the wait.
+    pub async fn flush(&self) {
+        let epoch = self.shared().update(State::flush);
+        let is_flushed = |state: &mut State| state.is_flushed(epoch).then_some(());
+        self.shared().wait_until(is_flushed).await;
+    }
+
+    /// Closes the queue, sends what is in it, and waits for the worker's end, at most for `deadline`
+    /// from now. Then the rest is settled: as unknown if it has departed, and as not sent
+    /// otherwise.
+    ///
+    /// A paused queue sends, too. Dropping the future leaves the queue closed and without a
+    /// deadline.
+    pub async fn drain(&self, deadline: Duration) -> Drained {
+        let shared = self.shared();
+        let before = shared.update(|state| {
+            let counts = state.counts();
+            state.close(clock::now());
+            counts
+        });
+        let ended = || {
+            shared.wait_until(|state| match state.has_ended() {
+                true => Some(state.counts()),
+                false => None,
+            })
+        };
+        let after = match timeout(deadline, ended()).await {
+            Ok(counts) => counts,
+            Err(_) => {
+                shared.update(State::abort);
+                ended().await
+            }
+        };
+        Drained::between(before, after)
+    }
+
+    /// Cancels all operations that have not departed. Each receipt is settled as not sent, with
+    /// [`Cause::is_canceled`](crate::Cause::is_canceled).
+    ///
+    /// An operation in flight is awaited, but not sent again after a failure.
+    pub fn clear(&self) {
+        self.shared().update(State::clear);
+    }
+
+    /// Lets no further request depart, until [`resume`](Self::resume). Requests that the worker has
+    /// taken go on.
+    pub fn pause(&self) {
+        self.shared()
+            .update(|state| state.pause(true, clock::now()));
+    }
+
+    /// Ends a [`pause`](Self::pause). In an outage, the next probe departs at once.
+    pub fn resume(&self) {
+        self.shared()
+            .update(|state| state.pause(false, clock::now()));
+    }
+
+    /// Waits until each operation has its outcome.
+    pub async fn on_idle(&self) {
+        let is_idle = |state: &mut State| (state.len() == 0).then_some(());
+        self.shared().wait_until(is_idle).await;
+    }
+
+    /// Waits until fewer than `operations` wait, not counting those whose request was taken. With
+    /// 0, it returns once none waits.
+    pub async fn on_size_less_than(&self, operations: usize) {
+        let is_less = |state: &mut State| (state.size() < operations.max(1)).then_some(());
+        self.shared().wait_until(is_less).await;
+    }
+}
+
+/// Health.
+impl Queue {
+    /// Returns the state of the queue now.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared().stats()
+    }
+
+    /// Subscribes to the state of the queue.
+    #[must_use]
+    pub fn subscribe(&self) -> StatsWatcher {
+        let seen = self.shared().update(|state| state.version());
+        StatsWatcher {
+            shared: Arc::clone(self.shared()),
+            seen,
+            is_over: false,
+        }
+    }
+}
+
+impl Drained {
+    fn between(before: Counts, after: Counts) -> Self {
+        Self {
+            accepted: after.accepted - before.accepted,
+            rejected: after.rejected - before.rejected,
+            unknown: after.unknown - before.unknown,
+            not_sent: after.not_sent - before.not_sent,
+        }
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}

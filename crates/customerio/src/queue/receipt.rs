@@ -1,0 +1,65 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+
+use super::shared::Shared;
+use crate::packer::Position;
+use crate::{Cause, Outcome};
+
+/// The receipt of an enqueued operation: a future of its outcome.
+///
+/// It may be dropped: the operation is sent all the same.
+///
+/// ```
+/// # use customerio::{Attributes, Client, Operation, Person};
+/// # use customerio::queue::Queue;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (queue, worker) = Queue::new(&Client::disabled());
+/// tokio::spawn(worker);
+/// let operation = Operation::identify(&Person::id("u1")?, &Attributes::new())?;
+/// let receipt = queue.enqueue(operation).await?;
+/// assert!(receipt.await.is_accepted());
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "await it for the outcome, or drop it"]
+pub struct Receipt {
+    pub(super) outcome: oneshot::Receiver<Outcome>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) position: Position,
+    pub(super) number: u64,
+}
+
+impl Receipt {
+    /// Cancels the operation if it has not departed. Await the receipt for the outcome: not sent,
+    /// with [`Cause::is_canceled`], or that of the request if it has departed.
+    ///
+    /// An operation that departed is not sent again after a failure: its outcome may be unknown.
+    /// The other operations of its request are sent.
+    pub fn cancel(&self) {
+        self.shared
+            .update(|state| state.cancel(self.position, self.number));
+    }
+}
+
+impl Future for Receipt {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        // Each operation is settled, also if the worker is dropped. A missing outcome is a defect of
+        // this crate; then it may have been sent.
+        let outcome = Pin::new(&mut self.outcome).poll(cx);
+        outcome.map(|outcome| outcome.unwrap_or_else(|_| Outcome::Unknown(Cause::stopped())))
+    }
+}
+
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receipt").finish_non_exhaustive()
+    }
+}

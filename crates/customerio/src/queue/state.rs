@@ -1,0 +1,790 @@
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::builder::Settings;
+use super::stats::{Counts, HeldBy, Rate, Stats};
+use crate::packer::{Dispatcher, Packer, Position, Priority, Sending, Settled};
+use crate::{Cause, Client, Operation, Outcome, Request};
+
+/// The memory that an operation takes beside its JSON: its entry in a lane, the lane, the receipt,
+/// and its record of arrival, each in a table that may be half empty. With less, many short
+/// operations would take more memory than the bound; `tests/allocations` measures it.
+pub(super) const OVERHEAD: usize = 768;
+
+/// The longest time between checks of `max_age`. The check looks at each held operation, so it is
+/// not made for each request.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The size of a full batch. A new request is packed only if the reserve has room for one.
+const MAX_BATCH: usize = 500_000;
+
+/// The state of a queue. It reads no clock and does no I/O; the worker does what it asks for.
+pub(super) struct State {
+    settings: Arc<Settings>,
+    dispatcher: Dispatcher<Member>,
+    /// The operations without an outcome, and settled ones between them, in the order of enqueue.
+    arrivals: Arrivals,
+    /// The requests that the worker sends.
+    in_flight: HashMap<u64, InFlight>,
+    in_flight_bytes: usize,
+    pending: usize,
+    next_request: u64,
+    next_number: u64,
+    /// The operations without an outcome and the bytes that they count for.
+    len: usize,
+    bytes: usize,
+    epochs: Epochs,
+    /// Canceled operations whose request was taken and did not end yet.
+    canceled: HashSet<u64>,
+    /// Operations with a lower number are canceled.
+    cleared_before: u64,
+    is_paused: bool,
+    /// No operation is enqueued any longer, and batches do not wait to be filled.
+    is_closing: bool,
+    /// The worker ends as soon as it can.
+    is_aborting: bool,
+    has_ended: bool,
+    /// When the operations that may be packed now were there.
+    ready_since: Option<Instant>,
+    next_expiry: Option<Instant>,
+    next_monitor: Option<Instant>,
+    counts: Counts,
+    rate: Rate,
+    version: u64,
+    effects: Effects,
+}
+
+/// An operation in the queue.
+#[derive(Debug)]
+pub(super) struct Member {
+    receipt: oneshot::Sender<Outcome>,
+    number: u64,
+    enqueued_at: Instant,
+    epoch: u64,
+    charge: u32,
+}
+
+struct InFlight {
+    sending: Sending<Member>,
+    bytes: usize,
+    /// Set while the request may have departed. Relaxed: the worker's task reads its own writes,
+    /// and other readers take a snapshot.
+    departed: Arc<AtomicBool>,
+    recall: Arc<Notify>,
+}
+
+/// A request for the worker to send.
+pub(super) struct Departure {
+    pub(super) id: u64,
+    pub(super) request: Request,
+    pub(super) departed: Arc<AtomicBool>,
+    pub(super) recall: Arc<Notify>,
+}
+
+/// What is to be done once the lock is released. Wakers of other tasks may run any code.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    pub(super) receipts: Vec<(oneshot::Sender<Outcome>, Outcome)>,
+    pub(super) room_len: usize,
+    pub(super) room_bytes: usize,
+    pub(super) recalls: Vec<Arc<Notify>>,
+    pub(super) has_changed: bool,
+    pub(super) wakes_worker: bool,
+    pub(super) has_closed: bool,
+}
+
+/// What the worker does next.
+pub(super) struct Step {
+    pub(super) departures: Vec<Departure>,
+    pub(super) wake_at: Option<Instant>,
+    /// Whether the monitor is due.
+    pub(super) is_monitor_due: bool,
+    pub(super) is_over: bool,
+}
+
+/// Returns the bytes that an operation counts for.
+pub(super) fn charge(operation: &Operation) -> u32 {
+    u32::try_from(operation.size() + OVERHEAD).expect("an operation takes 32,000 bytes at most")
+}
+
+impl State {
+    pub(super) fn new(settings: Arc<Settings>, now: Instant) -> Self {
+        let packer = Packer::new(settings.batch).unbounded().resume_lanes();
+        Self {
+            dispatcher: Dispatcher::new(packer).hold_blocked().start_slowly(),
+            arrivals: Arrivals::default(),
+            in_flight: HashMap::new(),
+            in_flight_bytes: 0,
+            pending: 0,
+            next_request: 0,
+            next_number: 0,
+            len: 0,
+            bytes: 0,
+            epochs: Epochs::default(),
+            canceled: HashSet::new(),
+            cleared_before: 0,
+            is_paused: settings.is_paused,
+            is_closing: false,
+            is_aborting: false,
+            has_ended: false,
+            ready_since: None,
+            next_expiry: None,
+            next_monitor: None,
+            counts: Counts::default(),
+            rate: Rate::new(now),
+            version: 0,
+            effects: Effects::default(),
+            settings,
+        }
+    }
+
+    pub(super) fn take_effects(&mut self) -> Effects {
+        mem::take(&mut self.effects)
+    }
+
+    // --- The handle. ---
+
+    /// Queues an operation for which there is room. Returns it if the queue is closed.
+    pub(super) fn enqueue(
+        &mut self,
+        operation: Operation,
+        priority: Priority,
+        receipt: oneshot::Sender<Outcome>,
+        now: Instant,
+    ) -> Result<(Position, u64), Operation> {
+        if self.is_closed() {
+            return Err(operation);
+        }
+        let charge = charge(&operation);
+        let number = self.next_number;
+        let member = Member {
+            receipt,
+            number,
+            enqueued_at: now,
+            epoch: self.epochs.enter(),
+            charge,
+        };
+        let was_full = self.dispatcher.packer().has_full_batch();
+        let pushed = self.dispatcher.push_at(priority, operation, member);
+        let position = pushed.expect("a packer without bounds takes every operation");
+        self.next_number += 1;
+        self.len += 1;
+        self.bytes += charge as usize;
+        self.arrivals.push(number, position, now);
+        // The worker is woken only if its timer or its decision changes: one wake-up for a batch,
+        // and not one for each operation.
+        let was_ready = self.ready_since.is_some();
+        self.update_ready(now);
+        let is_ready = !was_ready && self.ready_since.is_some();
+        let is_full = !was_full && self.dispatcher.packer().has_full_batch();
+        self.effects.wakes_worker |= is_ready || is_full || self.len == 1;
+        self.change();
+        Ok((position, number))
+    }
+
+    /// Settles the oldest operation that has not departed, for room. Returns whether there is one.
+    pub(super) fn drop_oldest(&mut self) -> bool {
+        let cause = Cause::dropped();
+        if let Some((_, member)) = self.arrivals.pop_queued(&mut self.dispatcher) {
+            self.settle(vec![(member, Outcome::NotSent(cause))], None);
+            return true;
+        }
+        let Some(oldest) = self
+            .dispatcher
+            .held_tags()
+            .map(|member| member.number)
+            .min()
+        else {
+            return false;
+        };
+        let settled = self
+            .dispatcher
+            .withdraw_held(|member| (member.number == oldest).then(|| cause.clone()));
+        self.settle(settled, None);
+        true
+    }
+
+    pub(super) fn cancel(&mut self, position: Position, number: u64) {
+        let cause = Cause::canceled;
+        if let Some((_, member)) = self.dispatcher.remove(position) {
+            return self.settle(vec![(member, Outcome::NotSent(cause()))], None);
+        }
+        if !self.arrivals.is_unsettled(number) {
+            return;
+        }
+        self.canceled.insert(number);
+        let settled = self
+            .dispatcher
+            .withdraw_held(|member| (member.number == number).then(cause));
+        self.settle(settled, None);
+        let is_in = |in_flight: &&InFlight| {
+            let mut members = in_flight.sending.tags();
+            members.any(|member| member.number == number)
+        };
+        let recall = self.in_flight.values().find(is_in);
+        self.effects
+            .recalls
+            .extend(recall.map(|in_flight| Arc::clone(&in_flight.recall)));
+    }
+
+    /// Cancels all operations that have not departed.
+    pub(super) fn clear(&mut self) {
+        self.cleared_before = self.next_number;
+        while let Some((_, member)) = self.arrivals.pop_queued(&mut self.dispatcher) {
+            self.settle(vec![(member, Outcome::NotSent(Cause::canceled()))], None);
+        }
+        let settled = self.dispatcher.withdraw_held(|_| Some(Cause::canceled()));
+        self.settle(settled, None);
+        self.recall_all();
+        self.effects.wakes_worker = true;
+    }
+
+    fn recall_all(&mut self) {
+        let recalls = self.in_flight.values();
+        let recalls = recalls.map(|in_flight| Arc::clone(&in_flight.recall));
+        self.effects.recalls.extend(recalls);
+    }
+
+    pub(super) fn pause(&mut self, is_paused: bool, now: Instant) {
+        self.is_paused = is_paused;
+        if !is_paused {
+            self.dispatcher.probe_now(now);
+        }
+        self.effects.wakes_worker = true;
+        self.change();
+    }
+
+    /// Closes the queue: what is in it is sent, and nothing more is enqueued.
+    pub(super) fn close(&mut self, now: Instant) {
+        self.is_closing = true;
+        // A probe that is due after the deadline of a drain would come too late.
+        self.dispatcher.probe_now(now);
+        self.effects.has_closed = true;
+        self.effects.wakes_worker = true;
+        self.change();
+    }
+
+    /// Makes the worker end as soon as it can. Without a request in flight, everything is settled
+    /// at once: the worker may never have been spawned.
+    pub(super) fn abort(&mut self) {
+        self.is_aborting = true;
+        self.effects.wakes_worker = true;
+        if self.in_flight.is_empty() {
+            self.end();
+        }
+    }
+
+    /// Returns the outage as the log shows it: whether the API refuses every request, and the
+    /// status of the last response.
+    #[cfg(feature = "tracing")]
+    pub(super) fn outage(&self) -> Option<(bool, Option<u16>)> {
+        let outage = self.dispatcher.outage()?;
+        let status = outage.cause().status().map(|status| status.as_u16());
+        Some((outage.is_blocked(), status))
+    }
+
+    /// Lets batches depart that are not full. Returns the epoch to wait for.
+    pub(super) fn flush(&mut self) -> u64 {
+        self.effects.wakes_worker = true;
+        self.epochs.flush()
+    }
+
+    pub(super) fn is_flushed(&self, epoch: u64) -> bool {
+        self.epochs.is_over(epoch)
+    }
+
+    /// Returns the number of operations that wait.
+    pub(super) fn size(&self) -> usize {
+        self.len - self.pending
+    }
+
+    /// Returns the number of operations without an outcome.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closing || self.has_ended
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    // --- The worker. ---
+
+    /// Settles what is too old, and takes the requests that may be sent now.
+    pub(super) fn step(&mut self, now: Instant) -> Step {
+        self.expire(now);
+        let mut departures = Vec::new();
+        while let Some(departure) = self.next_departure(now) {
+            departures.push(departure);
+        }
+        if !departures.is_empty() {
+            self.change();
+        }
+        let is_monitor_due = self.update_monitor(now);
+        Step {
+            departures,
+            wake_at: self.wake_at(now),
+            is_monitor_due,
+            is_over: self.is_aborting || (self.is_closing && self.len == 0),
+        }
+    }
+
+    fn next_departure(&mut self, now: Instant) -> Option<Departure> {
+        if self.is_aborting || self.is_stopped() || !self.has_reserve() {
+            return None;
+        }
+        self.update_ready(now);
+        let may_pack = self.may_pack(now);
+        let limit = self.settings.concurrency;
+        let sending = self.dispatcher.next(now, limit, may_pack)?;
+        self.update_ready(now);
+        let id = self.next_request;
+        self.next_request += 1;
+        let bytes = sending.tags().map(|member| member.charge as usize).sum();
+        let in_flight = InFlight {
+            bytes,
+            sending,
+            departed: Arc::default(),
+            recall: Arc::default(),
+        };
+        let departure = Departure {
+            id,
+            request: in_flight.sending.request().clone(),
+            departed: Arc::clone(&in_flight.departed),
+            recall: Arc::clone(&in_flight.recall),
+        };
+        self.in_flight_bytes += bytes;
+        self.pending += in_flight.sending.len();
+        self.in_flight.insert(id, in_flight);
+        Some(departure)
+    }
+
+    /// A closed queue is sent even if it is paused: nothing could resume it.
+    fn is_stopped(&self) -> bool {
+        self.is_paused && !self.is_closing
+    }
+
+    fn has_reserve(&self) -> bool {
+        self.in_flight.is_empty()
+            || self.in_flight_bytes.saturating_add(MAX_BATCH) <= self.settings.reserve()
+    }
+
+    /// Returns whether a request may be packed: a batch is full, or it has waited long enough.
+    fn may_pack(&self, now: Instant) -> bool {
+        self.linger_end().is_some_and(|end| end <= now)
+            || self.dispatcher.packer().has_full_batch()
+            || self.is_closing
+            || self.epochs.is_flushing()
+    }
+
+    fn linger_end(&self) -> Option<Instant> {
+        let since = self.ready_since?;
+        Some(since + self.settings.linger)
+    }
+
+    fn update_ready(&mut self, now: Instant) {
+        self.ready_since = match self.dispatcher.can_pack() {
+            true => self.ready_since.or(Some(now)),
+            false => None,
+        };
+    }
+
+    /// Returns when the worker must look again if nothing happens before.
+    fn wake_at(&self, now: Instant) -> Option<Instant> {
+        let dispatch = match self.dispatcher.next_probe() {
+            _ if self.is_stopped() => None,
+            Some(probe) if self.dispatcher.held() > 0 => Some(probe),
+            Some(probe) => self.linger_end().map(|end| end.max(probe)),
+            None => self.linger_end(),
+        };
+        // A time that has passed means that something else holds the next request: the end of a
+        // request wakes the worker then. Waking at once would be a busy loop.
+        let dispatch = dispatch.filter(|at| *at > now);
+        let expiry = self.next_expiry.filter(|_| self.len > 0);
+        [dispatch, expiry, self.next_monitor]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Settles the operations that are older than `max_age` and have not departed.
+    fn expire(&mut self, now: Instant) {
+        let Some(max_age) = self.settings.max_age else {
+            return;
+        };
+        let Some(oldest) = self.arrivals.oldest() else {
+            self.next_expiry = None;
+            return;
+        };
+        let due = oldest.checked_add(max_age);
+        let is_due = due.is_some_and(|due| due <= now);
+        let is_early = self.next_expiry.is_some_and(|next| now < next);
+        if !is_due {
+            self.next_expiry = due;
+            return;
+        }
+        if is_early {
+            return;
+        }
+        while let Some((_, member)) = self.arrivals.pop_queued_before(&mut self.dispatcher, |at| {
+            now.saturating_duration_since(at) >= max_age
+        }) {
+            self.settle(vec![(member, Outcome::NotSent(Cause::expired()))], None);
+        }
+        self.withdraw(now);
+        let is_old = |member: &Member| now.saturating_duration_since(member.enqueued_at) >= max_age;
+        for in_flight in self.in_flight.values() {
+            if in_flight.sending.tags().any(is_old) {
+                self.effects.recalls.push(Arc::clone(&in_flight.recall));
+            }
+        }
+        let interval = (max_age / 10).clamp(Duration::from_millis(1), EXPIRY_INTERVAL);
+        let next = self
+            .arrivals
+            .oldest()
+            .and_then(|at| at.checked_add(max_age));
+        self.next_expiry = next.map(|next| next.max(now + interval));
+    }
+
+    /// Settles held operations that were canceled or are too old.
+    fn withdraw(&mut self, now: Instant) {
+        let (max_age, cleared_before) = (self.settings.max_age, self.cleared_before);
+        let canceled = &self.canceled;
+        let settled = self.dispatcher.withdraw_held(|member| {
+            let age = now.saturating_duration_since(member.enqueued_at);
+            if member.number < cleared_before || canceled.contains(&member.number) {
+                Some(Cause::canceled())
+            } else if max_age.is_some_and(|max_age| age >= max_age) {
+                Some(Cause::expired())
+            } else {
+                None
+            }
+        });
+        self.settle(settled, None);
+    }
+
+    /// Settles a request that has ended. `None` is one that was recalled before it departed.
+    pub(super) fn finish(&mut self, id: u64, outcomes: Option<Vec<Outcome>>, now: Instant) {
+        let Some(in_flight) = self.take_in_flight(id) else {
+            return;
+        };
+        match outcomes {
+            Some(outcomes) => {
+                let Settled { outcomes, given_up } =
+                    self.dispatcher.settle(in_flight.sending, outcomes, now);
+                self.settle(outcomes, Some(now));
+                self.settle(given_up, None);
+            }
+            None => self.dispatcher.put_back(in_flight.sending),
+        }
+        // Most requests end without anything canceled; then nothing is looked through.
+        if self.dispatcher.held() > 0 {
+            self.withdraw(now);
+        }
+        self.change();
+    }
+
+    fn take_in_flight(&mut self, id: u64) -> Option<InFlight> {
+        let in_flight = self.in_flight.remove(&id)?;
+        self.in_flight_bytes -= in_flight.bytes;
+        self.pending -= in_flight.sending.len();
+        Some(in_flight)
+    }
+
+    /// Settles everything. The worker calls it when no request can depart any longer.
+    pub(super) fn end(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        self.has_ended = true;
+        self.is_closing = true;
+        let ids: Vec<_> = self.in_flight.keys().copied().collect();
+        for id in ids {
+            let Some(in_flight) = self.take_in_flight(id) else {
+                continue;
+            };
+            let settled = if in_flight.departed.load(Relaxed) {
+                self.dispatcher
+                    .abandon(in_flight.sending, &Cause::stopped())
+            } else {
+                self.dispatcher.give_up(in_flight.sending)
+            };
+            self.settle(settled, None);
+        }
+        let held = self.dispatcher.give_up_held();
+        self.settle(held, None);
+        while let Some((_, member)) = self.arrivals.pop_queued(&mut self.dispatcher) {
+            self.settle(vec![(member, Outcome::NotSent(Cause::stopped()))], None);
+        }
+        self.effects.has_closed = true;
+        self.change();
+    }
+
+    /// Records outcomes, for their receipts to be settled once the lock is released.
+    fn settle(&mut self, settled: Vec<(Member, Outcome)>, now: Option<Instant>) {
+        if settled.is_empty() {
+            return;
+        }
+        let accepted = self.counts.accepted;
+        for (member, outcome) in settled {
+            self.counts.count(&outcome);
+            self.epochs.leave(member.epoch);
+            self.arrivals.settle(member.number);
+            if !self.canceled.is_empty() {
+                self.canceled.remove(&member.number);
+            }
+            self.len -= 1;
+            self.bytes -= member.charge as usize;
+            self.effects.room_len += 1;
+            self.effects.room_bytes += member.charge as usize;
+            self.effects.receipts.push((member.receipt, outcome));
+        }
+        if let Some(now) = now {
+            self.rate.count(self.counts.accepted - accepted, now);
+        }
+        // A lane that was stopped may have a placeholder less in another one: look again.
+        self.effects.wakes_worker |= self.len == 0;
+        self.change();
+    }
+
+    fn change(&mut self) {
+        self.version += 1;
+        self.effects.has_changed = true;
+    }
+
+    // --- Health. ---
+
+    pub(super) fn stats(&mut self, client: &Client, now: Instant) -> Stats {
+        let is_throttled = client.server_pause().is_some();
+        let oldest = self.arrivals.oldest();
+        Stats {
+            size: self.size(),
+            pending: self.pending,
+            requests: self.in_flight.len(),
+            bytes: self.bytes + self.in_flight_bytes,
+            oldest: oldest.map(|at| now.saturating_duration_since(at)),
+            rate: self.rate.per_second(now),
+            held_by: self.held_by(client, is_throttled),
+            is_throttled,
+            accepted: self.counts.accepted,
+            rejected: self.counts.rejected,
+            unknown: self.counts.unknown,
+            not_sent: self.counts.not_sent,
+            canceled: self.counts.canceled,
+            dropped: self.counts.dropped,
+            expired: self.counts.expired,
+        }
+    }
+
+    fn held_by(&mut self, client: &Client, is_throttled: bool) -> HeldBy {
+        let outage = self.dispatcher.outage();
+        if self.len == 0 {
+            HeldBy::Nothing
+        } else if self.is_stopped() {
+            HeldBy::Paused
+        } else if outage.is_some_and(|outage| outage.is_blocked()) {
+            HeldBy::Blocked
+        } else if outage.is_some() {
+            HeldBy::Outage
+        } else if is_throttled {
+            HeldBy::Throttled
+        } else if client.limit().queued > 0 {
+            HeldBy::RateLimit
+        } else if self.size() == 0 {
+            HeldBy::Nothing
+        } else if !self.dispatcher.has_next() {
+            HeldBy::Order
+        } else if self.in_flight.len() >= self.settings.concurrency || !self.has_reserve() {
+            HeldBy::Concurrency
+        } else {
+            HeldBy::Linger
+        }
+    }
+
+    fn update_monitor(&mut self, now: Instant) -> bool {
+        let Some((period, _)) = &self.settings.monitor else {
+            return false;
+        };
+        match self.next_monitor {
+            Some(next) if now < next => false,
+            Some(_) => {
+                self.next_monitor = Some(now + *period);
+                true
+            }
+            None => {
+                self.next_monitor = Some(now + *period);
+                false
+            }
+        }
+    }
+}
+
+/// The operations in the order of enqueue, until they are settled.
+#[derive(Debug, Default)]
+struct Arrivals {
+    /// The first one is not settled.
+    entries: VecDeque<Arrival>,
+    settled: usize,
+    /// No operation with a lower number is queued: each is in a request or settled.
+    queued_from: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    number: u64,
+    position: Position,
+    at: Instant,
+    is_settled: bool,
+}
+
+impl Arrivals {
+    fn push(&mut self, number: u64, position: Position, at: Instant) {
+        self.entries.push_back(Arrival {
+            number,
+            position,
+            at,
+            is_settled: false,
+        });
+    }
+
+    fn index(&self, number: u64) -> Option<usize> {
+        let search = self
+            .entries
+            .binary_search_by_key(&number, |arrival| arrival.number);
+        search.ok()
+    }
+
+    fn is_unsettled(&self, number: u64) -> bool {
+        let index = self.index(number);
+        index.is_some_and(|index| !self.entries[index].is_settled)
+    }
+
+    fn settle(&mut self, number: u64) {
+        let Some(index) = self.index(number) else {
+            return;
+        };
+        self.entries[index].is_settled = true;
+        self.settled += 1;
+        while self.entries.front().is_some_and(|first| first.is_settled) {
+            self.entries.pop_front();
+            self.settled -= 1;
+        }
+        // An old operation may keep many settled ones behind it. Removing them now and then bounds
+        // the memory by the operations without an outcome.
+        if self.settled > 1_024 && self.settled > self.entries.len() / 2 {
+            self.entries.retain(|arrival| !arrival.is_settled);
+            self.settled = 0;
+        }
+        if self.entries.capacity() > 4_096 && self.entries.len() < self.entries.capacity() / 4 {
+            self.entries.shrink_to(self.entries.len() * 2);
+        }
+    }
+
+    /// Returns when the oldest operation without an outcome was enqueued.
+    fn oldest(&self) -> Option<Instant> {
+        self.entries.front().map(|arrival| arrival.at)
+    }
+
+    /// Removes the oldest operation that is queued.
+    fn pop_queued(&mut self, dispatcher: &mut Dispatcher<Member>) -> Option<(Operation, Member)> {
+        self.pop_queued_before(dispatcher, |_| true)
+    }
+
+    /// Removes the oldest operation that is queued, if its time of enqueue fits.
+    fn pop_queued_before(
+        &mut self,
+        dispatcher: &mut Dispatcher<Member>,
+        fits: impl Fn(Instant) -> bool,
+    ) -> Option<(Operation, Member)> {
+        let from = self.queued_from;
+        let first = self
+            .entries
+            .partition_point(|arrival| arrival.number < from);
+        for arrival in self.entries.range(first..) {
+            if !fits(arrival.at) {
+                return None;
+            }
+            self.queued_from = arrival.number + 1;
+            let removed = match arrival.is_settled {
+                true => None,
+                false => dispatcher.remove(arrival.position),
+            };
+            if removed.is_some() {
+                return removed;
+            }
+        }
+        None
+    }
+}
+
+/// Counts the operations by the flush that they are before, so that a flush waits for those before
+/// it and not for those after.
+#[derive(Debug, Default)]
+struct Epochs {
+    /// The operations without an outcome of each epoch, the oldest first. The last one is now.
+    counts: VecDeque<usize>,
+    first: u64,
+    /// Batches are not waited for until this epoch is over.
+    flushed: Option<u64>,
+}
+
+impl Epochs {
+    /// Counts an operation. Returns its epoch.
+    fn enter(&mut self) -> u64 {
+        if self.counts.is_empty() {
+            self.counts.push_back(0);
+        }
+        let last = self.counts.len() - 1;
+        self.counts[last] += 1;
+        self.first + last as u64
+    }
+
+    fn leave(&mut self, epoch: u64) {
+        self.counts[(epoch - self.first) as usize] -= 1;
+        while self.counts.front() == Some(&0) {
+            self.counts.pop_front();
+            self.first += 1;
+        }
+        if self.flushed.is_some_and(|flushed| self.is_over(flushed)) {
+            self.flushed = None;
+        }
+    }
+
+    /// Ends the epoch. Returns it.
+    fn flush(&mut self) -> u64 {
+        match self.counts.back() {
+            None => return self.first.wrapping_sub(1),
+            // Nothing was enqueued since the last flush: this one waits for the same.
+            Some(0) => self.counts.truncate(self.counts.len() - 1),
+            Some(_) => {}
+        }
+        self.counts.push_back(0);
+        let flushed = self.first + self.counts.len() as u64 - 2;
+        self.flushed = Some(flushed);
+        flushed
+    }
+
+    fn is_over(&self, epoch: u64) -> bool {
+        self.first > epoch || epoch == u64::MAX
+    }
+
+    fn is_flushing(&self) -> bool {
+        self.flushed.is_some()
+    }
+}
