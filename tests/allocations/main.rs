@@ -1,5 +1,5 @@
-//! Heap allocations of the layers, of building a request and of reading a response, and
-//! the memory of a queue. They are counted, not timed, so that the load of the machine does not matter.
+//! Heap allocations of the layers, of building a request and of reading a response, and the memory
+//! of a queue. They are counted, not timed, so that the load of the machine does not matter.
 //!
 //! `cargo test --test allocations -- --nocapture` prints the counts.
 

@@ -1,6 +1,6 @@
-//! The throughput of the queue in memory, from 1,000 to 1,000,000 queued operations. The API accepts at once and no
-//! limit applies, so what is measured is the queue, the packing, and one request for 500 operations: the time on the
-//! processor of the one thread that does it all.
+//! The throughput of the queue in memory, from 1,000 to 1,000,000 queued operations. The API
+//! accepts at once and no limit applies, so what is measured is the queue, the packing, and one
+//! request for 500 operations: the time on the processor of the one thread that does it all.
 
 use std::io;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::many_waiters::processor_time;
 
 const QUEUED: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
-/// Operations of a row in all, over as many runs as that takes. The kernel counts the time in steps of milliseconds, so
-/// fewer would show nothing.
+/// Operations of a row in all, over as many runs as that takes. The kernel counts the time in steps
+/// of milliseconds, so fewer would show nothing.
 const OPERATIONS: usize = 1_000_000;
 
 /// Operations of one person, in all.

@@ -9,8 +9,8 @@
 //! Each queue is bounded, and each stage waits while the next one is full: memory does not grow
 //! with the input.
 //!
-//! `customerio::packer::Dispatcher` decides which request is sent next, and what is sent again after
-//! a failure. This module reads, sends, counts, and stops the run.
+//! `customerio::packer::Dispatcher` decides which request is sent next, and what is sent again
+//! after a failure. This module reads, sends, counts, and stops the run.
 
 mod api;
 mod first_rejections;

@@ -162,9 +162,9 @@ impl Queue {
         self.shared().wait_until(is_flushed).await;
     }
 
-    /// Closes the queue, sends what is in it, and waits for the worker's end, at most for `deadline`
-    /// from now. Then the rest is settled: as unknown if it has departed, and as not sent
-    /// otherwise.
+    /// Closes the queue, sends what is in it, and waits for the worker's end, at most for
+    /// `deadline` from now. Then the rest is settled: as unknown if it has departed, and as not
+    /// sent otherwise.
     ///
     /// A paused queue sends, too. Dropping the future leaves the queue closed and without a
     /// deadline.

@@ -51,8 +51,8 @@ impl Future for Receipt {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        // Each operation is settled, also if the worker is dropped. A missing outcome is a defect of
-        // this crate; then it may have been sent.
+        // Each operation is settled, also if the worker is dropped. A missing outcome is a defect
+        // of this crate; then it may have been sent.
         let outcome = Pin::new(&mut self.outcome).poll(cx);
         outcome.map(|outcome| outcome.unwrap_or_else(|_| Outcome::Unknown(Cause::stopped())))
     }

@@ -43,8 +43,8 @@ pub(crate) trait Resource: Sized {
     const TIMED: bool;
 
     /// Whether an acquisition comes before the poll of the inner service. A permit does: it is
-    /// released without a trace if the inner service is not ready. A departure comes after it, since
-    /// it would be stale by the time that the inner service is ready.
+    /// released without a trace if the inner service is not ready. A departure comes after it,
+    /// since it would be stale by the time that the inner service is ready.
     const ACQUIRES_FIRST: bool;
 
     /// How much a waiter asks for; the default is the least.

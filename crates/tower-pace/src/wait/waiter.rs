@@ -68,11 +68,11 @@ impl<R: Resource, W: WaitPolicy> Waiter<R, W> {
     /// Waits for the resource and the inner service, and acquires when both are there.
     ///
     /// The waiter keeps its position while the inner service is not ready. No acquisition is held
-    /// across `Pending`. Where the inner service is polled first, `reset` replaces it when the waiter
-    /// has to wait for the resource: it must drop whatever readiness has reserved.
+    /// across `Pending`. Where the inner service is polled first, `reset` replaces it when the
+    /// waiter has to wait for the resource: it must drop whatever readiness has reserved.
     ///
-    /// After an acquisition the waiter has no position, and its [`waited`](Self::waited) stays until
-    /// [`leave`](Self::leave). A failure leaves the queue.
+    /// After an acquisition the waiter has no position, and its [`waited`](Self::waited) stays
+    /// until [`leave`](Self::leave). A failure leaves the queue.
     #[inline]
     pub(crate) fn poll_acquire<S, Q>(
         &mut self,
