@@ -17,7 +17,7 @@ pub(crate) enum Problem {
     Empty,
     LooksLikeEmail,
     LooksLikeCioId,
-    /// A text of its own, for a problem of one field.
+    /// A message for one specific field.
     Malformed(&'static str),
     NotFinite,
     NotAnObject,

@@ -71,7 +71,7 @@ const MAX_STOPPED: usize = 100_000;
 pub struct Packer<T> {
     lanes: Lanes<T>,
     stopped: HashSet<Lane>,
-    /// Whether a lane stays stopped for ever.
+    /// Whether a lane stays stopped forever.
     stops_lanes: bool,
     max_items: usize,
     max_len: usize,

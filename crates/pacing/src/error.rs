@@ -93,7 +93,7 @@ fn write_burst(f: &mut fmt::Formatter<'_>, burst: u32, per: Rate) -> fmt::Result
     let most = (limit / 2).max(1);
     write!(
         f,
-        "a burst of {burst} leaves {left} for ever, since no window may hold more than \
+        "a burst of {burst} leaves {left} forever, since no window may hold more than \
          burst + rate = {limit}: ask for a burst of at most {most}, or if the server is a token \
          bucket say so with Model::TokenBucket {{ size: {burst}, refill: {limit} }}"
     )

@@ -254,7 +254,7 @@ impl Quota {
     /// use tower_pace::Quota;
     ///
     /// let error = Quota::per_second(100).burst(80).unwrap_err();
-    /// assert!(error.to_string().starts_with("a burst of 80 leaves 20/s for ever"));
+    /// assert!(error.to_string().starts_with("a burst of 80 leaves 20/s forever"));
     /// ```
     pub fn burst(self, burst: u32) -> Result<Self, UnsafeQuota> {
         self.each(|policy| Policy {
@@ -568,7 +568,7 @@ mod tests {
         check(
             Model::Unknown,
             80,
-            "a burst of 80 leaves 20/s for ever, since no window may hold more than burst + rate = \
+            "a burst of 80 leaves 20/s forever, since no window may hold more than burst + rate = \
              100: ask for a burst of at most 50, or if the server is a token bucket say so with \
              Model::TokenBucket { size: 80, refill: 100 }",
         );

@@ -9,7 +9,7 @@ use crate::Moment;
 const GRACE: Duration = Duration::from_millis(5);
 
 /// How often a grace doubles at most: to 1.28 s. With less, a waiter whose thread blocks for long
-/// between two polls could be overtaken for ever. With more, a waiter that polls now and then, but
+/// between two polls could be overtaken forever. With more, a waiter that polls now and then, but
 /// never when it is woken, would stop all others for as long.
 const MOST_MISSES: u8 = 8;
 
@@ -42,7 +42,7 @@ const MOST_MISSES: u8 = 8;
 ///
 /// A waiter has [`GRACE`](Self::GRACE). Each time it was passed over and polls again, its grace
 /// doubles, up to 256 times the first one, until it is served. Without that, a waiter whose thread
-/// is busy would be passed over for ever by the caller that keeps the thread busy. A waiter that is
+/// is busy would be passed over forever by the caller that keeps the thread busy. A waiter that is
 /// late by up to t is passed over at most log2(t / 5 ms) + 1 times.
 ///
 /// # Cost

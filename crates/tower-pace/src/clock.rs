@@ -15,7 +15,7 @@ pub(crate) const LONGEST_TIMER: Duration = Duration::from_secs(24 * 60 * 60);
 /// The state may outlive a runtime, and several runtimes may use it. Their clocks differ if one is
 /// paused. A clock that went back belongs to another runtime: the state's time goes on from its
 /// last reading, and the rest of each wait stays. A clock that is ahead moves the state's time
-/// forward. Between runtimes whose clocks differ, no waiter waits for ever, but the limit holds
+/// forward. Between runtimes whose clocks differ, no waiter waits forever, but the limit holds
 /// only within each runtime.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {

@@ -188,7 +188,7 @@ where
             Poll::Pending => {
                 this.progress.count_on_connection(*this.max_body);
                 // Compare the clock before polling the timer: if the inner future uses up the
-                // task's budget at each poll, the timer stays pending for ever.
+                // task's budget at each poll, the timer stays pending forever.
                 if !this.deadline.remaining().is_zero() {
                     ready!(this.timer.poll(cx));
                 }

@@ -278,7 +278,7 @@ impl ClientBuilder {
     /// fields; by default one hour. All parts of a batch count together. `None` sets no bound.
     ///
     /// The call ends once it was paused for `time`, or at once if the server asks for a longer
-    /// pause than is left. Operations that were not sent before are then not sent: see
+    /// pause than is left. The call then settles the rest of its operations as not sent: see
     /// [`Error::is_paused_too_long`].
     ///
     /// [`Error::is_paused_too_long`]: super::Error::is_paused_too_long
@@ -332,7 +332,7 @@ impl ClientBuilder {
     /// Connects through the proxy of `HTTPS_PROXY` or `ALL_PROXY`, unless `NO_PROXY` matches the
     /// API's host. Names in lower case work, too. [`build`](ClientBuilder::build) reads them.
     ///
-    /// `NO_PROXY` is a list with commas of hosts (which match their subdomains), addresses,
+    /// `NO_PROXY` is a comma-separated list of hosts (which match their subdomains), addresses,
     /// networks such as `10.0.0.0/8`, or `*`. If the proxy cannot be used,
     /// [`build`](ClientBuilder::build) returns an error; the client never connects without it.
     pub fn proxy_from_env(mut self) -> Self {

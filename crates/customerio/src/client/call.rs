@@ -32,7 +32,7 @@ pub(super) struct Call<'a> {
     client: &'a Inner,
     departure: Option<DepartureFlag>,
     deadline: Option<Deadline>,
-    /// For how long the server may still pause the call; `None` if for ever.
+    /// For how long the server may still pause the call; `None` if forever.
     pause_left: Option<Duration>,
     /// The number of successes of the client when the call began, or when the server last failed a
     /// request of the call.

@@ -342,8 +342,8 @@ impl Client {
     /// departs.
     ///
     /// The flag is cleared again if each attempt so far was throttled or not sent, until the next
-    /// one departs. While it is not set, the request waits, and dropping the future means that it
-    /// was not sent.
+    /// one departs. While it is clear, no attempt is in flight: a future that is dropped then has
+    /// sent nothing.
     pub async fn send_watched(
         &self,
         request: impl Into<Request>,
@@ -386,7 +386,9 @@ impl Client {
     /// Returns the pause of the Track API that the server asked for, if one lasts: how long no
     /// request departs, and which field of a response asked for it. Messages pause with it.
     ///
-    /// A quota limits one pause, to an hour by default. After it, a request asks the server again.
+    /// One pause lasts at most [`Quota::max_retry_after`](crate::client::Quota::max_retry_after),
+    /// an hour by default. Then one request departs and learns whether the server still asks for a
+    /// wait.
     #[must_use]
     pub fn server_pause(&self) -> Option<ServerPause> {
         let gate = self.limit().gate?;

@@ -139,7 +139,7 @@ impl Limits {
     ///
     /// A batch of more operations than the limit counts as the limit. With a
     /// [bounded wait](crate::client::ClientBuilder::max_wait) it is rejected. An ingress quota that
-    /// combines four limits has no room for this one, which is then not kept.
+    /// combines four limits has no room for this one: the limit of operations is then ignored.
     ///
     /// ```
     /// use customerio::client::{ApiLimit, Limits, Quota};

@@ -35,7 +35,7 @@
 //! From outside to inside: retry, rate limit, concurrency, and one attempt, which sends the request
 //! and reads the whole response within a timeout.
 //!
-//! - Each attempt waits in the rate limiter. A wait is no timeout.
+//! - Each attempt waits in the rate limiter. The wait does not count towards its timeout.
 //! - A response that ends too early is a failed attempt.
 //! - A request is sent again only if a second copy changes nothing, or if it was certainly not
 //!   sent.

@@ -131,7 +131,7 @@ impl<T: DeserializeOwned> Pages<T> {
         let next: Option<String> = serde_json::from_value(next).map_err(unread)?;
         let next = next.filter(|next| !next.is_empty());
         if next.is_some() && next == self.next {
-            // The same page again, for ever.
+            // The same page again, forever.
             return Err(Error::failed(Cause::new(RepeatedPage)));
         }
         self.items = items.unwrap_or_default().into_iter();

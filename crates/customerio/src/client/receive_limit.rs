@@ -3,7 +3,7 @@
 //! hyper and h2 bound most of it. hyper bounds the head of an HTTP/1.1 response to 100
 //! fields and about 400 KB. h2 bounds a list of fields to 16 KB, streams that it resets for errors
 //! to 1,024, and reset streams that it keeps to 50. They do not bound interim responses (1xx), nor
-//! frames without a stream (PING, SETTINGS, WINDOW_UPDATE). A server can send these for ever; they
+//! frames without a stream (PING, SETTINGS, WINDOW_UPDATE). A server can send these forever; they
 //! cost time and, since they are acknowledged, bandwidth.
 
 use std::fmt;
@@ -41,7 +41,7 @@ impl ReceiveLimit {
     pub(super) fn count_request(&self, max_body: usize) -> CountedRequest {
         let allowed = 2 * max_body;
         self.0.allowed.fetch_add(allowed, Relaxed);
-        // Counting starts again with each request, so that a connection may live for ever.
+        // Counting starts again with each request, so that a connection may live forever.
         self.0.bytes.store(0, Relaxed);
         CountedRequest {
             limit: self.clone(),

@@ -55,7 +55,10 @@ fn pause_field(status: StatusCode, headers: &HeaderMap) -> Option<HeaderName> {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
     );
     let asks = |name: &HeaderName, value: &[u8]| match name.as_str() {
-        "retry-after" | "retry-after-ms" | "x-ms-retry-after-ms" => may_name_a_time,
+        // The list of `tower_pace::HintHeaders`.
+        "retry-after" | "retry-after-ms" | "x-ms-retry-after-ms" | "x-amz-retry-after" => {
+            may_name_a_time
+        }
         "ratelimit" => has_none_remaining(value),
         name if name.starts_with("ratelimit-remaining") => value.trim_ascii() == b"0",
         name if name.starts_with("x-ratelimit-remaining") => value.trim_ascii() == b"0",

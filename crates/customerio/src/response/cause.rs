@@ -312,7 +312,7 @@ impl Cause {
     /// years.
     ///
     /// A date counts from the `Date` of the response, and is ignored without one. A 429 without
-    /// `Retry-After` may be a daily quota: an attempt soon after it fails again.
+    /// `Retry-After` may be a daily quota: a new attempt soon after it is throttled too.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after

@@ -17,7 +17,7 @@ use super::layer::Settings;
 use super::{Rejection, Verified};
 
 /// Frames without data that a body may have. A server passes on at most one, the trailers, and
-/// some empty ones. Without the bound, a body of empty frames would be read for ever.
+/// some empty ones. Without the bound, a body of empty frames would be read forever.
 const MAX_EMPTY_FRAMES: usize = 1_000;
 
 pin_project! {

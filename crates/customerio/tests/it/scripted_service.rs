@@ -37,7 +37,7 @@ pub(crate) enum Reply {
     Long(usize),
     /// A success after this time.
     After(Duration),
-    /// No response, for ever.
+    /// No response, forever.
     Hang,
     /// An error of the connection.
     Reset,

@@ -1,4 +1,4 @@
-//! Calls in any order, with any values and times: nothing panics, nothing stops for ever, and no
+//! Calls in any order, with any values and times: nothing panics, nothing stops forever, and no
 //! request departs before the time that the limiter has returned.
 
 use std::time::Duration;
