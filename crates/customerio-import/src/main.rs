@@ -8,7 +8,7 @@
 //!            └─ input ─┴───── reader ─► mapping ──┘
 //! ```
 //!
-//! [`run`] calls these in order. `input` reads rows, `mapping` makes operations of them. `scan`
+//! [`run()`] calls these in order. `input` reads rows, `mapping` makes operations of them. `scan`
 //! reads a file once for the `plan`: it counts the columns, groups the records that cannot be sent
 //! by their `reasons`, and finds `repeats` and other `warnings`. `confirm` asks. `send` sends the
 //! records. `finish` prints the summary and writes `report` and `journal`.
