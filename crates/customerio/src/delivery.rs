@@ -101,12 +101,12 @@ impl Delivery {
         let lane = request.lane().filter(|_| makes_server_fail);
         match request.settle(response) {
             Settlement::Settled(outcomes) => {
-                let is_unknown = self.record(positions, outcomes, may_have_arrived);
-                match lane {
+                let stop = self.record(positions, outcomes, may_have_arrived);
+                match (lane, stop) {
                     // The operation that makes the server fail was found: the others go on.
-                    Some(lane) => self.withhold_lane(lane),
-                    None if is_unknown => self.withhold(&Cause::follows_unknown()),
-                    None => {}
+                    (Some(lane), _) => self.withhold_lane(lane),
+                    (None, Some(cause)) => self.withhold(&cause),
+                    (None, None) => {}
                 }
             }
             // After a success the operations may be applied already. After a rejection none is,
@@ -123,8 +123,8 @@ impl Delivery {
             return;
         };
         let outcomes = part.request.settle_failure(failure);
-        if self.record(part.positions, outcomes, part.may_have_arrived) {
-            self.withhold(&Cause::follows_unknown());
+        if let Some(cause) = self.record(part.positions, outcomes, part.may_have_arrived) {
+            self.withhold(&cause);
         }
     }
 
@@ -175,20 +175,27 @@ impl Delivery {
         self.pending[first..].reverse();
     }
 
-    /// Records the outcomes of the operations of `positions`. Returns whether any is unknown.
+    /// Records the outcomes of the operations of `positions`. Returns the cause for which the
+    /// requests that are still to be sent must not be sent, if there is one.
     fn record(
         &mut self,
         positions: Vec<usize>,
         outcomes: Vec<Outcome>,
         may_have_arrived: bool,
-    ) -> bool {
-        let mut is_unknown = false;
+    ) -> Option<Cause> {
+        let mut stop = None;
         for (position, outcome) in positions.into_iter().zip(outcomes) {
             let outcome = outcome.unless_arrived(may_have_arrived);
-            is_unknown |= outcome.is_unknown();
+            match &outcome {
+                Outcome::Unknown(_) => stop = Some(Cause::follows_unknown()),
+                // It may be sent again later. A later operation of the same lane must not come
+                // before it, and the cause, such as a 429, is about the whole server.
+                Outcome::NotSent(cause) if stop.is_none() => stop = Some(cause.clone()),
+                _ => {}
+            }
             self.outcomes[position] = Some(outcome);
         }
-        is_unknown
+        stop
     }
 
     /// Settles all requests that are still to be sent, as not sent.

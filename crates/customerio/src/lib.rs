@@ -152,7 +152,7 @@ pub mod guide {
     pub mod webhooks {}
 }
 
-/// Runs the example of the README.
-#[cfg(all(doctest, feature = "client"))]
+/// Runs the examples of the README.
+#[cfg(all(doctest, feature = "queue"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -114,7 +114,14 @@ fn float(text: &str) -> Result<Value, &'static str> {
     let number = number.ok_or(
         "is a number outside the range of a double; leave out its --type to send it as text",
     )?;
-    check_number(literal).map_err(|_| {
+    // Without a point or an exponent the check is for 64 bits, which keep more digits.
+    let is_decimal = literal.contains(['.', 'e', 'E']);
+    let decimal = if is_decimal {
+        literal.to_owned()
+    } else {
+        format!("{literal}e0")
+    };
+    check_number(&decimal).map_err(|_| {
         "is a number with more digits than a double keeps; leave out its --type to send it as text"
     })?;
     Ok(Value::Number(number))
@@ -292,6 +299,18 @@ mod tests {
                 (json!(" -0.25 "), Ok(json!(-0.25))),
                 (json!("+1e3"), Ok(json!(1000.0))),
                 (json!("0.1"), Ok(json!(0.1))),
+                (
+                    json!("9007199254740992"),
+                    Ok(json!(9_007_199_254_740_992.0)),
+                ),
+                (
+                    json!("9007199254740993"),
+                    Err("is a number with more digits"),
+                ),
+                (
+                    json!("12345678901234567"),
+                    Err("is a number with more digits"),
+                ),
                 (json!(3), Ok(json!(3))),
                 (json!("1,5"), Err("has a decimal comma")),
                 (json!("1,000.5"), Err(not_a_number)),

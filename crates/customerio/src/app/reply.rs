@@ -50,7 +50,9 @@ pub struct TriggerStatus {
 }
 
 /// One page of the errors of a trigger.
-#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+///
+/// `Debug` shows their number only: they may name people.
+#[derive(Clone, PartialEq, Default, Deserialize)]
 #[non_exhaustive]
 pub struct TriggerErrors {
     /// The errors. Their format is not documented.
@@ -59,6 +61,14 @@ pub struct TriggerErrors {
     /// Where the next page starts, or `None` on the last one.
     #[serde(default, deserialize_with = "text")]
     pub next: Option<String>,
+}
+
+impl fmt::Debug for TriggerErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TriggerErrors")
+            .field("errors", &self.errors.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A person whom a search found, with all identifiers that they have.

@@ -178,8 +178,11 @@ impl App {
         Ok(found.results.unwrap_or_default())
     }
 
-    /// Returns the items of any list, page by page as they are read. `list` is the member of the
-    /// reply that holds them.
+    /// Returns the items of a list that pages by `next`, page by page as they are read. `list` is
+    /// the member of the reply that holds them.
+    ///
+    /// A list that pages by `page` or `offset`, such as the suppressions of an email provider, ends
+    /// after its first page here. Request its pages one by one.
     ///
     /// ```
     /// # use customerio::Client;

@@ -24,6 +24,7 @@ use super::stack::Stack;
 use super::trace::Trace;
 use crate::app::{APP_API_KEY, AppEndpoint, AppRequest, Kind};
 use crate::credentials::SITE_ID;
+use crate::response::{Kind as CauseKind, not_json};
 use crate::{Cause, Delivery, Failure, Outcome};
 
 /// One call of a client: it sends the requests of one [`Delivery`], one after the other, within the
@@ -183,7 +184,8 @@ impl<'a> Call<'a> {
         }
         let quota = QuotaEndpoint {
             gates: client.layers.app.gates.clone(),
-            route: request.route().into(),
+            // Each method of a path is an endpoint of its own.
+            route: format!("{} {}", request.method(), request.route()).into(),
             pause: client.layers.quota_pause,
             documents_429: request.kind() == Kind::Other,
         };
@@ -213,11 +215,24 @@ impl<'a> Call<'a> {
                 (daily_quota(quota, Some(&response)), Some(response))
             }
             Reply::DailyQuota(_, quota) => (daily_quota(quota, None), None),
+            Reply::NotFromTheApi(response) if response.status().is_success() => {
+                (Outcome::Unknown(not_json(&response)), None)
+            }
             Reply::NotFromTheApi(response) => (request.settle(&response), None),
             Reply::Failure(failure) => (request.settle_failure(failure), None),
         };
         trace.record_status(response.as_ref());
-        (outcome.unless_arrived(may_have_arrived), response)
+        let outcome = match (outcome.unless_arrived(may_have_arrived), &response) {
+            // An earlier attempt may have deleted or created what this one did not find, or found.
+            (Outcome::Rejected(_), Some(response))
+                if may_have_arrived && !request.method().is_safe() =>
+            {
+                let cause = Cause::from_response(CauseKind::Status, response, String::new());
+                Outcome::Unknown(cause)
+            }
+            (outcome, _) => outcome,
+        };
+        (outcome, response)
     }
 
     /// Returns why the next request of the call may not be sent, if the deadline has passed or the

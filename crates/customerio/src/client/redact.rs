@@ -43,9 +43,15 @@ fn redact_body(body: Bytes, secrets: &[Zeroizing<String>]) -> Bytes {
     if body.len() < MIN_SECRET {
         return body;
     }
-    match serde_json::from_slice::<IgnoredAny>(&body) {
+    let Ok(text) = str::from_utf8(&body) else {
+        // Such a body is no JSON. Made UTF-8 it could become JSON, and so a response of the API:
+        // the mark at its start prevents that.
+        let text = redact_text(&String::from_utf8_lossy(&body), secrets);
+        return format!("{}{text}", char::REPLACEMENT_CHARACTER).into();
+    };
+    match serde_json::from_str::<IgnoredAny>(text) {
         Ok(_) => redact_strings(&body, secrets).into(),
-        Err(_) => redact_text(&String::from_utf8_lossy(&body), secrets).into(),
+        Err(_) => redact_text(text, secrets).into(),
     }
 }
 
@@ -216,6 +222,18 @@ mod tests {
             self.1
                 .as_deref()
                 .map(|source| source as &(dyn Error + 'static))
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_no_utf_8_does_not_become_json() {
+        let secrets = [Zeroizing::new(SECRET.to_owned())];
+        for body in [
+            &b"{\"errors\":[\"\xff\"]}"[..],
+            b"{\"\xff\":\"a long text\"}",
+        ] {
+            let redacted = redact_body(Bytes::from_static(body), &secrets);
+            assert!(serde_json::from_slice::<Value>(&redacted).is_err());
         }
     }
 

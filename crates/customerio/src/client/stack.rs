@@ -85,7 +85,8 @@ impl Layers {
     pub(super) fn disabled() -> Self {
         Self {
             retry: RetryLayer::new(RetryPolicy::default()),
-            app_retry: RetryLayer::new(RetryPolicy::default()),
+            // As in a client: the mark of a request alone decides.
+            app_retry: RetryLayer::new(RetryPolicy::default().replays(|_| false)),
             limit: Limits::documented().layer(""),
             app: Limits::documented().app_limiters(""),
             quota_pause: Duration::from_secs(60 * 60),

@@ -48,7 +48,7 @@ impl<T> InFlight<T> {
     }
 
     /// Returns the position nearest to the middle at which a lane begins.
-    fn middle(&self) -> Option<usize> {
+    pub(super) fn middle(&self) -> Option<usize> {
         let half = self.members.len() / 2;
         let begins = |position: &usize| self.members[position - 1].0 != self.members[*position].0;
         let positions = (1..self.members.len()).filter(begins);

@@ -186,9 +186,10 @@ impl<T> Sending<T> {
         self.successes_seen = successes;
     }
 
-    /// Returns whether it is a single operation that ended in 500 while others succeeded.
+    /// Returns whether it ended in 500 while others succeeded, and cannot be split: it is a single
+    /// operation, or the operations of one lane, of which the first one failed.
     pub(super) fn is_single_suspect(&self) -> bool {
-        self.is_suspect && self.ended_in_500() && self.len() == 1
+        self.is_suspect && self.ended_in_500() && self.packed.in_flight.middle().is_none()
     }
 
     /// Splits the request in two, which may be in flight at once. There is no second one if all

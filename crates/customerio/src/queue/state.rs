@@ -19,6 +19,8 @@ pub(super) const OVERHEAD: usize = 768;
 /// The longest time between checks of `max_age`. The check looks at each held operation, so it is
 /// not made for each request.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest period of the monitor: an instant cannot be arbitrarily far.
+const LONGEST_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The size of a full batch. A new request is packed only if the reserve has room for one.
 const MAX_BATCH: usize = 500_000;
@@ -394,8 +396,8 @@ impl State {
     }
 
     fn linger_end(&self) -> Option<Instant> {
-        let since = self.ready_since?;
-        Some(since + self.settings.linger)
+        // None, too, if it lingers for longer than a clock can show.
+        self.ready_since?.checked_add(self.settings.linger)
     }
 
     fn update_ready(&mut self, now: Instant) {
@@ -623,13 +625,10 @@ impl State {
         };
         match self.next_monitor {
             Some(next) if now < next => false,
-            Some(_) => {
-                self.next_monitor = Some(now + *period);
-                true
-            }
-            None => {
-                self.next_monitor = Some(now + *period);
-                false
+            known => {
+                let period = (*period).min(LONGEST_PERIOD);
+                self.next_monitor = Some(now + period);
+                known.is_some()
             }
         }
     }

@@ -186,6 +186,20 @@ fn a_batch_that_is_rejected_as_a_whole_is_halved_to_the_rejected_operation() {
     }
 }
 
+/// Sent, the second half could carry a later operation of a person in the first one, which would be
+/// sent again after it.
+#[test]
+fn after_a_half_that_was_not_sent_the_other_half_is_not_sent_either() {
+    for (status, first) in [(429, "not_sent"), (401, "not_sent"), (502, "unknown")] {
+        let (outcomes, sizes) = deliver(&["a", "b", "c", "d"], |ids| match ids.len() {
+            4 => (400, String::new()),
+            _ => (status, String::new()),
+        });
+        assert_eq!(outcomes, format!("{first} {first} not_sent not_sent"));
+        assert_eq!(sizes, [4, 2], "{status}");
+    }
+}
+
 #[test]
 fn other_rejections_of_a_batch_are_not_halved() {
     let (outcomes, sizes) = deliver(&["a", "b"], |_| (422, String::new()));

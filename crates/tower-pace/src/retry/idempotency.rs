@@ -113,7 +113,7 @@ impl IdempotencyKeys {
     pub(super) fn add_to<B>(&self, request: &mut Request<B>, policy: &RetryPolicy) {
         let Some(random) = &self.random else { return };
         let is_safe = policy.may_replay(request.method().as_str());
-        if !is_safe && !request.headers().contains_key(&self.header) {
+        if !is_safe && !has_value(request.headers(), &self.header) {
             // A generator that panics leaves it as it was, so a poisoned lock hides no damage.
             let bits = random.lock().unwrap_or_else(PoisonError::into_inner)();
             request
@@ -125,7 +125,12 @@ impl IdempotencyKeys {
 
 /// Returns whether a request has a key, in the header field of `keys` or in the usual one.
 pub(super) fn has_key(headers: &HeaderMap, keys: Option<&IdempotencyKeys>) -> bool {
-    headers.contains_key(keys.map_or(&IDEMPOTENCY_KEY, |keys| &keys.header))
+    has_value(headers, keys.map_or(&IDEMPOTENCY_KEY, |keys| &keys.header))
+}
+
+/// Returns whether a field has a value. A server may take an empty key for none.
+fn has_value(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get(name).is_some_and(|value| !value.is_empty())
 }
 
 /// Returns a UUID of version 4 (RFC 9562, section 5.4) with these random bits.

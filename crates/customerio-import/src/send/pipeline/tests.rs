@@ -785,3 +785,20 @@ async fn the_run_does_not_wait_for_a_last_record_that_makes_the_server_fail() {
         assert!(result.stop.is_none(), "{count}: {:?}", result.stop);
     }
 }
+
+/// The two records of one person stay in one request, which cannot be split.
+#[tokio::test(start_paused = true)]
+async fn the_run_does_not_wait_for_two_last_records_of_one_person_that_make_the_server_fail() {
+    let fake = Fake {
+        isolated: Some("p5"),
+        ..Fake::accepting()
+    };
+    let items = people(40).chain([record(42, "p5")]);
+    let result = import(&fake, feed(items).0, &watch::Sender::default()).await;
+    let expected = Totals {
+        unknown: 2,
+        ..accepted(39)
+    };
+    assert_eq!(result.totals, expected);
+    assert!(result.stop.is_none(), "{:?}", result.stop);
+}
