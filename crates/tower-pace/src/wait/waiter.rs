@@ -23,8 +23,8 @@ pub(crate) struct Waiter<R: Resource, W> {
     queue: Arc<Queue<R>>,
     caller: Caller<R::Demand, W>,
     state: Option<Pin<Box<WaitState>>>,
-    /// Whether the inner service was polled for readiness, for which it may have reserved
-    /// something.
+    /// Whether the inner service was polled first and may have reserved something, which is to be
+    /// reset.
     has_polled_inner: bool,
 }
 
@@ -142,7 +142,7 @@ impl<R: Resource, W: WaitPolicy> Waiter<R, W> {
                 // (New | Due) => Waiting, until the timer fires or the waiter is woken.
                 Ok(Step::Wait(wait)) => {
                     is_ready = false;
-                    if mem::take(&mut self.has_polled_inner) && !R::ACQUIRES_FIRST {
+                    if mem::take(&mut self.has_polled_inner) {
                         reset(inner);
                     }
                     let mut state = self.record(wait.enqueued);
@@ -176,7 +176,9 @@ impl<R: Resource, W: WaitPolicy> Waiter<R, W> {
                 Poll::Pending => return self.poll_stuck(cx),
             }
         }
-        self.has_polled_inner = false;
+        if !R::ACQUIRES_FIRST {
+            self.has_polled_inner = false;
+        }
         Poll::Ready(Ok(acquired))
     }
 
@@ -207,7 +209,9 @@ impl<R: Resource, W: WaitPolicy> Waiter<R, W> {
     where
         S: Service<Q>,
     {
-        self.has_polled_inner = true;
+        if !R::ACQUIRES_FIRST {
+            self.has_polled_inner = true;
+        }
         R::poll_inner(&self.queue, || inner.poll_ready(cx))
     }
 
