@@ -24,7 +24,7 @@ impl Cap {
     /// interval.
     ///
     /// The burst is the largest cost that the pace lets arrive at once, including its highest
-    /// request. It is bounded by three quarters of the limit, or by the highest request: otherwise
+    /// request. It is bounded by three quarters of the limit, or by the highest cost: otherwise
     /// a heavy request beside a burst could fill the window in one block. Where slots hold the rate
     /// below the pace, the interval is that of the slots.
     #[inline]
@@ -35,7 +35,7 @@ impl Cap {
         conditions: Conditions<'_>,
     ) -> Option<Moment> {
         let unproven = conditions.shared.path.unproven().counted(policy.unit);
-        // The usual case. A burst has room for the highest request at least, so the rest is not
+        // The usual case. A burst has room for the highest cost at least, so the rest is not
         // needed.
         if unproven < pace.highest.into() {
             return None;

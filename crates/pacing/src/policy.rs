@@ -272,7 +272,7 @@ impl Policy {
     }
 
     /// Returns the burst of a token bucket: the tokens that remain after those of the jitter and of
-    /// the highest request.
+    /// the highest cost.
     fn bucket_burst(&self, size: u32, highest: u32, jitter: u64) -> u32 {
         let taken = u32::try_from(jitter).unwrap_or(u32::MAX);
         let remaining = size.saturating_sub(taken.saturating_add(highest - 1));

@@ -94,7 +94,7 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// The longest time that is added to an instant. tokio uses the same held_by: more could overflow.
+/// The longest time that is added to an instant. tokio uses the same bound: more could overflow.
 const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 
 /// Returns the instant `time` from now. More than thirty years count as thirty.

@@ -86,7 +86,7 @@ impl HintHeaders {
     /// Returns the delay for which a response asks, in `Retry-After` or in one of these fields.
     ///
     /// Of several delays it is the longest, since none may be undercut. A date counts from the
-    /// response's own `Date`. The delay has no upper held_by: the caller must bound it.
+    /// response's own `Date`. The delay has no upper bound: the caller must bound it.
     pub(crate) fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
         let standard = headers.get_all(header::RETRY_AFTER).iter();
         let standard = standard.filter_map(|value| RetryAfter::parse(value.as_bytes()));

@@ -1,4 +1,4 @@
-//! BoundedWait how many requests are in flight, to the end of the response's body.
+//! Bounds how many requests are in flight, to the end of the response's body.
 //!
 //! ```
 //! use tower_pace::ConcurrencyLayer;

@@ -15,7 +15,7 @@ use super::{BodyEnd, ResponseFuture, Until};
 use crate::error::LimitKind;
 use crate::wait::{Queue, Unacquired, UnboundedWait, WaitPolicy, Waiter};
 
-/// BoundedWait how many requests are in flight, to the end of the response's body; see the
+/// Bounds how many requests are in flight, to the end of the response's body; see the
 /// [module](super).
 ///
 /// Clones share the limit, but no permit and no position in the wait queue. Errors are those of the

@@ -11,9 +11,9 @@
 //! ```
 //!
 //! A request waits in its future, first come first served, until it departs. Clones share the
-//! limit. The docs of each settings say when to use it; the three that matter most:
+//! limit. The docs of each setting say when to use it; the three that matter most:
 //!
-//! | settings | when |
+//! | setting | when |
 //! |---|---|
 //! | [`Quota::model`](crate::Quota::model) | you know how the server counts; small quotas are used by half without it |
 //! | [`max_wait`](RateLimitLayer::max_wait) | always, unless a request may wait for hours |

@@ -12,7 +12,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The header field by which a server recognizes a request that it has already processed:
 /// `Idempotency-Key`, of the IETF's draft, Stripe and many others.
 ///
-/// A layer with this settings takes each request with such a key as safe to replay. Then a 409
+/// A layer with this setting takes each request with such a key as safe to replay. Then a 409
 /// means that the server still processes an earlier attempt, and the request is sent again. A 422
 /// says that the key belongs to another request, and is returned.
 ///

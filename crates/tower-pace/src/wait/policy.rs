@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::Deadline;
 use crate::error::{Error, LimitKind, Rejected};
 
-/// BoundedWait the wait of a request: [`UnboundedWait`] or [`BoundedWait`].
+/// Bounds the wait of a request: [`UnboundedWait`] or [`BoundedWait`].
 ///
 /// It is a type parameter of the layers, since it decides the error type of their services. It
 /// cannot be implemented outside this crate.

@@ -241,7 +241,7 @@ async fn a_503_and_a_retry_with_one_permit_do_not_deadlock() {
     assert_eq!(server.calls().len(), 2);
 }
 
-/// The whole stack with every held_by: the retry recognizes a rejection below all layers.
+/// The whole stack with every bound: the retry recognizes a rejection below all layers.
 #[tokio::test(start_paused = true)]
 async fn a_rejected_wait_is_not_retried_below_other_layers() {
     async fn failing(_: Request<String>) -> Result<http::Response<String>, io::Error> {
