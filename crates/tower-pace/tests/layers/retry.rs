@@ -48,7 +48,7 @@ async fn a_replayable_request_has_four_attempts() {
 }
 
 /// The retry waits at least as long, and the rate limit closes its gate for as long. Both have a
-/// held_by: the retry returns the answer at once above five minutes, the gate closes for an hour at
+/// bound: the retry returns the answer at once above five minutes, the gate closes for an hour at
 /// most.
 #[tokio::test(start_paused = true)]
 async fn retry_after_is_obeyed_within_bounds() {
