@@ -151,8 +151,8 @@ impl Path {
         };
         self.proven_departure = Some(departure.sent);
         self.last_proof = now;
-        // Refunds of later departures are forgotten as well. The unproven load is then too large,
-        // which holds more back. It must never be too small.
+        // This also drops the refunds of requests that departed later. The unproven load is then
+        // too large, which holds more back. It must never be too small.
         self.refunded = Load::default();
         Some(proof)
     }

@@ -13,7 +13,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The pause between probes while the API refuses every request, as after a 401. A person has to
-/// change something first, so more requests help nobody and may lock the account.
+/// change something first, so more requests are useless and may lock the account.
 const BLOCKED_PAUSE: Duration = Duration::from_secs(60);
 
 /// How often a request that ends in 500 is sent while others succeed, before it is split. With 1, a

@@ -120,8 +120,8 @@ impl QueueBuilder {
     /// Sets the memory that the queue takes at most, in bytes; at least 1,000,000.
     ///
     /// An operation counts with its JSON and 768 bytes for its place in the queue and its receipt.
-    /// A quarter is reserved for the bodies of requests in flight. The buffers of connections are
-    /// not counted.
+    /// A quarter is reserved for the bodies of requests in flight. Below 2,000,000 one body may be
+    /// larger than that. The buffers of connections are not counted.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_bytes = bytes.max(MIN_BYTES);
         self

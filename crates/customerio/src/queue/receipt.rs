@@ -39,8 +39,9 @@ impl Receipt {
     /// Cancels the operation if it has not departed. Await the receipt for the outcome: not sent,
     /// with [`Cause::is_canceled`], or that of the request if it has departed.
     ///
-    /// An operation that departed is not sent again after a failure: its outcome may be unknown.
-    /// The other operations of its request are sent.
+    /// If the operation departed and failed, the queue does not send it again, and its outcome may
+    /// be unknown. The client still makes the attempts that its own retries allow. The other
+    /// operations of the request are sent.
     pub fn cancel(&self) {
         self.shared
             .update(|state| state.cancel(self.position, self.number));

@@ -21,8 +21,8 @@ pub(super) struct Shared {
     pub(super) worker: Notify,
     /// Wakes every task in [`wait_until`](Self::wait_until).
     changed: Notify,
-    /// A permit for each further operation, and for each byte. Those who wait for room get permits
-    /// in the order of their calls.
+    /// A permit for each further operation, and for each byte. Waiting callers get permits in the
+    /// order of their calls.
     room_len: Semaphore,
     room_bytes: Semaphore,
     pub(super) client: Client,

@@ -28,9 +28,9 @@ use crate::Moment;
 /// - It learns only while the limit is reached. Once it has settled, one request in six departs at
 ///   1.25 to 1.5 times the settled limit or at two thirds of it, and one in eighteen if the server
 ///   fails requests that are too many.
-/// - The more latencies vary, the longer it takes. One decision needs about 150 answers if the
-///   standard deviation of latencies is their mean, and 8 answers or one round trip if they are
-///   alike.
+/// - The more the latency varies, the longer it takes. One decision needs about 150 answers if the
+///   latency's standard deviation equals its mean, and 8 answers or one round trip if it is
+///   constant.
 /// - Failures that do not depend on the limit leave it unchanged until they are the majority.
 /// - Two clients share a server fairly, at 1.2 times the latency, and at up to 2.6 times if latency
 ///   does not vary by chance. With more clients the queue is many times as long: 3 to 9 times with
@@ -68,8 +68,8 @@ pub struct AdaptiveLimit {
     cohort: Cohort,
     /// The mean latency of the served requests of the last cohort, in nanoseconds.
     typical: Option<f64>,
-    /// The squared coefficient of variation of latencies: that of the last cohort, or half of the
-    /// value before if that is more.
+    /// The latency's squared coefficient of variation: the larger of the last cohort's value and
+    /// half of the previous `spread`.
     spread: f64,
 }
 
@@ -110,7 +110,7 @@ pub enum Answer {
 /// trials; with 7 decisions take twice as long and are hardly better.
 const PRECISION: f64 = 5.0;
 
-/// The fewest requests of a cohort. Fewer do not show the spread of latencies.
+/// The fewest requests of a cohort. Fewer do not show how much the latency varies.
 const MIN_COHORT: f64 = 8.0;
 
 /// The most requests of a cohort, unless one round trip has more. Without the bound one decision

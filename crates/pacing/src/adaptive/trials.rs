@@ -388,8 +388,8 @@ const QUEUE: f64 = 1.4;
 /// follow the queue of another client.
 const RELEARN: f64 = 0.3;
 
-/// The mean latency without a queue, as far as it was observed. It is the only memory of latency
-/// that outlives a trial.
+/// The mean latency without a queue, as far as it was observed. No other measured latency is kept
+/// from one trial to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Floor(Option<f64>);
 

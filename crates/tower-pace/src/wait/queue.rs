@@ -141,7 +141,7 @@ impl<T> Front for Hint<T> {
     }
 }
 
-/// The state that everyone who waits for one resource shares.
+/// The state that all waiters of one resource share.
 pub(crate) struct Queue<R: Resource> {
     front: R::Front,
     state: Mutex<State<R>>,
