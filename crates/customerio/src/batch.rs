@@ -5,7 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::Operation;
 
 /// The documented limit of 500 kB for one batch, read as 500,000 bytes to be safe.
-const MAX_BATCH: usize = 500_000;
+pub(crate) const MAX_BATCH: usize = 500_000;
 
 const OPEN: &[u8] = br#"{"batch":["#;
 const CLOSE: &[u8] = b"]}";

@@ -41,6 +41,7 @@ use self::lanes::Lanes;
 pub use self::packed_request::{InFlight, PackedRequest};
 pub use self::priority::Priority;
 pub use self::sending::Sending;
+use crate::batch::MAX_BATCH;
 use crate::{Batch, Cause, Lane, Operation, Outcome};
 
 /// How many batches of operations are queued. With fewer, the next batch is half empty while many
@@ -49,9 +50,6 @@ const BATCHES_AHEAD: usize = 4;
 
 /// How many bytes of operations are queued at most, plus one operation: 16 full batches.
 const MAX_BYTES: usize = 16 * MAX_BATCH;
-
-/// The bytes of a full batch.
-const MAX_BATCH: usize = 500_000;
 
 /// How many lanes may be stopped before no operation is accepted. It bounds the memory of a packer
 /// whose operations all end unknown.

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::builder::Settings;
 use super::stats::{Counts, HeldBy, Rate, Stats};
+use crate::batch::MAX_BATCH;
 use crate::packer::{Dispatcher, Packer, Position, Priority, Sending, Settled};
 use crate::{Cause, Client, Operation, Outcome, Request};
 
@@ -21,9 +22,6 @@ pub(super) const OVERHEAD: usize = 768;
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest period of the monitor: an instant cannot be arbitrarily far.
 const LONGEST_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The size of a full batch. A new request is packed only if the reserve has room for one.
-const MAX_BATCH: usize = 500_000;
 
 /// The state of a queue. It reads no clock and does no I/O; the worker does what it asks for.
 pub(super) struct State {
@@ -382,6 +380,7 @@ impl State {
         self.is_paused && !self.is_closing
     }
 
+    /// Whether the reserve has room for a full batch; only then a new request is packed.
     fn has_reserve(&self) -> bool {
         self.in_flight.is_empty()
             || self.in_flight_bytes.saturating_add(MAX_BATCH) <= self.settings.reserve()
