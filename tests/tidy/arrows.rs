@@ -22,6 +22,7 @@ const ARROWS: &[(&str, When, &str)] = &[
     ("customerio-import", Always, "customerio-sim"),
     ("bench", Always, "customerio"),
     ("bench", Always, "tower-pace"),
+    ("recipes", Always, "tower-pace"),
     ("fuzz", Always, "customerio"),
     ("fuzz", Always, "pacing"),
 ];
