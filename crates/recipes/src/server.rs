@@ -171,7 +171,8 @@ async fn forward(
     drop(ends);
 }
 
-/// Copies until the end or the death of the connection. Returns both halves, so that neither closes.
+/// Copies until the end or the death of the connection. Returns both halves, so that neither is
+/// closed.
 async fn copy<R, W>(
     mut from: R,
     mut to: W,
