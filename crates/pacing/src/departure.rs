@@ -20,6 +20,12 @@ pub struct Departure {
 }
 
 impl Departure {
+    /// Returns the cost of the request, as it was settled last.
+    #[must_use]
+    pub const fn cost(&self) -> Cost {
+        self.cost
+    }
+
     /// Returns the load that had departed within `max_transit` before this departure and was
     /// unanswered.
     pub(crate) fn unanswered(self) -> Load {

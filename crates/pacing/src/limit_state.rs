@@ -267,14 +267,22 @@ impl LimitState {
         }
     }
 
-    /// Records that a request in flight costs `cost`, and not the cost that it departed with.
+    /// Records that a request costs `cost`, and not the cost that it departed with. `answered` is
+    /// the time of its answer, unless it is in flight.
     pub(crate) fn settle(
         &mut self,
         departure: Departure,
+        answered: Option<Moment>,
         cost: Cost,
         is_latest: bool,
         conditions: Conditions<'_>,
     ) {
+        let now = conditions.now;
+        let held = self.policy.counted_window().max(self.usual.memory);
+        // The server has forgotten the request, so it takes no part of the limit any more.
+        if answered.is_some() && now >= departure.sent + conditions.shared.transit + held {
+            return;
+        }
         let (before, after) = (self.units(departure.cost), self.units(cost));
         let sent = |cost: u32| Sent {
             at: departure.sent,
@@ -282,16 +290,26 @@ impl LimitState {
         };
         if after <= before {
             let removed = sent(before - after);
-            self.window.refund(removed);
-            self.allowance.remove_cost(removed.cost);
+            match answered {
+                // A statement of the server since the departure may include the lower cost. Only
+                // the next statement raises what remains.
+                Some(answered) => self.window.remove_answered_cost(removed, answered),
+                None => {
+                    self.window.refund(removed);
+                    self.allowance.remove_cost(removed.cost);
+                }
+            }
             if is_latest {
                 let pace = *self.pace_in_force(conditions);
                 let cost = after.min(self.policy.most());
                 self.schedule.lower_latest_cost(&pace, cost);
             }
         } else {
-            let (added, now) = (sent(after - before), conditions.now);
-            self.window.add_cost(added, now);
+            let added = sent(after - before);
+            match answered {
+                Some(answered) => self.window.add_answered_cost(added, answered, now),
+                None => self.window.add_cost(added, now),
+            }
             self.allowance.add_cost(added.cost);
             let cost = after.min(self.policy.most());
             // An undo of the latest departure restores the highest cost from before it. That one

@@ -116,7 +116,7 @@ pub use deadline::{Deadline, DeadlineLayer, Deadlined};
 pub use error::{Error, Rejected};
 pub use hint_headers::HintHeaders;
 pub use pacing::{Adaptive, Cost, Model, Quota, TooHeavy, UnsafeQuota};
-pub use rate::{Handle, RateLimit, RateLimitLayer};
+pub use rate::{Charged, Handle, RateLimit, RateLimitLayer};
 pub use retry::{Attempt, Replay, Retried, Retry, RetryLayer, RetryPolicy};
 pub use wait::Waited;
 pub use was_sent::was_sent;

@@ -1,9 +1,10 @@
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use pacing::Group;
+use pacing::{Cost, Group};
 use tower_service::Service;
 
+use super::future::Reports;
 use super::state::RateState;
 use super::{Handle, ResponseFuture, Scope, Single};
 use crate::wait::{UnboundedWait, WaitPolicy, Waiter};
@@ -57,15 +58,21 @@ impl<S, W, K> RateLimit<S, W, K> {
 }
 
 impl<W: WaitPolicy, K> Settings<W, K> {
-    fn waiter<B>(&self, group: Group, request: &Request<B>) -> Waiter<RateState, W>
+    /// Returns the waiter of a request, and the reports that its response is to have.
+    fn waiter<B>(&self, group: Group, request: &Request<B>) -> (Waiter<RateState, W>, Reports)
     where
         K: Scope<B>,
     {
         let limit = self.scope.limit(request, &self.common);
         let extensions = request.extensions();
-        let cost = extensions.get().copied().unwrap_or_default();
+        let cost: Option<Cost> = extensions.get().copied();
         let policy = self.policy.with_request(extensions);
-        Waiter::new(limit.queue(), group, cost, policy)
+        let reports = Reports {
+            wait: self.explain,
+            cost: cost.is_some(),
+        };
+        let cost = cost.unwrap_or_default();
+        (Waiter::new(limit.queue(), group, cost, policy), reports)
     }
 }
 
@@ -87,9 +94,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let waiter = self.settings.waiter(self.group, &request);
+        let (waiter, reports) = self.settings.waiter(self.group, &request);
         // A clone is enough: the inner service was never polled for readiness, so there is none to
         // keep.
-        ResponseFuture::new(self.inner.clone(), waiter, request, self.settings.explain)
+        ResponseFuture::new(self.inner.clone(), waiter, request, reports)
     }
 }

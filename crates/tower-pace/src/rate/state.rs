@@ -112,6 +112,17 @@ impl RateState {
         self.limiter.refund(departure);
     }
 
+    /// Corrects the cost of a request that was answered at `answered`.
+    pub(super) fn settle(
+        &mut self,
+        departure: &mut Departure,
+        answered: Moment,
+        cost: Cost,
+        now: Moment,
+    ) {
+        self.limiter.settle_answered(departure, answered, cost, now);
+    }
+
     /// Returns the events since the gate was to open at `opened`.
     #[inline]
     fn events(&mut self, opened: Moment, now: Moment) -> Events {

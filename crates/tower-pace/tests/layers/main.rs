@@ -3,6 +3,7 @@
 mod absent_waiters;
 mod adaptive;
 mod bounded;
+mod charged;
 mod classifier;
 mod concurrency;
 #[cfg(feature = "tracing")]
