@@ -90,7 +90,10 @@
 //!
 //! - [`docs::rate_limit`]: how a request waits, the table of settings, what a response changes, and
 //!   why the server throttles no request.
-//! - [`docs::clients`]: clients with request and response types of their own, such as reqwest.
+//! - [`docs::clients`]: the layers around hyper-util, its pools, reqwest, tower-http-client, tonic,
+//!   kube and a client of your own.
+//! - [`docs::apis`]: the settings for APIs such as GitHub's, Stripe's and OpenAI's.
+//! - [`docs::applications`]: the layers in the state of axum, in a box, and in a test.
 //!
 //! [`tower`]: https://docs.rs/tower
 
