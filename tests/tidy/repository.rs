@@ -68,9 +68,17 @@ pub(crate) fn tree(package: &str, features: &str) -> String {
     ))
 }
 
+/// Returns the packages of the whole lock file, as far as Linux needs them.
+pub(crate) fn locked_packages() -> Vec<Value> {
+    packages("--locked --filter-platform x86_64-unknown-linux-gnu")
+}
+
 fn metadata(manifest: &str) -> Vec<Value> {
-    let options = "--no-deps --format-version 1";
-    let json = cargo(&format!("metadata {options} --manifest-path {manifest}"));
+    packages(&format!("--no-deps --manifest-path {manifest}"))
+}
+
+fn packages(options: &str) -> Vec<Value> {
+    let json = cargo(&format!("metadata --format-version 1 {options}"));
     let metadata: Value = serde_json::from_str(&json).expect("cargo prints JSON");
     list(&metadata, "packages").cloned().collect()
 }

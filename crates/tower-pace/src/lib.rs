@@ -86,6 +86,13 @@
 //! assert_shareable::<BoundedStack<String>>();
 //! ```
 //!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `hyper` | [`was_sent`] knows the errors of hyper, of h2 and of hyper-util's clients |
+//! | `tracing` | events of closed gates, stated limits, slow responses and retries |
+//!
 //! # More pages
 //!
 //! - [`docs::rate_limit`]: how a request waits, the table of settings, what a response changes, and
@@ -97,6 +104,7 @@
 //!
 //! [`tower`]: https://docs.rs/tower
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
 mod classifier;
