@@ -26,7 +26,9 @@ static OURS: LazyLock<Repository> = LazyLock::new(|| {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Repository {
         files: files.map(|(path, bytes)| (path, text(bytes))).collect(),
-        packages: [metadata("Cargo.toml"), metadata("crates/fuzz/Cargo.toml")].concat(),
+        packages: ["Cargo.toml", "crates/fuzz/Cargo.toml", "examples/outbox/Cargo.toml"]
+            .map(metadata)
+            .concat(),
     }
 });
 
