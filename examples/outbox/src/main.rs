@@ -38,7 +38,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 const JOBS: usize = 50;
 
 /// One event to send, as it is stored in the row of its job.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Deserialize, Serialize)]
 struct SendEvent {
     person: String,
     name: String,
