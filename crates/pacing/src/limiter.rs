@@ -233,7 +233,7 @@ impl Limiter {
         let is_sooner = !stated.is_empty() && {
             let since = self.shared.path.since(departure);
             let is_throttled = matches!(feedback, Feedback::Throttled(_));
-            self.record_stated(since, departure.unanswered(), is_throttled, stated, now)
+            self.record_stated(departure, since, is_throttled, stated, now)
         };
         match feedback {
             Feedback::Accepted => self.gate.succeed(departure.sent),
@@ -552,8 +552,8 @@ impl Limiter {
     /// Records the limits that an answer states. Returns whether requests may depart sooner.
     fn record_stated(
         &mut self,
+        answered: Departure,
         since: Load,
-        unanswered: Load,
         is_throttled: bool,
         stated: &[StatedLimit],
         now: Moment,
@@ -570,7 +570,7 @@ impl Limiter {
             // A throttled response ends or uses up an allowance in `record_throttled`. It opens
             // none.
             if !is_throttled && let Some(stated_limit) = self.stated_limit_of(index, stated) {
-                is_sooner |= self.limits[index].record_stated(stated_limit, since, unanswered, now);
+                is_sooner |= self.limits[index].record_stated(stated_limit, answered, since, now);
             }
         }
         is_sooner

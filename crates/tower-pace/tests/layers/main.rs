@@ -14,6 +14,7 @@ mod fields;
 mod handle;
 mod inner_readiness;
 mod keyed;
+mod language_model;
 mod layer_order;
 mod many_waiters;
 mod nested;
