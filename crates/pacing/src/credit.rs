@@ -49,12 +49,17 @@ impl Credit {
         }
     }
 
+    /// Returns the interval of the departure with this number, if it is known.
+    pub(crate) fn interval_of(&self, number: u32) -> Option<Span> {
+        let latest_first = self.intervals.iter().rev();
+        let mut before = latest_first.filter(|&&(first, _)| !is_after(first, number));
+        before.next().map(|&(_, interval)| interval)
+    }
+
     /// Returns the time to release since the departure with this number costs `less` than it was
     /// charged.
     pub(crate) fn release(&mut self, number: u32, less: u32) -> Span {
-        let known = self.intervals.iter().rev();
-        let mut known = known.filter(|&&(first, _)| !is_after(first, number));
-        let Some(&(_, interval)) = known.next() else {
+        let Some(interval) = self.interval_of(number) else {
             return Span::ZERO;
         };
         let after = |&(departure, _): &(u32, Span)| !is_after(departure, number);

@@ -323,7 +323,8 @@ impl LimitState {
             self.forget_pace();
             let pace = *self.pace_in_force(conditions);
             let added = after - before;
-            self.schedule.add_cost(&pace, added, is_latest, now);
+            self.schedule
+                .add_cost(&pace, added, departure.number, is_latest, now);
         }
     }
 

@@ -177,11 +177,23 @@ impl Schedule {
         }
     }
 
-    /// Records that a departure cost `added` more. `is_latest` is true for the latest departure.
-    pub(crate) fn add_cost(&mut self, pace: &Pace, added: u32, is_latest: bool, now: Moment) {
+    /// Records that the departure with this number cost `added` more. `is_latest` is true for the
+    /// latest departure.
+    pub(crate) fn add_cost(
+        &mut self,
+        pace: &Pace,
+        added: u32,
+        number: u32,
+        is_latest: bool,
+        now: Moment,
+    ) {
+        // If the cost is lowered again, the interval of the departure is released.
+        let credit = self.credit.as_ref();
+        let departed_with = credit.and_then(|credit| credit.interval_of(number));
+        let more = pace.interval.max(departed_with.unwrap_or_default()) * added;
         let most = now + pace.memory;
-        let raised = |next: Moment| (next + pace.interval * added).min(most.max(next));
-        if self.next + pace.interval * added > most {
+        let raised = |next: Moment| (next + more).min(most.max(next));
+        if self.next + more > most {
             self.credit = None;
         }
         self.next = raised(self.next);
@@ -386,11 +398,11 @@ mod tests {
         depart(&mut schedule, &PACE, 5, 20);
         schedule.lower_latest_cost(&PACE, 2);
         assert_eq!(schedule.next, at(40));
-        schedule.add_cost(&PACE, 2, true, at(25));
+        schedule.add_cost(&PACE, 2, 0, true, at(25));
         assert_eq!(schedule.next, at(60));
-        schedule.add_cost(&PACE, 50, true, at(25));
+        schedule.add_cost(&PACE, 50, 0, true, at(25));
         assert_eq!(schedule.next, at(105));
-        schedule.add_cost(&PACE, 50, true, at(5));
+        schedule.add_cost(&PACE, 50, 0, true, at(5));
         assert_eq!(
             schedule.next,
             at(105),
@@ -459,14 +471,14 @@ mod tests {
         assert_eq!(schedule.next, at(70));
         // The one before the latest cost 2 more, and then the latest one did.
         let mut schedule = departed();
-        schedule.add_cost(&PACE, 2, false, at(35));
+        schedule.add_cost(&PACE, 2, 0, false, at(35));
         assert_eq!(schedule.next, at(80));
         schedule.lower_latest_cost(&PACE, 1);
         assert_eq!(schedule.next, at(60));
         schedule.undo();
         assert_eq!(schedule.next, at(50));
         let mut schedule = departed();
-        schedule.add_cost(&PACE, 2, true, at(35));
+        schedule.add_cost(&PACE, 2, 0, true, at(35));
         schedule.undo();
         assert_eq!(schedule.next, at(30));
     }
