@@ -97,6 +97,17 @@ impl LimitState {
         }
     }
 
+    /// Starts a new window at `now`, in which only the requests in flight may count. `quota` states
+    /// that nothing else was used.
+    pub(crate) fn record_reset(&mut self, quota: &Quota, in_flight: Load, now: Moment) {
+        let mut next = Self::starting(self.policy, quota, now);
+        next.window
+            .hold_in_flight(in_flight.counted(self.policy.unit), now);
+        next.highest = self.highest;
+        next.cap = self.cap;
+        *self = next;
+    }
+
     /// Sets the uncertainty of the path and the timers.
     pub(crate) fn set_uncertainty(&mut self, uncertainty: Uncertainty) {
         self.uncertainty = uncertainty;

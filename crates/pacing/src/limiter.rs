@@ -403,6 +403,28 @@ impl Limiter {
         self.update_uncertainty();
     }
 
+    /// Records that the server's windows were reset: it counts no request from before. All waiters
+    /// have to ask again.
+    ///
+    /// It is for a limit that is reset at a time that no response states, such as a daily limit at
+    /// midnight. The whole burst may depart at once, as with
+    /// [`unused_at_start`](Quota::unused_at_start). A call before the server's own reset gets
+    /// requests throttled. Requests in flight may count in the new window, and hold slots of it. A
+    /// closed gate and a lowered rate stay as they are.
+    pub fn record_reset(&mut self, now: Moment) {
+        let quota = Quota {
+            unused_at_start: true,
+            ..self.quota
+        };
+        let in_flight = self.in_flight;
+        let (_, limits) = self.at(now);
+        for limit in limits {
+            limit.record_reset(&quota, in_flight, now);
+        }
+        self.ceiling = Ceiling::default();
+        self.update_uncertainty();
+    }
+
     /// Closes the gate until `until`. A gate that is closed for longer stays closed.
     pub fn penalize(&mut self, until: Moment) {
         self.gate.close_until(until);

@@ -16,6 +16,7 @@ mod inner_readiness;
 mod keyed;
 mod language_model;
 mod layer_order;
+mod long_windows;
 mod many_waiters;
 mod nested;
 mod peer_defects;
