@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::Moment;
+use crate::departure::is_after;
 use crate::moment::Span;
 
 /// A server states whole seconds, so its reset may be up to one second later than stated. With
@@ -50,6 +51,8 @@ struct Open {
     remaining: i64,
     /// The reset.
     until: Moment,
+    /// The number of the last departure whose answer stated it.
+    stated_by: u32,
     /// Whether it was opened within a window after a change of the quota.
     over_full: bool,
     /// Whether the server stated a later reset since, while less than half of the limit remains. It
@@ -79,6 +82,8 @@ pub(crate) struct Stated {
     pub(crate) departed_since: u64,
     /// The cost that was unanswered when that request departed.
     pub(crate) unanswered: u64,
+    /// The number of that request.
+    pub(crate) number: u32,
 }
 
 /// The decision of an allowance about a request.
@@ -174,16 +179,18 @@ impl Allowance {
         }
     }
 
-    /// Records that a request costs less than was estimated.
-    pub(crate) fn remove_cost(&mut self, cost: u64) {
-        if let Some(open) = &mut self.open {
+    /// Records that the request with this number costs less than was estimated.
+    pub(crate) fn remove_cost(&mut self, cost: u64, number: u32) {
+        // A statement of a later request includes what this one really cost.
+        let is_included = |open: &&mut Open| is_after(number, open.stated_by);
+        if let Some(open) = self.open.as_mut().filter(is_included) {
             open.remaining = open.remaining.saturating_add_unsigned(cost);
         }
     }
 
     /// Records that a request was never sent. If it was the probe, the next departure is.
     pub(crate) fn refund(&mut self, cost: u64, number: u32) {
-        self.remove_cost(cost);
+        self.remove_cost(cost, number);
         // InFlight => Waiting: the server was not asked.
         if self.is_probe(number) {
             self.probe = Probe::Waiting;
@@ -217,6 +224,9 @@ impl Allowance {
             let slides = until > open.until + TICK * 2 && !is_fresh;
             // Open => Open: a statement can only lower it. Answers may overtake each other.
             if now < open.until {
+                if is_after(stated.number, open.stated_by) {
+                    open.stated_by = stated.number;
+                }
                 open.remaining = open.remaining.min(remaining);
                 open.slides = slides;
                 return false;
@@ -233,6 +243,7 @@ impl Allowance {
         self.open = Some(Open {
             remaining: remaining.saturating_sub_unsigned(stated.unanswered),
             until,
+            stated_by: stated.number,
             over_full: now < self.over_full_until,
             slides: false,
         });
@@ -307,6 +318,7 @@ mod tests {
             reset: Span::of(Duration::from_secs(reset)),
             departed_since: 0,
             unanswered: 0,
+            number: 0,
         }
     }
 
@@ -383,9 +395,24 @@ mod tests {
         assert_eq!(remaining(&allowance), 35, "an answer cannot raise it");
         allowance.depart(7, 1, at(2));
         allowance.add_cost(8);
-        allowance.remove_cost(3);
+        allowance.remove_cost(3, 1);
         allowance.refund(4, 1);
         assert_eq!(remaining(&allowance), 35 - 7 - 8 + 3 + 4);
+        // The statement of a later request includes what the first one really cost.
+        let later = Stated {
+            number: 2,
+            ..stated(90, 600)
+        };
+        assert!(!record(&mut allowance, later, 3));
+        assert!(
+            !record(&mut allowance, stated(90, 600), 3),
+            "an earlier one"
+        );
+        allowance.refund(1, 1);
+        allowance.remove_cost(1, 2);
+        assert_eq!(remaining(&allowance), 27);
+        allowance.remove_cost(1, 3);
+        assert_eq!(remaining(&allowance), 28);
         let mut allowance = open(u64::MAX);
         assert_eq!(remaining(&allowance), LIMIT.into(), "never above the limit");
         allowance.add_cost(u64::MAX);

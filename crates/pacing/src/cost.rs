@@ -33,8 +33,9 @@ impl Cost {
         Self(NonZeroU32::new(units).expect("a cost of 0 needs no limiter"))
     }
 
-    /// Returns the cost nearest to `units`: at least 1, and at most [`u32::MAX`]. It is for a number
-    /// that a server states, such as the tokens that a response took.
+    /// Returns the cost nearest to `units`: at least 1, and at most [`u32::MAX`].
+    ///
+    /// It is for a number that a server states, such as the tokens that a response took.
     #[must_use]
     pub fn clamped(units: u64) -> Self {
         let units = u32::try_from(units).unwrap_or(u32::MAX);

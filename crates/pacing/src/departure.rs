@@ -35,3 +35,8 @@ impl Departure {
         }
     }
 }
+
+/// Returns whether the departure with the number `one` came after `other`. Numbers wrap.
+pub(crate) fn is_after(one: u32, other: u32) -> bool {
+    one != other && one.wrapping_sub(other) < 1 << 31
+}

@@ -233,7 +233,7 @@ impl Limiter {
         let is_sooner = !stated.is_empty() && {
             let since = self.shared.path.since(departure);
             let is_throttled = matches!(feedback, Feedback::Throttled(_));
-            self.record_stated(since, departure.unanswered(), is_throttled, stated, now)
+            self.record_stated(departure, since, is_throttled, stated, now)
         };
         match feedback {
             Feedback::Accepted => self.gate.succeed(departure.sent),
@@ -403,6 +403,28 @@ impl Limiter {
         self.update_uncertainty();
     }
 
+    /// Records that the server's windows were reset: it counts no request from before. All waiters
+    /// have to ask again.
+    ///
+    /// It is for a limit that is reset at a time that no response states, such as a daily limit at
+    /// midnight. The whole burst may depart at once, as with
+    /// [`unused_at_start`](Quota::unused_at_start). A call before the server's own reset gets
+    /// requests throttled. Requests in flight may count in the new window, and hold slots of it. A
+    /// closed gate and a lowered rate stay as they are.
+    pub fn record_reset(&mut self, now: Moment) {
+        let quota = Quota {
+            unused_at_start: true,
+            ..self.quota
+        };
+        let in_flight = self.in_flight;
+        let (_, limits) = self.at(now);
+        for limit in limits {
+            limit.record_reset(&quota, in_flight, now);
+        }
+        self.ceiling = Ceiling::default();
+        self.update_uncertainty();
+    }
+
     /// Closes the gate until `until`. A gate that is closed for longer stays closed.
     pub fn penalize(&mut self, until: Moment) {
         self.gate.close_until(until);
@@ -552,8 +574,8 @@ impl Limiter {
     /// Records the limits that an answer states. Returns whether requests may depart sooner.
     fn record_stated(
         &mut self,
+        answered: Departure,
         since: Load,
-        unanswered: Load,
         is_throttled: bool,
         stated: &[StatedLimit],
         now: Moment,
@@ -570,7 +592,7 @@ impl Limiter {
             // A throttled response ends or uses up an allowance in `record_throttled`. It opens
             // none.
             if !is_throttled && let Some(stated_limit) = self.stated_limit_of(index, stated) {
-                is_sooner |= self.limits[index].record_stated(stated_limit, since, unanswered, now);
+                is_sooner |= self.limits[index].record_stated(stated_limit, answered, since, now);
             }
         }
         is_sooner

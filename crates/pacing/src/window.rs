@@ -174,6 +174,15 @@ impl Window {
         self.drop_from = now + Span::from_nanos(self.unanswered_for.nanos() / ENTRIES);
     }
 
+    /// Holds slots for the requests in flight when the window starts: their times are unknown.
+    pub(crate) fn hold_in_flight(&mut self, cost: u64, now: Moment) {
+        self.changed = Some(now);
+        match &mut self.in_flight {
+            Some(in_flight) => *in_flight = cost,
+            None => self.unanswered.hold_until(now + self.unanswered_for, cost),
+        }
+    }
+
     /// Records that the server's own answer to a request came at `now`.
     #[inline]
     pub(crate) fn answer(&mut self, sent: Sent, now: Moment) {

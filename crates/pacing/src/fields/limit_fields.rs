@@ -358,7 +358,7 @@ impl Family<'_> {
                 let time = resets.times().take(index + 1).last()?;
                 Some(StatedLimit {
                     limit: self.limit(index),
-                    remaining: member.number()?,
+                    remaining: member.whole_number()?,
                     reset: reset(time, date)?,
                     unit: self.unit(),
                 })

@@ -844,6 +844,47 @@ fn a_statement_belongs_to_the_limit_of_its_unit() {
 }
 
 #[test]
+fn after_a_reset_only_the_requests_in_flight_count() {
+    let day = Duration::from_secs(86_400);
+    let quota = Quota::new(10, day).and_then(|quota| quota.model(Model::FixedWindow));
+    let quota = quota.and_then(|quota| quota.burst(10)).unwrap();
+    for quota in [quota, quota.counted_until_answered()] {
+        let mut limiter = running(quota);
+        let departed: Vec<_> = (0..10)
+            .map(|n| limiter.depart(at(90_000_000 + n)))
+            .collect();
+        for &departure in &departed[..7] {
+            limiter.answer(departure, at(90_000_100), Feedback::Accepted);
+        }
+        assert_ne!(limiter.due(at(90_001_000)), Due::Now);
+        limiter.record_reset(at(90_001_000));
+        assert_eq!(limiter.counted(at(90_001_000)), 3);
+        for _ in 0..3 {
+            assert_eq!(limiter.due(at(90_001_000)), Due::Now);
+            let _counted = limiter.depart(at(90_001_000));
+        }
+        limiter.answer(departed[7], at(90_001_010), Feedback::Accepted);
+        assert!(limiter.counted(at(90_001_010)) >= 6, "it may count now");
+        let mut early = departed[0];
+        limiter.settle_answered(&mut early, at(90_000_100), Cost::ONE, at(90_001_020));
+        limiter.refund(departed[8]);
+        assert!(limiter.counted(at(90_001_020)) >= 5);
+    }
+}
+
+#[test]
+fn a_reset_forgets_what_was_stated_and_keeps_a_closed_gate() {
+    let mut limiter = running(Quota::per_hour(5_000));
+    let departure = limiter.depart(at(10_000));
+    limiter.answer_with(departure, at(10_010), Feedback::Accepted, &stated(0, 1_200));
+    assert_eq!(limiter.closed_until(), at(1_210_010));
+    limiter.penalize(at(20_000));
+    limiter.record_reset(at(15_000));
+    assert_eq!(limiter.due(at(15_000)), Due::At(at(20_000)));
+    assert_eq!(limiter.due(at(20_000)), Due::Now);
+}
+
+#[test]
 fn a_limiter_is_as_new_once_nothing_counts() {
     let mut limiter = running(Quota::per_hour(1_000));
     assert!(limiter.is_as_new(at(5_000)));

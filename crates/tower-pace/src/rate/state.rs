@@ -169,6 +169,10 @@ impl RateState {
         self.limiter.set_quota(quota, now);
     }
 
+    pub(super) fn record_reset(&mut self, now: Moment) {
+        self.limiter.record_reset(now);
+    }
+
     /// Applies `quota` if it is slower than the configured one, and the configured one otherwise.
     pub(super) fn learn(&mut self, quota: Quota, now: Moment) {
         let is_slower = quota.spacing() > self.configured.spacing();
