@@ -1,16 +1,17 @@
 //! An outbox in the application's own database: an event is sent if and only if the transaction
 //! that caused it is committed, across a crash, and once in effect.
 //!
-//! Run it with `cargo run --manifest-path examples/outbox/Cargo.toml`. It starts a PostgreSQL of its
-//! own, which must be installed, and needs no network. The API is a simulator in the same process.
+//! Run it with `cargo run --manifest-path examples/outbox/Cargo.toml`. It starts a PostgreSQL of
+//! its own, which must be installed, and needs no network. The API is a simulator in the same
+//! process.
 //!
 //! [`graphile_worker`] keeps the jobs, and adds a job inside of a transaction of sqlx. The row of a
-//! job has the id and the time of its event. A job enqueues the event, and ends when Customer.io has
-//! accepted it. After a crash between the two the job runs again. So an event is sent at least once,
-//! and its id makes that once in effect.
+//! job has the id and the time of its event. A job enqueues the event, and ends when Customer.io
+//! has accepted it. After a crash between the two the job runs again. So an event is sent at least
+//! once, and its id makes that once in effect.
 //!
-//! The program signs up 300 people and rolls back 100 of them. It kills the process that sends their
-//! events, and starts another one.
+//! The program signs up 300 people and rolls back 100 of them. It kills the process that sends
+//! their events, and starts another one.
 
 mod postgres;
 
