@@ -26,9 +26,13 @@ static OURS: LazyLock<Repository> = LazyLock::new(|| {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Repository {
         files: files.map(|(path, bytes)| (path, text(bytes))).collect(),
-        packages: ["Cargo.toml", "crates/fuzz/Cargo.toml", "examples/outbox/Cargo.toml"]
-            .map(metadata)
-            .concat(),
+        packages: [
+            "Cargo.toml",
+            "crates/fuzz/Cargo.toml",
+            "examples/outbox/Cargo.toml",
+        ]
+        .map(metadata)
+        .concat(),
     }
 });
 
