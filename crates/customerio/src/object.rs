@@ -56,7 +56,10 @@ impl Object {
     }
 
     pub(crate) fn lane(&self) -> Lane {
-        Lane::of(&("object", self))
+        match &self.0 {
+            Name::CioId(id) => Lane::of(&["cio_object_id", id]),
+            Name::Id { type_id, id } => Lane::of(&["object_id", &type_id.to_string(), id]),
+        }
     }
 }
 

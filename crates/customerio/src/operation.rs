@@ -3,10 +3,10 @@
 mod body;
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use self::body::{DeliveryBody, DeliveryId, DeviceToken, MergeBody, ObjectBody, PersonBody};
 use crate::device::{DeviceBody, check_token};
@@ -75,10 +75,20 @@ enum Batching {
 }
 
 impl Lane {
-    pub(crate) fn of(identifier: &impl Hash) -> Self {
-        let mut hasher = DefaultHasher::new();
-        identifier.hash(&mut hasher);
-        Self(hasher.finish())
+    /// Returns the lane of an identifier: the first 8 bytes of the SHA-256 of its parts, each
+    /// behind its length as 8 bytes.
+    ///
+    /// Files keep lanes over releases of this crate and of Rust, so the hash never changes.
+    /// `std`'s hasher may change.
+    pub(crate) fn of(parts: &[&str]) -> Self {
+        let mut hasher = Sha256::new();
+        for part in parts {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+        let digest = hasher.finalize();
+        let first = digest.first_chunk().expect("a digest has 32 bytes");
+        Self(u64::from_be_bytes(*first))
     }
 }
 
@@ -355,7 +365,7 @@ impl Operation {
             name: event.name(),
             attributes: DeviceToken { device_token },
         };
-        let lane = Lane::of(&("delivery", delivery_id));
+        let lane = Lane::of(&["delivery", delivery_id]);
         Self::new(to_bytes(&body), lane, Replay::Unsafe, Batching::Alone)
     }
 }

@@ -157,8 +157,8 @@ impl Queue {
     ///
     /// It lasts as long as an outage or a pause does. Dropping the future ends only the wait.
     pub async fn flush(&self) {
-        let epoch = self.shared().update(State::flush);
-        let is_flushed = |state: &mut State| state.is_flushed(epoch).then_some(());
+        let before = self.shared().update(State::flush);
+        let is_flushed = |state: &mut State| state.is_flushed(before).then_some(());
         self.shared().wait_until(is_flushed).await;
     }
 

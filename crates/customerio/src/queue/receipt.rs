@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
 use super::shared::Shared;
-use crate::packer::Position;
 use crate::{Cause, Outcome};
 
 /// The receipt of an enqueued operation: a future of its outcome.
@@ -31,7 +30,6 @@ use crate::{Cause, Outcome};
 pub struct Receipt {
     pub(super) outcome: oneshot::Receiver<Outcome>,
     pub(super) shared: Arc<Shared>,
-    pub(super) position: Position,
     pub(super) number: u64,
 }
 
@@ -43,8 +41,7 @@ impl Receipt {
     /// be unknown. The client still makes the attempts that its own retries allow. The other
     /// operations of the request are sent.
     pub fn cancel(&self) {
-        self.shared
-            .update(|state| state.cancel(self.position, self.number));
+        self.shared.update(|state| state.cancel(self.number));
     }
 }
 

@@ -166,10 +166,9 @@ impl Shared {
             state.enqueue(operation, priority, sender, now)
         });
         match inserted {
-            Ok((position, number)) => Ok(Receipt {
+            Ok(number) => Ok(Receipt {
                 outcome,
                 shared: Arc::clone(self),
-                position,
                 number,
             }),
             // The queue was closed after the room was acquired. No one else needs the room.

@@ -34,11 +34,13 @@ pub(super) struct State {
     in_flight_bytes: usize,
     pending: usize,
     next_request: u64,
+    /// Each operation with a lower number is in the queue or settled.
     next_number: u64,
+    /// Batches are not waited for while an operation with a lower number has no outcome.
+    flushed_before: u64,
     /// The operations without an outcome and the bytes that they count for.
     len: usize,
     bytes: usize,
-    epochs: Epochs,
     /// Canceled operations whose request was taken and did not end yet.
     canceled: HashSet<u64>,
     /// Operations with a lower number are canceled.
@@ -65,7 +67,6 @@ pub(super) struct Member {
     receipt: oneshot::Sender<Outcome>,
     number: u64,
     enqueued_at: Instant,
-    epoch: u64,
     charge: u32,
 }
 
@@ -123,9 +124,9 @@ impl State {
             pending: 0,
             next_request: 0,
             next_number: 0,
+            flushed_before: 0,
             len: 0,
             bytes: 0,
-            epochs: Epochs::default(),
             canceled: HashSet::new(),
             cleared_before: 0,
             is_paused: settings.is_paused,
@@ -149,14 +150,15 @@ impl State {
 
     // --- The handle. ---
 
-    /// Queues an operation for which there is room. Returns it if the queue is closed.
+    /// Queues an operation for which there is room. Returns its number, or the operation if the queue
+    /// is closed.
     pub(super) fn enqueue(
         &mut self,
         operation: Operation,
         priority: Priority,
         receipt: oneshot::Sender<Outcome>,
         now: Instant,
-    ) -> Result<(Position, u64), Operation> {
+    ) -> Result<u64, Operation> {
         if self.is_closed() {
             return Err(operation);
         }
@@ -166,7 +168,6 @@ impl State {
             receipt,
             number,
             enqueued_at: now,
-            epoch: self.epochs.enter(),
             charge,
         };
         let was_full = self.dispatcher.packer().has_full_batch();
@@ -184,7 +185,7 @@ impl State {
         let is_full = !was_full && self.dispatcher.packer().has_full_batch();
         self.effects.wakes_worker |= is_ready || is_full || self.len == 1;
         self.change();
-        Ok((position, number))
+        Ok(number)
     }
 
     /// Settles the oldest operation that has not departed, for room. Returns whether there is one.
@@ -209,13 +210,13 @@ impl State {
         true
     }
 
-    pub(super) fn cancel(&mut self, position: Position, number: u64) {
+    pub(super) fn cancel(&mut self, number: u64) {
         let cause = Cause::canceled;
+        let Some(position) = self.arrivals.position(number) else {
+            return;
+        };
         if let Some((_, member)) = self.dispatcher.remove(position) {
             return self.settle(vec![(member, Outcome::NotSent(cause()))], None);
-        }
-        if !self.arrivals.is_unsettled(number) {
-            return;
         }
         self.canceled.insert(number);
         let settled = self
@@ -288,14 +289,17 @@ impl State {
         Some((outage.is_blocked(), status))
     }
 
-    /// Lets batches depart that are not full. Returns the epoch to wait for.
+    /// Lets batches depart that are not full, until the operations that are in the queue now have
+    /// their outcomes. Returns the number of the next operation.
     pub(super) fn flush(&mut self) -> u64 {
         self.effects.wakes_worker = true;
-        self.epochs.flush()
+        self.flushed_before = self.next_number;
+        self.next_number
     }
 
-    pub(super) fn is_flushed(&self, epoch: u64) -> bool {
-        self.epochs.is_over(epoch)
+    /// Returns whether each operation with a lower number has its outcome.
+    pub(super) fn is_flushed(&self, before: u64) -> bool {
+        self.arrivals.first().is_none_or(|first| first >= before)
     }
 
     /// Returns the number of operations that wait.
@@ -391,7 +395,7 @@ impl State {
         self.linger_end().is_some_and(|end| end <= now)
             || self.dispatcher.packer().has_full_batch()
             || self.is_closing
-            || self.epochs.is_flushing()
+            || !self.is_flushed(self.flushed_before)
     }
 
     fn linger_end(&self) -> Option<Instant> {
@@ -545,7 +549,6 @@ impl State {
         let accepted = self.counts.accepted;
         for (member, outcome) in settled {
             self.counts.count(&outcome);
-            self.epochs.leave(member.epoch);
             self.arrivals.settle(member.number);
             if !self.canceled.is_empty() {
                 self.canceled.remove(&member.number);
@@ -668,9 +671,15 @@ impl Arrivals {
         search.ok()
     }
 
-    fn is_unsettled(&self, number: u64) -> bool {
-        let index = self.index(number);
-        index.is_some_and(|index| !self.entries[index].is_settled)
+    /// Returns the position of an operation that has no outcome.
+    fn position(&self, number: u64) -> Option<Position> {
+        let arrival = &self.entries[self.index(number)?];
+        (!arrival.is_settled).then_some(arrival.position)
+    }
+
+    /// Returns the number of the oldest operation without an outcome.
+    fn first(&self) -> Option<u64> {
+        self.entries.front().map(|arrival| arrival.number)
     }
 
     fn settle(&mut self, number: u64) {
@@ -728,61 +737,5 @@ impl Arrivals {
             }
         }
         None
-    }
-}
-
-/// Counts the operations by the flush that they are before, so that a flush waits for those before
-/// it and not for those after.
-#[derive(Debug, Default)]
-struct Epochs {
-    /// The operations without an outcome of each epoch, the oldest first. The last one is now.
-    counts: VecDeque<usize>,
-    first: u64,
-    /// Batches are not waited for until this epoch is over.
-    flushed: Option<u64>,
-}
-
-impl Epochs {
-    /// Counts an operation. Returns its epoch.
-    fn enter(&mut self) -> u64 {
-        if self.counts.is_empty() {
-            self.counts.push_back(0);
-        }
-        let last = self.counts.len() - 1;
-        self.counts[last] += 1;
-        self.first + last as u64
-    }
-
-    fn leave(&mut self, epoch: u64) {
-        self.counts[(epoch - self.first) as usize] -= 1;
-        while self.counts.front() == Some(&0) {
-            self.counts.pop_front();
-            self.first += 1;
-        }
-        if self.flushed.is_some_and(|flushed| self.is_over(flushed)) {
-            self.flushed = None;
-        }
-    }
-
-    /// Ends the epoch. Returns it.
-    fn flush(&mut self) -> u64 {
-        match self.counts.back() {
-            None => return self.first.wrapping_sub(1),
-            // Nothing was enqueued since the last flush: this one waits for the same.
-            Some(0) => self.counts.truncate(self.counts.len() - 1),
-            Some(_) => {}
-        }
-        self.counts.push_back(0);
-        let flushed = self.first + self.counts.len() as u64 - 2;
-        self.flushed = Some(flushed);
-        flushed
-    }
-
-    fn is_over(&self, epoch: u64) -> bool {
-        self.first > epoch || epoch == u64::MAX
-    }
-
-    fn is_flushing(&self) -> bool {
-        self.flushed.is_some()
     }
 }
