@@ -315,6 +315,11 @@ impl Resource for RateState {
         cost == Cost::ONE || self.limiter.quota().fits(cost).is_ok()
     }
 
+    fn is_starting(&self) -> bool {
+        let is_paced = self.held.is_some_and(|hold| hold.by == HoldCause::Pace);
+        self.counters.departed == 0 && is_paced && !self.is_paused
+    }
+
     fn cause(&mut self, due: Due, _: Moment) -> WaitCause {
         self.exhaustion.is_seen |= !self.is_paused && due == Due::OnAnswer;
         match self.held_by(self.held) {

@@ -27,6 +27,8 @@ mod rate;
 mod retry;
 mod runtimes;
 mod simulated_server;
+#[cfg(feature = "tracing")]
+mod spans;
 mod support;
 mod threads;
 mod wait_queue;
