@@ -94,7 +94,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `hyper` | [`was_sent`] knows the errors of hyper, of h2 and of hyper-util's clients |
-//! | `tracing` | events of closed gates, stated limits, slow responses and retries |
+//! | `tracing` | events of closed gates, stated limits, slow responses and retries; `trace::SpanLayer` |
 //!
 //! # More pages
 //!
