@@ -17,6 +17,7 @@ use http::{Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
+use hyper_util::client::legacy::Error as HyperError;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::pool::singleton::Singleton;
@@ -27,7 +28,7 @@ use tower::util::BoxCloneService;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_pace::retry::{Backoff, ReplayBody};
 use tower_pace::wait::BoundedWait;
-use tower_pace::{Classifier, Handle, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
+use tower_pace::{Classifier, Handle, Quota, RateLimitLayer, RetryLayer, RetryPolicy, was_sent};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -122,13 +123,31 @@ impl reqwest::dns::Resolve for Addresses {
 }
 
 pub(crate) fn reqwest(addresses: Addresses, _: u16) -> Client {
-    let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .dns_resolver(Arc::new(addresses))
-        .build()
-        .unwrap();
-    let (retry, limit) = layers(&Classifier::new().not_sent_if(reqwest::Error::is_connect));
+    let errors = Classifier::new().not_sent_if(reqwest::Error::is_connect);
+    reqwest_with(addresses, reqwest::Client::builder(), &errors)
+}
+
+/// With the proofs of hyper too.
+pub(crate) fn reqwest_over_http2(addresses: Addresses) -> Client {
+    let errors = Classifier::new().not_sent_if(|error: &reqwest::Error| {
+        let inner = error
+            .source()
+            .and_then(|source| source.downcast_ref::<HyperError>());
+        inner.is_some_and(|inner| !was_sent(inner))
+    });
+    let builder = reqwest::Client::builder().http2_prior_knowledge();
+    reqwest_with(addresses, builder, &errors)
+}
+
+fn reqwest_with(
+    addresses: Addresses,
+    builder: reqwest::ClientBuilder,
+    errors: &Classifier,
+) -> Client {
+    let builder = builder.redirect(reqwest::redirect::Policy::none());
+    let builder = builder.retry(reqwest::retry::never());
+    let client = builder.dns_resolver(Arc::new(addresses)).build().unwrap();
+    let (retry, limit) = layers(errors);
     let stack = ServiceBuilder::new()
         .layer(retry.buffered(64))
         .layer(&limit)

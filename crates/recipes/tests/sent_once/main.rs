@@ -72,6 +72,17 @@ async fn a_post_of_reqwest_is_sent_once() {
     check(Server::http1().await, clients::reqwest).await;
 }
 
+/// The server refuses the first stream, which proves that it processed nothing.
+#[tokio::test]
+async fn a_post_of_reqwest_whose_stream_was_refused_is_sent_again() {
+    let server = Server::http2().await;
+    let client = clients::reqwest_over_http2(Addresses::refusing_first(0));
+    let response = client.stack.oneshot(post(&server, "/refuse")).await;
+    assert_eq!(response, Ok(StatusCode::OK));
+    assert_eq!(server.requests("/refuse"), 2);
+    assert_eq!(client.limit.snapshot().counters.unsent, 1);
+}
+
 #[tokio::test]
 async fn a_post_of_tonic_is_sent_once() {
     check(Server::http2().await, clients::tonic).await;

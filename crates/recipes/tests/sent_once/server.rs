@@ -72,8 +72,12 @@ impl Server {
     }
 }
 
-fn count(counts: &Counts, path: &str) {
-    *counts.lock().unwrap().entry(path.into()).or_default() += 1;
+/// Returns the number of requests with this path, this one included.
+fn count(counts: &Counts, path: &str) -> usize {
+    let mut counts = counts.lock().unwrap();
+    let count = counts.entry(path.into()).or_default();
+    *count += 1;
+    *count
 }
 
 /// Returns the seed of a path whose request is to be broken off.
@@ -139,7 +143,10 @@ async fn respond_http2(
     let path = request.uri().path().to_owned();
     let mut body = request.into_body();
     while let Some(Ok(_)) = body.data().await {}
-    count(&counts, &path);
+    let count = count(&counts, &path);
+    if path == "/refuse" && count == 1 {
+        return respond.send_reset(Reason::REFUSED_STREAM);
+    }
     match seed(&path) {
         None => respond
             .send_response(Response::new(()), true)
