@@ -4,6 +4,7 @@
 //! in the same process: it throttles requests over 100 per second, and its first response is 503.
 
 use std::error::Error;
+use std::time::Duration;
 
 use bytes::Bytes;
 use customerio_sim::{Limit, Script, Server, Simulator};
@@ -14,11 +15,12 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::task::JoinSet;
 use tower::{ServiceBuilder, ServiceExt};
+use tower_pace::wait::BoundedWait;
 use tower_pace::{Concurrency, RateLimit, Retry};
 use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
 
 type HyperClient = Client<HttpConnector, Full<Bytes>>;
-type Stack = Retry<RateLimit<Concurrency<HyperClient>>>;
+type Stack = Retry<RateLimit<Concurrency<HyperClient>, BoundedWait>>;
 type Failure = Box<dyn Error + Send + Sync>;
 
 fn identify(url: &str, id: usize) -> http::Result<Request<Full<Bytes>>> {
@@ -50,7 +52,8 @@ async fn main() -> Result<(), Failure> {
 
     let client = ServiceBuilder::new()
         .layer(RetryLayer::new(RetryPolicy::default())) // every attempt is rate-limited
-        .layer(RateLimitLayer::new(Quota::per_second(100))) // the server throttles none
+        // The server throttles none, and none waits longer than a minute.
+        .layer(RateLimitLayer::new(Quota::per_second(100)).max_wait(Duration::from_secs(60)))
         .layer(ConcurrencyLayer::new(32)) // bounds the requests in flight, to the end of the body
         .service(hyper_client);
 

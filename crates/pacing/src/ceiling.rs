@@ -108,6 +108,7 @@ mod tests {
             limit: Some(100),
             remaining,
             reset: Duration::from_secs(reset),
+            unit: None,
         };
         ceiling.record_stated(&stated_limit, &Quota::per_second(100), 5, 20, at(second));
     }

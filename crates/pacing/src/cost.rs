@@ -13,6 +13,7 @@ use std::num::NonZeroU32;
 ///
 /// assert_eq!(Cost::default(), Cost::of(1));
 /// assert_eq!(Cost::of(10).get(), 10);
+/// assert_eq!(Cost::clamped(0), Cost::ONE);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cost(NonZeroU32);
@@ -30,6 +31,15 @@ impl Cost {
     #[must_use]
     pub const fn of(units: u32) -> Self {
         Self(NonZeroU32::new(units).expect("a cost of 0 needs no limiter"))
+    }
+
+    /// Returns the cost nearest to `units`: at least 1, and at most [`u32::MAX`].
+    ///
+    /// It is for a number that a server states, such as the tokens that a response took.
+    #[must_use]
+    pub fn clamped(units: u64) -> Self {
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        Self(NonZeroU32::new(units).unwrap_or(NonZeroU32::MIN))
     }
 
     /// Returns the number of units.

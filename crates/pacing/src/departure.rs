@@ -20,6 +20,12 @@ pub struct Departure {
 }
 
 impl Departure {
+    /// Returns the cost of the request, as it was settled last.
+    #[must_use]
+    pub const fn cost(&self) -> Cost {
+        self.cost
+    }
+
     /// Returns the load that had departed within `max_transit` before this departure and was
     /// unanswered.
     pub(crate) fn unanswered(self) -> Load {
@@ -28,4 +34,9 @@ impl Departure {
             cost: self.before.1.into(),
         }
     }
+}
+
+/// Returns whether the departure with the number `one` came after `other`. Numbers wrap.
+pub(crate) fn is_after(one: u32, other: u32) -> bool {
+    one != other && one.wrapping_sub(other) < 1 << 31
 }

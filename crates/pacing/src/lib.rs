@@ -46,6 +46,7 @@ mod cap;
 mod ceiling;
 mod conditions;
 mod cost;
+mod credit;
 mod departure;
 mod error;
 pub mod fields;

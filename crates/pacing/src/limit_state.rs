@@ -97,6 +97,17 @@ impl LimitState {
         }
     }
 
+    /// Starts a new window at `now`, in which only the requests in flight may count. `quota` states
+    /// that nothing else was used.
+    pub(crate) fn record_reset(&mut self, quota: &Quota, in_flight: Load, now: Moment) {
+        let mut next = Self::starting(self.policy, quota, now);
+        next.window
+            .hold_in_flight(in_flight.counted(self.policy.unit), now);
+        next.highest = self.highest;
+        next.cap = self.cap;
+        *self = next;
+    }
+
     /// Sets the uncertainty of the path and the timers.
     pub(crate) fn set_uncertainty(&mut self, uncertainty: Uncertainty) {
         self.uncertainty = uncertainty;
@@ -209,7 +220,7 @@ impl LimitState {
             self.cap.record_probe();
         }
         self.schedule
-            .depart(&self.policy, &terms.pace, cost, terms.highest, now);
+            .depart(&self.policy, &terms.pace, cost, terms.highest, number, now);
         self.highest_before = Some(self.highest);
         self.record_cost(cost, now);
         self.window.depart(terms.units.into(), now);
@@ -267,32 +278,52 @@ impl LimitState {
         }
     }
 
-    /// Records that a request in flight costs `cost`, and not the cost that it departed with.
+    /// Records that a request costs `cost`, and not the cost that it departed with. `answered` is
+    /// the time of its answer, unless it is in flight.
     pub(crate) fn settle(
         &mut self,
         departure: Departure,
+        answered: Option<Moment>,
         cost: Cost,
         is_latest: bool,
         conditions: Conditions<'_>,
     ) {
+        let now = conditions.now;
+        let held = self.policy.counted_window().max(self.usual.memory);
+        // The server has forgotten the request, so it takes no part of the limit any more.
+        if answered.is_some() && now >= departure.sent + conditions.shared.transit + held {
+            return;
+        }
         let (before, after) = (self.units(departure.cost), self.units(cost));
+        // A limit of requests counts one, whatever the cost.
+        if before == after {
+            return;
+        }
         let sent = |cost: u32| Sent {
             at: departure.sent,
             cost: cost.into(),
         };
         if after <= before {
             let removed = sent(before - after);
-            self.window.refund(removed);
-            self.allowance.remove_cost(removed.cost);
+            match answered {
+                Some(answered) => self.window.remove_answered_cost(removed, answered),
+                None => self.window.refund(removed),
+            }
+            self.allowance.remove_cost(removed.cost, departure.number);
+            let [before, after] = [before, after].map(|cost| cost.min(self.policy.most()));
             if is_latest {
                 let pace = *self.pace_in_force(conditions);
-                let cost = after.min(self.policy.most());
-                self.schedule.lower_latest_cost(&pace, cost);
+                self.schedule.lower_latest_cost(&pace, after);
+            } else {
+                self.schedule.lower_cost(departure.number, before - after);
             }
         } else {
-            let (added, now) = (sent(after - before), conditions.now);
-            self.window.add_cost(added, now);
-            self.allowance.add_cost(added.cost);
+            let added = sent(after - before);
+            match answered {
+                Some(answered) => self.window.add_answered_cost(added, answered, now),
+                None => self.window.add_cost(added, now),
+            }
+            self.allowance.raise_cost(added.cost, departure.number);
             let cost = after.min(self.policy.most());
             // An undo of the latest departure restores the highest cost from before it. That one
             // must include this cost, since the server has counted it.
@@ -303,20 +334,20 @@ impl LimitState {
             self.forget_pace();
             let pace = *self.pace_in_force(conditions);
             let added = after - before;
-            self.schedule.add_cost(&pace, added, is_latest, now);
+            self.schedule
+                .add_cost(&pace, added, departure.number, is_latest, now);
         }
     }
 
     /// Records the statement of an answer about this limit. Returns whether requests may depart
     /// sooner than an earlier decision allowed.
     ///
-    /// `since` is the load that departed after the answered request. `unanswered` is the load that
-    /// was unanswered when it departed.
+    /// `since` is the load that departed after the answered request.
     pub(crate) fn record_stated(
         &mut self,
         stated_limit: &StatedLimit,
+        answered: Departure,
         since: Load,
-        unanswered: Load,
         now: Moment,
     ) -> bool {
         let unit = self.policy.unit;
@@ -327,7 +358,8 @@ impl LimitState {
             remaining: stated_limit.remaining.saturating_sub(above),
             reset: Span::of(stated_limit.reset),
             departed_since: since.counted(unit),
-            unanswered: unanswered.counted(unit),
+            unanswered: answered.unanswered().counted(unit),
+            number: answered.number,
         };
         let window = self.policy.counted_window();
         self.allowance

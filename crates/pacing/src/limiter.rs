@@ -233,7 +233,7 @@ impl Limiter {
         let is_sooner = !stated.is_empty() && {
             let since = self.shared.path.since(departure);
             let is_throttled = matches!(feedback, Feedback::Throttled(_));
-            self.record_stated(since, departure.unanswered(), is_throttled, stated, now)
+            self.record_stated(departure, since, is_throttled, stated, now)
         };
         match feedback {
             Feedback::Accepted => self.gate.succeed(departure.sent),
@@ -311,19 +311,11 @@ impl Limiter {
     /// be throttled, since the server counted it before it was acquired here: the promise covers
     /// estimates that are high enough.
     pub fn settle(&mut self, departure: Departure, cost: Cost, now: Moment) -> Departure {
-        let is_latest = self.shared.path.is_latest(departure);
-        let (conditions, limits) = self.at(now);
-        for limit in limits {
-            limit.settle(departure, cost, is_latest, conditions);
-        }
-        let (before, after) = (Load::of(departure.cost), Load::of(cost));
-        let (removed, added) = (before.minus(after), after.minus(before));
+        let (removed, added) = self.settle_limits(departure, None, cost, now);
         self.in_flight = self.in_flight.minus(removed).plus(added);
-        let unit = self.quota.first.unit;
-        self.ceiling.remove_cost(removed.counted(unit));
-        self.ceiling.add_cost(added.counted(unit));
+        self.ceiling
+            .remove_cost(removed.counted(self.quota.first.unit));
         self.shared.path.refund(departure, removed);
-        self.shared.path.add_cost(added.cost);
         if let Some(unanswered) = &mut self.shared.unanswered {
             unanswered.settle(departure, removed, added, now);
         }
@@ -332,6 +324,45 @@ impl Limiter {
             total: departure.total.wrapping_add(added.cost),
             ..departure
         }
+    }
+
+    /// Corrects the cost of a request whose [`answer`](Self::answer) was recorded at `answered`.
+    /// The departure then has the new cost, for another correction.
+    ///
+    /// It is for a cost that only the body of the response states. The server has counted the
+    /// request, so it keeps its slots for as long as before, at the new cost. A lower cost releases
+    /// the difference, and all waiters have to ask again. A higher cost has the consequences that
+    /// [`settle`](Self::settle) describes. Once the server has forgotten the request, nothing
+    /// changes.
+    pub fn settle_answered(
+        &mut self,
+        departure: &mut Departure,
+        answered: Moment,
+        cost: Cost,
+        now: Moment,
+    ) {
+        self.settle_limits(*departure, Some(answered), cost, now);
+        departure.cost = cost;
+    }
+
+    /// Corrects a cost in every limit. Returns the loads that it removes and adds.
+    fn settle_limits(
+        &mut self,
+        departure: Departure,
+        answered: Option<Moment>,
+        cost: Cost,
+        now: Moment,
+    ) -> (Load, Load) {
+        let is_latest = self.shared.path.is_latest(departure);
+        let (conditions, limits) = self.at(now);
+        for limit in limits {
+            limit.settle(departure, answered, cost, is_latest, conditions);
+        }
+        let (before, after) = (Load::of(departure.cost), Load::of(cost));
+        let (removed, added) = (before.minus(after), after.minus(before));
+        self.ceiling.add_cost(added.counted(self.quota.first.unit));
+        self.shared.path.add_cost(departure, added.cost);
+        (removed, added)
     }
 
     /// Replaces the quota. Requests that departed before count in the new windows.
@@ -369,6 +400,28 @@ impl Limiter {
             limit.remember(&known, in_flight, conditions);
         }
         self.quota = quota;
+        self.update_uncertainty();
+    }
+
+    /// Records that the server's windows were reset: it counts no request from before. All waiters
+    /// have to ask again.
+    ///
+    /// It is for a limit that is reset at a time that no response states, such as a daily limit at
+    /// midnight. The whole burst may depart at once, as with
+    /// [`unused_at_start`](Quota::unused_at_start). A call before the server's own reset gets
+    /// requests throttled. Requests in flight may count in the new window, and hold slots of it. A
+    /// closed gate and a lowered rate stay as they are.
+    pub fn record_reset(&mut self, now: Moment) {
+        let quota = Quota {
+            unused_at_start: true,
+            ..self.quota
+        };
+        let in_flight = self.in_flight;
+        let (_, limits) = self.at(now);
+        for limit in limits {
+            limit.record_reset(&quota, in_flight, now);
+        }
+        self.ceiling = Ceiling::default();
         self.update_uncertainty();
     }
 
@@ -521,15 +574,16 @@ impl Limiter {
     /// Records the limits that an answer states. Returns whether requests may depart sooner.
     fn record_stated(
         &mut self,
+        answered: Departure,
         since: Load,
-        unanswered: Load,
         is_throttled: bool,
         stated: &[StatedLimit],
         now: Moment,
     ) -> bool {
         let closed_until = self.ceiling.open_from();
         let (in_flight, counted) = (self.in_flight(), self.counted(now));
-        for stated_limit in stated {
+        let of_first = |stated_limit: &&StatedLimit| self.quota.first.has_unit_of(stated_limit);
+        for stated_limit in stated.iter().filter(of_first) {
             self.ceiling
                 .record_stated(stated_limit, &self.quota, in_flight, counted, now);
         }
@@ -538,7 +592,7 @@ impl Limiter {
             // A throttled response ends or uses up an allowance in `record_throttled`. It opens
             // none.
             if !is_throttled && let Some(stated_limit) = self.stated_limit_of(index, stated) {
-                is_sooner |= self.limits[index].record_stated(stated_limit, since, unanswered, now);
+                is_sooner |= self.limits[index].record_stated(stated_limit, answered, since, now);
             }
         }
         is_sooner
@@ -558,18 +612,24 @@ impl Limiter {
         // something else.
         let fits = |stated_limit: &&StatedLimit| {
             let is_within = stated_limit.limit >= Some(stated_limit.remaining);
-            is_within && stated_limit.reset <= longest
+            let is_alike = policy.has_unit_of(stated_limit);
+            is_alike && is_within && stated_limit.reset <= longest
         };
         let is_of = |limit: &LimitState, stated_limit: &StatedLimit| {
-            stated_limit.limit == Some(u64::from(limit.policy.limit))
+            let is_alike = limit.policy.has_unit_of(stated_limit);
+            is_alike && stated_limit.limit == Some(u64::from(limit.policy.limit))
         };
         let same = stated
             .iter()
             .filter(fits)
             .find(|stated_limit| is_of(&self.limits[index], stated_limit));
-        let only = stated.first().filter(|_| stated.len() == 1).filter(fits);
-        let only =
-            only.filter(|stated_limit| !self.limits.iter().any(|limit| is_of(limit, stated_limit)));
+        let mut alike = stated
+            .iter()
+            .filter(|stated_limit| policy.has_unit_of(stated_limit));
+        let only = alike.next().filter(|_| alike.next().is_none());
+        let only = only
+            .filter(fits)
+            .filter(|stated_limit| !self.limits.iter().any(|limit| is_of(limit, stated_limit)));
         same.or(only).filter(|_| policy.has_allowance())
     }
 

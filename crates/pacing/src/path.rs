@@ -111,9 +111,13 @@ impl Path {
         self.latest.cost
     }
 
-    /// Adds cost to the departures so far: one of them cost more than was estimated.
-    pub(crate) fn add_cost(&mut self, cost: u64) {
+    /// Adds cost to the departures so far: `departure` cost more than was estimated.
+    pub(crate) fn add_cost(&mut self, departure: Departure, cost: u64) {
         self.latest.cost = self.latest.cost.wrapping_add(cost);
+        // Its cost has arrived, so the unproven load stays as it is.
+        if !self.is_unproven(departure) {
+            self.proven.cost = self.proven.cost.wrapping_add(cost);
+        }
     }
 
     /// Records that `load` of a departure was never sent.
@@ -282,11 +286,13 @@ mod tests {
         let [one, two] = [(3, 10), (4, 20)].map(|(c, t)| depart(&mut path, c, t));
         path.refund(two, load(1, 4));
         assert_eq!(path.unproven(), load(1, 3));
-        path.add_cost(6);
+        path.add_cost(two, 6);
         assert_eq!(path.unproven(), load(1, 9));
         prove(&mut path, one, 30).expect("nothing was proven before");
         // The refund is forgotten, so the load is too large.
         assert_eq!(path.unproven(), load(1, 10));
+        path.add_cost(one, 7);
+        assert_eq!(path.unproven(), load(1, 10), "it has arrived");
         path.refund(one, load(1, 3));
         assert_eq!(path.unproven(), load(1, 10), "it was proven");
         path.refund(two, load(1, 4));

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use crate::Model;
 use crate::error::{Rate, Reason};
+use crate::fields::{StatedLimit, StatedUnit};
 use crate::moment::{Span, nanos};
 use crate::unit::Unit;
 
@@ -140,6 +141,21 @@ impl Policy {
     /// Returns whether the window is long enough to rely on limits that the server states.
     pub(crate) fn has_allowance(&self) -> bool {
         self.window >= LONG_WINDOW
+    }
+
+    /// Returns whether a stated limit is in the unit of this one.
+    pub(crate) fn has_unit_of(&self, stated_limit: &StatedLimit) -> bool {
+        match (stated_limit.unit, self.unit) {
+            (None, _)
+            | (Some(StatedUnit::Requests), Unit::Request)
+            | (Some(StatedUnit::Cost), Unit::Cost) => true,
+            // A limit of requests that all cost one. Without the same number it may be one of
+            // tokens, and the statement is about another limit.
+            (Some(StatedUnit::Requests), Unit::Cost) => {
+                stated_limit.limit == Some(self.limit.into())
+            }
+            (Some(StatedUnit::Cost), Unit::Request) => false,
+        }
     }
 
     /// Returns the reason why the policy cannot keep its limit, if there is one.

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::Moment;
+use crate::credit::Credit;
 use crate::moment::Span;
 use crate::policy::{Pace, Policy};
 
@@ -15,7 +16,7 @@ const LONGEST_START: Span = Span::of(Duration::from_millis(100));
 /// Each departure has a planned time. The next planned time is one interval later for each unit of
 /// its cost. A request that departs a little late keeps its planned time, so a late timer costs no
 /// throughput. A burst keeps planned times that lie further back. Older ones are lost.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Schedule {
     /// The next planned time. A request may depart from here on, unless it is heavier than those
     /// before it.
@@ -29,6 +30,9 @@ pub(crate) struct Schedule {
     postponed: Moment,
     /// The latest departure, until it is undone.
     latest: Option<Latest>,
+    /// The time that lower costs can release. None until a request costs more than one: such a
+    /// request cannot turn out to cost less. Boxed, since few limits need it.
+    credit: Option<Box<Credit>>,
 }
 
 /// The latest departure, and the state that it changed.
@@ -52,6 +56,7 @@ impl Schedule {
             last_departure: None,
             postponed: now,
             latest: None,
+            credit: None,
         }
     }
 
@@ -65,6 +70,7 @@ impl Schedule {
             last_departure: None,
             postponed: next,
             latest: None,
+            credit: None,
         }
     }
 
@@ -75,10 +81,7 @@ impl Schedule {
         // Most requests have the same cost, and need no lead.
         match cost <= highest {
             true => self.next,
-            false => {
-                let more = pace.interval * (cost - highest);
-                self.next + self.lead(policy, more, pace.memory)
-            }
+            false => self.next + self.lead(policy, pace, cost, highest),
         }
     }
 
@@ -97,13 +100,22 @@ impl Schedule {
         pace: &Pace,
         cost: u32,
         highest: u32,
+        number: u32,
         now: Moment,
     ) {
-        let mut planned = self
-            .due(policy, pace, cost, highest)
-            .max(now - pace.slack());
+        let due = self.due(policy, pace, cost, highest);
+        let bound = now - pace.slack();
+        let mut planned = due.max(bound);
         if self.last_departure.is_none() {
             planned = planned.max(self.first);
+        }
+        if cost > 1 || self.credit.is_some() {
+            let headroom = match cost > highest && self.is_lead_cut(policy, pace, cost, highest) {
+                // It would depart at this time whatever the earlier costs were.
+                true => Span::ZERO,
+                false => planned.span_since(bound),
+            };
+            self.record_credit(pace, cost, headroom, number);
         }
         self.latest = Some(Latest {
             planned,
@@ -111,12 +123,32 @@ impl Schedule {
             departure_before: self.last_departure,
         });
         // The server forgets all after the memory, so even the highest cost takes no longer.
-        self.next = (planned + pace.interval * cost).min(now + pace.memory);
+        let (next, most) = (planned + pace.interval * cost, now + pace.memory);
+        self.next = next.min(most);
+        if next > most {
+            self.credit = None;
+        }
         self.last_departure = Some(now);
+    }
+
+    /// Records the departure with this number for lower costs.
+    // Cold: most requests cost one.
+    #[cold]
+    fn record_credit(&mut self, pace: &Pace, cost: u32, headroom: Span, number: u32) {
+        match cost == 1 && headroom == Span::ZERO {
+            // Earlier departures no longer matter, and this one cannot turn out to cost less.
+            true => self.credit = None,
+            false => {
+                let credit = self.credit.get_or_insert_default();
+                credit.depart(number, pace.interval, headroom);
+            }
+        }
     }
 
     /// Lets nothing depart before `until`.
     pub(crate) fn postpone(&mut self, until: Moment) {
+        // What departed before no longer decides when the next request may depart.
+        self.credit = None;
         self.postponed = self.postponed.max(until);
         self.next = self.next.max(until);
     }
@@ -131,10 +163,39 @@ impl Schedule {
         }
     }
 
-    /// Records that a departure cost `added` more. `is_latest` is true for the latest departure.
-    pub(crate) fn add_cost(&mut self, pace: &Pace, added: u32, is_latest: bool, now: Moment) {
+    /// Records that the departure with this number, an earlier one than the latest, cost `less`
+    /// than was estimated.
+    pub(crate) fn lower_cost(&mut self, number: u32, less: u32) {
+        let credit = self.credit.as_mut();
+        let released = credit.map_or(Span::ZERO, |credit| credit.release(number, less));
+        // No time is released from before a postponement, so this stays behind it.
+        self.next = self.next - released;
+        if let Some(latest) = &mut self.latest {
+            // An undo or a lower cost of the latest departure starts from these times.
+            latest.planned = latest.planned - released;
+            latest.next_before = latest.next_before - released;
+        }
+    }
+
+    /// Records that the departure with this number cost `added` more. `is_latest` is true for the
+    /// latest departure.
+    pub(crate) fn add_cost(
+        &mut self,
+        pace: &Pace,
+        added: u32,
+        number: u32,
+        is_latest: bool,
+        now: Moment,
+    ) {
+        // If the cost is lowered again, the interval of the departure is released.
+        let credit = self.credit.as_ref();
+        let departed_with = credit.and_then(|credit| credit.interval_of(number));
+        let more = pace.interval.max(departed_with.unwrap_or_default()) * added;
         let most = now + pace.memory;
-        let raised = |next: Moment| (next + pace.interval * added).min(most.max(next));
+        let raised = |next: Moment| (next + more).min(most.max(next));
+        if self.next + more > most {
+            self.credit = None;
+        }
         self.next = raised(self.next);
         if let Some(latest) = self.latest.as_mut().filter(|_| !is_latest) {
             // An undo or a lower cost of the latest departure starts from these times. Without this
@@ -173,23 +234,32 @@ impl Schedule {
 
     /// Returns the lead of a heavier request: the time that it waits after the next planned time.
     ///
-    /// The departures before it were spaced for lower costs. `more` is the time of the difference.
-    /// The server forgets everything after the memory, so the lead ends one memory after the last
-    /// departure. A planned time may lie further back than that departure. Sliding logs and fixed
-    /// windows are held by their slots and need no lead.
-    fn lead(&self, policy: &Policy, more: Span, memory: Span) -> Span {
+    /// The departures before it were spaced for lower costs. The server forgets everything after
+    /// the memory, so the lead ends one memory after the last departure. A planned time may lie
+    /// further back than that departure. Sliding logs and fixed windows are held by their slots and
+    /// need no lead.
+    fn lead(&self, policy: &Policy, pace: &Pace, cost: u32, highest: u32) -> Span {
         match self.last_departure {
             Some(last) if policy.spaces_costs() => {
-                let forgotten = (last + memory).span_since(self.next);
+                let more = pace.interval * (cost - highest);
+                let forgotten = (last + pace.memory).span_since(self.next);
                 more.min(forgotten)
             }
             _ => Span::ZERO,
         }
     }
+
+    /// Returns whether the lead of a heavier request ends because the server forgets.
+    fn is_lead_cut(&self, policy: &Policy, pace: &Pace, cost: u32, highest: u32) -> bool {
+        let lead = self.lead(policy, pace, cost, highest);
+        policy.spaces_costs() && lead < pace.interval * (cost - highest)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::Model;
 
@@ -214,7 +284,7 @@ mod tests {
     }
 
     fn depart(schedule: &mut Schedule, pace: &Pace, cost: u32, now: u64) {
-        schedule.depart(&UNKNOWN, pace, cost, cost, at(now));
+        schedule.depart(&UNKNOWN, pace, cost, cost, 0, at(now));
     }
 
     #[test]
@@ -312,7 +382,7 @@ mod tests {
         depart(&mut schedule, &pace, 1, 1_000);
         assert_eq!(schedule.next, at(968));
         assert_eq!(schedule.due(&UNKNOWN, &pace, 50, 1), at(1_080));
-        schedule.depart(&UNKNOWN, &pace, 5, 1, at(1_008));
+        schedule.depart(&UNKNOWN, &pace, 5, 1, 0, at(1_008));
         assert_eq!(schedule.next, at(1_058));
     }
 
@@ -328,11 +398,11 @@ mod tests {
         depart(&mut schedule, &PACE, 5, 20);
         schedule.lower_latest_cost(&PACE, 2);
         assert_eq!(schedule.next, at(40));
-        schedule.add_cost(&PACE, 2, true, at(25));
+        schedule.add_cost(&PACE, 2, 0, true, at(25));
         assert_eq!(schedule.next, at(60));
-        schedule.add_cost(&PACE, 50, true, at(25));
+        schedule.add_cost(&PACE, 50, 0, true, at(25));
         assert_eq!(schedule.next, at(105));
-        schedule.add_cost(&PACE, 50, true, at(5));
+        schedule.add_cost(&PACE, 50, 0, true, at(5));
         assert_eq!(
             schedule.next,
             at(105),
@@ -401,14 +471,14 @@ mod tests {
         assert_eq!(schedule.next, at(70));
         // The one before the latest cost 2 more, and then the latest one did.
         let mut schedule = departed();
-        schedule.add_cost(&PACE, 2, false, at(35));
+        schedule.add_cost(&PACE, 2, 0, false, at(35));
         assert_eq!(schedule.next, at(80));
         schedule.lower_latest_cost(&PACE, 1);
         assert_eq!(schedule.next, at(60));
         schedule.undo();
         assert_eq!(schedule.next, at(50));
         let mut schedule = departed();
-        schedule.add_cost(&PACE, 2, true, at(35));
+        schedule.add_cost(&PACE, 2, 0, true, at(35));
         schedule.undo();
         assert_eq!(schedule.next, at(30));
     }
@@ -432,5 +502,63 @@ mod tests {
         schedule.undo();
         depart(&mut schedule, &PACE, 1, 10);
         assert_eq!(schedule.next, at(20));
+    }
+
+    /// A departure: its cost, the cost that it is settled to later, the time until it is due or
+    /// later, and after how many departures it is settled.
+    type Drawn = (u32, u32, u64, usize);
+
+    /// Departs as drawn. Returns the next planned time with all costs settled, and the one of a
+    /// schedule that knew the settled costs from the start.
+    fn settled_and_replayed(
+        policy: &Policy,
+        pace: &Pace,
+        drawn: &[Drawn],
+        faster: &Pace,
+    ) -> (Moment, Moment) {
+        let pace_of = |n: usize| if n % 7 == 3 { faster } else { pace };
+        let mut schedule = Schedule::starting(at(0), pace);
+        let mut replayed = schedule.clone();
+        let (mut now, mut highest) = (at(0), 1);
+        for (n, &(cost, _, idle, _)) in drawn.iter().enumerate() {
+            let idle = Duration::from_millis(idle);
+            let due = schedule.due(policy, pace_of(n), cost, highest);
+            now = due.max(now) + idle;
+            schedule.depart(policy, pace_of(n), cost, highest, n as u32, now);
+            let true_cost = drawn[n].1.min(cost);
+            replayed.depart(policy, pace_of(n), true_cost, highest, n as u32, now);
+            highest = highest.max(cost);
+            for (of, &(cost, true_cost, _, after)) in drawn.iter().enumerate().take(n + 1) {
+                let is_now = of + after == n || (n + 1 == drawn.len() && of + after > n);
+                match cost.checked_sub(true_cost).filter(|_| is_now) {
+                    Some(_) if of == n => schedule.lower_latest_cost(pace_of(n), true_cost),
+                    Some(less) => schedule.lower_cost(of as u32, less),
+                    None => {}
+                }
+            }
+        }
+        (schedule.next, replayed.next)
+    }
+
+    proptest! {
+        /// A released time is never more than what a schedule had gained that knew the lower costs
+        /// from the start; and without leads it is just as much.
+        #[test]
+        fn lower_costs_release_what_a_schedule_would_have_gained_that_knew_them(
+            drawn in proptest::collection::vec((1_u32..9, 1_u32..9, 0_u64..60, 0_usize..9), 1..30),
+            burst in 1_u32..40,
+        ) {
+            let memory = PACE.memory * 100;
+            let pace = Pace { burst, memory, ..PACE };
+            let faster = Pace { interval: PACE.interval + Span::from_nanos(7), ..pace };
+            let (settled, replayed) = settled_and_replayed(&UNKNOWN, &pace, &drawn, &faster);
+            prop_assert!(settled >= replayed);
+            let log = Policy { model: Model::SlidingLog, ..UNKNOWN };
+            let (settled, replayed) = settled_and_replayed(&log, &pace, &drawn, &faster);
+            prop_assert_eq!(settled, replayed);
+            let short = Pace { memory: PACE.memory, ..pace };
+            let (settled, replayed) = settled_and_replayed(&UNKNOWN, &short, &drawn, &faster);
+            prop_assert!(settled >= replayed);
+        }
     }
 }

@@ -61,6 +61,11 @@ pub(crate) struct Window {
     drop_from: Moment,
     /// Requests that departed until this moment had no slots left when the quota changed.
     expired: Option<Moment>,
+    /// When the quota changed last. The slots of earlier requests have other times since then, so
+    /// those of one request can no longer be told from those of another.
+    changed: Option<Moment>,
+    /// When slots were held again last.
+    held_again: Option<Moment>,
     /// The cost in flight, if the server counts when it answers: these slots have no end yet.
     in_flight: Option<u64>,
 }
@@ -90,6 +95,8 @@ impl Window {
             unanswered: Slots::new(grain(span + transit)),
             drop_from: Moment::FIRST,
             expired: None,
+            changed: None,
+            held_again: None,
             in_flight: quota.counted_until_answered.then_some(0),
         }
     }
@@ -167,6 +174,15 @@ impl Window {
         self.drop_from = now + Span::from_nanos(self.unanswered_for.nanos() / ENTRIES);
     }
 
+    /// Holds slots for the requests in flight when the window starts: their times are unknown.
+    pub(crate) fn hold_in_flight(&mut self, cost: u64, now: Moment) {
+        self.changed = Some(now);
+        match &mut self.in_flight {
+            Some(in_flight) => *in_flight = cost,
+            None => self.unanswered.hold_until(now + self.unanswered_for, cost),
+        }
+    }
+
     /// Records that the server's own answer to a request came at `now`.
     #[inline]
     pub(crate) fn answer(&mut self, sent: Sent, now: Moment) {
@@ -212,11 +228,46 @@ impl Window {
         }
     }
 
+    /// Releases the slots of a part of the cost of a request whose answer came at `answered`.
+    ///
+    /// If its slots were moved while it was in flight, or by a change of the quota, they stay:
+    /// others in their place are of another request.
+    pub(crate) fn remove_answered_cost(&mut self, sent: Sent, answered: Moment) {
+        let moved = self.held_again.filter(|&again| again != answered);
+        if Some(sent.at) <= self.changed.max(moved) {
+            return;
+        }
+        let (slots, free) = self.slots_after_answer(sent, answered);
+        slots.release(free, sent.cost);
+    }
+
+    /// Holds more slots for a request whose answer came at `answered`, and which cost more than was
+    /// estimated.
+    pub(crate) fn add_answered_cost(&mut self, sent: Sent, answered: Moment, now: Moment) {
+        let (slots, free) = self.slots_after_answer(sent, answered);
+        slots.insert(free, sent.cost, now);
+    }
+
+    /// Returns the list with the slots of a request whose answer came at `answered`, and when they
+    /// are freed.
+    fn slots_after_answer(&mut self, sent: Sent, answered: Moment) -> (&mut Slots, Moment) {
+        let is_in_time = self.in_flight.is_some() || answered < sent.at + self.transit;
+        // Its answer may have ended a silence, and then held its slots again.
+        match is_in_time || self.held_again == Some(answered) {
+            true => (&mut self.answered, answered + self.span),
+            false => {
+                let free = self.freed_at(sent);
+                (&mut self.unanswered, free)
+            }
+        }
+    }
+
     /// Holds the requests that departed after `since` until a window after `now` at least.
     ///
     /// After a silence they may arrive as late as now. `unproven` is their cost, including requests
     /// that were abandoned or whose slots are free.
     pub(crate) fn hold_again(&mut self, unproven: u64, since: Option<Moment>, now: Moment) {
+        self.held_again = Some(now);
         let free = now + self.span;
         if self.in_flight.is_some() {
             return self.answered.hold_until(free, unproven);
@@ -247,6 +298,7 @@ impl Window {
     ) {
         let (from, to) = (known.unanswered_for, self.unanswered_for);
         self.expired = known.expired.max(Some(now - from));
+        self.changed = Some(now);
         self.answered.copy(&known.answered, known.span, self.span);
         self.unanswered.copy(&known.unanswered, from, to);
         match &mut self.in_flight {

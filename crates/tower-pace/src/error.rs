@@ -44,6 +44,7 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::error::Error;
+/// use std::time::Duration;
 /// use tower::{BoxError, Layer, ServiceExt, service_fn};
 /// use tower_pace::{Quota, RateLimitLayer, Rejected};
 /// # use std::convert::Infallible;
@@ -60,11 +61,12 @@ use std::time::Duration;
 /// }
 ///
 /// let layer = RateLimitLayer::new(Quota::per_second(100)).fail_fast();
+/// layer.handle().penalize(Duration::from_secs(1)); // as after a 429
 /// let service = layer.layer(service_fn(answer)).map_err(BoxError::from);
 /// let error = service.oneshot(http::Request::default()).await.unwrap_err();
 ///
 /// assert_eq!(error.to_string(), "rejected by the local rate limit, nothing was sent");
-/// let rejected = rejection(&error).expect("the first request of a limit has to wait");
+/// let rejected = rejection(&error).expect("the gate is closed");
 /// assert!(rejected.is_too_long() && rejected.forecast().is_some());
 /// # }
 /// ```

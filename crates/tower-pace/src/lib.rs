@@ -48,6 +48,9 @@
 //!   [`IdempotencyKeys`](retry::IdempotencyKeys). Without them a POST is sent again only if the
 //!   server throttled it or if it provably was not sent.
 //!
+//! With the feature `tracing` the layers emit events, and `trace::SpanLayer` makes a span for each
+//! attempt.
+//!
 //! A [`Classifier`] adds what the layers cannot know: the errors of your client that prove that
 //! nothing was sent, and responses whose status says too little, such as those of gRPC.
 //!
@@ -107,6 +110,8 @@ mod random;
 pub mod rate;
 pub mod retry;
 mod sync;
+#[cfg(feature = "tracing")]
+pub mod trace;
 pub mod wait;
 mod was_sent;
 
@@ -116,7 +121,7 @@ pub use deadline::{Deadline, DeadlineLayer, Deadlined};
 pub use error::{Error, Rejected};
 pub use hint_headers::HintHeaders;
 pub use pacing::{Adaptive, Cost, Model, Quota, TooHeavy, UnsafeQuota};
-pub use rate::{Handle, RateLimit, RateLimitLayer};
+pub use rate::{Charged, Handle, RateLimit, RateLimitLayer};
 pub use retry::{Attempt, Replay, Retried, Retry, RetryLayer, RetryPolicy};
 pub use wait::Waited;
 pub use was_sent::was_sent;

@@ -1,5 +1,6 @@
 use std::time::{Duration, SystemTime};
 
+use super::duration::duration;
 use super::structured::{Lines, Member, number};
 use crate::Quota;
 use crate::retry::{RetryAfter, parse_date};
@@ -28,8 +29,8 @@ const LONGEST_SPREAD: Duration = Duration::from_secs(60);
 ///     ("ratelimit", br#""default";r=5;t=30"#),
 /// ];
 /// let stated = LimitFields::read(fields);
-/// let limit = StatedLimit { limit: Some(100), remaining: 5, reset: Duration::from_secs(30) };
-/// assert_eq!(stated.limits, [limit]);
+/// let reset = Duration::from_secs(30);
+/// assert_eq!(stated.limits, [StatedLimit { limit: Some(100), remaining: 5, reset, unit: None }]);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LimitFields {
@@ -48,15 +49,27 @@ pub struct StatedPolicy {
     pub window: Duration,
 }
 
-/// A limit as it is now: the requests that remain until the reset (`RateLimit`).
+/// A limit as it is now: what remains until the reset (`RateLimit`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatedLimit {
-    /// The requests per window, if the response states it.
+    /// The limit per window, if the response states it.
     pub limit: Option<u64>,
-    /// The requests that remain.
+    /// What remains of it.
     pub remaining: u64,
     /// The time from the response to the reset, when the whole limit is available again.
     pub reset: Duration,
+    /// The unit of the numbers, if the response states it.
+    pub unit: Option<StatedUnit>,
+}
+
+/// The unit of a stated limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StatedUnit {
+    /// The tokens of language models. They are the [`Cost`](crate::Cost) of requests here.
+    Cost,
+    /// The requests.
+    Requests,
 }
 
 impl LimitFields {
@@ -92,9 +105,14 @@ impl LimitFields {
     /// A response without any such field states none, so the others need not be read.
     #[must_use]
     pub fn is_one(name: &str) -> bool {
-        ["ratelimit", "x-ratelimit-", "x-rate-limit-"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
+        [
+            "ratelimit",
+            "x-ratelimit-",
+            "x-rate-limit-",
+            "anthropic-ratelimit-",
+        ]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
     }
 
     /// Returns the slowest quota that the server states, if it is slower than `configured`.
@@ -140,19 +158,19 @@ impl<'a> Reader<'a> {
         let Some(NumberField {
             prefix,
             index,
-            window,
+            suffix,
         }) = NumberField::parse(name)
         else {
             return;
         };
-        let same = |family: &Family<'_>| family.prefix == prefix && family.window == window;
+        let same = |family: &Family<'_>| family.prefix == prefix && family.suffix == suffix;
         let known = self.families.iter().position(same);
         let known = known.unwrap_or(self.families.len());
         if known == self.families.len() && known < MOST {
             let parts = [Lines::default(); 3];
             self.families.push(Family {
                 prefix,
-                window,
+                suffix,
                 parts,
             });
         }
@@ -213,6 +231,7 @@ fn listed(member: Member<'_>, named: &[(&str, StatedPolicy)]) -> Option<StatedLi
         limit: same_name.next().map(|(_, policy)| policy.limit),
         remaining: number(member.parameter("r")?)?,
         reset: Duration::from_secs(number(member.parameter("t")?)?),
+        unit: None,
     })
 }
 
@@ -228,6 +247,7 @@ fn dictionary(lines: &Lines<'_>) -> Option<StatedLimit> {
         limit: entry("limit"),
         remaining: entry("remaining")?,
         reset: Duration::from_secs(entry("reset")?),
+        unit: None,
     })
 }
 
@@ -238,43 +258,70 @@ struct NumberField<'a> {
     prefix: &'a str,
     /// The index in [`PARTS`].
     index: usize,
-    /// The window in the suffix.
-    window: Option<Duration>,
+    suffix: Suffix,
+}
+
+/// What the name of a field says about its limit: the window or the unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Suffix {
+    None,
+    Window(Duration),
+    Unit(StatedUnit),
 }
 
 const PREFIXES: [&str; 3] = ["ratelimit-", "x-ratelimit-", "x-rate-limit-"];
+/// Anthropic's fields have the unit before the part: `anthropic-ratelimit-tokens-remaining`.
+const UNIT_FIRST: &str = "anthropic-ratelimit-";
 const PARTS: [&str; 3] = ["limit", "remaining", "reset"];
-const WINDOWS: [(&str, u64); 5] = [
-    ("", 0),
-    ("-second", 1),
-    ("-minute", 60),
-    ("-hour", 3_600),
-    ("-day", 86_400),
+const SUFFIXES: [(&str, Suffix); 7] = [
+    ("", Suffix::None),
+    ("-requests", Suffix::Unit(StatedUnit::Requests)),
+    ("-tokens", Suffix::Unit(StatedUnit::Cost)),
+    ("-second", Suffix::Window(Duration::from_secs(1))),
+    ("-minute", Suffix::Window(Duration::from_secs(60))),
+    ("-hour", Suffix::Window(Duration::from_secs(3_600))),
+    ("-day", Suffix::Window(Duration::from_secs(86_400))),
 ];
 
 impl<'a> NumberField<'a> {
     fn parse(name: &'a str) -> Option<Self> {
+        if let Some(rest) = name.strip_prefix(UNIT_FIRST) {
+            return Self::parse_unit_first(&name[..UNIT_FIRST.len()], rest);
+        }
         let (prefix, rest) = PREFIXES.iter().find_map(|prefix| {
             let rest = name.strip_prefix(prefix)?;
             Some((&name[..prefix.len()], rest))
         })?;
         let mut parts = PARTS.iter().enumerate();
-        let (index, suffix) =
+        let (index, end) =
             parts.find_map(|(index, part)| Some((index, rest.strip_prefix(part)?)))?;
-        let (_, seconds) = WINDOWS.iter().find(|(window, _)| *window == suffix)?;
-        let window = (*seconds > 0).then(|| Duration::from_secs(*seconds));
+        let (_, suffix) = SUFFIXES.iter().find(|(suffix, _)| *suffix == end)?;
         Some(Self {
             prefix,
             index,
-            window,
+            suffix: *suffix,
+        })
+    }
+
+    fn parse_unit_first(prefix: &'a str, rest: &str) -> Option<Self> {
+        let (unit, part) = rest.split_once('-')?;
+        let unit = match unit {
+            "requests" => StatedUnit::Requests,
+            "tokens" => StatedUnit::Cost,
+            _ => return None,
+        };
+        Some(Self {
+            prefix,
+            index: PARTS.iter().position(|known| *known == part)?,
+            suffix: Suffix::Unit(unit),
         })
     }
 }
 
-/// The fields `..-limit..`, `..-remaining..` and `..-reset..` with one prefix and one window.
+/// The fields `..-limit..`, `..-remaining..` and `..-reset..` with one prefix and one suffix.
 struct Family<'a> {
     prefix: &'a str,
-    window: Option<Duration>,
+    suffix: Suffix,
     /// The lines of each field, in the order of [`PARTS`].
     parts: [Lines<'a>; 3],
 }
@@ -283,11 +330,18 @@ impl Family<'_> {
     /// Returns the policies. Drafts 0 to 2 have them behind the limit: `10, 10;w=1, 50;w=60`.
     fn policies(&self) -> impl Iterator<Item = StatedPolicy> {
         let [limit, ..] = &self.parts;
-        limit.members().filter_map(|member| {
+        let by_name = match self.suffix {
+            Suffix::Window(window) => Some(window),
+            Suffix::None | Suffix::Unit(_) => None,
+        };
+        // A policy counts requests.
+        let members = limit.members();
+        let members = members.filter(|_| self.unit() != Some(StatedUnit::Cost));
+        members.filter_map(move |member| {
             let window = member.parameter("w").and_then(number);
             Some(StatedPolicy {
                 limit: member.number()?,
-                window: window.map(Duration::from_secs).or(self.window)?,
+                window: window.map(Duration::from_secs).or(by_name)?,
             })
         })
     }
@@ -304,10 +358,18 @@ impl Family<'_> {
                 let time = resets.times().take(index + 1).last()?;
                 Some(StatedLimit {
                     limit: self.limit(index),
-                    remaining: member.number()?,
+                    remaining: member.whole_number()?,
                     reset: reset(time, date)?,
+                    unit: self.unit(),
                 })
             })
+    }
+
+    fn unit(&self) -> Option<StatedUnit> {
+        match self.suffix {
+            Suffix::Unit(unit) => Some(unit),
+            Suffix::None | Suffix::Window(_) => None,
+        }
     }
 
     /// Returns the limit at an index, not counting policies. A policy alone counts as a limit.
@@ -325,11 +387,12 @@ impl Family<'_> {
 ///
 /// A reset field does not say in which form it is, so it is parsed like a `Retry-After`: a number
 /// is seconds, or if it is too large for that, seconds or milliseconds since 1970; text is a date.
-/// A date is ignored if the response has none.
+/// A date is ignored if the response has none. A number with a unit is a duration: `6m0s`.
 fn reset(text: &str, answered: Option<SystemTime>) -> Option<Duration> {
-    match RetryAfter::read(text)? {
-        RetryAfter::Delay(delay) => Some(delay),
-        asked => Some(asked.after(answered?)),
+    match RetryAfter::read(text) {
+        None => duration(text),
+        Some(RetryAfter::Delay(delay)) => Some(delay),
+        Some(asked) => Some(asked.after(answered?)),
     }
 }
 

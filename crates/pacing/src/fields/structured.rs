@@ -76,6 +76,13 @@ impl<'a> Member<'a> {
         number(self.head)
     }
 
+    /// Returns the member's own value as a number, without its fraction: Reddit states `598.0`.
+    pub(super) fn whole_number(&self) -> Option<u64> {
+        let (whole, fraction) = self.head.split_once('.').unwrap_or((self.head, "0"));
+        number(fraction)?;
+        number(whole)
+    }
+
     /// Returns the key and the value of a member of a dictionary.
     pub(super) fn entry(&self) -> Option<(&'a str, &'a str)> {
         let (key, value) = self.head.split_once('=')?;

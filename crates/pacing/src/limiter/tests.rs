@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::Model;
+use crate::fields::StatedUnit;
 use crate::limit_state::LimitState;
 
 fn at(millis: u64) -> Moment {
@@ -398,6 +399,7 @@ fn stated(remaining: u64, reset: u64) -> [StatedLimit; 1] {
         limit: Some(5_000),
         remaining,
         reset: Duration::from_secs(reset),
+        unit: None,
     }]
 }
 
@@ -530,6 +532,7 @@ fn a_stated_limit_of_another_number_opens_no_allowance() {
         limit,
         remaining: 10,
         reset: Duration::from_secs(reset),
+        unit: None,
     };
     check(hourly, &[stated_limit], true);
     check(hourly, &[other(Some(60), 60), stated_limit], true);
@@ -725,6 +728,163 @@ fn a_settled_cost_changes_slots_and_pace_by_the_difference() {
 }
 
 #[test]
+fn a_cost_that_is_settled_after_the_answer_changes_slots_and_pace_until_the_server_forgets_it() {
+    let mut limiter = running(log());
+    let (spacing, late) = (log().spacing(), Duration::from_millis(20));
+    let departure = limiter.depart_with(Cost::of(40), at(10_000));
+    limiter.answer(departure, at(10_000), Feedback::Accepted);
+    let mut settled = departure;
+    for cost in [5, 70, 70, 69] {
+        limiter.settle_answered(&mut settled, at(10_000), Cost::of(cost), at(10_000));
+        assert_eq!(settled.cost(), Cost::of(cost));
+        assert_eq!(limiter.counted(at(10_000)), cost.into());
+        assert_eq!(limiter.in_flight(), 0);
+        let next = at(10_000) + spacing * cost - late;
+        assert_eq!(limiter.due(at(10_000)), Due::At(next), "{cost}");
+    }
+    assert_eq!(limiter.shared.path.unproven(), Load::default());
+    let forgotten = at(10_000) + Duration::from_micros(2_001_500);
+    assert_eq!(limiter.counted(forgotten), 0);
+    limiter.settle_answered(&mut settled, at(10_000), Cost::of(100), forgotten);
+    assert_eq!(limiter.due(forgotten), Due::Now);
+    assert_eq!(limiter.counted(forgotten), 0);
+}
+
+/// Settles a cost of 40 after an answer at `answered`, and checks when its slots are freed.
+#[track_caller]
+fn check_settled(quota: Quota, answered: u64, is_proof: bool, freed: u64) {
+    let mut limiter = running(quota);
+    let departure = limiter.depart_with(Cost::of(40), at(10_000));
+    if !is_proof {
+        let later = limiter.depart(at(10_450));
+        limiter.answer(later, at(10_450), Feedback::Accepted);
+    }
+    limiter.answer(departure, at(answered), Feedback::Accepted);
+    let now = at(answered + 10);
+    let mut settled = departure;
+    limiter.settle_answered(&mut settled, at(answered), Cost::of(5), now);
+    assert_eq!(limiter.counted(now), 5);
+    limiter.settle_answered(&mut settled, at(answered), Cost::of(60), now);
+    assert_eq!(limiter.counted(now), 60);
+    assert!(limiter.counted(at(freed)) >= 60);
+    assert_eq!(limiter.counted(at(freed + 20)), 0);
+}
+
+#[test]
+fn a_settled_cost_has_the_slots_of_its_answer_or_of_its_departure() {
+    check_settled(log(), 10_300, true, 11_300);
+    check_settled(log(), 11_500, true, 12_500);
+    check_settled(log(), 11_500, false, 12_000);
+    check_settled(log().counted_until_answered(), 10_300, true, 11_300);
+}
+
+/// The first answer ends the silence, and its slots are held with those of the other request.
+#[test]
+fn a_lower_cost_after_a_silence_releases_no_slot_of_another_request() {
+    let mut limiter = running(log());
+    let mut first = limiter.depart_with(Cost::of(10), at(10_000));
+    let mut proof = limiter.depart_with(Cost::of(20), at(10_000));
+    limiter.answer(proof, at(11_500), Feedback::Accepted);
+    limiter.answer(first, at(11_600), Feedback::Accepted);
+    let mut other = limiter.depart_with(Cost::of(30), at(11_600));
+    limiter.answer(other, at(11_600), Feedback::Accepted);
+    assert_eq!(limiter.counted(at(11_610)), 60);
+    limiter.settle_answered(&mut first, at(11_600), Cost::ONE, at(11_610));
+    assert_eq!(limiter.counted(at(11_610)), 60, "its slots were moved");
+    limiter.settle_answered(&mut proof, at(11_500), Cost::ONE, at(11_610));
+    assert_eq!(limiter.counted(at(11_610)), 41);
+    limiter.set_quota(Quota::per_second(99), at(11_610));
+    limiter.settle_answered(&mut other, at(11_600), Cost::ONE, at(11_620));
+    assert_eq!(limiter.counted(at(11_620)), 41, "the quota has changed");
+}
+
+#[test]
+fn a_higher_cost_of_an_answered_request_is_not_unproven() {
+    let mut limiter = running(log());
+    let mut answered = limiter.depart(at(10_000));
+    limiter.answer(answered, at(10_000), Feedback::Accepted);
+    let in_flight = limiter.depart_with(Cost::of(3), at(10_020));
+    limiter.settle_answered(&mut answered, at(10_000), Cost::of(50), at(10_030));
+    assert_eq!(
+        limiter.shared.path.unproven(),
+        Load {
+            requests: 1,
+            cost: 3
+        }
+    );
+    limiter.answer(in_flight, at(10_040), Feedback::Accepted);
+}
+
+#[test]
+fn a_statement_belongs_to_the_limit_of_its_unit() {
+    let quota = Quota::per_minute(500).by_request();
+    let mut limiter = running(quota.and(Quota::per_minute(30_000)).unwrap());
+    let of = |limit, remaining, unit| StatedLimit {
+        limit: Some(limit),
+        remaining,
+        reset: Duration::from_secs(30),
+        unit: Some(unit),
+    };
+    let departure = limiter.depart(at(10_000));
+    let stated = [
+        of(600, 599, StatedUnit::Requests),
+        of(20_000, 7, StatedUnit::Cost),
+    ];
+    limiter.answer_with(departure, at(10_010), Feedback::Accepted, &stated);
+    assert!(limiter.limits.iter().all(LimitState::allowance_is_open));
+    assert_eq!(limiter.closed_until(), Moment::ORIGIN, "requests remain");
+    assert!(limiter.hold(Cost::of(7), at(11_100)).is_none());
+    let hold = limiter.hold(Cost::of(8), at(11_100)).expect("7 remain");
+    assert_eq!(hold.by, HoldCause::Allowance);
+    // A quota that counts no tokens ignores them.
+    let mut limiter = running(quota);
+    let departure = limiter.depart(at(10_000));
+    limiter.answer_with(departure, at(10_010), Feedback::Accepted, &stated[1..]);
+    assert!(!limiter.limits[0].allowance_is_open());
+}
+
+#[test]
+fn after_a_reset_only_the_requests_in_flight_count() {
+    let day = Duration::from_secs(86_400);
+    let quota = Quota::new(10, day).and_then(|quota| quota.model(Model::FixedWindow));
+    let quota = quota.and_then(|quota| quota.burst(10)).unwrap();
+    for quota in [quota, quota.counted_until_answered()] {
+        let mut limiter = running(quota);
+        let departed: Vec<_> = (0..10)
+            .map(|n| limiter.depart(at(90_000_000 + n)))
+            .collect();
+        for &departure in &departed[..7] {
+            limiter.answer(departure, at(90_000_100), Feedback::Accepted);
+        }
+        assert_ne!(limiter.due(at(90_001_000)), Due::Now);
+        limiter.record_reset(at(90_001_000));
+        assert_eq!(limiter.counted(at(90_001_000)), 3);
+        for _ in 0..3 {
+            assert_eq!(limiter.due(at(90_001_000)), Due::Now);
+            let _counted = limiter.depart(at(90_001_000));
+        }
+        limiter.answer(departed[7], at(90_001_010), Feedback::Accepted);
+        assert!(limiter.counted(at(90_001_010)) >= 6, "it may count now");
+        let mut early = departed[0];
+        limiter.settle_answered(&mut early, at(90_000_100), Cost::ONE, at(90_001_020));
+        limiter.refund(departed[8]);
+        assert!(limiter.counted(at(90_001_020)) >= 5);
+    }
+}
+
+#[test]
+fn a_reset_forgets_what_was_stated_and_keeps_a_closed_gate() {
+    let mut limiter = running(Quota::per_hour(5_000));
+    let departure = limiter.depart(at(10_000));
+    limiter.answer_with(departure, at(10_010), Feedback::Accepted, &stated(0, 1_200));
+    assert_eq!(limiter.closed_until(), at(1_210_010));
+    limiter.penalize(at(20_000));
+    limiter.record_reset(at(15_000));
+    assert_eq!(limiter.due(at(15_000)), Due::At(at(20_000)));
+    assert_eq!(limiter.due(at(20_000)), Due::Now);
+}
+
+#[test]
 fn a_limiter_is_as_new_once_nothing_counts() {
     let mut limiter = running(Quota::per_hour(1_000));
     assert!(limiter.is_as_new(at(5_000)));
@@ -896,6 +1056,7 @@ fn other_clients_can_use_up_a_limit_until_a_new_window_is_stated() {
             limit: Some(100),
             remaining,
             reset: Duration::from_secs(reset),
+            unit: None,
         };
         let is_sooner =
             limiter.answer_with(departure, at(now), Feedback::Accepted, &[stated_limit]);
@@ -916,6 +1077,7 @@ fn a_throttled_response_waits_for_the_reset_if_it_lies_in_the_window_and_nothing
             limit: None,
             remaining,
             reset: Duration::from_secs(reset),
+            unit: None,
         };
         let feedback = Feedback::Throttled(None);
         limiter.answer_with(departure, at(10_000), feedback, &[stated_limit]);
@@ -1038,6 +1200,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         limit: Some(600),
         remaining,
         reset: Duration::from_secs(reset),
+        unit: None,
     });
     let stated_limit = prop_oneof![3 => Just(None), 1 => stated_limit.prop_map(Some)];
     let step = prop_oneof![

@@ -22,11 +22,12 @@ pub fn parse_http_date(value: &[u8]) -> Option<SystemTime> {
 }
 
 /// Parses a date from 1970 to 9999, as servers write it: an HTTP date, an HTTP date in another
-/// zone, or a date of RFC 3339.
+/// zone, a date of RFC 3339, or a date as JavaScript prints it.
 ///
 /// A zone is a name of UTC, or an offset of at most 23 hours and 59 minutes, with or without a
 /// colon. A date of RFC 3339 may have a space instead of the `T` or before its zone; without a zone
-/// it is UTC. A fraction of a second counts as a whole one.
+/// it is UTC. A fraction of a second counts as a whole one. Without seconds, the minute counts as a
+/// whole one: 16:27 is 16:28:00.
 ///
 /// ```
 /// use pacing::retry::{parse_date, parse_http_date};
@@ -45,6 +46,7 @@ pub(super) fn date(text: &str) -> Option<SystemTime> {
     http_date(text)
         .or_else(|| http_date_elsewhere(text))
         .or_else(|| rfc_3339(text))
+        .or_else(|| javascript(text))
 }
 
 fn http_date(text: &str) -> Option<SystemTime> {
@@ -75,10 +77,17 @@ fn http_date_elsewhere(text: &str) -> Option<SystemTime> {
 fn rfc_3339(text: &str) -> Option<SystemTime> {
     let (day, rest) = text.trim_ascii().split_at_checked(10)?;
     let rest = rest.strip_prefix(['T', 't', ' '])?;
-    let (clock, rest) = rest.split_at_checked(8)?;
-    let (has_fraction, zone) = fraction(rest)?;
+    let (clock, rest) = rest.split_at_checked(5)?;
     let [year, month, day] = numbers(day, '-', [4, 2, 2])?;
-    let [hour, minute, second] = numbers(clock, ':', [2, 2, 2])?;
+    let [hour, minute] = numbers(clock, ':', [2, 2])?;
+    let (second, rest) = match rest.strip_prefix(':') {
+        None => (60, rest),
+        Some(rest) => {
+            let (second, rest) = rest.split_at_checked(2)?;
+            (digits(second, 2)?, rest)
+        }
+    };
+    let (has_fraction, zone) = fraction(rest)?;
     // `days` computes a date from any numbers, so all of them are checked first.
     let is_real = (1..=12).contains(&month) && (1..=days_of(year, month)).contains(&day);
     if !is_real || hour > 23 || minute > 59 || second > 60 {
@@ -90,6 +99,19 @@ fn rfc_3339(text: &str) -> Option<SystemTime> {
         zone => offset(zone)?,
     };
     in_utc(local + i64::from(has_fraction), offset)
+}
+
+/// Parses `Fri Sep 29 2023 18:26:57 GMT+0200 (Central European Summer Time)`.
+fn javascript(text: &str) -> Option<SystemTime> {
+    let (rest, zone) = text.trim_ascii().split_once(" GMT")?;
+    // The name of the zone is for people.
+    let (offset, _) = zone.split_once(" (").unwrap_or((zone, ""));
+    let [weekday, month, day, year, clock] = {
+        let mut parts = rest.split(' ');
+        let parts = [(); 5].map(|()| parts.next().unwrap_or_default());
+        (rest.split(' ').count() == parts.len()).then_some(parts)?
+    };
+    http_date_elsewhere(&format!("{weekday}, {day} {month} {year} {clock} {offset}"))
 }
 
 /// Returns whether there is a fraction of a second above zero, and the text after it.
@@ -240,6 +262,15 @@ mod tests {
         check("1994-11-06T08:49:37.000000", DATE);
         check("1994-11-06T08:49:36.001", DATE);
         check("2016-12-31T23:59:60Z", Some(1_483_228_800));
+        // To the minute: 08:48 may be any time up to 08:49:00.
+        check("1994-11-06T08:48Z", Some(784_111_740));
+        check("1994-11-06 10:18+0130", Some(784_111_740));
+        check("1994-11-06T08:48", Some(784_111_740));
+        check(
+            "Sun Nov 06 1994 08:49:37 GMT+0000 (Coordinated Universal Time)",
+            DATE,
+        );
+        check("Sun Nov 06 1994 10:19:37 GMT+0130", DATE);
         check("2024-02-29T00:00:00Z", Some(1_709_164_800));
         check("2000-02-29T00:00:00Z", Some(951_782_400));
         check("1970-01-01T00:00:00Z", Some(0));
@@ -281,7 +312,10 @@ mod tests {
             "1994-1-006T08:49:37Z",
             "1994-11-06T8:49:037Z",
             "+994-11-06T08:49:37Z",
-            "1994-11-06T08:49",
+            "1994-11-06T08:49:",
+            "1994-11-06T08:49:3",
+            "1994-11-06T08:60",
+            "1994-11-06T24:00",
             "1994-11-06",
             "1970-01-01T00:00:00+00:01",
             "1969-12-31T23:59:59Z",
@@ -301,6 +335,22 @@ mod tests {
             assert_eq!(parse_date(value.as_bytes()), None, "{value:?}");
         }
         assert_eq!(parse_date(b"\xff"), None);
+    }
+
+    #[test]
+    fn a_date_of_javascript_has_five_parts_and_an_offset() {
+        let none = [
+            "Sun Nov 06 1994 08:49:37 GMT",
+            "Sun Nov 06 1994 08:49:37 GMT+0",
+            "Sun Nov 06 1994 08:49:37 GMT CET",
+            "Mon Nov 06 1994 08:49:37 GMT+0000",
+            "Nov 06 1994 08:49:37 GMT+0000",
+            "Sun Nov 06 1994 at 08:49:37 GMT+0000",
+            " GMT+0000",
+        ];
+        for value in none {
+            assert_eq!(parse_date(value.as_bytes()), None, "{value:?}");
+        }
     }
 
     fn near_a_date() -> &'static str {

@@ -22,6 +22,8 @@ use super::{Backoff, RetryBudget, RetryTokens, Verdict, is_idempotent};
 /// - a request is sent at most four times, with full jitter from 200 ms to 10 s in between;
 /// - the retries of failures are bounded by the default [`RetryBudget`];
 /// - a 429 with a `Retry-After` of more than zero is no attempt. A request may get 20 of them;
+/// - a `Retry-After` is waited for in full, and up to a tenth of it more, at most a second. That
+///   part is random, so that all clients do not return at once;
 /// - a `Retry-After` of more than five minutes ends the attempts;
 /// - all waits of a request together take at most ten minutes.
 #[derive(Clone, Copy, Debug)]

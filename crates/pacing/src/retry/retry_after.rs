@@ -42,7 +42,8 @@ impl RetryAfter {
     /// Servers also send values that the standard does not have. These are parsed too:
     ///
     /// - a fraction, which is rounded up to a whole second;
-    /// - a date in another zone or notation, as [`parse_date`](super::parse_date) parses it;
+    /// - a date in another zone or notation, as [`parse_date`](super::parse_date) parses it, for
+    ///   instance to the minute, which is rounded up;
     /// - a number from 1,000,000,000 on, which would be 31 years: seconds since 1970, or from
     ///   1,000,000,000,000 on milliseconds since 1970, if that is a date up to the year 9999;
     /// - a list of these, as proxies make it of several fields: the longest wait counts, and

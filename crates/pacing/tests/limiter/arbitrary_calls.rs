@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pacing::fields::StatedLimit;
+use pacing::fields::{StatedLimit, StatedUnit};
 use pacing::{Cost, Departure, Due, Feedback, Limiter, Model, Moment, Quota};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -115,6 +115,10 @@ fn stated_limit(quota: &Quota, rng: &mut SmallRng) -> StatedLimit {
             true => quota.window().mul_f64(rng.random()),
             false => one(&[Duration::ZERO, Duration::MAX, time(rng)], rng),
         },
+        unit: one(
+            &[None, Some(StatedUnit::Requests), Some(StatedUnit::Cost)],
+            rng,
+        ),
     }
 }
 
@@ -124,6 +128,8 @@ struct ArbitraryCalls {
     limiter: Limiter,
     now: Moment,
     in_flight: Vec<Departure>,
+    /// The last request that was answered, and when.
+    answered: Option<(Departure, Moment)>,
     /// The last request that has to wait, and until when, unless something happened that may bring
     /// the time nearer.
     promised: Option<(Cost, Moment)>,
@@ -138,6 +144,7 @@ impl ArbitraryCalls {
             now: Moment::from_nanos(one(&[0, 0, 1, u64::MAX / 4], &mut rng)),
             rng,
             in_flight: Vec::new(),
+            answered: None,
             promised: None,
         }
     }
@@ -156,6 +163,7 @@ impl ArbitraryCalls {
                 let until = self.now + time(&mut self.rng).min(DAY);
                 self.limiter.penalize(until);
             }
+            97..99 => self.settle_answered(),
             _ => {}
         }
         self.check();
@@ -221,6 +229,15 @@ impl ArbitraryCalls {
         }
     }
 
+    fn settle_answered(&mut self) {
+        let cost = cost(&mut self.rng);
+        if let Some((departure, answered)) = &mut self.answered {
+            self.limiter
+                .settle_answered(departure, *answered, cost, self.now);
+            self.promised = None;
+        }
+    }
+
     fn answer(&mut self, departure: Departure, retry_after: Option<Duration>) -> bool {
         let feedback = match self.rng.random_range(0..10) {
             0 => Feedback::Throttled(retry_after),
@@ -230,6 +247,7 @@ impl ArbitraryCalls {
         let quota = *self.limiter.quota();
         let limits = [(); 2].map(|()| stated_limit(&quota, &mut self.rng));
         let stated = &limits[..one(&[0, 0, 1, 1, 2], &mut self.rng)];
+        self.answered = Some((departure, self.now));
         self.limiter
             .answer_with(departure, self.now, feedback, stated)
     }

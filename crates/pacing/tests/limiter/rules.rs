@@ -400,6 +400,7 @@ fn a_remaining_that_never_changes_lets_few_more_requests_depart() {
         limit: Some(5_000),
         remaining: 4_999,
         reset: seconds(3_600),
+        unit: None,
     };
     let (mut now, mut departed) = (Moment::ORIGIN, 0);
     while now < Moment::ORIGIN + seconds(3_600) {
@@ -427,6 +428,7 @@ fn a_429_that_states_nothing_remaining_waits_for_the_reset() {
             limit: None,
             remaining: 0,
             reset: seconds(reset),
+            unit: None,
         };
         let feedback = Feedback::Throttled(retry_after.map(seconds));
         limiter.answer_with(departure, now, feedback, &[stated]);

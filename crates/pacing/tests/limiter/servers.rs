@@ -104,6 +104,7 @@ impl Server {
             limit: Some(limit as u64),
             remaining: remaining.max(0.0) as u64,
             reset: Duration::from_secs(reset.max(0.0).ceil() as u64),
+            unit: None,
         }
     }
 

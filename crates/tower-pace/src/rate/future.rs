@@ -39,13 +39,14 @@ pin_project! {
             waiter: Waiter<RateState, W>,
             inner: S,
             request: Option<Request<B>>,
-            // Whether the response reports the wait even if there was none.
-            explain: bool,
+            reports: Reports,
         },
         // Departed => Ended, when the inner future has completed.
         InFlight {
             #[pin] response: S::Future,
             departed: InFlight,
+            // Whether the response reports the cost.
+            is_charged: bool,
             // Boxed, since most requests do not wait: the future of each would be larger.
             waited: Option<Box<Waited>>,
         },
@@ -64,14 +65,14 @@ where
         inner: S,
         waiter: Waiter<RateState, W>,
         request: Request<B>,
-        explain: bool,
+        reports: Reports,
     ) -> Self {
         Self {
             state: State::Waiting {
                 waiter,
                 inner,
                 request: Some(request),
-                explain,
+                reports,
             },
         }
     }
@@ -94,7 +95,7 @@ where
             waiter,
             inner,
             request,
-            explain,
+            reports,
         } = state.as_mut().project()
         {
             // Without the request, it has departed and the inner service has panicked. A departure
@@ -112,18 +113,21 @@ where
             };
             let request = request.take().expect("it is there until it departs");
             let waited = waiter.waited();
-            let waited = waited.or_else(|| explain.then(Waited::default));
+            let waited = waited.or_else(|| reports.wait.then(Waited::default));
             let waited = waited.map(Box::new);
+            let is_charged = reports.cost;
             let response = inner.call(request);
             state.set(State::InFlight {
                 response,
                 departed,
+                is_charged,
                 waited,
             });
         }
         let StateProj::InFlight {
             response,
             departed,
+            is_charged,
             waited,
         } = state.as_mut().project()
         else {
@@ -131,7 +135,7 @@ where
         };
         let mut polled = response.poll(cx);
         if let Poll::Ready(result) = &mut polled {
-            record(departed, result);
+            record(departed, *is_charged, result);
             report(waited.take(), result);
             state.set(State::Ended);
         }
@@ -144,10 +148,31 @@ fn replace<S: Clone>(service: &mut S) {
     *service = service.clone();
 }
 
-/// Records the end of the request in the limiter.
-fn record<C, E: 'static>(departed: &mut InFlight, result: &Result<Response<C>, E>) {
+/// The reports that a response has in its extensions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reports {
+    /// The wait, even if there was none.
+    pub(super) wait: bool,
+    /// The cost, since the request stated one.
+    pub(super) cost: bool,
+}
+
+/// Records the end of the request in the limiter. A response `is_charged` if it reports the cost.
+fn record<C, E: 'static>(
+    departed: &mut InFlight,
+    is_charged: bool,
+    result: &mut Result<Response<C>, E>,
+) {
     match result {
-        Ok(response) => departed.answer(response.status(), response.headers()),
+        Ok(response) if is_charged => {
+            let charged = departed.answer_charged(response.status(), response.headers());
+            if let Some(charged) = charged {
+                response.extensions_mut().insert(charged);
+            }
+        }
+        Ok(response) => {
+            departed.answer(response.status(), response.headers());
+        }
         Err(error) if departed.classifier().was_sent(error) => departed.abandon(),
         Err(_) => departed.refund(),
     }

@@ -77,6 +77,15 @@ impl Handle {
         self.change(|state, now| state.learn(quota, now));
     }
 
+    /// Records that the server's windows were reset: it counts no request from before.
+    ///
+    /// It is for a limit that is reset at a time that no response states, such as a daily limit at
+    /// midnight. Call it a little after the reset by the server's clock, since a call before it
+    /// gets requests throttled. See [`Limiter::record_reset`](pacing::Limiter::record_reset).
+    pub fn record_reset(&self) {
+        self.change(RateState::record_reset);
+    }
+
     /// Pauses all departures until [`resume`](Self::resume). Waiters keep their positions and their
     /// bounds.
     pub fn pause(&self) {

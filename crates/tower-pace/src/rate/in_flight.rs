@@ -5,6 +5,7 @@ use pacing::fields::LimitFields;
 use pacing::retry::Verdict;
 use pacing::{Departure, Feedback, Moment};
 
+use super::Charged;
 use super::events::Events;
 use super::state::RateState;
 use crate::classifier::Classifier;
@@ -31,9 +32,23 @@ impl InFlight {
         &self.queue.front().classifier
     }
 
-    /// Records a response.
-    #[inline]
-    pub(super) fn answer(&mut self, status: StatusCode, headers: &HeaderMap) {
+    /// Records a response as [`answer`](Self::answer) does. Returns the charged cost if it is the
+    /// server's own response: only then the server has counted the request.
+    #[cold]
+    pub(super) fn answer_charged(
+        &mut self,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Option<Charged> {
+        let departure = self.departure?;
+        let answered = self.answer(status, headers)?;
+        Some(Charged::new(&self.queue, departure, answered))
+    }
+
+    /// Records a response. Returns the time, if it is the server's own response.
+    // Always inlined: it has two callers, so the compiler would emit a call for the usual one.
+    #[inline(always)]
+    pub(super) fn answer(&mut self, status: StatusCode, headers: &HeaderMap) -> Option<Moment> {
         let verdict = self.classifier().verdict(status, headers);
         match source(status, verdict) {
             Source::Server => {
@@ -41,15 +56,19 @@ impl InFlight {
                 let stated = limit_fields(headers);
                 self.end(|state, departure, now| {
                     state.answer(departure, now, feedback, stated.as_ref())
-                });
+                })
             }
             Source::Gateway => {
                 let throttled = status == StatusCode::SERVICE_UNAVAILABLE;
                 let hint = || self.classifier().retry_after(headers);
                 let hint = throttled.then(hint).flatten();
                 self.end(|state, departure, now| state.answer_from_gateway(departure, now, hint));
+                None
             }
-            Source::Timeout => self.abandon(),
+            Source::Timeout => {
+                self.abandon();
+                None
+            }
         }
     }
 
@@ -68,18 +87,23 @@ impl InFlight {
         }
     }
 
+    /// Records the end of the request by `how`. Returns the time; none if an end was recorded
+    /// before.
     #[inline]
-    fn end(&mut self, how: impl FnOnce(&mut RateState, Departure, Moment) -> Events) {
-        let Some(departure) = self.departure.take() else {
-            return;
-        };
-        let mut events = Events::default();
+    fn end(
+        &mut self,
+        how: impl FnOnce(&mut RateState, Departure, Moment) -> Events,
+    ) -> Option<Moment> {
+        let departure = self.departure.take()?;
+        let (mut events, mut ended) = (Events::default(), None);
         self.queue.change(|state, now| {
+            ended = Some(now);
             events = how(state, departure, now);
             events.wake()
         });
         // Without the lock: a subscriber of `tracing` can run any code.
         events.emit();
+        ended
     }
 }
 

@@ -166,7 +166,8 @@ impl<W: WaitPolicy, K> RateLimitLayer<W, K> {
     }
 
     /// Rejects a request that would wait longer than `time`: at once if the forecast says so, and
-    /// otherwise after `time`. The time in which the inner service is not ready counts.
+    /// otherwise after `time`. The time in which the inner service is not ready counts. The very
+    /// first request waits for the start of the limit in any case, at most 100 ms.
     #[must_use]
     pub fn max_wait(self, time: Duration) -> RateLimitLayer<BoundedWait, K> {
         self.bounded(|bounds| bounds.max_wait(time))
@@ -174,9 +175,9 @@ impl<W: WaitPolicy, K> RateLimitLayer<W, K> {
 
     /// Rejects a request that cannot depart at once.
     ///
-    /// The first request of a limit or of a new key cannot: a limit starts with a wait of up to 100
-    /// ms, which begins at its first request or snapshot. Take a snapshot 100 ms before the first
-    /// request, or use `max_wait(Duration::from_millis(100))`.
+    /// The first request of a limit or of a new key is an exception, since a limit starts with a
+    /// wait of up to 100 ms. That request waits for it, and others that come meanwhile are rejected.
+    /// The wait begins at the first request or snapshot.
     #[must_use]
     pub fn fail_fast(self) -> RateLimitLayer<BoundedWait, K> {
         self.max_wait(Duration::ZERO)

@@ -26,6 +26,7 @@
 //! [`docs::rate_limit`](crate::docs::rate_limit) has all settings, the effect of each response, and
 //! the rule that keeps the limit.
 
+mod charged;
 mod events;
 mod front;
 mod future;
@@ -38,6 +39,7 @@ mod service;
 mod snapshot;
 mod state;
 
+pub use charged::Charged;
 pub use future::ResponseFuture;
 pub use handle::Handle;
 pub use layer::RateLimitLayer;

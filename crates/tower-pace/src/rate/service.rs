@@ -1,9 +1,10 @@
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use pacing::Group;
+use pacing::{Cost, Group};
 use tower_service::Service;
 
+use super::future::Reports;
 use super::state::RateState;
 use super::{Handle, ResponseFuture, Scope, Single};
 use crate::wait::{UnboundedWait, WaitPolicy, Waiter};
@@ -57,15 +58,18 @@ impl<S, W, K> RateLimit<S, W, K> {
 }
 
 impl<W: WaitPolicy, K> Settings<W, K> {
-    fn waiter<B>(&self, group: Group, request: &Request<B>) -> Waiter<RateState, W>
+    fn waiter<B>(
+        &self,
+        group: Group,
+        request: &Request<B>,
+        cost: Option<Cost>,
+    ) -> Waiter<RateState, W>
     where
         K: Scope<B>,
     {
         let limit = self.scope.limit(request, &self.common);
-        let extensions = request.extensions();
-        let cost = extensions.get().copied().unwrap_or_default();
-        let policy = self.policy.with_request(extensions);
-        Waiter::new(limit.queue(), group, cost, policy)
+        let policy = self.policy.with_request(request.extensions());
+        Waiter::new(limit.queue(), group, cost.unwrap_or_default(), policy)
     }
 }
 
@@ -87,9 +91,14 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let waiter = self.settings.waiter(self.group, &request);
+        let cost: Option<Cost> = request.extensions().get().copied();
+        let waiter = self.settings.waiter(self.group, &request, cost);
+        let reports = Reports {
+            wait: self.settings.explain,
+            cost: cost.is_some(),
+        };
         // A clone is enough: the inner service was never polled for readiness, so there is none to
         // keep.
-        ResponseFuture::new(self.inner.clone(), waiter, request, self.settings.explain)
+        ResponseFuture::new(self.inner.clone(), waiter, request, reports)
     }
 }

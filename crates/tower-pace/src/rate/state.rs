@@ -112,6 +112,17 @@ impl RateState {
         self.limiter.refund(departure);
     }
 
+    /// Corrects the cost of a request that was answered at `answered`.
+    pub(super) fn settle(
+        &mut self,
+        departure: &mut Departure,
+        answered: Moment,
+        cost: Cost,
+        now: Moment,
+    ) {
+        self.limiter.settle_answered(departure, answered, cost, now);
+    }
+
     /// Returns the events since the gate was to open at `opened`.
     #[inline]
     fn events(&mut self, opened: Moment, now: Moment) -> Events {
@@ -156,6 +167,10 @@ impl RateState {
         self.configured = quota;
         self.stated = None;
         self.limiter.set_quota(quota, now);
+    }
+
+    pub(super) fn record_reset(&mut self, now: Moment) {
+        self.limiter.record_reset(now);
     }
 
     /// Applies `quota` if it is slower than the configured one, and the configured one otherwise.
@@ -298,6 +313,11 @@ impl Resource for RateState {
 
     fn fits(&self, cost: Cost) -> bool {
         cost == Cost::ONE || self.limiter.quota().fits(cost).is_ok()
+    }
+
+    fn is_starting(&self) -> bool {
+        let is_paced = self.held.is_some_and(|hold| hold.by == HoldCause::Pace);
+        self.counters.departed == 0 && is_paced && !self.is_paused
     }
 
     fn cause(&mut self, due: Due, _: Moment) -> WaitCause {

@@ -68,6 +68,8 @@ pub struct WaitForecast {
     pub(super) waited: Option<Duration>,
     /// The rest of its wait. None if it depends on requests in flight.
     pub(super) forecast: Option<Duration>,
+    /// The rest of the wait with which the limit starts, if it is the first request.
+    pub(super) start: Option<Duration>,
 }
 
 /// Waits without an upper bound, and ignores a [`Deadline`]. The service has no error of its own.
@@ -148,8 +150,9 @@ impl BoundedWait {
         let until_deadline = self
             .deadline
             .map(|deadline| deadline.moment().saturating_duration_since(now));
-        self.max_wait
-            .saturating_sub(waited)
+        // A limit that has just been created is not busy, so its start is no reason to reject.
+        let left = self.max_wait.saturating_sub(waited);
+        left.max(outlook.start.unwrap_or_default())
             .min(until_deadline.unwrap_or(Duration::MAX))
     }
 }
@@ -199,7 +202,11 @@ impl CheckWait for BoundedWait {
     fn remaining(&self, outlook: &WaitForecast) -> Result<Option<Duration>, Rejected> {
         let limit = outlook.limit;
         let (left, is_new) = (self.left(outlook), outlook.waited.is_none());
-        if is_new && outlook.queued >= self.max_queued {
+        let max_queued = match outlook.start {
+            Some(_) => self.max_queued.max(1),
+            None => self.max_queued,
+        };
+        if is_new && outlook.queued >= max_queued {
             return Err(Rejected::full(limit, outlook.queued, outlook.forecast));
         }
         let is_hopeless = is_new && outlook.forecast.is_some_and(|forecast| forecast > left);

@@ -81,6 +81,12 @@ pub(crate) trait Resource: Sized {
         WaitCause::Acknowledged
     }
 
+    /// Returns whether the next waiter, which was told when it is due, would be the first ever, and
+    /// waits only for that reason.
+    fn is_starting(&self) -> bool {
+        false
+    }
+
     /// Runs `poll`, which polls an inner service for readiness.
     fn poll_inner<T>(_: &Arc<Queue<Self>>, poll: impl FnOnce() -> T) -> T {
         poll()
@@ -519,9 +525,12 @@ impl<R: Resource> State<R> {
         };
         let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
         let forecast = self.forecast(due, ahead, now);
-        let left = caller
-            .policy
-            .remaining(&self.outlook(enqueued, reading, forecast))?;
+        let is_starting = ahead == 0 && self.resource.is_starting();
+        let outlook = WaitForecast {
+            start: forecast.filter(|_| is_starting),
+            ..self.outlook(enqueued, reading, forecast)
+        };
+        let left = caller.policy.remaining(&outlook)?;
         let mut enqueued = enqueued.unwrap_or_else(|| self.join(caller.group, now));
         let expected = self.expected(due, ahead, now);
         let bounds = left.map(|left| now + left).into_iter().chain(watch);
@@ -593,6 +602,7 @@ impl<R: Resource> State<R> {
             queued: self.waiters.len(),
             waited: enqueued.map(|enqueued| now.moment.since(enqueued.since)),
             forecast,
+            start: None,
         }
     }
 

@@ -145,6 +145,51 @@ async fn fail_fast_sends_at_once_or_not_at_all() {
     assert_eq!(server.calls().len(), 2);
 }
 
+/// A new limit starts with a wait of an interval, or of 100 ms.
+#[tokio::test(start_paused = true)]
+async fn the_first_request_waits_for_the_start_of_its_limit_whatever_its_bound() {
+    for (quota, start) in [
+        (Quota::per_second(100), interval()),
+        (Quota::per_hour(10), millis(100)),
+    ] {
+        for layer in [
+            RateLimitLayer::new(quota).fail_fast(),
+            RateLimitLayer::new(quota).max_wait(millis(1)),
+            RateLimitLayer::new(quota).max_queued(0),
+        ] {
+            let (begin, server) = (now(), Server::ok());
+            let service = layer.layer(server.clone());
+            let first = tokio::spawn(service.clone().oneshot(get()));
+            tokio::task::yield_now().await;
+            // Only the first one waits.
+            rejection(service.clone().oneshot(get()).await);
+            assert!(first.await.unwrap().is_ok());
+            assert!(now() - begin < start + millis(2), "{:?}", now() - begin);
+            rejection(service.oneshot(get()).await);
+            assert_eq!(server.calls().len(), 1);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_start_of_a_limit_excuses_neither_a_deadline_nor_a_closed_gate() {
+    let layer = RateLimitLayer::new(Quota::per_hour(10)).fail_fast();
+    let mut late = get();
+    late.extensions_mut().insert(Deadline::within(millis(50)));
+    assert!(rejection(layer.layer(Server::ok()).oneshot(late).await).is_too_long());
+    layer.handle().penalize(Duration::from_secs(1));
+    assert!(rejection(layer.layer(Server::ok()).oneshot(get()).await).is_too_long());
+    let (mock, mut handle) = mock::pair::<Request<String>, Response<String>>();
+    handle.allow(0);
+    let stuck = RateLimitLayer::new(Quota::per_hour(10))
+        .fail_fast()
+        .layer(mock);
+    let start = now();
+    let error = stuck.oneshot(get()).await.unwrap_err();
+    assert!(error.rejection().is_some_and(Rejected::is_too_long));
+    assert!(now() - start <= millis(102), "{:?}", now() - start);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_bound_includes_the_wait_for_the_inner_service() {
     let (mock, mut handle) = mock::pair::<Request<String>, Response<String>>();
@@ -273,6 +318,7 @@ async fn a_request_that_is_rejected_at_once_does_not_wait_for_the_inner_service(
         .await
         .unwrap();
     let layer = RateLimitLayer::new(Quota::per_second(100)).fail_fast();
+    layer.handle().pause();
     let mut call = task::spawn(layer.layer(limit.clone()).call(get()));
     assert_ready!(call.poll()).unwrap_err();
     drop(holder);

@@ -7,12 +7,14 @@ use std::time::Duration;
 use http::Request;
 use tokio::task::JoinSet;
 use tower::{Layer, Service, ServiceExt};
-use tower_pace::{Adaptive, ConcurrencyLayer, Quota, RateLimitLayer};
+use tower_pace::retry::RetryBudget;
+use tower_pace::{Adaptive, ConcurrencyLayer, Deadline, Quota, RateLimitLayer};
+use tower_pace::{RetryLayer, RetryPolicy};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::support::{Server, get, millis, status, status_with_retry_after};
+use crate::support::{Server, get, millis, post, status, status_with_retry_after};
 
 /// Records the level and the fields of each event.
 #[derive(Clone, Default)]
@@ -117,4 +119,54 @@ async fn prompt_answers_cause_no_warning() {
     let server = Server::new(millis(50), |_| status(200));
     let events = rate_events(Level::WARN, Quota::per_second(2), server, 50).await;
     assert!(events.is_empty(), "{events:?}");
+}
+
+/// Returns the events of one call through a retry, of the level at which it says what it does.
+async fn retry_events(policy: RetryPolicy, mut request: Request<String>) -> Vec<String> {
+    request
+        .extensions_mut()
+        .insert(Deadline::within(Duration::from_secs(60)));
+    let events = Events::default();
+    let subscribed = tracing::subscriber::set_default(events.clone());
+    let server = Server::new(millis(0), |_| status_with_retry_after(503, 50));
+    let retry = RetryLayer::new(policy).seed(1);
+    retry.layer(server).oneshot(request).await.unwrap();
+    drop(subscribed);
+    let events = events.0.lock().unwrap();
+    assert!(events.iter().all(|(level, _)| *level == Level::DEBUG));
+    events.iter().map(|(_, text)| text.clone()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_is_made_and_one_that_is_not_made_are_events() {
+    let policy = RetryPolicy::default();
+    let events = retry_events(policy, get()).await;
+    let [made, not_made] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert!(
+        made.contains("attempt=2") && made.contains("sent again"),
+        "{made}"
+    );
+    let expected = [
+        "reason=Deadline",
+        "attempts=2",
+        "status=503",
+        "not sent again",
+    ];
+    for text in expected {
+        assert!(not_made.contains(text), "{not_made}");
+    }
+    let frugal = policy.budget(RetryBudget::new(0, 1));
+    for (policy, request, reason) in [
+        (frugal, get(), "reason=Budget"),
+        (policy, post(), "reason=NotReplayable"),
+        (policy.attempts(1), get(), "reason=Attempts"),
+    ] {
+        let events = retry_events(policy, request).await;
+        assert!(
+            events.len() == 1 && events[0].contains(reason),
+            "{events:?}"
+        );
+    }
 }

@@ -3,6 +3,7 @@
 mod absent_waiters;
 mod adaptive;
 mod bounded;
+mod charged;
 mod classifier;
 mod concurrency;
 #[cfg(feature = "tracing")]
@@ -13,7 +14,9 @@ mod fields;
 mod handle;
 mod inner_readiness;
 mod keyed;
+mod language_model;
 mod layer_order;
+mod long_windows;
 mod many_waiters;
 mod nested;
 mod peer_defects;
@@ -24,6 +27,8 @@ mod rate;
 mod retry;
 mod runtimes;
 mod simulated_server;
+#[cfg(feature = "tracing")]
+mod spans;
 mod support;
 mod threads;
 mod wait_queue;

@@ -228,6 +228,7 @@ async fn unsent_requests_use_up_nothing_of_the_stated_remainder() {
                 return Ok::<_, Error<Infallible>>(response);
             }
             let rejecting = RateLimitLayer::new(Quota::per_second(1)).fail_fast();
+            rejecting.handle().pause();
             rejecting.layer(Server::ok()).oneshot(request).await
         }
     });

@@ -249,8 +249,8 @@ async fn a_rejected_wait_is_not_retried_below_other_layers() {
     }
     let attempt = DeadlineLayer::new(millis(100)).layer(service_fn(failing));
     let concurrency = ConcurrencyLayer::new(1).fail_fast().layer(attempt);
-    // Even the first request has to wait for its departure, so the limit rejects it.
     let limit = RateLimitLayer::new(Quota::per_second(1)).fail_fast();
+    limit.handle().pause();
     let retry = RetryLayer::new(RetryPolicy::default())
         .on_retry(|retrying| panic!("{retrying:?}"))
         .layer(limit.layer(concurrency));

@@ -48,6 +48,53 @@ fn ad_hoc_fields_are_read_with_any_reset() {
 }
 
 #[test]
+fn the_apis_of_language_models_state_requests_and_tokens() {
+    let openai = [
+        ("x-ratelimit-limit-requests", "60"),
+        ("x-ratelimit-limit-tokens", "150000"),
+        ("x-ratelimit-remaining-requests", "59"),
+        ("x-ratelimit-remaining-tokens", "149984"),
+        ("x-ratelimit-reset-requests", "120ms"),
+        ("x-ratelimit-reset-tokens", "6m0s"),
+    ];
+    let anthropic = [
+        ("anthropic-ratelimit-requests-limit", "60"),
+        ("anthropic-ratelimit-requests-remaining", "59"),
+        ("anthropic-ratelimit-requests-reset", "2023-09-29T16:26:38Z"),
+        ("anthropic-ratelimit-tokens-limit", "150000"),
+        ("anthropic-ratelimit-tokens-remaining", "149984"),
+        ("anthropic-ratelimit-tokens-reset", "2023-09-29T16:32:37Z"),
+        // Tokens of one kind are a part of the others.
+        ("anthropic-ratelimit-input-tokens-limit", "7"),
+        ("anthropic-ratelimit-input-tokens-remaining", "7"),
+        (
+            "anthropic-ratelimit-input-tokens-reset",
+            "2023-09-29T16:32:37Z",
+        ),
+    ];
+    for (fields, reset) in [(&openai[..], 120), (&anthropic[..], 1_000)] {
+        assert!(fields.iter().all(|(name, _)| LimitFields::is_one(name)));
+        let of = |limit, remaining, reset, unit| StatedLimit {
+            limit: Some(limit),
+            remaining,
+            reset: Duration::from_millis(reset),
+            unit: Some(unit),
+        };
+        let stated = read(fields);
+        let expected = [
+            of(60, 59, reset, StatedUnit::Requests),
+            of(150_000, 149_984, 360_000, StatedUnit::Cost),
+        ];
+        assert_eq!(stated.limits, expected);
+        assert_eq!(stated.policies, []);
+    }
+    check_policies(&[("x-ratelimit-limit-tokens", "9, 9;w=60")], &[]);
+    check_policies(&[("x-ratelimit-limit-requests", "9, 9;w=60")], &[(9, 60)]);
+    check(&[("anthropic-ratelimit-requests-remaining", "5")], &[]);
+    check(&[("anthropic-ratelimit-limit", "5")], &[]);
+}
+
+#[test]
 fn drafts_up_to_six_have_a_field_for_each_number() {
     let numbers = [
         ("ratelimit-limit", "100"),
@@ -243,17 +290,21 @@ fn the_number_of_lines_is_bounded() {
 
 #[test]
 fn the_names_of_number_fields_are_parsed() {
-    fn check(name: &str, expected: Option<(usize, u64)>) {
-        let found = NumberField::parse(name)
-            .map(|field| (field.index, field.window.unwrap_or_default().as_secs()));
+    fn check(name: &str, expected: Option<(usize, Suffix)>) {
+        let found = NumberField::parse(name).map(|field| (field.index, field.suffix));
         assert_eq!(found, expected, "{name}");
     }
-    check("ratelimit-limit", Some((0, 0)));
-    check("x-ratelimit-remaining", Some((1, 0)));
-    check("x-rate-limit-reset", Some((2, 0)));
-    check("x-ratelimit-limit-minute", Some((0, 60)));
-    check("x-ratelimit-remaining-day", Some((1, 86_400)));
-    check("x-ratelimit-limit-tokens", None);
+    let window = |seconds| Suffix::Window(Duration::from_secs(seconds));
+    check("ratelimit-limit", Some((0, Suffix::None)));
+    check("x-ratelimit-remaining", Some((1, Suffix::None)));
+    check("x-rate-limit-reset", Some((2, Suffix::None)));
+    check("x-ratelimit-limit-minute", Some((0, window(60))));
+    check("x-ratelimit-remaining-day", Some((1, window(86_400))));
+    let tokens = Suffix::Unit(StatedUnit::Cost);
+    check("x-ratelimit-limit-tokens", Some((0, tokens)));
+    check("anthropic-ratelimit-tokens-reset", Some((2, tokens)));
+    check("anthropic-ratelimit-tokens", None);
+    check("x-ratelimit-limit-tokens-minute", None);
     check("x-ratelimit-used", None);
     check("ratelimit-policy", None);
     check("content-length", None);
