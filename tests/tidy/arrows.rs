@@ -22,6 +22,9 @@ const ARROWS: &[(&str, When, &str)] = &[
     ("customerio-import", Always, "customerio-sim"),
     ("bench", Always, "customerio"),
     ("bench", Always, "tower-pace"),
+    ("outbox", Always, "customerio"),
+    ("outbox", Always, "customerio-sim"),
+    ("recipes", Always, "tower-pace"),
     ("fuzz", Always, "customerio"),
     ("fuzz", Always, "pacing"),
 ];

@@ -8,6 +8,7 @@ mod arrows;
 mod commands;
 mod lines;
 mod maps;
+mod published;
 mod repository;
 
 use repository::Repository;
@@ -51,6 +52,20 @@ fn commands_name_what_exists() {
 #[test]
 fn the_version_of_rust_is_the_manifests() {
     assert_none(&commands::other_rust_versions(Repository::ours()));
+}
+
+#[test]
+fn readmes_state_the_version_of_rust() {
+    assert_none(&published::unstated_rust_versions(Repository::ours()));
+}
+
+#[test]
+fn dependencies_need_no_newer_rust() {
+    let packages = repository::locked_packages();
+    for package in published::published(&Repository::ours().packages) {
+        let tree = repository::tree(repository::text(package, "name"), "--all-features");
+        assert_none(&published::newer_rust(package, &tree, &packages));
+    }
 }
 
 #[test]

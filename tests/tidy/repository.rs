@@ -26,7 +26,13 @@ static OURS: LazyLock<Repository> = LazyLock::new(|| {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Repository {
         files: files.map(|(path, bytes)| (path, text(bytes))).collect(),
-        packages: [metadata("Cargo.toml"), metadata("crates/fuzz/Cargo.toml")].concat(),
+        packages: [
+            "Cargo.toml",
+            "crates/fuzz/Cargo.toml",
+            "examples/outbox/Cargo.toml",
+        ]
+        .map(metadata)
+        .concat(),
     }
 });
 
@@ -68,9 +74,17 @@ pub(crate) fn tree(package: &str, features: &str) -> String {
     ))
 }
 
+/// Returns the packages of the whole lock file, as far as Linux needs them.
+pub(crate) fn locked_packages() -> Vec<Value> {
+    packages("--locked --filter-platform x86_64-unknown-linux-gnu")
+}
+
 fn metadata(manifest: &str) -> Vec<Value> {
-    let options = "--no-deps --format-version 1";
-    let json = cargo(&format!("metadata {options} --manifest-path {manifest}"));
+    packages(&format!("--no-deps --manifest-path {manifest}"))
+}
+
+fn packages(options: &str) -> Vec<Value> {
+    let json = cargo(&format!("metadata --format-version 1 {options}"));
     let metadata: Value = serde_json::from_str(&json).expect("cargo prints JSON");
     list(&metadata, "packages").cloned().collect()
 }

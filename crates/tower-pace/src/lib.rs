@@ -89,14 +89,25 @@
 //! assert_shareable::<BoundedStack<String>>();
 //! ```
 //!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `hyper` | [`was_sent`] knows the errors of hyper, of h2 and of hyper-util's clients |
+//! | `tracing` | events of closed gates, stated limits, slow responses and retries; `trace::SpanLayer` |
+//!
 //! # More pages
 //!
 //! - [`docs::rate_limit`]: how a request waits, the table of settings, what a response changes, and
 //!   why the server throttles no request.
-//! - [`docs::clients`]: clients with request and response types of their own, such as reqwest.
+//! - [`docs::clients`]: the layers around hyper-util, its pools, reqwest, tower-http-client, tonic,
+//!   kube and a client of your own.
+//! - [`docs::apis`]: the settings for APIs such as GitHub's, Stripe's and OpenAI's.
+//! - [`docs::applications`]: the layers in the state of axum, in a box, and in a test.
 //!
 //! [`tower`]: https://docs.rs/tower
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
 mod classifier;
