@@ -1,9 +1,10 @@
-//! An axum service that hands operations to a queue, and drains it after SIGTERM.
+//! An axum service that hands operations to a queue on disk, and drains it after SIGTERM.
 //!
 //! Run it with `cargo run --example axum_queue`. It needs no network. The API is a simulator in the
 //! same process, which takes 200 ms for each response. The handlers do not wait for it: they answer
-//! once the operation is in the queue. The program sends SIGTERM to itself while operations are
-//! queued, stops to accept connections, and drains the queue for at most 20 s.
+//! once the operation is on disk. The program sends SIGTERM to itself while operations are queued,
+//! stops to accept connections, and drains the queue. The deadline is too short here, so the spool
+//! keeps the rest. The next start of the service sends it.
 
 use std::error::Error;
 use std::process::Command;
@@ -14,7 +15,7 @@ use axum::extract::{Path, State};
 use axum::routing::post;
 use bytes::Bytes;
 use customerio::client::Client;
-use customerio::queue::{Queue, WhenFull};
+use customerio::queue::{Queue, Spool, SpoolError, WhenFull};
 use customerio::{Attributes, Credentials, Event, Operation, Person};
 use customerio_sim::{Faults, Simulator};
 use http::{Request, StatusCode};
@@ -23,11 +24,11 @@ use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
-/// The bound on the drain: less than the time that the supervisor waits before it sends SIGKILL,
-/// which is 30 s in Kubernetes.
-const DRAIN: Duration = Duration::from_secs(20);
+/// The bound on the drain. In a service of yours: less than the time that the supervisor waits
+/// before it sends SIGKILL, which is 30 s in Kubernetes, so 20 s.
+const DRAIN: Duration = Duration::from_millis(100);
 
 async fn sign_up(
     State(queue): State<Queue>,
@@ -63,11 +64,10 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let client = Client::builder()
         .credentials(Credentials::new("site", "key")?)
         .build_with(simulator.router())?;
-    let (queue, worker) = Queue::builder(&client)
-        .when_full(WhenFull::Reject) // a handler must not wait for the API
-        .monitor(Duration::from_secs(10), |stats| println!("queue: {stats}"))
-        .build();
-    tokio::spawn(worker);
+    // In a service of yours: a file on a local disk that outlives the process.
+    let folder = tempfile::tempdir()?;
+    let spool = Spool::new(folder.path().join("queue.db"));
+    let (queue, worker) = open(&client, &spool)?;
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
@@ -85,11 +85,29 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("SIGTERM: {}", queue.stats());
     let drained = queue.drain(DRAIN).await;
     println!("drained: {drained:?}");
+    worker.await?;
     users.await??;
+    assert!(drained.kept > 0);
+
+    // The next start of the service.
+    let (queue, worker) = open(&client, &spool)?;
+    println!("started again: {}", queue.stats());
+    let drained = queue.drain(Duration::from_secs(20)).await;
+    println!("drained: {drained:?}");
+    worker.await?;
     assert!(drained.is_complete());
     assert_eq!(simulator.totals().people, 200);
     assert_eq!(simulator.totals().events, 200);
     Ok(())
+}
+
+/// Opens the queue and spawns its worker.
+fn open(client: &Client, spool: &Spool) -> Result<(Queue, JoinHandle<()>), SpoolError> {
+    let (queue, worker) = Queue::builder(client)
+        .when_full(WhenFull::Reject) // a handler must not wait for the API
+        .monitor(Duration::from_secs(10), |stats| println!("queue: {stats}"))
+        .open(spool)?;
+    Ok((queue, tokio::spawn(worker)))
 }
 
 /// Signs up 200 people, then stops the service as a supervisor does.

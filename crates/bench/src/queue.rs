@@ -80,7 +80,7 @@ fn unbounded(client: &Client) -> QueueBuilder {
         .max_bytes(usize::MAX)
 }
 
-fn operation(person: usize) -> Operation {
+pub(crate) fn operation(person: usize) -> Operation {
     let mut attributes = Attributes::new();
     attributes.insert("plan", "pro").expect("it is valid");
     attributes

@@ -85,6 +85,11 @@ impl Endpoint {
         format!("{base_url} {}", self.credentials.site_id())
     }
 
+    #[cfg(feature = "spool")]
+    pub(crate) fn site_id(&self) -> &str {
+        self.credentials.site_id()
+    }
+
     #[cfg(feature = "client")]
     pub(crate) fn secrets(&self) -> [Zeroizing<String>; 3] {
         self.credentials.secrets()

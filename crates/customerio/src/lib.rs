@@ -29,6 +29,7 @@
 //! | none | operations, requests and outcomes as values; no I/O, no clock, no async runtime |
 //! | `client` | `Client`, over [`tower`](https://docs.rs/tower) and hyper |
 //! | `queue` | a queue in memory: hand over and forget, in batches, in order for each person |
+//! | `spool` | the queue on disk: what is enqueued outlives a crash; compiles SQLite |
 //! | `testing` | clients for tests: one that records requests, one with given replies |
 //! | `tracing` | spans and events of the client |
 //! | `webhooks` | signatures and events of reporting webhooks, and a tower layer that verifies |
@@ -41,7 +42,7 @@
 //! # Many operations
 //!
 //! With feature `queue`, a `Queue` takes operations and sends them in batches, in order for each
-//! person, within bounds of memory.
+//! person, within bounds of memory. With feature `spool`, they are on disk and outlive a crash.
 //!
 //! A [`Batch`] carries many operations in one request. A [`Packer`](packer::Packer) forms batches
 //! and keeps the order of each person's operations while many requests are in flight.
@@ -154,6 +155,6 @@ pub mod guide {
 }
 
 /// Runs the examples of the README.
-#[cfg(all(doctest, feature = "queue"))]
+#[cfg(all(doctest, feature = "spool"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

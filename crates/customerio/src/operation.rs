@@ -48,6 +48,16 @@ pub struct Operation {
     batching: Batching,
 }
 
+/// The parts of an operation in a file.
+#[cfg(feature = "spool")]
+pub(crate) struct Stored {
+    pub(crate) json: Bytes,
+    pub(crate) lane: u64,
+    pub(crate) other_lane: Option<u64>,
+    pub(crate) may_replay: bool,
+    pub(crate) goes_alone: bool,
+}
+
 /// The key of the operations whose order is kept: those on one person or on one object.
 ///
 /// A person has one lane for each of their identifiers, since two identifiers of one person look
@@ -412,6 +422,37 @@ impl Operation {
     /// Returns whether the operation is an event that goes alone because it has no id.
     pub(crate) fn has_no_event_id(&self) -> bool {
         self.batching == Batching::NoEventId
+    }
+
+    /// Returns the parts of the operation, for a file.
+    #[cfg(feature = "spool")]
+    pub(crate) fn to_stored(&self) -> Stored {
+        Stored {
+            json: self.json.clone(),
+            lane: self.lane.0,
+            other_lane: self.other_lane.map(|lane| lane.0),
+            may_replay: self.may_replay(),
+            goes_alone: self.goes_alone(),
+        }
+    }
+
+    /// Creates an operation from its parts. Returns `None` if they are those of no operation.
+    #[cfg(feature = "spool")]
+    pub(crate) fn from_stored(stored: Stored) -> Option<Self> {
+        let is_valid = stored.json.first() == Some(&b'{') && stored.json.last() == Some(&b'}');
+        (is_valid && stored.json.len() <= MAX_OPERATION).then(|| Self {
+            json: stored.json,
+            lane: Lane(stored.lane),
+            other_lane: stored.other_lane.map(Lane),
+            replay: match stored.may_replay {
+                true => Replay::Safe,
+                false => Replay::Unsafe,
+            },
+            batching: match stored.goes_alone {
+                false => Batching::Allowed,
+                true => Batching::Alone,
+            },
+        })
     }
 
     /// Returns the same operation in exactly as much memory as it needs. Serialization leaves up to

@@ -47,17 +47,48 @@ pub(crate) struct Allowance {
 /// The cost that remains of one window.
 #[derive(Clone, Copy, Debug)]
 struct Open {
-    /// The cost that may still depart. Negative if more departed than the statement allows.
-    remaining: i64,
+    /// The cost that may still depart by the first statement, less what departed since. Negative
+    /// if more departed than the statement allows.
+    own: i64,
+    /// The same by the lowest statement.
+    stated: i64,
+    /// Whether a request that a statement includes has taken less than it was charged. The lowest
+    /// statement may then be too low.
+    is_overcharged: bool,
     /// The reset.
     until: Moment,
-    /// The number of the last departure whose answer stated it.
+    /// The number of the departure whose answer was the first statement.
+    opened_by: u32,
+    /// The number of the last departure whose answer was a statement.
     stated_by: u32,
     /// Whether it was opened within a window after a change of the quota.
     over_full: bool,
     /// Whether the server stated a later reset since, while less than half of the limit remains. It
     /// has no fixed windows then, or the next window is used already.
     slides: bool,
+}
+
+impl Open {
+    /// Returns the cost that may still depart.
+    fn remaining(&self) -> i64 {
+        self.own.min(self.stated)
+    }
+
+    /// Records a statement before the reset, by which `remaining` is left.
+    ///
+    /// Answers may overtake each other, so the lowest statement counts. If requests took less than
+    /// it includes, the statement of a later request counts. That one is safe by itself, less what
+    /// was unanswered, as the first one is.
+    fn record_stated(&mut self, stated: Stated, remaining: i64) {
+        if is_after(stated.number, self.stated_by) {
+            self.stated_by = stated.number;
+            if self.is_overcharged {
+                let safe = remaining.saturating_sub_unsigned(stated.unanswered);
+                self.stated = self.stated.max(safe);
+            }
+        }
+        self.stated = self.stated.min(remaining);
+    }
 }
 
 /// The state of the probe, the first request after the reset.
@@ -129,13 +160,13 @@ impl Allowance {
         let cost = i64::from(cost);
         match self.probe {
             // Open, and too little remains: the next window has room for the request.
-            _ if now < open.until && open.remaining < cost => Decision::Closed(open.until),
+            _ if now < open.until && open.remaining() < cost => Decision::Closed(open.until),
             // Open, and enough remains.
             _ if now < open.until => {
                 // Without unanswered requests the statement is exact. Otherwise the margin is for
                 // other clients that may use the limit as well.
                 let unanswered = i64::try_from(unanswered).unwrap_or(i64::MAX);
-                match unanswered == 0 || unanswered.saturating_add(2 * cost) <= open.remaining {
+                match unanswered == 0 || unanswered.saturating_add(2 * cost) <= open.remaining() {
                     true => Decision::Pass(
                         last_departure.map_or(now, |last| last + interval.min(MIN_GAP)),
                     ),
@@ -171,20 +202,39 @@ impl Allowance {
         }
     }
 
-    /// Records that a request costs more than was estimated.
+    /// Takes a cost from what remains.
     #[inline]
     pub(crate) fn add_cost(&mut self, cost: u64) {
         if let Some(open) = &mut self.open {
-            open.remaining = open.remaining.saturating_sub_unsigned(cost);
+            open.own = open.own.saturating_sub_unsigned(cost);
+            open.stated = open.stated.saturating_sub_unsigned(cost);
+        }
+    }
+
+    /// Records that the request with this number costs more than was estimated.
+    pub(crate) fn raise_cost(&mut self, cost: u64, number: u32) {
+        self.add_cost(cost);
+        if let Some(open) = &mut self.open
+            && !is_after(number, open.stated_by)
+        {
+            // The lowest statement may be one that includes it already.
+            open.is_overcharged = true;
         }
     }
 
     /// Records that the request with this number costs less than was estimated.
     pub(crate) fn remove_cost(&mut self, cost: u64, number: u32) {
-        // A statement of a later request includes what this one really cost.
-        let is_included = |open: &&mut Open| is_after(number, open.stated_by);
-        if let Some(open) = self.open.as_mut().filter(is_included) {
-            open.remaining = open.remaining.saturating_add_unsigned(cost);
+        let Some(open) = &mut self.open else { return };
+        // The first statement and `own` include no request from before, whatever it costs.
+        if !is_after(number, open.opened_by) {
+            return;
+        }
+        open.own = open.own.saturating_add_unsigned(cost);
+        // The statement of a later request includes what this one really cost, and an earlier one
+        // the cost that it departed with. Only the next statement shows how much remains.
+        match is_after(number, open.stated_by) {
+            true => open.stated = open.stated.saturating_add_unsigned(cost),
+            false => open.is_overcharged = true,
         }
     }
 
@@ -222,14 +272,12 @@ impl Allowance {
         if let Some(open) = &mut self.open {
             // Two ticks of tolerance: both resets are rounded to whole seconds.
             let slides = until > open.until + TICK * 2 && !is_fresh;
-            // Open => Open: a statement can only lower it. Answers may overtake each other.
+            // Open => Open: a statement lowers it, or raises it to what other requests left over.
             if now < open.until {
-                if is_after(stated.number, open.stated_by) {
-                    open.stated_by = stated.number;
-                }
-                open.remaining = open.remaining.min(remaining);
+                let before = open.remaining();
+                open.record_stated(stated, remaining);
                 open.slides = slides;
-                return false;
+                return open.remaining() > before;
             }
             // An answer after the reset may state that the next window is used already. Then no
             // request waits for the probe any longer.
@@ -240,9 +288,13 @@ impl Allowance {
             }
         }
         // (none | Over) => Open: the first statement, or one of a new window.
+        let remaining = remaining.saturating_sub_unsigned(stated.unanswered);
         self.open = Some(Open {
-            remaining: remaining.saturating_sub_unsigned(stated.unanswered),
+            own: remaining,
+            stated: remaining,
+            is_overcharged: false,
             until,
+            opened_by: stated.number,
             stated_by: stated.number,
             over_full: now < self.over_full_until,
             slides: false,
@@ -261,11 +313,11 @@ impl Allowance {
         };
         // The response explains itself: nothing remains until the reset.
         if is_used_up {
-            open.remaining = open.remaining.min(0);
+            open.stated = open.stated.min(0);
             return false;
         }
         // The server throttled although its own fields left room, so they are of another limit.
-        self.is_misleading |= open.remaining > 0;
+        self.is_misleading |= open.remaining() > 0;
         self.is_misleading
     }
 
@@ -340,7 +392,7 @@ mod tests {
     }
 
     fn remaining(allowance: &Allowance) -> i64 {
-        allowance.open.expect("it was opened").remaining
+        allowance.open.expect("it was opened").remaining()
     }
 
     #[test]
@@ -413,11 +465,48 @@ mod tests {
         assert_eq!(remaining(&allowance), 27);
         allowance.remove_cost(1, 3);
         assert_eq!(remaining(&allowance), 28);
+        allowance.remove_cost(100, 0);
+        assert_eq!(
+            remaining(&allowance),
+            28,
+            "it departed before the first one"
+        );
         let mut allowance = open(u64::MAX);
         assert_eq!(remaining(&allowance), LIMIT.into(), "never above the limit");
         allowance.add_cost(u64::MAX);
         allowance.add_cost(u64::MAX);
         assert!(remaining(&allowance) < -1_000);
+    }
+
+    #[test]
+    fn a_later_statement_shows_how_much_less_earlier_requests_took() {
+        let mut allowance = open(50);
+        let later = |number, remaining, unanswered| Stated {
+            number,
+            unanswered,
+            ..stated(remaining, 600)
+        };
+        allowance.depart(20, 1, at(1));
+        allowance.depart(10, 2, at(1));
+        assert_eq!(remaining(&allowance), 20);
+        // The first one has cost 5. The statement is as old as its departure.
+        assert!(!record(&mut allowance, later(1, 45, 10), 2));
+        allowance.remove_cost(15, 1);
+        assert_eq!(remaining(&allowance), 20);
+        assert!(record(&mut allowance, later(2, 30, 4), 3));
+        assert_eq!(remaining(&allowance), 26, "what was unanswered is left out");
+        // A cost that turned out to be higher is in the statements of later requests.
+        allowance.raise_cost(6, 2);
+        assert_eq!(remaining(&allowance), 20);
+        assert!(record(&mut allowance, later(3, 25, 0), 3));
+        assert_eq!(remaining(&allowance), 25);
+        // An answer that was overtaken raises nothing.
+        assert!(!record(&mut allowance, later(2, 29, 0), 3));
+        assert_eq!(remaining(&allowance), 25);
+        // However much a server states, no more departs than the first statement allows.
+        allowance.depart(15, 4, at(3));
+        assert!(record(&mut allowance, later(5, 90, 0), 3));
+        assert_eq!(remaining(&allowance), 50 - 20 - 10 + 15 - 6 - 15);
     }
 
     #[test]

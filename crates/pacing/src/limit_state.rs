@@ -295,6 +295,10 @@ impl LimitState {
             return;
         }
         let (before, after) = (self.units(departure.cost), self.units(cost));
+        // A limit of requests counts one, whatever the cost.
+        if before == after {
+            return;
+        }
         let sent = |cost: u32| Sent {
             at: departure.sent,
             cost: cost.into(),
@@ -302,14 +306,10 @@ impl LimitState {
         if after <= before {
             let removed = sent(before - after);
             match answered {
-                // A statement of the server since the departure may include the lower cost. Only
-                // the next statement raises what remains.
                 Some(answered) => self.window.remove_answered_cost(removed, answered),
-                None => {
-                    self.window.refund(removed);
-                    self.allowance.remove_cost(removed.cost, departure.number);
-                }
+                None => self.window.refund(removed),
             }
+            self.allowance.remove_cost(removed.cost, departure.number);
             let [before, after] = [before, after].map(|cost| cost.min(self.policy.most()));
             if is_latest {
                 let pace = *self.pace_in_force(conditions);
@@ -323,7 +323,7 @@ impl LimitState {
                 Some(answered) => self.window.add_answered_cost(added, answered, now),
                 None => self.window.add_cost(added, now),
             }
-            self.allowance.add_cost(added.cost);
+            self.allowance.raise_cost(added.cost, departure.number);
             let cost = after.min(self.policy.most());
             // An undo of the latest departure restores the highest cost from before it. That one
             // must include this cost, since the server has counted it.

@@ -146,6 +146,14 @@ impl Client {
         })
     }
 
+    /// Returns the normalized base URL and the site id, if the client has credentials for the Track
+    /// API.
+    #[cfg(feature = "spool")]
+    pub(crate) fn workspace(&self) -> Option<(String, String)> {
+        let track = self.0.track.as_ref()?;
+        Some((track.base_url().normalized(), track.site_id().to_owned()))
+    }
+
     /// Returns a client that shares everything with this one, but has another deadline for its
     /// calls.
     ///

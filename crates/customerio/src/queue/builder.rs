@@ -3,6 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::shared::Shared;
+#[cfg(feature = "spool")]
+use super::spool::{self, Opened, Spool, SpoolError};
 use super::{Queue, Stats, Worker};
 use crate::Client;
 
@@ -56,6 +58,8 @@ pub(super) struct Settings {
     pub(super) when_full: WhenFull,
     pub(super) is_paused: bool,
     pub(super) monitor: Option<(Duration, Monitor)>,
+    /// Whether operations wait in memory for the writer of a spool.
+    pub(super) has_transit: bool,
 }
 
 pub(super) type Monitor = Arc<dyn Fn(&Stats) + Send + Sync>;
@@ -88,6 +92,7 @@ impl QueueBuilder {
                 when_full: WhenFull::default(),
                 is_paused: false,
                 monitor: None,
+                has_transit: false,
             },
         }
     }
@@ -182,10 +187,42 @@ impl QueueBuilder {
         )
     }
 
-    /// Creates the queue and its worker. It needs no runtime yet.
+    /// Creates the queue in memory and its worker. It needs no runtime yet.
     pub fn build(self) -> (Queue, Worker) {
-        let shared = Arc::new(Shared::new(self.client, self.settings));
+        let shared = Arc::new(Shared::new(self.client, self.settings, None));
         (Queue::new_handle(&shared), Worker::new(shared))
+    }
+
+    /// Creates the queue on a spool, and its worker: an operation is on disk when `enqueue`
+    /// returns. The operations that are in the spool are sent first.
+    ///
+    /// It starts the thread that writes, and blocks while it checks the file. `max_age` and
+    /// [`WhenFull::DropOldest`] are for memory only: a spool keeps each operation, and a full one
+    /// returns an error. `max_len` and `max_bytes` bound the memory; further operations wait on
+    /// disk.
+    ///
+    /// # Errors
+    ///
+    /// The spool is in use, damaged or of another destination, or it cannot be opened.
+    #[cfg(feature = "spool")]
+    pub fn open(self, spool: &Spool) -> Result<(Queue, Worker), SpoolError> {
+        let client = self.client.clone();
+        self.open_with(|transit| spool::open(spool, &client, transit))
+    }
+
+    /// Creates the queue on an opened spool. `open` gets the bytes of its inbox.
+    #[cfg(feature = "spool")]
+    pub(super) fn open_with(
+        mut self,
+        open: impl FnOnce(usize) -> Result<Opened, SpoolError>,
+    ) -> Result<(Queue, Worker), SpoolError> {
+        self.settings.max_age = None;
+        self.settings.has_transit = true;
+        let opened = open(self.settings.transit())?;
+        let inbox = Some(Arc::clone(opened.inbox()));
+        let shared = Arc::new(Shared::new(self.client, self.settings, inbox));
+        opened.start(&shared)?;
+        Ok((Queue::new_handle(&shared), Worker::new(shared)))
     }
 }
 
@@ -195,11 +232,19 @@ impl Settings {
         self.max_bytes / 4
     }
 
+    /// The bytes that are reserved for operations that wait for the writer of a spool.
+    pub(super) fn transit(&self) -> usize {
+        match self.has_transit {
+            true => self.max_bytes / 8,
+            false => 0,
+        }
+    }
+
     /// The number of operations and the bytes for which there is room.
     pub(super) fn room(&self) -> (usize, usize) {
         // A semaphore has fewer permits than `usize` has values.
         let most = tokio::sync::Semaphore::MAX_PERMITS;
-        let bytes = self.max_bytes - self.reserve();
+        let bytes = self.max_bytes - self.reserve() - self.transit();
         (self.max_len.min(most), bytes.min(most))
     }
 }

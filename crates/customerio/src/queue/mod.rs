@@ -1,5 +1,5 @@
-//! A queue in memory: hand over an operation and go on. It leaves in a batch, in order for each
-//! person, within the client's limits.
+//! A queue, in memory or on disk: hand over an operation and go on. It departs in a batch, in order
+//! for each person, within the client's limits.
 //!
 //! ```
 //! # use std::time::Duration;
@@ -28,7 +28,74 @@
 //! - [`max_age`](QueueBuilder::max_age): the age at which an operation is given up, 24 hours by
 //!   default.
 //!
-//! The queue is lost with the process. [`Queue::drain`] empties it at shutdown.
+//! A queue in memory is lost with the process. [`Queue::drain`] empties it at shutdown.
+//!
+//! # On disk
+//!
+//! With feature `spool`, an operation is on disk when [`Queue::enqueue`] returns, and the next
+//! queue on the same file sends what a crash or a deadline has left. One line is different:
+//!
+//! ```
+//! # #[cfg(feature = "spool")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use std::time::Duration;
+//! # use customerio::{Attributes, Client, Operation, Person};
+//! use customerio::queue::{Queue, Spool};
+//!
+//! # let client = Client::disabled();
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("queue.db");
+//! let (queue, worker) = Queue::builder(&client).open(&Spool::new(&path))?;
+//! # let operation = Operation::identify(&Person::id("u1")?, &Attributes::new())?;
+//! let worker = tokio::spawn(worker);
+//! queue.enqueue(operation).await?; // it is on disk
+//!
+//! let drained = queue.drain(Duration::from_secs(20)).await;
+//! worker.await?; // now another queue may open the file
+//! assert!(drained.is_complete());
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "spool"))]
+//! # fn main() {}
+//! ```
+//!
+//! - **Sent again:** after a crash, the operations that were in flight, and those whose outcome is
+//!   younger than 20 ms. That changes nothing for those that may be
+//!   [replayed](crate::Operation::may_replay). The others, such as a merge, are recorded before
+//!   they depart, and become dead letters with an unknown outcome.
+//! - **Dead letters:** operations that were rejected, ended unknown, or were not sent behind an
+//!   unknown one. [`Queue::dead_letters`] shows them, [`Queue::put_back`] enqueues them again.
+//! - **Bounds:** [`Spool::max_bytes`] on disk. [`max_len`](QueueBuilder::max_len) and
+//!   [`max_bytes`](QueueBuilder::max_bytes) bound the memory; further operations wait on disk.
+//!   [`max_age`](QueueBuilder::max_age) does not apply.
+//! - **A full disk:** `enqueue` returns an error, and the spool has a reserve of 8 MiB in which
+//!   outcomes are written. If that is full, too, no request departs until there is room.
+//! - **A broken disk:** the queue ends after a commit that failed, and each later `enqueue` returns
+//!   the error. [`NotEnqueued::spool_error`] has it. What was acknowledged stays in the file.
+//! - **One process:** a second queue on the file is an error. The file belongs to one base URL and
+//!   one site id.
+//! - **Files:** `queue.db`, and beside it `queue.db-wal` and `-shm` of SQLite, `-lock` and
+//!   `-reserve`, all with mode 0600. Copy and move them together. A lost or cut `-wal` loses
+//!   operations without an error, since SQLite takes it for the end of the log.
+//! - **`NotEnqueued` is not always "not on disk":** after a commit that failed, the operation may
+//!   be there. An event with an id and an identify may be enqueued again all the same.
+//!
+//! Operators read the tables with `sqlite3`, also while the queue writes:
+//!
+//! | table | columns |
+//! |---|---|
+//! | `operations` | `id` in the order of enqueue, `enqueued_at` in milliseconds since 1970, `priority` from 0 (low) to 2 (high), `lane` and `other_lane` as hashes, `may_replay`, `goes_alone`, `has_departed` for what must not be sent twice, `json` |
+//! | `dead` | the same, with `ending` (`rejected`, `unknown` or `not sent`) and `reason` |
+//! | `destination` | `base_url`, and `site`, the SHA-256 of the site id |
+//!
+//! ```console
+//! $ sqlite3 queue.db "SELECT reason, count(*) FROM dead GROUP BY reason"
+//! $ sqlite3 queue.db "SELECT min(enqueued_at), count(*) FROM operations"
+//! ```
+//!
+//! If the file is damaged, `sqlite3 queue.db .recover | sqlite3 recovered.db` saves the rows that
+//! can be read.
 //!
 //! # Order
 //!
@@ -57,7 +124,8 @@
 //! [`QueueBuilder::monitor`] writes it in each period. With feature `tracing`, the events
 //! `customerio.queue.blocked`, `customerio.queue.outage` (both warn, with `status`) and
 //! `customerio.queue.recovered` (info) say when the queue holds its operations, and
-//! `QueueBuilder::log` writes the state every ten seconds.
+//! `QueueBuilder::log` writes the state every ten seconds. A spool adds
+//! `customerio.queue.disk_full` (warn) and `customerio.queue.spool_failed` (error).
 //!
 //! # For users of p-queue
 //!
@@ -88,6 +156,11 @@ mod error;
 mod queue;
 mod receipt;
 mod shared;
+#[cfg(feature = "spool")]
+mod spool;
+#[cfg(not(feature = "spool"))]
+#[path = "spool/absent.rs"]
+mod spool;
 mod state;
 mod stats;
 #[cfg(feature = "tracing")]
@@ -98,6 +171,8 @@ pub use self::builder::{QueueBuilder, WhenFull};
 pub use self::error::NotEnqueued;
 pub use self::queue::{Drained, Queue};
 pub use self::receipt::Receipt;
+#[cfg(feature = "spool")]
+pub use self::spool::{DeadLetter, Ending, Spool, SpoolError};
 pub use self::stats::{HeldBy, Stats, StatsWatcher};
 pub use self::worker::Worker;
 pub use crate::packer::Priority;

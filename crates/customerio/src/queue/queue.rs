@@ -9,6 +9,8 @@ use super::clock;
 use super::error::NotEnqueued;
 use super::receipt::Receipt;
 use super::shared::Shared;
+#[cfg(feature = "spool")]
+use super::spool::{DeadLetter, SpoolError};
 use super::state::State;
 use super::stats::{Counts, Stats, StatsWatcher};
 use super::worker::Worker;
@@ -45,13 +47,16 @@ pub struct Drained {
     pub unknown: u64,
     /// Operations that were not sent before the deadline.
     pub not_sent: u64,
+    /// Operations in memory that the spool keeps for the next queue. Those that were in flight may
+    /// have been applied.
+    pub kept: u64,
 }
 
 impl Drained {
     /// Returns whether each operation was accepted or rejected before the deadline.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.unknown == 0 && self.not_sent == 0
+        self.unknown == 0 && self.not_sent == 0 && self.kept == 0
     }
 }
 
@@ -89,23 +94,29 @@ impl Queue {
     /// Enqueues an operation behind the earlier ones on the same person. If the queue is full, it
     /// does what [`when_full`](QueueBuilder::when_full) says.
     ///
-    /// Dropping the future before it is ready enqueues nothing.
+    /// On a spool, it returns once the operation is on disk.
+    ///
+    /// Dropping the future while it waits for room enqueues nothing. While it waits for the disk,
+    /// the operation is enqueued all the same, unless the disk fails.
     ///
     /// # Errors
     ///
-    /// The queue is full and does not wait, or it is closed. The error contains the operation.
+    /// The queue is full and does not wait, it is closed, or the disk is full or has failed. The
+    /// error contains the operation.
     pub async fn enqueue(&self, operation: Operation) -> Result<Receipt, NotEnqueued> {
-        match self.shared().settings.when_full {
+        let mut receipt = match self.shared().settings.when_full {
             WhenFull::Wait => {
                 let shared = self.shared();
-                shared.enqueue_waiting(operation, self.priority).await
+                shared.enqueue_waiting(operation, self.priority).await?
             }
-            WhenFull::Reject | WhenFull::DropOldest => self.try_enqueue(operation),
-        }
+            WhenFull::Reject | WhenFull::DropOldest => self.try_enqueue(operation)?,
+        };
+        receipt.durable().await?;
+        Ok(receipt)
     }
 
     /// Enqueues an operation as [`enqueue`](Self::enqueue) does, and never waits. It needs no
-    /// runtime.
+    /// runtime. On a spool, [`Receipt::durable`] says when the operation is on disk.
     ///
     /// # Errors
     ///
@@ -157,14 +168,15 @@ impl Queue {
     ///
     /// It lasts as long as an outage or a pause does. Dropping the future ends only the wait.
     pub async fn flush(&self) {
-        let before = self.shared().update(State::flush);
+        let before = self.shared().flush();
         let is_flushed = |state: &mut State| state.is_flushed(before).then_some(());
         self.shared().wait_until(is_flushed).await;
     }
 
     /// Closes the queue, sends what is in it, and waits for the worker's end, at most for
     /// `deadline` from now. Then the rest is settled: as unknown if it has departed, and as not
-    /// sent otherwise.
+    /// sent otherwise. A spool keeps the rest for the next queue; the deadline is followed by the
+    /// time to write the outcomes.
     ///
     /// A paused queue sends, too. Dropping the future leaves the queue closed and without a
     /// deadline.
@@ -176,7 +188,7 @@ impl Queue {
             counts
         });
         let ended = || {
-            shared.wait_until(|state| match state.has_ended() {
+            shared.wait_until(|state| match state.is_over() {
                 true => Some(state.counts()),
                 false => None,
             })
@@ -196,7 +208,7 @@ impl Queue {
     ///
     /// An operation in flight is awaited, but not sent again after a failure.
     pub fn clear(&self) {
-        self.shared().update(State::clear);
+        self.shared().clear();
     }
 
     /// Lets no further request depart, until [`resume`](Self::resume). Requests that the worker has
@@ -214,7 +226,7 @@ impl Queue {
 
     /// Waits until each operation has its outcome.
     pub async fn on_idle(&self) {
-        let is_idle = |state: &mut State| (state.len() == 0).then_some(());
+        let is_idle = |state: &mut State| state.is_idle().then_some(());
         self.shared().wait_until(is_idle).await;
     }
 
@@ -246,6 +258,60 @@ impl Queue {
     }
 }
 
+/// Dead letters: the operations in the spool that were not accepted.
+///
+/// A queue in memory has none: each call returns none, and the receipts have the outcomes.
+#[cfg(feature = "spool")]
+impl Queue {
+    /// Returns at most `limit` dead letters with an [`id`](DeadLetter::id) higher than `after`, the
+    /// oldest first. Start with 0, and go on with the last id.
+    ///
+    /// # Errors
+    ///
+    /// The spool cannot be read, or the queue has ended.
+    pub async fn dead_letters(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, SpoolError> {
+        match &self.shared().spool {
+            Some(spool) => spool.dead_letters(after, limit).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Enqueues dead letters again, behind all other operations. Returns the number of those that
+    /// were found.
+    ///
+    /// One that ended [unknown](super::Ending::Unknown) may have been applied: look before you put
+    /// back what must not be applied twice, such as a merge. Dropping the future does not undo it.
+    ///
+    /// # Errors
+    ///
+    /// The spool cannot be written, or the queue has ended. Some may be enqueued.
+    pub async fn put_back(&self, ids: impl IntoIterator<Item = u64>) -> Result<usize, SpoolError> {
+        match &self.shared().spool {
+            Some(spool) => spool.put_back(ids.into_iter().collect()).await,
+            None => Ok(0),
+        }
+    }
+
+    /// Deletes dead letters. Returns the number of those that were found.
+    ///
+    /// # Errors
+    ///
+    /// The spool cannot be written, or the queue has ended.
+    pub async fn delete_dead(
+        &self,
+        ids: impl IntoIterator<Item = u64>,
+    ) -> Result<usize, SpoolError> {
+        match &self.shared().spool {
+            Some(spool) => spool.delete_dead(ids.into_iter().collect()).await,
+            None => Ok(0),
+        }
+    }
+}
+
 impl Drained {
     fn between(before: Counts, after: Counts) -> Self {
         Self {
@@ -253,6 +319,7 @@ impl Drained {
             rejected: after.rejected - before.rejected,
             unknown: after.unknown - before.unknown,
             not_sent: after.not_sent - before.not_sent,
+            kept: after.kept - before.kept,
         }
     }
 }

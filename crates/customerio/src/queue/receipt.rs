@@ -6,8 +6,9 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
+use super::error::{NotEnqueued, Reason};
 use super::shared::Shared;
-use crate::{Cause, Outcome};
+use crate::{Cause, Operation, Outcome};
 
 /// The receipt of an enqueued operation: a future of its outcome.
 ///
@@ -31,6 +32,15 @@ pub struct Receipt {
     pub(super) outcome: oneshot::Receiver<Outcome>,
     pub(super) shared: Arc<Shared>,
     pub(super) number: u64,
+    /// Set until the operation is on disk, in a queue with a spool.
+    pub(super) unwritten: Option<Unwritten>,
+}
+
+/// An operation that is being written to disk.
+pub(super) struct Unwritten {
+    pub(super) written: oneshot::Receiver<Result<(), Reason>>,
+    /// The operation, to be returned with an error.
+    pub(super) operation: Operation,
 }
 
 impl Receipt {
@@ -41,7 +51,32 @@ impl Receipt {
     /// be unknown. The client still makes the attempts that its own retries allow. The other
     /// operations of the request are sent.
     pub fn cancel(&self) {
-        self.shared.update(|state| state.cancel(self.number));
+        self.shared.cancel(self.number);
+    }
+
+    /// Waits until the operation is on disk. Without a spool, it returns at once.
+    ///
+    /// [`Queue::enqueue`](super::Queue::enqueue) has waited already; after
+    /// [`try_enqueue`](super::Queue::try_enqueue), this says when the operation outlives a crash.
+    /// Dropping the future ends only the wait.
+    ///
+    /// # Errors
+    ///
+    /// The operation could not be written. The error contains it.
+    pub async fn durable(&mut self) -> Result<(), NotEnqueued> {
+        let Some(unwritten) = &mut self.unwritten else {
+            return Ok(());
+        };
+        // A missing answer is a defect of this crate.
+        let written = (&mut unwritten.written).await;
+        let written = written.unwrap_or(Err(Reason::Closed));
+        let unwritten = self.unwritten.take();
+        match (written, unwritten) {
+            (Err(reason), Some(Unwritten { operation, .. })) => {
+                Err(NotEnqueued { operation, reason })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

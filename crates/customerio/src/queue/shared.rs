@@ -7,7 +7,8 @@ use tokio::sync::{Notify, Semaphore, TryAcquireError, oneshot};
 use super::builder::{Settings, WhenFull};
 use super::clock;
 use super::error::{NotEnqueued, Reason};
-use super::receipt::Receipt;
+use super::receipt::{Receipt, Unwritten};
+use super::spool::Inbox;
 use super::state::{Effects, State, charge};
 use super::stats::Stats;
 use crate::packer::Priority;
@@ -27,20 +28,27 @@ pub(super) struct Shared {
     room_bytes: Semaphore,
     pub(super) client: Client,
     pub(super) settings: Arc<Settings>,
+    /// With a spool, only its writer puts operations into the state, and acquires room for them.
+    pub(super) spool: Option<Arc<Inbox>>,
 }
 
 impl Shared {
-    pub(super) fn new(client: Client, settings: Settings) -> Self {
+    pub(super) fn new(client: Client, settings: Settings, spool: Option<Arc<Inbox>>) -> Self {
         let settings = Arc::new(settings);
         let (len, bytes) = settings.room();
         Self {
-            state: Mutex::new(State::new(Arc::clone(&settings), clock::now())),
+            state: Mutex::new(State::new(
+                Arc::clone(&settings),
+                spool.is_some(),
+                clock::now(),
+            )),
             worker: Notify::new(),
             changed: Notify::new(),
             room_len: Semaphore::new(len),
             room_bytes: Semaphore::new(bytes),
             client,
             settings,
+            spool,
         }
     }
 
@@ -57,6 +65,17 @@ impl Shared {
     }
 
     fn apply(&self, effects: Effects) {
+        if let Some(spool) = &self.spool {
+            if !effects.settled.is_empty() {
+                spool.settle(effects.settled);
+            }
+            if !effects.held.is_empty() {
+                spool.hold(effects.held);
+            }
+            if effects.has_ended {
+                spool.close();
+            }
+        }
         for (receipt, outcome) in effects.receipts {
             // An error means that the receipt was dropped.
             drop(receipt.send(outcome));
@@ -103,6 +122,14 @@ impl Shared {
         operation: Operation,
         priority: Priority,
     ) -> Result<Receipt, NotEnqueued> {
+        if let Some(spool) = &self.spool {
+            let reason = match spool.try_acquire(&operation) {
+                Ok(()) => return self.write(spool, operation, priority),
+                Err(TryAcquireError::NoPermits) => Reason::Full,
+                Err(TryAcquireError::Closed) => spool.closed_reason(),
+            };
+            return Err(NotEnqueued { operation, reason });
+        }
         let charge = charge(&operation);
         loop {
             let reason = match self.room_bytes.try_acquire_many(charge) {
@@ -120,7 +147,8 @@ impl Shared {
                 TryAcquireError::Closed => Reason::Closed,
                 TryAcquireError::NoPermits => Reason::Full,
             };
-            let drops = reason == Reason::Full && self.settings.when_full == WhenFull::DropOldest;
+            let is_full = matches!(reason, Reason::Full);
+            let drops = is_full && self.settings.when_full == WhenFull::DropOldest;
             // Each round drops one operation, so the loop ends.
             if !drops || !self.update(State::drop_oldest) {
                 return Err(NotEnqueued { operation, reason });
@@ -134,6 +162,13 @@ impl Shared {
         operation: Operation,
         priority: Priority,
     ) -> Result<Receipt, NotEnqueued> {
+        if let Some(spool) = &self.spool {
+            if spool.acquire(&operation).await {
+                return self.write(spool, operation, priority);
+            }
+            let reason = spool.closed_reason();
+            return Err(NotEnqueued { operation, reason });
+        }
         // Dropping this future gives both back: nothing is forgotten before both are there.
         let charge = charge(&operation);
         let room = async {
@@ -150,6 +185,77 @@ impl Shared {
                 reason: Reason::Closed,
             }),
         }
+    }
+
+    /// Hands an operation, for which room was acquired, to the writer of the spool.
+    fn write(
+        self: &Arc<Self>,
+        spool: &Inbox,
+        operation: Operation,
+        priority: Priority,
+    ) -> Result<Receipt, NotEnqueued> {
+        if self.update(|state| state.announce(1)) {
+            let (receipt, outcome) = oneshot::channel();
+            let (durable, written) = oneshot::channel();
+            if let Some(number) = spool.push(operation.clone(), priority, receipt, durable) {
+                return Ok(Receipt {
+                    outcome,
+                    shared: Arc::clone(self),
+                    number,
+                    unwritten: Some(Unwritten { written, operation }),
+                });
+            }
+            self.update(|state| state.arrive(1));
+        }
+        // The queue was closed after the room was acquired. No one else needs the room.
+        let reason = spool.closed_reason();
+        Err(NotEnqueued { operation, reason })
+    }
+
+    /// Acquires room in memory for an operation from disk. Returns whether there is room.
+    #[cfg(feature = "spool")]
+    pub(super) fn acquire_memory(&self, operation: &Operation) -> bool {
+        let Ok(bytes) = self.room_bytes.try_acquire_many(charge(operation)) else {
+            return false;
+        };
+        let Ok(one) = self.room_len.try_acquire() else {
+            return false;
+        };
+        bytes.forget();
+        one.forget();
+        true
+    }
+
+    /// Returns whether a quarter of the memory is free. With less, each settled request would load
+    /// a few operations, with a read of the disk for each.
+    #[cfg(feature = "spool")]
+    pub(super) fn has_memory(&self) -> bool {
+        let (len, bytes) = self.settings.room();
+        self.room_len.available_permits() > len / 4
+            && self.room_bytes.available_permits() > bytes / 4
+    }
+
+    /// Cancels an operation, also if it is only on disk.
+    pub(super) fn cancel(&self, number: u64) {
+        let is_in_memory = self.update(|state| state.cancel(number));
+        if let (false, Some(spool)) = (is_in_memory, &self.spool) {
+            spool.cancel(number);
+        }
+    }
+
+    /// Cancels all operations that have not departed.
+    pub(super) fn clear(&self) {
+        let before = self.spool.as_ref().map(|spool| spool.next_id());
+        self.update(|state| state.clear(before));
+        if let (Some(spool), Some(before)) = (&self.spool, before) {
+            spool.clear(before);
+        }
+    }
+
+    /// Starts a flush. Returns the number of the next operation.
+    pub(super) fn flush(&self) -> u64 {
+        let before = self.spool.as_ref().map(|spool| spool.next_id());
+        self.update(|state| state.flush(before))
     }
 
     /// Inserts an operation for which room was acquired.
@@ -170,6 +276,7 @@ impl Shared {
                 outcome,
                 shared: Arc::clone(self),
                 number,
+                unwritten: None,
             }),
             // The queue was closed after the room was acquired. No one else needs the room.
             Err(operation) => Err(NotEnqueued {

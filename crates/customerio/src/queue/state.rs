@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
 use super::builder::Settings;
+use super::spool::Settled as OnDisk;
 use super::stats::{Counts, HeldBy, Rate, Stats};
 use crate::batch::MAX_BATCH;
 use crate::packer::{Dispatcher, Packer, Position, Priority, Sending, Settled};
@@ -34,7 +35,7 @@ pub(super) struct State {
     in_flight_bytes: usize,
     pending: usize,
     next_request: u64,
-    /// Each operation with a lower number is in the queue or settled.
+    /// Each operation with a lower number is in `arrivals` or settled. A spool gives the numbers.
     next_number: u64,
     /// Batches are not waited for while an operation with a lower number has no outcome.
     flushed_before: u64,
@@ -55,16 +56,31 @@ pub(super) struct State {
     ready_since: Option<Instant>,
     next_expiry: Option<Instant>,
     next_monitor: Option<Instant>,
+    spool: Option<Spooled>,
     counts: Counts,
     rate: Rate,
     version: u64,
     effects: Effects,
 }
 
+/// What the queue knows of the operations in its spool.
+#[derive(Debug, Default)]
+struct Spooled {
+    /// Operations that are being written.
+    arriving: usize,
+    /// Operations that are only on disk.
+    backlog: u64,
+    dead: u64,
+    /// Settled operations cannot be written.
+    is_disk_full: bool,
+    /// The writer has ended, and the file is unlocked.
+    has_ended: bool,
+}
+
 /// An operation in the queue.
 #[derive(Debug)]
 pub(super) struct Member {
-    receipt: oneshot::Sender<Outcome>,
+    receipt: Option<oneshot::Sender<Outcome>>,
     number: u64,
     enqueued_at: Instant,
     charge: u32,
@@ -79,24 +95,39 @@ struct InFlight {
     recall: Arc<Notify>,
 }
 
+/// An operation that was loaded from disk.
+#[cfg(feature = "spool")]
+pub(super) struct Stored {
+    pub(super) number: u64,
+    pub(super) operation: Operation,
+    pub(super) priority: Priority,
+    pub(super) enqueued_at: Instant,
+}
+
 /// A request for the worker to send.
 pub(super) struct Departure {
     pub(super) id: u64,
     pub(super) request: Request,
+    /// The operations of which the spool must know first that they depart.
+    pub(super) recorded: Vec<u64>,
     pub(super) departed: Arc<AtomicBool>,
     pub(super) recall: Arc<Notify>,
 }
 
 /// What is to be done once the lock is released. Wakers of other tasks may run any code.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Effects {
     pub(super) receipts: Vec<(oneshot::Sender<Outcome>, Outcome)>,
+    /// What the spool is to write.
+    pub(super) settled: Vec<OnDisk>,
+    pub(super) held: Vec<u64>,
     pub(super) room_len: usize,
     pub(super) room_bytes: usize,
     pub(super) recalls: Vec<Arc<Notify>>,
     pub(super) has_changed: bool,
     pub(super) wakes_worker: bool,
     pub(super) has_closed: bool,
+    pub(super) has_ended: bool,
 }
 
 /// What the worker does next.
@@ -114,7 +145,7 @@ pub(super) fn charge(operation: &Operation) -> u32 {
 }
 
 impl State {
-    pub(super) fn new(settings: Arc<Settings>, now: Instant) -> Self {
+    pub(super) fn new(settings: Arc<Settings>, has_spool: bool, now: Instant) -> Self {
         let packer = Packer::new(settings.batch).unbounded().resume_lanes();
         Self {
             dispatcher: Dispatcher::new(packer).hold_blocked().start_slowly(),
@@ -136,6 +167,7 @@ impl State {
             ready_since: None,
             next_expiry: None,
             next_monitor: None,
+            spool: has_spool.then(Spooled::default),
             counts: Counts::default(),
             rate: Rate::new(now),
             version: 0,
@@ -150,8 +182,8 @@ impl State {
 
     // --- The handle. ---
 
-    /// Queues an operation for which there is room. Returns its number, or the operation if the queue
-    /// is closed.
+    /// Queues an operation for which there is room. Returns its number, or the operation if the
+    /// queue is closed.
     pub(super) fn enqueue(
         &mut self,
         operation: Operation,
@@ -162,21 +194,34 @@ impl State {
         if self.is_closed() {
             return Err(operation);
         }
-        let charge = charge(&operation);
         let number = self.next_number;
+        self.push(number, operation, priority, Some(receipt), now, now);
+        Ok(number)
+    }
+
+    fn push(
+        &mut self,
+        number: u64,
+        operation: Operation,
+        priority: Priority,
+        receipt: Option<oneshot::Sender<Outcome>>,
+        enqueued_at: Instant,
+        now: Instant,
+    ) {
+        let charge = charge(&operation);
         let member = Member {
             receipt,
             number,
-            enqueued_at: now,
+            enqueued_at,
             charge,
         };
         let was_full = self.dispatcher.packer().has_full_batch();
         let pushed = self.dispatcher.push_at(priority, operation, member);
         let position = pushed.expect("a packer without bounds takes every operation");
-        self.next_number += 1;
+        self.next_number = number + 1;
         self.len += 1;
         self.bytes += charge as usize;
-        self.arrivals.push(number, position, now);
+        self.arrivals.push(number, position, enqueued_at);
         // The worker is woken only if its timer or its decision changes: one wake-up for a batch,
         // and not one for each operation.
         let was_ready = self.ready_since.is_some();
@@ -185,7 +230,6 @@ impl State {
         let is_full = !was_full && self.dispatcher.packer().has_full_batch();
         self.effects.wakes_worker |= is_ready || is_full || self.len == 1;
         self.change();
-        Ok(number)
     }
 
     /// Settles the oldest operation that has not departed, for room. Returns whether there is one.
@@ -210,13 +254,15 @@ impl State {
         true
     }
 
-    pub(super) fn cancel(&mut self, number: u64) {
+    /// Cancels an operation. Returns whether it is in memory.
+    pub(super) fn cancel(&mut self, number: u64) -> bool {
         let cause = Cause::canceled;
         let Some(position) = self.arrivals.position(number) else {
-            return;
+            return false;
         };
         if let Some((_, member)) = self.dispatcher.remove(position) {
-            return self.settle(vec![(member, Outcome::NotSent(cause()))], None);
+            self.settle(vec![(member, Outcome::NotSent(cause()))], None);
+            return true;
         }
         self.canceled.insert(number);
         let settled = self
@@ -231,11 +277,13 @@ impl State {
         self.effects
             .recalls
             .extend(recall.map(|in_flight| Arc::clone(&in_flight.recall)));
+        true
     }
 
-    /// Cancels all operations that have not departed.
-    pub(super) fn clear(&mut self) {
-        self.cleared_before = self.next_number;
+    /// Cancels all operations in memory that have not departed. `before` is the number of the next
+    /// operation, if a spool gives it.
+    pub(super) fn clear(&mut self, before: Option<u64>) {
+        self.cleared_before = before.unwrap_or(self.next_number);
         while let Some((_, member)) = self.arrivals.pop_queued(&mut self.dispatcher) {
             self.settle(vec![(member, Outcome::NotSent(Cause::canceled()))], None);
         }
@@ -290,26 +338,33 @@ impl State {
     }
 
     /// Lets batches depart that are not full, until the operations that are in the queue now have
-    /// their outcomes. Returns the number of the next operation.
-    pub(super) fn flush(&mut self) -> u64 {
+    /// their outcomes. Returns the number of the next operation; a spool gives it as `before`.
+    pub(super) fn flush(&mut self, before: Option<u64>) -> u64 {
         self.effects.wakes_worker = true;
-        self.flushed_before = self.next_number;
-        self.next_number
+        self.flushed_before = before.unwrap_or(self.next_number);
+        self.flushed_before
     }
 
     /// Returns whether each operation with a lower number has its outcome.
     pub(super) fn is_flushed(&self, before: u64) -> bool {
-        self.arrivals.first().is_none_or(|first| first >= before)
+        let is_settled = self.arrivals.first().is_none_or(|first| first >= before);
+        is_settled && (self.next_number >= before || self.has_ended)
     }
 
     /// Returns the number of operations that wait.
     pub(super) fn size(&self) -> usize {
-        self.len - self.pending
+        self.len - self.pending + self.outside()
     }
 
-    /// Returns the number of operations without an outcome.
-    pub(super) fn len(&self) -> usize {
-        self.len
+    /// Returns whether each operation has its outcome.
+    pub(super) fn is_idle(&self) -> bool {
+        self.len == 0 && self.outside() == 0
+    }
+
+    /// Returns the number of operations that are on the way to memory, or only on disk.
+    fn outside(&self) -> usize {
+        let spooled = self.spool.as_ref();
+        spooled.map_or(0, |spooled| spooled.arriving + spooled.backlog as usize)
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -318,6 +373,11 @@ impl State {
 
     pub(super) fn has_ended(&self) -> bool {
         self.has_ended
+    }
+
+    /// Returns whether everything has ended, the writer of the spool too.
+    pub(super) fn is_over(&self) -> bool {
+        self.has_ended && self.spool.as_ref().is_none_or(|spooled| spooled.has_ended)
     }
 
     pub(super) fn version(&self) -> u64 {
@@ -345,12 +405,12 @@ impl State {
             departures,
             wake_at: self.wake_at(now),
             is_monitor_due,
-            is_over: self.is_aborting || (self.is_closing && self.len == 0),
+            is_over: self.is_aborting || (self.is_closing && self.is_idle()),
         }
     }
 
     fn next_departure(&mut self, now: Instant) -> Option<Departure> {
-        if self.is_aborting || self.is_stopped() || !self.has_reserve() {
+        if self.is_aborting || self.is_stopped() || self.is_disk_full() || !self.has_reserve() {
             return None;
         }
         self.update_ready(now);
@@ -370,6 +430,7 @@ impl State {
         let departure = Departure {
             id,
             request: in_flight.sending.request().clone(),
+            recorded: self.recorded(&in_flight),
             departed: Arc::clone(&in_flight.departed),
             recall: Arc::clone(&in_flight.recall),
         };
@@ -489,6 +550,7 @@ impl State {
         let Some(in_flight) = self.take_in_flight(id) else {
             return;
         };
+        let recorded = self.recorded(&in_flight);
         match outcomes {
             Some(outcomes) => {
                 let Settled { outcomes, given_up } =
@@ -498,11 +560,28 @@ impl State {
             }
             None => self.dispatcher.put_back(in_flight.sending),
         }
+        // An operation that must not be sent twice is only held if it did not depart.
+        let held = recorded.into_iter();
+        let held = held.filter(|number| self.arrivals.position(*number).is_some());
+        self.effects.held.extend(held);
         // Most requests end without anything canceled; then nothing is looked through.
         if self.dispatcher.held() > 0 {
             self.withdraw(now);
         }
         self.change();
+    }
+
+    /// Returns the operations of which the spool must know before they depart: a crash must not
+    /// send them again.
+    fn recorded(&self, in_flight: &InFlight) -> Vec<u64> {
+        match self.spool.is_some() && !in_flight.sending.request().may_replay() {
+            true => in_flight
+                .sending
+                .tags()
+                .map(|member| member.number)
+                .collect(),
+            false => Vec::new(),
+        }
     }
 
     fn take_in_flight(&mut self, id: u64) -> Option<InFlight> {
@@ -538,6 +617,7 @@ impl State {
             self.settle(vec![(member, Outcome::NotSent(Cause::stopped()))], None);
         }
         self.effects.has_closed = true;
+        self.effects.has_ended = true;
         self.change();
     }
 
@@ -547,7 +627,16 @@ impl State {
             return;
         }
         let accepted = self.counts.accepted;
-        for (member, outcome) in settled {
+        for (member, mut outcome) in settled {
+            if self.spool.is_some() {
+                // The next queue on the spool sends what this one leaves.
+                if self.has_ended {
+                    outcome = outcome.kept();
+                }
+                let size = member.charge as usize - OVERHEAD;
+                let on_disk = OnDisk::new(member.number, size, &outcome);
+                self.effects.settled.extend(on_disk);
+            }
             self.counts.count(&outcome);
             self.arrivals.settle(member.number);
             if !self.canceled.is_empty() {
@@ -557,7 +646,9 @@ impl State {
             self.bytes -= member.charge as usize;
             self.effects.room_len += 1;
             self.effects.room_bytes += member.charge as usize;
-            self.effects.receipts.push((member.receipt, outcome));
+            if let Some(receipt) = member.receipt {
+                self.effects.receipts.push((receipt, outcome));
+            }
         }
         if let Some(now) = now {
             self.rate.count(self.counts.accepted - accepted, now);
@@ -570,6 +661,31 @@ impl State {
     fn change(&mut self) {
         self.version += 1;
         self.effects.has_changed = true;
+    }
+
+    // --- The spool. ---
+
+    /// Counts operations that are handed to the spool. Returns false if the queue is closed.
+    pub(super) fn announce(&mut self, operations: usize) -> bool {
+        let is_open = !self.is_closed();
+        if let Some(spooled) = self.spool.as_mut().filter(|_| is_open) {
+            spooled.arriving += operations;
+        }
+        is_open
+    }
+
+    /// Counts operations that the spool has written or handed back.
+    pub(super) fn arrive(&mut self, operations: usize) {
+        if let Some(spooled) = &mut self.spool {
+            spooled.arriving = spooled.arriving.saturating_sub(operations);
+        }
+        self.effects.wakes_worker |= self.is_idle();
+        self.change();
+    }
+
+    fn is_disk_full(&self) -> bool {
+        let spooled = self.spool.as_ref();
+        spooled.is_some_and(|spooled| spooled.is_disk_full)
     }
 
     // --- Health. ---
@@ -590,6 +706,9 @@ impl State {
             rejected: self.counts.rejected,
             unknown: self.counts.unknown,
             not_sent: self.counts.not_sent,
+            kept: self.counts.kept,
+            backlog: self.spool.as_ref().map_or(0, |spooled| spooled.backlog),
+            dead_letters: self.spool.as_ref().map_or(0, |spooled| spooled.dead),
             canceled: self.counts.canceled,
             dropped: self.counts.dropped,
             expired: self.counts.expired,
@@ -598,8 +717,10 @@ impl State {
 
     fn held_by(&mut self, client: &Client, is_throttled: bool) -> HeldBy {
         let outage = self.dispatcher.outage();
-        if self.len == 0 {
+        if self.is_idle() {
             HeldBy::Nothing
+        } else if self.is_disk_full() {
+            HeldBy::DiskFull
         } else if self.is_stopped() {
             HeldBy::Paused
         } else if outage.is_some_and(|outage| outage.is_blocked()) {
@@ -633,6 +754,73 @@ impl State {
                 known.is_some()
             }
         }
+    }
+}
+
+/// What the writer of a spool changes.
+#[cfg(feature = "spool")]
+impl State {
+    /// Queues an operation that is on disk.
+    pub(super) fn enqueue_stored(
+        &mut self,
+        stored: Stored,
+        receipt: Option<oneshot::Sender<Outcome>>,
+        now: Instant,
+    ) {
+        let Stored {
+            number,
+            operation,
+            priority,
+            enqueued_at,
+        } = stored;
+        self.push(number, operation, priority, receipt, enqueued_at, now);
+    }
+
+    /// Sets the number of operations that are only on disk, and the number of the first of them.
+    pub(super) fn set_backlog(&mut self, backlog: u64, next_number: u64) {
+        if let Some(spooled) = &mut self.spool {
+            spooled.backlog = backlog;
+        }
+        self.next_number = self.next_number.max(next_number);
+        self.effects.wakes_worker |= self.is_idle();
+        self.change();
+    }
+
+    /// Counts operations that were canceled on disk.
+    pub(super) fn count_canceled(&mut self, operations: u64) {
+        self.counts.not_sent += operations;
+        self.counts.canceled += operations;
+    }
+
+    pub(super) fn set_dead(&mut self, dead: u64) {
+        if let Some(spooled) = &mut self.spool {
+            spooled.dead = dead;
+        }
+    }
+
+    /// Lets no request depart while settled operations cannot be written.
+    pub(super) fn hold_for_disk(&mut self, is_full: bool) {
+        if self.is_disk_full() == is_full {
+            return;
+        }
+        if let Some(spooled) = &mut self.spool {
+            spooled.is_disk_full = is_full;
+        }
+        self.effects.wakes_worker = true;
+        self.change();
+    }
+
+    /// Marks the writer as ended. It ends before the queue only if the disk has failed: then the
+    /// queue ends, too, and its operations stay on disk.
+    pub(super) fn end_spool(&mut self) {
+        if let Some(spooled) = &mut self.spool {
+            spooled.has_ended = true;
+            spooled.arriving = 0;
+        }
+        if !self.has_ended {
+            self.abort();
+        }
+        self.change();
     }
 }
 

@@ -42,6 +42,12 @@ pub struct Stats {
     pub unknown: u64,
     /// Operations that were not sent, with those of the next three fields.
     pub not_sent: u64,
+    /// Operations without an outcome that the spool keeps for the next queue.
+    pub kept: u64,
+    /// Operations that wait only on disk: memory has no room for them. They count in `size`.
+    pub backlog: u64,
+    /// Dead letters in the spool.
+    pub dead_letters: u64,
     /// Operations that were canceled, alone or by [`clear`](super::Queue::clear).
     pub canceled: u64,
     /// Operations that were dropped for newer ones.
@@ -58,6 +64,9 @@ pub enum HeldBy {
     Nothing,
     /// The queue waits for a batch to fill.
     Linger,
+    /// The disk is full, so that outcomes cannot be written. A request that departs now could be
+    /// sent again after a crash.
+    DiskFull,
     /// The queue is paused.
     Paused,
     /// The API refuses every request, as with wrong credentials. The queue probes once a minute.
@@ -81,6 +90,7 @@ pub(super) struct Counts {
     pub(super) rejected: u64,
     pub(super) unknown: u64,
     pub(super) not_sent: u64,
+    pub(super) kept: u64,
     pub(super) canceled: u64,
     pub(super) dropped: u64,
     pub(super) expired: u64,
@@ -91,6 +101,7 @@ impl Counts {
         match outcome {
             Outcome::Accepted => self.accepted += 1,
             Outcome::Rejected(_) => self.rejected += 1,
+            Outcome::Unknown(cause) | Outcome::NotSent(cause) if cause.is_kept() => self.kept += 1,
             Outcome::Unknown(_) => self.unknown += 1,
             Outcome::NotSent(cause) => {
                 self.not_sent += 1;
@@ -185,6 +196,7 @@ impl fmt::Display for HeldBy {
         f.write_str(match self {
             Self::Nothing => "nothing",
             Self::Linger => "linger",
+            Self::DiskFull => "full disk",
             Self::Paused => "paused",
             Self::Blocked => "blocked",
             Self::Outage => "outage",

@@ -34,3 +34,15 @@ impl OutageTrace {
         }
     }
 }
+
+/// Records that the disk of a spool is full.
+#[cfg(feature = "spool")]
+pub(super) fn disk_full(error: &super::SpoolError) {
+    tracing::warn!(name: "customerio.queue.disk_full", "{error}");
+}
+
+/// Records that a spool has failed, and the queue ends.
+#[cfg(feature = "spool")]
+pub(super) fn spool_failed(error: &super::SpoolError) {
+    tracing::error!(name: "customerio.queue.spool_failed", "{error}");
+}

@@ -13,7 +13,7 @@ use tokio::time::sleep_until;
 use super::clock;
 use super::shared::Shared;
 use super::state::{Departure, State, Step};
-use crate::{Client, Outcome};
+use crate::Outcome;
 
 /// Longer than any process lives, for a worker without a timer.
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
@@ -22,7 +22,8 @@ const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 ///
 /// It ends once the queue is drained, or once every handle is dropped and each operation is
 /// settled. If it is dropped, each operation is settled at once: as unknown if its request has
-/// departed, and otherwise as not sent, with [`Cause::stopped`](crate::Cause::stopped).
+/// departed, and otherwise as not sent, with [`Cause::stopped`](crate::Cause::stopped). With a
+/// spool, the cause [`is_kept`](crate::Cause::is_kept), and the next queue sends the operation.
 #[must_use = "the queue sends nothing until its worker is spawned"]
 pub struct Worker(Pin<Box<dyn Future<Output = ()> + Send>>);
 
@@ -33,7 +34,14 @@ impl Worker {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         // The guard is made here, so that it also works for a worker that is never polled.
         let guard = EndGuard(shared);
-        Self(Box::pin(async move { run(&guard.0).await }))
+        Self(Box::pin(async move {
+            run(&guard.0).await;
+            let shared = Arc::clone(&guard.0);
+            drop(guard);
+            // Another queue may open the spool once this one has written everything.
+            let is_over = |state: &mut State| state.is_over().then_some(());
+            shared.wait_until(is_over).await;
+        }))
     }
 }
 
@@ -77,7 +85,7 @@ async fn run(shared: &Shared) {
             return;
         }
         for departure in departures {
-            requests.push(send(shared.client.clone(), departure));
+            requests.push(send(shared, departure));
         }
         if let (true, Some((_, monitor))) = (is_monitor_due, &shared.settings.monitor) {
             monitor(&shared.stats());
@@ -114,14 +122,20 @@ async fn next_done<F: Future<Output = Done>>(
 }
 
 /// Sends a request, unless it is recalled before it departs.
-async fn send(client: Client, departure: Departure) -> Done {
+async fn send(shared: &Shared, departure: Departure) -> Done {
     let Departure {
         id,
         request,
+        recorded,
         departed,
         recall,
     } = departure;
-    let mut sending = pin!(client.send_watched(request, &departed));
+    let mut sending = pin!(async {
+        if let Some(spool) = shared.spool.as_ref().filter(|_| !recorded.is_empty()) {
+            spool.depart(recorded).await;
+        }
+        shared.client.send_watched(request, &departed).await
+    });
     let mut recalled = pin!(recall.notified());
     let mut is_recalled = false;
     let outcomes = poll_fn(|cx| {

@@ -65,6 +65,8 @@ pub(crate) enum Kind {
     Expired,
     Failed,
     FollowsUnknown,
+    #[cfg(feature = "queue")]
+    Kept,
     /// The client has no credentials for the API; this environment variable would hold them.
     #[cfg(feature = "client")]
     MissingCredentials(&'static str),
@@ -128,6 +130,11 @@ impl Cause {
     #[cfg(feature = "queue")]
     pub(crate) fn expired() -> Self {
         Self::of(Kind::Expired)
+    }
+
+    #[cfg(feature = "queue")]
+    pub(crate) fn kept() -> Self {
+        Self::of(Kind::Kept)
     }
 
     /// Creates the cause of a response that names another region than the request was sent to.
@@ -270,6 +277,14 @@ impl Cause {
         self.0.kind == Kind::Expired
     }
 
+    /// Returns whether the queue ended before the operation did, and its spool keeps it. The next
+    /// queue on the spool sends it, again if it was in flight.
+    #[cfg(feature = "queue")]
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.0.kind == Kind::Kept
+    }
+
     /// Returns whether the sender was stopped: the queue was drained up to its deadline, or its
     /// worker was dropped.
     #[must_use]
@@ -327,6 +342,9 @@ const DROPPED: &str = "the queue was full, and dropped its oldest operation; \
 #[cfg(feature = "queue")]
 const EXPIRED: &str = "the operation waited in the queue for longer than `max_age`; \
      check what held it up";
+#[cfg(feature = "queue")]
+const KEPT: &str = "the queue ended first; the operation is in its spool, \
+     and the next queue on the spool sends it";
 
 impl Kind {
     fn text(self) -> &'static str {
@@ -337,6 +355,8 @@ impl Kind {
             Self::Dropped => DROPPED,
             #[cfg(feature = "queue")]
             Self::Expired => EXPIRED,
+            #[cfg(feature = "queue")]
+            Self::Kept => KEPT,
             Self::Credentials => {
                 "the API rejected the credentials; check the site id, the API key and the region"
             }
@@ -409,7 +429,7 @@ impl Kind {
             | Self::Stopped
             | Self::Throttled => self.text(),
             #[cfg(feature = "queue")]
-            Self::Canceled | Self::Dropped | Self::Expired => self.text(),
+            Self::Canceled | Self::Dropped | Self::Expired | Self::Kept => self.text(),
         }
     }
 }

@@ -80,6 +80,16 @@ impl Outcome {
         }
     }
 
+    /// Replaces the cause by the one of an operation that a spool keeps.
+    #[cfg(feature = "queue")]
+    pub(crate) fn kept(self) -> Self {
+        match self {
+            Self::Unknown(_) => Self::Unknown(Cause::kept()),
+            Self::NotSent(_) => Self::NotSent(Cause::kept()),
+            Self::Accepted | Self::Rejected(_) => self,
+        }
+    }
+
     /// Returns whether the operation may have had an effect: true for accepted and unknown.
     #[must_use]
     pub fn may_have_been_applied(&self) -> bool {

@@ -1,4 +1,4 @@
-//! The queue on paused time, before a scripted API.
+//! The queue, before a scripted API: in memory on paused time, on a spool in real time.
 
 mod api;
 mod failures;
@@ -6,3 +6,5 @@ mod lifetime;
 mod order;
 mod outage;
 mod p_queue;
+#[cfg(feature = "spool")]
+mod spool;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use pacing::fields::LimitFields;
 use pacing::{Due, Feedback, Limiter, Moment, Quota};
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 16] = [
     "age",
+    "anthropic-ratelimit-tokens-reset",
     "date",
     "ratelimit",
     "ratelimit-limit",
@@ -17,7 +18,10 @@ const NAMES: [&str; 12] = [
     "x-rate-limit-limit",
     "x-ratelimit-limit-minute",
     "x-ratelimit-remaining",
+    "x-ratelimit-remaining-tokens",
     "x-ratelimit-reset",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
 ];
 
 /// The most policies, and the most limits, that are read from one response.

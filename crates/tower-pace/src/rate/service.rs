@@ -58,21 +58,18 @@ impl<S, W, K> RateLimit<S, W, K> {
 }
 
 impl<W: WaitPolicy, K> Settings<W, K> {
-    /// Returns the waiter of a request, and the reports that its response is to have.
-    fn waiter<B>(&self, group: Group, request: &Request<B>) -> (Waiter<RateState, W>, Reports)
+    fn waiter<B>(
+        &self,
+        group: Group,
+        request: &Request<B>,
+        cost: Option<Cost>,
+    ) -> Waiter<RateState, W>
     where
         K: Scope<B>,
     {
         let limit = self.scope.limit(request, &self.common);
-        let extensions = request.extensions();
-        let cost: Option<Cost> = extensions.get().copied();
-        let policy = self.policy.with_request(extensions);
-        let reports = Reports {
-            wait: self.explain,
-            cost: cost.is_some(),
-        };
-        let cost = cost.unwrap_or_default();
-        (Waiter::new(limit.queue(), group, cost, policy), reports)
+        let policy = self.policy.with_request(request.extensions());
+        Waiter::new(limit.queue(), group, cost.unwrap_or_default(), policy)
     }
 }
 
@@ -94,7 +91,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (waiter, reports) = self.settings.waiter(self.group, &request);
+        let cost: Option<Cost> = request.extensions().get().copied();
+        let waiter = self.settings.waiter(self.group, &request, cost);
+        let reports = Reports {
+            wait: self.settings.explain,
+            cost: cost.is_some(),
+        };
         // A clone is enough: the inner service was never polled for readiness, so there is none to
         // keep.
         ResponseFuture::new(self.inner.clone(), waiter, request, reports)

@@ -202,7 +202,11 @@ impl CheckWait for BoundedWait {
     fn remaining(&self, outlook: &WaitForecast) -> Result<Option<Duration>, Rejected> {
         let limit = outlook.limit;
         let (left, is_new) = (self.left(outlook), outlook.waited.is_none());
-        if is_new && outlook.queued >= self.max_queued {
+        let max_queued = match outlook.start {
+            Some(_) => self.max_queued.max(1),
+            None => self.max_queued,
+        };
+        if is_new && outlook.queued >= max_queued {
             return Err(Rejected::full(limit, outlook.queued, outlook.forecast));
         }
         let is_hopeless = is_new && outlook.forecast.is_some_and(|forecast| forecast > left);

@@ -1,0 +1,479 @@
+use std::mem;
+use std::path::PathBuf;
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, TryAcquireError, oneshot};
+
+use super::dead_letter::{DeadLetter, Ending};
+use super::error::{Kind, SpoolError};
+use super::settings::Spool;
+use super::sqlite::Found;
+use super::store::{Dead, ROW_OVERHEAD, Row};
+use crate::Operation;
+use crate::Outcome;
+use crate::packer::Priority;
+use crate::queue::clock;
+use crate::queue::error::Reason;
+
+/// How long settled operations wait for others to be written with. Longer would send more of them
+/// again after a crash; shorter would sync the disk more often than a busy queue needs.
+const SETTLE_LAG: Duration = Duration::from_millis(20);
+
+/// The time between two attempts to write on a full disk.
+const FULL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The most bytes of operations in one transaction. A larger one delays those that wait behind it,
+/// and a program that enqueues without a pause would never see its first one acknowledged.
+const MAX_GROUP: usize = 4 << 20;
+
+/// The work for the writer of a spool, from the handles, the receipts and the worker.
+pub(in crate::queue) struct Inbox {
+    work: Mutex<Work>,
+    /// Wakes the writer. Paired with the waits in [`next`](Self::next).
+    wake: Condvar,
+    /// A permit for each further byte on disk, and for each in the inbox.
+    disk: Semaphore,
+    transit: Semaphore,
+    /// Why the writer ended, if the disk failed.
+    failure: OnceLock<SpoolError>,
+    /// The file, for errors.
+    path: PathBuf,
+}
+
+/// How long the writer waits for further operations if the last transaction had more. Callers that
+/// wait for the disk enqueue their next operation soon after it: without the wait, the first of them
+/// would get a transaction of its own, and the disk would be synced twice as often.
+const GATHER: Duration = Duration::from_micros(100);
+
+/// What the writer does in one round.
+#[derive(Default)]
+pub(super) struct Work {
+    next_id: u64,
+    pub(super) inserts: Vec<Insert>,
+    insert_bytes: usize,
+    /// The number of operations in the last transaction.
+    last_group: usize,
+    pub(super) settled: Vec<Settled>,
+    /// Operations that must not be sent twice, and whether their request departs next.
+    pub(super) departures: Vec<(u64, bool)>,
+    /// Those who wait until departures are on disk.
+    pub(super) departing: Vec<oneshot::Sender<()>>,
+    pub(super) commands: Vec<Command>,
+    /// The bytes on disk for which there were no permits when the spool was opened.
+    debt: u64,
+    is_closing: bool,
+    /// No writer takes the work any longer.
+    is_over: bool,
+}
+
+/// An operation to write, and those who wait for it.
+pub(super) struct Insert {
+    pub(super) row: Row,
+    pub(super) receipt: Option<oneshot::Sender<Outcome>>,
+    pub(super) durable: oneshot::Sender<Result<(), Reason>>,
+    /// The dead letter that the operation was.
+    pub(super) revived: Option<u64>,
+}
+
+/// An operation that has its outcome.
+pub(in crate::queue) struct Settled {
+    pub(super) id: u64,
+    pub(super) bytes: u64,
+    /// The dead letter that it becomes. `None` removes it.
+    pub(super) dead: Option<Dead>,
+}
+
+/// A request of a handle, carried out after the other work of the round.
+pub(super) enum Command {
+    Cancel(u64),
+    /// Cancels the operations with a lower id.
+    Clear(u64),
+    DeadLetters {
+        after: u64,
+        limit: usize,
+        reply: Reply<Vec<DeadLetter>>,
+    },
+    /// Replies with a future for each operation that is enqueued again.
+    PutBack {
+        ids: Vec<u64>,
+        reply: Reply<Vec<oneshot::Receiver<Result<(), Reason>>>>,
+    },
+    DeleteDead {
+        ids: Vec<u64>,
+        reply: Reply<usize>,
+    },
+}
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, SpoolError>>;
+
+/// How long the writer waits for work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Until there is some.
+    Any,
+    /// At most until the next attempt on a full disk.
+    DiskIsFull,
+}
+
+impl Settled {
+    /// Returns what the spool does with an operation of `size` bytes. `None` keeps it for the next
+    /// queue.
+    pub(in crate::queue) fn new(id: u64, size: usize, outcome: &Outcome) -> Option<Self> {
+        let dead = |ending, reason| Some(Dead { id, ending, reason });
+        let dead = match outcome {
+            Outcome::Accepted => None,
+            Outcome::Rejected(rejection) => dead(Ending::Rejected, rejection.to_string()),
+            Outcome::Unknown(cause) | Outcome::NotSent(cause) if cause.is_kept() => return None,
+            Outcome::Unknown(cause) => dead(Ending::Unknown, cause.to_string()),
+            Outcome::NotSent(cause) if cause.is_canceled() => None,
+            Outcome::NotSent(cause) => dead(Ending::NotSent, cause.to_string()),
+        };
+        let bytes = (size + ROW_OVERHEAD) as u64;
+        Some(Self { id, bytes, dead })
+    }
+}
+
+impl Inbox {
+    /// Creates the inbox of a spool, with room for `transit` bytes that wait to be written.
+    pub(super) fn new(spool: &Spool, found: Found, transit: usize) -> Self {
+        let most = Semaphore::MAX_PERMITS;
+        let room = spool.max_bytes.saturating_sub(found.bytes);
+        let room = usize::try_from(room).map_or(most, |room| room.min(most));
+        Self {
+            work: Mutex::new(Work {
+                next_id: found.next_id,
+                debt: found.bytes.saturating_sub(spool.max_bytes),
+                ..Work::default()
+            }),
+            wake: Condvar::new(),
+            disk: Semaphore::new(room),
+            transit: Semaphore::new(transit),
+            failure: OnceLock::new(),
+            path: spool.path.clone(),
+        }
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Acquires room for an operation, on disk and in the inbox.
+    pub(in crate::queue) fn try_acquire(
+        &self,
+        operation: &Operation,
+    ) -> Result<(), TryAcquireError> {
+        let bytes = charge(operation);
+        let disk = self.disk.try_acquire_many(bytes)?;
+        self.transit.try_acquire_many(bytes)?.forget();
+        disk.forget();
+        Ok(())
+    }
+
+    /// Waits for room, in the order of the calls. Returns false if the queue is closed.
+    ///
+    /// Dropping the future releases what it acquired.
+    pub(in crate::queue) async fn acquire(&self, operation: &Operation) -> bool {
+        let bytes = charge(operation);
+        let Ok(disk) = self.disk.acquire_many(bytes).await else {
+            return false;
+        };
+        let Ok(transit) = self.transit.acquire_many(bytes).await else {
+            return false;
+        };
+        transit.forget();
+        disk.forget();
+        true
+    }
+
+    /// Returns why no operation is enqueued any longer.
+    pub(in crate::queue) fn closed_reason(&self) -> Reason {
+        match self.failure.get() {
+            Some(error) => Reason::Spool(error.clone()),
+            None => Reason::Closed,
+        }
+    }
+
+    /// Hands over an operation for which room was acquired. Returns its id, or `None` if the writer
+    /// has ended.
+    pub(in crate::queue) fn push(
+        &self,
+        operation: Operation,
+        priority: Priority,
+        receipt: oneshot::Sender<Outcome>,
+        durable: oneshot::Sender<Result<(), Reason>>,
+    ) -> Option<u64> {
+        let enqueued_at = clock::wall_millis();
+        // One lock for the id and the position: ids are written in their order.
+        let mut work = self.work();
+        if work.is_over {
+            return None;
+        }
+        let id = work.next_id;
+        work.next_id += 1;
+        work.insert_bytes += operation.size();
+        let row = Row {
+            id,
+            priority,
+            enqueued_at,
+            operation,
+        };
+        let receipt = Some(receipt);
+        work.inserts.push(Insert {
+            row,
+            receipt,
+            durable,
+            revived: None,
+        });
+        let wakes = work.is_first_or_last();
+        drop(work);
+        if wakes {
+            self.wake.notify_one();
+        }
+        Some(id)
+    }
+
+    /// Returns the id of the next operation.
+    pub(in crate::queue) fn next_id(&self) -> u64 {
+        self.work().next_id
+    }
+
+    pub(in crate::queue) fn settle(&self, settled: impl IntoIterator<Item = Settled>) {
+        self.add(|work| work.settled.extend(settled));
+    }
+
+    /// Records that the request of operations that must not be sent twice did not depart.
+    pub(in crate::queue) fn hold(&self, ids: Vec<u64>) {
+        self.add(|work| {
+            work.departures
+                .extend(ids.into_iter().map(|id| (id, false)))
+        });
+    }
+
+    /// Records that the request of such operations departs, and waits until that is on disk. If the
+    /// spool fails, it waits forever: the request must not depart.
+    pub(in crate::queue) async fn depart(&self, ids: Vec<u64>) {
+        let (reply, written) = oneshot::channel();
+        self.add(|work| {
+            work.departures.extend(ids.into_iter().map(|id| (id, true)));
+            work.departing.push(reply);
+        });
+        if written.await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    pub(in crate::queue) fn cancel(&self, id: u64) {
+        self.add(|work| work.commands.push(Command::Cancel(id)));
+    }
+
+    pub(in crate::queue) fn clear(&self, before: u64) {
+        self.add(|work| work.commands.push(Command::Clear(before)));
+    }
+
+    /// Returns at most `limit` dead letters with an id higher than `after`.
+    pub(in crate::queue) async fn dead_letters(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, SpoolError> {
+        let ask = |reply| Command::DeadLetters {
+            after,
+            limit,
+            reply,
+        };
+        self.ask(ask).await
+    }
+
+    /// Enqueues dead letters again. Returns their number.
+    pub(in crate::queue) async fn put_back(&self, ids: Vec<u64>) -> Result<usize, SpoolError> {
+        let mut moved = 0;
+        for written in self.ask(|reply| Command::PutBack { ids, reply }).await? {
+            match written.await {
+                Ok(Ok(())) => moved += 1,
+                Ok(Err(Reason::Spool(error))) => return Err(error),
+                // The queue was closed in between, so the letter stays a dead one.
+                Ok(Err(Reason::Closed | Reason::Full)) | Err(_) => return Err(self.closed_error()),
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Deletes dead letters. Returns their number.
+    pub(in crate::queue) async fn delete_dead(&self, ids: Vec<u64>) -> Result<usize, SpoolError> {
+        self.ask(|reply| Command::DeleteDead { ids, reply }).await
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, SpoolError> {
+        let (reply, answer) = oneshot::channel();
+        self.add(|work| work.commands.push(command(reply)));
+        answer.await.unwrap_or_else(|_| Err(self.closed_error()))
+    }
+
+    fn closed_error(&self) -> SpoolError {
+        let failure = self.failure.get().cloned();
+        failure.unwrap_or_else(|| SpoolError::new(&self.path, Kind::Closed))
+    }
+
+    /// Lets the writer end after the work that is there.
+    pub(in crate::queue) fn close(&self) {
+        self.disk.close();
+        self.transit.close();
+        self.add(|work| work.is_closing = true);
+    }
+
+    fn add(&self, change: impl FnOnce(&mut Work)) {
+        let mut work = self.work();
+        // What arrives later is dropped, so that nobody waits for a reply.
+        if work.is_over {
+            return;
+        }
+        change(&mut work);
+        drop(work);
+        self.wake.notify_one();
+    }
+}
+
+/// The side of the writer.
+impl Inbox {
+    /// Waits for work, and takes it. Returns `None` once the inbox is closed and empty.
+    pub(super) fn next(&self, patience: Patience) -> Option<Work> {
+        let mut work = self.work();
+        loop {
+            if work.is_urgent() {
+                let gathers = |work: &mut Work| work.gathers();
+                let waited = self.wake.wait_timeout_while(work, GATHER, gathers);
+                work = waited.unwrap_or_else(PoisonError::into_inner).0;
+                break;
+            }
+            if work.is_closing && work.is_settled() {
+                work.is_over = true;
+                return None;
+            }
+            let wait = match (work.is_settled(), patience) {
+                _ if work.is_closing => break,
+                (false, Patience::Any) => SETTLE_LAG,
+                (_, Patience::DiskIsFull) => FULL_INTERVAL,
+                (true, Patience::Any) => {
+                    work = self.wake.wait(work).unwrap_or_else(PoisonError::into_inner);
+                    continue;
+                }
+            };
+            // Waiting on through further wake-ups keeps the lag from starting again with each.
+            let waited = self
+                .wake
+                .wait_timeout_while(work, wait, |work| !work.is_urgent() && !work.is_closing);
+            work = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if !work.is_urgent() {
+                break;
+            }
+        }
+        Some(work.take())
+    }
+
+    /// Adds dead letters behind all other operations, and their bytes on disk to the debt: nobody
+    /// waited for room for them.
+    pub(super) fn revive(&self, inserts: Vec<Insert>) {
+        let mut work = self.work();
+        for mut insert in inserts {
+            insert.row.id = work.next_id;
+            work.next_id += 1;
+            work.debt += insert.row.bytes();
+            work.insert_bytes += insert.row.operation.size();
+            work.inserts.push(insert);
+        }
+    }
+
+    /// Releases the room of operations that left the inbox, and are on disk or were not enqueued.
+    pub(super) fn release_transit(&self, bytes: u64) {
+        self.transit.add_permits(bytes as usize);
+    }
+
+    /// Releases the room of operations that left the disk.
+    pub(super) fn release_disk(&self, bytes: u64) {
+        let mut work = self.work();
+        let paid = work.debt.min(bytes);
+        work.debt -= paid;
+        drop(work);
+        self.disk.add_permits((bytes - paid) as usize);
+    }
+
+    /// Records why the writer ends. The first reason stays.
+    pub(super) fn fail(&self, error: SpoolError) {
+        drop(self.failure.set(error));
+    }
+
+    /// Ends the inbox: what is in it and what arrives later is dropped, with an error for those who
+    /// wait. Returns the operations that were not written.
+    pub(super) fn end(&self) -> Vec<Insert> {
+        let mut work = self.work();
+        work.is_over = true;
+        let left = mem::take(&mut *work);
+        work.is_over = true;
+        work.next_id = left.next_id;
+        drop(work);
+        self.disk.close();
+        self.transit.close();
+        left.inserts
+    }
+}
+
+impl Work {
+    /// Returns whether someone waits for this work.
+    fn is_urgent(&self) -> bool {
+        !self.inserts.is_empty() || !self.departing.is_empty() || !self.commands.is_empty()
+    }
+
+    /// Returns whether further operations are likely to come at once.
+    fn gathers(&self) -> bool {
+        let waits_for_no_other = self.departing.is_empty() && self.commands.is_empty();
+        waits_for_no_other && !self.is_closing && self.inserts.len() < self.last_group / 2
+    }
+
+    /// Returns whether the writer waits for the operation that was added last: the first one, or the
+    /// one that ends its wait for others. Waking it for each would cost more than the work.
+    fn is_first_or_last(&self) -> bool {
+        self.inserts.len() == 1 || self.inserts.len() == self.last_group / 2
+    }
+
+    fn is_settled(&self) -> bool {
+        self.settled.is_empty() && self.departures.is_empty()
+    }
+
+    /// Takes the work of one transaction. The rest of many inserts, and the commands behind them,
+    /// stay for the next one.
+    fn take(&mut self) -> Self {
+        self.last_group = self.inserts.len();
+        let mut taken = Self {
+            settled: mem::take(&mut self.settled),
+            departures: mem::take(&mut self.departures),
+            departing: mem::take(&mut self.departing),
+            ..Self::default()
+        };
+        if self.insert_bytes <= MAX_GROUP {
+            taken.inserts = mem::take(&mut self.inserts);
+            taken.commands = mem::take(&mut self.commands);
+            self.insert_bytes = 0;
+            return taken;
+        }
+        let mut bytes = 0;
+        let first = self.inserts.iter().take_while(|insert| {
+            bytes += insert.row.operation.size();
+            bytes <= MAX_GROUP
+        });
+        let first = first.count();
+        let rest = self.inserts.split_off(first);
+        taken.inserts = mem::replace(&mut self.inserts, rest);
+        self.insert_bytes = self
+            .inserts
+            .iter()
+            .map(|insert| insert.row.operation.size())
+            .sum();
+        taken
+    }
+}
+
+fn charge(operation: &Operation) -> u32 {
+    let bytes = operation.size() + ROW_OVERHEAD;
+    u32::try_from(bytes).expect("an operation takes 32,000 bytes at most")
+}

@@ -1,0 +1,567 @@
+//! The store on SQLite. No other file names the database.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rusqlite::TransactionBehavior::Immediate;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Transaction, params};
+
+use super::dead_letter::Ending;
+use super::error::{Kind, SpoolError};
+use super::settings::Spool;
+use super::store::{Buried, Changes, Dead, Failure, ROW_OVERHEAD, Row, Store};
+use crate::operation::Stored;
+use crate::packer::Priority;
+use crate::{Cause, Operation};
+
+/// The version of the tables, as `PRAGMA user_version`.
+pub(super) const VERSION: i64 = 1;
+
+/// "CIOQ" in ASCII, as `PRAGMA application_id`: tells a spool from other databases.
+const APPLICATION_ID: i64 = 0x4349_4f51;
+
+/// The bytes of the reserve. The log of SQLite takes up to 1,000 pages of 4,096 bytes until its
+/// content is moved into the database, which may grow by as many. With less, a full disk could keep
+/// settled operations from being written.
+const RESERVE: usize = 8 << 20;
+
+/// The wait for an operator who writes with `sqlite3` at the same time.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+const TABLES: &str = "
+CREATE TABLE destination (base_url TEXT NOT NULL, site TEXT NOT NULL) STRICT;
+CREATE TABLE operations (
+    id INTEGER PRIMARY KEY,
+    enqueued_at INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    lane INTEGER NOT NULL,
+    other_lane INTEGER,
+    may_replay INTEGER NOT NULL,
+    goes_alone INTEGER NOT NULL,
+    has_departed INTEGER NOT NULL DEFAULT 0,
+    json TEXT NOT NULL
+) STRICT;
+CREATE TABLE dead (
+    id INTEGER PRIMARY KEY,
+    enqueued_at INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    lane INTEGER NOT NULL,
+    other_lane INTEGER,
+    may_replay INTEGER NOT NULL,
+    goes_alone INTEGER NOT NULL,
+    ending TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    json TEXT NOT NULL
+) STRICT;
+";
+
+const INSERT: &str = "INSERT INTO operations \
+     (id, enqueued_at, priority, lane, other_lane, may_replay, goes_alone, json) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+const LOAD: &str = "SELECT id, enqueued_at, priority, lane, other_lane, may_replay, goes_alone, \
+     json FROM operations WHERE id >= ?1 ORDER BY id LIMIT ?2";
+const TAKE: &str = "DELETE FROM operations WHERE id = ?1 \
+     RETURNING id, enqueued_at, priority, lane, other_lane, may_replay, goes_alone, json";
+const REMOVE: &str = "DELETE FROM operations WHERE id BETWEEN ?1 AND ?2";
+const DEPART: &str = "UPDATE operations SET has_departed = ?2 WHERE id = ?1";
+const BURY: &str = "INSERT OR REPLACE INTO dead \
+     (id, enqueued_at, priority, lane, other_lane, may_replay, goes_alone, json, ending, reason) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+const FORGET: &str = "DELETE FROM dead WHERE id = ?1";
+const FORGET_OLDEST: &str =
+    "DELETE FROM dead WHERE id IN (SELECT id FROM dead ORDER BY id LIMIT ?1)";
+const DEAD_LETTERS: &str = "SELECT id, enqueued_at, priority, lane, other_lane, may_replay, \
+     goes_alone, json, ending, reason FROM dead WHERE id > ?1 ORDER BY id LIMIT ?2";
+
+/// The workspace that a spool belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Destination {
+    pub(super) base_url: String,
+    /// A hash of the site id, which is half of the credentials.
+    pub(super) site: String,
+}
+
+/// The operations in the spool when it was opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub(super) len: u64,
+    pub(super) bytes: u64,
+    /// Higher than each id in the file.
+    pub(super) next_id: u64,
+}
+
+/// A store in a file, locked until it is dropped.
+pub(super) struct Sqlite {
+    connection: Connection,
+    path: PathBuf,
+    max_dead: u64,
+    dead: u64,
+    /// Closing the file releases the lock, so this comes after the connection.
+    _lock: File,
+}
+
+impl Sqlite {
+    /// Locks, opens and checks a spool, and creates it if there is none.
+    pub(super) fn open(
+        spool: &Spool,
+        destination: &Destination,
+    ) -> Result<(Self, Found), SpoolError> {
+        create(&spool.path).map_err(|error| file_error(&spool.path, "create", error))?;
+        // Two names of one file need one lock.
+        let path = fs::canonicalize(&spool.path)
+            .map_err(|error| file_error(&spool.path, "find", error))?;
+        let lock = lock(&path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags);
+        let mut store = Self {
+            connection: connection.map_err(|error| failed(&path, &error))?,
+            max_dead: spool.max_dead as u64,
+            dead: 0,
+            _lock: lock,
+            path,
+        };
+        let found = store.prepare(destination).map_err(|error| match error {
+            Problem::Sqlite(error) => failed(&store.path, &error),
+            Problem::Spool(kind) => SpoolError::new(&store.path, kind),
+        })?;
+        let synced = sync_folder(&store.path);
+        synced.map_err(|error| file_error(&store.path, "sync the folder of", error))?;
+        Ok((store, found))
+    }
+
+    fn prepare(&mut self, destination: &Destination) -> Result<Found, Problem> {
+        let connection = &mut self.connection;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get(0));
+        // Before the first write: a file of another program must not be changed.
+        let (id, version): (i64, i64) = (pragma("application_id")?, pragma("user_version")?);
+        let pages: i64 = pragma("page_count")?;
+        if pages > 0 && id != APPLICATION_ID {
+            return Err(Problem::Spool(Kind::NotASpool));
+        }
+        if pages > 0 && version != VERSION {
+            return Err(Problem::Spool(Kind::Version(version)));
+        }
+        // `FULL` syncs the log with each commit. With less, acknowledged operations could be lost with
+        // the power.
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "fullfsync", true)?;
+        connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        if pages == 0 {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(TABLES)?;
+            transaction.execute(
+                "INSERT INTO destination VALUES (?1, ?2)",
+                params![destination.base_url, destination.site],
+            )?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+            transaction.commit()?;
+        }
+        // A write-ahead log lets an operator read while the queue writes. It comes after the tables:
+        // after a crash in between, the file would be no spool.
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+        self.check(destination)?;
+        self.resolve_departed()?;
+        self.dead = self.number("SELECT count(*) FROM dead", [])?;
+        let (len, bytes) = self.measured(0, u64::MAX >> 1)?;
+        let highest = "SELECT max(coalesce((SELECT max(id) FROM operations), 0), \
+                       coalesce((SELECT max(id) FROM dead), 0))";
+        let next_id = self.number(highest, [])? + 1;
+        Ok(Found {
+            len,
+            bytes,
+            next_id,
+        })
+    }
+
+    /// Checks that the file is whole and belongs to the destination.
+    fn check(&self, destination: &Destination) -> Result<(), Problem> {
+        let check = "PRAGMA quick_check(1)";
+        let found: String = self.connection.query_row(check, [], |row| row.get(0))?;
+        if found != "ok" {
+            return Err(Problem::Spool(Kind::Damaged(found)));
+        }
+        let query = "SELECT base_url, site FROM destination";
+        let found = self.connection.query_row(query, [], |row| {
+            Ok(Destination {
+                base_url: row.get(0)?,
+                site: row.get(1)?,
+            })
+        })?;
+        let differs = match () {
+            () if found.base_url != destination.base_url => "the base URL",
+            () if found.site != destination.site => "the site id",
+            () => return Ok(()),
+        };
+        Err(Problem::Spool(Kind::Destination(differs)))
+    }
+
+    /// Moves the operations that must not be sent twice, and were in flight when the last program
+    /// ended, to the dead letters, and those that waited behind them.
+    fn resolve_departed(&mut self) -> Result<(), Problem> {
+        let transaction = self.connection.transaction()?;
+        let unknown = collect(
+            &transaction,
+            "SELECT id FROM operations WHERE has_departed = 1",
+            [],
+        )?;
+        for id in unknown {
+            let behind = "SELECT later.id FROM operations AS first JOIN operations AS later \
+                 ON later.id > first.id AND (later.lane IN (first.lane, first.other_lane) \
+                 OR later.other_lane IN (first.lane, first.other_lane)) WHERE first.id = ?1";
+            for id in collect(&transaction, behind, [id])? {
+                let reason = Cause::follows_unknown().to_string();
+                bury(
+                    &transaction,
+                    &Dead {
+                        id: id as u64,
+                        ending: Ending::NotSent,
+                        reason,
+                    },
+                )?;
+            }
+            let reason = "the program ended while the request was in flight".into();
+            bury(
+                &transaction,
+                &Dead {
+                    id: id as u64,
+                    ending: Ending::Unknown,
+                    reason,
+                },
+            )?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn number(&self, query: &str, params: impl Params) -> rusqlite::Result<u64> {
+        let number: i64 = self.connection.query_row(query, params, |row| row.get(0))?;
+        Ok(number as u64)
+    }
+
+    fn measured(&self, from: u64, before: u64) -> rusqlite::Result<(u64, u64)> {
+        let query = "SELECT count(*), coalesce(sum(octet_length(json)), 0) FROM operations \
+                     WHERE id >= ?1 AND id < ?2";
+        let sums = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+        let ids = [from as i64, before as i64];
+        let (len, bytes) = self.connection.query_row(query, ids, sums)?;
+        let (len, bytes) = (len as u64, bytes as u64);
+        Ok((len, bytes + len * ROW_OVERHEAD as u64))
+    }
+
+    fn written(&mut self, changes: &Changes) -> rusqlite::Result<u64> {
+        let (max_dead, mut dead) = (self.max_dead, self.dead);
+        // A transaction that reads first could not wait for an operator who writes.
+        let transaction = Transaction::new(&mut self.connection, Immediate)?;
+        // Removals come first: on a full disk the others use the pages that they free.
+        for (first, last) in ranges(&changes.removed) {
+            run(&transaction, REMOVE, [first as i64, last as i64])?;
+        }
+        if let Some((from, before)) = changes.cleared {
+            run(&transaction, REMOVE, [from as i64, before as i64 - 1])?;
+        }
+        for id in &changes.forgotten {
+            dead -= run(&transaction, FORGET, [*id as i64])? as u64;
+        }
+        for letter in &changes.dead {
+            dead += u64::from(bury(&transaction, letter)?);
+        }
+        if dead > max_dead {
+            dead -= run(&transaction, FORGET_OLDEST, [(dead - max_dead) as i64])? as u64;
+        }
+        for row in &changes.inserted {
+            insert(&transaction, row)?;
+        }
+        for (id, departs) in &changes.departures {
+            run(&transaction, DEPART, params![*id as i64, departs])?;
+        }
+        transaction.commit()?;
+        Ok(dead)
+    }
+
+    /// Lets the database grow to a number of pages only, as a full disk does.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&self, pages: u32) {
+        let set = |value: &rusqlite::Row<'_>| value.get::<_, u32>(0).map(drop);
+        let updated = self
+            .connection
+            .pragma_update_and_check(None, "max_page_count", pages, set);
+        updated.unwrap();
+    }
+
+    fn reserve(&self) -> PathBuf {
+        beside(&self.path, "-reserve")
+    }
+
+    fn failure(&self, error: &rusqlite::Error) -> Failure {
+        let code = error.sqlite_error();
+        let is_full = code.is_some_and(|code| {
+            // The index of the log has no room.
+            let has_no_index = code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+            code.code == ErrorCode::DiskFull || has_no_index
+        });
+        if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) {
+            return Failure::Busy(failed(&self.path, error));
+        }
+        // After a failed sync, the next one may succeed though the data is lost. Only errors that
+        // come before it leave the database as it was.
+        match is_full && self.connection.is_autocommit() {
+            true => Failure::DiskFull(SpoolError::new(&self.path, Kind::DiskFull)),
+            false => Failure::Failed(failed(&self.path, error)),
+        }
+    }
+}
+
+impl Store for Sqlite {
+    fn commit(&mut self, changes: &Changes) -> Result<(), Failure> {
+        self.dead = self
+            .written(changes)
+            .map_err(|error| self.failure(&error))?;
+        Ok(())
+    }
+
+    fn load(&mut self, from: u64, limit: usize) -> Result<Vec<Row>, Failure> {
+        let load = || {
+            let mut statement = self.connection.prepare_cached(LOAD)?;
+            let rows = statement.query_map([from as i64, limit as i64], read)?;
+            rows.collect::<rusqlite::Result<_>>()
+        };
+        load().map_err(|error| Failure::Failed(failed(&self.path, &error)))
+    }
+
+    fn measure(&mut self, from: u64, before: u64) -> Result<(u64, u64), Failure> {
+        self.measured(from, before)
+            .map_err(|error| Failure::Failed(failed(&self.path, &error)))
+    }
+
+    fn dead_letters(&mut self, after: u64, limit: usize) -> Result<Vec<Buried>, Failure> {
+        let load = || {
+            let mut statement = self.connection.prepare_cached(DEAD_LETTERS)?;
+            let rows = statement.query_map([after as i64, limit as i64], read_dead)?;
+            rows.collect::<rusqlite::Result<_>>()
+        };
+        load().map_err(|error| Failure::Failed(failed(&self.path, &error)))
+    }
+
+    fn dead(&self) -> u64 {
+        self.dead
+    }
+
+    fn release_reserve(&mut self) {
+        // An error means that there is none, which the next commit shows.
+        drop(fs::remove_file(self.reserve()));
+        // Without it, the log would grow on: its content can move into the database now.
+        let checkpoint = "PRAGMA wal_checkpoint(RESTART)";
+        drop(self.connection.query_row(checkpoint, [], |_| Ok(())));
+    }
+
+    fn refill_reserve(&mut self) -> Result<(), SpoolError> {
+        let path = self.reserve();
+        let is_there = fs::metadata(&path).is_ok_and(|found| found.len() == RESERVE as u64);
+        let fill = || {
+            let mut file = private().create(true).truncate(true).open(&path)?;
+            file.write_all(&vec![0; RESERVE])?;
+            file.sync_all()
+        };
+        if is_there || fill().is_ok() {
+            return Ok(());
+        }
+        // An incomplete one would be in the way of settled operations.
+        drop(fs::remove_file(&path));
+        Err(SpoolError::new(&self.path, Kind::DiskFull))
+    }
+}
+
+/// An error while a spool is opened.
+enum Problem {
+    Sqlite(rusqlite::Error),
+    Spool(Kind),
+}
+
+impl From<rusqlite::Error> for Problem {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+fn failed(path: &Path, error: &rusqlite::Error) -> SpoolError {
+    let kind = match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => Kind::NotASpool,
+        Some(ErrorCode::DatabaseCorrupt) => Kind::Damaged(error.to_string()),
+        Some(ErrorCode::DiskFull) => Kind::DiskFull,
+        Some(_) => Kind::Failed(error.to_string()),
+        // A value of another type than the column has.
+        None => Kind::Damaged(error.to_string()),
+    };
+    SpoolError::new(path, kind)
+}
+
+fn file_error(path: &Path, action: &'static str, error: io::Error) -> SpoolError {
+    SpoolError::new(path, Kind::File(action, error))
+}
+
+/// Returns options that create a file which only its owner can read: it holds personal data.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Creates the file if there is none. SQLite gives its further files the same mode.
+///
+/// An existing file is not opened: closing it would release the locks of another connection of this
+/// process.
+fn create(path: &Path) -> io::Result<()> {
+    match private().create_new(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        created => created.map(drop),
+    }
+}
+
+/// Locks the spool, in a file of its own: SQLite's locks would keep an operator from reading.
+fn lock(path: &Path) -> Result<File, SpoolError> {
+    let open = private().create(true).open(beside(path, "-lock"));
+    let file = open.map_err(|error| file_error(path, "lock", error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(SpoolError::new(path, Kind::InUse)),
+        Err(TryLockError::Error(error)) => Err(file_error(path, "lock", error)),
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Syncs the folder, so that a new file is found after a loss of power.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+fn run(transaction: &Transaction<'_>, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+    transaction.prepare_cached(sql)?.execute(params)
+}
+
+fn collect(
+    transaction: &Transaction<'_>,
+    query: &str,
+    params: impl Params,
+) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = transaction.prepare(query)?;
+    let ids = statement.query_map(params, |row| row.get(0))?;
+    ids.collect()
+}
+
+/// Moves an operation to the dead letters. Returns whether it was there.
+fn bury(transaction: &Transaction<'_>, letter: &Dead) -> rusqlite::Result<bool> {
+    let mut statement = transaction.prepare_cached(TAKE)?;
+    let taken = statement.query_row([letter.id as i64], read);
+    let Some(row) = taken.optional()? else {
+        return Ok(false);
+    };
+    let stored = row.operation.to_stored();
+    let text = text(&stored);
+    run(
+        transaction,
+        BURY,
+        params![
+            row.id as i64,
+            row.enqueued_at as i64,
+            row.priority as i64,
+            stored.lane.cast_signed(),
+            stored.other_lane.map(u64::cast_signed),
+            stored.may_replay,
+            stored.goes_alone,
+            text,
+            letter.ending.name(),
+            letter.reason,
+        ],
+    )?;
+    Ok(true)
+}
+
+fn insert(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<usize> {
+    let stored = row.operation.to_stored();
+    run(
+        transaction,
+        INSERT,
+        params![
+            row.id as i64,
+            row.enqueued_at as i64,
+            row.priority as i64,
+            stored.lane.cast_signed(),
+            stored.other_lane.map(u64::cast_signed),
+            stored.may_replay,
+            stored.goes_alone,
+            text(&stored),
+        ],
+    )
+}
+
+fn text(stored: &Stored) -> &str {
+    str::from_utf8(&stored.json).expect("JSON is UTF-8")
+}
+
+fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    let json: String = row.get(7)?;
+    let stored = Stored {
+        lane: row.get::<_, i64>(3)?.cast_unsigned(),
+        other_lane: row.get::<_, Option<i64>>(4)?.map(i64::cast_unsigned),
+        may_replay: row.get(5)?,
+        goes_alone: row.get(6)?,
+        json: Bytes::from(json),
+    };
+    let priority = match row.get(2)? {
+        0 => Priority::Low,
+        1 => Priority::Normal,
+        2 => Priority::High,
+        other => return Err(rusqlite::Error::IntegralValueOutOfRange(2, other)),
+    };
+    let operation = Operation::from_stored(stored);
+    Ok(Row {
+        id: row.get::<_, i64>(0)? as u64,
+        enqueued_at: row.get::<_, i64>(1)? as u64,
+        priority,
+        operation: operation.ok_or_else(|| wrong_value(7, "json"))?,
+    })
+}
+
+fn read_dead(row: &rusqlite::Row<'_>) -> rusqlite::Result<Buried> {
+    let ending: String = row.get(8)?;
+    Ok(Buried {
+        row: read(row)?,
+        ending: Ending::from_name(&ending).ok_or_else(|| wrong_value(8, "ending"))?,
+        reason: row.get(9)?,
+    })
+}
+
+/// The error of a value that no version of this crate writes.
+fn wrong_value(column: usize, name: &str) -> rusqlite::Error {
+    rusqlite::Error::InvalidColumnType(column, name.into(), rusqlite::types::Type::Text)
+}
+
+/// Returns the ids as ranges of neighbors, each with its first and last one.
+fn ranges(ids: &[u64]) -> Vec<(u64, u64)> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for id in ids {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == id => *last = id,
+            _ => ranges.push((id, id)),
+        }
+    }
+    ranges
+}

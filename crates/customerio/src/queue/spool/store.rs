@@ -1,0 +1,109 @@
+use super::dead_letter::Ending;
+use super::error::SpoolError;
+use crate::Operation;
+use crate::packer::Priority;
+
+/// The bytes that an operation counts for beside its JSON: its columns and its share of a page.
+pub(super) const ROW_OVERHEAD: usize = 128;
+
+/// The operations on disk. The one implementation is on SQLite; tests wrap it to inject failures.
+pub(super) trait Store: Send {
+    /// Writes all changes or none, and returns once they are on disk.
+    fn commit(&mut self, changes: &Changes) -> Result<(), Failure>;
+
+    /// Returns at most `limit` operations with an id of at least `from`, in the order of their ids.
+    fn load(&mut self, from: u64, limit: usize) -> Result<Vec<Row>, Failure>;
+
+    /// Returns the number and the bytes of the operations with an id in `from..before`.
+    fn measure(&mut self, from: u64, before: u64) -> Result<(u64, u64), Failure>;
+
+    /// Returns at most `limit` dead letters with an id higher than `after`.
+    fn dead_letters(&mut self, after: u64, limit: usize) -> Result<Vec<Buried>, Failure>;
+
+    /// Returns the number of dead letters.
+    fn dead(&self) -> u64;
+
+    /// Gives the reserved part of the disk free, so that settled operations can be written.
+    fn release_reserve(&mut self);
+
+    /// Reserves a part of the disk again, if it is not reserved. The error says that the disk is
+    /// full.
+    fn refill_reserve(&mut self) -> Result<(), SpoolError>;
+}
+
+/// The reason why a store failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The disk is full. Nothing was changed, and the store can be used further.
+    DiskFull(SpoolError),
+    /// Another program writes to the file. Nothing was changed, and the store can be used further.
+    Busy(SpoolError),
+    /// It is open what is on disk, so the store must not be used further.
+    Failed(SpoolError),
+}
+
+impl Failure {
+    pub(super) fn into_error(self) -> SpoolError {
+        match self {
+            Self::DiskFull(error) | Self::Busy(error) | Self::Failed(error) => error,
+        }
+    }
+}
+
+/// An operation on disk.
+#[derive(Clone)]
+pub(super) struct Row {
+    /// The order of enqueue. Ids grow, with gaps.
+    pub(super) id: u64,
+    pub(super) priority: Priority,
+    /// Milliseconds since 1970.
+    pub(super) enqueued_at: u64,
+    pub(super) operation: Operation,
+}
+
+/// The changes of one transaction, in the order of the fields.
+#[derive(Default)]
+pub(super) struct Changes {
+    /// Operations that are accepted or canceled.
+    pub(super) removed: Vec<u64>,
+    /// The operations with an id in this range are removed, too.
+    pub(super) cleared: Option<(u64, u64)>,
+    /// Dead letters that are deleted.
+    pub(super) forgotten: Vec<u64>,
+    pub(super) dead: Vec<Dead>,
+    pub(super) inserted: Vec<Row>,
+    /// Operations that must not be sent twice, and whether their request departs next or did not
+    /// depart. The last entry of an operation counts.
+    pub(super) departures: Vec<(u64, bool)>,
+}
+
+/// An operation that becomes a dead letter.
+pub(super) struct Dead {
+    pub(super) id: u64,
+    pub(super) ending: Ending,
+    pub(super) reason: String,
+}
+
+/// A dead letter on disk.
+pub(super) struct Buried {
+    pub(super) row: Row,
+    pub(super) ending: Ending,
+    pub(super) reason: String,
+}
+
+impl Changes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.removed.is_empty()
+            && self.cleared.is_none()
+            && self.forgotten.is_empty()
+            && self.dead.is_empty()
+            && self.inserted.is_empty()
+            && self.departures.is_empty()
+    }
+}
+
+impl Row {
+    pub(super) fn bytes(&self) -> u64 {
+        (self.operation.size() + ROW_OVERHEAD) as u64
+    }
+}

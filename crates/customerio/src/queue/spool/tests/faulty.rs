@@ -1,0 +1,169 @@
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use crate::queue::spool::error::{Kind, SpoolError};
+use crate::queue::spool::sqlite::Sqlite;
+use crate::queue::spool::store::{Buried, Changes, Failure, Row, Store};
+
+/// What a store does with the next calls.
+#[derive(Debug, Default)]
+pub(super) struct Plan(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    commits: VecDeque<Fault>,
+    /// Whether each transaction fails that inserts.
+    is_full: bool,
+    /// Whether the reserve is of no use: each transaction fails.
+    is_overfull: bool,
+    crash: Option<Crash>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The transaction is not written, and the error says that this is open.
+    Lost,
+    /// The transaction is written, and the error says that this is open.
+    Written,
+    Busy,
+}
+
+/// Aborts the process at the given call of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Crash {
+    pub(super) step: Step,
+    pub(super) calls: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    BeforeCommit,
+    AfterCommit,
+    BeforeLoad,
+    AfterLoad,
+}
+
+impl Step {
+    pub(super) const ALL: [Self; 4] = [
+        Self::BeforeCommit,
+        Self::AfterCommit,
+        Self::BeforeLoad,
+        Self::AfterLoad,
+    ];
+}
+
+impl Plan {
+    pub(super) fn new(commits: impl IntoIterator<Item = Fault>) -> Arc<Self> {
+        let plan = Self::default();
+        plan.0.lock().unwrap().commits.extend(commits);
+        Arc::new(plan)
+    }
+
+    pub(super) fn crashing(crash: Option<Crash>) -> Arc<Self> {
+        let plan = Self::default();
+        plan.0.lock().unwrap().crash = crash;
+        Arc::new(plan)
+    }
+
+    pub(super) fn fail_next(&self, fault: Fault) {
+        self.0.lock().unwrap().commits.push_back(fault);
+    }
+
+    pub(super) fn set_full(&self, is_full: bool, is_overfull: bool) {
+        let mut state = self.0.lock().unwrap();
+        (state.is_full, state.is_overfull) = (is_full, is_overfull);
+    }
+
+    fn step(&self, step: Step) {
+        let mut state = self.0.lock().unwrap();
+        let Some(crash) = state.crash.as_mut().filter(|crash| crash.step == step) else {
+            return;
+        };
+        crash.calls -= 1;
+        if crash.calls == 0 {
+            std::process::abort();
+        }
+    }
+}
+
+/// A store that fails as its plan says.
+pub(super) struct Faulty {
+    inner: Sqlite,
+    plan: Arc<Plan>,
+}
+
+impl Faulty {
+    pub(super) fn new(inner: Sqlite, plan: &Arc<Plan>) -> Self {
+        Self {
+            inner,
+            plan: Arc::clone(plan),
+        }
+    }
+}
+
+fn error(kind: Kind) -> SpoolError {
+    SpoolError::new(Path::new("queue.db"), kind)
+}
+
+fn failed() -> Failure {
+    Failure::Failed(error(Kind::Failed("disk I/O error".into())))
+}
+
+impl Store for Faulty {
+    fn commit(&mut self, changes: &Changes) -> Result<(), Failure> {
+        self.plan.step(Step::BeforeCommit);
+        let (fault, is_full) = {
+            let mut state = self.plan.0.lock().unwrap();
+            let inserts = !changes.inserted.is_empty();
+            let is_full = state.is_overfull || (state.is_full && inserts);
+            (state.commits.pop_front(), is_full)
+        };
+        match fault {
+            Some(Fault::Lost) => return Err(failed()),
+            Some(Fault::Busy) => {
+                return Err(Failure::Busy(error(Kind::Failed(
+                    "database is locked".into(),
+                ))));
+            }
+            Some(Fault::Written) => {
+                self.inner.commit(changes)?;
+                return Err(failed());
+            }
+            None if is_full => return Err(Failure::DiskFull(error(Kind::DiskFull))),
+            None => self.inner.commit(changes)?,
+        }
+        self.plan.step(Step::AfterCommit);
+        Ok(())
+    }
+
+    fn load(&mut self, from: u64, limit: usize) -> Result<Vec<Row>, Failure> {
+        self.plan.step(Step::BeforeLoad);
+        let rows = self.inner.load(from, limit)?;
+        self.plan.step(Step::AfterLoad);
+        Ok(rows)
+    }
+
+    fn measure(&mut self, from: u64, before: u64) -> Result<(u64, u64), Failure> {
+        self.inner.measure(from, before)
+    }
+
+    fn dead_letters(&mut self, after: u64, limit: usize) -> Result<Vec<Buried>, Failure> {
+        self.inner.dead_letters(after, limit)
+    }
+
+    fn dead(&self) -> u64 {
+        self.inner.dead()
+    }
+
+    fn release_reserve(&mut self) {
+        self.inner.release_reserve();
+    }
+
+    fn refill_reserve(&mut self) -> Result<(), SpoolError> {
+        match self.plan.0.lock().unwrap().is_full {
+            true => Err(error(Kind::DiskFull)),
+            false => self.inner.refill_reserve(),
+        }
+    }
+}

@@ -1,0 +1,568 @@
+//! The spool, on a real file and in real time.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use customerio::queue::{
+    Ending, Queue, QueueBuilder, Receipt, Spool, SpoolError, WhenFull, Worker,
+};
+use customerio::{Client, Credentials, Operation, Outcome};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::api::{Api, End, Reply, op};
+use crate::support::{person, shown};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A folder with the file of a spool.
+struct Disk(TempDir);
+
+impl Disk {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("queue.db")
+    }
+
+    fn spool(&self) -> Spool {
+        Spool::new(self.path())
+    }
+
+    fn open(&self, api: &Api) -> (Queue, JoinHandle<()>) {
+        self.open_with(api, |queue| queue)
+    }
+
+    /// Opens a queue whose batches do not wait, and spawns its worker.
+    fn open_with(
+        &self,
+        api: &Api,
+        settings: impl FnOnce(QueueBuilder) -> QueueBuilder,
+    ) -> (Queue, JoinHandle<()>) {
+        let queue = Queue::builder(&client(api)).linger(Duration::ZERO);
+        let (queue, worker) = settings(queue).open(&self.spool()).unwrap();
+        (queue, tokio::spawn(worker))
+    }
+
+    /// Opens a queue, expecting an error.
+    fn error(&self, client: &Client) -> SpoolError {
+        match Queue::builder(client).open(&self.spool()) {
+            Ok(_) => panic!("the spool was opened"),
+            Err(error) => error,
+        }
+    }
+
+    /// Returns the answer of a query, as an operator would ask.
+    fn ask(&self, query: &str) -> i64 {
+        let connection = rusqlite::Connection::open(self.path()).unwrap();
+        connection.query_row(query, [], |row| row.get(0)).unwrap()
+    }
+
+    fn operations(&self) -> i64 {
+        self.ask("SELECT count(*) FROM operations")
+    }
+}
+
+fn client(api: &Api) -> Client {
+    api.client()
+}
+
+/// Ends a queue as a crash does: no outcome is awaited. Returns once the file is unlocked.
+async fn stop(queue: Queue, worker: JoinHandle<()>) {
+    drop(worker_of(worker).await);
+    timeout(MINUTE, queue.drain(SECOND)).await.unwrap();
+}
+
+async fn worker_of(worker: JoinHandle<()>) -> Result<(), tokio::task::JoinError> {
+    worker.abort();
+    worker.await
+}
+
+async fn outcomes(receipts: Vec<Receipt>) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    for receipt in receipts {
+        outcomes.push(timeout(MINUTE, receipt).await.unwrap());
+    }
+    outcomes
+}
+
+#[tokio::test]
+async fn an_operation_is_on_disk_when_enqueue_returns_and_gone_when_it_is_settled() {
+    let (disk, api) = (Disk::new(), Api::accepting());
+    let (queue, worker) = disk.open_with(&api, QueueBuilder::paused);
+    let receipt = queue.enqueue(op("a", 1)).await.unwrap();
+    assert_eq!(disk.operations(), 1);
+    assert_eq!(api.requests(), 0);
+    queue.resume();
+    assert_eq!(shown(&outcomes(vec![receipt]).await), "accepted");
+    let drained = queue.drain(MINUTE).await;
+    assert!(drained.is_complete());
+    worker.await.unwrap();
+    assert_eq!(disk.operations(), 0);
+}
+
+#[tokio::test]
+async fn the_next_queue_sends_in_order_what_the_last_one_left() {
+    let (disk, api) = (Disk::new(), Api::accepting());
+    let (queue, worker) = disk.open_with(&api, QueueBuilder::paused);
+    let mut receipts = Vec::new();
+    for number in 1..=300 {
+        receipts.push(queue.enqueue(op("a", number)).await.unwrap());
+    }
+    drop(worker_of(worker).await);
+    let ended = outcomes(receipts).await;
+    assert!(
+        ended
+            .iter()
+            .all(|outcome| outcome.cause().unwrap().is_kept())
+    );
+    assert_eq!(queue.stats().kept, 300);
+    let rejected = queue.enqueue(op("a", 301)).await.unwrap_err();
+    assert!(rejected.is_closed(), "{rejected}");
+    queue.drain(SECOND).await;
+
+    let (queue, worker) = disk.open(&api);
+    drop(queue.enqueue(op("a", 301)).await.unwrap());
+    queue.on_idle().await;
+    let numbers: Vec<_> = (1..=301).collect();
+    assert_eq!(api.applied()["a"], numbers);
+    assert!(queue.drain(MINUTE).await.is_complete());
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_drain_keeps_what_its_deadline_leaves() {
+    let (disk, api) = (Disk::new(), Api::new(|_| Reply::end(End::Refused)));
+    let (queue, _worker) = disk.open(&api);
+    let receipt = queue.enqueue(op("a", 1)).await.unwrap();
+    let drained = queue.drain(Duration::from_millis(100)).await;
+    assert_eq!((drained.kept, drained.is_complete()), (1, false));
+    let outcome = receipt.await;
+    assert!(outcome.cause().unwrap().is_kept(), "{outcome:?}");
+    assert_eq!(disk.operations(), 1);
+}
+
+#[tokio::test]
+async fn try_enqueue_says_when_the_operation_is_on_disk() {
+    let (disk, api) = (Disk::new(), Api::accepting());
+    let (queue, _worker) = disk.open_with(&api, QueueBuilder::paused);
+    let mut receipt = queue.try_enqueue(op("a", 1)).unwrap();
+    receipt.durable().await.unwrap();
+    assert_eq!(disk.operations(), 1);
+    receipt.durable().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_queue_on_a_spool_is_an_error_until_the_first_has_ended() {
+    let (disk, api) = (Disk::new(), Api::accepting());
+    let (queue, worker) = disk.open(&api);
+    let error = disk.error(&client(&api));
+    assert!(error.is_in_use(), "{error}");
+    // The failed attempt does not harm the first one.
+    assert!(queue.enqueue(op("a", 1)).await.unwrap().await.is_accepted());
+    queue.drain(MINUTE).await;
+    worker.await.unwrap();
+    let (queue, worker) = disk.open(&api);
+    stop(queue, worker).await;
+}
+
+#[tokio::test]
+async fn another_destination_is_an_error_that_names_what_differs() {
+    let (disk, api) = (Disk::new(), Api::accepting());
+    let (queue, worker) = disk.open(&api);
+    stop(queue, worker).await;
+    let check = |client: &Client, part: &str| {
+        let error = disk.error(client);
+        assert!(error.is_other_destination(), "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+        assert!(!error.to_string().contains("other-site"), "{error}");
+    };
+    let credentials = Credentials::new("other-site", "key").unwrap();
+    check(
+        &api.client_with(|client| client.credentials(credentials)),
+        "the site id",
+    );
+    let elsewhere =
+        |client: customerio::client::ClientBuilder| client.base_url("http://localhost:9");
+    check(&api.client_with(elsewhere), "the base URL");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_spool_is_an_error_and_stays_as_it_is() {
+    let (disk, api) = (Disk::new(), Api::accepting());
+    let text = "id,name\n1,somebody\n".repeat(1_000);
+    fs::write(disk.path(), &text).unwrap();
+    let error = disk.error(&client(&api));
+    assert!(error.is_damaged(), "{error}");
+    assert_eq!(fs::read_to_string(disk.path()).unwrap(), text);
+
+    let disk = Disk::new();
+    let connection = rusqlite::Connection::open(disk.path()).unwrap();
+    connection
+        .execute_batch("CREATE TABLE theirs (id)")
+        .unwrap();
+    drop(connection);
+    let before = fs::read(disk.path()).unwrap();
+    let error = disk.error(&client(&api));
+    assert!(error.is_damaged(), "{error}");
+    assert_eq!(fs::read(disk.path()).unwrap(), before);
+}
+
+/// Leaves operations in a spool, of many pages.
+async fn filled(api: &Api) -> Disk {
+    let disk = Disk::new();
+    let (queue, worker) = disk.open_with(api, QueueBuilder::paused);
+    let receipts = (0..500).map(|number| queue.try_enqueue(op("a", number)).unwrap());
+    for mut receipt in receipts.collect::<Vec<_>>() {
+        receipt.durable().await.unwrap();
+    }
+    stop(queue, worker).await;
+    disk
+}
+
+#[tokio::test]
+async fn a_file_that_was_cut_or_overwritten_is_an_error_and_nothing_is_sent() {
+    let api = Api::accepting();
+    let disk = filled(&api).await;
+    let whole = fs::read(disk.path()).unwrap();
+    assert!(whole.len() > 40_000, "{}", whole.len());
+    let overwritten = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at..at + 600].fill(0xA5);
+        bytes
+    };
+    let damaged = [
+        whole[..whole.len() - 4_096].to_vec(),
+        whole[..whole.len() / 2].to_vec(),
+        whole[..5_000].to_vec(),
+        overwritten(0),
+        overwritten(4_096),
+        overwritten(whole.len() / 2 / 4_096 * 4_096),
+    ];
+    for bytes in damaged {
+        fs::write(disk.path(), &bytes).unwrap();
+        let error = disk.error(&client(&api));
+        assert!(error.is_damaged(), "{error}");
+        assert_eq!(fs::read(disk.path()).unwrap(), bytes);
+    }
+    assert_eq!(api.requests(), 0);
+    // The operator puts the file back.
+    fs::write(disk.path(), &whole).unwrap();
+    let (queue, worker) = disk.open(&api);
+    queue.on_idle().await;
+    assert_eq!(api.applied()["a"].len(), 500);
+    stop(queue, worker).await;
+}
+
+#[tokio::test]
+async fn another_version_of_the_tables_is_an_error_and_nothing_is_changed() {
+    let api = Api::accepting();
+    let disk = filled(&api).await;
+    for version in [0, 2] {
+        let connection = rusqlite::Connection::open(disk.path()).unwrap();
+        connection
+            .pragma_update(None, "user_version", version)
+            .unwrap();
+        drop(connection);
+        let error = disk.error(&client(&api));
+        assert!(error.is_other_version(), "{error}");
+        assert!(
+            error.to_string().contains(&format!("version {version},")),
+            "{error}"
+        );
+    }
+    assert_eq!(disk.operations(), 500);
+}
+
+#[tokio::test]
+async fn rejected_operations_are_dead_letters_that_can_be_put_back_or_deleted() {
+    let disk = Disk::new();
+    let bad = |_: &_| Reply::of(400, r#"{"errors":[{"detail":"no such type"}]}"#);
+    let api = Api::new(bad);
+    let (queue, worker) = disk.open(&api);
+    let mut receipts = Vec::new();
+    for number in 1..=3 {
+        receipts.push(queue.enqueue(op("a", number)).await.unwrap());
+    }
+    assert!(
+        outcomes(receipts)
+            .await
+            .iter()
+            .all(|outcome| matches!(outcome, Outcome::Rejected(_)))
+    );
+    let letters = loop {
+        let letters = queue.dead_letters(0, 10).await.unwrap();
+        if letters.len() == 3 {
+            break letters;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!(queue.stats().dead_letters, 3);
+    let first = &letters[0];
+    assert_eq!(
+        (first.ending, first.operation.json()),
+        (Ending::Rejected, op("a", 1).json())
+    );
+    assert!(first.reason.contains("no such type"), "{}", first.reason);
+    assert!(!format!("{first:?}").contains("no such type"));
+    let next = queue.dead_letters(first.id, 1).await.unwrap();
+    assert_eq!(next[0].id, letters[1].id);
+    assert_eq!(queue.delete_dead([letters[2].id, 999]).await.unwrap(), 1);
+    stop(queue, worker).await;
+
+    // The next release of the program has no such defect.
+    let api = Api::accepting();
+    let (queue, worker) = disk.open(&api);
+    let ids = letters.iter().map(|letter| letter.id);
+    assert_eq!(queue.put_back(ids).await.unwrap(), 2);
+    queue.on_idle().await;
+    assert_eq!(api.applied()["a"], [1, 2]);
+    assert_eq!(queue.dead_letters(0, 10).await.unwrap().len(), 0);
+    queue.drain(MINUTE).await;
+    worker.await.unwrap();
+    assert_eq!(disk.operations(), 0);
+}
+
+#[tokio::test]
+async fn the_oldest_dead_letters_make_room_for_new_ones() {
+    let (disk, api) = (Disk::new(), Api::new(|_| Reply::of(400, "{}")));
+    let queue = Queue::builder(&client(&api)).linger(Duration::ZERO);
+    let (queue, worker) = queue.open(&disk.spool().max_dead(2)).unwrap();
+    let worker = tokio::spawn(worker);
+    for number in 1..=5 {
+        queue.enqueue(op("a", number)).await.unwrap().await;
+    }
+    queue.drain(MINUTE).await;
+    worker.await.unwrap();
+    assert_eq!(disk.ask("SELECT sum(id) FROM dead"), 4 + 5);
+}
+
+#[tokio::test]
+async fn operations_for_which_memory_has_no_room_wait_on_disk_in_their_order() {
+    let (disk, api) = (Disk::new(), Api::accepting());
+    let settings = |queue: QueueBuilder| queue.max_len(10).batch(4).paused();
+    let (queue, worker) = disk.open_with(&api, settings);
+    let mut receipts = Vec::new();
+    for number in 0..1_000 {
+        let id = ["a", "b", "c"][number as usize % 3];
+        receipts.push(queue.enqueue(op(id, number)).await.unwrap());
+    }
+    let stats = queue.stats();
+    assert_eq!((stats.size, stats.backlog), (1_000, 990));
+    queue.resume();
+    timeout(MINUTE, queue.flush()).await.unwrap();
+    let ended = outcomes(receipts).await;
+    assert!(ended.iter().all(Outcome::is_accepted));
+    for (id, first) in [("a", 0), ("b", 1), ("c", 2)] {
+        let numbers: Vec<_> = (first..1_000).step_by(3).collect();
+        assert_eq!(api.applied()[id], numbers);
+    }
+    assert_eq!(queue.stats().backlog, 0);
+    queue.drain(MINUTE).await;
+    worker.await.unwrap();
+    assert_eq!(disk.operations(), 0);
+}
+
+#[tokio::test]
+async fn operations_on_disk_are_canceled_alone_and_together() {
+    let (disk, api) = (Disk::new(), Api::accepting());
+    let (queue, worker) = disk.open_with(&api, |queue| queue.max_len(2).paused());
+    let mut receipts = Vec::new();
+    for number in 0..10 {
+        receipts.push(queue.enqueue(op("a", number)).await.unwrap());
+    }
+    receipts[0].cancel();
+    receipts[7].cancel();
+    let is_canceled = |outcome: Outcome| outcome.cause().unwrap().is_canceled();
+    assert!(is_canceled(
+        timeout(MINUTE, receipts.remove(7)).await.unwrap()
+    ));
+    assert!(is_canceled(
+        timeout(MINUTE, receipts.remove(0)).await.unwrap()
+    ));
+    queue.clear();
+    for outcome in outcomes(receipts).await {
+        assert!(is_canceled(outcome));
+    }
+    assert_eq!(queue.stats().canceled, 10);
+    let last = queue.enqueue(op("a", 10)).await.unwrap();
+    queue.resume();
+    assert!(timeout(MINUTE, last).await.unwrap().is_accepted());
+    assert_eq!(api.applied()["a"], [10]);
+    assert!(
+        timeout(MINUTE, queue.drain(MINUTE))
+            .await
+            .unwrap()
+            .is_complete()
+    );
+    worker.await.unwrap();
+    assert_eq!(disk.operations(), 0);
+}
+
+#[tokio::test]
+async fn a_full_spool_rejects_or_waits_and_drops_nothing() {
+    let (disk, api) = (Disk::new(), Api::accepting());
+    let spool = disk.spool().max_bytes(0);
+    let open = |when_full| -> (Queue, Worker) {
+        let queue = Queue::builder(&client(&api)).paused().when_full(when_full);
+        queue.open(&spool).unwrap()
+    };
+    let mut number = 0;
+    for when_full in [WhenFull::Reject, WhenFull::DropOldest] {
+        let (queue, worker) = open(when_full);
+        let worker = tokio::spawn(worker);
+        let full = loop {
+            match queue.enqueue(big(number)).await {
+                Ok(_) => number += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(full.is_full(), "{full}");
+        assert_eq!(full.into_operation().json(), big(number).json());
+        stop(queue, worker).await;
+    }
+    // 1,000,000 bytes in operations of 20,000: the second queue found no room.
+    assert!((45..50).contains(&number), "{number}");
+    let (queue, worker) = open(WhenFull::Wait);
+    tokio::spawn(worker);
+    let waiting = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.enqueue(big(number)).await.unwrap().await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!waiting.is_finished());
+    queue.resume();
+    assert!(
+        timeout(MINUTE, waiting)
+            .await
+            .unwrap()
+            .unwrap()
+            .is_accepted()
+    );
+    let numbers: Vec<_> = (0..=number).collect();
+    assert_eq!(api.applied()["a"], numbers);
+}
+
+fn big(number: u64) -> Operation {
+    let mut attributes = customerio::Attributes::new();
+    attributes.insert("n", number).unwrap();
+    for name in 0..25 {
+        attributes
+            .insert(format!("a{name}"), "x".repeat(800))
+            .unwrap();
+    }
+    Operation::identify(&person("a"), &attributes).unwrap()
+}
+
+#[tokio::test]
+async fn what_must_not_be_sent_twice_is_a_dead_letter_if_the_program_ends_in_the_middle() {
+    let (disk, api) = (Disk::new(), Api::new(|_| Reply::end(End::Hang)));
+    let (queue, worker) = disk.open(&api);
+    let merge = Operation::merge(&person("a"), &person("b")).unwrap();
+    let merge = queue.enqueue(merge).await.unwrap();
+    let behind = queue.enqueue(op("b", 2)).await.unwrap();
+    drop(queue.enqueue(op("c", 3)).await.unwrap());
+    while api.requests() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(worker_of(worker).await);
+    let outcome = merge.await;
+    assert!(
+        outcome.is_unknown() && outcome.cause().unwrap().is_kept(),
+        "{outcome:?}"
+    );
+    assert!(behind.await.cause().unwrap().is_kept());
+    queue.drain(SECOND).await;
+
+    let api = Api::accepting();
+    let (queue, worker) = disk.open(&api);
+    queue.on_idle().await;
+    assert_eq!(api.numbers(), [[3]]);
+    let letters = queue.dead_letters(0, 10).await.unwrap();
+    let endings: Vec<_> = letters.iter().map(|letter| letter.ending).collect();
+    assert_eq!(endings, [Ending::Unknown, Ending::NotSent]);
+    // The operator has looked, and puts both back.
+    queue
+        .put_back(letters.iter().map(|letter| letter.id))
+        .await
+        .unwrap();
+    queue.on_idle().await;
+    assert_eq!(api.requests(), 3);
+    stop(queue, worker).await;
+}
+
+#[tokio::test]
+async fn what_must_not_be_sent_twice_is_sent_by_the_next_queue_if_it_did_not_depart() {
+    let (disk, api) = (Disk::new(), Api::new(|_| Reply::end(End::Throttle(1))));
+    let (queue, worker) = disk.open(&api);
+    let merge = Operation::merge(&person("a"), &person("b")).unwrap();
+    drop(queue.enqueue(merge).await.unwrap());
+    while queue.stats().pending > 0 || api.requests() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stop(queue, worker).await;
+    let api = Api::accepting();
+    let (queue, worker) = disk.open(&api);
+    queue.on_idle().await;
+    assert_eq!((api.requests(), queue.stats().accepted), (1, 1));
+    stop(queue, worker).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_can_read_the_files_of_a_spool() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (disk, api) = (Disk::new(), Api::accepting());
+    let (queue, worker) = disk.open_with(&api, QueueBuilder::paused);
+    drop(queue.enqueue(op("a", 1)).await.unwrap());
+    let mut files = 0;
+    for file in fs::read_dir(disk.0.path()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{:?}", file.path());
+        files += 1;
+    }
+    assert_eq!(
+        files, 5,
+        "the database, its log, the log's index, the lock and the reserve"
+    );
+    stop(queue, worker).await;
+}
+
+#[tokio::test]
+async fn an_operator_can_read_while_the_queue_writes() {
+    let (disk, api) = (Disk::new(), Api::accepting());
+    let (queue, worker) = disk.open_with(&api, QueueBuilder::paused);
+    drop(queue.enqueue(op("a", 1)).await.unwrap());
+    let connection = rusqlite::Connection::open(disk.path()).unwrap();
+    let person = "SELECT json ->> '$.identifiers.id' FROM operations";
+    let read = || {
+        connection
+            .query_row(person, [], |row| row.get::<_, String>(0))
+            .unwrap()
+    };
+    connection.execute_batch("BEGIN").unwrap();
+    assert_eq!(read(), "a");
+    drop(queue.enqueue(op("b", 2)).await.unwrap());
+    queue.resume();
+    queue.drain(MINUTE).await;
+    worker.await.unwrap();
+    assert_eq!(read(), "a");
+}
+
+#[tokio::test]
+async fn a_queue_that_is_never_spawned_keeps_its_operations() {
+    let (disk, api) = (Disk::new(), Api::accepting());
+    let (queue, worker) = Queue::builder(&client(&api)).open(&disk.spool()).unwrap();
+    let receipt = queue.enqueue(op("a", 1)).await.unwrap();
+    drop(worker);
+    assert!(receipt.await.cause().unwrap().is_kept());
+    timeout(MINUTE, queue.drain(SECOND)).await.unwrap();
+    assert_eq!(disk.operations(), 1);
+}
