@@ -10,7 +10,7 @@
 //! has accepted it. After a crash between the two the job runs again. So an event is sent at least
 //! once, and its id makes that once in effect.
 //!
-//! The program signs up 300 people and rolls back 100 of them. It kills the process that sends
+//! The program signs up 600 people and rolls back 200 of them. It kills the process that sends
 //! their events, and starts another one.
 
 mod postgres;
@@ -169,12 +169,12 @@ async fn main() -> Result<(), Failure> {
         .await?;
     let jobs = WorkerUtils::new(pool.clone(), "graphile_worker");
     jobs.migrate().await?;
-    for id in 0..300 {
+    for id in 0..600 {
         sign_up(&pool, &jobs, id).await?;
     }
 
     let mut killed = start_worker(&postgres, &server)?;
-    while simulator.totals().events < 100 {
+    while simulator.totals().events < 50 {
         sleep(Duration::from_millis(1)).await;
     }
     killed.kill()?; // SIGKILL
@@ -198,7 +198,7 @@ async fn main() -> Result<(), Failure> {
         "{} events applied, {} sent again and dropped by their ids, {} requests",
         totals.events, totals.duplicate_events, totals.requests
     );
-    assert_eq!(totals.events, 200, "those of the people who were committed");
+    assert_eq!(totals.events, 400, "those of the people who were committed");
     assert!(
         totals.duplicate_events <= JOBS as u64,
         "those that were in flight at the crash"

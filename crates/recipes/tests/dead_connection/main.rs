@@ -25,7 +25,7 @@ async fn attempt(
     poisons: bool,
 ) -> Result<Response<Incoming>, BoxError> {
     let connection = capture_connection(&mut request);
-    let response = tokio::time::timeout(Duration::from_millis(300), client.request(request)).await;
+    let response = tokio::time::timeout(Duration::from_secs(1), client.request(request)).await;
     if response.is_err() && poisons {
         let metadata = connection.connection_metadata();
         metadata.as_ref().expect("it has a connection").poison();
@@ -43,7 +43,9 @@ async fn after_a_death(poisons: bool) -> (bool, usize) {
         .build_http();
     let backoff = Backoff::new(Duration::ZERO, Duration::ZERO);
     let stack = ServiceBuilder::new()
-        .layer(RetryLayer::new(RetryPolicy::default().backoff(backoff)))
+        .layer(RetryLayer::new(
+            RetryPolicy::default().attempts(2).backoff(backoff),
+        ))
         .service_fn(move |request| attempt(client.clone(), request, poisons));
     let get = || Request::get(network.url()).body(Full::default()).unwrap();
     assert_eq!(stack.clone().oneshot(get()).await.unwrap().status(), 200);
