@@ -30,8 +30,8 @@ pub(crate) struct Item {
 /// more would take more memory and gain nothing.
 pub(crate) const READ_AHEAD: usize = 256;
 
-/// The most kibibytes of originals that are read ahead. [`READ_AHEAD`] originals of a mebibyte would
-/// fill the memory; the longest one must fit.
+/// The most kibibytes of originals that are read ahead. [`READ_AHEAD`] originals of a mebibyte
+/// would fill the memory; the longest one must fit.
 const ORIGINALS_AHEAD: usize = 4 * 1024;
 
 /// Starts to read, without the records in `settled`: earlier runs have settled them. The thread

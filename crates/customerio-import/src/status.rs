@@ -16,8 +16,8 @@ use crate::ranges;
 use crate::report::{Exit, Report};
 use crate::settings::default_journal;
 
-/// The most ranges of records that are shown. More would scroll the rest out of a terminal; `--json`
-/// has all.
+/// The most ranges of records that are shown. More would scroll the rest out of a terminal;
+/// `--json` has all.
 const MAX_LEFT: usize = 20;
 
 /// The state of an import. The names of the fields are public: scripts read them.

@@ -13,8 +13,8 @@ pub(super) const MAGIC: &str = "cio-import journal ";
 /// The number of this format.
 pub(super) const VERSION: &str = "2";
 
-/// The most bytes of a line. A `settled` line has at most as many ranges as a run keeps, of up to 42
-/// bytes each; a longer line is damage, and reading all of it would fill the memory.
+/// The most bytes of a line. A `settled` line has at most as many ranges as a run keeps, of up to
+/// 42 bytes each; a longer line is damage, and reading all of it would fill the memory.
 pub(super) const MAX_LINE: u64 = 32 << 20;
 
 /// One line of a journal.

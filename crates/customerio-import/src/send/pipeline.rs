@@ -37,8 +37,8 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// The most bytes of original records that are kept for the rejects file until their records are
 /// settled.
 ///
-/// With less, wide records would be sent in smaller requests; with more, they would fill the memory:
-/// 18,000 records are queued and in flight at most.
+/// With less, wide records would be sent in smaller requests; with more, they would fill the
+/// memory: by default, 18,000 records are queued and in flight at most.
 const MAX_ORIGINALS: usize = 32 << 20;
 
 /// How long after a stop the requests in flight are awaited.
