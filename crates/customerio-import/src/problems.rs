@@ -1,16 +1,14 @@
-//! Reports the records that were not accepted: the first ones on the standard error, all of them
-//! in the rejects file.
+//! Reports the records that were not accepted: the first ones on the standard error. The rejects
+//! file has all of them.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 
 use anyhow::Error;
 use customerio::{Cause, Outcome, Rejection};
-use serde::Serialize;
 
 use crate::display::counted;
-use crate::reject::{Column, Reject};
+use crate::reject::Reject;
 
 /// The most problems that are printed. More lines would scroll the plan out of a terminal.
 const MAX_SHOWN: u64 = 20;
@@ -20,23 +18,20 @@ const MAX_SHOWN: u64 = 20;
 pub(crate) struct Problems {
     input: String,
     count: u64,
-    file: Option<BufWriter<File>>,
+    has_rejects_file: bool,
 }
 
 /// A record that was not accepted.
 ///
 /// Its `Display` is for the terminal and leaves out the server's text, which may repeat people's
-/// data. The rejects file has it, and only its owner may read that file. The serialized field names
-/// are public: scripts read them.
-#[derive(Debug, Serialize)]
+/// data. The rejects file has it, and only its owner may read that file.
+#[derive(Debug)]
 pub(crate) struct Problem {
-    line: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    column: Option<String>,
-    outcome: &'static str,
-    reason: String,
-    #[serde(skip)]
-    shown: String,
+    pub(crate) line: u64,
+    pub(crate) outcome: &'static str,
+    pub(crate) reason: String,
+    /// The text of the API's answer, or of the error if there was none.
+    pub(crate) response: Option<String>,
 }
 
 /// Returns the error of a rejects file that cannot be written.
@@ -48,48 +43,34 @@ pub(crate) fn rejects_failed(error: io::Error) -> Error {
 // === impl Problems ===
 
 impl Problems {
-    /// Returns an empty collection that writes to the rejects file, if there is one.
-    pub(crate) fn new(input: String, rejects: Option<File>) -> Self {
+    /// Returns an empty collection. `has_rejects_file` is whether all problems are in a file too.
+    pub(crate) fn new(input: String, has_rejects_file: bool) -> Self {
         Self {
             input,
             count: 0,
-            file: rejects.map(BufWriter::new),
+            has_rejects_file,
         }
     }
 
     /// Adds a problem. Returns the line to print, or nothing after [`MAX_SHOWN`] of them.
-    pub(crate) fn add(&mut self, problem: &Problem) -> io::Result<Option<String>> {
+    pub(crate) fn add(&mut self, problem: &Problem) -> Option<String> {
         self.count += 1;
-        if let Some(file) = &mut self.file {
-            serde_json::to_writer(&mut *file, problem)?;
-            file.write_all(b"\n")?;
-        }
-        Ok(match self.count {
+        match self.count {
             1..=MAX_SHOWN => Some(format!("{}:{problem}", self.input)),
             _ => None,
-        })
+        }
     }
 
-    /// Syncs the rejects file to disk. Returns a line about the problems that were not printed, if
-    /// there are any.
-    pub(crate) fn finish(mut self) -> io::Result<Option<String>> {
-        if let Some(file) = &mut self.file {
-            file.flush()?;
-            file.get_ref().sync_all()?;
-        }
-        Ok(self
-            .count
-            .checked_sub(MAX_SHOWN)
-            .filter(|more| *more > 0)
-            .map(|more| {
-                let all = if self.file.is_some() {
-                    "see the rejects file"
-                } else {
-                    "to see all of them, add --rejects FILE"
-                };
-                let more = counted(more, "more record", "more records");
-                format!("{}: {more} not accepted; {all}", self.input)
-            }))
+    /// Returns a line about the problems that were not printed, if there are any.
+    pub(crate) fn finish(self) -> Option<String> {
+        let more = self.count.checked_sub(MAX_SHOWN).filter(|more| *more > 0)?;
+        let all = if self.has_rejects_file {
+            "see the rejects file"
+        } else {
+            "to see all of them, add --rejects FILE"
+        };
+        let more = counted(more, "more record", "more records");
+        Some(format!("{}: {more} not accepted; {all}", self.input))
     }
 }
 
@@ -110,53 +91,49 @@ impl Problem {
     }
 
     fn rejected(line: u64, rejection: &Rejection) -> Self {
-        let status = rejection
-            .status()
-            .map(|status| format!(" (status {})", status.as_u16()))
-            .unwrap_or_default();
+        let status = rejection.status().map(|status| status.as_u16());
         Self {
             line,
-            column: None,
             outcome: "rejected",
-            reason: rejection.to_string(),
-            shown: format!("rejected by the API{status}; for the reason, see --rejects FILE"),
+            reason: format!("rejected by the API{}", in_parentheses(status)),
+            response: Some(rejection.reason().to_owned()),
         }
     }
 
     fn caused(line: u64, outcome: &'static str, shown: &str, cause: &Cause) -> Self {
-        let status = cause
-            .status()
-            .map(|status| format!(" (status {})", status.as_u16()))
-            .unwrap_or_default();
+        let status = cause.status().map(|status| status.as_u16());
         Self {
             line,
-            column: None,
             outcome,
-            reason: cause.to_string(),
-            shown: format!("{shown}{status}; for the cause, see --rejects FILE"),
+            reason: format!("{shown}{}", in_parentheses(status)),
+            response: Some(cause.to_string()),
         }
     }
 }
 
+fn in_parentheses(status: Option<u16>) -> String {
+    status.map_or_else(String::new, |status| format!(" (status {status})"))
+}
+
 impl From<Reject> for Problem {
     fn from(reject: Reject) -> Self {
-        let shown = reject.error.to_string();
-        let Reject { line, error } = reject;
-        let reason = error.full_reason();
-        let column = error.column.as_ref().map(Column::value);
         Self {
-            line,
-            column,
+            line: reject.line,
             outcome: "rejected",
-            reason,
-            shown,
+            reason: reject.error.to_string(),
+            response: None,
         }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.line, self.shown)
+        write!(f, "{}: {}", self.line, self.reason)?;
+        match (&self.response, self.outcome) {
+            (None, _) => Ok(()),
+            (Some(_), "rejected") => f.write_str("; for the reason, see --rejects FILE"),
+            (Some(_), _) => f.write_str("; for the cause, see --rejects FILE"),
+        }
     }
 }
 
@@ -173,31 +150,17 @@ mod tests {
 
     #[test]
     fn the_first_problems_are_shown_and_the_others_are_counted() {
-        let mut problems = Problems::new("a.csv".into(), None);
+        let mut problems = Problems::new("a.csv".into(), false);
         let shown: Vec<_> = (1..=MAX_SHOWN + 3)
-            .filter_map(|line| problems.add(&problem(line)).unwrap())
+            .filter_map(|line| problems.add(&problem(line)))
             .collect();
         assert_eq!(shown.len(), 20);
         assert_eq!(shown[1], r#"a.csv:2: column "id": has no value; add one"#);
-        let more = problems.finish().unwrap();
+        let more = problems.finish();
         assert_eq!(
             more.as_deref(),
             Some("a.csv: 3 more records not accepted; to see all of them, add --rejects FILE")
         );
-    }
-
-    #[test]
-    fn the_rejects_file_has_every_problem() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("rejects");
-        let mut problems = Problems::new("a.csv".into(), Some(File::create(&path).unwrap()));
-        (1..=30).for_each(|line| drop(problems.add(&problem(line)).unwrap()));
-        problems.finish().unwrap();
-        let written = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(written.lines().count(), 30);
-        let expected =
-            r#"{"line":1,"column":"id","outcome":"rejected","reason":"has no value; add one"}"#;
-        assert_eq!(written.lines().next(), Some(expected));
     }
 
     #[test]

@@ -12,9 +12,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::*;
+use crate::input::Original;
+use crate::journal::Progress;
+use crate::mapping::Record;
+use crate::ranges::Ranges;
 use crate::reader::READ_AHEAD;
-use crate::reject::RecordError;
+use crate::reject::{RecordError, Reject};
 use crate::send::MAX_SAME_REJECTIONS;
+use crate::settlements::Files;
 
 /// An API that answers each request with `answer`, after `latency`.
 #[derive(Clone)]
@@ -119,22 +124,34 @@ fn cause(text: &str) -> Cause {
     Cause::new(io::Error::other(text.to_owned()))
 }
 
-fn record(line: u64, person: &str) -> Item {
+fn record(line: u64, person: &str) -> Result<Item> {
     let person = Person::id(person).unwrap();
     let operation = Operation::identify(&person, &Attributes::new()).unwrap();
-    Ok(Ok(Record {
+    let record = Record {
         line,
         timestamp: None,
         operation,
-    }))
+    };
+    Ok(item(line, Ok(record)))
 }
 
-fn people(count: u64) -> impl Iterator<Item = Item> + Send + 'static {
+fn item(number: u64, record: Result<Record, Reject>) -> Item {
+    Item {
+        number,
+        original: None,
+        room: None,
+        record,
+    }
+}
+
+fn people(count: u64) -> impl Iterator<Item = Result<Item>> + Send + 'static {
     (1..=count).map(|line| record(line, &format!("p{line}")))
 }
 
 /// Sends items as the reader thread does, and counts them.
-fn feed(items: impl Iterator<Item = Item> + Send + 'static) -> (Receiver<Item>, Arc<AtomicUsize>) {
+fn feed(
+    items: impl Iterator<Item = Result<Item>> + Send + 'static,
+) -> (Receiver<Result<Item>>, Arc<AtomicUsize>) {
     let (sender, receiver) = mpsc::channel(READ_AHEAD);
     let read = Arc::new(AtomicUsize::new(0));
     let counter = read.clone();
@@ -168,7 +185,7 @@ const CHECKING: SendOptions = SendOptions {
 
 async fn import(
     fake: &Fake,
-    items: Receiver<Item>,
+    items: Receiver<Result<Item>>,
     shutdown: &watch::Sender<Shutdown>,
 ) -> RunResult {
     import_with(&OPTIONS, fake, items, shutdown).await
@@ -177,27 +194,45 @@ async fn import(
 async fn import_with(
     options: &SendOptions,
     fake: &Fake,
-    items: Receiver<Item>,
+    items: Receiver<Result<Item>>,
     shutdown: &watch::Sender<Shutdown>,
 ) -> RunResult {
+    let (result, _) = import_settling(options, fake, items, shutdown).await;
+    result
+}
+
+/// Runs an import. Returns the numbers of the settled records too.
+async fn import_settling(
+    options: &SendOptions,
+    fake: &Fake,
+    items: Receiver<Result<Item>>,
+    shutdown: &watch::Sender<Shutdown>,
+) -> (RunResult, Ranges) {
     let interrupt = Interrupt::new(shutdown.subscribe());
     let mut console = Console::without_bar();
-    let mut problems = Problems::new("a.csv".into(), None);
-    run(
+    let mut problems = Problems::new("a.csv".into(), false);
+    let progress = Progress::default();
+    let mut settlements = Settlements::new(Files::default(), None, progress, clock::now());
+    let result = run(
         fake.clone(),
         items,
+        Totals::default(),
         options,
         interrupt,
-        &mut console,
-        &mut problems,
+        Reports {
+            console: &mut console,
+            problems: &mut problems,
+            settlements: &mut settlements,
+        },
     )
-    .await
+    .await;
+    (result, settlements.finish(true).await.settled)
 }
 
 /// Runs an import to its end.
 async fn check(
     fake: &Fake,
-    items: impl Iterator<Item = Item> + Send + 'static,
+    items: impl Iterator<Item = Result<Item>> + Send + 'static,
     expected: Totals,
 ) -> RunResult {
     let result = import(fake, feed(items).0, &watch::Sender::default()).await;
@@ -258,8 +293,27 @@ async fn reading_stops_when_the_api_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn reading_stops_when_originals_fill_the_memory_and_goes_on_once_they_are_settled() {
+    let wide = |item: Result<Item>| {
+        let original = Some(Original::Text(vec![b'x'; 1 << 20].into()));
+        item.map(|item| Item { original, ..item })
+    };
+    let fake = Fake::accepting().slow();
+    let (items, read) = feed(people(100).map(wide));
+    let shutdown = watch::Sender::default();
+    tokio::select! {
+        _ = import(&fake, items, &shutdown) => panic!("the api does not answer"),
+        () = sleep(Duration::from_secs(60)) => {}
+    }
+    assert_eq!(fake.counts.lock().unwrap().operations, 32);
+    // The test has no bound of what is read ahead.
+    assert_eq!(read.load(Ordering::Relaxed), 100);
+    check(&Fake::accepting(), people(100).map(wide), accepted(100)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn records_that_cannot_be_sent_are_rejected_and_the_rest_goes_on() {
-    let bad = |line| Ok(Err(RecordError::new("is no record").at(line)));
+    let bad = |line| Ok(item(line, Err(RecordError::new("is no record").at(line))));
     let items = people(100)
         .chain([bad(101), bad(102)])
         .chain([record(103, "q")]);
@@ -802,4 +856,45 @@ async fn the_run_does_not_wait_for_a_last_person_with_a_record_that_makes_the_se
     };
     assert_eq!(result.totals, expected);
     assert!(result.stop.is_none(), "{:?}", result.stop);
+}
+
+/// So the next run, which sends the others in the order of the input, keeps the order of a person.
+#[tokio::test(start_paused = true)]
+async fn the_settled_records_of_a_person_are_the_first_ones() {
+    const PEOPLE: u64 = 12;
+    const RECORDS: u64 = 400;
+    let mut left = 0;
+    for seed in 0..100 {
+        let random = Mutex::new(StdRng::seed_from_u64(seed));
+        let fake = Fake::new(move |_| match random.lock().unwrap().random_range(0..24) {
+            0 => Outcome::Unknown(cause("gone")),
+            1 => Outcome::NotSent(cause("gone")),
+            2 => foreign_page(),
+            3 | 4 => answered(500, ""),
+            5 => rejected(400, "bad"),
+            _ => Outcome::Accepted,
+        });
+        let shutdown = watch::Sender::default();
+        let items = (1..=RECORDS).map(|line| record(line, &format!("p{}", line % PEOPLE)));
+        let (items, _) = feed(items);
+        let stop = async {
+            sleep(Duration::from_millis(seed * 20)).await;
+            shutdown.send_replace(Shutdown::Drain);
+        };
+        let importing = import_settling(&OPTIONS, &fake, items, &shutdown);
+        let ((result, settled), ()) = tokio::join!(importing, stop);
+        let totals = result.totals;
+        assert_eq!(settled.len(), totals.accepted + totals.rejected);
+        left += RECORDS - settled.len();
+        for person in 0..PEOPLE {
+            let mut cursor = settled.cursor();
+            let own = (1..=RECORDS).filter(|line| line % PEOPLE == person);
+            let mut own = own.skip_while(|line| cursor.contains(*line));
+            own.next();
+            let mut cursor = settled.cursor();
+            let late: Vec<_> = own.filter(|line| cursor.contains(*line)).collect();
+            assert!(late.is_empty(), "seed {seed}: {late:?} of p{person}");
+        }
+    }
+    assert!(left > 1_000, "{left}");
 }
