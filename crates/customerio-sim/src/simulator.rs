@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
+use tokio::sync::Notify;
 
 use crate::api::Identifier;
 use crate::clock::Clock;
@@ -12,11 +13,12 @@ use crate::fault::{FaultInjector, Faults, Script};
 use crate::http;
 use crate::limit::Limit;
 use crate::records::{
-    Arrival, ArrivalLog, Dedupe, Delivery, Event, Form, Message, Object, Person, Store, Totals,
-    Trigger,
+    Arrival, ArrivalLog, Dedupe, Delivery, Event, Form, LogSettings, Message, Object, Person,
+    Store, Totals, Trigger,
 };
 use crate::setting::LONGEST;
 use crate::shared::{Limits, Shared, State};
+use crate::webhook::{Webhook, deliver_all};
 
 /// A simulated Customer.io, and the handle to its records. Clones share all state.
 ///
@@ -113,6 +115,16 @@ impl Simulator {
             .store(|store| store.triggers(broadcast).map(<[_]>::to_vec))
     }
 
+    /// Delivers the events of all webhooks, until it is dropped. Ends at once without a webhook.
+    ///
+    /// Each webhook gets its events in their order. One that is not answered with 2xx in time is
+    /// tried again, and later events wait. Run it once: two deliveries would send each event twice.
+    ///
+    /// Dropping it may lose the response to an event, which the next run delivers again.
+    pub async fn deliver_webhooks(&self) {
+        deliver_all(&self.shared).await;
+    }
+
     /// Returns the first requests that reached the counter, up to the bound of [`Builder::trace`],
     /// in the order of their responses.
     #[must_use]
@@ -146,6 +158,10 @@ pub struct Builder {
     segments: Vec<u64>,
     broadcasts: Vec<u64>,
     trigger_time: Duration,
+    log: LogSettings,
+    webhooks: Vec<Webhook>,
+    import_files: Vec<ImportFile>,
+    import_time: Duration,
 }
 
 impl Builder {
@@ -168,6 +184,10 @@ impl Builder {
             segments: Vec::new(),
             broadcasts: Vec::new(),
             trigger_time: Duration::ZERO,
+            log: LogSettings::default(),
+            webhooks: Vec::new(),
+            import_files: Vec::new(),
+            import_time: Duration::ZERO,
         }
     }
 
@@ -277,6 +297,50 @@ impl Builder {
         self
     }
 
+    /// Keeps the newest `activities` failed and skipped updates and events, and as many other
+    /// activities, for the activity log of the App API. The default is 10,000.
+    pub fn activities(mut self, activities: usize) -> Self {
+        self.log.capacity = activities;
+        self
+    }
+
+    /// Shows an activity only after this time. The default is 0: no lag of the activity log is
+    /// documented.
+    pub fn activity_lag(mut self, lag: Duration) -> Self {
+        self.log.lag = lag;
+        self
+    }
+
+    /// Shows an activity only up to this age. By default all are shown: no retention of the
+    /// activity log is documented.
+    pub fn activity_retention(mut self, retention: Duration) -> Self {
+        self.log.retention = retention;
+        self
+    }
+
+    /// Queues the events of messages and subscriptions for a webhook.
+    /// [`Simulator::deliver_webhooks`] delivers them.
+    pub fn webhook(mut self, webhook: Webhook) -> Self {
+        self.webhooks.push(webhook);
+        self
+    }
+
+    /// Lets `POST /v1/imports` load a CSV file from this URL. Imports of other URLs fail: the
+    /// simulator loads nothing from elsewhere.
+    pub fn import_file(mut self, url: &str, csv: &str) -> Self {
+        self.import_files.push(ImportFile {
+            url: url.to_owned(),
+            csv: csv.to_owned(),
+        });
+        self
+    }
+
+    /// Sets the time that an import takes. The default is 0, the maximum one day.
+    pub fn import_time(mut self, time: Duration) -> Self {
+        self.import_time = time.min(LONGEST);
+        self
+    }
+
     /// Builds the simulator and starts its clock, which is tokio's.
     #[must_use]
     pub fn build(self) -> Simulator {
@@ -289,6 +353,12 @@ impl Builder {
         let mut store = Store::new(self.dedupe, window);
         self.segments.iter().for_each(|id| store.add_segment(*id));
         store.set_trigger_time(self.trigger_time);
+        store.configure_log(self.log);
+        store.set_import_time(self.import_time);
+        for file in self.import_files {
+            store.add_import_file(file.url, file.csv);
+        }
+        self.webhooks.iter().for_each(|_| store.add_webhook());
         self.broadcasts
             .iter()
             .for_each(|id| store.add_broadcast(*id));
@@ -305,12 +375,29 @@ impl Builder {
             credentials: self.credentials,
             limits: self.limits,
             omits_retry_after: self.omits_retry_after,
+            webhooks: self.webhooks,
+            webhook_events: Notify::new(),
             state: Mutex::new(state),
         });
         Simulator {
             router: http::router(&shared),
             shared,
         }
+    }
+}
+
+/// A file that imports can load. `Debug` leaves out its rows.
+#[derive(Clone)]
+struct ImportFile {
+    url: String,
+    csv: String,
+}
+
+impl fmt::Debug for ImportFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImportFile")
+            .field("bytes", &self.csv.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -5,7 +5,9 @@ mod check;
 pub(crate) mod delivery;
 mod device;
 mod event;
+mod filter;
 mod identifier;
+pub(crate) mod import;
 mod object;
 mod operation;
 mod rejection;
@@ -17,7 +19,9 @@ pub(crate) mod v2;
 
 pub(crate) use check::MAX_ATTRIBUTES;
 pub(crate) use event::{TrackedEvent, ulid};
+pub(crate) use filter::{Filter, as_text};
 pub(crate) use identifier::Identifier;
+pub(crate) use import::ImportRequest;
 pub(crate) use object::ObjectIdentifier;
 pub(crate) use operation::{
     DeliveryReport, Identify, Membership, ObjectChange, Operation, Source, Subscription,

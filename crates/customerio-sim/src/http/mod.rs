@@ -2,9 +2,12 @@
 //! in the API's envelopes.
 
 mod app;
+mod imports;
 mod inspect;
 mod middleware;
 mod path;
+mod people;
+mod query;
 mod reply;
 mod routes;
 

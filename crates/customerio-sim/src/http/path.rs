@@ -35,11 +35,13 @@ fn rejected(path: &str) -> Response {
             "segment_id",
             "segment_id must be an integer",
         )),
+        // Only the App API has these. Its paths of other kinds have no parameter, or a number.
+        ["customers", _, "activities" | "attributes"] => reply::app_not_found(),
         ["forms", _, _] | ["customers", _, "devices" | "events", ..] => {
             reply::meta_errors(&unreadable)
         }
         ["customers", ..] | ["unsubscribe", _] => reply::meta_error(&unreadable),
-        ["campaigns", ..] => reply::app_not_found(),
+        ["campaigns" | "imports", ..] => reply::app_not_found(),
         // All others are paths of records, and no record has such an identifier.
         _ => reply::no_such_record(),
     }

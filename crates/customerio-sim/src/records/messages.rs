@@ -5,7 +5,7 @@ use base64::prelude::BASE64_URL_SAFE;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::api::OutgoingMessage;
+use crate::api::{Identifier, OutgoingMessage};
 
 /// The record of one transactional message.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,6 +26,12 @@ pub struct Message {
     pub request: Map<String, Value>,
     /// The length of each attachment in bytes.
     pub attachments: BTreeMap<String, usize>,
+    /// The person with the kind of the identifier.
+    #[serde(skip)]
+    pub(super) recipient: Option<Identifier>,
+    /// The channel as activities name it.
+    #[serde(skip)]
+    pub(super) in_activities: Option<&'static str>,
 }
 
 /// All messages in the order of their arrival.
@@ -36,14 +42,14 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    /// Records a message. There is no id by which the API would recognize a repetition, so each
-    /// request is a message of its own.
+    /// Records a message, and returns its index. There is no id by which the API would recognize a
+    /// repetition, so each request is a message of its own.
     pub(super) fn record(
         &mut self,
         sent: OutgoingMessage,
-        person: Option<String>,
+        person: Option<Identifier>,
         now: i64,
-    ) -> &Message {
+    ) -> usize {
         let number = self.messages.len();
         // Opaque, as the API's ids are. Some have a `=`, which a path must escape.
         let delivery_id = BASE64_URL_SAFE.encode(format!("message:{}", number + 1));
@@ -51,13 +57,15 @@ impl Messages {
         self.messages.push(Message {
             delivery_id,
             channel: sent.channel.name().to_owned(),
-            person,
+            person: person.as_ref().map(|person| person.text().to_owned()),
             queued_at: now,
             send_at: sent.send_at,
             request: sent.request,
             attachments: sent.attachments,
+            recipient: person,
+            in_activities: sent.channel.in_activities(),
         });
-        &self.messages[number]
+        number
     }
 
     pub(super) fn get(&self, delivery_id: &str) -> Option<&Message> {

@@ -1,9 +1,11 @@
 //! Records of the requests that arrived, and of the people, events and objects in them.
 
+mod activities;
 mod arrivals;
 mod broadcasts;
 mod busiest_window;
 mod event;
+mod imports;
 mod messages;
 mod object;
 mod people;
@@ -14,7 +16,9 @@ mod store;
 mod tests;
 mod totals;
 mod visitors;
+mod webhook_events;
 
+pub(crate) use activities::{ActivityFilter, LogSettings};
 pub use arrivals::Arrival;
 pub(crate) use arrivals::ArrivalLog;
 pub use broadcasts::Trigger;
@@ -25,3 +29,4 @@ pub use person::Person;
 pub use reports::{Delivery, Form};
 pub(crate) use store::Store;
 pub use totals::Totals;
+pub(crate) use webhook_events::WebhookEvent;

@@ -20,7 +20,8 @@ async fn totals_are_shown_and_that_request_is_neither_counted_nor_limited() {
         let expected = json!({
             "requests": 3, "accepted": 2, "rejected": 0, "throttled": 1, "unauthorized": 0,
             "people": 2, "events": 0, "duplicate_events": 0, "messages": 0,
-            "triggers": 0, "busiest_window": 3,
+            "triggers": 0, "webhooks": 0, "webhook_failures": 0, "webhooks_dropped": 0,
+            "busiest_window": 3,
             "window_us": 500_000, "gateway": 0, "resets": 0, "errors": 0,
         });
         assert_eq!(totals, expected);

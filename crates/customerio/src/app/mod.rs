@@ -36,24 +36,45 @@
 //!
 //! A wait for one limit delays no request of another.
 
+mod activity;
+mod activity_type;
 mod credentials;
 mod endpoint;
+mod export;
+mod failure_query;
 mod filter;
+mod import;
 mod message;
+mod message_record;
+mod people;
 mod reply;
 mod request;
 mod route;
 mod trigger;
 
+pub use activity::{Activity, ActivityQuery};
+pub use activity_type::{
+    ActivityType, MessageActivity, MessageChannel, ObjectActivity, PersonActivity,
+};
 #[cfg(feature = "client")]
 pub(crate) use credentials::APP_API_KEY;
 pub use credentials::AppCredentials;
 pub use endpoint::AppEndpoint;
+pub use export::{Export, ExportStatus};
+pub use failure_query::FailureQuery;
 pub use filter::Filter;
+pub use import::{Import, ImportIdentifier, ImportState, ImportStatus};
 pub use message::{
     Email, InApp, InboxMessage, Message, Push, PushTo, Sms, Sound, Template, WhatsApp,
 };
-pub use reply::{FoundPerson, Sent, TriggerErrors, TriggerStatus, Triggered};
+pub use message_record::{MessageQuery, MessageRecord};
+pub use people::{
+    Customer, CustomerDevice, ObjectIdentifiers, ObjectRelationship, OptOut, PersonOptOuts,
+    Segment, SubscriptionPreferences, TopicSubscription,
+};
+#[cfg(feature = "client")]
+pub(crate) use reply::member;
+pub use reply::{FoundPerson, Identifiers, Sent, TriggerErrors, TriggerStatus, Triggered};
 pub use request::AppRequest;
 #[cfg(feature = "client")]
 pub(crate) use route::Kind;

@@ -4,9 +4,9 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::Response;
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{InvalidInput, Person, Timestamp};
 
@@ -98,6 +98,29 @@ impl FoundPerson {
     }
 }
 
+/// All identifiers of a person in an activity or a message.
+///
+/// `Debug` leaves them out.
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+#[non_exhaustive]
+pub struct Identifiers {
+    /// The person's email address.
+    #[serde(default, deserialize_with = "text")]
+    pub email: Option<String>,
+    /// Your own id of the person.
+    #[serde(default, deserialize_with = "text")]
+    pub id: Option<String>,
+    /// The id that Customer.io assigned, with or without the prefix `cio_`.
+    #[serde(default, deserialize_with = "text")]
+    pub cio_id: Option<String>,
+}
+
+impl fmt::Debug for Identifiers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identifiers([redacted])")
+    }
+}
+
 impl fmt::Debug for FoundPerson {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FoundPerson([redacted])")
@@ -138,6 +161,13 @@ impl TriggerErrors {
     }
 }
 
+/// Reads one member of a reply. Returns `None` if the reply lacks it.
+#[cfg(feature = "client")]
+pub(crate) fn member<T: DeserializeOwned>(response: &Response<Bytes>, name: &str) -> Option<T> {
+    let mut reply: Map<String, Value> = read(response)?;
+    serde_json::from_value(reply.remove(name)?).ok()
+}
+
 fn read<T: DeserializeOwned>(response: &Response<Bytes>) -> Option<T> {
     // The body of an error is no reply, whatever members it has.
     if !response.status().is_success() {
@@ -147,21 +177,60 @@ fn read<T: DeserializeOwned>(response: &Response<Bytes>) -> Option<T> {
 }
 
 /// Reads a time. A value that is none counts as absent; the reply is still of use.
-fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+pub(super) fn timestamp<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Timestamp>, D::Error> {
     let value = Value::deserialize(deserializer)?;
     let seconds = value.as_i64().filter(|seconds| *seconds > 0);
     Ok(seconds.and_then(|seconds| Timestamp::new(seconds).ok()))
 }
 
 /// Reads a list, which is `null` in place of empty.
-fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Value>, D::Error> {
+pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Reads a text that may be `""` or `null` in place of absent, as where the next page starts.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text: Option<String> = Option::deserialize(deserializer)?;
-    Ok(text.filter(|text| !text.is_empty()))
+/// Reads the members of an object, which is `null` in place of empty.
+pub(super) fn members<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Map<String, Value>, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// Reads a number, which may be in a text. Anything else counts as absent.
+pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let text = value.as_str().and_then(|text| text.parse().ok());
+    Ok(value.as_u64().or(text))
+}
+
+/// Reads a boolean, which may be in a text. Anything else is false.
+pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(value == true || value == "true")
+}
+
+/// Reads a text that may be `""` or `null` in place of absent, as where the next page starts. A
+/// number becomes its text: some ids are documented as texts and sent as numbers.
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Null => None,
+        Value::String(text) => Some(text).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => return Err(de::Error::custom("expected a text")),
+    })
+}
+
+/// Reads a member that is of use without its other parts. One in another format counts as absent.
+pub(super) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    // A list would be read as the members in their order.
+    let value = Some(value).filter(Value::is_object);
+    Ok(value.and_then(|value| serde_json::from_value(value).ok()))
 }
 
 #[cfg(test)]
