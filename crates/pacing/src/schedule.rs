@@ -93,7 +93,8 @@ impl Schedule {
     }
 
     /// Records a departure at `now`.
-    #[inline]
+    // Always inlined, as its only caller is: see `LimitState::terms`.
+    #[inline(always)]
     pub(crate) fn depart(
         &mut self,
         policy: &Policy,
@@ -103,19 +104,11 @@ impl Schedule {
         number: u32,
         now: Moment,
     ) {
-        let due = self.due(policy, pace, cost, highest);
-        let bound = now - pace.slack();
-        let mut planned = due.max(bound);
+        let mut planned = self
+            .due(policy, pace, cost, highest)
+            .max(now - pace.slack());
         if self.last_departure.is_none() {
             planned = planned.max(self.first);
-        }
-        if cost > 1 || self.credit.is_some() {
-            let headroom = match cost > highest && self.is_lead_cut(policy, pace, cost, highest) {
-                // It would depart at this time whatever the earlier costs were.
-                true => Span::ZERO,
-                false => planned.span_since(bound),
-            };
-            self.record_credit(pace, cost, headroom, number);
         }
         self.latest = Some(Latest {
             planned,
@@ -123,25 +116,40 @@ impl Schedule {
             departure_before: self.last_departure,
         });
         // The server forgets all after the memory, so even the highest cost takes no longer.
-        let (next, most) = (planned + pace.interval * cost, now + pace.memory);
-        self.next = next.min(most);
-        if next > most {
-            self.credit = None;
-        }
+        self.next = (planned + pace.interval * cost).min(now + pace.memory);
         self.last_departure = Some(now);
+        if cost > 1 || self.credit.is_some() {
+            self.record_credit(policy, pace, cost, highest, number, now);
+        }
     }
 
-    /// Records the departure with this number for lower costs.
-    // Cold: most requests cost one.
+    /// Records the latest departure, which has this number, for lower costs.
+    // Cold, with all its arithmetic: most requests cost one.
     #[cold]
-    fn record_credit(&mut self, pace: &Pace, cost: u32, headroom: Span, number: u32) {
-        match cost == 1 && headroom == Span::ZERO {
-            // Earlier departures no longer matter, and this one cannot turn out to cost less.
-            true => self.credit = None,
-            false => {
-                let credit = self.credit.get_or_insert_default();
-                credit.depart(number, pace.interval, headroom);
-            }
+    fn record_credit(
+        &mut self,
+        policy: &Policy,
+        pace: &Pace,
+        cost: u32,
+        highest: u32,
+        number: u32,
+        now: Moment,
+    ) {
+        let Some(latest) = self.latest else { return };
+        let is_heavier = cost > highest && policy.spaces_costs();
+        let headroom = match is_heavier && latest.is_lead_cut(pace, cost - highest) {
+            // It would depart at this time whatever the earlier costs were.
+            true => Span::ZERO,
+            false => latest.planned.span_since(now - pace.slack()),
+        };
+        let is_cut = latest.planned + pace.interval * cost > now + pace.memory;
+        // Earlier departures no longer matter, and this one cannot turn out to cost less, or would
+        // release more than it took.
+        if is_cut || (cost == 1 && headroom == Span::ZERO) {
+            self.credit = None;
+        } else {
+            let credit = self.credit.get_or_insert_default();
+            credit.depart(number, pace.interval, headroom);
         }
     }
 
@@ -248,11 +256,16 @@ impl Schedule {
             _ => Span::ZERO,
         }
     }
+}
 
-    /// Returns whether the lead of a heavier request ends because the server forgets.
-    fn is_lead_cut(&self, policy: &Policy, pace: &Pace, cost: u32, highest: u32) -> bool {
-        let lead = self.lead(policy, pace, cost, highest);
-        policy.spaces_costs() && lead < pace.interval * (cost - highest)
+impl Latest {
+    /// Returns whether the lead for `more` cost than the highest before ended because the server
+    /// forgets.
+    fn is_lead_cut(&self, pace: &Pace, more: u32) -> bool {
+        self.departure_before.is_some_and(|last| {
+            let forgotten = (last + pace.memory).span_since(self.next_before);
+            forgotten < pace.interval * more
+        })
     }
 }
 

@@ -164,14 +164,14 @@ fn record<C, E: 'static>(
     result: &mut Result<Response<C>, E>,
 ) {
     match result {
-        Ok(response) if is_charged => {
-            let charged = departed.answer_charged(response.status(), response.headers());
-            if let Some(charged) = charged {
+        Ok(response) => {
+            let departure = departed.departure().filter(|_| is_charged);
+            let answered = departed.answer(response.status(), response.headers());
+            // Only after the server's own response: then it has counted the request.
+            if let (Some(departure), Some(answered)) = (departure, answered) {
+                let charged = departed.charged(departure, answered);
                 response.extensions_mut().insert(charged);
             }
-        }
-        Ok(response) => {
-            departed.answer(response.status(), response.headers());
         }
         Err(error) if departed.classifier().was_sent(error) => departed.abandon(),
         Err(_) => departed.refund(),

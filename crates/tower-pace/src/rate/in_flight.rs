@@ -32,22 +32,20 @@ impl InFlight {
         &self.queue.front().classifier
     }
 
-    /// Records a response as [`answer`](Self::answer) does. Returns the charged cost if it is the
-    /// server's own response: only then the server has counted the request.
+    /// Returns the departure, until its end is recorded.
+    #[inline]
+    pub(super) fn departure(&self) -> Option<Departure> {
+        self.departure
+    }
+
+    /// Returns the charged cost of a departure whose answer was recorded at `answered`.
     #[cold]
-    pub(super) fn answer_charged(
-        &mut self,
-        status: StatusCode,
-        headers: &HeaderMap,
-    ) -> Option<Charged> {
-        let departure = self.departure?;
-        let answered = self.answer(status, headers)?;
-        Some(Charged::new(&self.queue, departure, answered))
+    pub(super) fn charged(&self, departure: Departure, answered: Moment) -> Charged {
+        Charged::new(&self.queue, departure, answered)
     }
 
     /// Records a response. Returns the time, if it is the server's own response.
-    // Always inlined: it has two callers, so the compiler would emit a call for the usual one.
-    #[inline(always)]
+    #[inline]
     pub(super) fn answer(&mut self, status: StatusCode, headers: &HeaderMap) -> Option<Moment> {
         let verdict = self.classifier().verdict(status, headers);
         match source(status, verdict) {

@@ -176,8 +176,8 @@ impl<W: WaitPolicy, K> RateLimitLayer<W, K> {
     /// Rejects a request that cannot depart at once.
     ///
     /// The first request of a limit or of a new key is an exception, since a limit starts with a
-    /// wait of up to 100 ms. That request waits for it, and others that come meanwhile are rejected.
-    /// The wait begins at the first request or snapshot.
+    /// wait of up to 100 ms. That request waits for it, and others that come meanwhile are
+    /// rejected. The wait begins at the first request or snapshot.
     #[must_use]
     pub fn fail_fast(self) -> RateLimitLayer<BoundedWait, K> {
         self.max_wait(Duration::ZERO)

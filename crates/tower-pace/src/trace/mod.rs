@@ -33,8 +33,8 @@
 //! # Fields
 //!
 //! The names are those of OpenTelemetry's [conventions for HTTP clients]. The crate
-//! `tracing-opentelemetry` takes the fields that begin with `otel.` as properties of its span. Other
-//! subscribers see them as fields like the rest.
+//! `tracing-opentelemetry` takes the fields that begin with `otel.` as properties of its span.
+//! Other subscribers see them as fields like the rest.
 //!
 //! | field | value |
 //! |---|---|
