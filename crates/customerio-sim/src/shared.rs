@@ -136,7 +136,7 @@ impl Shared {
     /// Records a transactional message and returns its record.
     pub(crate) fn send(&self, message: OutgoingMessage) -> Message {
         let now = self.clock.unix_seconds();
-        self.state().store.send(message, now).clone()
+        self.state().store.send(message, now)
     }
 
     /// Records a trigger and returns its id, or `None` if the broadcast does not exist.

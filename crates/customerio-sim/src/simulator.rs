@@ -12,8 +12,8 @@ use crate::fault::{FaultInjector, Faults, Script};
 use crate::http;
 use crate::limit::Limit;
 use crate::records::{
-    Arrival, ArrivalLog, Dedupe, Delivery, Event, Form, Message, Object, Person, Store, Totals,
-    Trigger,
+    Arrival, ArrivalLog, Dedupe, Delivery, Event, Form, Message, Object, Person, Records, Store,
+    Totals, Trigger,
 };
 use crate::setting::LONGEST;
 use crate::shared::{Limits, Shared, State};
@@ -140,6 +140,7 @@ pub struct Builder {
     seed: u64,
     credentials: Credentials,
     dedupe: Dedupe,
+    records: Records,
     omits_retry_after: bool,
     epoch: SystemTime,
     trace: usize,
@@ -162,6 +163,7 @@ impl Builder {
             seed: 0,
             credentials: Credentials::any(),
             dedupe: Dedupe::On,
+            records: Records::All,
             omits_retry_after: false,
             epoch: SystemTime::UNIX_EPOCH + NEW_YEAR_2026,
             trace: 0,
@@ -242,6 +244,12 @@ impl Builder {
         self
     }
 
+    /// Sets which records the simulator keeps. The default is [`Records::All`].
+    pub fn records(mut self, records: Records) -> Self {
+        self.records = records;
+        self
+    }
+
     /// Sets the time at which the simulator's clock starts, for the `Date` header of responses. The
     /// default is 2026-01-01, midnight UTC.
     pub fn epoch(mut self, epoch: SystemTime) -> Self {
@@ -286,7 +294,7 @@ impl Builder {
             .ingress
             .as_ref()
             .map_or(Duration::from_secs(1), Limit::window);
-        let mut store = Store::new(self.dedupe, window);
+        let mut store = Store::new(self.records, self.dedupe, window);
         self.segments.iter().for_each(|id| store.add_segment(*id));
         store.set_trigger_time(self.trigger_time);
         self.broadcasts

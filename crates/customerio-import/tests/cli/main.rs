@@ -9,6 +9,8 @@ mod http2;
 mod invalid_input;
 mod kinds;
 mod malformed;
+#[cfg(target_os = "linux")]
+mod memory;
 mod models;
 mod outages;
 #[cfg(unix)]

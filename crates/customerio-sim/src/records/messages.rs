@@ -28,6 +28,28 @@ pub struct Message {
     pub attachments: BTreeMap<String, usize>,
 }
 
+impl Message {
+    /// Returns the record of a message. `number` counts the messages from 1: there is no id by which
+    /// the API would recognize a repetition, so each request is a message of its own.
+    pub(super) fn new(
+        number: u64,
+        sent: OutgoingMessage,
+        person: Option<String>,
+        now: i64,
+    ) -> Self {
+        Self {
+            // Opaque, as the API's ids are. Some have a `=`, which a path must escape.
+            delivery_id: BASE64_URL_SAFE.encode(format!("message:{number}")),
+            channel: sent.channel.name().to_owned(),
+            person,
+            queued_at: now,
+            send_at: sent.send_at,
+            request: sent.request,
+            attachments: sent.attachments,
+        }
+    }
+}
+
 /// All messages in the order of their arrival.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
@@ -36,28 +58,10 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    /// Records a message. There is no id by which the API would recognize a repetition, so each
-    /// request is a message of its own.
-    pub(super) fn record(
-        &mut self,
-        sent: OutgoingMessage,
-        person: Option<String>,
-        now: i64,
-    ) -> &Message {
-        let number = self.messages.len();
-        // Opaque, as the API's ids are. Some have a `=`, which a path must escape.
-        let delivery_id = BASE64_URL_SAFE.encode(format!("message:{}", number + 1));
-        self.by_id.insert(delivery_id.clone(), number);
-        self.messages.push(Message {
-            delivery_id,
-            channel: sent.channel.name().to_owned(),
-            person,
-            queued_at: now,
-            send_at: sent.send_at,
-            request: sent.request,
-            attachments: sent.attachments,
-        });
-        &self.messages[number]
+    pub(super) fn record(&mut self, message: Message) {
+        let id = message.delivery_id.clone();
+        self.by_id.insert(id, self.messages.len());
+        self.messages.push(message);
     }
 
     pub(super) fn get(&self, delivery_id: &str) -> Option<&Message> {

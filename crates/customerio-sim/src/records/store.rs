@@ -9,6 +9,7 @@ use super::object::{Object, Objects};
 use super::people::People;
 use super::person::Person;
 use super::reports::{Delivery, Form, Reports};
+use super::retention::Records;
 use super::totals::Totals;
 use super::visitors::Visitors;
 use crate::api::{
@@ -19,6 +20,7 @@ use crate::api::{
 /// All records. Applies the operations that the API accepted.
 #[derive(Debug)]
 pub(crate) struct Store {
+    records: Records,
     dedupe: Dedupe,
     totals: Totals,
     busiest_window: BusiestWindow,
@@ -33,8 +35,9 @@ pub(crate) struct Store {
 
 impl Store {
     /// Creates an empty store, whose busiest window is `window` long.
-    pub(crate) fn new(dedupe: Dedupe, window: Duration) -> Self {
+    pub(crate) fn new(records: Records, dedupe: Dedupe, window: Duration) -> Self {
         Self {
+            records,
             dedupe,
             totals: Totals::default(),
             busiest_window: BusiestWindow::new(window),
@@ -124,7 +127,7 @@ impl Store {
     }
 
     /// Records a transactional message. The device in a push is added to the person, if it exists.
-    pub(crate) fn send(&mut self, mut message: OutgoingMessage, now: i64) -> &Message {
+    pub(crate) fn send(&mut self, mut message: OutgoingMessage, now: i64) -> Message {
         self.totals.accepted += 1;
         self.totals.messages += 1;
         let person = message.person.take();
@@ -136,11 +139,19 @@ impl Store {
         }
         let resolved = person.map(|person| self.people.existing(&person).unwrap_or(person));
         let person = resolved.map(|person| person.text().to_owned());
-        self.messages.record(message, person, now)
+        let message = Message::new(self.totals.messages, message, person, now);
+        if self.records == Records::All {
+            self.messages.record(message.clone());
+        }
+        message
     }
 
-    /// Returns the person of a trigger who must exist and does not.
+    /// Returns the person of a trigger who must exist and does not. Without records, everyone may
+    /// exist.
     pub(crate) fn missing<'a>(&self, trigger: &'a BroadcastTrigger) -> Option<&'a Identifier> {
+        if self.records == Records::CountsOnly {
+            return None;
+        }
         let mut required = trigger.required.iter();
         required.find(|person| self.people.existing(person).is_none())
     }
@@ -158,9 +169,10 @@ impl Store {
         now: Duration,
         date: i64,
     ) -> Option<u64> {
+        let records = self.records;
         let id = self
             .broadcasts
-            .record(broadcast, trigger.request, now, date)?;
+            .record(broadcast, trigger.request, now, date, records)?;
         self.totals.accepted += 1;
         self.totals.triggers += 1;
         Some(id)
@@ -170,6 +182,19 @@ impl Store {
     /// the time of its arrival in Unix seconds.
     pub(crate) fn apply(&mut self, operation: Operation, now: i64) {
         self.totals.accepted += 1;
+        match self.records {
+            Records::All => self.record(operation, now),
+            Records::CountsOnly => self.count(&operation),
+        }
+    }
+
+    /// Counts an operation that leaves no record. Whether an event repeats an earlier one is
+    /// unknown, so each of them counts as applied.
+    fn count(&mut self, operation: &Operation) {
+        self.totals.events += u64::from(matches!(operation, Operation::Event { .. }));
+    }
+
+    fn record(&mut self, operation: Operation, now: i64) {
         match operation {
             Operation::AddDevice {
                 person,

@@ -7,8 +7,8 @@ use std::{fs, io};
 
 use clap::{Parser, ValueEnum};
 use customerio_sim::{
-    Builder, Dedupe, Faults, Limit, Model, Outage, Probability, Simulator, Stall, from_toml,
-    parse_duration,
+    Builder, Dedupe, Faults, Limit, Model, Outage, Probability, Records, Simulator, Stall,
+    from_toml, parse_duration,
 };
 
 /// A simulated Customer.io: records everything it receives, enforces a rate limit, injects faults.
@@ -89,6 +89,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ON|OFF", default_value = "on")]
     dedupe: Dedupe,
 
+    /// Which records to keep: all, or counts-only. With counts-only the memory does not grow;
+    /// people, repeated event ids and the effects of requests are then unknown.
+    #[arg(long, value_name = "ALL|COUNTS-ONLY", default_value = "all")]
+    records: Records,
+
     /// The only accepted site id. Others get 401.
     #[arg(long, value_name = "ID", env = "CIO_SIM_SITE_ID", requires = "api_key")]
     site_id: Option<String>,
@@ -165,8 +170,8 @@ impl Args {
             Some(path) => scenario(path)?,
             None => self.builder(),
         };
-        // Credentials, segments and the settings of the App API are no part of a scenario, and
-        // apply to both.
+        // Credentials, segments, the kept records and the settings of the App API are no part of a
+        // scenario, and apply to both.
         let mut builder = match (&self.site_id, &self.api_key) {
             (Some(site_id), Some(api_key)) => builder.credentials(site_id, &api_key.0),
             _ => builder,
@@ -178,6 +183,7 @@ impl Args {
             .app_limit(self.app_limit)
             .trigger_limit(self.trigger_limit)
             .trigger_time(self.trigger_time)
+            .records(self.records)
             .epoch(epoch);
         let builder = self.segment.into_iter().fold(builder, Builder::segment);
         let builder = self.broadcast.into_iter().fold(builder, Builder::broadcast);
@@ -358,6 +364,7 @@ mod tests {
             ("--latency 20", "such as 20ms"),
             ("--reset 2", "such as 0.1%"),
             ("--dedupe maybe", "on or off"),
+            ("--records none", "all or counts-only"),
         ] {
             let flags = format!("cio-sim {flags}");
             let error = Args::try_parse_from(flags.split_whitespace())

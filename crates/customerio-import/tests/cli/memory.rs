@@ -1,0 +1,104 @@
+//! The memory and the time of a large import, from `/proc`.
+
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::fixture::{Fixture, bare};
+
+/// The rows in CI. A rehearsal that kept the records of these people would take over 300 MiB.
+const ROWS: u64 = 300_000;
+
+/// The bound for [`ROWS`] rows.
+const MOST_KIB_OF_ROWS: u64 = 64 * 1024;
+
+/// The bound for any number of rows. The difference is the search for repeated records, which takes
+/// 12 bytes for each of up to 2,000,000 of them.
+const MOST_KIB: u64 = 100 * 1024;
+
+fn write_people(path: &Path, rows: u64) {
+    let mut file = BufWriter::new(File::create(path).unwrap());
+    writeln!(file, "id,email,first_name,city,plan,visits").unwrap();
+    for n in 0..rows {
+        let visits = n % 977;
+        writeln!(file, "{n},p{n}@example.com,Ada,London,premium,{visits}").unwrap();
+    }
+    file.flush().unwrap();
+}
+
+/// Returns the most memory that the process has taken so far, in KiB.
+fn peak_kib(id: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    peak.trim().strip_suffix(" kB")?.trim().parse().ok()
+}
+
+/// Rehearses a file of `rows` people. Returns the peak of memory in KiB, and the microseconds per
+/// row as the report has them.
+fn rehearse(rows: u64) -> (u64, f64) {
+    let fixture = Fixture::new();
+    let file = fixture.folder.path().join("a.csv");
+    write_people(&file, rows);
+    let report = fixture.folder.path().join("report");
+    let line = format!(
+        "people {} --id-column id --type visits=int --rehearse --record-limit 10000000/1s --report {}",
+        file.display(),
+        report.display()
+    );
+    let mut child = bare(&line).stderr(Stdio::null()).spawn().unwrap();
+    let mut peak = 0;
+    let (_open, never) = mpsc::channel::<()>();
+    let reader = {
+        let mut stdout = child.stdout.take().unwrap();
+        thread::spawn(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).unwrap();
+            text
+        })
+    };
+    // The kernel keeps the peak, so that only the growth since the last look can be missed.
+    let code = loop {
+        peak = peak_kib(child.id()).map_or(peak, |now| now.max(peak));
+        if let Some(status) = child.try_wait().unwrap() {
+            break status.code();
+        }
+        assert!(never.recv_timeout(Duration::from_millis(5)).is_err());
+    };
+    let stdout = reader.join().unwrap();
+    assert_eq!(code, Some(0), "{stdout}");
+    let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    assert_eq!(report["accepted"], rows, "{stdout}");
+    let seconds = report["elapsed_seconds"].as_f64().unwrap();
+    (peak, seconds * 1e6 / rows as f64)
+}
+
+#[test]
+fn memory_does_not_grow_with_the_file_nor_does_the_time_per_row() {
+    let rows = std::env::var("IMPORT_ROWS").ok();
+    let rows: Option<u64> = rows.map(|rows| rows.replace('_', "").parse().unwrap());
+    let (peak, micros) = rehearse(rows.unwrap_or(ROWS));
+    println!(
+        "{} rows: {} MiB, {micros:.1} us per row",
+        rows.unwrap_or(ROWS),
+        peak / 1024
+    );
+    let most = match rows {
+        Some(rows) if rows > ROWS => MOST_KIB,
+        Some(_) | None => MOST_KIB_OF_ROWS,
+    };
+    assert!(peak > 1024 && peak < most, "{peak} KiB");
+    // Only where it was asked for: in CI, other tests take the processor meanwhile.
+    if let Some(rows) = rows {
+        let (_, of_a_tenth) = rehearse(rows / 10);
+        println!("{} rows: {of_a_tenth:.1} us per row", rows / 10);
+        assert!(micros < 1.5 * of_a_tenth, "{micros} and {of_a_tenth}");
+    }
+}
