@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Args as Group, Parser, Subcommand, ValueEnum};
-
+use clap_complete::Shell;
 use customerio::Region;
 use customerio::client::Quota;
 
@@ -75,6 +75,23 @@ pub(crate) enum Command {
     Relationships(RelationshipsArgs),
     /// Create or update one object per record, or delete it; other columns become attributes
     Objects(ObjectsArgs),
+    /// Print a script that completes commands and flags in a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page of the program or of a command, as roff
+    Man(ManArgs),
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct CompletionsArgs {
+    /// Shell that reads the script
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct ManArgs {
+    /// Command, like people; without one, the page is about the program
+    pub(crate) command: Option<String>,
 }
 
 #[derive(Debug, Group)]

@@ -11,7 +11,8 @@
 //! [`run()`] calls these in order. `input` reads rows, `mapping` makes operations of them. `scan`
 //! reads a file once for the `plan`: it counts the columns, groups the records that cannot be sent
 //! by their `reasons`, and finds `repeats` and other `warnings`. `confirm` asks. `send` sends the
-//! records. `finish` prints the summary and writes `report` and `journal`.
+//! records, and `console` shows the `progress`. `finish` prints the summary and writes `report` and
+//! `journal`. `manual` prints completions and manual pages.
 
 mod args;
 mod clock;
@@ -24,10 +25,12 @@ mod finish;
 mod input;
 mod interrupt;
 mod journal;
+mod manual;
 mod mapping;
 mod options;
 mod plan;
 mod problems;
+mod progress;
 mod reader;
 mod reasons;
 mod reject;
@@ -46,7 +49,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
-use crate::args::Args;
+use crate::args::{Args, Command};
 use crate::report::Exit;
 use crate::signals::Signals;
 
@@ -59,13 +62,19 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<Exit> {
+    let args = Args::read();
+    match &args.command {
+        Command::Completions(args) => return manual::print_completions(args.shell),
+        Command::Man(args) => return manual::print_page(args.command.as_deref()),
+        _ => {}
+    }
     let runtime = Runtime::new().context("threads cannot be started; check the system's limits")?;
     // A signal that comes earlier ends the process without a message.
     let signals = {
         let _inside = runtime.enter();
         Signals::new().context("signals cannot be received; check the system's limits")?
     };
-    let exit = runtime.block_on(run::run(Args::read(), signals));
+    let exit = runtime.block_on(run::run(args, signals));
     // Does not wait for a name lookup that is still running.
     runtime.shutdown_background();
     exit

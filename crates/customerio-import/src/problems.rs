@@ -10,16 +10,23 @@ use customerio::{Cause, Outcome, Rejection};
 use serde::Serialize;
 
 use crate::display::counted;
+use crate::reasons::Reasons;
 use crate::reject::{Column, Reject};
 
 /// The most problems that are printed. More lines would scroll the plan out of a terminal.
 const MAX_SHOWN: u64 = 20;
+
+/// The most problems with the same reason that are printed one by one: enough to see a pattern in
+/// the lines. With more, a frequent reason would hide the others.
+const MAX_SHOWN_OF_REASON: u64 = 3;
 
 /// Collects the problems of one run.
 #[derive(Debug)]
 pub(crate) struct Problems {
     input: String,
     count: u64,
+    shown: u64,
+    reasons: Reasons,
     file: Option<BufWriter<File>>,
 }
 
@@ -37,6 +44,9 @@ pub(crate) struct Problem {
     reason: String,
     #[serde(skip)]
     shown: String,
+    /// The problems with the same reason are one group.
+    #[serde(skip)]
+    group: (Option<Column>, String),
 }
 
 /// Returns the error of a rejects file that cannot be written.
@@ -53,43 +63,54 @@ impl Problems {
         Self {
             input,
             count: 0,
+            shown: 0,
+            reasons: Reasons::default(),
             file: rejects.map(BufWriter::new),
         }
     }
 
-    /// Adds a problem. Returns the line to print, or nothing after [`MAX_SHOWN`] of them.
+    /// Adds a problem. Returns the line to print, or nothing after [`MAX_SHOWN`] of them, or
+    /// [`MAX_SHOWN_OF_REASON`] with the same reason.
     pub(crate) fn add(&mut self, problem: &Problem) -> io::Result<Option<String>> {
         self.count += 1;
         if let Some(file) = &mut self.file {
             serde_json::to_writer(&mut *file, problem)?;
             file.write_all(b"\n")?;
         }
-        Ok(match self.count {
-            1..=MAX_SHOWN => Some(format!("{}:{problem}", self.input)),
-            _ => None,
-        })
+        let (column, reason) = &problem.group;
+        let same = self.reasons.add(column.as_ref(), reason, problem.line);
+        if self.shown == MAX_SHOWN || same > MAX_SHOWN_OF_REASON {
+            return Ok(None);
+        }
+        self.shown += 1;
+        Ok(Some(format!("{}:{problem}", self.input)))
     }
 
-    /// Syncs the rejects file to disk. Returns a line about the problems that were not printed, if
-    /// there are any.
+    /// Returns the problems by reason.
+    pub(crate) fn reasons(&self) -> &Reasons {
+        &self.reasons
+    }
+
+    /// Syncs the rejects file to disk. Returns the number of problems for each reason, unless each
+    /// problem was printed.
     pub(crate) fn finish(mut self) -> io::Result<Option<String>> {
         if let Some(file) = &mut self.file {
             file.flush()?;
             file.get_ref().sync_all()?;
         }
-        Ok(self
-            .count
-            .checked_sub(MAX_SHOWN)
-            .filter(|more| *more > 0)
-            .map(|more| {
-                let all = if self.file.is_some() {
-                    "see the rejects file"
-                } else {
-                    "to see all of them, add --rejects FILE"
-                };
-                let more = counted(more, "more record", "more records");
-                format!("{}: {more} not accepted; {all}", self.input)
-            }))
+        if self.count == self.shown {
+            return Ok(None);
+        }
+        let all = match self.file {
+            Some(_) => "all are in the rejects file",
+            None => "to see all of them, add --rejects FILE",
+        };
+        let records = counted(self.count, "record was", "records were");
+        let (input, reasons) = (&self.input, self.reasons.to_string());
+        let reasons = reasons.trim_end();
+        Ok(Some(format!(
+            "{input}: {records} not accepted; {all}; by reason:\n{reasons}"
+        )))
     }
 }
 
@@ -120,6 +141,7 @@ impl Problem {
             outcome: "rejected",
             reason: rejection.to_string(),
             shown: format!("rejected by the API{status}; for the reason, see --rejects FILE"),
+            group: (None, format!("rejected by the API{status}")),
         }
     }
 
@@ -134,6 +156,7 @@ impl Problem {
             outcome,
             reason: cause.to_string(),
             shown: format!("{shown}{status}; for the cause, see --rejects FILE"),
+            group: (None, format!("{shown}{status}")),
         }
     }
 }
@@ -144,12 +167,15 @@ impl From<Reject> for Problem {
         let Reject { line, error } = reject;
         let reason = error.full_reason();
         let column = error.column.as_ref().map(Column::value);
+        // Without the lines of a record over several lines: they do not make another reason.
+        let group = (error.column, error.reason);
         Self {
             line,
             column,
             outcome: "rejected",
             reason,
             shown,
+            group,
         }
     }
 }
@@ -172,18 +198,48 @@ mod tests {
     }
 
     #[test]
-    fn the_first_problems_are_shown_and_the_others_are_counted() {
+    fn the_first_problems_of_each_reason_are_shown_and_all_are_counted() {
         let mut problems = Problems::new("a.csv".into(), None);
-        let shown: Vec<_> = (1..=MAX_SHOWN + 3)
-            .filter_map(|line| problems.add(&problem(line)).unwrap())
-            .collect();
-        assert_eq!(shown.len(), 20);
-        assert_eq!(shown[1], r#"a.csv:2: column "id": has no value; add one"#);
-        let more = problems.finish().unwrap();
-        assert_eq!(
-            more.as_deref(),
-            Some("a.csv: 3 more records not accepted; to see all of them, add --rejects FILE")
-        );
+        let mut shown = Vec::new();
+        for line in 1..=23 {
+            shown.extend(problems.add(&problem(line)).unwrap());
+        }
+        let error = RecordError::named("age", "is no int").over((24, 25));
+        shown.extend(problems.add(&error.at(24).into()).unwrap());
+        let outcome = Outcome::Unknown(Cause::new(io::Error::other("ada@example.com")));
+        let unknown = Problem::of(26, &outcome).unwrap();
+        shown.extend(problems.add(&unknown).unwrap());
+        let expected = [
+            "a.csv:1: column \"id\": has no value; add one",
+            "a.csv:2: column \"id\": has no value; add one",
+            "a.csv:3: column \"id\": has no value; add one",
+            "a.csv:24: column \"age\": is no int; the record goes from line 24 to line 25",
+            "a.csv:26: unknown: the record may have been applied; for the cause, see --rejects FILE",
+        ];
+        assert_eq!(shown, expected);
+        let expected = "\
+            a.csv: 25 records were not accepted; to see all of them, add --rejects FILE; by reason:\n  \
+            23 records: column \"id\": has no value; add one (the first on line 1)\n  \
+            1 record: column \"age\": is no int (on line 24)\n  \
+            1 record: unknown: the record may have been applied (on line 26)";
+        assert_eq!(problems.finish().unwrap().as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn problems_that_were_all_shown_are_not_repeated() {
+        let mut problems = Problems::new("a.csv".into(), None);
+        (1..=3).for_each(|line| assert!(problems.add(&problem(line)).unwrap().is_some()));
+        assert_eq!(problems.finish().unwrap(), None);
+    }
+
+    #[test]
+    fn at_most_20_problems_are_shown() {
+        let mut problems = Problems::new("a.csv".into(), None);
+        let shown = (1..=300).filter_map(|line| {
+            let error = RecordError::new(format!("takes {line} bytes"));
+            problems.add(&error.at(line).into()).unwrap()
+        });
+        assert_eq!(shown.count() as u64, MAX_SHOWN);
     }
 
     #[test]

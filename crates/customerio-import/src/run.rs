@@ -200,7 +200,7 @@ async fn send(
     records: Option<u64>,
     rejects: Option<File>,
 ) -> Result<Sent> {
-    let mut console = Console::new(records, settings.verbosity, settings.output);
+    let mut console = Console::new(records, settings.verbosity, settings.output, clock::now());
     console.verbose(1, || format!("import id: {}", import.as_str()));
     let mut problems = Problems::new(settings.input.to_string(), rejects);
     let connection = settings.destination.connect(&settings.options).await?;

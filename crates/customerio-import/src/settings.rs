@@ -133,6 +133,9 @@ fn mapping(command: Command) -> Result<(Mapping, CommonArgs)> {
         Command::Merges(merges) => Ok(merges_mapping(merges)),
         Command::Relationships(relationships) => relationships_mapping(relationships),
         Command::Objects(objects) => objects_mapping(objects),
+        Command::Completions(_) | Command::Man(_) => {
+            unreachable!("`main` runs the commands that send nothing")
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::interrupt::{Interrupt, Shutdown};
 use crate::mapping::Record;
 use crate::options::SendOptions;
 use crate::problems::{Problem, Problems, rejects_failed};
+use crate::progress::Bound;
 use crate::reader::Item;
 use crate::report::Totals;
 use crate::{clock, display};
@@ -28,8 +29,8 @@ use crate::{clock, display};
 /// would stop a run for a short failure of a proxy; a larger one sends more requests in vain.
 pub(crate) const MAX_WITHOUT_ANSWER: u32 = 100;
 
-/// The interval between checks whether the run waits, and for how long. Longer makes the console
-/// late, which must show a wait within a second; shorter only takes time.
+/// The interval between checks whether the run waits, for how long, and how far it is. Longer makes
+/// the console late, which must show a wait within a second; shorter only takes time.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long after a stop the requests in flight are awaited.
@@ -164,7 +165,6 @@ impl<'a, A: Api> Pipeline<'a, A> {
                 self.result.read += 1;
                 self.result.totals.rejected += 1;
                 self.report(&reject.into());
-                self.console.show_progress(&self.result.totals);
             }
             Ok(Ok(record)) => self.pack(record),
         }
@@ -219,8 +219,8 @@ impl<'a, A: Api> Pipeline<'a, A> {
         probe.map_or(self.next_check, |probe| self.next_check.min(probe.into()))
     }
 
-    /// Counts the time that the run waits for the server, shows the wait, and stops the run after
-    /// `--max-wait`.
+    /// Counts the time that the run waits for the server, shows the wait and the progress, and stops
+    /// the run after `--max-wait`.
     fn check_wait(&mut self) {
         let now = clock::now();
         self.next_check = now + CHECK_INTERVAL;
@@ -236,6 +236,8 @@ impl<'a, A: Api> Pipeline<'a, A> {
             format!("{wait}; for at most {max_wait} in total (--max-wait)")
         });
         self.console.show_wait(message.as_deref(), now);
+        self.console
+            .show_progress(self.result.totals, self.bound(), now);
         let remaining = current.as_ref().map(|wait| wait.remaining);
         if self.server.pass_time(now, remaining) {
             let since = clock::unix_seconds();
@@ -267,6 +269,17 @@ impl<'a, A: Api> Pipeline<'a, A> {
         });
         let throttled = || self.server.throttled_since();
         outage.or_else(|| throttled().map(|since| Wait::Throttled { since }))
+    }
+
+    /// Returns the reason why the run is not faster at this moment.
+    fn bound(&self) -> Bound {
+        match self.tasks.queued() {
+            Some(queued) => self.options.slower_limit(queued.requests, queued.records),
+            None if self.tasks.departed() >= self.concurrency() => Bound::Answers,
+            // With no request in flight, the next ones are about to be packed.
+            None if self.dispatcher.packer().is_full() && !self.tasks.is_empty() => Bound::Order,
+            None => Bound::Reading,
+        }
     }
 
     // --- Stops. ---
@@ -324,6 +337,8 @@ impl<'a, A: Api> Pipeline<'a, A> {
                 Some(done) = self.tasks.next_done() => self.handle_done(done),
                 () = sleep_until(clock::now() + CHECK_INTERVAL) => {}
             }
+            self.console
+                .show_progress(self.result.totals, Bound::Answers, clock::now());
         }
     }
 
@@ -342,7 +357,6 @@ impl<'a, A: Api> Pipeline<'a, A> {
         for (line, outcome) in settled {
             self.count(line, &outcome);
         }
-        self.console.show_progress(&self.result.totals);
     }
 
     fn count(&mut self, line: Line, outcome: &Outcome) {

@@ -22,3 +22,5 @@ mod reported_files;
 mod secrets;
 #[cfg(unix)]
 mod signals;
+#[cfg(unix)]
+mod terminal;

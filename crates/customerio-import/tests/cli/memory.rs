@@ -3,9 +3,8 @@
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::mpsc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -41,8 +40,16 @@ fn peak_kib(id: u32) -> Option<u64> {
     peak.trim().strip_suffix(" kB")?.trim().parse().ok()
 }
 
+fn read(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    })
+}
+
 /// Rehearses a file of `rows` people. Returns the peak of memory in KiB, and the microseconds per
-/// row as the report has them.
+/// row as the report has them. Checks that the log has a line for every ten seconds.
 fn rehearse(rows: u64) -> (u64, f64) {
     let fixture = Fixture::new();
     let file = fixture.folder.path().join("a.csv");
@@ -53,17 +60,11 @@ fn rehearse(rows: u64) -> (u64, f64) {
         file.display(),
         report.display()
     );
-    let mut child = bare(&line).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = bare(&line).spawn().unwrap();
     let mut peak = 0;
     let (_open, never) = mpsc::channel::<()>();
-    let reader = {
-        let mut stdout = child.stdout.take().unwrap();
-        thread::spawn(move || {
-            let mut text = String::new();
-            stdout.read_to_string(&mut text).unwrap();
-            text
-        })
-    };
+    let stdout = read(child.stdout.take().unwrap());
+    let stderr = read(child.stderr.take().unwrap());
     // The kernel keeps the peak, so that only the growth since the last look can be missed.
     let code = loop {
         peak = peak_kib(child.id()).map_or(peak, |now| now.max(peak));
@@ -72,11 +73,18 @@ fn rehearse(rows: u64) -> (u64, f64) {
         }
         assert!(never.recv_timeout(Duration::from_millis(5)).is_err());
     };
-    let stdout = reader.join().unwrap();
+    let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
     assert_eq!(code, Some(0), "{stdout}");
     let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
     assert_eq!(report["accepted"], rows, "{stdout}");
     let seconds = report["elapsed_seconds"].as_f64().unwrap();
+    let lines = stderr.matches(&format!(" of {rows} records: ")).count();
+    let expected = (seconds / 10.0) as usize;
+    // A check takes place twice a second, so that a line may be late.
+    assert!(
+        lines <= expected && lines + 1 + expected / 20 >= expected,
+        "{seconds} s: {stderr}"
+    );
     (peak, seconds * 1e6 / rows as f64)
 }
 

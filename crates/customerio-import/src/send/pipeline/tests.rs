@@ -181,7 +181,7 @@ async fn import_with(
     shutdown: &watch::Sender<Shutdown>,
 ) -> RunResult {
     let interrupt = Interrupt::new(shutdown.subscribe());
-    let mut console = Console::without_bar();
+    let mut console = Console::without_bar(clock::now());
     let mut problems = Problems::new("a.csv".into(), None);
     run(
         fake.clone(),
@@ -802,4 +802,37 @@ async fn the_run_does_not_wait_for_a_last_person_with_a_record_that_makes_the_se
     };
     assert_eq!(result.totals, expected);
     assert!(result.stop.is_none(), "{:?}", result.stop);
+}
+
+/// Runs an import for some seconds. Returns the reason why it is not faster.
+async fn bound(fake: &Fake, items: impl Iterator<Item = Item> + Send + 'static) -> Bound {
+    let shutdown = watch::Sender::default();
+    let mut console = Console::without_bar(clock::now());
+    let mut problems = Problems::new("a.csv".into(), None);
+    let run = run(
+        fake.clone(),
+        feed(items).0,
+        &OPTIONS,
+        Interrupt::new(shutdown.subscribe()),
+        &mut console,
+        &mut problems,
+    );
+    let ended = tokio::time::timeout(Duration::from_secs(3), run).await;
+    assert!(ended.is_err(), "the run is cut off");
+    console.progress().bound()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reason_why_a_run_is_not_faster_is_shown() {
+    let forever = || people(u64::MAX);
+    // A batch of 10 records at 1,000/s takes as long as a request at 100/s.
+    let queued = Fake::accepting().queueing();
+    assert_eq!(bound(&queued, forever()).await, Bound::RequestLimit);
+    let slow = Fake::accepting().slow();
+    assert_eq!(bound(&slow, forever()).await, Bound::Answers);
+    let one_person = (1..).map(|line| record(line, "p"));
+    assert_eq!(bound(&slow, one_person).await, Bound::Order);
+    let waiting = Fake::accepting();
+    *waiting.wait_until.lock().unwrap() = Some(clock::now() + Duration::from_secs(60));
+    assert_eq!(bound(&waiting, forever()).await, Bound::Waiting);
 }
