@@ -219,8 +219,8 @@ impl<'a, A: Api> Pipeline<'a, A> {
         probe.map_or(self.next_check, |probe| self.next_check.min(probe.into()))
     }
 
-    /// Counts the time that the run waits for the server, shows the wait and the progress, and stops
-    /// the run after `--max-wait`.
+    /// Counts the time that the run waits for the server, shows the wait and the progress, and
+    /// stops the run after `--max-wait`.
     fn check_wait(&mut self) {
         let now = clock::now();
         self.next_check = now + CHECK_INTERVAL;

@@ -61,8 +61,8 @@ impl Broadcasts {
     }
 
     /// Records a trigger and returns its id, or `None` if the broadcast does not exist. `now` is
-    /// since the simulator's start, and `date` the same in Unix seconds. The trigger takes its place
-    /// in the queue even if no record of it is kept.
+    /// since the simulator's start, and `date` the same in Unix seconds. The trigger takes its
+    /// place in the queue even if no record of it is kept.
     pub(super) fn record(
         &mut self,
         broadcast: u64,

@@ -29,8 +29,8 @@ pub struct Message {
 }
 
 impl Message {
-    /// Returns the record of a message. `number` counts the messages from 1: there is no id by which
-    /// the API would recognize a repetition, so each request is a message of its own.
+    /// Returns the record of a message. `number` counts the messages from 1: there is no id by
+    /// which the API would recognize a repetition, so each request is a message of its own.
     pub(super) fn new(
         number: u64,
         sent: OutgoingMessage,
