@@ -20,7 +20,8 @@ const SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
 /// The fewest cells of a bar that is worth its place. The text tells more than a shorter one.
 const MIN_CELLS: usize = 8;
 
-/// From this number on, a narrow line shows whole thousands: five digits leave no room for the rest.
+/// From this number on, a narrow line shows whole thousands: five digits leave no room for the
+/// rest.
 const ROUNDED_FROM: u64 = 10_000;
 
 /// The reason why a run is not faster.
@@ -132,8 +133,8 @@ impl Progress {
         }
     }
 
-    /// Returns the time until the end, at the present rate. Returns nothing during a wait, which has
-    /// no known end.
+    /// Returns the time until the end, at the present rate. Returns nothing during a wait, which
+    /// has no known end.
     fn time_left(&self) -> Option<Duration> {
         let left = self.total?.saturating_sub(self.totals.records());
         let rate = self.rate().filter(|rate| *rate > 0.0)?;

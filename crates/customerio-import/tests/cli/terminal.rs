@@ -10,7 +10,8 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::fixture::{Fixture, data, ended};
 
-/// Sends 20,093 people in four seconds, with the standard error on a terminal. Returns all that it received.
+/// Sends 20,093 people in four seconds, with the standard error on a terminal. Returns all that it
+/// received.
 fn drawn(width: u16, term: &str) -> String {
     use std::os::unix::ffi::OsStrExt;
 
