@@ -27,9 +27,9 @@
 //! tokio's, so a test on paused time and one thread repeats exactly. [`from_toml`] reads all
 //! settings from a file, and the program `cio-sim` serves a simulator on a local port.
 //!
-//! The simulator speaks the public Track API, v1 and v2, and of the App API transactional messages
-//! and triggers of broadcasts. It shares no code with any client, so that a test of a client has an
-//! independent reference.
+//! The simulator speaks the public Track API, v1 and v2, and of the App API transactional messages,
+//! triggers of broadcasts, and questions about people and their activities. It shares no code with
+//! any client, so that a test of a client has an independent reference.
 //!
 //! # Memory
 //!
@@ -39,6 +39,7 @@
 //!
 //! - the counter holds at most as many times as the limit has requests;
 //! - [`Totals::busiest_window`] needs the arrivals of one window;
+//! - the activity log holds at most twice as many activities as [`Builder::activities`] allows;
 //! - [`Simulator::trace`] holds at most as many arrivals as [`Builder::trace`] allows;
 //! - the body of a request has at most 1 MiB, that of an email 4 MiB and that of a trigger 25 MiB.
 

@@ -12,8 +12,8 @@ use crate::fault::{FaultInjector, Faults, Script};
 use crate::http;
 use crate::limit::Limit;
 use crate::records::{
-    Arrival, ArrivalLog, Dedupe, Delivery, Event, Form, Message, Object, Person, Records, Store,
-    Totals, Trigger,
+    Arrival, ArrivalLog, Dedupe, Delivery, Event, Form, LogSettings, Message, Object, Person,
+    Records, Store, Totals, Trigger,
 };
 use crate::setting::LONGEST;
 use crate::shared::{Limits, Shared, State};
@@ -147,6 +147,7 @@ pub struct Builder {
     segments: Vec<u64>,
     broadcasts: Vec<u64>,
     trigger_time: Duration,
+    log: LogSettings,
 }
 
 impl Builder {
@@ -170,6 +171,7 @@ impl Builder {
             segments: Vec::new(),
             broadcasts: Vec::new(),
             trigger_time: Duration::ZERO,
+            log: LogSettings::default(),
         }
     }
 
@@ -285,6 +287,27 @@ impl Builder {
         self
     }
 
+    /// Keeps the newest `activities` failed and skipped updates and events, and as many other
+    /// activities, for the activity log of the App API. The default is 10,000.
+    pub fn activities(mut self, activities: usize) -> Self {
+        self.log.capacity = activities;
+        self
+    }
+
+    /// Shows an activity only after this time. The default is 0: no lag of the activity log is
+    /// documented.
+    pub fn activity_lag(mut self, lag: Duration) -> Self {
+        self.log.lag = lag;
+        self
+    }
+
+    /// Shows an activity only up to this age. By default all are shown: no retention of the
+    /// activity log is documented.
+    pub fn activity_retention(mut self, retention: Duration) -> Self {
+        self.log.retention = retention;
+        self
+    }
+
     /// Builds the simulator and starts its clock, which is tokio's.
     #[must_use]
     pub fn build(self) -> Simulator {
@@ -297,6 +320,7 @@ impl Builder {
         let mut store = Store::new(self.records, self.dedupe, window);
         self.segments.iter().for_each(|id| store.add_segment(*id));
         store.set_trigger_time(self.trigger_time);
+        store.configure_log(self.log);
         self.broadcasts
             .iter()
             .for_each(|id| store.add_broadcast(*id));

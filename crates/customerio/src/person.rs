@@ -218,8 +218,13 @@ impl Person {
 
     /// Returns the identifier as a path segment of the App API, which is told the kind beside it.
     pub(crate) fn app_segment(&self) -> String {
+        encode(&self.app_id()).to_string()
+    }
+
+    /// Returns the identifier as a value in a query of the App API, not encoded.
+    pub(crate) fn app_id(&self) -> String {
         let prefix = if self.kind == Kind::CioId { "cio_" } else { "" };
-        format!("{prefix}{}", encode(&self.value))
+        format!("{prefix}{}", self.value)
     }
 }
 

@@ -37,6 +37,11 @@ impl Timestamp {
         }
     }
 
+    /// Creates a timestamp, or the nearest one in range.
+    pub(crate) fn clamped(unix_seconds: i64) -> Self {
+        Self(unix_seconds.clamp(EARLIEST, LATEST))
+    }
+
     /// Returns the unix seconds.
     #[must_use]
     pub const fn seconds(self) -> i64 {

@@ -13,16 +13,26 @@ pub(crate) struct TrackedEvent {
     /// The ULID by which the API ignores repetitions, in upper case. `None` if the event has
     /// another id or none.
     pub(crate) id: Option<String>,
+    /// `event`, `page` or `screen`.
+    pub(crate) kind: &'static str,
     pub(crate) name: String,
     pub(crate) timestamp: Option<i64>,
     pub(crate) attributes: Map<String, Value>,
 }
 
+/// The kinds of events.
+pub(super) const KINDS: [&str; 3] = ["event", "page", "screen"];
+
 /// Reads an event whose data is at the key `payload`: `data` in v1, `attributes` in v2.
 pub(super) fn tracked(
+    kind: &str,
     mut from: Map<String, Value>,
     payload: &str,
 ) -> Result<TrackedEvent, Rejection> {
+    let mut kinds = KINDS.into_iter();
+    let kind = kinds
+        .find(|known| *known == kind)
+        .ok_or_else(|| Rejection::invalid("type", "type must be one of event, page, screen"))?;
     let name = check::optional_string(&from, "name")?
         .unwrap_or_default()
         .trim()
@@ -41,6 +51,7 @@ pub(super) fn tracked(
     }
     Ok(TrackedEvent {
         id: check::optional_string(&from, "id")?.and_then(|id| ulid(&id)),
+        kind,
         name,
         timestamp: check::optional_integer(&from, "timestamp")?,
         attributes,

@@ -22,6 +22,25 @@ impl Identifier {
         Self::of_kind(if is_email(text) { "email" } else { "id" }, text.to_owned())
     }
 
+    /// Reads an identifier of the App API, whose kind is named beside it. A `cio_id` has its
+    /// prefix.
+    pub(crate) fn in_app(kind: &str, text: &str) -> Result<Self, Rejection> {
+        if !["id", "email", "phone", "cio_id"].contains(&kind) {
+            return Err(Rejection::invalid(
+                "id_type",
+                "id_type must be one of id, email, phone, cio_id",
+            ));
+        }
+        match (kind, text.strip_prefix("cio_")) {
+            ("cio_id", Some(bare)) => Self::of_kind(kind, bare.to_owned()),
+            ("cio_id", None) => Err(Rejection::invalid(
+                "cio_id",
+                "a cio_id must begin with cio_",
+            )),
+            _ => Self::of_kind(kind, text.to_owned()),
+        }
+    }
+
     /// Reads an object with exactly one of the keys `kinds`.
     pub(crate) fn in_object(
         field: &str,

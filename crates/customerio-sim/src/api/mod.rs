@@ -5,6 +5,7 @@ mod check;
 pub(crate) mod delivery;
 mod device;
 mod event;
+mod filter;
 mod identifier;
 mod object;
 mod operation;
@@ -17,6 +18,7 @@ pub(crate) mod v2;
 
 pub(crate) use check::MAX_ATTRIBUTES;
 pub(crate) use event::{TrackedEvent, ulid};
+pub(crate) use filter::{Filter, as_text};
 pub(crate) use identifier::Identifier;
 pub(crate) use object::ObjectIdentifier;
 pub(crate) use operation::{

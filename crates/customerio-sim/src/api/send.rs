@@ -49,6 +49,15 @@ impl Channel {
             Self::WhatsApp => "whatsapp",
         }
     }
+
+    /// Returns the name in the types of activities. Messages in an inbox have none.
+    pub(crate) fn in_activities(self) -> Option<&'static str> {
+        match self {
+            Self::Inbox => None,
+            Self::Sms => Some("twilio"),
+            _ => Some(self.name()),
+        }
+    }
 }
 
 /// `POST /v1/send/{channel}`. `now` is in Unix seconds.

@@ -118,13 +118,7 @@ pub(crate) fn merge(body: &[u8]) -> Result<Operation, Rejection> {
 
 fn any_event(source: Source, body: Map<String, Value>) -> Result<Operation, Rejection> {
     let kind = check::optional_string(&body, "type")?;
-    if kind.is_some_and(|kind| !["event", "page", "screen"].contains(&kind.as_str())) {
-        return Err(Rejection::invalid(
-            "type",
-            "type must be one of event, page, screen",
-        ));
-    }
-    let event = event::tracked(body, "data")?;
+    let event = event::tracked(kind.as_deref().unwrap_or("event"), body, "data")?;
     Ok(Operation::Event { source, event })
 }
 

@@ -85,7 +85,7 @@ fn person(action: &str, entity: Map<String, Value>) -> Result<Operation, Rejecti
         "identify" => identify(person, entity),
         "delete" => Ok(Operation::Delete(person)),
         "event" | "page" | "screen" => {
-            let event = event::tracked(entity, "attributes")?;
+            let event = event::tracked(action, entity, "attributes")?;
             Ok(Operation::Event {
                 source: Source::Person(person),
                 event,

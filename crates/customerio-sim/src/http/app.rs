@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::path::Path;
-use super::reply;
+use super::{people, reply};
 use crate::api::{Channel, Rejection, send, trigger};
 use crate::shared::{ApiLimit, Shared, TriggerError};
 
@@ -26,6 +26,14 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/send/push", send_by(Channel::Push))
         .route("/send/sms", send_by(Channel::Sms))
         .route("/send/whatsapp", send_by(Channel::WhatsApp))
+        .route("/activities", get(people::activities))
+        .route("/customers", get(people::with_email).post(people::search))
+        .route("/customers/attributes", post(people::attributes_of_many))
+        .route(
+            "/customers/{person}/activities",
+            get(people::activities_of_person),
+        )
+        .route("/customers/{person}/attributes", get(people::attributes))
         .route("/campaigns/{broadcast}/triggers", post(trigger_broadcast))
         .route("/campaigns/{broadcast}/triggers/{trigger}", get(status))
         .fallback(not_found)

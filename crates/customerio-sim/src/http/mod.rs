@@ -5,6 +5,8 @@ mod app;
 mod inspect;
 mod middleware;
 mod path;
+mod people;
+mod query;
 mod reply;
 mod routes;
 

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_URL_SAFE;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::api::OutgoingMessage;
+use crate::api::{Identifier, OutgoingMessage};
 
 /// The record of one transactional message.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,6 +26,12 @@ pub struct Message {
     pub request: Map<String, Value>,
     /// The length of each attachment in bytes.
     pub attachments: BTreeMap<String, usize>,
+    /// The person with the kind of the identifier.
+    #[serde(skip)]
+    pub(super) recipient: Option<Identifier>,
+    /// The channel as activities name it.
+    #[serde(skip)]
+    pub(super) in_activities: Option<&'static str>,
 }
 
 impl Message {
@@ -34,18 +40,20 @@ impl Message {
     pub(super) fn new(
         number: u64,
         sent: OutgoingMessage,
-        person: Option<String>,
+        person: Option<Identifier>,
         now: i64,
     ) -> Self {
         Self {
             // Opaque, as the API's ids are. Some have a `=`, which a path must escape.
             delivery_id: BASE64_URL_SAFE.encode(format!("message:{number}")),
             channel: sent.channel.name().to_owned(),
-            person,
+            person: person.as_ref().map(|person| person.text().to_owned()),
             queued_at: now,
             send_at: sent.send_at,
             request: sent.request,
             attachments: sent.attachments,
+            recipient: person,
+            in_activities: sent.channel.in_activities(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Records of the requests that arrived, and of the people, events and objects in them.
 
+mod activities;
 mod arrivals;
 mod broadcasts;
 mod busiest_window;
@@ -16,6 +17,7 @@ mod tests;
 mod totals;
 mod visitors;
 
+pub(crate) use activities::{ActivityFilter, LogSettings};
 pub use arrivals::Arrival;
 pub(crate) use arrivals::ArrivalLog;
 pub use broadcasts::Trigger;

@@ -35,6 +35,45 @@ impl Objects {
         self.by_id.get(&(type_id.to_owned(), id.to_owned()))
     }
 
+    /// Returns the types of the activities that a change causes. The type of an object that is
+    /// named by an unknown `cio_object_id` is not known, so it has none.
+    pub(super) fn activities(
+        &self,
+        identifier: &ObjectIdentifier,
+        change: &ObjectChange,
+    ) -> Vec<String> {
+        let (type_id, is_known) = match identifier {
+            ObjectIdentifier::Typed { type_id, id } => (
+                type_id,
+                self.by_id.contains_key(&(type_id.clone(), id.clone())),
+            ),
+            ObjectIdentifier::CioObjectId(id) => {
+                let mut objects = self.by_id.iter();
+                match objects.find(|(_, object)| object.cio_object_id == *id) {
+                    Some(((type_id, _), _)) => (type_id, true),
+                    None => return Vec::new(),
+                }
+            }
+        };
+        let mut kinds = Vec::new();
+        match change {
+            ObjectChange::Delete if is_known => kinds.push("delete"),
+            ObjectChange::Delete => {}
+            ObjectChange::Identify { attributes, people } => {
+                kinds.extend((!is_known).then_some("create"));
+                kinds.extend((!attributes.is_empty()).then_some("attribute_change"));
+                kinds.extend(people.iter().map(|_| "add_relationship"));
+            }
+            ObjectChange::DeleteRelationships(people) => {
+                kinds.extend(people.iter().map(|_| "delete_relationship"));
+            }
+        }
+        kinds
+            .into_iter()
+            .map(|kind| format!("_o:{type_id}:{kind}"))
+            .collect()
+    }
+
     pub(super) fn change(&mut self, identifier: ObjectIdentifier, change: ObjectChange) {
         match change {
             ObjectChange::Delete => self.delete(&identifier),

@@ -1,4 +1,7 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound;
+
+use serde_json::{Map, Value, json};
 
 use super::person::Person;
 use crate::api::Identifier;
@@ -10,8 +13,12 @@ use crate::api::Identifier;
 #[derive(Debug, Default)]
 pub(super) struct People {
     by_identifier: HashMap<Identifier, Person>,
-    by_cio_id: HashMap<String, Identifier>,
+    /// In the order of their creation, since the ids count up.
+    by_cio_id: BTreeMap<String, Identifier>,
     suppressed: HashSet<Identifier>,
+    /// The person who last got each address as the attribute `email`, unless they are identified by
+    /// one. Entries that no longer hold are left: the attribute of the person decides.
+    by_address: HashMap<String, Identifier>,
     /// How many people were created: the number in the last `cio_id`.
     created: u32,
 }
@@ -60,6 +67,60 @@ impl People {
             .expect("a missing person was inserted above")
     }
 
+    /// Returns whether an update would give the person an address that another person has: both
+    /// identifiers would name one person. People who are identified by an address are not compared,
+    /// since identifiers are not linked here.
+    pub(super) fn conflicts(&self, resolved: &Identifier, attributes: &Map<String, Value>) -> bool {
+        let Some(address) = address(resolved, attributes) else {
+            return false;
+        };
+        let owner = self
+            .by_address
+            .get(&address)
+            .filter(|owner| *owner != resolved);
+        let owner = owner.and_then(|owner| Some((owner, self.by_identifier.get(owner)?)));
+        owner.is_some_and(|(owner, person)| {
+            self::address(owner, &person.attributes).as_ref() == Some(&address)
+        })
+    }
+
+    /// Records the address that an update gave to a person.
+    pub(super) fn record_address(&mut self, resolved: &Identifier) {
+        let Some(person) = self.by_identifier.get(resolved) else {
+            return;
+        };
+        if let Some(address) = address(resolved, &person.attributes) {
+            self.by_address.insert(address, resolved.clone());
+        }
+    }
+
+    /// Returns the identifiers of a person, as the App API shows them.
+    pub(super) fn identifiers(&self, identifier: &Identifier) -> Value {
+        let resolved = self.existing(identifier);
+        let person = resolved
+            .as_ref()
+            .and_then(|resolved| self.by_identifier.get(resolved));
+        let identifier = resolved.as_ref().unwrap_or(identifier);
+        let attribute = |name| person.and_then(|person| person.attributes.get(name)?.as_str());
+        let own = |is_own: bool| is_own.then(|| identifier.text());
+        let cio_id = own(matches!(identifier, Identifier::CioId(_)));
+        json!({
+            "email": own(matches!(identifier, Identifier::Email(_))).or_else(|| attribute("email")),
+            "id": own(matches!(identifier, Identifier::Id(_))).or_else(|| attribute("id")),
+            "cio_id": person.map(|person| person.cio_id.as_str()).or(cio_id),
+        })
+    }
+
+    /// Returns all people in the order of their creation, or those after a `cio_id`.
+    pub(super) fn after(
+        &self,
+        cio_id: Option<&str>,
+    ) -> impl Iterator<Item = (&Identifier, &Person)> {
+        let start = cio_id.map_or(Bound::Unbounded, Bound::Excluded);
+        let people = self.by_cio_id.range::<str, _>((start, Bound::Unbounded));
+        people.filter_map(|(_, known)| Some((known, self.by_identifier.get(known)?)))
+    }
+
     pub(super) fn remove(&mut self, resolved: &Identifier) -> Option<Person> {
         let person = self.by_identifier.remove(resolved)?;
         self.by_cio_id.remove(&person.cio_id);
@@ -73,6 +134,14 @@ impl People {
     pub(super) fn unsuppress(&mut self, identifier: &Identifier) {
         self.suppressed.remove(identifier);
     }
+}
+
+/// Returns the attribute `email`, in lower case as addresses are compared. `None` for a person who
+/// is identified by an address.
+fn address(identifier: &Identifier, attributes: &Map<String, Value>) -> Option<String> {
+    let address = attributes.get("email")?.as_str()?;
+    let is_own = matches!(identifier, Identifier::Email(_));
+    (!is_own && !address.is_empty()).then(|| address.to_lowercase())
 }
 
 /// The first `cio_id` is `03000001`, which looks like those in the API's documents.

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::api::MAX_ATTRIBUTES;
+use crate::api::{MAX_ATTRIBUTES, as_text};
 
 /// The record of one person.
 ///
@@ -37,9 +37,20 @@ impl Person {
     }
 
     /// Sets attributes, except those that a later update has set. `at` is the time of this update.
-    pub(super) fn update(&mut self, attributes: Map<String, Value>, at: i64) {
+    pub(super) fn update(&mut self, attributes: Map<String, Value>, at: i64) -> Changes {
         self.updates += 1;
+        let mut changes = Changes::default();
         for (name, value) in attributes {
+            let attribute = match name.starts_with(TOPIC_PREFIX) {
+                true => PREFERENCES,
+                false => &name,
+            };
+            if !removes(&value) && !self.has_room_for(attribute) {
+                changes.without_room.push(attribute.to_owned());
+                continue;
+            }
+            let (attribute, before) = (attribute.to_owned(), self.attributes.get(attribute));
+            let before = before.cloned();
             if name.starts_with(TOPIC_PREFIX) {
                 self.set_topic(name, value, at);
             } else if name == PREFERENCES {
@@ -47,7 +58,14 @@ impl Person {
             } else {
                 self.set(name, value, at);
             }
+            let after = self.attributes.get(&attribute);
+            if before.as_ref() != after {
+                let shown = |value: Option<&Value>| value.map(as_text).unwrap_or_default();
+                let change = json!({"from": shown(before.as_ref()), "to": shown(after)});
+                changes.changed.insert(attribute, change);
+            }
         }
+        changes
     }
 
     fn set(&mut self, name: String, value: Value, at: i64) {
@@ -110,6 +128,36 @@ impl Person {
         self.attributes.len() < MAX_ATTRIBUTES || self.attributes.contains_key(name)
     }
 
+    /// Returns the person as the App API shows them: all attributes are texts.
+    pub(super) fn customer(&self, identifiers: &Value) -> Value {
+        let own = ["id", "email", "cio_id"].into_iter();
+        let own = own.map(|name| (name.to_owned(), identifiers[name].clone()));
+        let own = own.filter(|(_, value)| !value.is_null());
+        let attributes = self.attributes.iter();
+        let attributes = attributes.map(|(name, value)| (name.clone(), as_text(value).into()));
+        let devices = self.devices.iter().map(|(token, device)| {
+            let mut device = device.clone();
+            if let Some(members) = device.as_object_mut() {
+                members.remove("token");
+                members.insert("id".to_owned(), token.as_str().into());
+            }
+            device
+        });
+        json!({
+            "id": identifiers["id"].as_str().unwrap_or_default(),
+            "identifiers": identifiers,
+            "attributes": attributes.chain(own).collect::<Map<_, _>>(),
+            "timestamps": {},
+            "unsubscribed": self.is_unsubscribed(),
+            "devices": devices.collect::<Vec<_>>(),
+        })
+    }
+
+    fn is_unsubscribed(&self) -> bool {
+        let value = self.attributes.get("unsubscribed").map(as_text);
+        value.is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
+    }
+
     /// Adds the events of `other`, and its attributes and devices that this person does not have.
     pub(super) fn merge(&mut self, mut other: Self) {
         self.events += other.events;
@@ -127,6 +175,15 @@ impl Person {
     }
 }
 
+/// What an update has changed.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// The attributes that changed, with their values as the activity log shows them.
+    pub(super) changed: Map<String, Value>,
+    /// The attributes that are not stored, since the person has too many.
+    pub(super) without_room: Vec<String>,
+}
+
 /// Returns the object at `name` in `parent`. Replaces anything else at both places by an object.
 fn member<'a>(parent: &'a mut Value, name: &str) -> &'a mut Map<String, Value> {
     if !parent.is_object() {
@@ -141,12 +198,16 @@ fn member<'a>(parent: &'a mut Value, name: &str) -> &'a mut Map<String, Value> {
 
 /// Sets an attribute. `null` and an empty string remove it.
 pub(super) fn set(attributes: &mut Map<String, Value>, name: String, value: Value) {
-    let removes = value.is_null() || value.as_str() == Some("");
-    if removes {
+    if removes(&value) {
         attributes.remove(&name);
     } else {
         attributes.insert(name, value);
     }
+}
+
+/// Returns whether an attribute with this value is removed.
+fn removes(value: &Value) -> bool {
+    value.is_null() || value.as_str() == Some("")
 }
 
 /// The attribute that contains a person's subscriptions to topics.

@@ -17,8 +17,9 @@ use crate::setting::InvalidSetting;
 ///   [`Totals::duplicate_events`](crate::Totals::duplicate_events), and [`Dedupe`](crate::Dedupe)
 ///   has no effect;
 /// - the effect of any operation: the methods of [`Simulator`](crate::Simulator) that return a
-///   record, the paths under `/_sim/` apart from `/_sim/totals`, and the status of a trigger find
-///   nothing. A segment or a broadcast that was created exists, and stays empty.
+///   record, the paths under `/_sim/` apart from `/_sim/totals`, and the App API's status of a
+///   trigger, searches and activities find nothing. A segment or a broadcast that was created
+///   exists, and stays empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Records {
     /// Keeps the record of each person, object, event, message, trigger, delivery and form.

@@ -1,20 +1,27 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
+use super::activities::{
+    Activity, ActivityFilter, ActivityLog, FAILED_ATTRIBUTE_CHANGE, FAILED_EVENT,
+    FAILED_RELATIONSHIP, LogSettings, SKIPPED_UPDATE,
+};
 use super::broadcasts::{Broadcasts, Trigger};
 use super::busiest_window::BusiestWindow;
 use super::event::{Dedupe, Event};
 use super::messages::{Message, Messages};
 use super::object::{Object, Objects};
 use super::people::People;
-use super::person::Person;
+use super::person::{Changes, Person};
 use super::reports::{Delivery, Form, Reports};
 use super::retention::Records;
 use super::totals::Totals;
 use super::visitors::Visitors;
 use crate::api::{
-    BroadcastTrigger, Identifier, Identify, Membership, ObjectChange, ObjectIdentifier, Operation,
-    OutgoingMessage, RelatedPerson, Relationship, Source, TrackedEvent, ulid,
+    BroadcastTrigger, DeliveryReport, Filter, Identifier, Identify, Membership, ObjectChange,
+    ObjectIdentifier, Operation, OutgoingMessage, RelatedPerson, Relationship, Source,
+    Subscription, TrackedEvent, as_text, ulid,
 };
 
 /// All records. Applies the operations that the API accepted.
@@ -31,6 +38,7 @@ pub(crate) struct Store {
     reports: Reports,
     messages: Messages,
     broadcasts: Broadcasts,
+    activities: ActivityLog,
 }
 
 impl Store {
@@ -48,6 +56,144 @@ impl Store {
             reports: Reports::default(),
             messages: Messages::default(),
             broadcasts: Broadcasts::default(),
+            activities: ActivityLog::default(),
+        }
+    }
+
+    pub(crate) fn configure_log(&mut self, settings: LogSettings) {
+        self.activities.configure(settings);
+    }
+
+    /// Returns a page of the activities that are visible at `now`, the newest first, and the
+    /// position of the next page. `None` if the person does not exist.
+    pub(crate) fn activities(
+        &self,
+        mut filter: ActivityFilter,
+        now: i64,
+    ) -> Option<(Vec<Value>, Option<u64>)> {
+        if let Some(person) = &mut filter.person {
+            // Activities of a person who was deleted are found by the identifier that they had.
+            match self.people.existing(person) {
+                Some(resolved) => *person = resolved,
+                None if filter.deleted => {}
+                None => return None,
+            }
+        }
+        let is_shown = |activity: &&Activity| {
+            activity.is_selected(&filter)
+                && (filter.deleted || !self.is_of_deleted_person(activity))
+        };
+        let mut found = self.activities.visible(now).filter(is_shown);
+        let page: Vec<_> = found.by_ref().take(filter.limit).collect();
+        let next = found
+            .next()
+            .and_then(|_| page.last())
+            .map(|last| last.number);
+        Some((
+            page.into_iter().map(|entry| self.shown(entry)).collect(),
+            next,
+        ))
+    }
+
+    fn is_of_deleted_person(&self, activity: &Activity) -> bool {
+        let person = activity.person.as_ref().filter(|_| activity.existed);
+        person.is_some_and(|person| self.people.existing(person).is_none())
+    }
+
+    /// Returns an activity as the App API shows it.
+    fn shown(&self, activity: &Activity) -> Value {
+        let identifiers = activity
+            .person
+            .as_ref()
+            .map(|person| self.people.identifiers(person));
+        let mut shown = json!({
+            // Opaque, as the API's ids are.
+            "id": format!("{:026}", activity.number),
+            "type": activity.kind,
+            "timestamp": activity.at,
+            "customer_id": identifiers.as_ref().map(|known| known["id"].clone()),
+            "customer_identifiers": identifiers,
+        });
+        if let Some(name) = &activity.name {
+            let member = if activity.kind == "page" {
+                "url"
+            } else {
+                "name"
+            };
+            shown[member] = name.as_str().into();
+        }
+        if let Some(delivery) = &activity.delivery_id {
+            shown["delivery_id"] = delivery.as_str().into();
+        }
+        if !activity.data.is_null() {
+            shown["data"] = activity.data.clone();
+        }
+        shown
+    }
+
+    /// Returns the identifiers of the people with an address: as their identifier, or as their
+    /// attribute `email`.
+    pub(crate) fn people_with_email(&self, email: &str) -> Vec<Value> {
+        let people = self
+            .people
+            .after(None)
+            .map(|(person, _)| self.people.identifiers(person));
+        let is_same = |known: &Value| {
+            known
+                .as_str()
+                .is_some_and(|k| k.eq_ignore_ascii_case(email))
+        };
+        people.filter(|known| is_same(&known["email"])).collect()
+    }
+
+    /// Returns a page of the people whom a filter selects, and the position of the next page.
+    pub(crate) fn search(
+        &self,
+        filter: &Filter,
+        start: Option<&str>,
+        limit: usize,
+    ) -> (Vec<Value>, Option<String>) {
+        let is_selected = |(identifier, person): &(&Identifier, &Person)| {
+            let attribute = |name: &str| {
+                let own = self.people.identifiers(identifier);
+                let own = own.get(name).filter(|value| !value.is_null()).map(as_text);
+                own.or_else(|| person.attributes.get(name).map(as_text))
+            };
+            let is_in = |segment| {
+                let segment = self.reports.segments.get(&segment);
+                segment.is_some_and(|people| people.contains(identifier.text()))
+            };
+            filter.selects(&attribute, &is_in)
+        };
+        let mut found = self.people.after(start).filter(is_selected);
+        let page: Vec<_> = found.by_ref().take(limit).collect();
+        let next = found
+            .next()
+            .and_then(|_| page.last())
+            .map(|(_, last)| last.cio_id.clone());
+        let people = page
+            .into_iter()
+            .map(|(person, _)| self.people.identifiers(person));
+        (people.collect(), next)
+    }
+
+    /// Returns a person as the App API shows them.
+    pub(crate) fn customer(&self, person: &Identifier) -> Option<Value> {
+        let identifiers = self.people.identifiers(person);
+        Some(self.people.get(person)?.customer(&identifiers))
+    }
+
+    fn log(&mut self, mut activity: Activity, person: &Identifier) {
+        activity.existed = self.people.existing(person).is_some();
+        activity.person = Some(person.clone());
+        self.activities.record(activity);
+    }
+
+    /// Records that a person was created, unless they exist.
+    fn log_creation(&mut self, person: &Identifier, now: i64) {
+        if self.people.existing(person).is_none() {
+            self.people.find_or_create(person);
+            self.log(Activity::new("profile_create", now), person);
         }
     }
 
@@ -138,12 +284,32 @@ impl Store {
             person.devices.insert(token, device);
         }
         let resolved = person.map(|person| self.people.existing(&person).unwrap_or(person));
-        let person = resolved.map(|person| person.text().to_owned());
-        let message = Message::new(self.totals.messages, message, person, now);
-        if self.records == Records::All {
-            self.messages.record(message.clone());
+        let message = Message::new(self.totals.messages, message, resolved, now);
+        if self.records == Records::CountsOnly {
+            return message;
+        }
+        self.messages.record(message.clone());
+        let is_sent = message.send_at.is_none_or(|at| at <= now);
+        if let (Some(channel), true) = (message.in_activities, is_sent) {
+            let (kind, person) = (format!("sent_{channel}"), message.recipient.as_ref());
+            self.log_delivery(kind, message.delivery_id.clone(), person, now);
         }
         message
+    }
+
+    fn log_delivery(
+        &mut self,
+        kind: String,
+        delivery_id: String,
+        person: Option<&Identifier>,
+        now: i64,
+    ) {
+        let mut activity = Activity::new(kind, now);
+        activity.delivery_id = Some(delivery_id);
+        match person {
+            Some(person) => self.log(activity, person),
+            None => self.activities.record(activity),
+        }
     }
 
     /// Returns the person of a trigger who must exist and does not. Without records, everyone may
@@ -201,22 +367,39 @@ impl Store {
                 token,
                 device,
             } => {
-                if let Some(person) = self.people.resolve(&person) {
-                    let person = self.people.find_or_create(&person);
-                    person.devices.insert(token, device);
-                }
+                let Some(resolved) = self.people.resolve(&person) else {
+                    return self.log(Activity::new(FAILED_ATTRIBUTE_CHANGE, now), &person);
+                };
+                self.log_creation(&resolved, now);
+                let person = self.people.find_or_create(&resolved);
+                person.devices.insert(token, device);
+                self.log(Activity::new("device_change", now), &resolved);
             }
-            Operation::AddRelationships { person, objects } => self.relate(&person, objects),
+            Operation::AddRelationships { person, objects } => {
+                if self.people.resolve(&person).is_none() {
+                    return self.log(Activity::new(FAILED_RELATIONSHIP, now), &person);
+                }
+                self.relate(&person, objects, now);
+            }
             Operation::Delete(person) => {
-                self.delete(&person);
+                self.delete(&person, now);
             }
             Operation::DeleteDevice { person, token } => {
-                if let Some(person) = self.people.get_mut(&person) {
-                    person.devices.remove(&token);
+                let Some(resolved) = self.people.existing(&person) else {
+                    return;
+                };
+                let person = self.people.find_or_create(&resolved);
+                if person.devices.remove(&token).is_some() {
+                    self.log(Activity::new("device_change", now), &resolved);
                 }
             }
-            Operation::DeleteRelationships { person, objects } => self.unrelate(&person, &objects),
-            Operation::Delivery { id, report } => self.reports.delivery(id, report),
+            Operation::DeleteRelationships { person, objects } => {
+                self.unrelate(&person, &objects, now);
+            }
+            Operation::Delivery { id, report } => {
+                self.log_report(&id, &report, now);
+                self.reports.delivery(id, report);
+            }
             Operation::Event { source, event } => self.receive_event(source, event, now),
             // A form creates or updates its person, and its fields become attributes.
             Operation::Form { id, person, data } => {
@@ -224,35 +407,71 @@ impl Store {
                 self.reports.form_submitted(id, data);
             }
             Operation::Identify(update) => self.identify(update, now),
-            Operation::Merge { primary, secondary } => self.merge(&primary, &secondary),
-            Operation::Object { object, change } => self.change_object(object, change),
+            Operation::Merge { primary, secondary } => self.merge(&primary, &secondary, now),
+            Operation::Object { object, change } => self.change_object(object, change, now),
             Operation::Segment {
                 id,
                 people,
                 membership,
             } => self.change_segment(id, &people, membership),
-            Operation::Suppress(person) => self.suppress(&person),
+            Operation::Suppress(person) => self.suppress(&person, now),
             Operation::Unsuppress(person) => self.people.unsuppress(&person),
         }
     }
 
-    /// Has no effect on a suppressed person, on an unknown `cio_id`, and on any unknown person if
-    /// the update must not create one.
-    fn identify(&mut self, update: Identify, now: i64) {
-        let Some(person) = self.people.resolve(&update.person) else {
+    /// Records a report about a message that was sent here. The channel of others is not known.
+    fn log_report(&mut self, id: &str, report: &DeliveryReport, now: i64) {
+        let Some(message) = self.messages.get(id) else {
             return;
         };
-        if update.update_only && self.people.existing(&person).is_none() {
+        let metric = match report {
+            DeliveryReport::Metric(metric) => metric,
+            DeliveryReport::Subscription(Subscription::Unsubscribed) => "unsubscribed",
+            DeliveryReport::Subscription(Subscription::Subscribed) => return,
+        };
+        let Some(channel) = message.in_activities else {
             return;
+        };
+        let (kind, person) = (format!("{metric}_{channel}"), message.recipient.clone());
+        self.log_delivery(kind, id.to_owned(), person.as_ref(), now);
+    }
+
+    /// Has no effect on a suppressed person, on an unknown `cio_id`, on any unknown person if the
+    /// update must not create one, and if the address belongs to another person.
+    fn identify(&mut self, update: Identify, now: i64) {
+        let Some(person) = self.people.resolve(&update.person) else {
+            return self.log(Activity::new(FAILED_ATTRIBUTE_CHANGE, now), &update.person);
+        };
+        if update.update_only && self.people.existing(&person).is_none() {
+            return self.log(Activity::new(SKIPPED_UPDATE, now), &person);
+        }
+        if self.people.conflicts(&person, &update.attributes) {
+            return self.log(Activity::new(FAILED_ATTRIBUTE_CHANGE, now), &person);
         }
         // It stays an attribute too.
         let anonymous_id = update.anonymous_id();
+        self.log_creation(&person, now);
         let record = self.people.find_or_create(&person);
-        record.update(update.attributes, update.timestamp.unwrap_or(now));
-        self.relate(&person, update.related);
-        self.unrelate(&person, &update.unrelated);
+        let changes = record.update(update.attributes, update.timestamp.unwrap_or(now));
+        self.people.record_address(&person);
+        self.log_changes(changes, &person, now);
+        self.relate(&person, update.related, now);
+        self.unrelate(&person, &update.unrelated, now);
         if let Some(anonymous_id) = anonymous_id {
             self.identify_visitor(&anonymous_id, &person, now);
+        }
+    }
+
+    fn log_changes(&mut self, changes: Changes, person: &Identifier, now: i64) {
+        if !changes.changed.is_empty() {
+            let mut activity = Activity::new("attribute_change", now);
+            activity.data = changes.changed.into();
+            self.log(activity, person);
+        }
+        if !changes.without_room.is_empty() {
+            let mut activity = Activity::new(FAILED_ATTRIBUTE_CHANGE, now);
+            activity.data = json!({"attributes": changes.without_room});
+            self.log(activity, person);
         }
     }
 
@@ -270,6 +489,7 @@ impl Store {
             }
         }
         self.objects.identify_visitor(anonymous_id, person);
+        self.log(Activity::new("anon_merge", now), person);
     }
 
     /// Returns the person who was identified as this visitor, and exists.
@@ -277,23 +497,38 @@ impl Store {
         self.people.existing(self.visitors.person(anonymous_id)?)
     }
 
-    fn relate(&mut self, person: &Identifier, objects: Vec<Relationship<ObjectIdentifier>>) {
+    fn relate(
+        &mut self,
+        person: &Identifier,
+        objects: Vec<Relationship<ObjectIdentifier>>,
+        now: i64,
+    ) {
         if let Some(person) = self.people.resolve(person) {
             for relationship in objects {
                 self.objects.relate(&person, relationship);
+                self.log(Activity::new("add_relationship", now), &person);
             }
         }
     }
 
-    fn unrelate(&mut self, person: &Identifier, objects: &[Relationship<ObjectIdentifier>]) {
+    fn unrelate(
+        &mut self,
+        person: &Identifier,
+        objects: &[Relationship<ObjectIdentifier>],
+        now: i64,
+    ) {
         if let Some(person) = self.people.resolve(person) {
             for relationship in objects {
                 self.objects.unrelate(&person, &relationship.with);
+                self.log(Activity::new("delete_relationship", now), &person);
             }
         }
     }
 
-    fn change_object(&mut self, object: ObjectIdentifier, change: ObjectChange) {
+    fn change_object(&mut self, object: ObjectIdentifier, change: ObjectChange, now: i64) {
+        for kind in self.objects.activities(&object, &change) {
+            self.activities.record(Activity::new(kind, now));
+        }
         let change = match change {
             ObjectChange::Delete => ObjectChange::Delete,
             ObjectChange::Identify { attributes, people } => ObjectChange::Identify {
@@ -344,7 +579,11 @@ impl Store {
             // Before the id is counted: an event that the API ignores does not use up its id.
             Source::Person(person) => match self.people.resolve(person) {
                 Some(person) => Some(person),
-                None => return,
+                None => {
+                    let mut failed = Activity::new(FAILED_EVENT, now);
+                    failed.name = Some(event.name);
+                    return self.log(failed, person);
+                }
             },
         };
         let is_duplicate = self.count_duplicate(event.id.as_deref());
@@ -354,6 +593,15 @@ impl Store {
         }
         self.totals.events += 1;
         let id = event.id.clone();
+        let mut activity = Activity::new(event.kind, now);
+        activity.name = Some(event.name.clone());
+        match &person {
+            Some(person) => {
+                self.log_creation(person, now);
+                self.log(activity, person);
+            }
+            None => self.activities.record(activity),
+        }
         self.record_event(person.as_ref(), event);
         match (person, source) {
             (Some(person), _) => self.people.find_or_create(&person).events += 1,
@@ -389,23 +637,24 @@ impl Store {
     }
 
     /// Deletes the person, and ignores all later operations on it until it is unsuppressed.
-    fn suppress(&mut self, person: &Identifier) {
+    fn suppress(&mut self, person: &Identifier, now: i64) {
         if let Some(person) = self.people.resolve(person) {
-            self.delete(&person);
+            self.delete(&person, now);
             self.people.suppress(person);
         }
     }
 
     /// Deletes a person with its relationships and its memberships of segments.
-    fn delete(&mut self, person: &Identifier) -> Option<Person> {
+    fn delete(&mut self, person: &Identifier, now: i64) -> Option<Person> {
         let person = self.people.existing(person)?;
+        self.log(Activity::new("profile_delete", now), &person);
         self.objects.forget_person(&person);
         self.reports.forget_person(&person);
         self.people.remove(&person)
     }
 
     /// Does nothing if one of the two does not exist, as the API does.
-    fn merge(&mut self, primary: &Identifier, secondary: &Identifier) {
+    fn merge(&mut self, primary: &Identifier, secondary: &Identifier, now: i64) {
         let existing = |person| self.people.existing(person);
         let (Some(primary), Some(secondary)) = (existing(primary), existing(secondary)) else {
             return;
@@ -415,8 +664,9 @@ impl Store {
         }
         self.reports.merge(&primary, &secondary);
         self.visitors.merge(&primary, &secondary);
-        if let Some(merged) = self.delete(&secondary) {
+        if let Some(merged) = self.delete(&secondary, now) {
             self.people.find_or_create(&primary).merge(merged);
+            self.log(Activity::new("profile_merge", now), &primary);
         }
     }
 }

@@ -6,6 +6,7 @@ mod client;
 mod effects;
 mod faults;
 mod limits;
+mod people;
 mod program;
 mod recorded;
 mod records;

@@ -207,6 +207,8 @@ async fn counts_only_keeps_no_record() {
     let mut client = Client::pipe(&simulator).await;
     let status = client.app(Method::GET, "/v1/campaigns/5/triggers/1", "");
     assert_eq!(status.await.status, 404);
+    let activities = client.app(Method::GET, "/v1/activities", "").await.json();
+    assert_eq!(activities, json!({"activities": [], "next": ""}));
 }
 
 #[tokio::test(start_paused = true)]

@@ -36,8 +36,11 @@
 //!
 //! A wait for one limit delays no request of another.
 
+mod activity;
+mod activity_type;
 mod credentials;
 mod endpoint;
+mod failure_query;
 mod filter;
 mod message;
 mod reply;
@@ -45,15 +48,20 @@ mod request;
 mod route;
 mod trigger;
 
+pub use activity::{Activity, ActivityQuery};
+pub use activity_type::{
+    ActivityType, MessageActivity, MessageChannel, ObjectActivity, PersonActivity,
+};
 #[cfg(feature = "client")]
 pub(crate) use credentials::APP_API_KEY;
 pub use credentials::AppCredentials;
 pub use endpoint::AppEndpoint;
+pub use failure_query::FailureQuery;
 pub use filter::Filter;
 pub use message::{
     Email, InApp, InboxMessage, Message, Push, PushTo, Sms, Sound, Template, WhatsApp,
 };
-pub use reply::{FoundPerson, Sent, TriggerErrors, TriggerStatus, Triggered};
+pub use reply::{FoundPerson, Identifiers, Sent, TriggerErrors, TriggerStatus, Triggered};
 pub use request::AppRequest;
 #[cfg(feature = "client")]
 pub(crate) use route::Kind;

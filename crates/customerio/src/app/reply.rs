@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::Response;
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -98,6 +98,29 @@ impl FoundPerson {
     }
 }
 
+/// All identifiers of a person in an activity or a message.
+///
+/// `Debug` leaves them out.
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+#[non_exhaustive]
+pub struct Identifiers {
+    /// The person's email address.
+    #[serde(default, deserialize_with = "text")]
+    pub email: Option<String>,
+    /// Your own id of the person.
+    #[serde(default, deserialize_with = "text")]
+    pub id: Option<String>,
+    /// The id that Customer.io assigned, with or without the prefix `cio_`.
+    #[serde(default, deserialize_with = "text")]
+    pub cio_id: Option<String>,
+}
+
+impl fmt::Debug for Identifiers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identifiers([redacted])")
+    }
+}
+
 impl fmt::Debug for FoundPerson {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FoundPerson([redacted])")
@@ -147,7 +170,9 @@ fn read<T: DeserializeOwned>(response: &Response<Bytes>) -> Option<T> {
 }
 
 /// Reads a time. A value that is none counts as absent; the reply is still of use.
-fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+pub(super) fn timestamp<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Timestamp>, D::Error> {
     let value = Value::deserialize(deserializer)?;
     let seconds = value.as_i64().filter(|seconds| *seconds > 0);
     Ok(seconds.and_then(|seconds| Timestamp::new(seconds).ok()))
@@ -158,10 +183,25 @@ fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Value>, D::Err
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Reads a text that may be `""` or `null` in place of absent, as where the next page starts.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text: Option<String> = Option::deserialize(deserializer)?;
-    Ok(text.filter(|text| !text.is_empty()))
+/// Reads a text that may be `""` or `null` in place of absent, as where the next page starts. A
+/// number becomes its text: some ids are documented as texts and sent as numbers.
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Null => None,
+        Value::String(text) => Some(text).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => return Err(de::Error::custom("expected a text")),
+    })
+}
+
+/// Reads a member that is of use without its other parts. One in another format counts as absent.
+pub(super) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    // A list would be read as the members in their order.
+    let value = Some(value).filter(Value::is_object);
+    Ok(value.and_then(|value| serde_json::from_value(value).ok()))
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::call::Call;
-use super::{ApiLimit, Client, Error, Pages};
+use super::{ApiLimit, Client, Error, Failures, Pages};
 use crate::InvalidInput;
 use crate::app::{
-    AppRequest, Filter, FoundPerson, Message, Sent, Trigger, TriggerErrors, TriggerStatus,
-    Triggered,
+    Activity, ActivityQuery, AppRequest, FailureQuery, Filter, FoundPerson, Message, Sent, Trigger,
+    TriggerErrors, TriggerStatus, Triggered,
 };
 use crate::response::not_json;
 
@@ -178,6 +178,61 @@ impl App {
         Ok(found.results.unwrap_or_default())
     }
 
+    /// Returns the activities of the workspace or of a person, page by page as they are read.
+    ///
+    /// ```
+    /// # use customerio::Client;
+    /// use customerio::Person;
+    /// use customerio::app::{ActivityQuery, PersonActivity};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
+    /// #     let page = r#"{"activities":[{"id":"a","type":"event","name":"paid"}],"next":""}"#;
+    /// #     Ok::<_, std::io::Error>(http::Response::new(String::from(page)))
+    /// # }));
+    /// // let client = Client::from_env()?;
+    /// let query = ActivityQuery::of(&Person::id("u1")?).activity_type(PersonActivity::Event);
+    /// let mut activities = client.app().activities(&query);
+    /// while let Some(activity) = activities.next().await {
+    ///     println!("{:?}", activity?.name);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn activities(&self, query: &ActivityQuery) -> Pages<Activity> {
+        Pages::new(self.clone(), query.to_request(), "activities")
+    }
+
+    /// Returns the failed and skipped activities since a moment: data that the API accepted with a
+    /// 200, and did not apply.
+    ///
+    /// Read them once the log is [complete](FailureQuery::complete_at). An empty result does not
+    /// prove that everything was applied: see [`FailureQuery`].
+    ///
+    /// ```
+    /// # use customerio::Client;
+    /// use customerio::Timestamp;
+    /// use customerio::app::FailureQuery;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
+    /// #     let page = r#"{"activities":[{"id":"a","type":"failed_event","timestamp":1700000001}]}"#;
+    /// #     Ok::<_, std::io::Error>(http::Response::new(String::from(page)))
+    /// # }));
+    /// // let client = Client::from_env()?;
+    /// let started = Timestamp::new(1_700_000_000)?; // before the first request of an import
+    /// let mut failures = client.app().failures(&FailureQuery::since(started));
+    /// while let Some(failure) = failures.next().await {
+    ///     let failure = failure?;
+    ///     println!("{} {:?}", failure.activity_type, failure.timestamp);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn failures(&self, query: &FailureQuery) -> Failures {
+        Failures::new(self.clone(), query)
+    }
+
     /// Returns the items of a list that pages by `next`, page by page as they are read. `list` is
     /// the member of the reply that holds them.
     ///
@@ -186,7 +241,6 @@ impl App {
     ///
     /// ```
     /// # use customerio::Client;
-    /// use customerio::Person;
     /// use customerio::app::AppRequest;
     /// use http::Method;
     /// use serde_json::Value;
@@ -194,14 +248,14 @@ impl App {
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
-    /// #     let page = r#"{"activities":[{"type":"failed_event"}],"next":""}"#;
+    /// #     let page = r#"{"messages":[{"id":"dgO="}],"next":""}"#;
     /// #     Ok::<_, std::io::Error>(http::Response::new(String::from(page)))
     /// # }));
     /// // let client = Client::from_env()?;
-    /// let request = AppRequest::of_person(Method::GET, &Person::id("u1")?, "activities")?;
-    /// let mut activities = client.app().pages::<Value>(request, "activities");
-    /// while let Some(activity) = activities.next().await {
-    ///     println!("{}", activity?["type"]);
+    /// let request = AppRequest::new(Method::GET, "/v1/broadcasts/5/messages")?;
+    /// let mut messages = client.app().pages::<Value>(request, "messages");
+    /// while let Some(message) = messages.next().await {
+    ///     println!("{}", message?["id"]);
     /// }
     /// # Ok(())
     /// # }

@@ -71,6 +71,7 @@ mod client;
 mod daily_quota;
 mod disabled;
 mod error;
+mod failures;
 mod ids;
 mod limits;
 mod pages;
@@ -92,6 +93,7 @@ pub use client::Client;
 #[cfg(feature = "testing")]
 pub(crate) use disabled::RESPONSE;
 pub use error::{BuildError, Error};
+pub use failures::Failures;
 pub(crate) use ids::random_id;
 pub use limits::{ApiLimit, Limits};
 pub use pages::Pages;

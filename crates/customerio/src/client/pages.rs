@@ -28,6 +28,7 @@ pub struct Pages<T> {
     items: vec::IntoIter<T>,
     /// Where the next page starts; `None` for the first.
     next: Option<String>,
+    cycle: CycleCheck,
     state: State,
 }
 
@@ -36,8 +37,10 @@ type Loading = Pin<Box<dyn Future<Output = Result<AppResponse, Error>> + Send>>;
 enum State {
     // Waiting => Loading when its items were read
     Waiting,
-    // Loading => Waiting with a page, or Ended with the last page or an error
+    // Loading => Waiting with a page, Ended with the last page, or Failed
     Loading(Loading),
+    // Failed => Waiting when the caller resumes
+    Failed,
     Ended,
 }
 
@@ -53,6 +56,7 @@ impl<T> Pages<T> {
             list,
             items: Vec::new().into_iter(),
             next: None,
+            cycle: CycleCheck::default(),
             state: State::Waiting,
         }
     }
@@ -68,6 +72,19 @@ impl<T> Pages<T> {
     #[must_use]
     pub fn next_page(&self) -> Option<&str> {
         self.next.as_deref()
+    }
+
+    /// Continues after an error: the page that could not be read is requested again. It has no
+    /// effect after the end of the list.
+    pub fn resume(&mut self) {
+        if let State::Failed = self.state {
+            self.state = State::Waiting;
+        }
+    }
+
+    /// Returns whether an error ended it, and the list may have more.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.state, State::Failed)
     }
 
     fn load(&self) -> Result<Loading, InvalidInput> {
@@ -91,7 +108,7 @@ impl<T: DeserializeOwned> Pages<T> {
         poll_fn(|cx| self.poll_item(cx)).await
     }
 
-    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
+    pub(super) fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
         loop {
             if let Some(item) = self.items.next() {
                 return Poll::Ready(Some(Ok(item)));
@@ -108,12 +125,12 @@ impl<T: DeserializeOwned> Pages<T> {
                     let response = ready!(loading.as_mut().poll(cx));
                     response.and_then(|response| self.take(&response))
                 }
-                State::Ended => return Poll::Ready(None),
+                State::Failed | State::Ended => return Poll::Ready(None),
             };
             match result {
                 Ok(state) => self.state = state,
                 Err(error) => {
-                    self.state = State::Ended;
+                    self.state = State::Failed;
                     return Poll::Ready(Some(Err(error)));
                 }
             }
@@ -130,8 +147,10 @@ impl<T: DeserializeOwned> Pages<T> {
         let next = page.remove("next").unwrap_or_default();
         let next: Option<String> = serde_json::from_value(next).map_err(unread)?;
         let next = next.filter(|next| !next.is_empty());
-        if next.is_some() && next == self.next {
-            // The same page again, forever.
+        if let Some(next) = &next
+            && (self.next.as_ref() == Some(next) || self.cycle.repeats(next))
+        {
+            // The same pages again, forever.
             return Err(Error::failed(Cause::new(RepeatedPage)));
         }
         self.items = items.unwrap_or_default().into_iter();
@@ -141,6 +160,33 @@ impl<T: DeserializeOwned> Pages<T> {
         };
         self.next = next;
         Ok(state)
+    }
+}
+
+/// Finds pages that lead back to an earlier one, in the memory of one position.
+///
+/// This is Brent's algorithm: it keeps the position after 1, 3, 7, 15, ... pages, and compares each
+/// later one with it. A cycle of n pages that begins after m others is found within 3 (m + n) + 2.
+#[derive(Default)]
+struct CycleCheck {
+    kept: Option<String>,
+    pages: u64,
+    /// The position is kept once more pages than these were read.
+    keep_after: u64,
+}
+
+impl CycleCheck {
+    /// Returns whether the page that starts at `next` is known to be an earlier one.
+    fn repeats(&mut self, next: &str) -> bool {
+        if self.kept.as_deref() == Some(next) {
+            return true;
+        }
+        self.pages += 1;
+        if self.pages > self.keep_after {
+            self.kept = Some(next.to_owned());
+            self.keep_after = 2 * self.pages;
+        }
+        false
     }
 }
 
@@ -169,7 +215,7 @@ struct RepeatedPage;
 
 impl fmt::Display for RepeatedPage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a page of the list names itself as the next one")
+        f.write_str("the pages of the list lead back to an earlier one; request them one by one")
     }
 }
 

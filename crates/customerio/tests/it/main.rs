@@ -6,6 +6,8 @@ mod app;
 #[cfg(feature = "client")]
 mod app_pages;
 #[cfg(feature = "client")]
+mod app_people;
+#[cfg(feature = "client")]
 mod app_recorded;
 #[cfg(feature = "client")]
 mod app_simulated;

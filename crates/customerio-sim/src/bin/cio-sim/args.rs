@@ -129,6 +129,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = parse_duration)]
     trigger_time: Duration,
 
+    /// How many failed and skipped activities are kept, and how many others.
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
+    activities: usize,
+
+    /// Time after which an activity is in the log of the App API.
+    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = parse_duration)]
+    activity_lag: Duration,
+
+    /// Age up to which an activity is in the log [default: all are].
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    activity_retention: Option<Duration>,
+
     /// Creates a broadcast with this number. May be repeated.
     #[arg(long, value_name = "NUMBER")]
     broadcast: Vec<u64>,
@@ -184,7 +196,13 @@ impl Args {
             .trigger_limit(self.trigger_limit)
             .trigger_time(self.trigger_time)
             .records(self.records)
+            .activities(self.activities)
+            .activity_lag(self.activity_lag)
             .epoch(epoch);
+        let builder = match self.activity_retention {
+            Some(retention) => builder.activity_retention(retention),
+            None => builder,
+        };
         let builder = self.segment.into_iter().fold(builder, Builder::segment);
         let builder = self.broadcast.into_iter().fold(builder, Builder::broadcast);
         Ok(builder.build())
