@@ -59,6 +59,15 @@ impl Interrupt {
         }
     }
 
+    /// Runs a future. Drops it, and returns nothing, if a signal comes first.
+    pub(crate) async fn cancel<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.requested(Shutdown::Drain) => None,
+            output = future => Some(output),
+        }
+    }
+
     /// Runs `work`, which may block, on a thread of its own. Returns nothing if a signal comes
     /// first; the thread then runs on until the process ends.
     pub(crate) async fn run_blocking<T: Send + 'static>(

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::clock;
 use crate::display;
 use crate::files::{sync_folder, truncate};
 use crate::report::Report;
@@ -31,6 +32,10 @@ pub(crate) struct Header {
     pub(crate) kind: String,
     pub(crate) mapping: String,
     pub(crate) import_id: String,
+    /// The beginning of the run, as RFC 3339: `verify` asks for failures since then. Journals of
+    /// earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    started_at: Option<String>,
 }
 
 /// A journal on disk, locked until it is dropped. Dropping removes it if it is empty.
@@ -83,6 +88,7 @@ impl Header {
             kind,
             mapping,
             import_id,
+            started_at: None,
         }
     }
 
@@ -131,8 +137,10 @@ impl Journal {
         })
     }
 
-    /// Writes the header in place of an earlier run, and syncs it to disk.
-    pub(crate) fn begin(&mut self) -> Result<()> {
+    /// Writes the header in place of an earlier run, and syncs it to disk. `now` is in seconds
+    /// since 1970.
+    pub(crate) fn begin(&mut self, now: i64) -> Result<()> {
+        self.header.started_at = Some(clock::rfc3339(now));
         truncate(&self.file, &self.path)?;
         // If the disk is full, dropping removes the file with the part of the header.
         self.is_empty = true;
@@ -250,6 +258,8 @@ mod tests {
     use crate::files::{Role, Roles};
     use crate::report::{Totals, Traffic};
 
+    const NOW: i64 = 1_767_225_600;
+
     fn header() -> Header {
         Header::new("https://track.customer.io", "5173", "people", "id", "abc")
     }
@@ -276,7 +286,7 @@ mod tests {
         let LoadedJournal::Unfinished(mut journal) = open(path, &header()).unwrap() else {
             panic!("is not complete")
         };
-        journal.begin().unwrap();
+        journal.begin(NOW).unwrap();
         journal
     }
 
@@ -302,7 +312,7 @@ mod tests {
             else {
                 panic!("the run is to be sent again")
             };
-            again.begin().unwrap();
+            again.begin(NOW).unwrap();
             drop(again);
             assert!(matches!(
                 open(path, &header()).unwrap(),

@@ -12,7 +12,8 @@
 //! reads a file once for the `plan`: it counts the columns, groups the records that cannot be sent
 //! by their `reasons`, and finds `repeats` and other `warnings`. `confirm` asks. `send` sends the
 //! records, and `console` shows the `progress`. `finish` prints the summary and writes `report` and
-//! `journal`. `manual` prints completions and manual pages.
+//! `journal`. `verify` asks later for what was not applied. `manual` prints completions
+//! and manual pages.
 
 mod args;
 mod clock;
@@ -42,6 +43,7 @@ mod send;
 mod settings;
 mod signals;
 mod suspect_id;
+mod verify;
 mod warnings;
 
 use std::process::ExitCode;
@@ -74,7 +76,12 @@ fn run() -> Result<Exit> {
         let _inside = runtime.enter();
         Signals::new().context("signals cannot be received; check the system's limits")?
     };
-    let exit = runtime.block_on(run::run(args, signals));
+    let exit = runtime.block_on(async {
+        match args.command {
+            Command::Verify(args) => verify::verify(*args, signals).await,
+            _ => run::run(args, signals).await,
+        }
+    });
     // Does not wait for a name lookup that is still running.
     runtime.shutdown_background();
     exit

@@ -83,7 +83,7 @@ async fn import(args: Args, mut interrupt: Interrupt) -> Result<Exit> {
     // All files are opened before the first request: an error must come while nothing is sent.
     let outputs = Outputs::open(settings, &mut roles)?;
     if let Some(journal) = &mut journal {
-        journal.begin()?;
+        journal.begin(clock::unix_seconds())?;
     }
     // Not earlier: a run that is canceled before the first request keeps the older report.
     outputs.truncate(settings)?;
@@ -204,7 +204,7 @@ async fn send(
     console.verbose(1, || format!("import id: {}", import.as_str()));
     let mut problems = Problems::new(settings.input.to_string(), rejects);
     let connection = settings.destination.connect(&settings.options).await?;
-    let started = clock::now();
+    let (started, started_at) = (clock::now(), clock::unix_seconds());
     let items = reader::spawn(rows, settings.mapping.clone(), import);
     let result = send::run(
         connection.client.clone(),
@@ -217,7 +217,7 @@ async fn send(
     .await;
     console.finish();
     let elapsed = clock::now() - started;
-    let report = report(&result, records, connection.traffic(), elapsed);
+    let report = report(&result, records, connection.traffic(), elapsed).started(started_at);
     Ok(Sent {
         report,
         stop: result.stop,

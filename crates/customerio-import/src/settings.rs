@@ -133,7 +133,7 @@ fn mapping(command: Command) -> Result<(Mapping, CommonArgs)> {
         Command::Merges(merges) => Ok(merges_mapping(merges)),
         Command::Relationships(relationships) => relationships_mapping(relationships),
         Command::Objects(objects) => objects_mapping(objects),
-        Command::Completions(_) | Command::Man(_) => {
+        Command::Completions(_) | Command::Man(_) | Command::Verify(_) => {
             unreachable!("`main` runs the commands that send nothing")
         }
     }
@@ -319,7 +319,7 @@ fn check_format_use(args: &TypeArgs, timestamp_column: Option<&str>) -> Result<(
     Ok(())
 }
 
-fn value_rules(types: Option<TypeArgs>, args: AttributeArgs) -> Result<ValueRules> {
+pub(crate) fn value_rules(types: Option<TypeArgs>, args: AttributeArgs) -> Result<ValueRules> {
     let types = match types {
         None => BTreeMap::new(),
         Some(args) => value_types(args)?,
@@ -411,7 +411,7 @@ fn journal(input: &Input, common: &CommonArgs) -> Option<PathBuf> {
     })
 }
 
-fn default_journal(path: &Path) -> PathBuf {
+pub(crate) fn default_journal(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".cio-journal");
     name.into()

@@ -24,3 +24,4 @@ mod secrets;
 mod signals;
 #[cfg(unix)]
 mod terminal;
+mod verify;
