@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Relationships(RelationshipsArgs),
     /// Create or update one object per record, or delete it; other columns become attributes
     Objects(ObjectsArgs),
+    /// Show how far an import is, by its journal
+    Status(StatusArgs),
     /// Ask Customer.io for what it accepted and did not apply since an import began, and read
     /// people back
     #[command(after_long_help = VERIFY_NOTES)]
@@ -83,6 +85,18 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
     /// Print the manual page of the program or of a command, as roff
     Man(ManArgs),
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct StatusArgs {
+    /// File of the import, or its journal
+    pub(crate) file: PathBuf,
+    /// Journal of the import; the default is FILE.cio-journal
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<PathBuf>,
+    /// Write a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 const VERIFY_NOTES: &str = "\
@@ -298,6 +312,9 @@ pub(crate) struct EventsArgs {
     /// count once; by default, ids are made from the content and the position in the file
     #[arg(long, value_name = "COLUMN")]
     pub(crate) event_id_column: Option<String>,
+    /// Start over and send all events with other ids, as new events; an interrupted run goes on
+    #[arg(long, conflicts_with_all = ["again", "no_journal"])]
+    pub(crate) new_ids: bool,
     #[command(flatten)]
     pub(crate) types: TypeArgs,
     #[command(flatten)]
@@ -561,8 +578,11 @@ pub(crate) struct CommonArgs {
     /// Show the plan and send nothing; needs no credentials, and writes no file
     #[arg(long, conflicts_with = "rehearse")]
     pub(crate) dry_run: bool,
-    /// Write each record that was not accepted, and the reason, to this file, one JSON object per
-    /// line
+    /// Write each record that was not accepted, and the reason, to this file
+    ///
+    /// The rows have the columns of the input and _line, _outcome, _reason, _response and _record,
+    /// as CSV or JSON lines as the input. A corrected file can be imported: these columns are not
+    /// sent
     #[arg(long, value_name = "FILE")]
     pub(crate) rejects: Option<PathBuf>,
     /// Write the report, a JSON object, to this file
@@ -644,10 +664,12 @@ pub(crate) struct CommonArgs {
     /// Go on if the API rejects the first 100 records for the same reason
     #[arg(long, help_heading = "Stopping and repeating")]
     pub(crate) keep_going: bool,
-    /// Send a finished import again, with the same event ids
+    /// Start over and send all records again, with the same event ids; an interrupted run with
+    /// this flag goes on
     #[arg(long, help_heading = "Stopping and repeating")]
     pub(crate) again: bool,
-    /// File that records that the import is finished; the default is FILE.cio-journal
+    /// File that records what is settled, so that the same command goes on after a stop; the
+    /// default is FILE.cio-journal
     #[arg(
         long,
         value_name = "FILE",
@@ -655,7 +677,7 @@ pub(crate) struct CommonArgs {
         help_heading = "Stopping and repeating"
     )]
     pub(crate) journal: Option<PathBuf>,
-    /// Do not record that the import is finished
+    /// Do not record what is settled: each run sends all records
     #[arg(long, help_heading = "Stopping and repeating")]
     pub(crate) no_journal: bool,
     /// Id of this import, from which event ids are made; the default is a digest of the content and
@@ -687,6 +709,24 @@ impl Args {
             text.lines()
                 .for_each(|line| print_error(&display::escaped(line)));
             process::exit(error.exit_code())
+        })
+    }
+}
+
+// === impl Command ===
+
+impl Command {
+    /// Returns the flags of all commands that send.
+    pub(crate) fn common(&self) -> Option<&CommonArgs> {
+        Some(match self {
+            Self::People(args) => &args.common,
+            Self::Events(args) => &args.common,
+            Self::Delete(args) | Self::Suppress(args) | Self::Unsuppress(args) => &args.common,
+            Self::Devices(args) => &args.common,
+            Self::Merges(args) => &args.common,
+            Self::Relationships(args) => &args.common,
+            Self::Objects(args) => &args.common,
+            Self::Completions(_) | Self::Man(_) | Self::Status(_) | Self::Verify(_) => return None,
         })
     }
 }

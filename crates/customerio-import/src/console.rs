@@ -73,11 +73,18 @@ const REPEAT: Duration = Duration::from_secs(60);
 
 impl Console {
     /// Returns a console with a bar if the standard error is a terminal that can move its cursor.
-    pub(crate) fn new(total: Option<u64>, verbosity: u8, output: Output, now: Instant) -> Self {
+    /// `earlier` is the number of records that earlier runs have settled.
+    pub(crate) fn new(
+        total: Option<u64>,
+        earlier: u64,
+        verbosity: u8,
+        output: Output,
+        now: Instant,
+    ) -> Self {
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let has_bar = output == Output::Text && io::stderr().is_terminal() && !is_dumb;
         Self {
-            progress: Progress::new(total, now),
+            progress: Progress::new(total, earlier, now),
             bar: has_bar.then(|| Bar::on(Term::stderr())),
             printed_at: now,
             verbosity,
@@ -90,7 +97,7 @@ impl Console {
     #[cfg(test)]
     pub(crate) fn without_bar(now: Instant) -> Self {
         Self {
-            progress: Progress::new(None, now),
+            progress: Progress::new(None, 0, now),
             bar: None,
             printed_at: now,
             verbosity: 0,
@@ -305,7 +312,7 @@ mod tests {
     fn play(width: u16, total: u64, is_stream: bool) -> String {
         let (start, terminal) = (clock::now(), InMemoryTerm::new(24, width));
         let mut console = Console {
-            progress: Progress::new((!is_stream).then_some(total), start),
+            progress: Progress::new((!is_stream).then_some(total), 0, start),
             bar: Some(Bar::on(terminal.clone())),
             ..Console::without_bar(start)
         };
@@ -482,7 +489,7 @@ the server accepts requests again, after
     fn without_a_terminal_there_is_a_line_every_ten_seconds() {
         let start = clock::now();
         let mut console = Console {
-            progress: Progress::new(Some(20_093), start),
+            progress: Progress::new(Some(20_093), 0, start),
             ..Console::without_bar(start)
         };
         let mut lines = String::new();

@@ -1,6 +1,7 @@
 //! Where records are sent, and the client that sends them.
 
 use std::fmt;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use customerio::client::{Client, ClientBuilder, Limits, Quota, RetryPolicy};
@@ -12,6 +13,10 @@ use crate::args::CommonArgs;
 use crate::mapping::hex;
 use crate::options::SendOptions;
 use crate::report::Traffic;
+
+/// The longest time to ask for the workspace. A server that is down delays the run by as much; with
+/// a shorter time, a slow one would not name its workspace.
+const CHECK_TIME: Duration = Duration::from_secs(5);
 
 /// Where records are sent.
 #[derive(Clone, Debug)]
@@ -34,6 +39,8 @@ pub(crate) struct Live {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) client: Client,
+    /// The requests without records, which do not count.
+    uncounted: Traffic,
     /// The simulator stops when it is dropped, so it lives as long as the client.
     _simulator: Option<Server>,
 }
@@ -77,6 +84,7 @@ impl Destination {
                 }
                 Ok(Connection {
                     client: builder.build()?,
+                    uncounted: Traffic::default(),
                     _simulator: None,
                 })
             }
@@ -85,6 +93,7 @@ impl Destination {
                 let credentials = Credentials::new("rehearsal", "rehearsal")?;
                 Ok(Connection {
                     client: builder(&simulator.url(), credentials, options).build()?,
+                    uncounted: Traffic::default(),
                     _simulator: Some(simulator),
                 })
             }
@@ -125,8 +134,25 @@ impl Live {
 // === impl Connection ===
 
 impl Connection {
-    /// Returns the number of requests so far.
+    /// Asks the API for the number of the workspace. Returns nothing if it does not name one within
+    /// [`CHECK_TIME`]: whether it accepts records is found out by sending them.
+    pub(crate) async fn environment(&mut self) -> Option<u64> {
+        let account = self.client.with_deadline(CHECK_TIME).check().await;
+        self.uncounted = self.all_traffic();
+        account.ok()?.environment_id
+    }
+
+    /// Returns the number of requests with records so far.
     pub(crate) fn traffic(&self) -> Traffic {
+        let all = self.all_traffic();
+        Traffic {
+            requests: all.requests - self.uncounted.requests,
+            retries: all.retries - self.uncounted.retries,
+            throttled: all.throttled - self.uncounted.throttled,
+        }
+    }
+
+    fn all_traffic(&self) -> Traffic {
         let stats = self.client.stats();
         Traffic {
             requests: stats.requests,

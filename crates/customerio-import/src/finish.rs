@@ -9,9 +9,9 @@ use customerio::Cause;
 use serde::Serialize;
 
 use crate::console::{Output, print_error, print_output};
-use crate::display;
+use crate::display::{self, counted};
 use crate::journal::Journal;
-use crate::problems::{Problems, rejects_failed};
+use crate::problems::Problems;
 use crate::reasons::ReasonJson;
 use crate::report::{Exit, Report};
 use crate::send::{MAX_SAME_REJECTIONS, MAX_WITHOUT_ANSWER, Stop, Wait, chain};
@@ -26,6 +26,10 @@ pub(crate) struct Sent {
     pub(crate) stop: Option<Stop>,
     pub(crate) problems: Problems,
     pub(crate) output: Output,
+    /// The journal, unless there is none or it could not be written.
+    pub(crate) journal: Option<Box<Journal>>,
+    /// The number of unknown or unsent records for which the rejects file has no row.
+    pub(crate) left_out: u64,
 }
 
 /// The summary as `--json` writes it: the fields of the report, and how the run ended. The names of
@@ -44,23 +48,18 @@ struct SummaryJson<'a> {
 }
 
 /// Finishes a run. The journal is completed only if each record was accepted or rejected, so that
-/// the same command sends the import again otherwise.
-pub(crate) fn finish(
-    sent: Sent,
-    journal: Option<Journal>,
-    report_file: Option<File>,
-) -> Result<Exit> {
+/// the same command sends the rest otherwise.
+pub(crate) fn finish(sent: Sent, report_file: Option<File>) -> Result<Exit> {
     let Sent {
         report,
         stop,
         problems,
         output,
+        journal,
+        left_out,
     } = sent;
     let reasons = problems.reasons().json();
-    let flushed = problems.finish();
-    if let Ok(Some(more)) = &flushed {
-        print_error(more);
-    }
+    problems.finish().as_deref().map(print_error);
     if let Some(stop) = &stop {
         print_error(&format!("cio-import: {}", message(stop)));
     }
@@ -70,7 +69,7 @@ pub(crate) fn finish(
         Output::Text => report.to_string(),
         Output::Json => summary_json(&report, reasons, stop.as_ref().map(message), false),
     });
-    first_error(written, flushed.map(drop).map_err(rejects_failed))?;
+    written?;
     let has_no_success = stop.is_none() && is_without_success(&report);
     if has_no_success {
         print_error(
@@ -78,14 +77,17 @@ pub(crate) fn finish(
              check the base URL and the reasons (--rejects FILE), then run the same command again",
         );
     }
+    if left_out > 0 {
+        let records = counted(left_out, "more record", "more records");
+        print_error(&format!(
+            "cio-import: {records} unknown or not sent; the rejects file has no row for them"
+        ));
+    }
     // An API that accepted nothing may be the wrong one: the next run must send again.
     let is_finished = stop.is_none() && report.is_settled() && !has_no_success;
     match journal {
         Some(journal) if is_finished => journal.complete(&report)?,
-        Some(_) if stop.is_none() && !report.is_settled() => print_error(
-            "cio-import: some records are unknown or not sent, so the import is not marked as \
-             finished; run the same command again: it sends all records, with the same event ids",
-        ),
+        Some(_) if !report.is_settled() => print_error(&left(&report, stop.is_none())),
         Some(_) | None => {}
     }
     Ok(match stop {
@@ -95,12 +97,17 @@ pub(crate) fn finish(
     })
 }
 
-/// Returns an error if there is one. Of two, the first is printed here and the second is returned.
-fn first_error(first: Result<()>, second: Result<()>) -> Result<()> {
-    if let (Err(error), Err(_)) = (&first, &second) {
-        print_error(&format!("cio-import: {error:#}"));
+/// Returns the message about records that the next run takes up.
+fn left(report: &Report, has_ended: bool) -> String {
+    let left = &report.left;
+    match has_ended {
+        true => format!(
+            "cio-import: some records are unknown or not sent, so the import is not marked as \
+             finished; run the same command again: it sends these records, with the same event \
+             ids: {left}"
+        ),
+        false => format!("cio-import: the same command sends the records {left}"),
     }
-    second.and(first)
 }
 
 /// Returns whether requests were sent and no record was accepted. The address may be wrong then,

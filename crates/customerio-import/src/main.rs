@@ -11,14 +11,16 @@
 //! [`run()`] calls these in order. `input` reads rows, `mapping` makes operations of them. `scan`
 //! reads a file once for the `plan`: it counts the columns, groups the records that cannot be sent
 //! by their `reasons`, and finds `repeats` and other `warnings`. `confirm` asks. `send` sends the
-//! records, and `console` shows the `progress`. `finish` prints the summary and writes `report` and
-//! `journal`. `verify` asks later for what was not applied. `manual` prints completions
-//! and manual pages.
+//! records. `settlements` writes their outcomes to the `rejects` file and the `journal`, and
+//! `console` shows the `progress`. `finish` prints the summary and writes the `report`. `status`
+//! shows a journal. `verify` asks later for what was not applied. `manual` prints completions and
+//! manual pages.
 
 mod args;
 mod clock;
 mod confirm;
 mod console;
+mod crash;
 mod destination;
 mod display;
 mod files;
@@ -32,16 +34,20 @@ mod options;
 mod plan;
 mod problems;
 mod progress;
+mod ranges;
 mod reader;
 mod reasons;
 mod reject;
+mod rejects;
 mod repeats;
 mod report;
 mod run;
 mod scan;
 mod send;
 mod settings;
+mod settlements;
 mod signals;
+mod status;
 mod suspect_id;
 mod verify;
 mod warnings;

@@ -58,6 +58,8 @@ struct PlanJson<'a> {
     /// `null` for a stream, as are the other counts.
     records: Option<u64>,
     rejected: Option<u64>,
+    /// The records that earlier runs have settled, and that this run does not send.
+    settled: Option<u64>,
     rejected_by_reason: Vec<ReasonJson>,
     requests: Option<u64>,
     time_seconds: Option<f64>,
@@ -149,6 +151,7 @@ impl Plan {
             destination: &self.destination,
             records: scan.map(|scan| scan.records),
             rejected: scan.map(|scan| scan.rejected),
+            settled: scan.map(|scan| scan.settled),
             rejected_by_reason: scan.map(|scan| scan.reasons.json()).unwrap_or_default(),
             requests: scan.map(|scan| scan.requests),
             time_seconds: scan.map(|scan| self.time(scan).as_secs_f64()),
@@ -162,7 +165,7 @@ impl Plan {
                 (None, Some(_)) => Some(0),
             },
             deletions: scan.map(|scan| match self.mapping.kind.deletion() {
-                Some(_) => scan.records - scan.rejected,
+                Some(_) => scan.sent(),
                 None => 0,
             }),
             warnings: scan.map(|scan| scan.warnings.all()).unwrap_or_default(),
@@ -184,8 +187,7 @@ impl Plan {
     }
 
     fn time(&self, scan: &Scan) -> Duration {
-        self.options
-            .time(scan.requests, scan.records - scan.rejected)
+        self.options.time(scan.requests, scan.sent())
     }
 
     fn write_scan(&self, f: &mut fmt::Formatter<'_>, scan: &Scan) -> fmt::Result {
@@ -193,6 +195,7 @@ impl Plan {
         let Scan {
             records,
             rejected,
+            settled,
             requests,
             warnings,
             reasons,
@@ -205,6 +208,13 @@ impl Plan {
             self.mapping.kind.noun()
         )?;
         write!(f, "{reasons}")?;
+        if *settled > 0 {
+            let settled = display::records(*settled);
+            writeln!(
+                f,
+                "journal: {settled} settled by earlier runs, not sent again"
+            )?;
+        }
         self.write_columns(f, &scan.columns)?;
         if let Some(example) = self.example() {
             write_example(f, example)?;
@@ -280,7 +290,7 @@ impl Plan {
     /// Returns how many people or objects are deleted, if they are.
     fn deletion(&self) -> Option<String> {
         let (one, many) = self.mapping.kind.deletion()?;
-        match self.scan.as_ref().map(|scan| scan.records - scan.rejected) {
+        match self.scan.as_ref().map(Scan::sent) {
             Some(0) => None,
             Some(records) => Some(counted(records, one, many)),
             None => Some(format!(
@@ -552,7 +562,7 @@ mod tests {
         assert!((0.01..0.02).contains(&time), "{time}");
         let expected = json!({
             "type": "plan", "input": "a.csv", "kind": "people",
-            "destination": "https://track.customer.io", "records": 2, "rejected": 0,
+            "destination": "https://track.customer.io", "records": 2, "rejected": 0, "settled": 0,
             "rejected_by_reason": [], "requests": 1, "time_seconds": null,
             "limited_by": plan.options.slowest_limit(),
             "columns": [

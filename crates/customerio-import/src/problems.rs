@@ -1,13 +1,11 @@
-//! Reports the records that were not accepted: the first ones on the standard error, all of them
-//! in the rejects file.
+//! Reports the records that were not accepted: the first ones on the standard error. The rejects
+//! file has all of them.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 
 use anyhow::Error;
 use customerio::{Cause, Outcome, Rejection};
-use serde::Serialize;
 
 use crate::display::counted;
 use crate::reasons::Reasons;
@@ -27,26 +25,22 @@ pub(crate) struct Problems {
     count: u64,
     shown: u64,
     reasons: Reasons,
-    file: Option<BufWriter<File>>,
+    has_rejects_file: bool,
 }
 
 /// A record that was not accepted.
 ///
 /// Its `Display` is for the terminal and leaves out the server's text, which may repeat people's
-/// data. The rejects file has it, and only its owner may read that file. The serialized field names
-/// are public: scripts read them.
-#[derive(Debug, Serialize)]
+/// data. The rejects file has it, and only its owner may read that file.
+#[derive(Debug)]
 pub(crate) struct Problem {
-    line: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    column: Option<String>,
-    outcome: &'static str,
-    reason: String,
-    #[serde(skip)]
-    shown: String,
+    pub(crate) line: u64,
+    pub(crate) outcome: &'static str,
+    pub(crate) reason: String,
+    /// The text of the API's answer, or of the error if there was none.
+    pub(crate) response: Option<String>,
     /// The problems with the same reason are one group.
-    #[serde(skip)]
-    group: (Option<Column>, String),
+    pub(crate) group: (Option<Column>, String),
 }
 
 /// Returns the error of a rejects file that cannot be written.
@@ -58,32 +52,28 @@ pub(crate) fn rejects_failed(error: io::Error) -> Error {
 // === impl Problems ===
 
 impl Problems {
-    /// Returns an empty collection that writes to the rejects file, if there is one.
-    pub(crate) fn new(input: String, rejects: Option<File>) -> Self {
+    /// Returns an empty collection. `has_rejects_file` is whether all problems are in a file too.
+    pub(crate) fn new(input: String, has_rejects_file: bool) -> Self {
         Self {
             input,
             count: 0,
             shown: 0,
             reasons: Reasons::default(),
-            file: rejects.map(BufWriter::new),
+            has_rejects_file,
         }
     }
 
     /// Adds a problem. Returns the line to print, or nothing after [`MAX_SHOWN`] of them, or
     /// [`MAX_SHOWN_OF_REASON`] with the same reason.
-    pub(crate) fn add(&mut self, problem: &Problem) -> io::Result<Option<String>> {
+    pub(crate) fn add(&mut self, problem: &Problem) -> Option<String> {
         self.count += 1;
-        if let Some(file) = &mut self.file {
-            serde_json::to_writer(&mut *file, problem)?;
-            file.write_all(b"\n")?;
-        }
         let (column, reason) = &problem.group;
         let same = self.reasons.add(column.as_ref(), reason, problem.line);
         if self.shown == MAX_SHOWN || same > MAX_SHOWN_OF_REASON {
-            return Ok(None);
+            return None;
         }
         self.shown += 1;
-        Ok(Some(format!("{}:{problem}", self.input)))
+        Some(format!("{}:{problem}", self.input))
     }
 
     /// Returns the problems by reason.
@@ -91,26 +81,21 @@ impl Problems {
         &self.reasons
     }
 
-    /// Syncs the rejects file to disk. Returns the number of problems for each reason, unless each
-    /// problem was printed.
-    pub(crate) fn finish(mut self) -> io::Result<Option<String>> {
-        if let Some(file) = &mut self.file {
-            file.flush()?;
-            file.get_ref().sync_all()?;
-        }
+    /// Returns the number of problems for each reason, unless each problem was printed.
+    pub(crate) fn finish(self) -> Option<String> {
         if self.count == self.shown {
-            return Ok(None);
+            return None;
         }
-        let all = match self.file {
-            Some(_) => "all are in the rejects file",
-            None => "to see all of them, add --rejects FILE",
+        let all = match self.has_rejects_file {
+            true => "all are in the rejects file",
+            false => "to see all of them, add --rejects FILE",
         };
         let records = counted(self.count, "record was", "records were");
         let (input, reasons) = (&self.input, self.reasons.to_string());
         let reasons = reasons.trim_end();
-        Ok(Some(format!(
+        Some(format!(
             "{input}: {records} not accepted; {all}; by reason:\n{reasons}"
-        )))
+        ))
     }
 }
 
@@ -131,58 +116,55 @@ impl Problem {
     }
 
     fn rejected(line: u64, rejection: &Rejection) -> Self {
-        let status = rejection
-            .status()
-            .map(|status| format!(" (status {})", status.as_u16()))
-            .unwrap_or_default();
+        let status = rejection.status().map(|status| status.as_u16());
+        let reason = format!("rejected by the API{}", in_parentheses(status));
         Self {
             line,
-            column: None,
             outcome: "rejected",
-            reason: rejection.to_string(),
-            shown: format!("rejected by the API{status}; for the reason, see --rejects FILE"),
-            group: (None, format!("rejected by the API{status}")),
+            group: (None, reason.clone()),
+            reason,
+            response: Some(rejection.reason().to_owned()),
         }
     }
 
     fn caused(line: u64, outcome: &'static str, shown: &str, cause: &Cause) -> Self {
-        let status = cause
-            .status()
-            .map(|status| format!(" (status {})", status.as_u16()))
-            .unwrap_or_default();
+        let status = cause.status().map(|status| status.as_u16());
+        let reason = format!("{shown}{}", in_parentheses(status));
         Self {
             line,
-            column: None,
             outcome,
-            reason: cause.to_string(),
-            shown: format!("{shown}{status}; for the cause, see --rejects FILE"),
-            group: (None, format!("{shown}{status}")),
+            group: (None, reason.clone()),
+            reason,
+            response: Some(cause.to_string()),
         }
     }
 }
 
+fn in_parentheses(status: Option<u16>) -> String {
+    status.map_or_else(String::new, |status| format!(" (status {status})"))
+}
+
 impl From<Reject> for Problem {
     fn from(reject: Reject) -> Self {
-        let shown = reject.error.to_string();
-        let Reject { line, error } = reject;
-        let reason = error.full_reason();
-        let column = error.column.as_ref().map(Column::value);
-        // Without the lines of a record over several lines: they do not make another reason.
-        let group = (error.column, error.reason);
         Self {
-            line,
-            column,
+            line: reject.line,
             outcome: "rejected",
-            reason,
-            shown,
-            group,
+            reason: reject.error.to_string(),
+            response: None,
+            // Without the lines of a record over several lines: they do not make another reason.
+            group: (reject.error.column, reject.error.reason),
         }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.line, self.shown)
+        write!(f, "{}: {}", self.line, self.reason)?;
+        match (&self.response, self.outcome) {
+            (None, _) => Ok(()),
+            (Some(_), "rejected") => f.write_str("; for the reason, see --rejects FILE"),
+            (Some(_), _) => f.write_str("; for the cause, see --rejects FILE"),
+        }
     }
 }
 
@@ -199,16 +181,16 @@ mod tests {
 
     #[test]
     fn the_first_problems_of_each_reason_are_shown_and_all_are_counted() {
-        let mut problems = Problems::new("a.csv".into(), None);
+        let mut problems = Problems::new("a.csv".into(), false);
         let mut shown = Vec::new();
         for line in 1..=23 {
-            shown.extend(problems.add(&problem(line)).unwrap());
+            shown.extend(problems.add(&problem(line)));
         }
         let error = RecordError::named("age", "is no int").over((24, 25));
-        shown.extend(problems.add(&error.at(24).into()).unwrap());
+        shown.extend(problems.add(&error.at(24).into()));
         let outcome = Outcome::Unknown(Cause::new(io::Error::other("ada@example.com")));
         let unknown = Problem::of(26, &outcome).unwrap();
-        shown.extend(problems.add(&unknown).unwrap());
+        shown.extend(problems.add(&unknown));
         let expected = [
             "a.csv:1: column \"id\": has no value; add one",
             "a.csv:2: column \"id\": has no value; add one",
@@ -222,38 +204,24 @@ mod tests {
             23 records: column \"id\": has no value; add one (the first on line 1)\n  \
             1 record: column \"age\": is no int (on line 24)\n  \
             1 record: unknown: the record may have been applied (on line 26)";
-        assert_eq!(problems.finish().unwrap().as_deref(), Some(expected));
+        assert_eq!(problems.finish().as_deref(), Some(expected));
     }
 
     #[test]
     fn problems_that_were_all_shown_are_not_repeated() {
-        let mut problems = Problems::new("a.csv".into(), None);
-        (1..=3).for_each(|line| assert!(problems.add(&problem(line)).unwrap().is_some()));
-        assert_eq!(problems.finish().unwrap(), None);
+        let mut problems = Problems::new("a.csv".into(), false);
+        (1..=3).for_each(|line| assert!(problems.add(&problem(line)).is_some()));
+        assert_eq!(problems.finish(), None);
     }
 
     #[test]
     fn at_most_20_problems_are_shown() {
-        let mut problems = Problems::new("a.csv".into(), None);
+        let mut problems = Problems::new("a.csv".into(), false);
         let shown = (1..=300).filter_map(|line| {
             let error = RecordError::new(format!("takes {line} bytes"));
-            problems.add(&error.at(line).into()).unwrap()
+            problems.add(&error.at(line).into())
         });
         assert_eq!(shown.count() as u64, MAX_SHOWN);
-    }
-
-    #[test]
-    fn the_rejects_file_has_every_problem() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("rejects");
-        let mut problems = Problems::new("a.csv".into(), Some(File::create(&path).unwrap()));
-        (1..=30).for_each(|line| drop(problems.add(&problem(line)).unwrap()));
-        problems.finish().unwrap();
-        let written = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(written.lines().count(), 30);
-        let expected =
-            r#"{"line":1,"column":"id","outcome":"rejected","reason":"has no value; add one"}"#;
-        assert_eq!(written.lines().next(), Some(expected));
     }
 
     #[test]

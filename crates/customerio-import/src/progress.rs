@@ -49,7 +49,8 @@ pub(crate) struct Progress {
     total: Option<u64>,
     totals: Totals,
     bound: Bound,
-    started: Instant,
+    /// The beginning of the run, and the records that earlier runs have settled.
+    started: (Instant, u64),
     now: Instant,
     /// Times and records with an outcome, from the begin of the window to now.
     samples: VecDeque<(Instant, u64)>,
@@ -90,20 +91,22 @@ impl fmt::Display for Bound {
 // === impl Progress ===
 
 impl Progress {
-    pub(crate) fn new(total: Option<u64>, now: Instant) -> Self {
+    /// Returns the progress at the beginning of a run. `earlier` is the number of records that
+    /// earlier runs have settled: they count as done, and not for the rate.
+    pub(crate) fn new(total: Option<u64>, earlier: u64, now: Instant) -> Self {
         Self {
             total,
             totals: Totals::default(),
             bound: Bound::Reading,
-            started: now,
+            started: (now, earlier),
             now,
-            samples: VecDeque::from([(now, 0)]),
+            samples: VecDeque::from([(now, earlier)]),
         }
     }
 
     pub(crate) fn update(&mut self, totals: Totals, bound: Bound, now: Instant) {
         (self.totals, self.bound, self.now) = (totals, bound, now);
-        let sampled_at = self.samples.back().map_or(self.started, |(at, _)| *at);
+        let sampled_at = self.samples.back().map_or(self.started.0, |(at, _)| *at);
         if now - sampled_at >= SAMPLE_INTERVAL {
             self.samples.push_back((now, totals.records()));
         }
@@ -129,7 +132,7 @@ impl Progress {
         let recent = self.samples.front().copied().and_then(since)?;
         match recent > 0.0 {
             true => Some(recent),
-            false => since((self.started, 0)),
+            false => since(self.started),
         }
     }
 

@@ -5,24 +5,50 @@ use std::thread;
 use anyhow::Result;
 use tokio::sync::mpsc::{self, Receiver};
 
-use crate::input::Rows;
+use crate::input::{Original, Rows};
 use crate::mapping::{ImportId, Mapping, Record};
+use crate::ranges::Cursor;
 use crate::reject::Reject;
 
-/// A record, or why it cannot be sent. The outer error ends the reading.
-pub(crate) type Item = Result<Result<Record, Reject>>;
+/// A record of the input.
+#[derive(Debug)]
+pub(crate) struct Item {
+    /// The number of the record, counted from 1. Records that cannot be sent count too.
+    pub(crate) number: u64,
+    /// The record as it is in the input, if there is a rejects file.
+    pub(crate) original: Option<Original>,
+    /// The record, or why it cannot be sent.
+    pub(crate) record: Result<Record, Reject>,
+}
 
 /// The most records that are read and not yet packed. Fewer would stop the thread at each record;
 /// more would take more memory and gain nothing.
 pub(crate) const READ_AHEAD: usize = 256;
 
-/// Starts to read. The thread ends with the input, at the first error, or once the receiver is
+/// Starts to read, without the records in `settled`: earlier runs have settled them. The thread
+/// ends with the input, at the first error, which is the last item, or once the receiver is
 /// dropped.
-pub(crate) fn spawn(rows: Rows, mapping: Mapping, import: ImportId) -> Receiver<Item> {
+pub(crate) fn spawn(
+    mut rows: Rows,
+    mapping: Mapping,
+    import: ImportId,
+    mut settled: Cursor,
+    keeps_originals: bool,
+) -> Receiver<Result<Item>> {
     let (sender, receiver) = mpsc::channel(READ_AHEAD);
     thread::spawn(move || {
-        for row in rows {
-            let item = row.map(|row| row.and_then(|row| mapping.record(&import, row)));
+        let mut number = 0;
+        while let Some(row) = rows.next() {
+            number += 1;
+            let item = match row {
+                Ok(_) if settled.contains(number) => continue,
+                Ok(row) => Ok(Item {
+                    number,
+                    original: keeps_originals.then(|| rows.original()),
+                    record: row.and_then(|row| mapping.record(&import, row)),
+                }),
+                Err(error) => Err(error),
+            };
             let is_last = item.is_err();
             if sender.blocking_send(item).is_err() || is_last {
                 return;

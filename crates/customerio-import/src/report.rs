@@ -50,6 +50,12 @@ pub(crate) struct Report {
     pub(crate) rejected: u64,
     pub(crate) unknown: u64,
     pub(crate) not_sent: u64,
+    /// The records that earlier runs have accepted or rejected. They are counted above too.
+    pub(crate) settled_earlier: u64,
+    /// The numbers of the first records that are neither accepted nor rejected, as in `7,100-200`.
+    /// The same command sends them.
+    pub(crate) left: String,
+    /// The requests with records, and the time, of this run only.
     pub(crate) requests: u64,
     pub(crate) retries: u64,
     pub(crate) throttled: u64,
@@ -94,6 +100,8 @@ impl Report {
             rejected: totals.rejected,
             unknown: totals.unknown,
             not_sent: totals.not_sent + without_outcome,
+            settled_earlier: 0,
+            left: String::new(),
             requests: traffic.requests,
             retries: traffic.retries,
             throttled: traffic.throttled,
@@ -106,6 +114,16 @@ impl Report {
     pub(crate) fn started(self, at: i64) -> Self {
         Self {
             started_at: Some(clock::rfc3339(at)),
+            ..self
+        }
+    }
+
+    /// Adds the number of records that earlier runs have settled, and the numbers of those that are
+    /// left.
+    pub(crate) fn continued(self, settled_earlier: u64, left: String) -> Self {
+        Self {
+            settled_earlier,
+            left,
             ..self
         }
     }
@@ -140,6 +158,10 @@ impl fmt::Display for Report {
             "{}: {accepted} accepted, {rejected} rejected, {unknown} unknown, {not_sent} not sent",
             display::records(*records)
         )?;
+        if self.settled_earlier > 0 {
+            let earlier = display::records(self.settled_earlier);
+            writeln!(f, "{earlier} settled by earlier runs and not sent again")?;
+        }
         let Self {
             requests,
             retries,
@@ -224,13 +246,8 @@ mod tests {
         let mut keys: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
         keys.sort();
         let mut expected = ["records", "accepted", "rejected", "unknown", "not_sent"].to_vec();
-        expected.extend([
-            "requests",
-            "retries",
-            "throttled",
-            "started_at",
-            "elapsed_seconds",
-        ]);
+        expected.extend(["settled_earlier", "left", "started_at", "elapsed_seconds"]);
+        expected.extend(["requests", "retries", "throttled"]);
         expected.sort_unstable();
         assert_eq!(keys, expected);
     }

@@ -3,35 +3,55 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
+use customerio::EventId;
 use tokio::sync::watch;
 
-use crate::args::Args;
+use crate::args::{Args, Command};
 use crate::confirm::confirm;
 use crate::console::{Console, print_error, print_output};
-use crate::destination::Destination;
+use crate::destination::{Connection, Destination};
 use crate::files::{Role, Roles, truncate};
 use crate::finish::{NOT_PRINTED, Sent, finish, finish_again};
-use crate::input::Rows;
+use crate::input::{Layout, Rows};
 use crate::interrupt::{Interrupt, Shutdown, listen};
-use crate::journal::{Header, Journal, LoadedJournal};
+use crate::journal::{Begun, Header, Journal, LoadedJournal, Progress, RunStart};
 use crate::mapping::ImportId;
 use crate::plan::{Plan, campaigns_since};
 use crate::problems::Problems;
-use crate::report::{Exit, Report, Traffic};
+use crate::ranges::{self, Ranges};
+use crate::rejects::{self, RejectsFile};
+use crate::report::{Exit, Report, Totals};
 use crate::scan::{Scan, scan};
-use crate::send::{self, RunResult};
+use crate::send::{self, Reports, Stop};
 use crate::settings::Settings;
+use crate::settlements::{Files, Settlements};
 use crate::signals::Signals;
-use crate::{clock, reader};
+use crate::{clock, reader, status};
 
-/// The files that a run writes, apart from its journal.
-#[derive(Debug)]
-struct Outputs {
-    report: Option<File>,
-    rejects: Option<File>,
+/// The most ranges of records that are named as left for the next run. More would fill the
+/// terminal; `status` shows all.
+const MAX_LEFT: usize = 20;
+
+/// An input that was opened.
+struct Opened {
+    rows: Rows,
+    id: ImportId,
+    /// The digest of the content, if it is needed.
+    content: Option<String>,
+}
+
+/// An import that can be sent.
+struct Import {
+    rows: Rows,
+    id: ImportId,
+    /// The number of records, unless the input is a stream.
+    records: Option<u64>,
+    progress: Progress,
+    /// How rows of the rejects file are written, if there is one.
+    layout: Option<Layout>,
+    connection: Connection,
 }
 
 /// Runs an import.
@@ -40,6 +60,9 @@ struct Outputs {
 ///
 /// Fails if the file, the mapping or the settings cannot be used. Nothing was sent then.
 pub(crate) async fn run(args: Args, signals: Signals) -> Result<Exit> {
+    if let Command::Status(args) = &args.command {
+        return status::show(args);
+    }
     let (shutdown, watched) = watch::channel(Shutdown::None);
     tokio::spawn(listen(signals, shutdown));
     import(args, Interrupt::new(watched)).await
@@ -53,24 +76,27 @@ async fn import(args: Args, mut interrupt: Interrupt) -> Result<Exit> {
     let Some(opened) = run_blocking(&mut interrupt, settings, open).await else {
         return Ok(interrupted());
     };
-    let (rows, id) = opened?;
+    let Opened { rows, id, content } = opened?;
     let mut roles = settings.roles.clone();
-    let mut journal = match open_journal(settings, &id, &mut roles)? {
+    let mut journal = match open_journal(settings, &id, content, &mut roles)? {
         Some(LoadedJournal::Finished(report)) => {
             return report_earlier_run(settings, &mut roles, &report);
         }
         Some(LoadedJournal::Unfinished(journal)) => Some(journal),
         None => None,
     };
+    let progress = journal.as_ref().map(|journal| journal.progress().clone());
+    let progress = progress.unwrap_or_default();
+    let id = id.salted(journal.as_ref().and_then(|journal| journal.salt()));
     // A dry run sends nothing, so its plan may read the rows: a stream can be read only once.
     let (unsent, rows) = match settings.is_dry_run {
         true => (Some(rows), None),
         false => (None, Some(rows)),
     };
     // Reading the whole file and asking the user may take long: a signal cancels both.
-    let import = id.clone();
+    let (import, settled) = (id.clone(), progress.settled.clone());
     let prepared = run_blocking(&mut interrupt, settings, move |settings| {
-        prepare(settings, &import, unsent)
+        prepare(settings, &import, unsent, &settled)
     });
     let Some(scan) = prepared.await else {
         return Ok(interrupted());
@@ -80,17 +106,27 @@ async fn import(args: Args, mut interrupt: Interrupt) -> Result<Exit> {
         return Ok(exit_of_dry_run(scan.as_ref()));
     };
     let records = scan.map(|scan| scan.records);
-    // All files are opened before the first request: an error must come while nothing is sent.
-    let outputs = Outputs::open(settings, &mut roles)?;
+    let mut connection = settings.destination.connect(&settings.options).await?;
     if let Some(journal) = &mut journal {
-        journal.begin(clock::unix_seconds())?;
+        let Some(environment) = interrupt.cancel(connection.environment()).await else {
+            return Ok(interrupted());
+        };
+        journal.check_environment(environment)?;
     }
-    // Not earlier: a run that is canceled before the first request keeps the older report.
-    outputs.truncate(settings)?;
-    let Outputs { report, rejects } = outputs;
-    let sent = send(settings, interrupt, rows, id, records, rejects).await?;
+    // All files are opened before the first request with records: an error must come while nothing
+    // is sent.
+    let mut import = Import {
+        rows,
+        id,
+        records,
+        progress,
+        layout: None,
+        connection,
+    };
+    let (files, report) = import.open_files(settings, &mut roles, journal)?;
+    let sent = import.send(settings, interrupt, files).await;
     // Records were sent, so an error must not end in the exit code for "nothing was sent".
-    Ok(finish(sent, journal, report).unwrap_or_else(|error| {
+    Ok(finish(sent, report).unwrap_or_else(|error| {
         print_error(&format!("cio-import: {error:#}"));
         Exit::Stopped
     }))
@@ -98,12 +134,10 @@ async fn import(args: Args, mut interrupt: Interrupt) -> Result<Exit> {
 
 /// Reports an earlier run that is finished. Its rejects file is kept.
 fn report_earlier_run(settings: &Settings, roles: &mut Roles, report: &Report) -> Result<Exit> {
-    let outputs = Outputs {
-        report: open_output(roles, Role::Report, settings.report.as_deref())?,
-        rejects: None,
-    };
-    outputs.truncate(settings)?;
-    finish_again(report, outputs.report, settings.output)
+    let path = settings.report.as_deref();
+    let file = open_output(roles, Role::Report, path)?;
+    truncate_output(file.as_ref(), path)?;
+    finish_again(report, file, settings.output)
 }
 
 /// Runs work before the first request, which may block. Returns nothing if a signal comes first.
@@ -124,8 +158,8 @@ fn interrupted() -> Exit {
     Exit::Stopped
 }
 
-/// Starts to read the input for sending, checks its header, and returns the id of the import.
-fn open(settings: &Settings) -> Result<(Rows, ImportId)> {
+/// Starts to read the input for sending, checks its header, and derives the id of the import.
+fn open(settings: &Settings) -> Result<Opened> {
     let rows = settings.input.rows()?;
     if let Some(header) = rows.header() {
         settings
@@ -133,12 +167,18 @@ fn open(settings: &Settings) -> Result<(Rows, ImportId)> {
             .check_header(header)
             .with_context(|| settings.input.to_string())?;
     }
-    Ok((rows, settings.import_id()?))
+    let (id, content) = settings.import_id()?;
+    Ok(Opened { rows, id, content })
 }
 
 /// Prints the plan, and asks for confirmation. `unsent` are the rows of a dry run.
-fn prepare(settings: &Settings, import: &ImportId, unsent: Option<Rows>) -> Result<Option<Scan>> {
-    let scan = look_ahead(settings, import, unsent)?;
+fn prepare(
+    settings: &Settings,
+    import: &ImportId,
+    unsent: Option<Rows>,
+    settled: &Ranges,
+) -> Result<Option<Scan>> {
+    let scan = look_ahead(settings, import, unsent, settled)?;
     let plan = Plan::new(settings, scan);
     print_output(&plan.written(settings.output)).context(NOT_PRINTED)?;
     confirm(&plan, settings.confirmed)?;
@@ -157,21 +197,28 @@ fn exit_of_dry_run(scan: Option<&Scan>) -> Exit {
 fn open_journal(
     settings: &Settings,
     import: &ImportId,
+    content: Option<String>,
     roles: &mut Roles,
 ) -> Result<Option<LoadedJournal>> {
     let (Some(path), Destination::Live(live)) = (&settings.journal, &settings.destination) else {
         return Ok(None);
     };
     let mapping = &settings.mapping;
-    let header = Header::new(
-        &live.base_url(),
-        &live.site(),
-        mapping.kind(),
-        &mapping.digest(),
-        import.as_str(),
-    );
+    let begun = settings.begun;
+    let header = Header {
+        base_url: live.base_url(),
+        site: live.site(),
+        environment: None,
+        kind: mapping.kind().to_owned(),
+        mapping: mapping.digest(),
+        content,
+        import_id: import.as_str().to_owned(),
+        // Random: no two runs with new ids have the same ones.
+        salt: (begun == Begun::NewIds).then(|| EventId::random().to_string()),
+        begun,
+    };
     let file = roles.open(Role::Journal, path)?;
-    Journal::load(file, path, header, settings.if_finished).map(Some)
+    Journal::load(file, path, header).map(Some)
 }
 
 /// Scans the input, unless it is a stream that is to be sent.
@@ -179,6 +226,7 @@ fn look_ahead(
     settings: &Settings,
     import: &ImportId,
     unsent: Option<Rows>,
+    settled: &Ranges,
 ) -> Result<Option<Scan>> {
     let rows = match unsent {
         Some(rows) => rows,
@@ -187,68 +235,103 @@ fn look_ahead(
     };
     let since = campaigns_since(clock::unix_seconds());
     let batch_items = settings.options.batch_items;
-    scan(rows, &settings.mapping, import, batch_items, since)
+    scan(rows, &settings.mapping, import, batch_items, since, settled)
         .map(Some)
         .with_context(|| settings.input.to_string())
 }
 
-async fn send(
-    settings: &Settings,
-    interrupt: Interrupt,
-    rows: Rows,
-    import: ImportId,
-    records: Option<u64>,
-    rejects: Option<File>,
-) -> Result<Sent> {
-    let mut console = Console::new(records, settings.verbosity, settings.output, clock::now());
-    console.verbose(1, || format!("import id: {}", import.as_str()));
-    let mut problems = Problems::new(settings.input.to_string(), rejects);
-    let connection = settings.destination.connect(&settings.options).await?;
-    let (started, started_at) = (clock::now(), clock::unix_seconds());
-    let items = reader::spawn(rows, settings.mapping.clone(), import);
-    let result = send::run(
-        connection.client.clone(),
-        items,
-        &settings.options,
-        interrupt,
-        &mut console,
-        &mut problems,
-    )
-    .await;
-    console.finish();
-    let elapsed = clock::now() - started;
-    let report = report(&result, records, connection.traffic(), elapsed).started(started_at);
-    Ok(Sent {
-        report,
-        stop: result.stop,
-        problems,
-        output: settings.output,
-    })
-}
+// === impl Import ===
 
-// === impl Outputs ===
-
-impl Outputs {
-    /// Opens the files. Their content stays.
-    fn open(settings: &Settings, roles: &mut Roles) -> Result<Self> {
-        Ok(Self {
-            report: open_output(roles, Role::Report, settings.report.as_deref())?,
-            rejects: open_output(roles, Role::Rejects, settings.rejects.as_deref())?,
-        })
+impl Import {
+    /// Opens the files that the run writes, and returns the report's beside the others. The content
+    /// of an earlier run stays until the last of them is open.
+    fn open_files(
+        &mut self,
+        settings: &Settings,
+        roles: &mut Roles,
+        mut journal: Option<Box<Journal>>,
+    ) -> Result<(Files, Option<File>)> {
+        let report = open_output(roles, Role::Report, settings.report.as_deref())?;
+        let mut rejects = None;
+        if let Some(path) = &settings.rejects {
+            let file = roles.open(Role::Rejects, path)?;
+            let layout = self.rows.keep_originals();
+            rejects = Some(RejectsFile::new(file, path, &layout, &self.progress)?);
+            self.layout = Some(layout);
+        }
+        if let Some(journal) = &mut journal {
+            journal.begin(RunStart {
+                environment: journal.environment(),
+                records: self.records,
+                rejects: settings.rejects.as_deref().map(rejects::name),
+                started_at: Some(clock::rfc3339(clock::unix_seconds())),
+            })?;
+        }
+        // Not earlier: a run that is canceled before the first request keeps the older report.
+        truncate_output(report.as_ref(), settings.report.as_deref())?;
+        if let Some(rejects) = &rejects {
+            rejects.cut()?;
+        }
+        Ok((Files { journal, rejects }, report))
     }
 
-    /// Removes the content of an earlier run.
-    fn truncate(&self, settings: &Settings) -> Result<()> {
-        let files = [
-            (&self.report, &settings.report),
-            (&self.rejects, &settings.rejects),
-        ];
-        for (file, path) in files {
-            if let (Some(file), Some(path)) = (file, path) {
-                truncate(file, path)?;
-            }
+    async fn send(self, settings: &Settings, interrupt: Interrupt, files: Files) -> Sent {
+        let earlier = Totals {
+            accepted: self.progress.accepted,
+            rejected: self.progress.rejected,
+            ..Totals::default()
+        };
+        let mut console = Console::new(
+            self.records,
+            earlier.records(),
+            settings.verbosity,
+            settings.output,
+            clock::now(),
+        );
+        console.verbose(1, || format!("import id: {}", self.id.as_str()));
+        let mut problems = Problems::new(settings.input.to_string(), settings.rejects.is_some());
+        let (started, started_at) = (clock::now(), clock::unix_seconds());
+        let items = reader::spawn(
+            self.rows,
+            settings.mapping.clone(),
+            self.id,
+            self.progress.settled.cursor(),
+            self.layout.is_some(),
+        );
+        let mut settlements = Settlements::new(files, self.layout, self.progress, started);
+        let mut result = send::run(
+            self.connection.client.clone(),
+            items,
+            earlier,
+            &settings.options,
+            interrupt,
+            Reports {
+                console: &mut console,
+                problems: &mut problems,
+                settlements: &mut settlements,
+            },
+        )
+        .await;
+        console.finish();
+        let traffic = self.connection.traffic();
+        let finished = settlements.finish(traffic.requests > 0).await;
+        if let Some(error) = finished.error {
+            result.stop.get_or_insert(Stop::Failed(error));
         }
-        Ok(())
+        // A file that has grown since the scan has more records than the plan.
+        let records = self.records.unwrap_or(result.read).max(result.read);
+        let report = Report::new(records, result.totals, traffic, clock::now() - started);
+        let left = ranges::shown(finished.settled.gaps(records), MAX_LEFT);
+        Sent {
+            report: report
+                .started(started_at)
+                .continued(earlier.records(), left),
+            stop: result.stop,
+            problems,
+            output: settings.output,
+            journal: finished.journal,
+            left_out: finished.left_out,
+        }
     }
 }
 
@@ -256,8 +339,10 @@ fn open_output(roles: &mut Roles, role: Role, path: Option<&Path>) -> Result<Opt
     path.map(|path| roles.open(role, path)).transpose()
 }
 
-fn report(result: &RunResult, records: Option<u64>, traffic: Traffic, elapsed: Duration) -> Report {
-    // A file that has grown since the scan has more records than the plan.
-    let records = records.unwrap_or(result.read).max(result.read);
-    Report::new(records, result.totals, traffic, elapsed)
+/// Removes the content of an earlier run.
+fn truncate_output(file: Option<&File>, path: Option<&Path>) -> Result<()> {
+    let (Some(file), Some(path)) = (file, path) else {
+        return Ok(());
+    };
+    truncate(file, path)
 }

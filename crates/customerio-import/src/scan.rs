@@ -8,6 +8,7 @@ use customerio::{Batch, Operation};
 use crate::display::counted;
 use crate::input::{BrokenInput, Header, Row, Rows};
 use crate::mapping::{ImportId, Mapping, Record};
+use crate::ranges::Ranges;
 use crate::reasons::Reasons;
 use crate::reject::Reject;
 use crate::repeats::{self, RepeatFinder};
@@ -18,6 +19,9 @@ use crate::warnings::Warnings;
 pub(crate) struct Scan {
     pub(crate) records: u64,
     pub(crate) rejected: u64,
+    /// The records that can be sent and that earlier runs have settled. This run does not send
+    /// them.
+    pub(crate) settled: u64,
     /// The fewest requests for these records. The run sends more if operations of one person must
     /// wait for each other.
     pub(crate) requests: u64,
@@ -48,7 +52,8 @@ pub(crate) struct ColumnCount {
     pub(crate) filled: u64,
 }
 
-/// Counts the content of a file. Events after `since`, in unix seconds, count as recent.
+/// Counts the content of a file. Events after `since`, in unix seconds, count as recent. Records in
+/// `settled` are not sent.
 ///
 /// # Errors
 ///
@@ -60,7 +65,9 @@ pub(crate) fn scan(
     import: &ImportId,
     batch_items: usize,
     since: i64,
+    settled: &Ranges,
 ) -> Result<Scan> {
+    let mut settled_records = settled.cursor();
     let mut scan = Scan {
         columns: ColumnCounts::of(rows.header()),
         ..Scan::default()
@@ -85,7 +92,10 @@ pub(crate) fn scan(
         });
         match record {
             Ok((record, notes)) => {
-                scan.recent += u64::from(is_recent(mapping, &record, since));
+                let is_settled = settled_records.contains(scan.records);
+                let is_sent = !is_settled;
+                scan.settled += u64::from(is_settled);
+                scan.recent += u64::from(is_sent && is_recent(mapping, &record, since));
                 if let Some(subject) = notes.subject {
                     repeats.add(subject, record.line);
                 }
@@ -94,7 +104,9 @@ pub(crate) fn scan(
                     let json = String::from_utf8_lossy(record.operation.json());
                     scan.example = Some(json.into_owned());
                 }
-                requests.add(record.operation);
+                if is_sent {
+                    requests.add(record.operation);
+                }
             }
             Err(reject) => {
                 scan.rejected += 1;
@@ -152,6 +164,15 @@ const MAX_COLUMNS: usize = 1_000;
 /// The longest name of JSON lines that is counted, in bytes. The API accepts 150; a name may be as
 /// long as a line, and a thousand of them would fill the memory.
 const MAX_NAME: usize = 1_000;
+
+// === impl Scan ===
+
+impl Scan {
+    /// Returns the number of records that this run sends.
+    pub(crate) fn sent(&self) -> u64 {
+        self.records - self.rejected - self.settled
+    }
+}
 
 // === impl ColumnCounts ===
 
@@ -324,7 +345,14 @@ mod tests {
             .unwrap()
             .rows()
             .unwrap();
-        scan(rows, &mapping(kind), &ImportId::new("i"), 2, 1000)
+        scan(
+            rows,
+            &mapping(kind),
+            &ImportId::new("i"),
+            2,
+            1000,
+            &Ranges::default(),
+        )
     }
 
     #[test]

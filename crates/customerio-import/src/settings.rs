@@ -15,11 +15,11 @@ use crate::console::Output;
 use crate::destination::Destination;
 use crate::files::{Role, Roles};
 use crate::input::{Dialect, Input};
-use crate::journal::IfFinished;
+use crate::journal::Begun;
 use crate::mapping::{
     self, DeviceColumns, EventColumns, Identifier, ImportId, Kind, LastUsed, Mapping, MergeColumns,
     ObjectColumn, ObjectColumns, PersonColumn, RelationshipColumns, Selection, Source, TimeFormat,
-    TypeName, ValueRules, ValueType,
+    TypeName, ValueRules, ValueType, hex,
 };
 use crate::options::SendOptions;
 
@@ -34,7 +34,8 @@ pub(crate) struct Settings {
     given_import_id: Option<ImportId>,
     /// The path of the journal, unless the run has none.
     pub(crate) journal: Option<PathBuf>,
-    pub(crate) if_finished: IfFinished,
+    /// Whether the import is to be sent again.
+    pub(crate) begun: Begun,
     pub(crate) report: Option<PathBuf>,
     pub(crate) rejects: Option<PathBuf>,
     /// The roles of the input and the standard streams. The outputs are opened later.
@@ -56,6 +57,7 @@ impl Settings {
     /// Fails if settings contradict each other, if the input cannot be opened, if a credential is
     /// missing, and if the address would send it unencrypted.
     pub(crate) fn new(args: Args) -> Result<Self> {
+        let begun = begun(&args.command);
         let (mut mapping, common) = mapping(args.command)?;
         mapping.values.nulls = common.nulls.iter().cloned().collect();
         // From cheap to slow, so that the first error comes at once.
@@ -73,6 +75,12 @@ impl Settings {
         check_stream(&input, &mapping, &common)?;
         let journal = journal(&input, &common);
         let confirmed = is_confirmed(&common);
+        let is_live = !common.rehearse && !common.dry_run;
+        ensure!(
+            begun != Begun::NewIds || journal.is_some() || !is_live,
+            "--new-ids needs a journal, so that a run that is stopped goes on with the same ids; \
+             add --journal FILE"
+        );
         // Checked here, before the file is read: that may take minutes.
         let roles = Roles::new(input.identity());
         roles.check(&[
@@ -84,11 +92,7 @@ impl Settings {
             destination: Destination::new(&common)?,
             options: SendOptions::new(&common, mapping.kind.goes_alone()),
             journal,
-            if_finished: if common.again {
-                IfFinished::SendAgain
-            } else {
-                IfFinished::Skip
-            },
+            begun,
             given_import_id: common.import_id.map(ImportId::new),
             report: common.report,
             rejects: common.rejects,
@@ -105,14 +109,30 @@ impl Settings {
         })
     }
 
-    /// Returns the id from which event ids are made. Reads the whole input if it has to be derived.
-    pub(crate) fn import_id(&self) -> Result<ImportId> {
-        match &self.given_import_id {
-            Some(id) => Ok(id.clone()),
+    /// Returns the id from which event ids are made, and the digest of the content. Reads the whole
+    /// input if one of them is needed.
+    pub(crate) fn import_id(&self) -> Result<(ImportId, Option<String>)> {
+        let is_needed = self.given_import_id.is_none() || self.journal.is_some();
+        let digest = match self.input.is_replayable() && is_needed {
+            true => Some(self.input.digest()?),
+            false => None,
+        };
+        let id = match (&self.given_import_id, &digest) {
+            (Some(id), _) => id.clone(),
+            (None, Some(digest)) => self.mapping.import_id(digest),
             // Nothing uses this id: `check_stream` requires --import-id otherwise.
-            None if !self.input.is_replayable() => Ok(ImportId::new("stream")),
-            None => Ok(self.mapping.import_id(&self.input.digest()?)),
-        }
+            (None, None) => ImportId::new("stream"),
+        };
+        Ok((id, digest.map(|digest| hex(&digest))))
+    }
+}
+
+/// Returns why a new journal is begun, if the import was sent before.
+fn begun(command: &Command) -> Begun {
+    match command {
+        Command::Events(events) if events.new_ids => Begun::NewIds,
+        command if command.common().is_some_and(|common| common.again) => Begun::Again,
+        _ => Begun::First,
     }
 }
 
@@ -133,8 +153,8 @@ fn mapping(command: Command) -> Result<(Mapping, CommonArgs)> {
         Command::Merges(merges) => Ok(merges_mapping(merges)),
         Command::Relationships(relationships) => relationships_mapping(relationships),
         Command::Objects(objects) => objects_mapping(objects),
-        Command::Completions(_) | Command::Man(_) | Command::Verify(_) => {
-            unreachable!("`main` runs the commands that send nothing")
+        Command::Completions(_) | Command::Man(_) | Command::Status(_) | Command::Verify(_) => {
+            unreachable!("they send nothing")
         }
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::dialect::{Delimiter, Dialect};
 use super::header::{self, Header};
+use super::original::{Layout, Original, REJECTS_COLUMNS};
 use super::row::{BrokenInput, LineBreaks, Row};
 use super::source::Bytes;
 use super::tokenizer::{DamageKind, Record, Tokenizer};
@@ -21,6 +22,8 @@ pub(crate) struct CsvRows {
     position: u64,
     line_breaks: LineBreaks,
     is_at_end: bool,
+    /// For each column, whether it is a column of the input and not one of a rejects file.
+    is_own: Vec<bool>,
 }
 
 /// A header in the place of a row, as in files that were joined.
@@ -45,6 +48,8 @@ impl CsvRows {
         let mut tokenizer = Tokenizer::new(source, delimiter.byte());
         let (delimiter, header) = header::read(&mut tokenizer, dialect)?;
         tokenizer.width = Some(header.columns.len());
+        let is_own = |name: &String| !REJECTS_COLUMNS.contains(&name.as_str());
+        let is_own = header.columns.iter().map(is_own).collect();
         Ok(Self {
             tokenizer,
             delimiter,
@@ -54,11 +59,35 @@ impl CsvRows {
             position: 0,
             line_breaks: LineBreaks::default(),
             is_at_end: false,
+            is_own,
         })
     }
 
     pub(super) const fn header(&self) -> &Header {
         &self.header
+    }
+
+    pub(super) fn keep_originals(&mut self) -> Layout {
+        self.tokenizer.keep_raw();
+        let own = self.header.columns.iter().zip(&self.is_own);
+        Layout::Csv {
+            delimiter: self.delimiter.byte(),
+            columns: own
+                .filter(|(_, is_own)| **is_own)
+                .map(|(name, _)| name.clone())
+                .collect(),
+        }
+    }
+
+    /// Returns the record that was read last, as it is in the file.
+    pub(super) fn original(&self) -> Original {
+        let is_whole = self.record.damage.is_none()
+            && self.record.oversize.is_none()
+            && self.record.len() == self.header.columns.len();
+        match is_whole {
+            true => Original::of_cells(self.record.cells(), &self.is_own, self.delimiter.byte()),
+            false => Original::of_text(self.tokenizer.raw()),
+        }
     }
 
     pub(super) fn line_breaks(&self) -> LineBreaks {

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::line_count::LineCount;
 use super::object;
+use super::original::Original;
 use super::row::{MAX_RECORD, Row};
 use super::source::Bytes;
 use crate::reject::{RecordError, Reject};
@@ -134,6 +135,14 @@ impl JsonRows {
              `jq -c .` does"
         );
         Ok(())
+    }
+
+    /// Returns the record that was read last, as it is in the file.
+    pub(super) fn original(&self) -> Original {
+        match self.is_too_long {
+            true => Original::of_text(self.text()),
+            false => Original::of_json(self.text()),
+        }
     }
 
     fn row(&self) -> Result<Row, RecordError> {

@@ -31,6 +31,15 @@ pub(super) fn read(text: &str) -> Result<Map<String, Value>, RecordError> {
     Ok(fields)
 }
 
+/// Returns the members of an object, whose values are still text, or nothing if the text is no
+/// object or has a name twice.
+pub(super) fn members(text: &str) -> Option<Vec<(String, &RawValue)>> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let members = reader.deserialize_any(TopLevel).ok()?.ok()?;
+    reader.end().ok()?;
+    Some(members)
+}
+
 /// Parses any JSON value, with the checks of [`read`].
 ///
 /// # Errors

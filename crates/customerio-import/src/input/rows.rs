@@ -3,6 +3,7 @@ use anyhow::Result;
 use super::csv::CsvRows;
 use super::header::Header;
 use super::json::JsonRows;
+use super::original::{Layout, Original};
 use super::row::{LineBreaks, Row};
 use crate::reject::Reject;
 
@@ -30,6 +31,23 @@ impl Rows {
         match &self.reader {
             RowReader::Csv(rows) => Some(rows.header()),
             RowReader::Json(_) => None,
+        }
+    }
+
+    /// Returns how the rows of a rejects file are written, and keeps the text of each record from
+    /// now on.
+    pub(crate) fn keep_originals(&mut self) -> Layout {
+        match &mut self.reader {
+            RowReader::Csv(rows) => rows.keep_originals(),
+            RowReader::Json(_) => Layout::Json,
+        }
+    }
+
+    /// Returns the record that was read last, as it is in the input.
+    pub(crate) fn original(&self) -> Original {
+        match &self.reader {
+            RowReader::Csv(rows) => rows.original(),
+            RowReader::Json(rows) => rows.original(),
         }
     }
 

@@ -29,8 +29,8 @@ pub(super) struct Tokenizer {
     /// The number of cells of a row, once the header was read.
     pub(super) width: Option<usize>,
     lines: LineCount,
-    /// The bytes of the record, kept until the header is understood: another delimiter may have to
-    /// be tried on them.
+    /// The bytes of the record. They are kept until the header is understood, since another
+    /// delimiter may have to be tried on them, and for the rejects file.
     raw: Option<Vec<u8>>,
 }
 
@@ -152,6 +152,17 @@ impl Tokenizer {
     /// Returns the bytes of the last record, as they are in the file. Later records keep none.
     pub(super) fn take_raw(&mut self) -> Vec<u8> {
         self.raw.take().unwrap_or_default()
+    }
+
+    /// Keeps the bytes of each record from now on, until the next one is read.
+    pub(super) fn keep_raw(&mut self) {
+        self.raw.get_or_insert_default();
+    }
+
+    /// Returns the bytes of the last record and of blank lines before it, at most [`MAX_RECORD`] of
+    /// them, if they are kept.
+    pub(super) fn raw(&self) -> &[u8] {
+        self.raw.as_deref().unwrap_or_default()
     }
 
     /// Returns the line of the next byte.

@@ -85,6 +85,8 @@ pub(crate) enum ColumnUse {
     },
     /// A flag leaves it out.
     LeftOut,
+    /// It says in a rejects file why the record was rejected.
+    OfRejects,
     /// Records of this kind have no attributes.
     Ignored,
 }
@@ -327,7 +329,10 @@ impl Mapping {
             return ColumnUse::Ignored;
         }
         if !self.values.is_selected(column) {
-            return ColumnUse::LeftOut;
+            return match self.values.is_of_rejects(column) {
+                true => ColumnUse::OfRejects,
+                false => ColumnUse::LeftOut,
+            };
         }
         ColumnUse::Attribute {
             value_type: self.values.types.get(column).cloned(),
@@ -538,6 +543,7 @@ impl fmt::Display for ColumnUse {
                 }
             }
             Self::LeftOut => f.write_str("left out (--only, --except)"),
+            Self::OfRejects => f.write_str("left out: a column of a rejects file"),
             Self::Ignored => f.write_str("not used: these records have no attributes"),
         }
     }

@@ -75,9 +75,17 @@ impl EventColumns {
             Some(column) => {
                 let value = take_text(&mut fields, column)?;
                 let key = event_key(&value, &name, identifier, &person_key);
-                EventId::derive(COLUMN_NAMESPACE, key, timestamp)
+                let namespace = import.namespace(COLUMN_NAMESPACE);
+                EventId::derive(namespace.as_bytes(), key, timestamp)
             }
-            None => EventId::derive(import.as_str(), format!("{position} {name}"), timestamp),
+            None => {
+                let namespace = import.namespace(import.as_str());
+                EventId::derive(
+                    namespace.as_bytes(),
+                    format!("{position} {name}"),
+                    timestamp,
+                )
+            }
         };
         let event = Event::new(&name)
             .map_err(|error| self.invalid_name(error.to_string()))?

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::value_type::ValueType;
+use crate::input::REJECTS_COLUMNS;
 use crate::reject::RecordError;
 
 /// The flags about values. Without any, each column becomes an attribute under its own name, text
@@ -173,10 +174,17 @@ impl ValueRules {
 
     pub(super) fn is_selected(&self, column: &str) -> bool {
         match &self.selection {
-            Selection::All => true,
             Selection::Only(columns) => columns.contains(column),
-            Selection::Except(columns) => !columns.contains(column),
+            Selection::Except(columns) if columns.contains(column) => false,
+            Selection::All | Selection::Except(_) => !self.is_of_rejects(column),
         }
+    }
+
+    /// Returns whether a column is left out because a rejects file has it beside those of its
+    /// input. A flag that names it makes it a column like the others.
+    pub(super) fn is_of_rejects(&self, column: &str) -> bool {
+        let is_named = self.types.contains_key(column) || self.names.contains_key(column);
+        REJECTS_COLUMNS.contains(&column) && !is_named
     }
 
     /// Returns whether a value of the file is neither empty nor a word for no value.

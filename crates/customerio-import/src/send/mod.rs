@@ -20,5 +20,5 @@ mod stop;
 mod tasks;
 
 pub(crate) use self::first_rejections::MAX_SAME_REJECTIONS;
-pub(crate) use self::pipeline::{MAX_WITHOUT_ANSWER, run};
-pub(crate) use self::stop::{RunResult, Stop, Wait, chain};
+pub(crate) use self::pipeline::{MAX_WITHOUT_ANSWER, Reports, run};
+pub(crate) use self::stop::{Stop, Wait, chain};

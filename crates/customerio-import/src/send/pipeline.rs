@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use customerio::packer::{Dispatcher, NotQueued, Packer, Settled};
+use anyhow::{Result, anyhow};
+use customerio::packer::{Dispatcher, Packer, Settled};
 use customerio::{Cause, Outcome};
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinError;
@@ -12,15 +13,15 @@ use super::api::{Api, CurrentWait};
 use super::first_rejections::FirstRejections;
 use super::server::Server;
 use super::stop::{RunResult, Stop, Wait, permanent_failure, status};
-use super::tasks::{Chunk, Done, Line, Tasks};
+use super::tasks::{Chunk, Done, Tag, Tasks};
 use crate::console::Console;
 use crate::interrupt::{Interrupt, Shutdown};
-use crate::mapping::Record;
 use crate::options::SendOptions;
-use crate::problems::{Problem, Problems, rejects_failed};
+use crate::problems::{Problem, Problems};
 use crate::progress::Bound;
 use crate::reader::Item;
 use crate::report::Totals;
+use crate::settlements::Settlements;
 use crate::{clock, display};
 
 /// How many requests in a row may get no answer about any record before the run stops.
@@ -39,16 +40,17 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// A shorter time would leave records unknown that the API was about to accept.
 const DRAIN: Duration = Duration::from_secs(15);
 
-/// Sends the records of `items`, until they end or something stops the run.
+/// Sends the records of `items`, until they end or something stops the run. `earlier` counts the
+/// records that earlier runs have settled.
 pub(crate) async fn run<A: Api>(
     api: A,
-    items: Receiver<Item>,
+    items: Receiver<Result<Item>>,
+    earlier: Totals,
     options: &SendOptions,
     mut interrupt: Interrupt,
-    console: &mut Console,
-    problems: &mut Problems,
+    reports: Reports<'_>,
 ) -> RunResult {
-    let mut pipeline = Pipeline::new(api, *options, console, problems);
+    let mut pipeline = Pipeline::new(api, earlier, *options, reports);
     let mut abort = interrupt.clone();
     tokio::select! {
         biased;
@@ -58,10 +60,18 @@ pub(crate) async fn run<A: Api>(
     pipeline.finish().await
 }
 
+/// Where a run reports the outcomes of its records.
+#[derive(Debug)]
+pub(crate) struct Reports<'a> {
+    pub(crate) console: &'a mut Console,
+    pub(crate) problems: &'a mut Problems,
+    pub(crate) settlements: &'a mut Settlements,
+}
+
 /// The state of a run.
 struct Pipeline<'a, A> {
     api: A,
-    dispatcher: Dispatcher<Line>,
+    dispatcher: Dispatcher<Tag>,
     tasks: Tasks,
     server: Server,
     options: SendOptions,
@@ -74,45 +84,52 @@ struct Pipeline<'a, A> {
     result: RunResult,
     console: &'a mut Console,
     problems: &'a mut Problems,
+    settlements: &'a mut Settlements,
 }
 
 impl<'a, A: Api> Pipeline<'a, A> {
-    fn new(
-        api: A,
-        options: SendOptions,
-        console: &'a mut Console,
-        problems: &'a mut Problems,
-    ) -> Self {
+    fn new(api: A, earlier: Totals, options: SendOptions, reports: Reports<'a>) -> Self {
         let now = clock::now();
+        let Reports {
+            console,
+            problems,
+            settlements,
+        } = reports;
+        // An earlier run has shown that the API accepts records.
+        let is_checked = !options.keep_going && earlier.accepted == 0;
         Self {
             api,
             dispatcher: Dispatcher::new(Packer::new(options.batch_items)),
             tasks: Tasks::default(),
             server: Server::new(options.max_wait, now),
             options,
-            first_rejections: FirstRejections::new(!options.keep_going),
+            first_rejections: FirstRejections::new(is_checked),
             without_answer: 0,
             requested_wait: None,
             next_check: now,
             result: RunResult {
-                totals: Totals::default(),
-                read: 0,
+                totals: earlier,
+                read: earlier.records(),
                 stop: None,
             },
             console,
             problems,
+            settlements,
         }
     }
 
     // --- The loop: read, pack, send, settle. ---
 
     /// Runs to the end of the input, or until a stop; then waits for the requests in flight.
-    async fn drive(&mut self, mut items: Receiver<Item>, interrupt: &mut Interrupt) {
+    async fn drive(&mut self, mut items: Receiver<Result<Item>>, interrupt: &mut Interrupt) {
         let mut is_open = true;
         while self.result.stop.is_none() {
             self.dispatch(is_open);
+            self.settlements.start_if_due(clock::now());
             let is_sending = !self.tasks.is_empty();
-            let is_reading = is_open && !self.dispatcher.packer().is_full();
+            let is_writing = self.settlements.is_writing();
+            let has_room = !self.dispatcher.packer().is_full() && !self.settlements.is_full();
+            let is_reading = is_open && has_room;
             if !is_open && !is_sending && self.dispatcher.is_empty() {
                 return;
             }
@@ -120,7 +137,8 @@ impl<'a, A: Api> Pipeline<'a, A> {
             tokio::select! {
                 biased;
                 () = interrupt.requested(Shutdown::Drain) => self.stop(Stop::Interrupted),
-                () = sleep_until(self.wake_at()) => self.check_wait(),
+                () = sleep_until(self.wake_at()) => self.wake(),
+                written = self.settlements.written(), if is_writing => self.check_written(written),
                 Some(done) = self.tasks.next_done(), if is_sending => self.handle_done(done),
                 item = items.recv(), if is_reading => match item {
                     Some(item) => self.handle_item(item),
@@ -133,6 +151,21 @@ impl<'a, A: Api> Pipeline<'a, A> {
         self.tasks.cancel_queued();
         self.announce_drain();
         self.drain().await;
+    }
+
+    /// Does what is due: a check whether the run waits, or nothing if the loop has to write or to
+    /// probe.
+    fn wake(&mut self) {
+        if self.next_check <= clock::now() || self.dispatcher.outage().is_some() {
+            self.check_wait();
+        }
+    }
+
+    /// Stops the run if the outcomes of records cannot be written: sending more would repeat them.
+    fn check_written(&mut self, written: Result<()>) {
+        if let Err(error) = written {
+            self.stop(Stop::Failed(error));
+        }
     }
 
     /// Spawns requests up to the concurrency. While the input is open, chunks are taken only from a
@@ -158,22 +191,45 @@ impl<'a, A: Api> Pipeline<'a, A> {
         }
     }
 
-    fn handle_item(&mut self, item: Item) {
+    fn handle_item(&mut self, item: Result<Item>) {
         match item {
-            Err(error) => self.stop(Stop::Failed(error)),
-            Ok(Err(reject)) => {
+            Ok(item) => {
                 self.result.read += 1;
-                self.result.totals.rejected += 1;
-                self.report(&reject.into());
+                self.pack(item);
             }
-            Ok(Ok(record)) => self.pack(record),
+            Err(error) => self.stop(Stop::Failed(error)),
         }
     }
 
-    fn pack(&mut self, record: Record) {
-        self.result.read += 1;
-        if let Err(not_queued) = self.dispatcher.push(record.operation, record.line) {
-            self.count(record.line, &outcome_of(&not_queued));
+    fn pack(&mut self, item: Item) {
+        let Item {
+            number,
+            original,
+            record,
+        } = item;
+        let record = match record {
+            Ok(record) => record,
+            Err(reject) => {
+                self.result.totals.rejected += 1;
+                let problem = reject.into();
+                self.settlements.reject(number, &problem, original.as_ref());
+                self.print(&problem);
+                self.check_gaps();
+                return;
+            }
+        };
+        let tag = Tag {
+            number,
+            line: record.line,
+            original,
+        };
+        if let Err(not_queued) = self.dispatcher.push(record.operation, tag) {
+            assert!(
+                not_queued.is_stopped(),
+                "nothing is read while the packer is full"
+            );
+            let (_, tag) = not_queued.into_parts();
+            self.count(&tag, &Outcome::NotSent(Cause::follows_unknown()));
         }
     }
 
@@ -216,7 +272,9 @@ impl<'a, A: Api> Pipeline<'a, A> {
         // keep it from reading.
         let can_probe = self.tasks.is_empty() && self.dispatcher.held() > 0;
         let probe = self.dispatcher.next_probe().filter(|_| can_probe);
-        probe.map_or(self.next_check, |probe| self.next_check.min(probe.into()))
+        let probe = probe.map(Instant::from);
+        let others = probe.into_iter().chain(self.settlements.next_start());
+        others.fold(self.next_check, Instant::min)
     }
 
     /// Counts the time that the run waits for the server, shows the wait and the progress, and
@@ -290,7 +348,7 @@ impl<'a, A: Api> Pipeline<'a, A> {
     }
 
     /// Stops the run if the outcomes show that no other record would be accepted.
-    fn check_outcomes(&mut self, records: &[(Line, Outcome)]) {
+    fn check_outcomes(&mut self, records: &[(Tag, Outcome)]) {
         let outcomes = || records.iter().map(|(_, outcome)| outcome);
         if let Some(stop) = outcomes().find_map(permanent_failure) {
             self.stop(stop);
@@ -304,7 +362,7 @@ impl<'a, A: Api> Pipeline<'a, A> {
     }
 
     /// Stops the run after [`MAX_WITHOUT_ANSWER`] requests without an answer about any record.
-    fn check_answer(&mut self, records: &[(Line, Outcome)]) {
+    fn check_answer(&mut self, records: &[(Tag, Outcome)]) {
         let outcomes = || records.iter().map(|(_, outcome)| outcome);
         self.without_answer = if outcomes().any(Outcome::is_about_operation) {
             0
@@ -333,8 +391,11 @@ impl<'a, A: Api> Pipeline<'a, A> {
         let until = clock::now() + DRAIN;
         while !self.tasks.is_empty() && (clock::now() < until || self.api.current_wait().is_none())
         {
+            self.settlements.start_if_due(clock::now());
+            let is_writing = self.settlements.is_writing();
             tokio::select! {
                 Some(done) = self.tasks.next_done() => self.handle_done(done),
+                written = self.settlements.written(), if is_writing => self.check_written(written),
                 () = sleep_until(clock::now() + CHECK_INTERVAL) => {}
             }
             self.console
@@ -353,13 +414,14 @@ impl<'a, A: Api> Pipeline<'a, A> {
 
     // --- Counts and problems. ---
 
-    fn count_all(&mut self, settled: Vec<(Line, Outcome)>) {
-        for (line, outcome) in settled {
-            self.count(line, &outcome);
+    fn count_all(&mut self, settled: Vec<(Tag, Outcome)>) {
+        for (tag, outcome) in settled {
+            self.count(&tag, &outcome);
         }
+        self.check_gaps();
     }
 
-    fn count(&mut self, line: Line, outcome: &Outcome) {
+    fn count(&mut self, tag: &Tag, outcome: &Outcome) {
         let totals = &mut self.result.totals;
         match outcome {
             Outcome::Accepted => totals.accepted += 1,
@@ -367,29 +429,35 @@ impl<'a, A: Api> Pipeline<'a, A> {
             Outcome::Unknown(_) => totals.unknown += 1,
             Outcome::NotSent(_) => totals.not_sent += 1,
         }
-        // The message about the stop covers the records that were not sent because of it.
-        let is_covered = self.result.stop.is_some() && matches!(outcome, Outcome::NotSent(_));
-        if let Some(problem) = Problem::of(line, outcome).filter(|_| !is_covered) {
-            self.report(&problem);
+        let Some(problem) = Problem::of(tag.line, outcome) else {
+            return self.settlements.accept(tag.number);
+        };
+        let original = tag.original.as_ref();
+        match outcome {
+            Outcome::Rejected(_) => self.settlements.reject(tag.number, &problem, original),
+            // The message about the stop covers the records that were not sent because of it.
+            Outcome::NotSent(_) if self.result.stop.is_some() => return,
+            _ => self.settlements.leave(&problem, original),
+        }
+        self.print(&problem);
+    }
+
+    fn print(&mut self, problem: &Problem) {
+        if let Some(line) = self.problems.add(problem) {
+            self.console.print(&line);
         }
     }
 
-    fn report(&mut self, problem: &Problem) {
-        match self.problems.add(problem) {
-            Ok(Some(line)) => self.console.print(&line),
-            Ok(None) => {}
-            Err(error) => self.stop(Stop::Failed(rejects_failed(error))),
+    /// Stops the run before the ranges of settled records fill the memory.
+    fn check_gaps(&mut self) {
+        if self.settlements.has_too_many_gaps() {
+            self.stop(Stop::Failed(anyhow!(
+                "too many records are unknown, or were not sent because they follow an unknown one \
+                 of the same person; correct the records that the API does not answer, or run the \
+                 same command again"
+            )));
         }
     }
-}
-
-/// Returns the outcome of a record that the packer did not take.
-fn outcome_of(not_queued: &NotQueued<Line>) -> Outcome {
-    assert!(
-        not_queued.is_stopped(),
-        "nothing is read while the packer is full"
-    );
-    Outcome::NotSent(Cause::follows_unknown())
 }
 
 #[cfg(test)]

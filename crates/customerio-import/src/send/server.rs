@@ -6,7 +6,7 @@ use customerio::Cause;
 use customerio::packer::Dispatcher;
 use tokio::time::Instant;
 
-use super::tasks::Line;
+use super::tasks::Tag;
 
 /// The state of the server.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Server {
 
     /// Follows the outage of the dispatcher. An outage continues a throttling: both are one wait
     /// for the user.
-    pub(super) fn follow(&mut self, dispatcher: &Dispatcher<Line>, unix_seconds: i64) {
+    pub(super) fn follow(&mut self, dispatcher: &Dispatcher<Tag>, unix_seconds: i64) {
         let throttled = self.throttling.map(|throttling| throttling.since);
         let since = self.outage.as_ref().map(|outage| outage.since);
         self.outage = dispatcher.outage().map(|outage| Outage {

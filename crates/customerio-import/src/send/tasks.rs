@@ -11,16 +11,22 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::api::Api;
+use crate::input::Original;
 use crate::interrupt::{Interrupt, Shutdown};
 
-/// The line of a record. It identifies the record until it is settled.
-pub(super) type Line = u64;
+/// What is kept of a record until it is settled.
+#[derive(Debug)]
+pub(super) struct Tag {
+    pub(super) number: u64,
+    pub(super) line: u64,
+    pub(super) original: Option<Original>,
+}
 
 /// A chunk whose request is done, and the outcomes.
 pub(super) type Done = (Chunk, Vec<Outcome>);
 
 /// Records that are sent in one request, and again if it fails, until each has its outcome.
-pub(super) type Chunk = Sending<Line>;
+pub(super) type Chunk = Sending<Tag>;
 
 /// Requests that are queued at the client or in flight, each in a task of its own.
 #[derive(Debug, Default)]

@@ -14,8 +14,8 @@ use crate::mapping::Identifier;
 /// bytes; the others are counted.
 const MAX_KEPT: usize = 20_000;
 
-/// The longest data of a failure that is kept, in bytes. An event has up to 32,000, and all of those
-/// together would take 640 MB.
+/// The longest data of a failure that is kept, in bytes. An event has up to 32,000, and all of
+/// those together would take 640 MB.
 const MAX_DATA: usize = 1_000;
 
 /// The most types that are told apart. The API has six for people; the types of objects are open.

@@ -6,7 +6,7 @@ use customerio_sim::{Script, Simulator};
 
 #[cfg(unix)]
 use crate::fixture::signal;
-use crate::fixture::{Fixture, Run, bare, data, ended, finish};
+use crate::fixture::{Fixture, Run, bare, data, ended, finish, script};
 
 #[test]
 fn rejected_credentials_stop_the_run() {
@@ -24,7 +24,7 @@ fn rejected_credentials_stop_the_run() {
 
 #[test]
 fn records_accepted_before_the_credentials_are_rejected_stay_accepted() {
-    let fixture = Fixture::with(Simulator::builder().script(Script::new([200, 403])));
+    let fixture = Fixture::with(Simulator::builder().script(script([200, 403])));
     let file = fixture.file("a.csv", "id\n1\n2\n3\n");
     let line = format!(
         "people {} --id-column id --mode single --concurrency 1",
@@ -113,7 +113,7 @@ fn a_server_without_the_path_stops_the_run() {
 
 #[test]
 fn a_run_in_which_nothing_was_accepted_is_sent_again() {
-    let fixture = Fixture::with(Simulator::builder().script(Script::new([404])));
+    let fixture = Fixture::with(Simulator::builder().script(script([404])));
     let file = fixture.file("a.csv", "id\n1\n2\n");
     let line = format!("people {} --id-column id", file.display());
     fixture
@@ -126,7 +126,7 @@ fn a_run_in_which_nothing_was_accepted_is_sent_again() {
 
 /// Returns a server that answers 400 to everything, as to the key of another product.
 fn rejecting() -> (Fixture, String) {
-    let fixture = Fixture::with(Simulator::builder().script(Script::new([400; 400])));
+    let fixture = Fixture::with(Simulator::builder().script(Script::new([400; 402])));
     let ids: String = (1..=300).map(|id| format!("{id}\n")).collect();
     let file = fixture.file("a.csv", format!("id\n{ids}"));
     let line = format!("people {} --id-column id", file.display());
@@ -142,7 +142,7 @@ fn a_server_that_rejects_everything_stops_the_run_early_and_the_next_one_sends_a
         "cio-import: the API rejected the first 100 records with status 400, all for the same reason",
     );
     fixture.check_report([300, 0, 100, 0, 200]);
-    // 100 more answers of 400 are left in the script.
+    // 301 more answers of 400 are left in the script, one of them for the workspace.
     fixture
         .run(&format!("{line} --keep-going"))
         .check(3, "accepted no record");

@@ -1,8 +1,9 @@
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use customerio_sim::{Builder, Server, Simulator};
+use customerio_sim::{Builder, Script, Server, Simulator, Step};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -125,6 +126,22 @@ impl Run {
             self.stderr
         );
     }
+}
+
+/// Returns a script of the requests with records: a run with a journal asks for the workspace
+/// before them.
+pub(crate) fn script<S: Into<Step>>(steps: impl IntoIterator<Item = S>) -> Script {
+    Script::new(
+        [Step::pass()]
+            .into_iter()
+            .chain(steps.into_iter().map(Into::into)),
+    )
+}
+
+/// Returns the rows of a rejects file in CSV, by the names of their columns.
+pub(crate) fn rejects(path: &Path) -> Vec<BTreeMap<String, String>> {
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    reader.deserialize().map(Result::unwrap).collect()
 }
 
 /// Returns a command without a destination and without credentials.

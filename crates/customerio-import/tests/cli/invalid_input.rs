@@ -289,7 +289,7 @@ fn credentials_are_never_sent_unencrypted_except_to_the_loopback() {
 fn of_many_invalid_rows_the_first_are_printed_and_all_are_in_the_rejects_file() {
     let fixture = Fixture::new();
     let file = fixture.file("a.csv", format!("id,a\n{}", ",x\n".repeat(500)));
-    let rejects = fixture.folder.path().join("rejects.jsonl");
+    let rejects = fixture.folder.path().join("rejects.csv");
     let run = fixture.run(&format!(
         "people {} --id-column id --rejects {}",
         file.display(),
@@ -303,7 +303,8 @@ fn of_many_invalid_rows_the_first_are_printed_and_all_are_in_the_rejects_file() 
     assert_eq!(run.stderr.matches("has no value").count(), 4);
     assert_eq!(
         std::fs::read_to_string(rejects).unwrap().lines().count(),
-        500
+        501,
+        "a header, and a row for each"
     );
     fixture.check_report([500, 0, 500, 0, 0]);
 }

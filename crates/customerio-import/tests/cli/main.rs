@@ -7,18 +7,24 @@ mod fixture;
 #[path = "../../../customerio/tests/it/http2.rs"]
 mod http2;
 mod invalid_input;
+mod journals;
 mod kinds;
 mod malformed;
 #[cfg(target_os = "linux")]
 mod memory;
 mod models;
 mod outages;
+mod outcomes;
 #[cfg(unix)]
 mod output_files;
 mod people;
 mod plans;
+#[cfg(target_os = "linux")]
+mod rehearsals;
 mod repeated_runs;
 mod reported_files;
+#[cfg(unix)]
+mod resumed_runs;
 mod secrets;
 #[cfg(unix)]
 mod signals;

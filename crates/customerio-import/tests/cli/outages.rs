@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
-use customerio_sim::{Script, Server, Simulator, Step};
+use customerio_sim::{Server, Simulator, Step};
 
-use crate::fixture::{Fixture, Run, bare, ended, finish};
+use crate::fixture::{Fixture, Run, bare, ended, finish, rejects, script};
 
 fn people(count: u32) -> String {
     let people: String = (0..count).map(|n| format!("u{n},n{n}\n")).collect();
@@ -19,7 +19,7 @@ fn people(count: u32) -> String {
 
 #[test]
 fn the_run_waits_after_a_429_without_a_time() {
-    let fixture = Fixture::with(Simulator::builder().script(Script::new([429; 4])));
+    let fixture = Fixture::with(Simulator::builder().script(script([429; 4])));
     let file = fixture.file("a.csv", people(40));
     let line = format!("people {} --id-column id --batch-items 10", file.display());
     let run = fixture.run(&line);
@@ -32,7 +32,7 @@ fn the_run_waits_after_a_429_without_a_time() {
 
 #[test]
 fn the_wait_after_a_429_without_a_time_is_shown_before_the_next_attempt() {
-    let fixture = Fixture::with(Simulator::builder().script(Script::new([429; 2])));
+    let fixture = Fixture::with(Simulator::builder().script(script([429; 2])));
     let file = fixture.file("a.csv", people(10));
     let run = fixture.run(&format!("people {} --id-column id", file.display()));
     run.check(
@@ -44,7 +44,7 @@ fn the_wait_after_a_429_without_a_time_is_shown_before_the_next_attempt() {
 #[test]
 fn the_run_waits_for_a_failing_server_without_splitting_batches() {
     for status in [500, 503] {
-        let fixture = Fixture::with(Simulator::builder().script(Script::new([status; 9])));
+        let fixture = Fixture::with(Simulator::builder().script(script([status; 9])));
         let file = fixture.file("a.csv", people(40));
         let line = format!("people {} --id-column id --batch-items 10", file.display());
         let message = format!("the server answers with status {status}");
@@ -90,8 +90,8 @@ fn the_run_waits_for_a_server_that_refuses_connections() {
 
 #[test]
 fn max_wait_stops_the_run_and_the_next_one_sends_the_rest() {
-    let steps = [200].into_iter().chain([503; 12]).map(Step::from);
-    let fixture = Fixture::with(Simulator::builder().script(Script::new(steps)));
+    let steps = [Step::pass()].into_iter().chain([503; 12].map(Step::from));
+    let fixture = Fixture::with(Simulator::builder().script(script(steps)));
     let file = fixture.file("a.csv", people(40));
     let line = format!("people {} --id-column id --batch-items 10", file.display());
     fixture.run(&format!("{line} --max-wait 1s")).check(
@@ -108,7 +108,7 @@ pub(crate) fn run_to(port: u16, line: &str) -> Run {
     finish(command_to(port, line), b"")
 }
 
-fn command_to(port: u16, line: &str) -> Command {
+pub(crate) fn command_to(port: u16, line: &str) -> Command {
     let mut command = bare(&format!("{line} --base-url http://127.0.0.1:{port}"));
     if !line.contains("--yes") {
         command.arg("--yes");
@@ -122,6 +122,13 @@ fn command_to(port: u16, line: &str) -> Command {
 /// Serves HTTP/1.1 until the process ends. `answer` gets the body of a request and returns the head
 /// of the answer.
 pub(crate) fn serve(answer: impl Fn(&str) -> &'static str + Clone + Send + 'static) -> u16 {
+    serve_with(move |body| (answer(body), "{}".to_owned()))
+}
+
+/// Serves as [`serve`] does. `answer` returns the status line and the body of the answer.
+pub(crate) fn serve_with(
+    answer: impl Fn(&str) -> (&'static str, String) + Clone + Send + 'static,
+) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
@@ -134,7 +141,10 @@ pub(crate) fn serve(answer: impl Fn(&str) -> &'static str + Clone + Send + 'stat
     port
 }
 
-fn serve_one(stream: TcpStream, answer: impl Fn(&str) -> &'static str) -> std::io::Result<()> {
+fn serve_one(
+    stream: TcpStream,
+    answer: impl Fn(&str) -> (&'static str, String),
+) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
     loop {
@@ -150,8 +160,12 @@ fn serve_one(stream: TcpStream, answer: impl Fn(&str) -> &'static str) -> std::i
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
-        let head = answer(&String::from_utf8(body).unwrap());
-        write!(writer, "HTTP/1.1 {head}\r\ncontent-length: 2\r\n\r\n{{}}")?;
+        let (head, body) = answer(&String::from_utf8(body).unwrap());
+        let length = body.len();
+        write!(
+            writer,
+            "HTTP/1.1 {head}\r\ncontent-length: {length}\r\n\r\n{body}"
+        )?;
     }
 }
 
@@ -163,17 +177,17 @@ fn a_record_that_makes_the_server_fail_costs_no_other_record() {
     });
     let fixture = Fixture::new();
     let file = fixture.file("a.csv", people(40));
-    let rejects = fixture.folder.path().join("rejects");
+    let path = fixture.folder.path().join("rejects");
     let line = format!(
         "people {} --id-column id --batch-items 10 --rejects {}",
         file.display(),
-        rejects.display()
+        path.display()
     );
     run_to(port, &line).check(
         3,
         "a.csv:9: unknown: the record may have been applied (status 500)",
     );
-    check_rejects(&rejects, &[9]);
+    check_rejects(&path, &[9]);
 }
 
 #[test]
@@ -201,7 +215,7 @@ fn requested_waits_are_shown_and_bounded_in_total() {
         let fixture = Fixture::new();
         let file = fixture.file("a.csv", people(5));
         let line = format!(
-            "people {} --id-column id --mode single --concurrency 1 --max-wait 3s",
+            "people {} --id-column id --mode single --concurrency 1 --max-wait 3s --no-journal",
             file.display()
         );
         let run = run_to(port, &line);
@@ -217,7 +231,10 @@ fn records_that_were_only_throttled_are_not_sent_after_max_wait() {
     let port = serve(|_| "429 Busy");
     let fixture = Fixture::new();
     let file = fixture.file("a.csv", people(5));
-    let line = format!("people {} --id-column id --max-wait 2s", file.display());
+    let line = format!(
+        "people {} --id-column id --max-wait 2s --no-journal",
+        file.display()
+    );
     let run = run_to(port, &line);
     run.check(5, "the server answers with status 429");
     let totals = "0 accepted, 0 rejected, 0 unknown, 5 not sent";
@@ -233,16 +250,16 @@ fn the_run_waits_for_a_short_requested_wait() {
     });
     let fixture = Fixture::new();
     let file = fixture.file("a.csv", people(5));
-    let line = format!("people {} --id-column id --mode single", file.display());
+    let line = format!(
+        "people {} --id-column id --mode single --no-journal",
+        file.display()
+    );
     let run = run_to(port, &line);
     run.check(0, "waiting until 20");
     run.check(0, "(Retry-After)");
 }
 
-fn check_rejects(rejects: &Path, expected: &[u64]) {
-    let text = std::fs::read_to_string(rejects).unwrap();
-    let line =
-        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["line"].as_u64();
-    let lines: Option<Vec<_>> = text.lines().map(line).collect();
-    assert_eq!(lines.unwrap(), expected);
+fn check_rejects(path: &Path, expected: &[u64]) {
+    let lines = rejects(path).into_iter().map(|row| row["_line"].parse());
+    assert_eq!(lines.collect::<Result<Vec<u64>, _>>().unwrap(), expected);
 }

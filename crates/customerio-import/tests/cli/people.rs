@@ -74,13 +74,8 @@ fn mode_single_sends_one_record_per_request() {
             file.display()
         ))
         .check(0, "");
-    assert_eq!(
-        (
-            fixture.simulator.totals().requests,
-            fixture.simulator.totals().people
-        ),
-        (3, 3)
-    );
+    assert_eq!(fixture.report()["requests"], 3);
+    assert_eq!(fixture.simulator.totals().people, 3);
     assert_eq!(fixture.simulator.person("1").unwrap().attributes["n"], 2);
 }
 

@@ -12,9 +12,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::*;
+use crate::journal::Progress;
+use crate::mapping::Record;
 use crate::reader::READ_AHEAD;
-use crate::reject::RecordError;
+use crate::reject::{RecordError, Reject};
 use crate::send::MAX_SAME_REJECTIONS;
+use crate::settlements::Files;
 
 /// An API that answers each request with `answer`, after `latency`.
 #[derive(Clone)]
@@ -119,22 +122,33 @@ fn cause(text: &str) -> Cause {
     Cause::new(io::Error::other(text.to_owned()))
 }
 
-fn record(line: u64, person: &str) -> Item {
+fn record(line: u64, person: &str) -> Result<Item> {
     let person = Person::id(person).unwrap();
     let operation = Operation::identify(&person, &Attributes::new()).unwrap();
-    Ok(Ok(Record {
+    let record = Record {
         line,
         timestamp: None,
         operation,
-    }))
+    };
+    Ok(item(line, Ok(record)))
 }
 
-fn people(count: u64) -> impl Iterator<Item = Item> + Send + 'static {
+fn item(number: u64, record: Result<Record, Reject>) -> Item {
+    Item {
+        number,
+        original: None,
+        record,
+    }
+}
+
+fn people(count: u64) -> impl Iterator<Item = Result<Item>> + Send + 'static {
     (1..=count).map(|line| record(line, &format!("p{line}")))
 }
 
 /// Sends items as the reader thread does, and counts them.
-fn feed(items: impl Iterator<Item = Item> + Send + 'static) -> (Receiver<Item>, Arc<AtomicUsize>) {
+fn feed(
+    items: impl Iterator<Item = Result<Item>> + Send + 'static,
+) -> (Receiver<Result<Item>>, Arc<AtomicUsize>) {
     let (sender, receiver) = mpsc::channel(READ_AHEAD);
     let read = Arc::new(AtomicUsize::new(0));
     let counter = read.clone();
@@ -168,7 +182,7 @@ const CHECKING: SendOptions = SendOptions {
 
 async fn import(
     fake: &Fake,
-    items: Receiver<Item>,
+    items: Receiver<Result<Item>>,
     shutdown: &watch::Sender<Shutdown>,
 ) -> RunResult {
     import_with(&OPTIONS, fake, items, shutdown).await
@@ -177,19 +191,25 @@ async fn import(
 async fn import_with(
     options: &SendOptions,
     fake: &Fake,
-    items: Receiver<Item>,
+    items: Receiver<Result<Item>>,
     shutdown: &watch::Sender<Shutdown>,
 ) -> RunResult {
     let interrupt = Interrupt::new(shutdown.subscribe());
     let mut console = Console::without_bar(clock::now());
-    let mut problems = Problems::new("a.csv".into(), None);
+    let mut problems = Problems::new("a.csv".into(), false);
+    let progress = Progress::default();
+    let mut settlements = Settlements::new(Files::default(), None, progress, clock::now());
     run(
         fake.clone(),
         items,
+        Totals::default(),
         options,
         interrupt,
-        &mut console,
-        &mut problems,
+        Reports {
+            console: &mut console,
+            problems: &mut problems,
+            settlements: &mut settlements,
+        },
     )
     .await
 }
@@ -197,7 +217,7 @@ async fn import_with(
 /// Runs an import to its end.
 async fn check(
     fake: &Fake,
-    items: impl Iterator<Item = Item> + Send + 'static,
+    items: impl Iterator<Item = Result<Item>> + Send + 'static,
     expected: Totals,
 ) -> RunResult {
     let result = import(fake, feed(items).0, &watch::Sender::default()).await;
@@ -259,7 +279,7 @@ async fn reading_stops_when_the_api_does() {
 
 #[tokio::test(start_paused = true)]
 async fn records_that_cannot_be_sent_are_rejected_and_the_rest_goes_on() {
-    let bad = |line| Ok(Err(RecordError::new("is no record").at(line)));
+    let bad = |line| Ok(item(line, Err(RecordError::new("is no record").at(line))));
     let items = people(100)
         .chain([bad(101), bad(102)])
         .chain([record(103, "q")]);
@@ -805,17 +825,23 @@ async fn the_run_does_not_wait_for_a_last_person_with_a_record_that_makes_the_se
 }
 
 /// Runs an import for some seconds. Returns the reason why it is not faster.
-async fn bound(fake: &Fake, items: impl Iterator<Item = Item> + Send + 'static) -> Bound {
+async fn bound(fake: &Fake, items: impl Iterator<Item = Result<Item>> + Send + 'static) -> Bound {
     let shutdown = watch::Sender::default();
     let mut console = Console::without_bar(clock::now());
-    let mut problems = Problems::new("a.csv".into(), None);
+    let mut problems = Problems::new("a.csv".into(), false);
+    let progress = Progress::default();
+    let mut settlements = Settlements::new(Files::default(), None, progress, clock::now());
     let run = run(
         fake.clone(),
         feed(items).0,
+        Totals::default(),
         &OPTIONS,
         Interrupt::new(shutdown.subscribe()),
-        &mut console,
-        &mut problems,
+        Reports {
+            console: &mut console,
+            problems: &mut problems,
+            settlements: &mut settlements,
+        },
     );
     let ended = tokio::time::timeout(Duration::from_secs(3), run).await;
     assert!(ended.is_err(), "the run is cut off");

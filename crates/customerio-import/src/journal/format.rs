@@ -1,0 +1,230 @@
+//! The lines of a journal, as text.
+
+use flate2::Crc;
+use serde::{Deserialize, Serialize};
+
+use super::header::Header;
+use crate::ranges::Ranges;
+use crate::report::Report;
+
+/// The beginning of each journal, before the number of its format.
+pub(super) const MAGIC: &str = "cio-import journal ";
+
+/// The number of this format.
+pub(super) const VERSION: &str = "2";
+
+/// The most bytes of a line. A `settled` line has at most as many ranges as a run keeps, of up to
+/// 42 bytes each; a longer line is damage, and reading all of it would fill the memory.
+pub(super) const MAX_LINE: u64 = 32 << 20;
+
+/// One line of a journal.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Line {
+    Header(Header),
+    Run(RunStart),
+    Settled(SettledRecords),
+    Complete(Report),
+}
+
+/// The start of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunStart {
+    /// The number of the workspace, if the API has named it.
+    pub(crate) environment: Option<u64>,
+    /// The number of records, if they were counted.
+    pub(crate) records: Option<u64>,
+    /// The name of the rejects file, without its directory.
+    pub(crate) rejects: Option<String>,
+    /// The time, as RFC 3339: `verify` asks for failures since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) started_at: Option<String>,
+}
+
+/// Records that were settled since the line before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SettledRecords {
+    pub(crate) records: Ranges,
+    pub(crate) accepted: u64,
+    pub(crate) rejected: u64,
+    /// The rejects file of the run, up to these records.
+    pub(crate) rejects: Option<RejectsMark>,
+}
+
+/// The length of a rejects file, and the CRC-32 of its content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RejectsMark {
+    pub(crate) length: u64,
+    pub(crate) checksum: u32,
+}
+
+/// Returns the checksum of a line, which depends on that of the line before.
+fn checksum(before: u32, body: &str) -> u32 {
+    let mut crc = Crc::new();
+    crc.update(&before.to_le_bytes());
+    crc.update(body.as_bytes());
+    crc.sum()
+}
+
+// === impl Line ===
+
+impl Line {
+    /// Returns the text with its line break, and its checksum.
+    pub(super) fn encode(&self, before: u32) -> (String, u32) {
+        let body = self.body();
+        let checksum = checksum(before, &body);
+        (format!("{body} #{checksum:08x}\n"), checksum)
+    }
+
+    /// Reads a text without its line break. Returns nothing if it is damaged.
+    pub(super) fn decode(text: &str, before: u32) -> Option<(Self, u32)> {
+        let (body, found) = text.rsplit_once(" #")?;
+        let checksum = checksum(before, body);
+        let is_whole = found == format!("{checksum:08x}");
+        Some((Self::of_body(body)?, checksum)).filter(|_| is_whole)
+    }
+
+    fn body(&self) -> String {
+        match self {
+            Self::Header(header) => format!("{MAGIC}{VERSION} {}", json(header)),
+            Self::Run(run) => format!("run {}", json(run)),
+            Self::Settled(settled) => settled.body(),
+            Self::Complete(report) => format!("complete {}", json(report)),
+        }
+    }
+
+    fn of_body(body: &str) -> Option<Self> {
+        let header = body.strip_prefix(MAGIC).and_then(|rest| {
+            let json = rest.strip_prefix(VERSION)?.strip_prefix(' ')?;
+            serde_json::from_str(json).ok()
+        });
+        if let Some(header) = header {
+            return Some(Self::Header(header));
+        }
+        let (word, rest) = body.split_once(' ')?;
+        match word {
+            "run" => Some(Self::Run(serde_json::from_str(rest).ok()?)),
+            "settled" => Some(Self::Settled(SettledRecords::of_body(rest)?)),
+            "complete" => Some(Self::Complete(serde_json::from_str(rest).ok()?)),
+            _ => None,
+        }
+    }
+}
+
+/// Returns JSON, which has no line break: those in texts are escaped.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("a line of the journal can be serialized")
+}
+
+// === impl SettledRecords ===
+
+impl SettledRecords {
+    fn body(&self) -> String {
+        let Self {
+            records,
+            accepted,
+            rejected,
+            rejects,
+        } = self;
+        let mut body = format!("settled {records} accepted={accepted} rejected={rejected}");
+        if let Some(RejectsMark { length, checksum }) = rejects {
+            body += &format!(" rejects={length}:{checksum:08x}");
+        }
+        body
+    }
+
+    fn of_body(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let settled = Self {
+            records: words.next()?.parse().ok()?,
+            accepted: words.next()?.strip_prefix("accepted=")?.parse().ok()?,
+            rejected: words.next()?.strip_prefix("rejected=")?.parse().ok()?,
+            rejects: words.next().map(RejectsMark::of_word).transpose().ok()?,
+        };
+        let is_counted = settled.accepted.checked_add(settled.rejected);
+        let is_whole = words.next().is_none() && is_counted == Some(settled.records.len());
+        Some(settled).filter(|_| is_whole)
+    }
+}
+
+// === impl RejectsMark ===
+
+impl RejectsMark {
+    fn of_word(word: &str) -> Result<Self, ()> {
+        let (length, checksum) = word
+            .strip_prefix("rejects=")
+            .and_then(|mark| mark.split_once(':'))
+            .ok_or(())?;
+        Ok(Self {
+            length: length.parse().map_err(drop)?,
+            checksum: u32::from_str_radix(checksum, 16).map_err(drop)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settled(rejects: Option<RejectsMark>) -> Line {
+        Line::Settled(SettledRecords {
+            records: "1-4,6".parse().unwrap(),
+            accepted: 4,
+            rejected: 1,
+            rejects,
+        })
+    }
+
+    #[test]
+    fn lines_are_read_as_they_were_written() {
+        let mark = RejectsMark {
+            length: 120,
+            checksum: 0xabc,
+        };
+        let run = RunStart {
+            records: Some(7),
+            rejects: Some("a\nb #c".into()),
+            ..RunStart::default()
+        };
+        for line in [settled(None), settled(Some(mark)), Line::Run(run)] {
+            let (text, checksum) = line.encode(7);
+            let text = text.strip_suffix('\n').unwrap();
+            assert!(!text.contains('\n'), "{text}");
+            assert_eq!(Line::decode(text, 7), Some((line.clone(), checksum)));
+            assert_eq!(Line::decode(text, 8), None, "after another line");
+        }
+        let text = settled(Some(mark)).encode(0).0;
+        let expected = "settled 1-4,6 accepted=4 rejected=1 rejects=120:00000abc #";
+        assert!(text.starts_with(expected), "{text}");
+    }
+
+    #[test]
+    fn each_change_of_a_line_is_found() {
+        let (text, _) = settled(Some(RejectsMark::default())).encode(3);
+        let text = text.trim_end();
+        for at in 0..text.len() {
+            for byte in [b'0', b'7', b' ', b'#', b'f'] {
+                let mut changed = text.as_bytes().to_vec();
+                changed[at] = byte;
+                let changed = String::from_utf8(changed).unwrap();
+                let is_same = changed == text;
+                assert_eq!(Line::decode(&changed, 3).is_some(), is_same, "{changed}");
+            }
+            assert_eq!(Line::decode(&text[..at], 3), None, "{at}");
+        }
+    }
+
+    #[test]
+    fn counts_that_do_not_add_up_are_damage() {
+        for body in [
+            "1-4 accepted=3 rejected=0",
+            "1-4 accepted=18446744073709551615 rejected=5",
+            "1-4 accepted=4",
+            "1-4 accepted=4 rejected=0 rejects=1",
+            "1-4 accepted=4 rejected=0 rejects=1:0 more",
+            "4-1 accepted=4 rejected=0",
+        ] {
+            assert_eq!(SettledRecords::of_body(body), None, "{body}");
+        }
+        assert!(SettledRecords::of_body("1-4 accepted=4 rejected=0").is_some());
+    }
+}

@@ -1,0 +1,696 @@
+use std::collections::HashMap;
+use std::fs::{self, File, TryLockError};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use super::format::{Line, MAGIC, MAX_LINE, RejectsMark, RunStart, SettledRecords, VERSION};
+use super::header::{Begun, Header};
+use crate::files::sync_folder;
+use crate::ranges::Ranges;
+use crate::report::Report;
+use crate::{crash, display};
+
+/// A journal on disk, locked until it is dropped. Dropping removes it if it is empty.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    file: File,
+    path: PathBuf,
+    header: Header,
+    progress: Progress,
+    /// The end of the last whole line. Bytes after it are a part of a line.
+    length: u64,
+    checksum: u32,
+    is_new: bool,
+    is_empty: bool,
+}
+
+/// Whether the import is finished, by its journal.
+#[derive(Debug)]
+pub(crate) enum LoadedJournal {
+    /// Call [`Journal::begin`], send, then call [`Journal::complete`].
+    Unfinished(Box<Journal>),
+    /// All records are accepted or rejected; this is the report.
+    Finished(Report),
+}
+
+/// The records that earlier runs have settled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) settled: Ranges,
+    pub(crate) accepted: u64,
+    pub(crate) rejected: u64,
+    /// The number of records in the input, if it was counted.
+    pub(crate) records: Option<u64>,
+    /// The last mark of each rejects file, by its name.
+    pub(crate) rejects: HashMap<String, RejectsMark>,
+    environment: Option<u64>,
+}
+
+/// The content of a journal.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// None in an empty file, and after a crash in the middle of the first line.
+    pub(crate) header: Option<Header>,
+    pub(crate) progress: Progress,
+    /// The report of a finished import.
+    pub(crate) report: Option<Report>,
+    /// The name of the rejects file of the last run.
+    rejects: Option<String>,
+    /// The end of the last whole line.
+    length: u64,
+    checksum: u32,
+}
+
+/// Reads a journal.
+///
+/// # Errors
+///
+/// Fails if the file is no journal, or one of another format, or if it is damaged before its last
+/// line.
+pub(crate) fn read(file: &File) -> Result<State> {
+    let mut source = BufReader::new(file);
+    let mut state = State::default();
+    let (mut bytes, mut number, mut damaged) = (Vec::new(), 0, None);
+    loop {
+        bytes.clear();
+        let length = (&mut source)
+            .take(MAX_LINE)
+            .read_until(b'\n', &mut bytes)
+            .context(
+                "the journal cannot be read; name another file with --journal, or add --no-journal",
+            )?;
+        if length == 0 {
+            return Ok(state);
+        }
+        // A crash damages the last line only.
+        if let Some(line) = damaged {
+            bail!(
+                "line {line} of the journal is damaged; restore the file, or remove it to send all \
+                 records again"
+            );
+        }
+        number += 1;
+        if number == 1 {
+            check_magic(&bytes)?;
+        }
+        match state.add_line(&bytes) {
+            Some(()) => state.length += length as u64,
+            None => damaged = Some(number),
+        }
+    }
+}
+
+/// Fails unless the first line is that of a journal of this format, or a part of one: another file
+/// must not be overwritten.
+fn check_magic(line: &[u8]) -> Result<()> {
+    let expected = format!("{MAGIC}{VERSION} ");
+    let is_part = expected.as_bytes().starts_with(line);
+    if is_part || line.starts_with(expected.as_bytes()) {
+        return Ok(());
+    }
+    // Format 1 was JSON.
+    let is_old = line.starts_with(b"{\"version\":1,");
+    ensure!(
+        !is_old && !line.starts_with(MAGIC.as_bytes()),
+        "this journal was written by another version of cio-import; use that version, or remove \
+         the file to send all records again"
+    );
+    Err(anyhow!(
+        "this file is not an import journal, or it is damaged; name another with --journal"
+    ))
+}
+
+// === impl State ===
+
+impl State {
+    /// Adds a line. Returns nothing if it is damaged.
+    fn add_line(&mut self, bytes: &[u8]) -> Option<()> {
+        let text = str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
+        let (line, checksum) = Line::decode(text, self.checksum)?;
+        match line {
+            Line::Header(header) if self.header.is_none() => {
+                self.progress.environment = header.environment;
+                self.header = Some(header);
+            }
+            _ if self.header.is_none() || self.report.is_some() => return None,
+            Line::Run(run) => {
+                let Progress {
+                    records,
+                    environment,
+                    ..
+                } = &mut self.progress;
+                *records = run.records.or(*records);
+                *environment = environment.or(run.environment);
+                self.rejects = run.rejects;
+            }
+            Line::Settled(settled) => self.add_settled(&settled)?,
+            Line::Complete(report) => self.report = Some(report),
+            Line::Header(_) => return None,
+        }
+        self.checksum = checksum;
+        Some(())
+    }
+
+    fn add_settled(&mut self, settled: &SettledRecords) -> Option<()> {
+        let progress = &mut self.progress;
+        // A record is settled once.
+        if !progress.settled.insert_all(&settled.records) {
+            return None;
+        }
+        progress.accepted += settled.accepted;
+        progress.rejected += settled.rejected;
+        if let (Some(name), Some(mark)) = (&self.rejects, settled.rejects) {
+            progress.rejects.insert(name.clone(), mark);
+        }
+        Some(())
+    }
+}
+
+// === impl Journal ===
+
+impl Journal {
+    /// Locks and reads a journal. `header` is that of this run; its `begun` says whether the run is
+    /// to start over.
+    ///
+    /// An unfinished import that was begun by `--again` or `--new-ids` goes on with the same flag,
+    /// so that the same command goes on after a crash.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the journal belongs to another import, is damaged, or is in use by another process.
+    pub(crate) fn load(file: File, path: &Path, header: Header) -> Result<LoadedJournal> {
+        lock(&file, path)?;
+        let mut journal = Self {
+            file,
+            path: path.to_owned(),
+            header,
+            progress: Progress::default(),
+            length: 0,
+            checksum: 0,
+            is_new: true,
+            is_empty: false,
+        };
+        let state = read(&journal.file).with_context(|| display::path(path))?;
+        let size = journal.file.metadata().map(|metadata| metadata.len());
+        journal.is_empty = size.is_ok_and(|size| size == 0);
+        let Some(found) = state.header else {
+            return Ok(LoadedJournal::Unfinished(Box::new(journal)));
+        };
+        if let Some(part) = found.difference(&journal.header) {
+            bail!(
+                "{}: this journal belongs to another run: {part} differs; name another file with \
+                 --journal",
+                display::path(path)
+            );
+        }
+        let asked = journal.header.begun;
+        match state.report {
+            Some(report) if asked == Begun::First => return Ok(LoadedJournal::Finished(report)),
+            None if asked == Begun::First || asked == found.begun => {
+                journal.header = found;
+                journal.progress = state.progress;
+                (journal.length, journal.checksum) = (state.length, state.checksum);
+                journal.is_new = false;
+            }
+            // The ids of the run before, also if it made new ones.
+            _ if asked == Begun::Again => journal.header.salt = found.salt,
+            _ => {}
+        }
+        Ok(LoadedJournal::Unfinished(Box::new(journal)))
+    }
+
+    /// Returns the records that earlier runs have settled.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Returns the text that makes the event ids differ from those of other runs, if there is one.
+    pub(crate) fn salt(&self) -> Option<&str> {
+        self.header.salt.as_deref()
+    }
+
+    /// Compares the workspace with that of earlier runs. None if the API does not name it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if an earlier run has sent to another workspace.
+    pub(crate) fn check_environment(&mut self, environment: Option<u64>) -> Result<()> {
+        let is_other = |known: u64| environment.is_some_and(|found| found != known);
+        ensure!(
+            !self.progress.environment.is_some_and(is_other),
+            "{}: this journal belongs to another run: the workspace differs; name another file \
+             with --journal",
+            display::path(&self.path)
+        );
+        self.header.environment = self.header.environment.or(environment);
+        Ok(())
+    }
+
+    /// Returns the number of the workspace, if it is known.
+    pub(crate) fn environment(&self) -> Option<u64> {
+        self.header.environment
+    }
+
+    /// Writes the start of a run, after the lines of earlier runs or in their place, and syncs it
+    /// to disk.
+    pub(crate) fn begin(&mut self, run: RunStart) -> Result<()> {
+        // Removes a line that a crash has cut off, or the import that is sent again.
+        self.cut()?;
+        if self.is_new {
+            // If the disk is full, dropping removes the file with the part of the header.
+            self.is_empty = true;
+            self.append(&Line::Header(self.header.clone()))?;
+            self.is_new = false;
+            self.is_empty = false;
+        }
+        self.append(&Line::Run(run))
+    }
+
+    /// Writes that records are settled, and syncs it to disk.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the line cannot be written or synced. The journal must not be written to again: it
+    /// is unknown what is on disk.
+    pub(crate) fn settle(&mut self, settled: SettledRecords) -> Result<()> {
+        self.append(&Line::Settled(settled))
+    }
+
+    /// Writes that the import is finished, and syncs it to disk.
+    pub(crate) fn complete(mut self, report: &Report) -> Result<()> {
+        crash::point("finished");
+        self.append(&Line::Complete(report.clone()))?;
+        crash::point("completed");
+        Ok(())
+    }
+
+    fn cut(&self) -> Result<()> {
+        self.file
+            .set_len(self.length)
+            .with_context(|| self.not_written())
+    }
+
+    fn append(&mut self, line: &Line) -> Result<()> {
+        let (text, checksum) = line.encode(self.checksum);
+        let written = self.write(text.as_bytes());
+        if written.is_err() {
+            // A full disk holds a part of the line, which the next run cuts. An error is ignored:
+            // the reason of the first one is reported.
+            let _ = self.cut();
+        }
+        written.with_context(|| self.not_written())?;
+        self.checksum = checksum;
+        self.length += text.len() as u64;
+        Ok(())
+    }
+
+    fn write(&self, line: &[u8]) -> std::io::Result<()> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(self.length))?;
+        if crash::is_due("half a line") {
+            file.write_all(&line[..line.len() / 2])?;
+            crash::now();
+        }
+        file.write_all(line)?;
+        crash::point("a line that is not synced");
+        file.sync_data()?;
+        crash::point("a line");
+        Ok(())
+    }
+
+    fn not_written(&self) -> String {
+        let path = display::path(&self.path);
+        format!(
+            "{path}: the journal cannot be written; free some disk space, then run the same \
+             command again"
+        )
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if self.is_empty {
+            // An error is ignored: an empty journal does no harm.
+            let _ = fs::remove_file(&self.path).map(|()| sync_folder(&self.path));
+        }
+    }
+}
+
+fn lock(file: &File, path: &Path) -> Result<()> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            bail!(
+                "{}: another import is using this journal; wait until it ends",
+                display::path(path)
+            )
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| {
+            let path = display::path(path);
+            format!("{path}: the journal cannot be locked; add --no-journal")
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::files::{Role, Roles};
+    use crate::report::{Totals, Traffic};
+
+    fn header() -> Header {
+        Header {
+            base_url: "https://track.customer.io".into(),
+            site: "5173".into(),
+            environment: None,
+            kind: "people".into(),
+            mapping: "id".into(),
+            content: Some("c0ffee".into()),
+            import_id: "abc".into(),
+            salt: None,
+            begun: Begun::First,
+        }
+    }
+
+    fn again() -> Header {
+        Header {
+            begun: Begun::Again,
+            ..header()
+        }
+    }
+
+    fn new_ids(salt: &str) -> Header {
+        Header {
+            begun: Begun::NewIds,
+            salt: Some(salt.into()),
+            ..header()
+        }
+    }
+
+    fn settled(records: &str) -> SettledRecords {
+        let records: Ranges = records.parse().unwrap();
+        SettledRecords {
+            accepted: records.len() - 1,
+            rejected: 1,
+            records,
+            rejects: None,
+        }
+    }
+
+    fn report() -> Report {
+        let totals = Totals {
+            accepted: 3,
+            rejected: 1,
+            ..Totals::default()
+        };
+        Report::new(4, totals, Traffic::default(), Duration::from_millis(1234))
+    }
+
+    fn load(path: &Path, header: Header) -> Result<LoadedJournal> {
+        let file = Roles::new(None).open(Role::Journal, path)?;
+        Journal::load(file, path, header)
+    }
+
+    #[track_caller]
+    fn unfinished(path: &Path, header: Header) -> Box<Journal> {
+        match load(path, header).unwrap() {
+            LoadedJournal::Unfinished(journal) => journal,
+            LoadedJournal::Finished(_) => panic!("the import is finished"),
+        }
+    }
+
+    fn begin(path: &Path, header: Header) -> Box<Journal> {
+        let mut journal = unfinished(path, header);
+        journal.begin(RunStart::default()).unwrap();
+        journal
+    }
+
+    #[track_caller]
+    fn check_settled(path: &Path, expected: &str) {
+        let journal = unfinished(path, header());
+        assert_eq!(journal.progress().settled.to_string(), expected);
+    }
+
+    fn error(path: &Path, header: Header) -> String {
+        format!("{:#}", load(path, header).unwrap_err())
+    }
+
+    fn with_path(test: impl FnOnce(&Path)) {
+        let folder = tempfile::tempdir().unwrap();
+        test(&folder.path().join("people.csv.cio-journal"));
+    }
+
+    #[test]
+    fn a_run_goes_on_where_the_last_one_has_stopped() {
+        with_path(|path| {
+            let mut journal = begin(path, header());
+            journal.settle(settled("1-2,5")).unwrap();
+            journal.settle(settled("3")).unwrap();
+            drop(journal);
+            let mut journal = begin(path, header());
+            let progress = journal.progress();
+            assert_eq!(progress.settled.to_string(), "1-3,5");
+            assert_eq!((progress.accepted, progress.rejected), (2, 2));
+            journal.settle(settled("4")).unwrap();
+            journal.complete(&report()).unwrap();
+            let loaded = load(path, header()).unwrap();
+            assert!(matches!(loaded, LoadedJournal::Finished(found) if found == report()));
+        });
+    }
+
+    #[test]
+    fn an_import_that_is_sent_again_goes_on_with_the_same_flag_only() {
+        with_path(|path| {
+            begin(path, header()).settle(settled("1")).unwrap();
+            let mut journal = begin(path, again());
+            assert!(journal.progress().settled.is_empty());
+            journal.settle(settled("2")).unwrap();
+            drop(journal);
+            check_settled(path, "2");
+            let journal = unfinished(path, again());
+            assert_eq!(journal.progress().settled.to_string(), "2");
+            journal.complete(&report()).unwrap();
+            let journal = unfinished(path, again());
+            assert!(journal.progress().settled.is_empty(), "it was finished");
+        });
+    }
+
+    #[test]
+    fn new_ids_stay_until_other_ones_are_asked_for() {
+        with_path(|path| {
+            begin(path, new_ids("one")).settle(settled("1")).unwrap();
+            for header in [header(), new_ids("two"), again()] {
+                let journal = unfinished(path, header);
+                assert_eq!(journal.salt(), Some("one"));
+            }
+            begin(path, new_ids("two")).complete(&report()).unwrap();
+            assert_eq!(unfinished(path, again()).salt(), Some("one"));
+            assert_eq!(unfinished(path, new_ids("three")).salt(), Some("three"));
+        });
+    }
+
+    #[test]
+    fn a_run_that_did_not_begin_leaves_the_journal_unchanged() {
+        with_path(|path| {
+            drop(unfinished(path, header()));
+            assert!(!path.exists());
+            begin(path, header()).complete(&report()).unwrap();
+            drop(unfinished(path, again()));
+            let loaded = load(path, header()).unwrap();
+            assert!(matches!(loaded, LoadedJournal::Finished(_)));
+        });
+    }
+
+    /// Returns a journal with two settled lines.
+    fn written(path: &Path) -> Vec<u8> {
+        let mut journal = begin(path, header());
+        journal.settle(settled("1-2")).unwrap();
+        journal.settle(settled("3")).unwrap();
+        drop(journal);
+        fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn a_line_that_a_crash_has_cut_off_is_removed() {
+        with_path(|path| {
+            let whole = written(path);
+            let breaks: Vec<_> = (0..whole.len()).filter(|at| whole[*at] == b'\n').collect();
+            for length in 0..whole.len() {
+                fs::write(path, &whole[..length]).unwrap();
+                let expected = match length {
+                    _ if length > breaks[2] => "1-2",
+                    _ => "",
+                };
+                check_settled(path, expected);
+                begin(path, header()).settle(settled("7")).unwrap();
+                let expected = format!("{expected},7");
+                check_settled(path, expected.trim_start_matches(','));
+            }
+        });
+    }
+
+    #[test]
+    fn a_damaged_last_line_is_removed() {
+        with_path(|path| {
+            let mut whole = written(path);
+            let last = whole.len() - 1;
+            for damage in [&b"x\n"[..], b"\0\0", b"\xff\xff\n"] {
+                whole.truncate(last);
+                whole.extend_from_slice(damage);
+                fs::write(path, &whole).unwrap();
+                check_settled(path, "1-2");
+            }
+        });
+    }
+
+    #[test]
+    fn damage_before_the_last_line_is_an_error_that_names_the_line() {
+        with_path(|path| {
+            let whole = String::from_utf8(written(path)).unwrap();
+            let lines: Vec<_> = whole.split_inclusive('\n').collect();
+            let check = |lines: &[&str], line: u32| {
+                fs::write(path, lines.concat()).unwrap();
+                let expected = format!(": line {line} of the journal is damaged");
+                let error = error(path, header());
+                assert!(error.contains(&expected), "{error}");
+                assert_eq!(fs::read_to_string(path).unwrap(), lines.concat());
+            };
+            let changed = lines[2].replace("1-2", "1-3");
+            check(&[lines[0], lines[1], &changed, lines[3]], 3);
+            check(&[lines[0], lines[2], lines[3]], 2);
+            check(&[lines[0], lines[1], lines[2], lines[2], lines[3]], 4);
+            check(&[lines[0], lines[1], "\n", lines[2]], 3);
+            let header = lines[0].replace("people", "events");
+            check(&[&header, lines[1]], 1);
+        });
+    }
+
+    #[test]
+    fn a_record_that_is_settled_twice_is_damage() {
+        with_path(|path| {
+            let mut journal = begin(path, header());
+            journal.settle(settled("1-2")).unwrap();
+            journal.settle(settled("2")).unwrap();
+            journal.settle(settled("3")).unwrap();
+            drop(journal);
+            assert!(error(path, header()).contains("line 4 of the journal is damaged"));
+        });
+    }
+
+    #[test]
+    fn a_journal_of_another_run_is_refused_with_the_part_that_differs() {
+        type Change = fn(&mut Header);
+        let changes: [(Change, &str); 6] = [
+            (|header| header.base_url.push('x'), "the base URL"),
+            (|header| header.site.push('x'), "the site id"),
+            (|header| header.kind.push('x'), "the kind of records"),
+            (|header| header.mapping.push('x'), "the mapping of columns"),
+            (|header| header.content = None, "the content of the file"),
+            (|header| header.import_id.push('x'), "the import id"),
+        ];
+        with_path(|path| {
+            written(path);
+            for (change, part) in changes {
+                for mut header in [header(), again(), new_ids("one")] {
+                    change(&mut header);
+                    let error = error(path, header);
+                    let expected = format!("another run: {part} differs");
+                    assert!(error.contains(&expected), "{error}");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_journal_of_another_workspace_is_refused_if_the_api_names_it() {
+        with_path(|path| {
+            written(path);
+            let mut journal = unfinished(path, header());
+            journal.check_environment(Some(7)).unwrap();
+            let environment = Some(7);
+            journal
+                .begin(RunStart {
+                    environment,
+                    ..RunStart::default()
+                })
+                .unwrap();
+            drop(journal);
+            let mut journal = unfinished(path, header());
+            assert!(journal.check_environment(None).is_ok());
+            assert!(journal.check_environment(Some(7)).is_ok());
+            let error = journal.check_environment(Some(8)).unwrap_err();
+            assert!(
+                error.to_string().contains("the workspace differs"),
+                "{error}"
+            );
+        });
+    }
+
+    #[test]
+    fn a_file_that_is_not_a_journal_is_left_unchanged() {
+        with_path(|path| {
+            for content in ["id,name\n1,Ada\n", "{}", "{}\n", "cio-imports", "\n"] {
+                fs::write(path, content).unwrap();
+                let error = error(path, header());
+                assert!(error.contains("not an import journal"), "{error}");
+                assert_eq!(fs::read_to_string(path).unwrap(), content);
+            }
+            for content in [
+                "{\"version\":1,\"base_url\":\"x\"}\n",
+                "cio-import journal 3 {}\n",
+            ] {
+                fs::write(path, content).unwrap();
+                let error = error(path, header());
+                assert!(error.contains("another version of cio-import"), "{error}");
+                assert_eq!(fs::read_to_string(path).unwrap(), content);
+            }
+        });
+    }
+
+    #[test]
+    fn two_imports_cannot_share_a_journal() {
+        with_path(|path| {
+            let first = unfinished(path, header());
+            let error = error(path, header());
+            let expected = "another import is using this journal";
+            assert!(error.contains(expected), "{error}");
+            drop(first);
+            assert!(load(path, header()).is_ok());
+        });
+    }
+
+    #[test]
+    fn each_rejects_file_has_a_mark() {
+        with_path(|path| {
+            let mark = |length| RejectsMark {
+                length,
+                checksum: 1,
+            };
+            for (name, lengths) in [("a", 1..3), ("b", 5..6)] {
+                let mut journal = unfinished(path, header());
+                let rejects = Some(name.to_owned());
+                journal
+                    .begin(RunStart {
+                        rejects,
+                        ..RunStart::default()
+                    })
+                    .unwrap();
+                for length in lengths {
+                    let rejects = Some(mark(length));
+                    let settled = SettledRecords {
+                        rejects,
+                        ..settled(&length.to_string())
+                    };
+                    journal.settle(settled).unwrap();
+                }
+            }
+            let journal = unfinished(path, header());
+            let expected = [("a", 2), ("b", 5)].map(|(name, length)| (name.into(), mark(length)));
+            assert_eq!(journal.progress().rejects, HashMap::from(expected));
+        });
+    }
+}
