@@ -26,8 +26,10 @@ pub(crate) struct Sent {
     pub(crate) stop: Option<Stop>,
     pub(crate) problems: Problems,
     pub(crate) output: Output,
-    /// The journal, unless there is none or it could not be written.
+    /// The journal, locked until the end of the run.
     pub(crate) journal: Option<Box<Journal>>,
+    /// Whether all settled records are in the journal.
+    pub(crate) is_written: bool,
     /// The number of unknown or unsent records for which the rejects file has no row.
     pub(crate) left_out: u64,
 }
@@ -56,6 +58,7 @@ pub(crate) fn finish(sent: Sent, report_file: Option<File>) -> Result<Exit> {
         problems,
         output,
         journal,
+        is_written,
         left_out,
     } = sent;
     let reasons = problems.reasons().json();
@@ -87,7 +90,10 @@ pub(crate) fn finish(sent: Sent, report_file: Option<File>) -> Result<Exit> {
     let is_finished = stop.is_none() && report.is_settled() && !has_no_success;
     match journal {
         Some(journal) if is_finished => journal.complete(&report)?,
-        Some(_) if !report.is_settled() => print_error(&left(&report, stop.is_none())),
+        // Otherwise the next run sends more than the records that are left.
+        Some(_) if !report.is_settled() && is_written => {
+            print_error(&left(&report, stop.is_none()))
+        }
         Some(_) | None => {}
     }
     Ok(match stop {

@@ -52,7 +52,7 @@ pub(crate) struct Report {
     pub(crate) not_sent: u64,
     /// The records that earlier runs have accepted or rejected. They are counted above too.
     pub(crate) settled_earlier: u64,
-    /// The numbers of the first records that are neither accepted nor rejected, as in `7,100-200`.
+    /// The numbers of the first records that are neither accepted nor rejected, as in `7, 100-200`.
     /// The same command sends them.
     pub(crate) left: String,
     /// The requests with records, and the time, of this run only.

@@ -16,7 +16,7 @@ use crate::files::{Role, Roles, truncate};
 use crate::finish::{NOT_PRINTED, Sent, finish, finish_again};
 use crate::input::{Layout, Rows};
 use crate::interrupt::{Interrupt, Shutdown, listen};
-use crate::journal::{Begun, Header, Journal, LoadedJournal, Progress, RunStart};
+use crate::journal::{Begun, Header, Journal, LoadedJournal, Progress};
 use crate::mapping::ImportId;
 use crate::plan::{Plan, campaigns_since};
 use crate::problems::Problems;
@@ -85,7 +85,7 @@ async fn import(args: Args, mut interrupt: Interrupt) -> Result<Exit> {
         Some(LoadedJournal::Unfinished(journal)) => Some(journal),
         None => None,
     };
-    let progress = journal.as_ref().map(|journal| journal.progress().clone());
+    let progress = journal.as_mut().map(|journal| journal.take_progress());
     let progress = progress.unwrap_or_default();
     let id = id.salted(journal.as_ref().and_then(|journal| journal.salt()));
     // A dry run sends nothing, so its plan may read the rows: a stream can be read only once.
@@ -260,12 +260,8 @@ impl Import {
             self.layout = Some(layout);
         }
         if let Some(journal) = &mut journal {
-            journal.begin(RunStart {
-                environment: journal.environment(),
-                records: self.records,
-                rejects: settings.rejects.as_deref().map(rejects::name),
-                started_at: Some(clock::rfc3339(clock::unix_seconds())),
-            })?;
+            let name = settings.rejects.as_deref().map(rejects::name);
+            journal.begin(self.records, name, clock::unix_seconds())?;
         }
         // Not earlier: a run that is canceled before the first request keeps the older report.
         truncate_output(report.as_ref(), settings.report.as_deref())?;
@@ -330,6 +326,7 @@ impl Import {
             problems,
             output: settings.output,
             journal: finished.journal,
+            is_written: finished.is_written,
             left_out: finished.left_out,
         }
     }

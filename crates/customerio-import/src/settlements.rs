@@ -72,14 +72,17 @@ enum Writer {
     /// On a thread that writes a group.
     Writing(JoinHandle<(Files, Result<()>)>),
     /// A group could not be written. Nothing is written after that: it is unknown what is on disk.
-    Failed,
+    /// The files stay open, since the lock of the journal lasts until the run has ended.
+    Failed(Files),
 }
 
 /// The end of a run.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// The journal, unless it could not be written.
+    /// The journal. Dropping it releases its lock.
     pub(crate) journal: Option<Box<Journal>>,
+    /// Whether all settled records are in the journal.
+    pub(crate) is_written: bool,
     pub(crate) settled: Ranges,
     /// The number of unknown or unsent records for which the rejects file has no row.
     pub(crate) left_out: u64,
@@ -175,7 +178,7 @@ impl Settlements {
     }
 
     fn start(&mut self, is_journaled: bool) {
-        match mem::replace(&mut self.writer, Writer::Failed) {
+        match mem::replace(&mut self.writer, Writer::Failed(Files::default())) {
             Writer::Idle(mut files) => {
                 let rows = mem::take(&mut self.pending_rows);
                 let records = is_journaled.then(|| mem::take(&mut self.pending));
@@ -197,11 +200,14 @@ impl Settlements {
         let Writer::Writing(task) = &mut self.writer else {
             return Ok(());
         };
-        let (files, written) = task.await?;
+        let (files, written) = match task.await {
+            Ok(done) => done,
+            // The thread has panicked.
+            Err(error) => (Files::default(), Err(error.into())),
+        };
         self.writer = match written {
             Ok(()) => Writer::Idle(files),
-            // The journal is closed here, and its lock is released.
-            Err(_) => Writer::Failed,
+            Err(_) => Writer::Failed(files),
         };
         written
     }
@@ -214,25 +220,22 @@ impl Settlements {
             self.start(self.has_success || !has_sent);
             written = self.written().await;
         }
-        let mut error = written.err();
-        let files = match self.writer {
-            Writer::Idle(files) => Some(files),
-            Writer::Writing(_) | Writer::Failed => None,
+        let (mut files, is_written) = match self.writer {
+            Writer::Idle(files) => (files, true),
+            Writer::Failed(files) => (files, false),
+            Writer::Writing(_) => unreachable!("it was awaited"),
         };
-        let journal = files.and_then(|files| {
-            let mut rejects = files.rejects;
-            let appended = rejects.as_mut().map(|rejects| {
-                let appended = rejects.append_uncounted(&self.last_rows);
-                appended.map_err(rejects_failed)
-            });
-            error = appended.and_then(Result::err);
-            files.journal
-        });
+        if let (Some(rejects), true) = (&mut files.rejects, is_written) {
+            let appended = rejects.append_uncounted(&self.last_rows);
+            written = appended.map_err(rejects_failed);
+        }
         Finished {
-            journal,
+            journal: files.journal,
+            // An API that accepts nothing leaves all records pending.
+            is_written: is_written && self.pending.records.is_empty(),
             settled: self.settled,
             left_out: self.left_out,
-            error,
+            error: written.err(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use crate::args::StatusArgs;
@@ -33,7 +33,7 @@ struct Status {
     settled: u64,
     accepted: u64,
     rejected: u64,
-    /// The numbers of the records that are not settled, as in `7,100-200`. After the last settled
+    /// The numbers of the records that are not settled, as in `7, 100-200`. After the last settled
     /// record, they are known only if the records were counted.
     left: String,
     /// The report of a finished import.
@@ -94,10 +94,11 @@ fn is_journal(path: &Path) -> bool {
 
 /// Returns the content of a journal, and whether a run is using it.
 fn read(path: &Path) -> Result<(State, bool)> {
-    let file = File::open(path).context(
-        "there is no journal; name the file of the import, or add --journal FILE: a run with \
-         --no-journal has none",
-    )?;
+    let advice = "there is no journal; name the file of the import, or add --journal FILE: a run \
+                  with --no-journal has none";
+    // Anything but a file could block.
+    ensure!(path.is_file(), advice);
+    let file = File::open(path).context(advice)?;
     let is_running = match file.try_lock_shared() {
         // Released at once: a run that starts now must get it.
         Ok(()) => {

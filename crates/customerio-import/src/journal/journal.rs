@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -10,7 +11,7 @@ use super::header::{Begun, Header};
 use crate::files::sync_folder;
 use crate::ranges::Ranges;
 use crate::report::Report;
-use crate::{crash, display};
+use crate::{clock, crash, display};
 
 /// A journal on disk, locked until it is dropped. Dropping removes it if it is empty.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Journal {
     path: PathBuf,
     header: Header,
     progress: Progress,
+    /// The number of the workspace, if the API has named it.
+    environment: Option<u64>,
     /// The end of the last whole line. Bytes after it are a part of a line.
     length: u64,
     checksum: u32,
@@ -45,7 +48,6 @@ pub(crate) struct Progress {
     pub(crate) records: Option<u64>,
     /// The last mark of each rejects file, by its name.
     pub(crate) rejects: HashMap<String, RejectsMark>,
-    environment: Option<u64>,
 }
 
 /// The content of a journal.
@@ -56,6 +58,8 @@ pub(crate) struct State {
     pub(crate) progress: Progress,
     /// The report of a finished import.
     pub(crate) report: Option<Report>,
+    /// The number of the workspace, if the API has named it to one of the runs.
+    environment: Option<u64>,
     /// The name of the rejects file of the last run.
     rejects: Option<String>,
     /// The end of the last whole line.
@@ -131,18 +135,13 @@ impl State {
         let (line, checksum) = Line::decode(text, self.checksum)?;
         match line {
             Line::Header(header) if self.header.is_none() => {
-                self.progress.environment = header.environment;
+                self.environment = header.environment;
                 self.header = Some(header);
             }
             _ if self.header.is_none() || self.report.is_some() => return None,
             Line::Run(run) => {
-                let Progress {
-                    records,
-                    environment,
-                    ..
-                } = &mut self.progress;
-                *records = run.records.or(*records);
-                *environment = environment.or(run.environment);
+                self.progress.records = run.records.or(self.progress.records);
+                self.environment = self.environment.or(run.environment);
                 self.rejects = run.rejects;
             }
             Line::Settled(settled) => self.add_settled(&settled)?,
@@ -187,6 +186,7 @@ impl Journal {
             path: path.to_owned(),
             header,
             progress: Progress::default(),
+            environment: None,
             length: 0,
             checksum: 0,
             is_new: true,
@@ -211,6 +211,7 @@ impl Journal {
             None if asked == Begun::First || asked == found.begun => {
                 journal.header = found;
                 journal.progress = state.progress;
+                journal.environment = state.environment;
                 (journal.length, journal.checksum) = (state.length, state.checksum);
                 journal.is_new = false;
             }
@@ -221,9 +222,10 @@ impl Journal {
         Ok(LoadedJournal::Unfinished(Box::new(journal)))
     }
 
-    /// Returns the records that earlier runs have settled.
-    pub(crate) fn progress(&self) -> &Progress {
-        &self.progress
+    /// Takes the records that earlier runs have settled. It can be called once: there may be many,
+    /// and one copy is enough.
+    pub(crate) fn take_progress(&mut self) -> Progress {
+        mem::take(&mut self.progress)
     }
 
     /// Returns the text that makes the event ids differ from those of other runs, if there is one.
@@ -239,33 +241,39 @@ impl Journal {
     pub(crate) fn check_environment(&mut self, environment: Option<u64>) -> Result<()> {
         let is_other = |known: u64| environment.is_some_and(|found| found != known);
         ensure!(
-            !self.progress.environment.is_some_and(is_other),
+            !self.environment.is_some_and(is_other),
             "{}: this journal belongs to another run: the workspace differs; name another file \
              with --journal",
             display::path(&self.path)
         );
-        self.header.environment = self.header.environment.or(environment);
+        self.environment = self.environment.or(environment);
         Ok(())
     }
 
-    /// Returns the number of the workspace, if it is known.
-    pub(crate) fn environment(&self) -> Option<u64> {
-        self.header.environment
-    }
-
     /// Writes the start of a run, after the lines of earlier runs or in their place, and syncs it
-    /// to disk.
-    pub(crate) fn begin(&mut self, run: RunStart) -> Result<()> {
+    /// to disk. `now` is in seconds since 1970.
+    pub(crate) fn begin(
+        &mut self,
+        records: Option<u64>,
+        rejects: Option<String>,
+        now: i64,
+    ) -> Result<()> {
         // Removes a line that a crash has cut off, or the import that is sent again.
         self.cut()?;
         if self.is_new {
             // If the disk is full, dropping removes the file with the part of the header.
             self.is_empty = true;
+            self.header.environment = self.environment;
             self.append(&Line::Header(self.header.clone()))?;
             self.is_new = false;
             self.is_empty = false;
         }
-        self.append(&Line::Run(run))
+        self.append(&Line::Run(RunStart {
+            environment: self.environment,
+            records,
+            rejects,
+            started_at: Some(clock::rfc3339(now)),
+        }))
     }
 
     /// Writes that records are settled, and syncs it to disk.
@@ -362,6 +370,8 @@ mod tests {
     use crate::files::{Role, Roles};
     use crate::report::{Totals, Traffic};
 
+    const NOW: i64 = 1_767_225_600;
+
     fn header() -> Header {
         Header {
             base_url: "https://track.customer.io".into(),
@@ -425,14 +435,14 @@ mod tests {
 
     fn begin(path: &Path, header: Header) -> Box<Journal> {
         let mut journal = unfinished(path, header);
-        journal.begin(RunStart::default()).unwrap();
+        journal.begin(None, None, NOW).unwrap();
         journal
     }
 
     #[track_caller]
     fn check_settled(path: &Path, expected: &str) {
-        let journal = unfinished(path, header());
-        assert_eq!(journal.progress().settled.to_string(), expected);
+        let mut journal = unfinished(path, header());
+        assert_eq!(journal.take_progress().settled.to_string(), expected);
     }
 
     fn error(path: &Path, header: Header) -> String {
@@ -452,7 +462,7 @@ mod tests {
             journal.settle(settled("3")).unwrap();
             drop(journal);
             let mut journal = begin(path, header());
-            let progress = journal.progress();
+            let progress = journal.take_progress();
             assert_eq!(progress.settled.to_string(), "1-3,5");
             assert_eq!((progress.accepted, progress.rejected), (2, 2));
             journal.settle(settled("4")).unwrap();
@@ -467,15 +477,18 @@ mod tests {
         with_path(|path| {
             begin(path, header()).settle(settled("1")).unwrap();
             let mut journal = begin(path, again());
-            assert!(journal.progress().settled.is_empty());
+            assert!(journal.take_progress().settled.is_empty());
             journal.settle(settled("2")).unwrap();
             drop(journal);
             check_settled(path, "2");
-            let journal = unfinished(path, again());
-            assert_eq!(journal.progress().settled.to_string(), "2");
+            let mut journal = unfinished(path, again());
+            assert_eq!(journal.take_progress().settled.to_string(), "2");
             journal.complete(&report()).unwrap();
-            let journal = unfinished(path, again());
-            assert!(journal.progress().settled.is_empty(), "it was finished");
+            let mut journal = unfinished(path, again());
+            assert!(
+                journal.take_progress().settled.is_empty(),
+                "it was finished"
+            );
         });
     }
 
@@ -611,13 +624,7 @@ mod tests {
             written(path);
             let mut journal = unfinished(path, header());
             journal.check_environment(Some(7)).unwrap();
-            let environment = Some(7);
-            journal
-                .begin(RunStart {
-                    environment,
-                    ..RunStart::default()
-                })
-                .unwrap();
+            journal.begin(None, None, NOW).unwrap();
             drop(journal);
             let mut journal = unfinished(path, header());
             assert!(journal.check_environment(None).is_ok());
@@ -672,13 +679,7 @@ mod tests {
             };
             for (name, lengths) in [("a", 1..3), ("b", 5..6)] {
                 let mut journal = unfinished(path, header());
-                let rejects = Some(name.to_owned());
-                journal
-                    .begin(RunStart {
-                        rejects,
-                        ..RunStart::default()
-                    })
-                    .unwrap();
+                journal.begin(None, Some(name.to_owned()), NOW).unwrap();
                 for length in lengths {
                     let rejects = Some(mark(length));
                     let settled = SettledRecords {
@@ -688,9 +689,9 @@ mod tests {
                     journal.settle(settled).unwrap();
                 }
             }
-            let journal = unfinished(path, header());
+            let mut journal = unfinished(path, header());
             let expected = [("a", 2), ("b", 5)].map(|(name, length)| (name.into(), mark(length)));
-            assert_eq!(journal.progress().rejects, HashMap::from(expected));
+            assert_eq!(journal.take_progress().rejects, HashMap::from(expected));
         });
     }
 }

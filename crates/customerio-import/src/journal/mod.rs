@@ -35,6 +35,6 @@ mod header;
 )]
 mod journal;
 
-pub(crate) use self::format::{RejectsMark, RunStart, SettledRecords};
+pub(crate) use self::format::{RejectsMark, SettledRecords};
 pub(crate) use self::header::{Begun, Header};
 pub(crate) use self::journal::{Journal, LoadedJournal, Progress, State, read};

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use super::*;
 use crate::journal::Progress;
 use crate::mapping::Record;
+use crate::ranges::Ranges;
 use crate::reader::READ_AHEAD;
 use crate::reject::{RecordError, Reject};
 use crate::send::MAX_SAME_REJECTIONS;
@@ -194,12 +195,23 @@ async fn import_with(
     items: Receiver<Result<Item>>,
     shutdown: &watch::Sender<Shutdown>,
 ) -> RunResult {
+    let (result, _) = import_settling(options, fake, items, shutdown).await;
+    result
+}
+
+/// Runs an import. Returns the numbers of the settled records too.
+async fn import_settling(
+    options: &SendOptions,
+    fake: &Fake,
+    items: Receiver<Result<Item>>,
+    shutdown: &watch::Sender<Shutdown>,
+) -> (RunResult, Ranges) {
     let interrupt = Interrupt::new(shutdown.subscribe());
     let mut console = Console::without_bar(clock::now());
     let mut problems = Problems::new("a.csv".into(), false);
     let progress = Progress::default();
     let mut settlements = Settlements::new(Files::default(), None, progress, clock::now());
-    run(
+    let result = run(
         fake.clone(),
         items,
         Totals::default(),
@@ -211,7 +223,8 @@ async fn import_with(
             settlements: &mut settlements,
         },
     )
-    .await
+    .await;
+    (result, settlements.finish(true).await.settled)
 }
 
 /// Runs an import to its end.
@@ -861,4 +874,45 @@ async fn the_reason_why_a_run_is_not_faster_is_shown() {
     let waiting = Fake::accepting();
     *waiting.wait_until.lock().unwrap() = Some(clock::now() + Duration::from_secs(60));
     assert_eq!(bound(&waiting, forever()).await, Bound::Waiting);
+}
+
+/// So the next run, which sends the others in the order of the input, keeps the order of a person.
+#[tokio::test(start_paused = true)]
+async fn the_settled_records_of_a_person_are_the_first_ones() {
+    const PEOPLE: u64 = 12;
+    const RECORDS: u64 = 400;
+    let mut left = 0;
+    for seed in 0..100 {
+        let random = Mutex::new(StdRng::seed_from_u64(seed));
+        let fake = Fake::new(move |_| match random.lock().unwrap().random_range(0..24) {
+            0 => Outcome::Unknown(cause("gone")),
+            1 => Outcome::NotSent(cause("gone")),
+            2 => foreign_page(),
+            3 | 4 => answered(500, ""),
+            5 => rejected(400, "bad"),
+            _ => Outcome::Accepted,
+        });
+        let shutdown = watch::Sender::default();
+        let items = (1..=RECORDS).map(|line| record(line, &format!("p{}", line % PEOPLE)));
+        let (items, _) = feed(items);
+        let stop = async {
+            sleep(Duration::from_millis(seed * 20)).await;
+            shutdown.send_replace(Shutdown::Drain);
+        };
+        let importing = import_settling(&OPTIONS, &fake, items, &shutdown);
+        let ((result, settled), ()) = tokio::join!(importing, stop);
+        let totals = result.totals;
+        assert_eq!(settled.len(), totals.accepted + totals.rejected);
+        left += RECORDS - settled.len();
+        for person in 0..PEOPLE {
+            let mut cursor = settled.cursor();
+            let own = (1..=RECORDS).filter(|line| line % PEOPLE == person);
+            let mut own = own.skip_while(|line| cursor.contains(*line));
+            own.next();
+            let mut cursor = settled.cursor();
+            let late: Vec<_> = own.filter(|line| cursor.contains(*line)).collect();
+            assert!(late.is_empty(), "seed {seed}: {late:?} of p{person}");
+        }
+    }
+    assert!(left > 1_000, "{left}");
 }
