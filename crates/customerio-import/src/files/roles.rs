@@ -119,6 +119,11 @@ impl Roles {
         Ok(file)
     }
 
+    /// Adds a file that is only read.
+    pub(crate) fn read(&mut self, role: Role, identity: Identity) {
+        self.0.push((role, identity));
+    }
+
     fn add(&mut self, role: Role, identity: Identity) -> Result<()> {
         if let Some((other, _)) = self.0.iter().find(|(_, known)| *known == identity) {
             bail!(has_two_roles(*other, role));

@@ -127,10 +127,15 @@ impl Verification {
     /// Returns what a verification cannot know, one sentence each.
     fn not_known(&self) -> Vec<String> {
         let [lag, retention] = &self.assumed;
-        let mut notes = vec![format!(
-            "whether each failure is in the log within {lag} (--lag) and stays for {retention} \
-             (--retention): Customer.io documents neither"
-        )];
+        let mut notes = vec![
+            "whether the App API key is of the workspace to which the records were sent: no \
+             response names it"
+                .to_owned(),
+            format!(
+                "whether each failure is in the log within {lag} (--lag) and stays for {retention} \
+                 (--retention): Customer.io documents neither"
+            ),
+        ];
         if self.span.until.is_none() {
             notes.push(format!(
                 "when the run ended: if it was less than {lag} before the log was read, failures \

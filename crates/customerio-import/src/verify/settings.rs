@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -110,15 +110,10 @@ impl Settings {
             },
             client: client(&args, &run)?,
         };
-        let failures = args.failures.clone();
+        let (path, roles) = (args.failures.clone(), roles(&args));
         settings.people = people(args)?;
-        let input = settings
-            .people
-            .as_ref()
-            .and_then(|people| people.input.identity());
-        settings.failures = failures
-            .map(|path| open_failures(&path, input))
-            .transpose()?;
+        // The last step, so that no error leaves an empty file.
+        settings.failures = path.map(|path| open_failures(&path, roles)).transpose()?;
         Ok(settings)
     }
 }
@@ -128,10 +123,7 @@ fn run(args: &VerifyArgs) -> Result<(Run, SpanSource)> {
     if let Some(path) = &args.report {
         return Ok((Run::of_report(path)?, SpanSource::Report));
     }
-    let path = args
-        .journal
-        .clone()
-        .unwrap_or_else(|| default_journal(&args.file));
+    let path = journal_path(args);
     // Anything but a file could block.
     let is_other = fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file());
     ensure!(
@@ -154,6 +146,11 @@ fn run(args: &VerifyArgs) -> Result<(Run, SpanSource)> {
             Err(error).with_context(|| format!("{}: cannot be opened", display::path(&path)))
         }
     }
+}
+
+fn journal_path(args: &VerifyArgs) -> PathBuf {
+    let given = args.journal.clone();
+    given.unwrap_or_else(|| default_journal(&args.file))
 }
 
 fn span(args: &VerifyArgs, run: &Run, source: SpanSource) -> Result<Span> {
@@ -296,9 +293,30 @@ fn column(args: VerifyColumn) -> Option<PersonColumn> {
     Some(PersonColumn { column, identifier })
 }
 
+/// Returns the roles of the files that are read, whether or not this verification reads them:
+/// writing failures to one of them would destroy it.
+fn roles(args: &VerifyArgs) -> Roles {
+    let identity = |path: &Path| {
+        // Anything but a file could block.
+        let file = path.is_file().then(|| File::open(path).ok()).flatten()?;
+        Identity::of(&file, path).ok()
+    };
+    let mut roles = Roles::new(identity(&args.file));
+    let (role, path) = match &args.report {
+        Some(report) => (Role::Report, report.clone()),
+        None => (Role::Journal, journal_path(args)),
+    };
+    if let Some(identity) = identity(&path) {
+        roles.read(role, identity);
+    }
+    roles
+}
+
 /// Opens the file for failures, and removes the content of an earlier verification.
-fn open_failures(path: &Path, input: Option<Identity>) -> Result<File> {
-    let file = Roles::new(input).open(Role::Failures, path)?;
+fn open_failures(path: &Path, mut roles: Roles) -> Result<File> {
+    // Before the file is opened, which sets its mode.
+    roles.check(&[(Role::Failures, Some(path))])?;
+    let file = roles.open(Role::Failures, path)?;
     truncate(&file, path)?;
     Ok(file)
 }

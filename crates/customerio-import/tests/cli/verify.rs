@@ -70,6 +70,8 @@ fn an_import_that_was_applied_has_no_failure() {
     let rest = [
         "sample: 2 of 2 records read back: equal 2, different 0, missing 0",
         "not known:",
+        "  whether the App API key is of the workspace to which the records were sent: no response \
+         names it",
         "  whether each failure is in the log within 0 s (--lag) and stays for 30 d \
          (--retention): Customer.io documents neither",
         "  whether failed events are in the log at the time of their arrival: if they are at their \
@@ -300,7 +302,22 @@ fn a_file_or_column_that_cannot_be_used_is_an_error_before_any_request() {
     import(&fixture, "a.csv", "id\nada\n");
     let requests = fixture.simulator.totals().requests;
     verify(&fixture, "a.csv --id-column name").check(1, "the header has no column \"name\"");
-    verify(&fixture, "a.csv --id-column id --failures a.csv").check(1, "is both the input and");
+    // Neither the input nor the journal is written over, whether or not the input is read.
+    let before = ["a.csv", "a.csv.cio-journal"].map(|name| {
+        let path = fixture.folder.path().join(name);
+        (std::fs::read(&path).unwrap(), path)
+    });
+    for line in [
+        "a.csv --id-column id --failures a.csv",
+        "a.csv --failures ./a.csv",
+    ] {
+        verify(&fixture, line).check(1, "is both the input and the failures file");
+    }
+    let line = "a.csv --failures a.csv.cio-journal";
+    verify(&fixture, line).check(1, "is both the journal and the failures file");
+    for (content, path) in before {
+        assert_eq!(std::fs::read(path).unwrap(), content);
+    }
     verify(&fixture, "a.csv --journal .").check(1, "is not a regular file");
     verify(&fixture, "a.csv --since 2200-01-01T00:00:00Z").check(1, "is before its beginning");
     assert_eq!(fixture.simulator.totals().requests, requests);
@@ -335,7 +352,7 @@ fn the_result_as_json_has_exactly_the_documented_fields() {
         let text = json[time].take();
         assert!(text.as_str().unwrap().ends_with('Z'), "{time}: {text}");
     }
-    assert_eq!(json["not_known"].take().as_array().unwrap().len(), 3);
+    assert_eq!(json["not_known"].take().as_array().unwrap().len(), 4);
     let expected = json!({
         "type": "verification", "file": "a.csv", "since": null, "since_from": "journal",
         "until": null, "read_at": null, "complete_at": null, "is_retained": true, "failures": 1,
