@@ -1,11 +1,13 @@
 //! Heap allocations of the layers, of building a request and of reading a response, and the memory
-//! of a queue. They are counted, not timed, so that the load of the machine does not matter.
+//! of a queue and of a list that is read page by page. They are counted, not timed, so that the
+//! load of the machine does not matter.
 //!
 //! `cargo test --test allocations -- --nocapture` prints the counts.
 
 #[path = "../../crates/bench/src/inner.rs"]
 mod inner;
 mod layers;
+mod pages;
 mod queue;
 mod requests;
 mod responses;

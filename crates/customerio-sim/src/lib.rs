@@ -28,7 +28,8 @@
 //! settings from a file, and the program `cio-sim` serves a simulator on a local port.
 //!
 //! The simulator speaks the public Track API, v1 and v2, and of the App API transactional messages,
-//! triggers of broadcasts, and questions about people and their activities. It shares no code with
+//! triggers of broadcasts, imports, and questions about people and their activities. It signs and
+//! delivers the events of reporting webhooks. It shares no code with
 //! any client, so that a test of a client has an independent reference.
 //!
 //! # Memory
@@ -40,6 +41,7 @@
 //! - the counter holds at most as many times as the limit has requests;
 //! - [`Totals::busiest_window`] needs the arrivals of one window;
 //! - the activity log holds at most twice as many activities as [`Builder::activities`] allows;
+//! - the queue of a webhook holds at most 10,000 events;
 //! - [`Simulator::trace`] holds at most as many arrivals as [`Builder::trace`] allows;
 //! - the body of a request has at most 1 MiB, that of an email 4 MiB and that of a trigger 25 MiB.
 
@@ -57,6 +59,7 @@ mod server;
 mod setting;
 mod shared;
 mod simulator;
+mod webhook;
 
 pub use fault::{FailurePoint, Faults, Outage, Probability, Script, Stall, Step};
 pub use limit::{Limit, Model};
@@ -67,3 +70,4 @@ pub use scenario::{InvalidScenario, from_toml};
 pub use server::{Server, serve_connection};
 pub use setting::{InvalidSetting, parse_duration};
 pub use simulator::{Builder, Simulator};
+pub use webhook::Webhook;

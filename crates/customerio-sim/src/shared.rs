@@ -2,13 +2,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::HeaderValue;
+use serde_json::Value;
+use tokio::sync::Notify;
 
-use crate::api::{BroadcastTrigger, Operation, OutgoingMessage, Rejection};
+use crate::api::{BroadcastTrigger, ImportRequest, Operation, OutgoingMessage, Rejection};
 use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::fault::{FaultInjector, Plan};
 use crate::limit::{Decision, Limit, Limiter};
 use crate::records::{Arrival, ArrivalLog, Message, Store};
+use crate::webhook::Webhook;
 
 /// The part of a simulator that its clones share.
 #[derive(Debug)]
@@ -17,6 +20,9 @@ pub(crate) struct Shared {
     pub(crate) credentials: Credentials,
     pub(crate) limits: Limits,
     pub(crate) omits_retry_after: bool,
+    pub(crate) webhooks: Vec<Webhook>,
+    /// Wakes the deliveries of webhooks when there may be an event.
+    pub(crate) webhook_events: Notify,
     /// Locked for one step of a request at a time, and never across an await.
     pub(crate) state: Mutex<State>,
 }
@@ -139,6 +145,18 @@ impl Shared {
         self.state().store.send(message, now)
     }
 
+    /// Begins an import and returns its number.
+    pub(crate) fn begin_import(&self, import: ImportRequest) -> u64 {
+        let (now, date) = (self.clock.now(), self.clock.unix_seconds());
+        self.state().store.begin_import(import, now, date)
+    }
+
+    /// Returns an import as the App API shows it.
+    pub(crate) fn import(&self, id: u64) -> Option<Value> {
+        let now = self.clock.now();
+        self.state().store.import(id, now)
+    }
+
     /// Records a trigger and returns its id, or `None` if the broadcast does not exist.
     pub(crate) fn trigger(
         &self,
@@ -165,8 +183,12 @@ impl Shared {
         with(&mut self.state().store)
     }
 
+    /// Records a request that has its response.
     pub(crate) fn record(&self, arrival: impl FnOnce() -> Arrival) {
         self.state().arrivals.record(arrival);
+        // Every event of a webhook comes with a request. The lock is released: a waker can run any
+        // code.
+        self.webhook_events.notify_waiters();
     }
 
     pub(crate) fn arrivals(&self) -> Vec<Arrival> {
@@ -179,6 +201,12 @@ impl Shared {
 
     // Poisoning is ignored: no step can leave the state half changed.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // An import ends at a time, and the first look at the records after it has to see that.
+        if state.store.has_pending_imports() {
+            let (now, date) = (self.clock.now(), self.clock.unix_seconds());
+            state.store.settle_imports(now, date);
+        }
+        state
     }
 }

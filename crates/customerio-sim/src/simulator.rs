@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
+use tokio::sync::Notify;
 
 use crate::api::Identifier;
 use crate::clock::Clock;
@@ -17,6 +18,7 @@ use crate::records::{
 };
 use crate::setting::LONGEST;
 use crate::shared::{Limits, Shared, State};
+use crate::webhook::{Webhook, deliver_all};
 
 /// A simulated Customer.io, and the handle to its records. Clones share all state.
 ///
@@ -113,6 +115,16 @@ impl Simulator {
             .store(|store| store.triggers(broadcast).map(<[_]>::to_vec))
     }
 
+    /// Delivers the events of all webhooks, until it is dropped. Ends at once without a webhook.
+    ///
+    /// Each webhook gets its events in their order. One that is not answered with 2xx in time is
+    /// tried again, and later events wait. Run it once: two deliveries would send each event twice.
+    ///
+    /// Dropping it may lose the response to an event, which the next run delivers again.
+    pub async fn deliver_webhooks(&self) {
+        deliver_all(&self.shared).await;
+    }
+
     /// Returns the first requests that reached the counter, up to the bound of [`Builder::trace`],
     /// in the order of their responses.
     #[must_use]
@@ -148,6 +160,9 @@ pub struct Builder {
     broadcasts: Vec<u64>,
     trigger_time: Duration,
     log: LogSettings,
+    webhooks: Vec<Webhook>,
+    import_files: Vec<(String, String)>,
+    import_time: Duration,
 }
 
 impl Builder {
@@ -172,6 +187,9 @@ impl Builder {
             broadcasts: Vec::new(),
             trigger_time: Duration::ZERO,
             log: LogSettings::default(),
+            webhooks: Vec::new(),
+            import_files: Vec::new(),
+            import_time: Duration::ZERO,
         }
     }
 
@@ -308,6 +326,26 @@ impl Builder {
         self
     }
 
+    /// Queues the events of messages and subscriptions for a webhook.
+    /// [`Simulator::deliver_webhooks`] delivers them.
+    pub fn webhook(mut self, webhook: Webhook) -> Self {
+        self.webhooks.push(webhook);
+        self
+    }
+
+    /// Lets `POST /v1/imports` load a CSV file from this URL. Imports of other URLs fail: the
+    /// simulator loads nothing from elsewhere.
+    pub fn import_file(mut self, url: &str, csv: &str) -> Self {
+        self.import_files.push((url.to_owned(), csv.to_owned()));
+        self
+    }
+
+    /// Sets the time that an import takes. The default is 0, the maximum one day.
+    pub fn import_time(mut self, time: Duration) -> Self {
+        self.import_time = time.min(LONGEST);
+        self
+    }
+
     /// Builds the simulator and starts its clock, which is tokio's.
     #[must_use]
     pub fn build(self) -> Simulator {
@@ -321,6 +359,11 @@ impl Builder {
         self.segments.iter().for_each(|id| store.add_segment(*id));
         store.set_trigger_time(self.trigger_time);
         store.configure_log(self.log);
+        store.set_import_time(self.import_time);
+        for (url, csv) in self.import_files {
+            store.add_import_file(url, csv);
+        }
+        self.webhooks.iter().for_each(|_| store.add_webhook());
         self.broadcasts
             .iter()
             .for_each(|id| store.add_broadcast(*id));
@@ -337,6 +380,8 @@ impl Builder {
             credentials: self.credentials,
             limits: self.limits,
             omits_retry_after: self.omits_retry_after,
+            webhooks: self.webhooks,
+            webhook_events: Notify::new(),
             state: Mutex::new(state),
         });
         Simulator {

@@ -260,7 +260,8 @@ fn plan_progress_and_summary_are_json_lines() {
     ];
     assert_eq!(fields, expected);
     let rate = progress[0]["records_per_second"].as_f64().unwrap();
-    assert!(rate > 0.0 && rate.fract() == 0.0, "{rate}");
+    // 0 on a slow machine: no answer came in the first second.
+    assert!(rate >= 0.0 && rate.fract() == 0.0, "{rate}");
     let mut report = fixture.report();
     report["type"] = json!("summary");
     report["stopped"] = Value::Null;

@@ -31,7 +31,11 @@ fn report(body: &Map<String, Value>, key: &str, known: &[&str]) -> Result<Operat
     let metric = check::one_of(body, key, known)?;
     Ok(Operation::Delivery {
         id,
-        report: DeliveryReport::Metric(metric),
+        report: DeliveryReport::Metric {
+            name: metric,
+            href: check::optional_string(body, "href")?,
+            reason: check::optional_string(body, "reason")?,
+        },
     })
 }
 
@@ -54,7 +58,11 @@ pub(super) fn entity(action: &str, entity: &Map<String, Value>) -> Result<Operat
     check::required_string(attributes, "device_token")?;
     Ok(Operation::Delivery {
         id,
-        report: DeliveryReport::Metric(metric),
+        report: DeliveryReport::Metric {
+            name: metric,
+            href: None,
+            reason: None,
+        },
     })
 }
 

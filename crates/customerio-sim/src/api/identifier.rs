@@ -41,6 +41,11 @@ impl Identifier {
         }
     }
 
+    /// Reads a value in a column of a file.
+    pub(crate) fn in_column(kind: &str, text: &str) -> Result<Self, Rejection> {
+        Self::of_kind(kind, text.to_owned())
+    }
+
     /// Reads an object with exactly one of the keys `kinds`.
     pub(crate) fn in_object(
         field: &str,

@@ -7,6 +7,7 @@ mod device;
 mod event;
 mod filter;
 mod identifier;
+pub(crate) mod import;
 mod object;
 mod operation;
 mod rejection;
@@ -20,6 +21,7 @@ pub(crate) use check::MAX_ATTRIBUTES;
 pub(crate) use event::{TrackedEvent, ulid};
 pub(crate) use filter::{Filter, as_text};
 pub(crate) use identifier::Identifier;
+pub(crate) use import::ImportRequest;
 pub(crate) use object::ObjectIdentifier;
 pub(crate) use operation::{
     DeliveryReport, Identify, Membership, ObjectChange, Operation, Source, Subscription,

@@ -118,7 +118,13 @@ pub(crate) enum ObjectChange {
 /// A report about a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DeliveryReport {
-    Metric(String),
+    Metric {
+        name: String,
+        /// The link of a click.
+        href: Option<String>,
+        /// The reason of a failure.
+        reason: Option<String>,
+    },
     Subscription(Subscription),
 }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::path::Path;
-use super::{people, reply};
+use super::{imports, people, reply};
 use crate::api::{Channel, Rejection, send, trigger};
 use crate::shared::{ApiLimit, Shared, TriggerError};
 
@@ -34,6 +34,8 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
             get(people::activities_of_person),
         )
         .route("/customers/{person}/attributes", get(people::attributes))
+        .route("/imports", post(imports::create))
+        .route("/imports/{import}", get(imports::status))
         .route("/campaigns/{broadcast}/triggers", post(trigger_broadcast))
         .route("/campaigns/{broadcast}/triggers/{trigger}", get(status))
         .fallback(not_found)

@@ -2,6 +2,7 @@
 //! in the API's envelopes.
 
 mod app;
+mod imports;
 mod inspect;
 mod middleware;
 mod path;

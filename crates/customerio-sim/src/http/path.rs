@@ -39,7 +39,7 @@ fn rejected(path: &str) -> Response {
             reply::meta_errors(&unreadable)
         }
         ["customers", ..] | ["unsubscribe", _] => reply::meta_error(&unreadable),
-        ["campaigns", ..] => reply::app_not_found(),
+        ["campaigns" | "imports", ..] => reply::app_not_found(),
         // All others are paths of records, and no record has such an identifier.
         _ => reply::no_such_record(),
     }

@@ -154,8 +154,16 @@ impl Person {
     }
 
     fn is_unsubscribed(&self) -> bool {
-        let value = self.attributes.get("unsubscribed").map(as_text);
-        value.is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
+        self.attributes.get("unsubscribed").is_some_and(is_true)
+    }
+
+    /// Returns the devices as the events of webhooks show them.
+    pub(super) fn recipients(&self) -> Vec<Value> {
+        let devices = self.devices.iter();
+        let recipients = devices.map(
+            |(token, device)| json!({"device_id": token, "device_platform": device["platform"]}),
+        );
+        recipients.collect()
     }
 
     /// Adds the events of `other`, and its attributes and devices that this person does not have.
@@ -210,8 +218,14 @@ fn removes(value: &Value) -> bool {
     value.is_null() || value.as_str() == Some("")
 }
 
+/// Returns whether a value unsubscribes: `true` in any case, or 1.
+pub(super) fn is_true(value: &Value) -> bool {
+    let text = as_text(value);
+    text == "1" || text.eq_ignore_ascii_case("true")
+}
+
 /// The attribute that contains a person's subscriptions to topics.
-const PREFERENCES: &str = "cio_subscription_preferences";
+pub(super) const PREFERENCES: &str = "cio_subscription_preferences";
 /// An attribute with this prefix changes one topic and keeps the others.
 const TOPIC_PREFIX: &str = "cio_subscription_preferences.topics.";
 

@@ -37,7 +37,7 @@ impl Reports {
     pub(super) fn delivery(&mut self, id: String, report: DeliveryReport) {
         let delivery = self.deliveries.entry(id).or_default();
         match report {
-            DeliveryReport::Metric(metric) => *delivery.metrics.entry(metric).or_default() += 1,
+            DeliveryReport::Metric { name, .. } => *delivery.metrics.entry(name).or_default() += 1,
             DeliveryReport::Subscription(subscription) => {
                 delivery.unsubscribed = subscription == Subscription::Unsubscribed;
             }

@@ -10,18 +10,20 @@ use super::activities::{
 use super::broadcasts::{Broadcasts, Trigger};
 use super::busiest_window::BusiestWindow;
 use super::event::{Dedupe, Event};
+use super::imports::{Imports, Row};
 use super::messages::{Message, Messages};
 use super::object::{Object, Objects};
 use super::people::People;
-use super::person::{Changes, Person};
+use super::person::{Changes, PREFERENCES, Person, is_true};
 use super::reports::{Delivery, Form, Reports};
 use super::retention::Records;
 use super::totals::Totals;
 use super::visitors::Visitors;
+use super::webhook_events::{Details, WebhookEvent, WebhookEvents, delivery_data, person_data};
 use crate::api::{
-    BroadcastTrigger, DeliveryReport, Filter, Identifier, Identify, Membership, ObjectChange,
-    ObjectIdentifier, Operation, OutgoingMessage, RelatedPerson, Relationship, Source,
-    Subscription, TrackedEvent, as_text, ulid,
+    BroadcastTrigger, DeliveryReport, Filter, Identifier, Identify, ImportRequest, Membership,
+    ObjectChange, ObjectIdentifier, Operation, OutgoingMessage, RelatedPerson, Relationship,
+    Source, Subscription, TrackedEvent, as_text, ulid,
 };
 
 /// All records. Applies the operations that the API accepted.
@@ -39,6 +41,8 @@ pub(crate) struct Store {
     messages: Messages,
     broadcasts: Broadcasts,
     activities: ActivityLog,
+    imports: Imports,
+    webhooks: WebhookEvents,
 }
 
 impl Store {
@@ -57,7 +61,114 @@ impl Store {
             messages: Messages::default(),
             broadcasts: Broadcasts::default(),
             activities: ActivityLog::default(),
+            imports: Imports::default(),
+            webhooks: WebhookEvents::default(),
         }
+    }
+
+    /// Lets imports load a file from a URL.
+    pub(crate) fn add_import_file(&mut self, url: String, csv: String) {
+        self.imports.add_file(url, csv);
+    }
+
+    pub(crate) fn set_import_time(&mut self, time: Duration) {
+        self.imports.set_time(time);
+    }
+
+    /// Begins an import and returns its number.
+    pub(crate) fn begin_import(&mut self, import: ImportRequest, now: Duration, date: i64) -> u64 {
+        self.imports.begin(import, now, date)
+    }
+
+    /// Returns an import as the App API shows it.
+    pub(crate) fn import(&self, id: u64, now: Duration) -> Option<Value> {
+        self.imports.shown(id, now)
+    }
+
+    pub(crate) fn has_pending_imports(&self) -> bool {
+        self.imports.has_pending()
+    }
+
+    /// Applies the imports that have ended.
+    pub(crate) fn settle_imports(&mut self, now: Duration, date: i64) {
+        while let Some((index, request, rows)) = self.imports.next_ended(now) {
+            let mut imported = 0;
+            for row in rows {
+                imported += u64::from(self.import_row(&request, row, date));
+            }
+            self.imports.ended(index, imported);
+        }
+    }
+
+    /// Returns whether a row is imported. Only rows of people have an effect: the columns of others
+    /// are not documented.
+    fn import_row(&mut self, request: &ImportRequest, mut row: Row, date: i64) -> bool {
+        let Some(column) = &request.identifier else {
+            return true;
+        };
+        let value = row.remove(column);
+        let value = value.as_ref().and_then(Value::as_str).unwrap_or_default();
+        let Ok(person) = Identifier::in_column(column, value) else {
+            return false;
+        };
+        let exists = self.people.existing(&person).is_some();
+        let is_selected = match request.data_to_process.as_str() {
+            "only_new" => !exists,
+            "only_existing" => exists,
+            _ => true,
+        };
+        let has_effect = request.kind == "people" && self.records == Records::All;
+        if is_selected && has_effect {
+            self.identify(Identify::new(person, row), date);
+        }
+        is_selected
+    }
+
+    /// Queues the events of one more webhook.
+    pub(crate) fn add_webhook(&mut self) {
+        self.webhooks.add_webhook();
+    }
+
+    /// Returns the next event for a webhook.
+    pub(crate) fn webhook_event(&self, webhook: usize) -> Option<WebhookEvent> {
+        self.webhooks.next(webhook)
+    }
+
+    /// Removes the next event for a webhook.
+    pub(crate) fn webhook_event_done(&mut self, webhook: usize, is_delivered: bool) {
+        self.webhooks.done(webhook);
+        match is_delivered {
+            true => self.totals.webhooks += 1,
+            false => self.totals.webhooks_dropped += 1,
+        }
+    }
+
+    /// Queues the event of a message.
+    fn report_message(&mut self, message: &Message, metric: &str, details: Details<'_>, now: i64) {
+        // A message in an inbox has no events.
+        if !self.webhooks.is_enabled() || message.in_activities.is_none() {
+            return;
+        }
+        let person = message.recipient.as_ref();
+        let identifiers = person.map_or(Value::Null, |person| self.people.identifiers(person));
+        let devices = person.and_then(|person| self.people.get(person));
+        let devices = devices.map_or_else(Vec::new, Person::recipients);
+        let data = delivery_data(message, metric, details, &identifiers, &devices);
+        self.totals.webhooks_dropped += self.webhooks.add(&message.channel, metric, &data, now);
+    }
+
+    /// Queues the event of a subscription.
+    fn report_subscription(&mut self, person: &Identifier, metric: &str, content: Value, now: i64) {
+        if !self.webhooks.is_enabled() {
+            return;
+        }
+        let identifiers = self.people.identifiers(person);
+        let mut data = person_data(&identifiers);
+        data.insert("email_address".to_owned(), identifiers["email"].clone());
+        if !content.is_null() {
+            data.insert("content".to_owned(), content);
+        }
+        self.totals.webhooks_dropped += self.webhooks.add("customer", metric, &data.into(), now);
     }
 
     pub(crate) fn configure_log(&mut self, settings: LogSettings) {
@@ -293,6 +404,7 @@ impl Store {
         if let (Some(channel), true) = (message.in_activities, is_sent) {
             let (kind, person) = (format!("sent_{channel}"), message.recipient.as_ref());
             self.log_delivery(kind, message.delivery_id.clone(), person, now);
+            self.report_message(&message, "sent", Details::default(), now);
         }
         message
     }
@@ -424,11 +536,21 @@ impl Store {
         let Some(message) = self.messages.get(id) else {
             return;
         };
-        let metric = match report {
-            DeliveryReport::Metric(metric) => metric,
-            DeliveryReport::Subscription(Subscription::Unsubscribed) => "unsubscribed",
+        let message = message.clone();
+        let (metric, details) = match report {
+            DeliveryReport::Metric { name, href, reason } => {
+                let (href, reason) = (href.as_deref(), reason.as_deref());
+                (name.as_str(), Details { href, reason })
+            }
+            DeliveryReport::Subscription(Subscription::Unsubscribed) => {
+                ("unsubscribed", Details::default())
+            }
             DeliveryReport::Subscription(Subscription::Subscribed) => return,
         };
+        self.report_message(&message, metric, details, now);
+        if let (DeliveryReport::Subscription(_), Some(person)) = (report, &message.recipient) {
+            self.report_subscription(person, metric, Value::Null, now);
+        }
         let Some(channel) = message.in_activities else {
             return;
         };
@@ -463,6 +585,17 @@ impl Store {
     }
 
     fn log_changes(&mut self, changes: Changes, person: &Identifier, now: i64) {
+        if let Some(change) = changes.changed.get("unsubscribed") {
+            let metric = match is_true(&change["to"]) {
+                true => "unsubscribed",
+                false => "subscribed",
+            };
+            self.report_subscription(person, metric, Value::Null, now);
+        }
+        if let Some(change) = changes.changed.get(PREFERENCES) {
+            let metric = "cio_subscription_preferences_changed";
+            self.report_subscription(person, metric, change["to"].clone(), now);
+        }
         if !changes.changed.is_empty() {
             let mut activity = Activity::new("attribute_change", now);
             activity.data = changes.changed.into();

@@ -29,6 +29,12 @@ pub struct Totals {
     pub messages: u64,
     /// Accepted triggers of broadcasts.
     pub triggers: u64,
+    /// Events of webhooks that were delivered.
+    pub webhooks: u64,
+    /// Attempts to deliver an event that failed.
+    pub webhook_failures: u64,
+    /// Events of webhooks that were given up, or did not fit into the queue.
+    pub webhooks_dropped: u64,
     /// The most requests under [`Builder::limit`](crate::Builder::limit) that reached the counter
     /// in any window. The window is as long as the limit's, or one second without a limit.
     pub busiest_window: u64,

@@ -12,3 +12,4 @@ mod recorded;
 mod records;
 mod rejections;
 mod socket;
+mod webhooks;

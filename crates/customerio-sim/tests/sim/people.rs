@@ -397,3 +397,104 @@ async fn a_question_about_people_is_rejected_with_a_status() {
         );
     }
 }
+
+const FILE: &str = "https://a.co/people.csv";
+
+fn import(change: &Value) -> String {
+    let mut import = json!({
+        "type": "people", "name": "i", "identifier": "id", "data_file_url": FILE,
+    });
+    import
+        .as_object_mut()
+        .unwrap()
+        .extend(change.as_object().unwrap().clone());
+    json!({ "import": import }).to_string()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_import_has_its_states_and_then_its_effect() {
+    let settings = builder()
+        .import_file(
+            FILE,
+            "id,email,plan\nu1,a@b.co,pro\nu2,,free\n,c@d.co,free\n",
+        )
+        .import_time(Duration::from_secs(10));
+    let mut client = start(settings).await;
+    let begun = client
+        .app(Method::POST, "/v1/imports", &import(&json!({})))
+        .await
+        .json();
+    let begun = &begun["import"];
+    assert_eq!(
+        (&begun["id"], &begun["state"]),
+        (&json!(1), &json!("preprocessing"))
+    );
+    assert_eq!(begun["people_to_process"], "all");
+    let mut states = Vec::new();
+    for _ in 0..6 {
+        let status = ask(&mut client, "/v1/imports/1").await;
+        states.push(text(&status["import"]["state"]));
+        tokio::time::advance(Duration::from_secs(2)).await;
+    }
+    let expected = "preprocessing preprocessed validating validated importing imported";
+    assert_eq!(states.join(" "), expected);
+    let status = ask(&mut client, "/v1/imports/1").await;
+    let status = &status["import"];
+    assert_eq!(
+        (&status["rows_imported"], &status["error"]),
+        (&json!(2), &Value::Null)
+    );
+    assert_eq!(status["updated_at"], START + 10);
+    let u1 = ask(&mut client, "/v1/customers/u1/attributes").await;
+    assert_eq!(u1["customer"]["attributes"]["plan"], "pro");
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_import_fails_without_its_file_and_skips_people_who_are_not_wanted() {
+    let settings = builder().import_file(FILE, "id,plan\nu1,pro\nu2,pro\n");
+    let mut client = start(settings).await;
+    identify(&mut client, "u1", json!({"plan": "free"})).await;
+    for (change, state, imported) in [
+        (json!({"data_to_process": "only_existing"}), "imported", 1),
+        (json!({"data_to_process": "only_new"}), "imported", 1),
+        (json!({"type": "event"}), "imported", 2),
+        (json!({"identifier": "email"}), "failed", 0),
+        (
+            json!({"data_file_url": "https://a.co/other.csv"}),
+            "failed",
+            0,
+        ),
+    ] {
+        let begun = client
+            .app(Method::POST, "/v1/imports", &import(&change))
+            .await
+            .json();
+        let path = format!("/v1/imports/{}", begun["import"]["id"]);
+        let status = ask(&mut client, &path).await;
+        let status = &status["import"];
+        let found = (text(&status["state"]), status["rows_imported"].as_u64());
+        assert_eq!(found, (state.to_owned(), Some(imported)), "{change}");
+        assert_eq!(status["error"].is_null(), state == "imported");
+    }
+    for (method, path, body, expected) in [
+        (Method::POST, "/v1/imports", "{}".to_owned(), 400),
+        (
+            Method::POST,
+            "/v1/imports",
+            import(&json!({"type": "x"})),
+            400,
+        ),
+        (Method::GET, "/v1/imports/9", String::new(), 404),
+        (Method::GET, "/v1/imports/x", String::new(), 404),
+    ] {
+        assert_eq!(
+            status(&mut client, method, path, &body).await,
+            expected,
+            "{path} {body}"
+        );
+    }
+}

@@ -21,7 +21,8 @@ async fn totals_are_shown_and_that_request_is_neither_counted_nor_limited() {
         let expected = json!({
             "requests": 3, "accepted": 2, "rejected": 0, "throttled": 1, "unauthorized": 0,
             "people": 2, "events": 0, "duplicate_events": 0, "messages": 0,
-            "triggers": 0, "busiest_window": 3,
+            "triggers": 0, "webhooks": 0, "webhook_failures": 0, "webhooks_dropped": 0,
+            "busiest_window": 3,
             "window_us": 500_000, "gateway": 0, "resets": 0, "errors": 0,
         });
         assert_eq!(totals, expected);
@@ -220,4 +221,26 @@ async fn counts_only_accepts_a_trigger_for_people_who_may_exist() {
         let reply = client.app(Method::POST, "/v1/campaigns/5/triggers", trigger);
         assert_eq!(reply.await.json(), json!({"id": id}));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_only_imports_no_person() {
+    let url = "https://example.com/a.csv";
+    let simulator = Simulator::builder()
+        .records(Records::CountsOnly)
+        .import_file(url, "id,plan\n1,pro\n2,free\n")
+        .build();
+    let mut client = Client::pipe(&simulator).await;
+    let import = json!({
+        "data_file_url": url, "name": "a", "type": "people", "identifier": "id",
+    });
+    let import = json!({"import": import}).to_string();
+    let begun = client.app(Method::POST, "/v1/imports", &import).await;
+    assert_eq!(begun.status, 200);
+    let status = client.app(Method::GET, "/v1/imports/1", "").await.json();
+    assert_eq!(status["import"]["rows_imported"], 2);
+    assert_eq!(
+        (simulator.person("1"), simulator.totals().people),
+        (None, 0)
+    );
 }

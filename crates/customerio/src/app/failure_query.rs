@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::{ActivityQuery, ActivityType, ObjectActivity, PersonActivity};
 use crate::Timestamp;
 
-/// The time after which the log is taken as complete. No lag is documented; a person who looks at
-/// the log in the browser sees most entries within seconds, and a backlog takes minutes.
+/// The time after which the log is taken as complete. No lag is documented; this is a guess on the
+/// safe side, since a shorter one misses failures.
 const LAG: Duration = Duration::from_secs(5 * 60);
 
 /// The age up to which the log is taken as complete. No retention is documented for the API.

@@ -40,9 +40,13 @@ mod activity;
 mod activity_type;
 mod credentials;
 mod endpoint;
+mod export;
 mod failure_query;
 mod filter;
+mod import;
 mod message;
+mod message_record;
+mod people;
 mod reply;
 mod request;
 mod route;
@@ -56,11 +60,20 @@ pub use activity_type::{
 pub(crate) use credentials::APP_API_KEY;
 pub use credentials::AppCredentials;
 pub use endpoint::AppEndpoint;
+pub use export::{Export, ExportStatus};
 pub use failure_query::FailureQuery;
 pub use filter::Filter;
+pub use import::{Import, ImportIdentifier, ImportState, ImportStatus};
 pub use message::{
     Email, InApp, InboxMessage, Message, Push, PushTo, Sms, Sound, Template, WhatsApp,
 };
+pub use message_record::{MessageQuery, MessageRecord};
+pub use people::{
+    Customer, CustomerDevice, ObjectIdentifiers, ObjectRelationship, OptOut, PersonOptOuts,
+    Segment, SubscriptionPreferences, TopicSubscription,
+};
+#[cfg(feature = "client")]
+pub(crate) use reply::member;
 pub use reply::{FoundPerson, Identifiers, Sent, TriggerErrors, TriggerStatus, Triggered};
 pub use request::AppRequest;
 #[cfg(feature = "client")]

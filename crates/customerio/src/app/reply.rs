@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Response;
 use serde::de::{self, DeserializeOwned};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{InvalidInput, Person, Timestamp};
 
@@ -161,6 +161,13 @@ impl TriggerErrors {
     }
 }
 
+/// Reads one member of a reply. Returns `None` if the reply lacks it.
+#[cfg(feature = "client")]
+pub(crate) fn member<T: DeserializeOwned>(response: &Response<Bytes>, name: &str) -> Option<T> {
+    let mut reply: Map<String, Value> = read(response)?;
+    serde_json::from_value(reply.remove(name)?).ok()
+}
+
 fn read<T: DeserializeOwned>(response: &Response<Bytes>) -> Option<T> {
     // The body of an error is no reply, whatever members it has.
     if !response.status().is_success() {
@@ -179,8 +186,30 @@ pub(super) fn timestamp<'de, D: Deserializer<'de>>(
 }
 
 /// Reads a list, which is `null` in place of empty.
-fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Value>, D::Error> {
+pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// Reads the members of an object, which is `null` in place of empty.
+pub(super) fn members<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Map<String, Value>, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// Reads a number, which may be in a text. Anything else counts as absent.
+pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let text = value.as_str().and_then(|text| text.parse().ok());
+    Ok(value.as_u64().or(text))
+}
+
+/// Reads a boolean, which may be in a text. Anything else is false.
+pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(value == true || value == "true")
 }
 
 /// Reads a text that may be `""` or `null` in place of absent, as where the next page starts. A

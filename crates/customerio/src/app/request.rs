@@ -53,7 +53,8 @@ pub struct AppRequest {
 
 impl AppRequest {
     /// Creates a request without a body. `path` begins with `/v1/`. Its values must be
-    /// percent-encoded: see [`segment`](super::segment) and [`query`](Self::query).
+    /// percent-encoded: see [`segment`](super::segment) and [`query`](Self::query). An encoded
+    /// character that needs no encoding is decoded.
     ///
     /// A request of a method that is idempotent (GET, HEAD, PUT, DELETE, OPTIONS, TRACE) may be
     /// replayed, any other may not: see [`replay`](Self::replay).
@@ -63,14 +64,15 @@ impl AppRequest {
     /// The path does not begin with `/v1/`, has a segment that is empty, `.` or `..`, contains a
     /// character that a path cannot hold, or takes more than 32,000 bytes.
     pub fn new(method: Method, path: &str) -> Result<Self, InvalidInput> {
-        check_path(path)?;
-        let route = route(path);
+        let path = with_plain_letters(path);
+        check_path(&path)?;
+        let route = route(&path);
         Ok(Self {
             kind: kind(&method, &route),
             may_replay: method.is_idempotent(),
             method,
             route,
-            path: path.to_owned(),
+            path,
             content_type: JSON,
             body: None,
         })
@@ -262,6 +264,33 @@ impl AppRequest {
     }
 }
 
+/// Returns a path in which letters, digits and `-._~` are not encoded. A server reads both forms as
+/// the same path, so an encoded letter must not hide the limit or a dot segment. The query stays.
+fn with_plain_letters(path: &str) -> String {
+    let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+    let mut pieces = path.split('%');
+    let mut plain = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let byte = piece
+            .get(..2)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let letter = byte.map(char::from).filter(|letter| {
+            letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_' | '~')
+        });
+        match letter {
+            Some(letter) => {
+                plain.push(letter);
+                plain.push_str(&piece[2..]);
+            }
+            None => {
+                plain.push('%');
+                plain.push_str(piece);
+            }
+        }
+    }
+    plain + query
+}
+
 fn check_path(path: &str) -> Result<(), InvalidInput> {
     check_bytes("path", path.len(), MAX_PATH)?;
     let malformed = |why| Err(InvalidInput::malformed("path", why));
@@ -317,6 +346,27 @@ mod tests {
         check("/v1/exports#a", false);
         check("/v1/exports\r\n", false);
         check(&format!("/v1/{}", "x".repeat(MAX_PATH)), false);
+    }
+
+    #[test]
+    fn an_encoded_path_has_the_limit_of_the_plain_one() {
+        let check = |path: &str, expected: &str, kind: Kind| {
+            let request = AppRequest::new(Method::POST, path).unwrap();
+            assert_eq!((request.path(), request.kind), (expected, kind), "{path}");
+        };
+        check("/v1/se%6ed/%65mail", "/v1/send/email", Kind::Message);
+        check("/v1/se%6Ed/sms?a=%61", "/v1/send/sms?a=%61", Kind::Message);
+        let triggers = "/v1/campaigns/5/triggers";
+        check("/v1/campaigns/%35/%74riggers", triggers, Kind::Trigger);
+        check("/v1/%7ea%2Db/%2f", "/v1/~a-b/%2f", Kind::Other);
+        check("/v1/a%2/b%zz/c%", "/v1/a%2/b%zz/c%", Kind::Other);
+        for hidden in [
+            "/v1/customers/%2e%2E/exports",
+            "/v1/customers/%2e",
+            "/v1/.%2e/exports",
+        ] {
+            assert!(AppRequest::new(Method::GET, hidden).is_err(), "{hidden}");
+        }
     }
 
     #[test]

@@ -253,7 +253,7 @@ impl Audience {
     }
 }
 
-fn check_url(url: &str) -> Result<(), InvalidInput> {
+pub(super) fn check_url(url: &str) -> Result<(), InvalidInput> {
     let uri = url.parse::<Uri>().ok();
     match uri.as_ref().and_then(Uri::scheme_str) {
         Some("http" | "https") => Ok(()),

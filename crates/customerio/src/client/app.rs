@@ -8,12 +8,15 @@ use serde_json::json;
 
 use super::call::Call;
 use super::{ApiLimit, Client, Error, Failures, Pages};
-use crate::InvalidInput;
 use crate::app::{
-    Activity, ActivityQuery, AppRequest, FailureQuery, Filter, FoundPerson, Message, Sent, Trigger,
-    TriggerErrors, TriggerStatus, Triggered,
+    Activity, ActivityQuery, AppRequest, Customer, Export, ExportStatus, FailureQuery, Filter,
+    FoundPerson, Import, ImportStatus, Message, MessageQuery, MessageRecord, ObjectRelationship,
+    OptOut, PersonOptOuts, Segment, Sent, SubscriptionPreferences, Trigger, TriggerErrors,
+    TriggerStatus, Triggered, member,
 };
+use crate::error::{check_count, check_length, check_some};
 use crate::response::not_json;
+use crate::{InvalidInput, Person};
 
 /// The App API of a [`Client`]: messages, triggers of broadcasts, and every other endpoint.
 ///
@@ -178,6 +181,149 @@ impl App {
         Ok(found.results.unwrap_or_default())
     }
 
+    /// Returns a person with their attributes and devices.
+    ///
+    /// ```
+    /// # use customerio::Client;
+    /// use customerio::Person;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
+    /// #     let found = r#"{"customer":{"id":"u1","attributes":{"plan":"pro"}}}"#;
+    /// #     Ok::<_, std::io::Error>(http::Response::new(String::from(found)))
+    /// # }));
+    /// // let client = Client::from_env()?;
+    /// let customer = client.app().customer(&Person::id("u1")?).await?;
+    /// assert_eq!(customer.attribute("plan"), Some("pro"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`AppCall::send`]. A person who does not exist is rejected with the
+    /// [status](Error::status) 404; this holds for all questions about one person.
+    pub async fn customer(&self, person: &Person) -> Result<Customer, Error> {
+        let request = AppRequest::of_person(Method::GET, person, "attributes")?;
+        self.typed(&request, |response| member(response, "customer"))
+            .await
+    }
+
+    /// Returns up to 100 people with their attributes and devices. The reply leaves out those who
+    /// do not exist, so compare identifiers and not positions.
+    ///
+    /// # Errors
+    ///
+    /// As for [`AppCall::send`]; or there are no people, more than 100, or they are identified in
+    /// different ways.
+    pub async fn customers(&self, people: &[Person]) -> Result<Vec<Customer>, Error> {
+        #[derive(Deserialize)]
+        struct Item {
+            customer: Customer,
+        }
+        let request = customers_request(people)?;
+        let items = self.typed(&request, |response| {
+            member::<Option<Vec<Item>>>(response, "customers")
+        });
+        let items = items.await?.unwrap_or_default();
+        Ok(items.into_iter().map(|item| item.customer).collect())
+    }
+
+    /// Returns the segments that a person is in.
+    ///
+    /// # Errors
+    ///
+    /// As for [`customer`](Self::customer).
+    pub async fn segments_of(&self, person: &Person) -> Result<Vec<Segment>, Error> {
+        let request = AppRequest::of_person(Method::GET, person, "segments")?;
+        self.list(&request, |response| member(response, "segments"))
+            .await
+    }
+
+    /// Returns the relationships of a person with objects, page by page as they are read.
+    pub fn relationships_of(&self, person: &Person) -> Pages<ObjectRelationship> {
+        // For this list, the API documents no parameter for the kind of the identifier.
+        let request = match person.key() {
+            "id" => {
+                let path = format!("/v1/customers/{}/relationships", person.app_segment());
+                AppRequest::new(Method::GET, &path)
+            }
+            _ => AppRequest::of_person(Method::GET, person, "relationships"),
+        };
+        let request = request.and_then(|request| request.query("limit", 100));
+        Pages::new(self.clone(), request, "cio_relationships")
+    }
+
+    /// Returns the topics that a person subscribed to, with names and descriptions in a language,
+    /// such as `fr`, or in that of the workspace.
+    ///
+    /// # Errors
+    ///
+    /// As for [`customer`](Self::customer).
+    pub async fn subscription_preferences(
+        &self,
+        person: &Person,
+        language: Option<&str>,
+    ) -> Result<SubscriptionPreferences, Error> {
+        let mut request = AppRequest::of_person(Method::GET, person, "subscription_preferences")?;
+        if let Some(language) = language {
+            request = request.query("language", language)?;
+        }
+        self.typed(&request, |response| member(response, "customer"))
+            .await
+    }
+
+    /// Returns the senders whose messages a person does not want.
+    ///
+    /// # Errors
+    ///
+    /// As for [`customer`](Self::customer).
+    pub async fn opt_outs(&self, person: &Person) -> Result<Vec<OptOut>, Error> {
+        let request = AppRequest::of_person(Method::GET, person, "optouts")?;
+        self.list(&request, |response| member(response, "optouts"))
+            .await
+    }
+
+    /// Opts a person out of the messages of some senders.
+    ///
+    /// # Errors
+    ///
+    /// As for [`customer`](Self::customer); or there is no sender, or one is blank.
+    pub async fn opt_out(&self, person: &Person, senders: &[OptOut]) -> Result<(), Error> {
+        self.change_opt_outs(person, senders, true).await
+    }
+
+    /// Opts a person back in to the messages of some senders.
+    ///
+    /// # Errors
+    ///
+    /// As for [`opt_out`](Self::opt_out).
+    pub async fn opt_in(&self, person: &Person, senders: &[OptOut]) -> Result<(), Error> {
+        self.change_opt_outs(person, senders, false).await
+    }
+
+    async fn change_opt_outs(
+        &self,
+        person: &Person,
+        senders: &[OptOut],
+        optout: bool,
+    ) -> Result<(), Error> {
+        let request = OptOut::change(person, senders, optout)?;
+        self.execute(&request).await.map(drop)
+    }
+
+    /// Returns all people who opted out of a sender, or of any sender, page by page as they are
+    /// read.
+    pub fn all_opt_outs(&self, from: Option<&str>) -> Pages<PersonOptOuts> {
+        let mut request = AppRequest::new(Method::GET, "/v1/optouts")
+            // The largest page that the API returns.
+            .and_then(|request| request.query("limit", 1_000));
+        if let Some(from) = from {
+            request = request.and_then(|request| request.query("from", from));
+        }
+        Pages::new(self.clone(), request, "optouts")
+    }
+
     /// Returns the activities of the workspace or of a person, page by page as they are read.
     ///
     /// ```
@@ -262,6 +408,206 @@ impl App {
     /// ```
     pub fn pages<T>(&self, request: AppRequest, list: &'static str) -> Pages<T> {
         Pages::new(self.clone(), Ok(request), list)
+    }
+}
+
+/// Messages that were created, and what happened to them.
+impl App {
+    /// Returns the messages of the workspace or of a person, page by page as they are read.
+    ///
+    /// ```
+    /// # use customerio::Client;
+    /// use customerio::app::MessageQuery;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
+    /// #     let page = r#"{"messages":[{"id":"dgO=","metrics":{"sent":1700000000}}]}"#;
+    /// #     Ok::<_, std::io::Error>(http::Response::new(String::from(page)))
+    /// # }));
+    /// // let client = Client::from_env()?;
+    /// let bounced = MessageQuery::all().message_type("email").metric("bounced");
+    /// let mut messages = client.app().messages(&bounced);
+    /// while let Some(message) = messages.next().await {
+    ///     println!("{:?}", message?.metric("bounced"));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn messages(&self, query: &MessageQuery) -> Pages<MessageRecord> {
+        Pages::new(self.clone(), query.to_request(), "messages")
+    }
+
+    /// Returns a message by its delivery id, as [`send`](Self::send) returned it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`AppCall::send`].
+    pub async fn message(&self, delivery_id: &str) -> Result<MessageRecord, Error> {
+        let request = MessageRecord::request(delivery_id)?;
+        self.typed(&request, |response| member(response, "message"))
+            .await
+    }
+}
+
+/// Segments.
+impl App {
+    /// Returns all segments.
+    ///
+    /// # Errors
+    ///
+    /// As for [`AppCall::send`].
+    pub async fn segments(&self) -> Result<Vec<Segment>, Error> {
+        let request = AppRequest::new(Method::GET, "/v1/segments")?;
+        self.list(&request, |response| member(response, "segments"))
+            .await
+    }
+
+    /// Returns a segment.
+    ///
+    /// # Errors
+    ///
+    /// As for [`AppCall::send`].
+    pub async fn segment(&self, id: u64) -> Result<Segment, Error> {
+        let request = AppRequest::new(Method::GET, &format!("/v1/segments/{id}"))?;
+        self.typed(&request, |response| member(response, "segment"))
+            .await
+    }
+
+    /// Creates a manual segment. People are added with
+    /// [`v1::add_to_segment`](crate::v1::add_to_segment).
+    ///
+    /// It is not sent again after a failure that leaves open whether it arrived: it would create a
+    /// second segment.
+    ///
+    /// # Errors
+    ///
+    /// As for [`AppCall::send`]; or the name is empty.
+    pub async fn create_segment(
+        &self,
+        name: &str,
+        description: Option<&str>,
+    ) -> Result<Segment, Error> {
+        check_length("segment's name", name, usize::MAX)?;
+        let mut segment = json!({ "name": name });
+        if let Some(description) = description {
+            segment["description"] = description.into();
+        }
+        let request = AppRequest::new(Method::POST, "/v1/segments")?;
+        let request = request.json(&json!({ "segment": segment }))?;
+        self.typed(&request, |response| member(response, "segment"))
+            .await
+    }
+
+    /// Deletes a manual segment.
+    ///
+    /// # Errors
+    ///
+    /// As for [`AppCall::send`].
+    pub async fn delete_segment(&self, id: u64) -> Result<(), Error> {
+        let request = AppRequest::new(Method::DELETE, &format!("/v1/segments/{id}"))?;
+        self.execute(&request).await.map(drop)
+    }
+
+    /// Returns how many people are in a segment.
+    ///
+    /// # Errors
+    ///
+    /// As for [`AppCall::send`].
+    pub async fn segment_size(&self, id: u64) -> Result<u64, Error> {
+        let request = AppRequest::new(Method::GET, &format!("/v1/segments/{id}/customer_count"))?;
+        self.typed(&request, |response| member(response, "count"))
+            .await
+    }
+
+    /// Returns the people in a segment, page by page as they are read.
+    pub fn segment_members(&self, id: u64) -> Pages<FoundPerson> {
+        let request = AppRequest::new(Method::GET, &format!("/v1/segments/{id}/membership"))
+            .and_then(|request| request.query("limit", 1_000));
+        Pages::new(self.clone(), request, "identifiers")
+    }
+}
+
+/// Imports and exports of whole files, which Customer.io carries out later.
+impl App {
+    /// Starts an import of a file at a URL.
+    ///
+    /// ```
+    /// # use customerio::Client;
+    /// use std::time::Duration;
+    /// use customerio::app::{Import, ImportIdentifier};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
+    /// #     let status = r#"{"import":{"id":7,"state":"imported","rows_imported":3}}"#;
+    /// #     Ok::<_, std::io::Error>(http::Response::new(String::from(status)))
+    /// # }));
+    /// // let client = Client::from_env()?;
+    /// let app = client.app();
+    /// let url = "https://example.com/people.csv";
+    /// let import = Import::people("spring", url, ImportIdentifier::Id);
+    /// let mut status = app.create_import(&import).await?;
+    /// while !status.state.is_final() {
+    ///     tokio::time::sleep(Duration::from_secs(10)).await;
+    ///     status = app.import_status(status.id).await?;
+    /// }
+    /// println!("{:?}: {:?} rows", status.state, status.rows_imported);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`AppCall::send`]; or the import is invalid: see [`Import::to_request`].
+    pub async fn create_import(&self, import: &Import) -> Result<ImportStatus, Error> {
+        let request = import.to_request()?;
+        self.typed(&request, |response| member(response, "import"))
+            .await
+    }
+
+    /// Returns the status of an import.
+    ///
+    /// # Errors
+    ///
+    /// As for [`AppCall::send`].
+    pub async fn import_status(&self, id: u64) -> Result<ImportStatus, Error> {
+        let request = AppRequest::new(Method::GET, &format!("/v1/imports/{id}"))?;
+        self.typed(&request, |response| member(response, "import"))
+            .await
+    }
+
+    /// Starts an export.
+    ///
+    /// # Errors
+    ///
+    /// As for [`AppCall::send`].
+    pub async fn create_export(&self, export: &Export) -> Result<ExportStatus, Error> {
+        let request = export.to_request()?;
+        self.typed(&request, |response| member(response, "export"))
+            .await
+    }
+
+    /// Returns the status of an export. Once it [is done](ExportStatus::is_done), `GET
+    /// /v1/exports/{id}/download` returns a link to the file, which is valid for some time and
+    /// needs no key: see [`request`](Self::request).
+    ///
+    /// # Errors
+    ///
+    /// As for [`AppCall::send`].
+    pub async fn export_status(&self, id: u64) -> Result<ExportStatus, Error> {
+        let request = AppRequest::new(Method::GET, &format!("/v1/exports/{id}"))?;
+        self.typed(&request, |response| member(response, "export"))
+            .await
+    }
+
+    /// Returns all exports.
+    ///
+    /// # Errors
+    ///
+    /// As for [`AppCall::send`].
+    pub async fn exports(&self) -> Result<Vec<ExportStatus>, Error> {
+        let request = AppRequest::new(Method::GET, "/v1/exports")?;
+        self.list(&request, |response| member(response, "exports"))
+            .await
     }
 }
 
@@ -365,12 +711,45 @@ impl App {
         read(&response).ok_or_else(unread)
     }
 
+    /// Sends a request and reads the list in its reply, which is `null` in place of empty.
+    async fn list<T>(
+        &self,
+        request: &AppRequest,
+        read: fn(&Response<Bytes>) -> Option<Option<Vec<T>>>,
+    ) -> Result<Vec<T>, Error> {
+        self.typed(request, read)
+            .await
+            .map(Option::unwrap_or_default)
+    }
+
     /// Returns the state of a rate limit, which all clients of the workspace share. Messages count
     /// against [`ApiLimit::Ingress`].
     #[must_use]
     pub fn limit(&self, limit: ApiLimit) -> tower_pace::rate::Snapshot {
         self.0.limit_of(limit)
     }
+}
+
+/// Returns the request for the attributes of many people.
+fn customers_request(people: &[Person]) -> Result<AppRequest, InvalidInput> {
+    // The documented number of people in one request.
+    const MAX_PEOPLE: usize = 100;
+    check_some("people", people.len())?;
+    check_count("people", people.len(), MAX_PEOPLE)?;
+    let kind = people[0].key();
+    if people.iter().any(|person| person.key() != kind) {
+        return Err(InvalidInput::malformed(
+            "people",
+            "are identified in different ways; send one request for each kind of identifier",
+        ));
+    }
+    let ids: Vec<_> = people.iter().map(Person::app_id).collect();
+    let mut request = AppRequest::new(Method::POST, "/v1/customers/attributes")?;
+    if kind != "id" {
+        request = request.query("id_type", kind)?;
+    }
+    // A question, though it is a POST.
+    Ok(request.json(&json!({ "ids": ids }))?.replay(true))
 }
 
 /// A request to the App API that is being built. [`App::request`] begins one.

@@ -89,7 +89,8 @@ pub(super) struct QuotaEndpoint {
     /// The time for which the endpoint is closed if the server does not say when it resets.
     pub(super) pause: Duration,
     /// Whether each per-second 429 of the endpoint has a `Retry-After`. For messages and triggers
-    /// the API documents no 429, so one that a gateway sends must not stop them for hours.
+    /// the API documents no 429. One comes from a gateway then, whatever fields it has, and must
+    /// not stop them for hours: the rate limiter pauses for it.
     pub(super) documents_429: bool,
 }
 
@@ -146,7 +147,7 @@ impl QuotaEndpoint {
         let none_remain = || headers.get(REMAINING).is_some_and(|value| value == "0");
         let is_used_up = match status {
             StatusCode::TOO_MANY_REQUESTS if headers.contains_key(header::RETRY_AFTER) => false,
-            StatusCode::TOO_MANY_REQUESTS => self.documents_429 || headers.contains_key(REMAINING),
+            StatusCode::TOO_MANY_REQUESTS => self.documents_429,
             _ => self.documents_429 && status.is_success() && none_remain(),
         };
         if !is_used_up {
@@ -361,9 +362,16 @@ mod tests {
         assert_eq!(endpoint.read(response(429, &[])).status(), 429);
         let seen = endpoint.read(response(200, &[("x-ratelimit-remaining", "0")]));
         assert_eq!((seen.headers().len(), endpoint.closed()), (1, None));
-        let fields = [("x-ratelimit-limit", "100"), ("x-ratelimit-remaining", "0")];
-        let seen = endpoint.read(response(429, &fields));
-        assert!(seen.status() == 200 && endpoint.closed().is_some());
+        // A gateway that counts requests per second sends these, and names no time.
+        for remaining in ["0", "1"] {
+            let fields = [
+                ("x-ratelimit-limit", "100"),
+                ("x-ratelimit-remaining", remaining),
+            ];
+            let seen = endpoint.read(response(429, &fields));
+            assert_eq!((seen.status().as_u16(), seen.headers().len()), (429, 2));
+            assert_eq!(endpoint.closed(), None);
+        }
     }
 
     #[test]

@@ -1,14 +1,20 @@
 //! People and their activities, asked through the App API of the simulator.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use customerio::app::{
-    ActivityQuery, ActivityType, AppCredentials, FailureQuery, Filter, PersonActivity,
+    Activity, ActivityQuery, ActivityType, AppCredentials, Customer, CustomerDevice, Export,
+    ExportStatus, FailureQuery, Filter, Import, ImportIdentifier, ImportState, MessageQuery,
+    MessageRecord, ObjectRelationship, OptOut, PersonActivity, PersonOptOuts,
+    SubscriptionPreferences,
 };
 use customerio::{Client, Event, Identify, Operation, Person, Timestamp};
 use customerio_sim::{Builder, Limit, Simulator};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
-use crate::scripted_service::{builder, now};
+use crate::scripted_service::{Reply, ScriptedService, builder, now};
 use crate::support::{attributes, person};
 
 /// The simulator's clock starts here, in unix seconds.
@@ -143,4 +149,201 @@ async fn people_are_searched_and_found_by_address() {
     let mut people = client.app().search(&filter);
     assert_eq!(people.next().await.unwrap().unwrap(), found[0]);
     assert!(people.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn attributes_of_people_are_read_one_by_one_and_together() {
+    let (client, _) = simulated(Simulator::builder());
+    for (id, plan) in [("u1", "pro"), ("u2", "free")] {
+        let update = attributes(&format!(r#"{{"plan":"{plan}","seats":3}}"#));
+        client.identify(&person(id), &update).await.unwrap();
+    }
+    let app = client.app();
+    let jane = app.customer(&person("u1")).await.unwrap();
+    assert_eq!(
+        (jane.attribute("plan"), jane.attribute("seats")),
+        (Some("pro"), Some("3"))
+    );
+    let cio_id = Person::cio_id(&jane.identifiers.unwrap().cio_id.unwrap()).unwrap();
+    let same = app.customers(&[cio_id]).await.unwrap();
+    assert_eq!(same[0].id.as_deref(), Some("u1"));
+    let people = ["u1", "unknown", "u2"].map(person);
+    let found = app.customers(&people).await.unwrap();
+    let plans: Vec<_> = found
+        .iter()
+        .map(|found| found.attribute("plan").unwrap())
+        .collect();
+    assert_eq!(plans, ["pro", "free"]);
+    let unknown = app.customer(&person("unknown")).await.unwrap_err();
+    assert!(unknown.is_rejected() && unknown.status().unwrap() == 404);
+    let mixed = [person("u1"), Person::email("a@b.co").unwrap()];
+    for invalid in [&[] as &[Person], &mixed, &vec![person("u1"); 101]] {
+        assert!(
+            app.customers(invalid)
+                .await
+                .unwrap_err()
+                .invalid_input()
+                .is_some()
+        );
+    }
+}
+
+fn scripted(reply: Reply) -> (Client, ScriptedService) {
+    let service = ScriptedService::new([reply]);
+    let key = AppCredentials::new("key").unwrap();
+    let client = builder().app_credentials(key).build_with(service.clone());
+    (client.unwrap(), service)
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_about_a_person_may_be_null() {
+    let lists = r#"{"segments":null,"optouts":null,"cio_relationships":null,"exports":null}"#;
+    let reply = || Reply::Answer(200, lists);
+    let jane = person("u1");
+    let app = |reply| scripted(reply).0.app();
+    assert!(app(reply()).segments_of(&jane).await.unwrap().is_empty());
+    assert!(app(reply()).segments().await.unwrap().is_empty());
+    assert!(app(reply()).opt_outs(&jane).await.unwrap().is_empty());
+    assert!(app(reply()).exports().await.unwrap().is_empty());
+    assert!(app(reply()).relationships_of(&jane).next().await.is_none());
+    // A reply without the list has another structure.
+    assert!(
+        app(Reply::Answer(200, "{}"))
+            .segments_of(&jane)
+            .await
+            .is_err()
+    );
+    let query = MessageQuery::all();
+    assert!(app(reply()).messages(&query).next().await.unwrap().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn relationships_and_preferences_are_read_in_the_formats_of_the_api() {
+    let page = r#"{"cio_relationships":[{"object_type_id":"1","identifiers":{"object_id":"acme",
+        "cio_object_id":"ob1"},"attributes":{"role":"admin"},"timestamps":{}}],"next":""}"#;
+    let (client, _) = scripted(Reply::Answer(200, page));
+    let related = client.app().relationships_of(&person("u1")).next().await;
+    let related = related.unwrap().unwrap();
+    assert_eq!(related.object_type_id.as_deref(), Some("1"));
+    assert_eq!(
+        related.identifiers.unwrap().object_id.as_deref(),
+        Some("acme")
+    );
+    assert_eq!(related.attributes["role"], "admin");
+    let preferences = r#"{"customer":{"id":"u1","unsubscribed":false,"header":{"title":"t"},
+        "topics":[{"id":1,"name":"News","subscribed":true}]}}"#;
+    let (client, _) = scripted(Reply::Answer(200, preferences));
+    let found = client
+        .app()
+        .subscription_preferences(&person("u1"), None)
+        .await
+        .unwrap();
+    assert_eq!(
+        (found.topics[0].id, found.topics[0].subscribed),
+        (Some(1), true)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_opts_out_of_senders_and_back_in() {
+    let sender = [OptOut::whatsapp("+15551234567")];
+    for optout in [true, false] {
+        let (client, service) = scripted(Reply::Answer(204, ""));
+        let (app, jane) = (client.app(), person("u1"));
+        match optout {
+            true => app.opt_out(&jane, &sender).await.unwrap(),
+            false => app.opt_in(&jane, &sender).await.unwrap(),
+        }
+        let seen = &service.seen()[0];
+        assert_eq!(seen.line, "PUT /v1/customers/u1/optouts");
+        let expected = json!({"channel": "whatsapp", "from": "+15551234567", "optout": optout});
+        assert_eq!(seen.body, json!({"optouts": [expected]}));
+        assert!(
+            app.opt_out(&jane, &[])
+                .await
+                .unwrap_err()
+                .invalid_input()
+                .is_some()
+        );
+    }
+    let page = r#"{"optouts":[{"cio_id":"cio_03","customer_id":"u1",
+        "optouts":[{"channel":"sms","from":"+1"}]}],"next":""}"#;
+    let (client, _) = scripted(Reply::Answer(200, page));
+    let mut people = client.app().all_opt_outs(Some("+1"));
+    let found = people.next().await.unwrap().unwrap();
+    assert_eq!(found.optouts, [OptOut::sms("+1")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_creates_something_is_sent_once() {
+    // After a reset, the outcome is unknown: a second request would create a second one.
+    let (client, service) = scripted(Reply::Reset);
+    let created = client.app().create_segment("S", None).await;
+    assert!(created.unwrap_err().may_have_been_applied());
+    assert_eq!(service.seen().len(), 1);
+    // A question is asked again, also one that is a POST.
+    let (client, service) = scripted(Reply::Reset);
+    let unread = client.app().customers(&[person("u1")]).await;
+    assert!(unread.is_err(), "the second reply has no people");
+    assert_eq!(service.seen().len(), 2);
+    let (client, _) = scripted(Reply::Answer(
+        200,
+        r#"{"import":{"id":7,"state":"failed"}}"#,
+    ));
+    assert_eq!(
+        client.app().import_status(7).await.unwrap().state,
+        ImportState::Failed
+    );
+}
+
+/// Reads a value, and returns how it is printed.
+fn printed<T: DeserializeOwned + Debug>(json: &Value) -> String {
+    format!("{:?}", serde_json::from_value::<T>(json.clone()).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_data_of_a_person_is_printed_by_questions_and_replies() {
+    const DATA: &str = "jane-doe";
+    let everything = json!({
+        "id": DATA, "type": "event", "customer_id": DATA, "name": DATA, "url": DATA,
+        "identifiers": {"id": DATA, "email": DATA, "object_id": DATA}, "recipient": DATA,
+        "customer_identifiers": {"cio_id": DATA}, "attributes": {"a": DATA}, "subject": DATA,
+        "devices": [{"id": DATA}], "data": {"a": DATA}, "failure_message": DATA,
+        "topics": [{"name": "News"}], "optouts": [{"from": DATA}], "from": DATA, "cio_id": DATA,
+        "user_email": DATA, "delivery_id": DATA, "metrics": {},
+    });
+    let replies = [
+        printed::<Activity>(&everything),
+        printed::<Customer>(&everything),
+        printed::<CustomerDevice>(&everything),
+        printed::<ExportStatus>(&everything),
+        printed::<MessageRecord>(&everything),
+        printed::<ObjectRelationship>(&everything),
+        printed::<OptOut>(&everything),
+        printed::<PersonOptOuts>(&everything),
+        printed::<SubscriptionPreferences>(&everything),
+    ];
+    let jane = person(DATA);
+    let (client, service) = scripted(Reply::Reset);
+    let app = client.app();
+    let questions = format!(
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        ActivityQuery::of(&jane).name(DATA),
+        MessageQuery::of(&jane),
+        app.relationships_of(&jane),
+        app.all_opt_outs(Some(DATA)),
+        Export::people(&Filter::attribute_is("name", DATA).unwrap()),
+        Import::people("spring", format!("https://x/{DATA}"), ImportIdentifier::Id),
+        ActivityQuery::of(&jane).to_request().unwrap(),
+    );
+    let errors = [
+        app.opt_out(&jane, &[OptOut::sms(DATA)]).await.err(),
+        app.customer(&jane).await.err(),
+        app.customers(&[jane.clone(), Person::email("a@b.co").unwrap()])
+            .await
+            .err(),
+    ];
+    assert!(!service.seen().is_empty() && errors[1].is_some() && errors[2].is_some());
+    let printed = format!("{replies:?} {questions} {errors:?}");
+    assert!(!printed.contains(DATA), "{printed}");
 }

@@ -5,6 +5,7 @@ mod layer;
 mod mutations;
 mod secrets;
 mod signature;
+mod simulated;
 
 use bytes::Bytes;
 use customerio::webhooks::{SIGNATURE_HEADER, SigningKey, TIMESTAMP_HEADER};

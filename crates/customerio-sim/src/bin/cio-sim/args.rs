@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use clap::{Parser, ValueEnum};
 use customerio_sim::{
-    Builder, Dedupe, Faults, Limit, Model, Outage, Probability, Records, Simulator, Stall,
+    Builder, Dedupe, Faults, Limit, Model, Outage, Probability, Records, Simulator, Stall, Webhook,
     from_toml, parse_duration,
 };
 
@@ -141,6 +141,28 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     activity_retention: Option<Duration>,
 
+    /// Delivers the events of reporting webhooks to this URL of this machine.
+    #[arg(long, value_name = "URL", requires = "webhook_key")]
+    webhook: Option<String>,
+
+    /// Key by which the events of webhooks are signed.
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "CIO_SIM_WEBHOOK_KEY",
+        hide_env_values = true
+    )]
+    webhook_key: Option<ApiKey>,
+
+    /// Lets imports load a CSV file from a URL, such as https://a.co/people.csv=people.csv. May be
+    /// repeated.
+    #[arg(long, value_name = "URL=FILE")]
+    import_file: Vec<String>,
+
+    /// Time that an import takes.
+    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = parse_duration)]
+    import_time: Duration,
+
     /// Creates a broadcast with this number. May be repeated.
     #[arg(long, value_name = "NUMBER")]
     broadcast: Vec<u64>,
@@ -203,6 +225,15 @@ impl Args {
             Some(retention) => builder.activity_retention(retention),
             None => builder,
         };
+        let builder = match (&self.webhook, &self.webhook_key) {
+            (Some(url), Some(key)) => builder.webhook(webhook(url, &key.0)?),
+            _ => builder,
+        };
+        let mut builder = builder.import_time(self.import_time);
+        for file in &self.import_file {
+            let (url, csv) = import_file(file)?;
+            builder = builder.import_file(url, &csv);
+        }
         let builder = self.segment.into_iter().fold(builder, Builder::segment);
         let builder = self.broadcast.into_iter().fold(builder, Builder::broadcast);
         Ok(builder.build())
@@ -248,6 +279,22 @@ impl Args {
         }
         faults
     }
+}
+
+fn webhook(url: &str, key: &str) -> io::Result<Webhook> {
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+    Webhook::to_url(url, key).map_err(invalid)
+}
+
+/// Reads a flag of the form `URL=FILE`, and the file. The URL may have a `=`.
+fn import_file(flag: &str) -> io::Result<(&str, String)> {
+    let (url, path) = flag.rsplit_once('=').ok_or_else(|| {
+        let message = "invalid --import-file: expected URL=FILE";
+        io::Error::new(io::ErrorKind::InvalidInput, message)
+    })?;
+    let csv = fs::read_to_string(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?;
+    Ok((url, csv))
 }
 
 fn scenario(path: &Path) -> io::Result<Builder> {
@@ -357,6 +404,24 @@ mod tests {
         let simulator = args.simulator(SystemTime::UNIX_EPOCH).unwrap();
         let known = [5, 6].map(|broadcast| simulator.triggers(broadcast).is_some());
         assert_eq!(known, [true, false]);
+    }
+
+    #[test]
+    fn a_webhook_needs_a_key_and_a_url_of_this_machine() {
+        let simulator = |flags: &str| {
+            let args = Args::try_parse_from(flags.split_whitespace()).map_err(|e| e.to_string())?;
+            assert!(!format!("{args:?}").contains("top-secret"));
+            let simulator = args.simulator(SystemTime::UNIX_EPOCH);
+            simulator.map(drop).map_err(|error| error.to_string())
+        };
+        let alone = simulator("cio-sim --webhook http://localhost/").unwrap_err();
+        assert!(alone.contains("--webhook-key"), "{alone}");
+        let key = "--webhook-key top-secret";
+        simulator(&format!("cio-sim --webhook http://localhost/ {key}")).unwrap();
+        let other = simulator(&format!("cio-sim --webhook http://a.co/ {key}")).unwrap_err();
+        assert!(other.starts_with("invalid webhook"), "{other}");
+        let missing = simulator("cio-sim --import-file http://a.co/=no-such-file.csv");
+        assert!(missing.unwrap_err().starts_with("no-such-file.csv: "));
     }
 
     #[test]

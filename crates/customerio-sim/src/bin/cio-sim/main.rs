@@ -37,9 +37,12 @@ async fn run(args: Args) -> io::Result<()> {
                 format!("cannot listen on {listen}: {error}; choose another --listen"),
             )
         })?;
+    let deliveries = simulator.clone();
+    let deliveries = tokio::spawn(async move { deliveries.deliver_webhooks().await });
     // The handler of Ctrl-C must exist before the URL is printed: a reader of the URL may interrupt
     // at once.
     tokio::try_join!(tokio::signal::ctrl_c(), async { print_line(&server.url()) })?;
+    deliveries.abort();
     server.shutdown().await;
     print_line(&totals(&simulator)?)
 }
