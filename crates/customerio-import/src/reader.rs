@@ -1,9 +1,12 @@
 //! Reads and maps records on a thread of its own, since reading blocks.
 
+use std::sync::Arc;
 use std::thread;
 
 use anyhow::Result;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::input::{Original, Rows};
 use crate::mapping::{ImportId, Mapping, Record};
@@ -17,6 +20,8 @@ pub(crate) struct Item {
     pub(crate) number: u64,
     /// The record as it is in the input, if there is a rejects file.
     pub(crate) original: Option<Original>,
+    /// The room of the original among the records that are read ahead.
+    pub(crate) room: Option<OwnedSemaphorePermit>,
     /// The record, or why it cannot be sent.
     pub(crate) record: Result<Record, Reject>,
 }
@@ -24,6 +29,10 @@ pub(crate) struct Item {
 /// The most records that are read and not yet packed. Fewer would stop the thread at each record;
 /// more would take more memory and gain nothing.
 pub(crate) const READ_AHEAD: usize = 256;
+
+/// The most kibibytes of originals that are read ahead. [`READ_AHEAD`] originals of a mebibyte
+/// would fill the memory; the longest one must fit.
+const ORIGINALS_AHEAD: usize = 4 * 1024;
 
 /// Starts to read, without the records in `settled`: earlier runs have settled them. The thread
 /// ends with the input, at the first error, which is the last item, or once the receiver is
@@ -36,17 +45,28 @@ pub(crate) fn spawn(
     keeps_originals: bool,
 ) -> Receiver<Result<Item>> {
     let (sender, receiver) = mpsc::channel(READ_AHEAD);
+    let (runtime, room) = (Handle::current(), Arc::new(Semaphore::new(ORIGINALS_AHEAD)));
+    let acquire = move |original: &Original| {
+        // Those under a kibibyte are bounded by their number.
+        let size = u32::try_from(original.size() / 1024).expect("a record has a few MiB at most");
+        let acquired = runtime.block_on(Arc::clone(&room).acquire_many_owned(size));
+        acquired.expect("the semaphore is never closed")
+    };
     thread::spawn(move || {
         let mut number = 0;
         while let Some(row) = rows.next() {
             number += 1;
             let item = match row {
                 Ok(_) if settled.contains(number) => continue,
-                Ok(row) => Ok(Item {
-                    number,
-                    original: keeps_originals.then(|| rows.original()),
-                    record: row.and_then(|row| mapping.record(&import, row)),
-                }),
+                Ok(row) => {
+                    let original = keeps_originals.then(|| rows.original());
+                    Ok(Item {
+                        number,
+                        room: original.as_ref().map(&acquire),
+                        original,
+                        record: row.and_then(|row| mapping.record(&import, row)),
+                    })
+                }
                 Err(error) => Err(error),
             };
             let is_last = item.is_err();

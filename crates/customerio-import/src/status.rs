@@ -89,7 +89,8 @@ fn path(args: &StatusArgs) -> PathBuf {
 
 fn is_journal(path: &Path) -> bool {
     // Anything but a file could block.
-    path.is_file() && File::open(path).is_ok_and(|file| journal::read(&file).is_ok())
+    let has_header = |file| journal::read(&file).is_ok_and(|state| state.header.is_some());
+    path.is_file() && File::open(path).is_ok_and(has_header)
 }
 
 /// Returns the content of a journal, and whether a run is using it.
@@ -109,7 +110,12 @@ fn read(path: &Path) -> Result<(State, bool)> {
         // A file system without locks.
         Err(TryLockError::Error(_)) => false,
     };
-    Ok((journal::read(&file)?, is_running))
+    let state = journal::read(&file)?;
+    ensure!(
+        is_running || state.header.is_some(),
+        "the journal is empty: the import has sent nothing"
+    );
+    Ok((state, is_running))
 }
 
 // === impl Status ===

@@ -205,13 +205,13 @@ impl Journal {
                 display::path(path)
             );
         }
+        journal.environment = state.environment;
         let asked = journal.header.begun;
         match state.report {
             Some(report) if asked == Begun::First => return Ok(LoadedJournal::Finished(report)),
             None if asked == Begun::First || asked == found.begun => {
                 journal.header = found;
                 journal.progress = state.progress;
-                journal.environment = state.environment;
                 (journal.length, journal.checksum) = (state.length, state.checksum);
                 journal.is_new = false;
             }
@@ -626,14 +626,14 @@ mod tests {
             journal.check_environment(Some(7)).unwrap();
             journal.begin(None, None, NOW).unwrap();
             drop(journal);
-            let mut journal = unfinished(path, header());
-            assert!(journal.check_environment(None).is_ok());
-            assert!(journal.check_environment(Some(7)).is_ok());
-            let error = journal.check_environment(Some(8)).unwrap_err();
-            assert!(
-                error.to_string().contains("the workspace differs"),
-                "{error}"
-            );
+            for header in [header(), again()] {
+                let mut journal = unfinished(path, header);
+                assert!(journal.check_environment(None).is_ok());
+                assert!(journal.check_environment(Some(7)).is_ok());
+                let error = journal.check_environment(Some(8)).unwrap_err();
+                let expected = "the workspace differs";
+                assert!(error.to_string().contains(expected), "{error}");
+            }
         });
     }
 

@@ -15,6 +15,7 @@ use super::server::Server;
 use super::stop::{RunResult, Stop, Wait, permanent_failure, status};
 use super::tasks::{Chunk, Done, Tag, Tasks};
 use crate::console::Console;
+use crate::input::Original;
 use crate::interrupt::{Interrupt, Shutdown};
 use crate::options::SendOptions;
 use crate::problems::{Problem, Problems};
@@ -33,6 +34,13 @@ pub(crate) const MAX_WITHOUT_ANSWER: u32 = 100;
 /// The interval between checks whether the run waits, for how long, and how far it is. Longer makes
 /// the console late, which must show a wait within a second; shorter only takes time.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The most bytes of original records that are kept for the rejects file until their records are
+/// settled.
+///
+/// With less, wide records would be sent in smaller requests; with more, they would fill the
+/// memory: by default, 18,000 records are queued and in flight at most.
+const MAX_ORIGINALS: usize = 32 << 20;
 
 /// How long after a stop the requests in flight are awaited.
 ///
@@ -81,6 +89,8 @@ struct Pipeline<'a, A> {
     /// The wait that the server asked for, as it was shown.
     requested_wait: Option<Wait>,
     next_check: Instant,
+    /// The bytes of the originals of queued records and of those in flight.
+    originals: usize,
     result: RunResult,
     console: &'a mut Console,
     problems: &'a mut Problems,
@@ -107,6 +117,7 @@ impl<'a, A: Api> Pipeline<'a, A> {
             without_answer: 0,
             requested_wait: None,
             next_check: now,
+            originals: 0,
             result: RunResult {
                 totals: earlier,
                 read: earlier.records(),
@@ -128,7 +139,7 @@ impl<'a, A: Api> Pipeline<'a, A> {
             self.settlements.start_if_due(clock::now());
             let is_sending = !self.tasks.is_empty();
             let is_writing = self.settlements.is_writing();
-            let has_room = !self.dispatcher.packer().is_full() && !self.settlements.is_full();
+            let has_room = !self.is_full() && !self.settlements.is_full();
             let is_reading = is_open && has_room;
             if !is_open && !is_sending && self.dispatcher.is_empty() {
                 return;
@@ -172,13 +183,18 @@ impl<'a, A: Api> Pipeline<'a, A> {
     /// full packer, so that they are full.
     fn dispatch(&mut self, is_open: bool) {
         loop {
-            let may_pack = !is_open || self.dispatcher.packer().is_full();
+            let may_pack = !is_open || self.is_full();
             let now = clock::now().into_std();
             let Some(chunk) = self.dispatcher.next(now, self.concurrency(), may_pack) else {
                 return;
             };
             self.tasks.spawn(self.api.clone(), chunk);
         }
+    }
+
+    /// Returns whether nothing more can be queued.
+    fn is_full(&self) -> bool {
+        self.dispatcher.packer().is_full() || self.originals >= MAX_ORIGINALS
     }
 
     /// Returns how many requests may be sent at once: one while the API may reject every record. In
@@ -206,7 +222,10 @@ impl<'a, A: Api> Pipeline<'a, A> {
             number,
             original,
             record,
+            room,
         } = item;
+        // Lets the reader read on.
+        drop(room);
         let record = match record {
             Ok(record) => record,
             Err(reject) => {
@@ -218,6 +237,7 @@ impl<'a, A: Api> Pipeline<'a, A> {
                 return;
             }
         };
+        self.originals += original.as_ref().map_or(0, Original::size);
         let tag = Tag {
             number,
             line: record.line,
@@ -422,6 +442,8 @@ impl<'a, A: Api> Pipeline<'a, A> {
     }
 
     fn count(&mut self, tag: &Tag, outcome: &Outcome) {
+        let original = tag.original.as_ref();
+        self.originals -= original.map_or(0, Original::size);
         let totals = &mut self.result.totals;
         match outcome {
             Outcome::Accepted => totals.accepted += 1,
@@ -432,7 +454,6 @@ impl<'a, A: Api> Pipeline<'a, A> {
         let Some(problem) = Problem::of(tag.line, outcome) else {
             return self.settlements.accept(tag.number);
         };
-        let original = tag.original.as_ref();
         match outcome {
             Outcome::Rejected(_) => self.settlements.reject(tag.number, &problem, original),
             // The message about the stop covers the records that were not sent because of it.

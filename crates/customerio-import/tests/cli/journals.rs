@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use customerio_sim::{Simulator, Step};
+use customerio_sim::{Builder, Simulator, Step};
 
-use crate::fixture::{Fixture, Run, finish, rejects, script};
+use crate::fixture::{API_KEY, Fixture, Run, SITE_ID, finish, rejects, script};
+use crate::outages::{run_to, serve_with};
 
 /// An import of 40 people, of whom 10, 20, 30 and 40 cannot be sent.
 struct Import {
@@ -24,7 +27,11 @@ impl Import {
     }
 
     fn sized(records: u32, steps: Vec<Step>) -> Self {
-        let fixture = Fixture::with(Simulator::builder().script(script(steps)));
+        Self::of(Simulator::builder().script(script(steps)), records)
+    }
+
+    fn of(simulator: Builder, records: u32) -> Self {
+        let fixture = Fixture::with(simulator);
         let row = |n: u32| match n % 10 {
             0 => format!("..,{n}\n"),
             _ => format!("u{n},{n}\n"),
@@ -123,6 +130,11 @@ fn after_rejected_credentials_the_same_command_sends_the_rest() {
     assert_eq!(json["report"]["accepted"], 36);
     let journal = import.journal();
     status(&format!("status {}", journal.display())).check(3, "");
+    let empty = import.fixture.file("empty.csv", "");
+    let line = format!("status {}", empty.display());
+    status(&line).check(1, "empty.csv.cio-journal: there is no journal");
+    let line = format!("status x --journal {}", empty.display());
+    status(&line).check(1, "empty.csv: the journal is empty");
     status("status no-such.csv").check(1, "no-such.csv.cio-journal: there is no journal");
 }
 
@@ -294,28 +306,79 @@ fn new_ids_make_new_events_and_stay_the_same_after_a_stop() {
         .check(2, "cannot be used with");
 }
 
-#[test]
-fn a_full_disk_stops_the_run_and_keeps_what_is_settled() {
-    let import = Import::stopped();
-    let whole = fs::read(import.journal()).unwrap();
-    // No line fits any more.
+/// Runs the import with files of at most this many blocks of 512 bytes, as on a full disk.
+#[cfg(unix)]
+fn with_room(import: &Import, blocks: u8) -> Run {
     let mut limited = std::process::Command::new("sh");
     let command = import.fixture.command(&import.line);
-    let script = "trap '' XFSZ; ulimit -f 1; exec \"$@\"";
-    limited.args(["-c", script, "sh"]);
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+    limited.args(["-c", &script, "sh"]);
     limited.arg(command.get_program()).args(command.get_args());
     for (key, value) in command.get_envs() {
         if let Some(value) = value {
             limited.env(key, value);
         }
     }
-    let run = crate::fixture::ended(limited.output().unwrap());
-    run.check(
-        1,
-        "a.csv.cio-journal: the journal cannot be written; free some disk space",
-    );
+    crate::fixture::ended(limited.output().unwrap())
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_stops_the_run_and_keeps_what_is_settled() {
+    let message = "a.csv.cio-journal: the journal cannot be written; free some disk space";
+    // Before the first request.
+    let import = Import::stopped();
+    let whole = fs::read(import.journal()).unwrap();
+    with_room(&import, 1).check(1, message);
     assert_eq!(fs::read(import.journal()).unwrap(), whole);
     import.check_goes_on();
+    // After it: a line about the run and one about records fit, and no report.
+    let import = Import::of(Simulator::builder().credentials(SITE_ID, API_KEY), 40);
+    let left = || 1024 - fs::metadata(import.journal()).map_or(0, |file| file.len());
+    while !(160..330).contains(&left()) {
+        // Adds a line about the run.
+        let mut command = import.fixture.command(&import.line);
+        command.env("CUSTOMERIO_TRACK_API_KEY", "wrong");
+        finish(command, b"").check(4, "");
+    }
+    with_room(&import, 2).check(5, message);
+    assert!(import.accepted() > 0);
+    import.run("").check(3, "");
+    import.fixture.check_report([40, 36, 4, 0, 0]);
+    import.check_rejects();
+}
+
+#[test]
+fn a_journal_of_another_workspace_is_refused() {
+    let environment = Arc::new(AtomicU64::new(7));
+    let (named, bodies) = (Arc::clone(&environment), Arc::new(AtomicU64::new(0)));
+    let sent = Arc::clone(&bodies);
+    let port = serve_with(move |body| match body.is_empty() {
+        true => {
+            let number = named.load(Relaxed);
+            let account = format!("{{\"region\":\"us\",\"environment_id\":{number}}}");
+            ("200 OK", account)
+        }
+        // All but the first one.
+        false if sent.fetch_add(1, Relaxed) == 0 => ("200 OK", "{}".into()),
+        false => ("401 Unauthorized", "{}".into()),
+    });
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", "id\n1\n2\n3\n");
+    let line = format!(
+        "people {} --id-column id --mode single --concurrency 1",
+        file.display()
+    );
+    run_to(port, &line).check(4, "the same command sends the records 2-3");
+    environment.store(8, Relaxed);
+    let run = run_to(port, &line);
+    run.check(
+        1,
+        "this journal belongs to another run: the workspace differs",
+    );
+    assert_eq!(bodies.load(Relaxed), 2);
+    environment.store(7, Relaxed);
+    run_to(port, &line).check(4, "");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::*;
+use crate::input::Original;
 use crate::journal::Progress;
 use crate::mapping::Record;
 use crate::ranges::Ranges;
@@ -138,6 +139,7 @@ fn item(number: u64, record: Result<Record, Reject>) -> Item {
     Item {
         number,
         original: None,
+        room: None,
         record,
     }
 }
@@ -288,6 +290,25 @@ async fn reading_stops_when_the_api_does() {
     let read = read.load(Ordering::Relaxed);
     assert!(read >= in_flight + packed, "{read}");
     assert!(read <= in_flight + packed + READ_AHEAD + 2, "{read}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_stops_when_originals_fill_the_memory_and_goes_on_once_they_are_settled() {
+    let wide = |item: Result<Item>| {
+        let original = Some(Original::Text(vec![b'x'; 1 << 20].into()));
+        item.map(|item| Item { original, ..item })
+    };
+    let fake = Fake::accepting().slow();
+    let (items, read) = feed(people(100).map(wide));
+    let shutdown = watch::Sender::default();
+    tokio::select! {
+        _ = import(&fake, items, &shutdown) => panic!("the api does not answer"),
+        () = sleep(Duration::from_secs(60)) => {}
+    }
+    assert_eq!(fake.counts.lock().unwrap().operations, 32);
+    // The test has no bound of what is read ahead.
+    assert_eq!(read.load(Ordering::Relaxed), 100);
+    check(&Fake::accepting(), people(100).map(wide), accepted(100)).await;
 }
 
 #[tokio::test(start_paused = true)]
