@@ -35,6 +35,8 @@ fn rejected(path: &str) -> Response {
             "segment_id",
             "segment_id must be an integer",
         )),
+        // Only the App API has these. Its paths of other kinds have no parameter, or a number.
+        ["customers", _, "activities" | "attributes"] => reply::app_not_found(),
         ["forms", _, _] | ["customers", _, "devices" | "events", ..] => {
             reply::meta_errors(&unreadable)
         }

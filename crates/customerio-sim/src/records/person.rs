@@ -183,7 +183,7 @@ impl Person {
     }
 }
 
-/// What an update has changed.
+/// The changes that an update has made.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     /// The attributes that changed, with their values as the activity log shows them.

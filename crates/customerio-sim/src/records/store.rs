@@ -585,7 +585,9 @@ impl Store {
     }
 
     fn log_changes(&mut self, changes: Changes, person: &Identifier, now: i64) {
-        if let Some(change) = changes.changed.get("unsubscribed") {
+        if let Some(change) = changes.changed.get("unsubscribed")
+            && is_true(&change["from"]) != is_true(&change["to"])
+        {
             let metric = match is_true(&change["to"]) {
                 true => "unsubscribed",
                 false => "subscribed",
@@ -799,6 +801,7 @@ impl Store {
         self.visitors.merge(&primary, &secondary);
         if let Some(merged) = self.delete(&secondary, now) {
             self.people.find_or_create(&primary).merge(merged);
+            self.people.record_address(&primary);
             self.log(Activity::new("profile_merge", now), &primary);
         }
     }

@@ -23,7 +23,7 @@ pub(super) struct WebhookEvents {
     queues: Vec<VecDeque<WebhookEvent>>,
 }
 
-/// What a report about a message adds to its event.
+/// The parts of a report about a message that its event has.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Details<'a> {
     pub(super) href: Option<&'a str>,

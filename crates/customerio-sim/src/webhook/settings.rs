@@ -72,7 +72,7 @@ impl Webhook {
         Ok(Self::new(target, key))
     }
 
-    /// Sends events to a service in this process, signed with `key`.
+    /// Sends events to a service in this process, signed with `key`. `path` begins with `/`.
     pub fn to_router(router: Router, path: &str, key: &str) -> Self {
         let (router, path) = (Box::new(router), path.to_owned());
         Self::new(Target::Router { router, path }, key)

@@ -1,4 +1,4 @@
-//! Reporting webhooks: what is sent, its signature, and when it is sent again.
+//! Reporting webhooks: their events, their signatures and their retries.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -19,7 +19,7 @@ use crate::client::Client;
 
 const EMAIL: &str = r#"{"to":"a@b.co","identifiers":{"id":"u1"},"transactional_message_id":44,"subject":"Hi","from":"f@b.co","body":"b"}"#;
 
-/// What the receiver does with an attempt.
+/// The answer of the receiver to an attempt.
 #[derive(Clone, Copy)]
 enum Answer {
     Status(u16),
@@ -128,6 +128,11 @@ async fn the_events_of_a_message_are_delivered_in_their_order_and_signed() {
     let receiver = Receiver::new(&[]);
     let (simulator, mut client) = start(&receiver, |webhook| webhook).await;
     client.put("u1").await;
+    // A new person who is subscribed has changed nothing.
+    let subscribed = json!({"unsubscribed": false});
+    client
+        .call(Method::PUT, "/api/v1/customers/u2", &subscribed)
+        .await;
     let delivery = send_email(&mut client).await;
     let click = json!({"delivery_id": delivery, "metric": "clicked", "href": "https://a.co"});
     client.call(Method::POST, "/api/v1/metrics", &click).await;

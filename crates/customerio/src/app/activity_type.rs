@@ -43,7 +43,7 @@ macro_rules! names {
 }
 
 names! {
-    /// What happened to a message.
+    /// A step of a message.
     MessageActivity {
         /// Customer.io tried to send it and may try again.
         Attempted = "attempted",
@@ -107,7 +107,7 @@ names! {
 }
 
 names! {
-    /// What happened to a person, by an event or by a change.
+    /// An event or a change of a person.
     PersonActivity {
         /// A relationship was added.
         AddRelationship = "add_relationship",
@@ -153,7 +153,7 @@ names! {
 }
 
 names! {
-    /// What happened to an object, or to a relationship with one.
+    /// A change of an object, or of a relationship with one.
     ObjectActivity {
         /// A relationship was added.
         AddRelationship = "add_relationship",
@@ -195,7 +195,7 @@ pub enum ActivityType {
     Object {
         /// The number of the type.
         type_id: Box<str>,
-        /// What happened.
+        /// The change.
         activity: ObjectActivity,
     },
     /// Something happened to a relationship with an object of a type, such as
@@ -203,7 +203,7 @@ pub enum ActivityType {
     Relationship {
         /// The number of the object's type.
         type_id: Box<str>,
-        /// What happened.
+        /// The change.
         activity: ObjectActivity,
     },
     /// A name that this release does not know.

@@ -17,7 +17,7 @@ pub struct ExportStatus {
     /// The number of the export.
     #[serde(default, deserialize_with = "number")]
     pub id: Option<u64>,
-    /// What it contains: `customers` or `deliveries`.
+    /// Its contents: `customers` or `deliveries`.
     #[serde(default, rename = "type", deserialize_with = "text")]
     pub export_type: Option<String>,
     /// How far it is: `pending`, `done` or `failed`.

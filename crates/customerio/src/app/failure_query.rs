@@ -42,7 +42,7 @@ const TYPES: [PersonActivity; 5] = [
 /// # Ok::<(), customerio::InvalidInput>(())
 /// ```
 ///
-/// # What is not known
+/// # Unknown, and therefore settable
 ///
 /// The API documents none of these, so each is a setting:
 ///
@@ -54,7 +54,7 @@ const TYPES: [PersonActivity; 5] = [
 /// | whether a failed event has its own `timestamp`, or the time of its arrival | | begin at the earliest time of all events that were sent |
 ///
 /// An empty result therefore shows that the log has no failure, and does not prove that everything
-/// was applied.
+/// was applied. Activities of people who were deleted since then are not included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct FailureQuery {

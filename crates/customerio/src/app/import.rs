@@ -198,7 +198,7 @@ pub struct ImportStatus {
     /// The name.
     #[serde(default, deserialize_with = "text")]
     pub name: Option<String>,
-    /// What the rows are: `people`, `event`, `relationship` or `object`.
+    /// The kind of its rows: `people`, `event`, `relationship` or `object`.
     #[serde(default, rename = "type", deserialize_with = "text")]
     pub import_type: Option<String>,
     /// How many rows the file has to import.

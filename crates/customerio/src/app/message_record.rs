@@ -12,7 +12,7 @@ use crate::{InvalidInput, Person, Timestamp};
 /// The largest page of any list of messages.
 const MAX_PAGE: usize = 1_000;
 
-/// A message that was created for a person, and what happened to it.
+/// A message that was created for a person, with its metrics.
 ///
 /// `Debug` shows its type and times: all else may be data of a person.
 #[derive(Clone, PartialEq, Deserialize)]
@@ -39,7 +39,7 @@ pub struct MessageRecord {
     /// When it was created.
     #[serde(default, deserialize_with = "timestamp")]
     pub created: Option<Timestamp>,
-    /// What happened to it: the name of a metric, and its time in unix seconds. For names that
+    /// The name of each metric, and its time in unix seconds. For names that
     /// begin with `human_` or `prefetch_` the value is a count.
     #[serde(default, deserialize_with = "members")]
     pub metrics: Map<String, Value>,

@@ -1,5 +1,5 @@
-//! What the App API knows of a person. Members that are not known are ignored, and so is one that
-//! another format makes useless.
+//! Replies about a person. Unknown members are ignored, and a member in another format counts as
+//! absent.
 
 use std::fmt;
 

@@ -411,7 +411,7 @@ impl App {
     }
 }
 
-/// Messages that were created, and what happened to them.
+/// Messages that were created, with their metrics.
 impl App {
     /// Returns the messages of the workspace or of a person, page by page as they are read.
     ///

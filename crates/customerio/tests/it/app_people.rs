@@ -33,7 +33,7 @@ fn time(since_start: i64) -> Timestamp {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_200_has_dropped_is_found_after_the_lag() {
+async fn operations_without_effect_are_found_after_the_lag() {
     let lag = Duration::from_secs(120);
     let (client, _) = simulated(Simulator::builder().activity_lag(lag));
     let unknown = Person::cio_id("99").unwrap();
@@ -275,7 +275,7 @@ async fn a_person_opts_out_of_senders_and_back_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_creates_something_is_sent_once() {
+async fn a_request_that_creates_something_is_sent_once() {
     // After a reset, the outcome is unknown: a second request would create a second one.
     let (client, service) = scripted(Reply::Reset);
     let created = client.app().create_segment("S", None).await;
