@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Args as Group, Parser, Subcommand, ValueEnum};
-
-use customerio::Region;
+use clap_complete::Shell;
 use customerio::client::Quota;
+use customerio::{Region, Timestamp};
 
 use crate::console::print_error;
 use crate::display;
@@ -77,6 +77,14 @@ pub(crate) enum Command {
     Objects(ObjectsArgs),
     /// Show how far an import is, by its journal
     Status(StatusArgs),
+    /// Ask Customer.io for what it accepted and did not apply since an import began, and read
+    /// people back
+    #[command(after_long_help = VERIFY_NOTES)]
+    Verify(Box<VerifyArgs>),
+    /// Print a script that completes commands and flags in a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page of the program or of a command, as roff
+    Man(ManArgs),
 }
 
 #[derive(Debug, Group)]
@@ -89,6 +97,160 @@ pub(crate) struct StatusArgs {
     /// Write a JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+const VERIFY_NOTES: &str = "\
+Credentials: CUSTOMERIO_APP_API_KEY.
+
+Exit codes:
+  0  the log has no failure of people in the file, and the people of the sample are as in the file
+  1  the beginning of the run is unknown, or a file or a setting cannot be used
+  2  wrong usage
+  3  the log has failures, or people of the sample are not as in the file
+  4  the API rejected the key
+  5  no conclusion: the log is not complete yet, no longer reaches back, or could not be read";
+
+#[derive(Debug, Group)]
+pub(crate) struct VerifyArgs {
+    /// File of the import; it is read if a column identifies the person
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) person: VerifyColumn,
+    /// Read this many people back, and compare their attributes with the file: as text, and by the
+    /// flags about values
+    #[arg(
+        long, value_name = "N", value_parser = up_to::<1000>, requires = "VerifyColumn"
+    )]
+    pub(crate) sample: Option<usize>,
+    /// Choose other people for the sample
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, requires = "sample")]
+    pub(crate) seed: u64,
+    /// Kind of the records, if there is no journal; it is that of the command of the import
+    #[arg(long, value_enum)]
+    pub(crate) kind: Option<VerifyKind>,
+    /// Ask about objects of this type too; may be repeated
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) object_type: Vec<u32>,
+    /// Write each failure to this file, one JSON object per line; its mode becomes 0600
+    #[arg(long, value_name = "FILE")]
+    pub(crate) failures: Option<PathBuf>,
+    /// Write the result as a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Time of the first request, like 2026-01-31T20:00:00Z or unix seconds; the default is that in
+    /// the journal
+    #[arg(long, value_name = "TIME", value_parser = moment, help_heading = "The run")]
+    pub(crate) since: Option<i64>,
+    /// Time of the last request; the default is that in the journal
+    #[arg(long, value_name = "TIME", value_parser = moment, help_heading = "The run")]
+    pub(crate) until: Option<i64>,
+    /// Journal of the import; the default is FILE.cio-journal
+    #[arg(long, value_name = "FILE", help_heading = "The run")]
+    pub(crate) journal: Option<PathBuf>,
+    /// Report of the import, in the place of a journal
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "journal",
+        help_heading = "The run"
+    )]
+    pub(crate) report: Option<PathBuf>,
+
+    /// How long after a request a failure is in the log at the latest; not documented by
+    /// Customer.io
+    #[arg(
+        long, value_name = "TIME", default_value = "5m", value_parser = time,
+        help_heading = "The activity log"
+    )]
+    pub(crate) lag: Duration,
+    /// How long a failure stays in the log; not documented by Customer.io
+    #[arg(
+        long, value_name = "TIME", default_value = "720h", value_parser = time,
+        help_heading = "The activity log"
+    )]
+    pub(crate) retention: Duration,
+    /// Wait until the log is complete
+    #[arg(long, help_heading = "The activity log")]
+    pub(crate) wait: bool,
+
+    #[command(flatten)]
+    pub(crate) empty: EmptyArgs,
+    #[command(flatten)]
+    pub(crate) types: TypeArgs,
+    #[command(flatten)]
+    pub(crate) attributes: AttributeArgs,
+
+    /// Format of the file, if its name does not show it
+    #[arg(long, help_heading = "File")]
+    pub(crate) format: Option<Format>,
+    /// Delimiter of a CSV file, like ';' or tab
+    #[arg(long, value_name = "CHARACTER", help_heading = "File")]
+    pub(crate) delimiter: Option<Delimiter>,
+    /// Treat this text as no value, like NULL or N/A; may be repeated
+    #[arg(
+        long = "null", value_name = "WORD", value_parser = NonEmptyStringValueParser::new(),
+        help_heading = "File"
+    )]
+    pub(crate) nulls: Vec<String>,
+
+    /// Region of the account; the default is that in the journal, CUSTOMERIO_REGION or us
+    #[arg(long, value_name = "us|eu", help_heading = "Destination")]
+    pub(crate) region: Option<Region>,
+    /// Ask this address instead of the region's
+    #[arg(
+        long,
+        value_name = "URL",
+        conflicts_with = "region",
+        help_heading = "Destination"
+    )]
+    pub(crate) base_url: Option<String>,
+}
+
+/// The column that identifies the person, if failures are to be found in the file.
+#[derive(Debug, Group)]
+#[group(required = false, multiple = false)]
+pub(crate) struct VerifyColumn {
+    /// Column with the person's id, to find the failures in the file
+    #[arg(long, alias = "person-column", value_name = "COLUMN")]
+    pub(crate) id_column: Option<String>,
+    /// Column with the person's e-mail address, if that identifies the person
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) email_column: Option<String>,
+    /// Column with the person's phone number; the log does not have it, so it serves the sample
+    /// only
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) phone_column: Option<String>,
+    /// Column with the id that Customer.io gave the person, without the prefix cio_
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) cio_id_column: Option<String>,
+}
+
+/// The kinds of records, by which the effect on a person is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VerifyKind {
+    People,
+    Events,
+    Delete,
+    Suppress,
+    Unsuppress,
+    Devices,
+    Merges,
+    Relationships,
+    Objects,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct CompletionsArgs {
+    /// Shell that reads the script
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct ManArgs {
+    /// Command, like people; without one, the page is about the program
+    pub(crate) command: Option<String>,
 }
 
 #[derive(Debug, Group)]
@@ -564,7 +726,7 @@ impl Command {
             Self::Merges(args) => &args.common,
             Self::Relationships(args) => &args.common,
             Self::Objects(args) => &args.common,
-            Self::Status(_) => return None,
+            Self::Completions(_) | Self::Man(_) | Self::Status(_) | Self::Verify(_) => return None,
         })
     }
 }
@@ -639,7 +801,28 @@ fn quota(text: &str) -> Result<Quota> {
 }
 
 fn max_wait(text: &str) -> Result<Duration> {
+    time(text)
+}
+
+fn time(text: &str) -> Result<Duration> {
     duration(text).context("write a time, like 30s, 20m or 2h")
+}
+
+/// Parses a point in time: RFC 3339, or seconds since 1970.
+fn moment(text: &str) -> Result<i64> {
+    let format = match text.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => TimeFormat::Unix,
+        false => TimeFormat::Rfc3339,
+    };
+    let seconds = format
+        .parse(text)
+        .context("write a time like 2026-01-31T20:00:00Z")?;
+    // The API's times have this range, and milliseconds are far above it.
+    ensure!(
+        Timestamp::new(seconds).is_ok(),
+        "write seconds since 1970, not milliseconds"
+    );
+    Ok(seconds)
 }
 
 fn duration(text: &str) -> Option<Duration> {
@@ -797,6 +980,22 @@ mod tests {
         ] {
             check(&format!("{people} {flags}"), false);
         }
+    }
+
+    #[test]
+    fn a_verification_needs_a_column_for_a_sample_only() {
+        check("verify a.csv", true);
+        check("verify a.csv --id-column id --sample 50", true);
+        check("verify a.csv --person-column id --sample 50", true);
+        check("verify a.csv --sample 50", false);
+        check("verify a.csv --id-column id --email-column e", false);
+        check("verify a.csv --id-column id --seed 2", false);
+        check("verify a.csv --journal j --report r", false);
+        check("verify a.csv --base-url https://a.b --region eu", false);
+        check("verify a.csv --since 2026-01-31T20:00:00+01:00", true);
+        check("verify a.csv --since 1700000000 --until 1700000600", true);
+        check("verify a.csv --since 1700000000000", false);
+        check("verify a.csv --since yesterday", false);
     }
 
     #[test]

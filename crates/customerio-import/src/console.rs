@@ -4,11 +4,13 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use console::Term;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::display;
+use crate::progress::{Bound, Progress};
 use crate::report::Totals;
 
 /// How plan, progress and summary are written.
@@ -19,27 +21,24 @@ pub(crate) enum Output {
     Json,
 }
 
-/// Shows progress: a bar on a terminal, else a line for every thousand records.
+/// Shows progress: a bar on a terminal, else a line every ten seconds.
 #[derive(Debug)]
 pub(crate) struct Console {
-    total: Option<u64>,
-    bar: Option<ProgressBar>,
-    settled: u64,
+    progress: Progress,
+    bar: Option<Bar>,
+    /// When a line of progress was printed last.
+    printed_at: Instant,
     verbosity: u8,
     output: Output,
     wait: Option<ShownWait>,
 }
 
-/// A line of progress as `--json` writes it. The names of the fields are public: scripts read them.
-#[derive(Debug, Serialize)]
-struct ProgressJson {
-    r#type: &'static str,
-    /// `null` for a stream.
-    records: Option<u64>,
-    accepted: u64,
-    rejected: u64,
-    unknown: u64,
-    not_sent: u64,
+/// A line at the bottom of a terminal. It has no colors.
+#[derive(Debug)]
+struct Bar {
+    bar: ProgressBar,
+    /// The same terminal, which knows its width.
+    terminal: Box<dyn TermLike>,
 }
 
 /// A wait for the server, or its end, as `--json` writes it.
@@ -58,21 +57,36 @@ struct ShownWait {
     printed_at: Instant,
 }
 
-/// The number of records between two lines of progress. Smaller steps would fill the log of a large
-/// import.
-const STEP: u64 = 1000;
+/// The time between two lines of progress without a terminal. Shorter times would fill the log of a
+/// long import.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The time between two lines of progress with `--json`, whose reader shows or drops them.
+const JSON_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The most drawings of the bar per second, as indicatif has it.
+const DRAWINGS_PER_SECOND: u8 = 20;
 
 /// How often a wait is printed again if there is no bar: often enough to show that the program is
 /// alive, and rarely enough not to fill a log.
 const REPEAT: Duration = Duration::from_secs(60);
 
 impl Console {
-    pub(crate) fn new(total: Option<u64>, verbosity: u8, output: Output) -> Self {
-        let has_bar = output == Output::Text && io::stderr().is_terminal();
+    /// Returns a console with a bar if the standard error is a terminal that can move its cursor.
+    /// `earlier` is the number of records that earlier runs have settled.
+    pub(crate) fn new(
+        total: Option<u64>,
+        earlier: u64,
+        verbosity: u8,
+        output: Output,
+        now: Instant,
+    ) -> Self {
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let has_bar = output == Output::Text && io::stderr().is_terminal() && !is_dumb;
         Self {
-            total,
-            bar: has_bar.then(|| bar(total)),
-            settled: 0,
+            progress: Progress::new(total, earlier, now),
+            bar: has_bar.then(|| Bar::on(Term::stderr())),
+            printed_at: now,
             verbosity,
             output,
             wait: None,
@@ -81,21 +95,27 @@ impl Console {
 
     /// Returns a console without a bar, whatever the standard error is.
     #[cfg(test)]
-    pub(crate) fn without_bar() -> Self {
+    pub(crate) fn without_bar(now: Instant) -> Self {
         Self {
-            total: None,
+            progress: Progress::new(None, 0, now),
             bar: None,
-            settled: 0,
+            printed_at: now,
             verbosity: 0,
             output: Output::Text,
             wait: None,
         }
     }
 
+    /// Returns the progress that was shown last.
+    #[cfg(test)]
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
     /// Prints a line above the bar.
     pub(crate) fn print(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| print_error(line)),
+            Some(bar) => bar.bar.println(line),
             None => print_error(line),
         }
     }
@@ -107,29 +127,41 @@ impl Console {
         }
     }
 
-    /// Shows how many records have an outcome.
-    pub(crate) fn show_progress(&mut self, totals: &Totals) {
-        let before = self.settled;
-        self.settled = totals.records();
+    /// Shows how far the run is. Call it at least twice a second.
+    pub(crate) fn show_progress(&mut self, totals: Totals, bound: Bound, now: Instant) {
+        let bound = match self.wait {
+            Some(_) => Bound::Waiting,
+            None => bound,
+        };
+        self.progress.update(totals, bound, now);
         match &self.bar {
-            Some(bar) => bar.set_position(self.settled),
-            None if self.settled / STEP > before / STEP => self.print_progress(totals),
-            None => {}
+            Some(bar) => bar.show(&self.progress),
+            None => self.print_progress(now),
         }
     }
 
-    fn print_progress(&self, totals: &Totals) {
+    fn print_progress(&mut self, now: Instant) {
         match self.output {
-            Output::Text => print_error(&self.line(totals)),
-            Output::Json => print_json(&ProgressJson {
-                r#type: "progress",
-                records: self.total,
-                accepted: totals.accepted,
-                rejected: totals.rejected,
-                unknown: totals.unknown,
-                not_sent: totals.not_sent,
-            }),
+            Output::Text => {
+                if let Some(line) = self.due_line(now) {
+                    print_error(&line);
+                }
+            }
+            Output::Json if now - self.printed_at >= JSON_INTERVAL => {
+                self.printed_at = now;
+                print_json(&self.progress.json());
+            }
+            Output::Json => {}
         }
+    }
+
+    /// Returns the line of progress, once in [`LINE_INTERVAL`]. A wait has lines of its own.
+    fn due_line(&mut self, now: Instant) -> Option<String> {
+        if self.wait.is_some() || now - self.printed_at < LINE_INTERVAL {
+            return None;
+        }
+        self.printed_at = now;
+        Some(self.progress.log_line())
     }
 
     fn print_wait(&self, reason: Option<&str>) {
@@ -141,8 +173,8 @@ impl Console {
         }
     }
 
-    /// Shows the wait for the server, or its end. With a bar, the wait is shown beside it; without,
-    /// it is printed at once and then every minute.
+    /// Shows the wait for the server, or its end. It is printed at once, and without a bar again
+    /// every minute.
     pub(crate) fn show_wait(&mut self, message: Option<&str>, now: Instant) {
         match (message, &mut self.wait) {
             // Not waiting => not waiting
@@ -150,7 +182,6 @@ impl Console {
             // Waiting => not waiting
             (None, wait) => {
                 let since = wait.take().map_or(now, |wait| wait.since);
-                self.set_message("");
                 self.print_wait(None);
                 let waited = display::duration(now - since);
                 self.print(&format!(
@@ -161,7 +192,9 @@ impl Console {
             (Some(message), Some(wait)) if wait.message == message => {
                 if now - wait.printed_at >= REPEAT {
                     wait.printed_at = now;
-                    self.print_without_bar(message);
+                    if self.bar.is_none() {
+                        print_error(message);
+                    }
                 }
             }
             // Not waiting, or waiting for another reason => waiting
@@ -172,47 +205,37 @@ impl Console {
                     since,
                     printed_at: now,
                 });
-                self.set_message(message);
                 self.print_wait(Some(message));
-                self.print_without_bar(message);
+                self.print(message);
             }
-        }
-    }
-
-    fn set_message(&self, message: &str) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(message.to_owned());
-        }
-    }
-
-    fn print_without_bar(&self, line: &str) {
-        if self.bar.is_none() {
-            print_error(line);
         }
     }
 
     /// Removes the bar.
     pub(crate) fn finish(&self) {
         if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+            bar.bar.finish_and_clear();
+        }
+    }
+}
+
+// === impl Bar ===
+
+impl Bar {
+    fn on(terminal: impl TermLike + Clone + 'static) -> Self {
+        let target =
+            ProgressDrawTarget::term_like_with_hz(Box::new(terminal.clone()), DRAWINGS_PER_SECOND);
+        // The line is composed for the width of the terminal, which may change during the run.
+        let style = ProgressStyle::with_template("{msg}").expect("the template is well-formed");
+        Self {
+            bar: ProgressBar::with_draw_target(None, target).with_style(style),
+            terminal: Box::new(terminal),
         }
     }
 
-    fn line(&self, totals: &Totals) -> String {
-        let of = self
-            .total
-            .map(|total| format!(" of {total}"))
-            .unwrap_or_default();
-        let Totals {
-            accepted,
-            rejected,
-            unknown,
-            ..
-        } = totals;
-        let settled = self.settled;
-        format!(
-            "{settled}{of} records: {accepted} accepted, {rejected} rejected, {unknown} unknown"
-        )
+    fn show(&self, progress: &Progress) {
+        let width = self.terminal.width().into();
+        self.bar.set_message(progress.bar_line(width));
     }
 }
 
@@ -237,47 +260,259 @@ pub(crate) fn print_output(text: &str) -> io::Result<()> {
     }
 }
 
-fn bar(total: Option<u64>) -> ProgressBar {
-    let (bar, template) = match total {
-        Some(total) => (
-            ProgressBar::new(total),
-            "{bar:40} {human_pos} of {human_len} records, {per_sec}, {eta} left {msg}",
-        ),
-        None => (
-            ProgressBar::new_spinner(),
-            "{spinner} {human_pos} records, {per_sec} {msg}",
-        ),
-    };
-    bar.with_style(ProgressStyle::with_template(template).expect("the template is well-formed"))
-}
-
 #[cfg(test)]
 mod tests {
+    use indicatif::InMemoryTerm;
+
     use super::*;
+    use crate::clock;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    const WAIT: &str = "waiting since 2026-01-01T00:00:00Z: the server answers with status 503";
+
+    fn totals(accepted: u64, rejected: u64, unknown: u64) -> Totals {
+        Totals {
+            accepted,
+            rejected,
+            unknown,
+            not_sent: 0,
+        }
+    }
+
+    /// A run of 25 s with a wait: at these seconds the console shows these totals.
+    fn script(total: u64) -> [(u32, Totals, Bound); 5] {
+        let part = |tenths: u64| total / 10 * tenths;
+        [
+            (0, totals(0, 0, 0), Bound::Reading),
+            (3, totals(part(3), 8, 0), Bound::RecordLimit),
+            (6, totals(part(3), 8, 0), Bound::Answers),
+            (15, totals(part(6), total / 20, 1), Bound::Answers),
+            (
+                25,
+                totals(total - total / 20 - 1, total / 20, 1),
+                Bound::RequestLimit,
+            ),
+        ]
+    }
+
+    /// Returns the number of colored parts.
+    fn colors(terminal: &InMemoryTerm) -> usize {
+        let raw = String::from_utf8(terminal.contents_formatted()).unwrap();
+        // The terminal itself resets the colors once, with an empty list of them.
+        let codes = raw.replace("\u{1b}[m", "");
+        let is_color = |code: &&str| {
+            let end = code.find(|letter: char| letter.is_ascii_alphabetic());
+            end.is_some_and(|end| code[end..].starts_with('m'))
+        };
+        codes.split("\u{1b}[").skip(1).filter(is_color).count()
+    }
+
+    /// Plays the script on a terminal of this width. Returns the whole terminal after each step.
+    fn play(width: u16, total: u64, is_stream: bool) -> String {
+        let (start, terminal) = (clock::now(), InMemoryTerm::new(24, width));
+        let mut console = Console {
+            progress: Progress::new((!is_stream).then_some(total), 0, start),
+            bar: Some(Bar::on(terminal.clone())),
+            ..Console::without_bar(start)
+        };
+        let mut seen = String::new();
+        for (second, totals, bound) in script(total) {
+            let now = start + SECOND * second;
+            console.show_wait((second == 6).then_some(WAIT), now);
+            console.show_progress(totals, bound, now);
+            if second == 3 {
+                console.print("a.csv:7: column \"age\": is no int");
+            }
+            assert_eq!(colors(&terminal), 0, "at {second} s");
+            seen += &format!("--- {second} s\n{}\n", terminal.contents());
+        }
+        console.finish();
+        seen + "--- end\n" + &terminal.contents()
+    }
 
     #[test]
-    fn a_line_of_progress_has_the_counts() {
-        let totals = Totals {
-            accepted: 2990,
-            rejected: 9,
-            unknown: 1,
-            not_sent: 0,
+    fn the_terminal_at_80_columns() {
+        let expected = r#"--- 0 s
+[>                                                     ] 0 of 20,093, 0 rejected
+--- 3 s
+a.csv:7: column "age": is no int
+[====>           ] 6,035 of 20,093, 8 rejected, 2,012/s (record limit), 7 s left
+--- 6 s
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the server answers with status 503
+[=======>                  ] 6,035 of 20,093, 8 rejected, waiting for the server
+--- 15 s
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the server answers with status 503
+the server accepts requests again, after 9.0 s
+[========>     ] 64%, 1,004 rejected, 1 unknown, 585/s (slow answers), 13 s left
+--- 25 s
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the server answers with status 503
+the server accepts requests again, after 9.0 s
+[=============] 100%, 1,004 rejected, 1 unknown, 703/s (request limit), 0 s left
+--- end
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the server answers with status 503
+the server accepts requests again, after 9.0 s"#;
+        assert_eq!(play(80, 20_093, false), expected);
+    }
+
+    #[test]
+    fn the_terminal_at_40_columns() {
+        let expected = r#"--- 0 s
+[>             ] 0 of 20,093, 0 rejected
+--- 3 s
+a.csv:7: column "age": is no int
+30% 8 rejected, record limit, 7 s
+--- 6 s
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the
+server answers with status 503
+30%, 8 rejected, waiting for the server
+--- 15 s
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the
+server answers with status 503
+the server accepts requests again, after
+ 9.0 s
+64% 1004 rejected, slow answers, 13 s
+--- 25 s
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the
+server answers with status 503
+the server accepts requests again, after
+ 9.0 s
+100% 1004 rejected, request limit, 0 s
+--- end
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the
+server answers with status 503
+the server accepts requests again, after
+ 9.0 s"#;
+        assert_eq!(play(40, 20_093, false), expected);
+    }
+
+    #[test]
+    fn a_long_run_fits_into_80_columns() {
+        let expected = r#"--- 0 s
+[>                                                 ] 0 of 10,000,000, 0 rejected
+--- 3 s
+a.csv:7: column "age": is no int
+[===>      ] 30% of 10,000,000, 8 rejected, 1,000,003/s (record limit), 7 s left
+--- 6 s
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the server answers with status 503
+[=====>            ] 3,000,008 of 10,000,000, 8 rejected, waiting for the server
+--- 15 s
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the server answers with status 503
+the server accepts requests again, after 9.0 s
+[=====>  ] 65%, 500,000 rejected, 1 unknown, 291,666/s (slow answers), 12 s left
+--- 25 s
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the server answers with status 503
+the server accepts requests again, after 9.0 s
+100%, 500,000 rejected, 1 unknown, 350,000/s (request limit), 0 s left
+--- end
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the server answers with status 503
+the server accepts requests again, after 9.0 s"#;
+        assert_eq!(play(80, 10_000_000, false), expected);
+    }
+
+    #[test]
+    fn a_stream_has_no_end_at_80_columns() {
+        let expected = r#"--- 0 s
+0 records, 0 rejected
+--- 3 s
+a.csv:7: column "age": is no int
+3,000,008 records, 8 rejected, 1,000,003/s (record limit)
+--- 6 s
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the server answers with status 503
+3,000,008 records, 8 rejected, waiting for the server
+--- 15 s
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the server answers with status 503
+the server accepts requests again, after 9.0 s
+6,500,001 records, 500,000 rejected, 1 unknown, 291,666/s (slow answers)
+--- 25 s
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the server answers with status 503
+the server accepts requests again, after 9.0 s
+10,000,000 records, 500,000 rejected, 1 unknown, 350,000/s (request limit)
+--- end
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the server answers with status 503
+the server accepts requests again, after 9.0 s"#;
+        assert_eq!(play(80, 10_000_000, true), expected);
+    }
+
+    #[test]
+    fn a_stream_has_no_end_at_40_columns() {
+        let expected = r#"--- 0 s
+0 records, 0 rejected
+--- 3 s
+a.csv:7: column "age": is no int
+3M, 8 rejected, record limit
+--- 6 s
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the
+server answers with status 503
+3M, 8 rejected, waiting
+--- 15 s
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the
+server answers with status 503
+the server accepts requests again, after
+ 9.0 s
+6M, 500k rejected, slow answers
+--- 25 s
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the
+server answers with status 503
+the server accepts requests again, after
+ 9.0 s
+10M, 500k rejected, request limit
+--- end
+a.csv:7: column "age": is no int
+waiting since 2026-01-01T00:00:00Z: the
+server answers with status 503
+the server accepts requests again, after
+ 9.0 s"#;
+        assert_eq!(play(40, 10_000_000, true), expected);
+    }
+
+    #[test]
+    fn without_a_terminal_there_is_a_line_every_ten_seconds() {
+        let start = clock::now();
+        let mut console = Console {
+            progress: Progress::new(Some(20_093), 0, start),
+            ..Console::without_bar(start)
         };
-        let line = |total| {
-            Console {
-                total,
-                settled: totals.records(),
-                ..Console::without_bar()
+        let mut lines = String::new();
+        // Twice a second, as the pipeline does.
+        for step in 0..70 {
+            let now = start + SECOND / 2 * step;
+            // The standard error has the wait; its end prints a line too.
+            console.show_wait((20..44).contains(&step).then_some(WAIT), now);
+            let settled = match step {
+                0..20 => u64::from(step) * 500,
+                20..44 => 10_000,
+                _ => u64::from(step - 44) * 300 + 10_000,
+            };
+            console
+                .progress
+                .update(totals(settled, 9, 0), Bound::RecordLimit, now);
+            if let Some(line) = console.due_line(now) {
+                lines += &format!("{} s: {line}\n", step / 2);
             }
-            .line(&totals)
-        };
-        assert_eq!(
-            line(Some(20_093)),
-            "3000 of 20093 records: 2990 accepted, 9 rejected, 1 unknown"
-        );
-        assert_eq!(
-            line(None),
-            "3000 records: 2990 accepted, 9 rejected, 1 unknown"
-        );
+        }
+        let expected = r#"22 s: 10009 of 20093 records: 10000 accepted, 9 rejected, 0 unknown; 455/s; limited by: record limit; 23 s left
+32 s: 16009 of 20093 records: 16000 accepted, 9 rejected, 0 unknown; 600/s; limited by: record limit; 7 s left
+"#;
+        assert_eq!(lines, expected);
     }
 }

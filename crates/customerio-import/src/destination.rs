@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use customerio::client::{Client, ClientBuilder, Limits, Quota, RetryPolicy};
 use customerio::{Credentials, Endpoint, Region};
-use customerio_sim::{Limit, Model, Server, Simulator};
+use customerio_sim::{Limit, Model, Records, Server, Simulator};
 use sha2::{Digest, Sha256};
 
 use crate::args::CommonArgs;
@@ -163,10 +163,14 @@ impl Connection {
 }
 
 /// Starts a simulator on the loopback. It enforces the same limit as the run, by a sliding counter,
-/// which is the hardest model to keep. It accepts any credentials and runs until it is dropped.
+/// which is the hardest model to keep. It accepts any credentials and runs until it is dropped. It
+/// keeps no records: those of a million people would take a gigabyte.
 async fn start_simulator(quota: Quota) -> Result<Server> {
     let limit = Limit::new(quota.limit(), quota.window())?.model(Model::SlidingCounter);
-    let simulator = Simulator::builder().limit(limit).build();
+    let simulator = Simulator::builder()
+        .limit(limit)
+        .records(Records::CountsOnly)
+        .build();
     Server::bind("127.0.0.1:0", simulator)
         .await
         .context("the simulator cannot listen on 127.0.0.1; check the loopback interface")

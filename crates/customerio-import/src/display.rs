@@ -51,6 +51,64 @@ pub(crate) fn estimate(duration: Duration) -> String {
     }
 }
 
+/// Formats a duration in whole numbers of at most `units` units, rounded up: `1 s`, `12 min`,
+/// `2 h 5 min`, `3 d`.
+pub(crate) fn whole(duration: Duration, units: usize) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let seconds = duration.as_millis().div_ceil(1_000);
+    let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+    let first = UNITS.iter().position(|(size, _)| seconds >= *size);
+    let first = first.unwrap_or(UNITS.len() - 1);
+    // From a minute on, seconds are noise.
+    let last = (first + units).min(if seconds < 60 { 4 } else { 3 });
+    let smallest = UNITS[last - 1].0;
+    let mut rest = seconds.div_ceil(smallest).saturating_mul(smallest);
+    if first > 0 && rest >= UNITS[first - 1].0 {
+        // Rounded up to the next unit: 59 min 59 s are 1 h, and not 60 min.
+        return whole(Duration::from_secs(rest), units);
+    }
+    let mut parts = Vec::new();
+    for (size, unit) in &UNITS[first..last] {
+        let count = rest / size;
+        rest %= size;
+        if count > 0 || parts.is_empty() && *size == smallest {
+            parts.push(format!("{count} {unit}"));
+        }
+    }
+    parts.join(" ")
+}
+
+/// Formats a rate in whole numbers, in the unit in which it is at least 1: `9,998/s`, `6/min`.
+pub(crate) fn rate(per_second: f64) -> String {
+    let units = [(1.0, "s"), (60.0, "min"), (3_600.0, "h")];
+    let fits = units.iter().find(|(size, _)| per_second * size >= 1.0);
+    let (size, unit) = fits.unwrap_or(&units[2]);
+    format!("{}/{unit}", grouped((per_second * size).round() as u64))
+}
+
+/// Formats a number in groups of three digits: `20,093`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Formats a number, from `least` on in whole thousands or millions, rounded down: `9999`, `12k`,
+/// `3M`.
+pub(crate) fn rounded(number: u64, least: u64) -> String {
+    match number {
+        _ if number < least => number.to_string(),
+        0..1_000_000 => format!("{}k", number / 1_000),
+        _ => format!("{}M", number / 1_000_000),
+    }
+}
+
 /// Formats the path of a file, escaped. Bytes that are not UTF-8 become `\xff`.
 pub(crate) fn path(path: &Path) -> String {
     let mut text = String::new();
@@ -111,6 +169,40 @@ mod tests {
         check(59_900, "1 min 0 s");
         check(201_000, "3 min 21 s");
         check(7_500_000, "2 h 5 min");
+    }
+
+    #[test]
+    fn times_left_are_whole_numbers_rounded_up() {
+        let check = |millis, two, one| {
+            let found = [2, 1].map(|units| whole(Duration::from_millis(millis), units));
+            assert_eq!(found, [two, one], "{millis}");
+        };
+        check(0, "0 s", "0 s");
+        check(1, "1 s", "1 s");
+        check(59_001, "1 min", "1 min");
+        check(61_000, "2 min", "2 min");
+        check(3_599_000, "1 h", "1 h");
+        check(3_600_000, "1 h", "1 h");
+        check(3_601_000, "1 h 1 min", "2 h");
+        check(90_000_000, "1 d 1 h", "2 d");
+        assert!(whole(Duration::MAX, 2).ends_with(" h"));
+    }
+
+    #[test]
+    fn rates_and_counts_are_whole_numbers() {
+        for (per_second, expected) in [
+            (0.0, "0/h"),
+            (0.01, "36/h"),
+            (0.1, "6/min"),
+            (1.4, "1/s"),
+            (9_998.3, "9,998/s"),
+        ] {
+            assert_eq!(rate(per_second), expected);
+        }
+        let numbers = [0, 999, 1_000, 20_093, 1_234_567].map(grouped);
+        assert_eq!(numbers, ["0", "999", "1,000", "20,093", "1,234,567"]);
+        let numbers = [9_999, 10_000, 999_999, 3_900_000].map(|number| rounded(number, 10_000));
+        assert_eq!(numbers, ["9999", "10k", "999k", "3M"]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::console::{Output, print_error, print_output};
 use crate::display::{self, counted};
 use crate::journal::Journal;
 use crate::problems::Problems;
+use crate::reasons::ReasonJson;
 use crate::report::{Exit, Report};
 use crate::send::{MAX_SAME_REJECTIONS, MAX_WITHOUT_ANSWER, Stop, Wait, chain};
 
@@ -40,6 +41,8 @@ struct SummaryJson<'a> {
     r#type: &'static str,
     #[serde(flatten)]
     report: &'a Report,
+    /// Empty for an earlier run, whose report has the counts only.
+    not_accepted_by_reason: Vec<ReasonJson>,
     /// Why the run stopped before its end, or `null`.
     stopped: Option<String>,
     /// Whether this is the report of an earlier run, so that nothing was sent.
@@ -58,6 +61,7 @@ pub(crate) fn finish(sent: Sent, report_file: Option<File>) -> Result<Exit> {
         is_written,
         left_out,
     } = sent;
+    let reasons = problems.reasons().json();
     problems.finish().as_deref().map(print_error);
     if let Some(stop) = &stop {
         print_error(&format!("cio-import: {}", message(stop)));
@@ -66,7 +70,7 @@ pub(crate) fn finish(sent: Sent, report_file: Option<File>) -> Result<Exit> {
     let written = write_report(&report, report_file);
     print_summary(&match output {
         Output::Text => report.to_string(),
-        Output::Json => summary_json(&report, stop.as_ref().map(message), false),
+        Output::Json => summary_json(&report, reasons, stop.as_ref().map(message), false),
     });
     written?;
     let has_no_success = stop.is_none() && is_without_success(&report);
@@ -129,17 +133,23 @@ pub(crate) fn finish_again(
             "this import is finished since an earlier run, so nothing was sent; to send it again, \
              add --again\n{report}"
         ),
-        Output::Json => summary_json(report, None, true),
+        Output::Json => summary_json(report, Vec::new(), None, true),
     };
     print_output(&summary).context(NOT_PRINTED)?;
     write_report(report, report_file)?;
     Ok(report.exit())
 }
 
-fn summary_json(report: &Report, stopped: Option<String>, finished_earlier: bool) -> String {
+fn summary_json(
+    report: &Report,
+    not_accepted_by_reason: Vec<ReasonJson>,
+    stopped: Option<String>,
+    finished_earlier: bool,
+) -> String {
     let summary = SummaryJson {
         r#type: "summary",
         report,
+        not_accepted_by_reason,
         stopped,
         finished_earlier,
     };

@@ -11,8 +11,10 @@
 //! [`run()`] calls these in order. `input` reads rows, `mapping` makes operations of them. `scan`
 //! reads a file once for the `plan`: it counts the columns, groups the records that cannot be sent
 //! by their `reasons`, and finds `repeats` and other `warnings`. `confirm` asks. `send` sends the
-//! records. `settlements` writes their outcomes to the `rejects` file and the `journal`. `finish`
-//! prints the summary and writes the `report`. `status` shows a journal.
+//! records. `settlements` writes their outcomes to the `rejects` file and the `journal`, and
+//! `console` shows the `progress`. `finish` prints the summary and writes the `report`. `status`
+//! shows a journal. `verify` asks later for what was not applied. `manual` prints completions and
+//! manual pages.
 
 mod args;
 mod clock;
@@ -26,10 +28,12 @@ mod finish;
 mod input;
 mod interrupt;
 mod journal;
+mod manual;
 mod mapping;
 mod options;
 mod plan;
 mod problems;
+mod progress;
 mod ranges;
 mod reader;
 mod reasons;
@@ -45,6 +49,7 @@ mod settlements;
 mod signals;
 mod status;
 mod suspect_id;
+mod verify;
 mod warnings;
 
 use std::process::ExitCode;
@@ -52,7 +57,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
-use crate::args::Args;
+use crate::args::{Args, Command};
 use crate::report::Exit;
 use crate::signals::Signals;
 
@@ -65,13 +70,24 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<Exit> {
+    let args = Args::read();
+    match &args.command {
+        Command::Completions(args) => return manual::print_completions(args.shell),
+        Command::Man(args) => return manual::print_page(args.command.as_deref()),
+        _ => {}
+    }
     let runtime = Runtime::new().context("threads cannot be started; check the system's limits")?;
     // A signal that comes earlier ends the process without a message.
     let signals = {
         let _inside = runtime.enter();
         Signals::new().context("signals cannot be received; check the system's limits")?
     };
-    let exit = runtime.block_on(run::run(Args::read(), signals));
+    let exit = runtime.block_on(async {
+        match args.command {
+            Command::Verify(args) => verify::verify(*args, signals).await,
+            _ => run::run(args, signals).await,
+        }
+    });
     // Does not wait for a name lookup that is still running.
     runtime.shutdown_background();
     exit

@@ -6,6 +6,7 @@ use customerio::client::{ApiLimit, Limits, Quota};
 
 use crate::args::{CommonArgs, Mode};
 use crate::display;
+use crate::progress::Bound;
 
 /// How the records are sent.
 #[derive(Clone, Copy, Debug)]
@@ -54,16 +55,22 @@ impl SendOptions {
         Duration::try_from_secs_f64(longest).unwrap_or(Duration::MAX)
     }
 
+    /// Returns the limit that determines the time of these requests with these records.
+    pub(crate) fn slower_limit(&self, requests: u64, records: u64) -> Bound {
+        match self.time(requests, records) > self.time(requests, 0) {
+            true => Bound::RecordLimit,
+            false => Bound::RequestLimit,
+        }
+    }
+
     /// Returns which limit determines the time of a run: a quota while answers are fast, the
     /// requests in flight when they are slow.
     pub(crate) fn slowest_limit(&self) -> String {
         let in_flight = self.concurrency as u64;
         let records_in_flight = in_flight.saturating_mul(self.batch_items as u64);
-        let (by_requests, answer_time) = (
-            self.time(in_flight, 0),
-            self.time(in_flight, records_in_flight),
-        );
-        let (quota, count) = if answer_time > by_requests {
+        let answer_time = self.time(in_flight, records_in_flight);
+        let slower = self.slower_limit(in_flight, records_in_flight);
+        let (quota, count) = if slower == Bound::RecordLimit {
             let quota = self.record_limit;
             (quota, display::records(quota.limit().into()))
         } else {

@@ -13,7 +13,7 @@ use crate::destination::Destination;
 use crate::display::{self, counted};
 use crate::mapping::{ColumnUse, Kind, Mapping};
 use crate::options::SendOptions;
-use crate::reasons::Group;
+use crate::reasons::ReasonJson;
 use crate::reject::Column;
 use crate::scan::{ColumnCount, ColumnCounts, Scan};
 use crate::settings::Settings;
@@ -60,7 +60,7 @@ struct PlanJson<'a> {
     rejected: Option<u64>,
     /// The records that earlier runs have settled, and that this run does not send.
     settled: Option<u64>,
-    rejected_by_reason: Vec<ReasonJson<'a>>,
+    rejected_by_reason: Vec<ReasonJson>,
     requests: Option<u64>,
     time_seconds: Option<f64>,
     limited_by: String,
@@ -72,25 +72,6 @@ struct PlanJson<'a> {
     deletions: Option<u64>,
     warnings: Vec<String>,
     questions: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct ReasonJson<'a> {
-    column: Option<String>,
-    reason: &'a str,
-    records: u64,
-    line: u64,
-}
-
-impl<'a> ReasonJson<'a> {
-    fn of(group: &'a Group) -> Self {
-        Self {
-            column: group.column.as_ref().map(Column::value),
-            reason: &group.reason,
-            records: group.records,
-            line: group.line,
-        }
-    }
 }
 
 #[derive(Debug, Serialize)]
@@ -171,7 +152,7 @@ impl Plan {
             records: scan.map(|scan| scan.records),
             rejected: scan.map(|scan| scan.rejected),
             settled: scan.map(|scan| scan.settled),
-            rejected_by_reason: scan.map(reasons_json).unwrap_or_default(),
+            rejected_by_reason: scan.map(|scan| scan.reasons.json()).unwrap_or_default(),
             requests: scan.map(|scan| scan.requests),
             time_seconds: scan.map(|scan| self.time(scan).as_secs_f64()),
             limited_by: self.options.slowest_limit(),
@@ -317,11 +298,6 @@ impl Plan {
             )),
         }
     }
-}
-
-fn reasons_json(scan: &Scan) -> Vec<ReasonJson<'_>> {
-    let groups = scan.reasons.groups().0.into_iter();
-    groups.map(ReasonJson::of).collect()
 }
 
 /// Writes a record, at most [`MAX_EXAMPLE`] characters of it.

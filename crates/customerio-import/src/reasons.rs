@@ -1,10 +1,12 @@
-//! Groups the records that cannot be sent by their reason, for the plan.
+//! Groups records by the reason why they cannot be sent, or were not accepted.
 
 use std::collections::HashMap;
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::display;
-use crate::reject::{Column, Reject};
+use crate::reject::Column;
 
 /// The most reasons that are told apart. Some reasons contain a number of the record, and a file
 /// full of them must not fill the memory.
@@ -17,7 +19,7 @@ const MAX_LENGTH: usize = 2_000;
 /// The most reasons that are shown. More lines would scroll the plan out of a terminal.
 const MAX_SHOWN: usize = 10;
 
-/// Why records cannot be sent, each reason with the number of records and the first of them.
+/// The reasons, each with the number of records and the first of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reasons {
     groups: Vec<Group>,
@@ -36,28 +38,57 @@ pub(crate) struct Group {
     pub(crate) line: u64,
 }
 
+/// A reason as `--json` writes it. The names of the fields are public: scripts read them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct ReasonJson {
+    column: Option<String>,
+    reason: String,
+    records: u64,
+    line: u64,
+}
+
 impl Reasons {
-    pub(crate) fn add(&mut self, reject: &Reject) {
-        if is_long(reject) {
-            self.others += 1;
-            return;
+    /// Adds the record on `line`. Returns the number of records with this reason so far; all those
+    /// above a bound have one number.
+    pub(crate) fn add(&mut self, column: Option<&Column>, reason: &str, line: u64) -> u64 {
+        if is_long(column, reason) {
+            return self.add_other();
         }
-        let key = (reject.error.column.clone(), reject.error.reason.clone());
+        let key = (column.cloned(), reason.to_owned());
         if let Some(group) = self.index.get(&key) {
-            self.groups[*group].records += 1;
-            return;
+            let group = &mut self.groups[*group];
+            group.records += 1;
+            return group.records;
         }
         if self.groups.len() == MAX_REASONS {
-            self.others += 1;
-            return;
+            return self.add_other();
         }
         self.groups.push(Group {
             column: key.0.clone(),
             reason: key.1.clone(),
             records: 1,
-            line: reject.line,
+            line,
         });
         self.index.insert(key, self.groups.len() - 1);
+        1
+    }
+
+    fn add_other(&mut self) -> u64 {
+        self.others += 1;
+        self.others
+    }
+
+    /// Returns the reasons that [`Reasons::groups`] returns, for JSON.
+    pub(crate) fn json(&self) -> Vec<ReasonJson> {
+        let groups = self.groups().0.into_iter();
+        groups
+            .map(|group| ReasonJson {
+                column: group.column.as_ref().map(Column::value),
+                reason: group.reason.clone(),
+                records: group.records,
+                line: group.line,
+            })
+            .collect()
     }
 
     /// Returns the reasons, the most frequent one first, and the number of records without one of
@@ -71,12 +102,12 @@ impl Reasons {
     }
 }
 
-fn is_long(reject: &Reject) -> bool {
-    let column = match &reject.error.column {
+fn is_long(column: Option<&Column>, reason: &str) -> bool {
+    let column = match column {
         Some(Column::Name(name)) => name.len(),
         Some(Column::Number(_)) | None => 0,
     };
-    column > MAX_LENGTH || reject.error.reason.len() > MAX_LENGTH
+    column > MAX_LENGTH || reason.len() > MAX_LENGTH
 }
 
 impl fmt::Display for Reasons {
@@ -105,31 +136,36 @@ impl fmt::Display for Reasons {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reject::RecordError;
 
     #[test]
     fn records_are_grouped_by_column_and_reason() {
         let mut reasons = Reasons::default();
-        for (line, column) in [(2, "a"), (3, "b"), (5, "b")] {
-            reasons.add(&RecordError::named(column, "has no value").at(line));
+        let mut so_far = Vec::new();
+        for (line, column) in [(2, "a"), (3, "b"), (5, "b"), (6, "b")] {
+            let column = Column::Name(column.to_owned());
+            so_far.push(reasons.add(Some(&column), "has no value", line));
         }
-        // The lines of a record over several lines do not make another reason.
-        reasons.add(&RecordError::named("b", "has no value").over((6, 7)).at(6));
+        assert_eq!(so_far, [1, 1, 2, 3]);
         let expected = "  \
             3 records: column \"b\": has no value (the first on line 3)\n  \
             1 record: column \"a\": has no value (on line 2)\n";
         assert_eq!(reasons.to_string(), expected);
+        let json = serde_json::to_value(&reasons.json()[0]).unwrap();
+        let expected = serde_json::json!(
+            {"column": "b", "reason": "has no value", "records": 3, "line": 3}
+        );
+        assert_eq!(json, expected);
     }
 
     #[test]
     fn memory_and_output_are_bounded() {
         let mut reasons = Reasons::default();
         for line in 0..1_000 {
-            reasons.add(&RecordError::new(format!("takes {line} bytes")).at(line));
+            reasons.add(None, &format!("takes {line} bytes"), line);
         }
         let long = "x".repeat(MAX_LENGTH + 1);
-        reasons.add(&RecordError::named(&long, "has no value").at(1));
-        reasons.add(&RecordError::new(long).at(1));
+        reasons.add(Some(&Column::Name(long.clone())), "has no value", 1);
+        assert_eq!(reasons.add(None, &long, 1), 802);
         assert_eq!(reasons.groups.len(), MAX_REASONS);
         let shown = reasons.to_string();
         assert_eq!(shown.lines().count(), MAX_SHOWN + 1);

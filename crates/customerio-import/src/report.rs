@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock;
 use crate::display::{self, counted};
 
 /// The exit codes of `cio-import`. Code 2, wrong usage, comes from the parser of the command line.
@@ -58,6 +59,9 @@ pub(crate) struct Report {
     pub(crate) requests: u64,
     pub(crate) retries: u64,
     pub(crate) throttled: u64,
+    /// The time of the first request, as RFC 3339. Reports of earlier versions have none.
+    #[serde(default)]
+    pub(crate) started_at: Option<String>,
     pub(crate) elapsed_seconds: f64,
 }
 
@@ -101,7 +105,16 @@ impl Report {
             requests: traffic.requests,
             retries: traffic.retries,
             throttled: traffic.throttled,
+            started_at: None,
             elapsed_seconds: elapsed.as_secs_f64(),
+        }
+    }
+
+    /// Adds the time of the first request, in seconds since 1970.
+    pub(crate) fn started(self, at: i64) -> Self {
+        Self {
+            started_at: Some(clock::rfc3339(at)),
+            ..self
         }
     }
 
@@ -233,8 +246,8 @@ mod tests {
         let mut keys: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
         keys.sort();
         let mut expected = ["records", "accepted", "rejected", "unknown", "not_sent"].to_vec();
-        expected.extend(["settled_earlier", "left"]);
-        expected.extend(["requests", "retries", "throttled", "elapsed_seconds"]);
+        expected.extend(["settled_earlier", "left", "started_at", "elapsed_seconds"]);
+        expected.extend(["requests", "retries", "throttled"]);
         expected.sort_unstable();
         assert_eq!(keys, expected);
     }

@@ -261,7 +261,7 @@ impl Import {
         }
         if let Some(journal) = &mut journal {
             let name = settings.rejects.as_deref().map(rejects::name);
-            journal.begin(self.records, name)?;
+            journal.begin(self.records, name, clock::unix_seconds())?;
         }
         // Not earlier: a run that is canceled before the first request keeps the older report.
         truncate_output(report.as_ref(), settings.report.as_deref())?;
@@ -272,10 +272,21 @@ impl Import {
     }
 
     async fn send(self, settings: &Settings, interrupt: Interrupt, files: Files) -> Sent {
-        let mut console = Console::new(self.records, settings.verbosity, settings.output);
+        let earlier = Totals {
+            accepted: self.progress.accepted,
+            rejected: self.progress.rejected,
+            ..Totals::default()
+        };
+        let mut console = Console::new(
+            self.records,
+            earlier.records(),
+            settings.verbosity,
+            settings.output,
+            clock::now(),
+        );
         console.verbose(1, || format!("import id: {}", self.id.as_str()));
         let mut problems = Problems::new(settings.input.to_string(), settings.rejects.is_some());
-        let started = clock::now();
+        let (started, started_at) = (clock::now(), clock::unix_seconds());
         let items = reader::spawn(
             self.rows,
             settings.mapping.clone(),
@@ -283,11 +294,6 @@ impl Import {
             self.progress.settled.cursor(),
             self.layout.is_some(),
         );
-        let earlier = Totals {
-            accepted: self.progress.accepted,
-            rejected: self.progress.rejected,
-            ..Totals::default()
-        };
         let mut settlements = Settlements::new(files, self.layout, self.progress, started);
         let mut result = send::run(
             self.connection.client.clone(),
@@ -313,7 +319,9 @@ impl Import {
         let report = Report::new(records, result.totals, traffic, clock::now() - started);
         let left = ranges::shown(finished.settled.gaps(records), MAX_LEFT);
         Sent {
-            report: report.continued(earlier.records(), left),
+            report: report
+                .started(started_at)
+                .continued(earlier.records(), left),
             stop: result.stop,
             problems,
             output: settings.output,

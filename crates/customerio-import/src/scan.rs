@@ -111,7 +111,9 @@ pub(crate) fn scan(
             Err(reject) => {
                 scan.rejected += 1;
                 damage.add_rejected(&reject);
-                scan.reasons.add(&reject);
+                let error = &reject.error;
+                scan.reasons
+                    .add(error.column.as_ref(), &error.reason, reject.line);
             }
         }
     }

@@ -153,7 +153,9 @@ fn mapping(command: Command) -> Result<(Mapping, CommonArgs)> {
         Command::Merges(merges) => Ok(merges_mapping(merges)),
         Command::Relationships(relationships) => relationships_mapping(relationships),
         Command::Objects(objects) => objects_mapping(objects),
-        Command::Status(_) => unreachable!("it sends nothing"),
+        Command::Completions(_) | Command::Man(_) | Command::Status(_) | Command::Verify(_) => {
+            unreachable!("they send nothing")
+        }
     }
 }
 
@@ -337,7 +339,7 @@ fn check_format_use(args: &TypeArgs, timestamp_column: Option<&str>) -> Result<(
     Ok(())
 }
 
-fn value_rules(types: Option<TypeArgs>, args: AttributeArgs) -> Result<ValueRules> {
+pub(crate) fn value_rules(types: Option<TypeArgs>, args: AttributeArgs) -> Result<ValueRules> {
     let types = match types {
         None => BTreeMap::new(),
         Some(args) => value_types(args)?,

@@ -35,8 +35,8 @@
 //! # Memory
 //!
 //! Memory grows with the people, objects, deliveries and forms, with the events whose id is a ULID,
-//! with messages and triggers, and with the events of visitors of the last 30 days. All else is
-//! bounded:
+//! with messages and triggers, and with the events of visitors of the last 30 days. With
+//! [`Records::CountsOnly`] none of these is kept. All else is bounded:
 //!
 //! - the counter holds at most as many times as the limit has requests;
 //! - [`Totals::busiest_window`] needs the arrivals of one window;
@@ -64,7 +64,7 @@ mod webhook;
 pub use fault::{FailurePoint, Faults, Outage, Probability, Script, Stall, Step};
 pub use limit::{Limit, Model};
 pub use records::{
-    Arrival, Dedupe, Delivery, Event, Form, Message, Object, Person, Totals, Trigger,
+    Arrival, Dedupe, Delivery, Event, Form, Message, Object, Person, Records, Totals, Trigger,
 };
 pub use scenario::{InvalidScenario, from_toml};
 pub use server::{Server, serve_connection};

@@ -14,7 +14,7 @@ use crate::http;
 use crate::limit::Limit;
 use crate::records::{
     Arrival, ArrivalLog, Dedupe, Delivery, Event, Form, LogSettings, Message, Object, Person,
-    Store, Totals, Trigger,
+    Records, Store, Totals, Trigger,
 };
 use crate::setting::LONGEST;
 use crate::shared::{Limits, Shared, State};
@@ -152,6 +152,7 @@ pub struct Builder {
     seed: u64,
     credentials: Credentials,
     dedupe: Dedupe,
+    records: Records,
     omits_retry_after: bool,
     epoch: SystemTime,
     trace: usize,
@@ -178,6 +179,7 @@ impl Builder {
             seed: 0,
             credentials: Credentials::any(),
             dedupe: Dedupe::On,
+            records: Records::All,
             omits_retry_after: false,
             epoch: SystemTime::UNIX_EPOCH + NEW_YEAR_2026,
             trace: 0,
@@ -259,6 +261,12 @@ impl Builder {
     /// Sets whether an event whose id was seen before is ignored. The default is [`Dedupe::On`].
     pub fn dedupe(mut self, dedupe: Dedupe) -> Self {
         self.dedupe = dedupe;
+        self
+    }
+
+    /// Sets which records the simulator keeps. The default is [`Records::All`].
+    pub fn records(mut self, records: Records) -> Self {
+        self.records = records;
         self
     }
 
@@ -350,7 +358,7 @@ impl Builder {
             .ingress
             .as_ref()
             .map_or(Duration::from_secs(1), Limit::window);
-        let mut store = Store::new(self.dedupe, window);
+        let mut store = Store::new(self.records, self.dedupe, window);
         self.segments.iter().for_each(|id| store.add_segment(*id));
         store.set_trigger_time(self.trigger_time);
         store.configure_log(self.log);

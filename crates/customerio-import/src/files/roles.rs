@@ -13,6 +13,7 @@ use crate::display;
 /// The role of a file in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
+    Failures,
     Input,
     Journal,
     Rejects,
@@ -31,6 +32,7 @@ impl Role {
     /// Returns the flag that names another file for this role.
     fn flag(self) -> &'static str {
         match self {
+            Self::Failures => "--failures",
             Self::Journal => "--journal",
             Self::Rejects => "--rejects",
             Self::Report => "--report",
@@ -42,6 +44,7 @@ impl Role {
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Failures => "the failures file",
             Self::Input => "the input",
             Self::Journal => "the journal",
             Self::Rejects => "the rejects file",
@@ -114,6 +117,11 @@ impl Roles {
             role.flag()
         );
         Ok(file)
+    }
+
+    /// Adds a file that is only read.
+    pub(crate) fn read(&mut self, role: Role, identity: Identity) {
+        self.0.push((role, identity));
     }
 
     fn add(&mut self, role: Role, identity: Identity) -> Result<()> {

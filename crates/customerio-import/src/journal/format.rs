@@ -35,6 +35,9 @@ pub(crate) struct RunStart {
     pub(crate) records: Option<u64>,
     /// The name of the rejects file, without its directory.
     pub(crate) rejects: Option<String>,
+    /// The time, as RFC 3339: `verify` asks for failures since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) started_at: Option<String>,
 }
 
 /// Records that were settled since the line before.

@@ -11,7 +11,7 @@ use super::header::{Begun, Header};
 use crate::files::sync_folder;
 use crate::ranges::Ranges;
 use crate::report::Report;
-use crate::{crash, display};
+use crate::{clock, crash, display};
 
 /// A journal on disk, locked until it is dropped. Dropping removes it if it is empty.
 #[derive(Debug)]
@@ -251,8 +251,13 @@ impl Journal {
     }
 
     /// Writes the start of a run, after the lines of earlier runs or in their place, and syncs it
-    /// to disk.
-    pub(crate) fn begin(&mut self, records: Option<u64>, rejects: Option<String>) -> Result<()> {
+    /// to disk. `now` is in seconds since 1970.
+    pub(crate) fn begin(
+        &mut self,
+        records: Option<u64>,
+        rejects: Option<String>,
+        now: i64,
+    ) -> Result<()> {
         // Removes a line that a crash has cut off, or the import that is sent again.
         self.cut()?;
         if self.is_new {
@@ -267,6 +272,7 @@ impl Journal {
             environment: self.environment,
             records,
             rejects,
+            started_at: Some(clock::rfc3339(now)),
         }))
     }
 
@@ -364,6 +370,8 @@ mod tests {
     use crate::files::{Role, Roles};
     use crate::report::{Totals, Traffic};
 
+    const NOW: i64 = 1_767_225_600;
+
     fn header() -> Header {
         Header {
             base_url: "https://track.customer.io".into(),
@@ -427,7 +435,7 @@ mod tests {
 
     fn begin(path: &Path, header: Header) -> Box<Journal> {
         let mut journal = unfinished(path, header);
-        journal.begin(None, None).unwrap();
+        journal.begin(None, None, NOW).unwrap();
         journal
     }
 
@@ -616,7 +624,7 @@ mod tests {
             written(path);
             let mut journal = unfinished(path, header());
             journal.check_environment(Some(7)).unwrap();
-            journal.begin(None, None).unwrap();
+            journal.begin(None, None, NOW).unwrap();
             drop(journal);
             for header in [header(), again()] {
                 let mut journal = unfinished(path, header);
@@ -671,7 +679,7 @@ mod tests {
             };
             for (name, lengths) in [("a", 1..3), ("b", 5..6)] {
                 let mut journal = unfinished(path, header());
-                journal.begin(None, Some(name.to_owned())).unwrap();
+                journal.begin(None, Some(name.to_owned()), NOW).unwrap();
                 for length in lengths {
                     let rejects = Some(mark(length));
                     let settled = SettledRecords {

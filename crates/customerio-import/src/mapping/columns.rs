@@ -217,6 +217,16 @@ impl Mapping {
         Ok(Mapped::new(operation, Notes::default()))
     }
 
+    /// Returns the person of a row, and a key that is equal for the same person.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the row has no identifier, or one that is not valid.
+    pub(crate) fn person_of(&self, mut row: Row) -> Result<(Person, String), RecordError> {
+        self.values.replace_nulls(&mut row.fields);
+        self.person_column().take(&mut row.fields)
+    }
+
     fn person_column(&self) -> &PersonColumn {
         self.person
             .as_ref()

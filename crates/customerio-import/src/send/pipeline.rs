@@ -19,6 +19,7 @@ use crate::input::Original;
 use crate::interrupt::{Interrupt, Shutdown};
 use crate::options::SendOptions;
 use crate::problems::{Problem, Problems};
+use crate::progress::Bound;
 use crate::reader::Item;
 use crate::report::Totals;
 use crate::settlements::Settlements;
@@ -30,8 +31,8 @@ use crate::{clock, display};
 /// would stop a run for a short failure of a proxy; a larger one sends more requests in vain.
 pub(crate) const MAX_WITHOUT_ANSWER: u32 = 100;
 
-/// The interval between checks whether the run waits, and for how long. Longer makes the console
-/// late, which must show a wait within a second; shorter only takes time.
+/// The interval between checks whether the run waits, for how long, and how far it is. Longer makes
+/// the console late, which must show a wait within a second; shorter only takes time.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The most bytes of original records that are kept for the rejects file until their records are
@@ -233,7 +234,6 @@ impl<'a, A: Api> Pipeline<'a, A> {
                 self.settlements.reject(number, &problem, original.as_ref());
                 self.print(&problem);
                 self.check_gaps();
-                self.console.show_progress(&self.result.totals);
                 return;
             }
         };
@@ -297,8 +297,8 @@ impl<'a, A: Api> Pipeline<'a, A> {
         others.fold(self.next_check, Instant::min)
     }
 
-    /// Counts the time that the run waits for the server, shows the wait, and stops the run after
-    /// `--max-wait`.
+    /// Counts the time that the run waits for the server, shows the wait and the progress, and
+    /// stops the run after `--max-wait`.
     fn check_wait(&mut self) {
         let now = clock::now();
         self.next_check = now + CHECK_INTERVAL;
@@ -314,6 +314,8 @@ impl<'a, A: Api> Pipeline<'a, A> {
             format!("{wait}; for at most {max_wait} in total (--max-wait)")
         });
         self.console.show_wait(message.as_deref(), now);
+        self.console
+            .show_progress(self.result.totals, self.bound(), now);
         let remaining = current.as_ref().map(|wait| wait.remaining);
         if self.server.pass_time(now, remaining) {
             let since = clock::unix_seconds();
@@ -345,6 +347,17 @@ impl<'a, A: Api> Pipeline<'a, A> {
         });
         let throttled = || self.server.throttled_since();
         outage.or_else(|| throttled().map(|since| Wait::Throttled { since }))
+    }
+
+    /// Returns the reason why the run is not faster at this moment.
+    fn bound(&self) -> Bound {
+        match self.tasks.queued() {
+            Some(queued) => self.options.slower_limit(queued.requests, queued.records),
+            None if self.tasks.departed() >= self.concurrency() => Bound::Answers,
+            // With no request in flight, the next ones are about to be packed.
+            None if self.dispatcher.packer().is_full() && !self.tasks.is_empty() => Bound::Order,
+            None => Bound::Reading,
+        }
     }
 
     // --- Stops. ---
@@ -405,6 +418,8 @@ impl<'a, A: Api> Pipeline<'a, A> {
                 written = self.settlements.written(), if is_writing => self.check_written(written),
                 () = sleep_until(clock::now() + CHECK_INTERVAL) => {}
             }
+            self.console
+                .show_progress(self.result.totals, Bound::Answers, clock::now());
         }
     }
 
@@ -424,7 +439,6 @@ impl<'a, A: Api> Pipeline<'a, A> {
             self.count(&tag, &outcome);
         }
         self.check_gaps();
-        self.console.show_progress(&self.result.totals);
     }
 
     fn count(&mut self, tag: &Tag, outcome: &Outcome) {

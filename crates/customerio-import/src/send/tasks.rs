@@ -36,6 +36,13 @@ pub(super) struct Tasks {
     shutdown: watch::Sender<Shutdown>,
 }
 
+/// Requests that have not departed, and their records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Queued {
+    pub(super) requests: u64,
+    pub(super) records: u64,
+}
+
 #[derive(Debug)]
 struct Task {
     records: u64,
@@ -57,6 +64,16 @@ impl Tasks {
     pub(super) fn departed(&self) -> usize {
         let tasks = self.tasks.values();
         tasks.filter(|task| task.has_departed()).count()
+    }
+
+    /// Returns the requests that wait for a limit, if there are any.
+    pub(super) fn queued(&self) -> Option<Queued> {
+        let tasks = self.tasks.values().filter(|task| !task.has_departed());
+        let queued = tasks.fold(Queued::default(), |queued, task| Queued {
+            requests: queued.requests + 1,
+            records: queued.records + task.records,
+        });
+        (queued.requests > 0).then_some(queued)
     }
 
     /// Spawns a task that sends the chunk.

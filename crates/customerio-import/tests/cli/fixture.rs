@@ -172,6 +172,7 @@ fn prepared(mut command: Command, line: &str) -> Command {
     for variable in [
         "CUSTOMERIO_SITE_ID",
         "CUSTOMERIO_TRACK_API_KEY",
+        "CUSTOMERIO_APP_API_KEY",
         "CUSTOMERIO_REGION",
         "HTTPS_PROXY",
         "https_proxy",

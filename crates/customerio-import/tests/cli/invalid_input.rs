@@ -286,7 +286,7 @@ fn credentials_are_never_sent_unencrypted_except_to_the_loopback() {
 }
 
 #[test]
-fn of_many_invalid_rows_20_are_printed_and_all_are_in_the_rejects_file() {
+fn of_many_invalid_rows_the_first_are_printed_and_all_are_in_the_rejects_file() {
     let fixture = Fixture::new();
     let file = fixture.file("a.csv", format!("id,a\n{}", ",x\n".repeat(500)));
     let rejects = fixture.folder.path().join("rejects.csv");
@@ -295,8 +295,12 @@ fn of_many_invalid_rows_20_are_printed_and_all_are_in_the_rejects_file() {
         file.display(),
         rejects.display()
     ));
-    run.check(3, "480 more records not accepted; see the rejects file");
-    assert_eq!(run.stderr.matches("has no value").count(), 20);
+    run.check(
+        3,
+        "500 records were not accepted; all are in the rejects file; by reason:\n  \
+         500 records: column \"id\": has no value; add one or remove the record (the first on line 2)\n",
+    );
+    assert_eq!(run.stderr.matches("has no value").count(), 4);
     assert_eq!(
         std::fs::read_to_string(rejects).unwrap().lines().count(),
         501,

@@ -19,6 +19,8 @@ mod outcomes;
 mod output_files;
 mod people;
 mod plans;
+#[cfg(target_os = "linux")]
+mod rehearsals;
 mod repeated_runs;
 mod reported_files;
 #[cfg(unix)]
@@ -26,3 +28,6 @@ mod resumed_runs;
 mod secrets;
 #[cfg(unix)]
 mod signals;
+#[cfg(unix)]
+mod terminal;
+mod verify;

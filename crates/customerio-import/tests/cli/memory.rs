@@ -83,7 +83,7 @@ fn memory_grows_neither_with_the_file_nor_with_gaps_between_settled_records() {
 }
 
 /// Returns the peak of the resident memory, in kB.
-fn peak(status: &str) -> u64 {
+pub(crate) fn peak(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
     number.map_or(0, |number| number.parse().unwrap())

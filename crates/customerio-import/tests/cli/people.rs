@@ -20,8 +20,7 @@ fn a_rehearsal_sends_everyone_without_credentials_and_leaves_no_journal() {
         let mut command = bare(&line);
         command.arg("--report").arg(&report);
         let run = finish(command, b"");
-        // Whether there is a line at the very end depends on which batch is settled last.
-        run.check(0, " of 20093 records: ");
+        run.check(0, "");
         assert!(
             run.stdout
                 .contains("20093 records: 20093 accepted, 0 rejected, 0 unknown, 0 not sent")

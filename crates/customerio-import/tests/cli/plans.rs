@@ -243,15 +243,57 @@ fn plan_progress_and_summary_are_json_lines() {
     assert_eq!(plan["columns"][0]["filled"], 20_093);
     assert_eq!(plan["example"], Value::Null);
     let progress = &lines[1..lines.len() - 1];
-    assert!(progress.len() > 5, "{}", run.stdout);
+    assert!(!progress.is_empty(), "{}", run.stdout);
     assert!(progress.iter().all(|line| line["type"] == "progress"));
     assert!(progress.iter().all(|line| line["records"] == 20_093));
+    let fields: Vec<_> = progress[0].as_object().unwrap().keys().collect();
+    let expected = [
+        "accepted",
+        "limited_by",
+        "not_sent",
+        "records",
+        "records_per_second",
+        "rejected",
+        "seconds_left",
+        "type",
+        "unknown",
+    ];
+    assert_eq!(fields, expected);
+    let rate = progress[0]["records_per_second"].as_f64().unwrap();
+    // 0 on a slow machine: no answer came in the first second.
+    assert!(rate >= 0.0 && rate.fract() == 0.0, "{rate}");
     let mut report = fixture.report();
     report["type"] = json!("summary");
     report["stopped"] = Value::Null;
+    report["not_accepted_by_reason"] = json!([]);
     report["finished_earlier"] = json!(false);
     assert_eq!(*summary, report);
     assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn the_summary_as_json_has_the_reasons() {
+    let fixture = Fixture::new();
+    let file = fixture.file("a.csv", "id,age\n1,old\n2,3\n3,new\n,4\n");
+    let line = format!(
+        "people {} --id-column id --type age=int --json",
+        file.display()
+    );
+    let run = fixture.run(&line);
+    run.check(3, "");
+    let summary: Value = serde_json::from_str(run.stdout.lines().last().unwrap()).unwrap();
+    let reasons = summary["not_accepted_by_reason"].as_array().unwrap();
+    let counts: Vec<_> = reasons
+        .iter()
+        .map(|reason| (&reason["column"], &reason["records"], &reason["line"]))
+        .collect();
+    assert_eq!(
+        counts,
+        [
+            (&json!("age"), &json!(2), &json!(2)),
+            (&json!("id"), &json!(1), &json!(5))
+        ]
+    );
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn held_server() -> (u16, mpsc::Receiver<()>, mpsc::Sender<()>) {
 }
 
 /// Reads the standard error up to a line with `text`.
-fn read_until(child: &mut Child, text: &str) -> BufReader<std::process::ChildStderr> {
+pub(crate) fn read_until(child: &mut Child, text: &str) -> BufReader<std::process::ChildStderr> {
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut message = String::new();
     while !message.contains(text) {

@@ -4,6 +4,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::retention::Records;
+
 /// The record of one trigger of a broadcast.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -59,13 +61,15 @@ impl Broadcasts {
     }
 
     /// Records a trigger and returns its id, or `None` if the broadcast does not exist. `now` is
-    /// since the simulator's start, and `date` the same in Unix seconds.
+    /// since the simulator's start, and `date` the same in Unix seconds. The trigger takes its
+    /// place in the queue even if no record of it is kept.
     pub(super) fn record(
         &mut self,
         broadcast: u64,
         request: Map<String, Value>,
         now: Duration,
         date: i64,
+        records: Records,
     ) -> Option<u64> {
         let triggers = self.triggers.get_mut(&broadcast)?;
         let begin = self.free_at.max(now);
@@ -74,14 +78,16 @@ impl Broadcasts {
             self.waiting.push_back(begin);
         }
         self.accepted += 1;
-        let delay = i64::try_from((self.free_at - now).as_secs()).unwrap_or(i64::MAX);
-        triggers.push(Trigger {
-            id: self.accepted,
-            broadcast_id: broadcast,
-            created_at: date,
-            processed_at: date.saturating_add(delay),
-            request,
-        });
+        if records == Records::All {
+            let delay = i64::try_from((self.free_at - now).as_secs()).unwrap_or(i64::MAX);
+            triggers.push(Trigger {
+                id: self.accepted,
+                broadcast_id: broadcast,
+                created_at: date,
+                processed_at: date.saturating_add(delay),
+                request,
+            });
+        }
         Some(self.accepted)
     }
 }

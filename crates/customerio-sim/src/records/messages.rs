@@ -34,28 +34,18 @@ pub struct Message {
     pub(super) in_activities: Option<&'static str>,
 }
 
-/// All messages in the order of their arrival.
-#[derive(Debug, Default)]
-pub(super) struct Messages {
-    messages: Vec<Message>,
-    by_id: HashMap<String, usize>,
-}
-
-impl Messages {
-    /// Records a message, and returns its index. There is no id by which the API would recognize a
-    /// repetition, so each request is a message of its own.
-    pub(super) fn record(
-        &mut self,
+impl Message {
+    /// Returns the record of a message. `number` counts the messages from 1: there is no id by
+    /// which the API would recognize a repetition, so each request is a message of its own.
+    pub(super) fn new(
+        number: u64,
         sent: OutgoingMessage,
         person: Option<Identifier>,
         now: i64,
-    ) -> usize {
-        let number = self.messages.len();
-        // Opaque, as the API's ids are. Some have a `=`, which a path must escape.
-        let delivery_id = BASE64_URL_SAFE.encode(format!("message:{}", number + 1));
-        self.by_id.insert(delivery_id.clone(), number);
-        self.messages.push(Message {
-            delivery_id,
+    ) -> Self {
+        Self {
+            // Opaque, as the API's ids are. Some have a `=`, which a path must escape.
+            delivery_id: BASE64_URL_SAFE.encode(format!("message:{number}")),
             channel: sent.channel.name().to_owned(),
             person: person.as_ref().map(|person| person.text().to_owned()),
             queued_at: now,
@@ -64,8 +54,22 @@ impl Messages {
             attachments: sent.attachments,
             recipient: person,
             in_activities: sent.channel.in_activities(),
-        });
-        number
+        }
+    }
+}
+
+/// All messages in the order of their arrival.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    messages: Vec<Message>,
+    by_id: HashMap<String, usize>,
+}
+
+impl Messages {
+    pub(super) fn record(&mut self, message: Message) {
+        let id = message.delivery_id.clone();
+        self.by_id.insert(id, self.messages.len());
+        self.messages.push(message);
     }
 
     pub(super) fn get(&self, delivery_id: &str) -> Option<&Message> {

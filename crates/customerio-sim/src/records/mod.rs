@@ -11,6 +11,7 @@ mod object;
 mod people;
 mod person;
 mod reports;
+mod retention;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use messages::Message;
 pub use object::Object;
 pub use person::Person;
 pub use reports::{Delivery, Form};
+pub use retention::Records;
 pub(crate) use store::Store;
 pub use totals::Totals;
 pub(crate) use webhook_events::WebhookEvent;

@@ -16,6 +16,7 @@ use super::object::{Object, Objects};
 use super::people::People;
 use super::person::{Changes, PREFERENCES, Person, is_true};
 use super::reports::{Delivery, Form, Reports};
+use super::retention::Records;
 use super::totals::Totals;
 use super::visitors::Visitors;
 use super::webhook_events::{Details, WebhookEvent, WebhookEvents, delivery_data, person_data};
@@ -28,6 +29,7 @@ use crate::api::{
 /// All records. Applies the operations that the API accepted.
 #[derive(Debug)]
 pub(crate) struct Store {
+    records: Records,
     dedupe: Dedupe,
     totals: Totals,
     busiest_window: BusiestWindow,
@@ -45,8 +47,9 @@ pub(crate) struct Store {
 
 impl Store {
     /// Creates an empty store, whose busiest window is `window` long.
-    pub(crate) fn new(dedupe: Dedupe, window: Duration) -> Self {
+    pub(crate) fn new(records: Records, dedupe: Dedupe, window: Duration) -> Self {
         Self {
+            records,
             dedupe,
             totals: Totals::default(),
             busiest_window: BusiestWindow::new(window),
@@ -114,7 +117,8 @@ impl Store {
             "only_existing" => exists,
             _ => true,
         };
-        if is_selected && request.kind == "people" {
+        let has_effect = request.kind == "people" && self.records == Records::All;
+        if is_selected && has_effect {
             self.identify(Identify::new(person, row), date);
         }
         is_selected
@@ -391,9 +395,12 @@ impl Store {
             person.devices.insert(token, device);
         }
         let resolved = person.map(|person| self.people.existing(&person).unwrap_or(person));
+        let message = Message::new(self.totals.messages, message, resolved, now);
+        if self.records == Records::CountsOnly {
+            return message;
+        }
+        self.messages.record(message.clone());
         let is_sent = message.send_at.is_none_or(|at| at <= now);
-        let number = self.messages.record(message, resolved, now);
-        let message = self.messages.all()[number].clone();
         if let (Some(channel), true) = (message.in_activities, is_sent) {
             let (kind, person) = (format!("sent_{channel}"), message.recipient.as_ref());
             self.log_delivery(kind, message.delivery_id.clone(), person, now);
@@ -417,8 +424,12 @@ impl Store {
         }
     }
 
-    /// Returns the person of a trigger who must exist and does not.
+    /// Returns the person of a trigger who must exist and does not. Without records, everyone may
+    /// exist.
     pub(crate) fn missing<'a>(&self, trigger: &'a BroadcastTrigger) -> Option<&'a Identifier> {
+        if self.records == Records::CountsOnly {
+            return None;
+        }
         let mut required = trigger.required.iter();
         required.find(|person| self.people.existing(person).is_none())
     }
@@ -436,9 +447,10 @@ impl Store {
         now: Duration,
         date: i64,
     ) -> Option<u64> {
+        let records = self.records;
         let id = self
             .broadcasts
-            .record(broadcast, trigger.request, now, date)?;
+            .record(broadcast, trigger.request, now, date, records)?;
         self.totals.accepted += 1;
         self.totals.triggers += 1;
         Some(id)
@@ -448,6 +460,19 @@ impl Store {
     /// the time of its arrival in Unix seconds.
     pub(crate) fn apply(&mut self, operation: Operation, now: i64) {
         self.totals.accepted += 1;
+        match self.records {
+            Records::All => self.record(operation, now),
+            Records::CountsOnly => self.count(&operation),
+        }
+    }
+
+    /// Counts an operation that leaves no record. Whether an event repeats an earlier one is
+    /// unknown, so each of them counts as applied.
+    fn count(&mut self, operation: &Operation) {
+        self.totals.events += u64::from(matches!(operation, Operation::Event { .. }));
+    }
+
+    fn record(&mut self, operation: Operation, now: i64) {
         match operation {
             Operation::AddDevice {
                 person,

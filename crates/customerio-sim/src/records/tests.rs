@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Dedupe, Store};
+use super::{Dedupe, Records, Store};
 use crate::api::{Identifier, v1};
 
 /// The time of all arrivals, in Unix seconds.
@@ -12,7 +12,7 @@ const A: &str = "01HB4HBDKTFWYZCK01DMRSWRFA";
 const B: &str = "01HB4HBDKTFWYZCK01DMRSWRFB";
 
 fn store(dedupe: Dedupe) -> Store {
-    Store::new(dedupe, Duration::from_secs(1))
+    Store::new(Records::All, dedupe, Duration::from_secs(1))
 }
 
 /// Identifies person 1 with each set of attributes, then compares the attributes of the record.

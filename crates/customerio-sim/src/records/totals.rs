@@ -17,12 +17,13 @@ pub struct Totals {
     pub throttled: u64,
     /// Requests with the response 401.
     pub unauthorized: u64,
-    /// People that exist now.
+    /// People that exist now. 0 with [`Records::CountsOnly`](crate::Records::CountsOnly).
     pub people: u64,
-    /// Events that were applied, with an id or without.
+    /// Events that were applied, with an id or without. With
+    /// [`Records::CountsOnly`](crate::Records::CountsOnly) each accepted event counts.
     pub events: u64,
     /// Events whose id was seen before. With [`Dedupe::Off`](crate::Dedupe::Off) they also count as
-    /// `events`.
+    /// `events`. 0 with [`Records::CountsOnly`](crate::Records::CountsOnly).
     pub duplicate_events: u64,
     /// Transactional messages.
     pub messages: u64,

@@ -97,6 +97,29 @@ async fn the_key_of_the_app_api_comes_from_a_flag_or_from_the_environment() {
 }
 
 #[tokio::test]
+async fn the_program_can_keep_counts_only() {
+    for (flags, people, status) in [("", 1, 200), ("--records counts-only", 0, 404)] {
+        let mut program = cio_sim(&format!("--listen 127.0.0.1:0 {flags}"))
+            .spawn()
+            .unwrap();
+        let mut url = String::new();
+        let mut out = BufReader::new(program.stdout.take().unwrap());
+        out.read_line(&mut url).await.unwrap();
+        let addr = url.trim().strip_prefix("http://").unwrap();
+        let mut client = Client::over(TcpStream::connect(addr).await.unwrap()).await;
+        assert_eq!(client.put("1").await.status, 200);
+        let totals = client.get("/_sim/totals").await;
+        assert_eq!(
+            (&totals["accepted"], &totals["people"]),
+            (&1.into(), &people.into()),
+            "{flags}"
+        );
+        let person = client.call(Method::GET, "/_sim/people/1", &serde_json::Value::Null);
+        assert_eq!(person.await.status, status, "{flags}");
+    }
+}
+
+#[tokio::test]
 async fn the_error_of_an_address_in_use_says_what_to_do() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = taken.local_addr().unwrap();

@@ -1,6 +1,7 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use customerio_sim::{Faults, Limit, Probability, Simulator};
+use customerio_sim::{Faults, Limit, Probability, Records, Simulator, Totals};
 use hyper::Method;
 use serde_json::json;
 
@@ -111,4 +112,135 @@ async fn the_trace_has_the_first_arrivals_with_their_times() {
         ]
     );
     assert_eq!(trace[0].method, "PUT");
+}
+
+/// Sends requests of all kinds, and returns their statuses.
+async fn statuses(simulator: &Simulator) -> Vec<u16> {
+    let mut client = Client::pipe(simulator).await;
+    let event = json!({"name": "paid", "id": "01HB4HBDKTFWYZCK01DMRSWRFD"});
+    let identify = json!({"type": "person", "action": "identify", "identifiers": {"id": "2"}, "attributes": {}});
+    let batch = json!({"batch": [identify, {"type": "robot"}]});
+    let people = json!({"ids": ["1"]});
+    let mut found = Vec::new();
+    for (method, path, body) in [
+        (Method::PUT, "/api/v1/customers/1", json!({"plan": "pro"})),
+        (Method::POST, "/api/v1/customers/1/events", event.clone()),
+        (Method::POST, "/api/v1/customers/1/events", event),
+        (Method::POST, "/api/v1/customers/1/events", json!({})),
+        (Method::POST, "/api/v2/batch", batch),
+        (
+            Method::POST,
+            "/api/v1/events",
+            json!({"name": "seen", "anonymous_id": "a"}),
+        ),
+        (
+            Method::POST,
+            "/api/v1/segments/7/add_customers",
+            people.clone(),
+        ),
+        (Method::POST, "/api/v1/segments/8/add_customers", people),
+        (
+            Method::POST,
+            "/api/v1/forms/f/submit",
+            json!({"data": {"id": "1"}}),
+        ),
+    ] {
+        found.push(client.call(method, path, &body).await.status.as_u16());
+    }
+    let message = json!({"transactional_message_id": 1, "identifiers": {"id": "1"}});
+    for (path, body) in [
+        ("/v1/send/push", message.clone()),
+        ("/v1/send/push", message),
+        ("/v1/campaigns/5/triggers", json!({"data": {"a": 1}})),
+        ("/v1/campaigns/6/triggers", json!({})),
+    ] {
+        let reply = client.app(Method::POST, path, &body.to_string()).await;
+        found.push(reply.status.as_u16());
+    }
+    found
+}
+
+fn with_all(records: Records) -> Simulator {
+    let builder = Simulator::builder()
+        .records(records)
+        .segment(7)
+        .broadcast(5);
+    builder.trigger_limit(Limit::per_second(100)).build()
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_only_answers_and_counts_as_with_all_records() {
+    let (all, counts) = (with_all(Records::All), with_all(Records::CountsOnly));
+    assert_eq!(statuses(&counts).await, statuses(&all).await);
+    let (all, counts_only) = (all.totals(), counts.totals());
+    assert_eq!((all.people, all.events, all.duplicate_events), (2, 2, 1));
+    // These three are unknown without records.
+    let unknown = (
+        counts_only.people,
+        counts_only.events,
+        counts_only.duplicate_events,
+    );
+    assert_eq!(unknown, (0, 3, 0));
+    let counts = |totals: &Totals| {
+        let operations = (totals.requests, totals.accepted, totals.rejected);
+        (
+            operations,
+            totals.messages,
+            totals.triggers,
+            totals.throttled,
+        )
+    };
+    assert_eq!(counts(&all), counts(&counts_only));
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_only_keeps_no_record() {
+    let simulator = with_all(Records::CountsOnly);
+    statuses(&simulator).await;
+    assert_eq!(simulator.person("1"), None);
+    assert_eq!(simulator.person("2"), None);
+    assert_eq!(simulator.event("01HB4HBDKTFWYZCK01DMRSWRFD"), None);
+    assert_eq!(simulator.form("f"), None);
+    assert_eq!(simulator.messages(), []);
+    // These two were created by the builder, and stay empty.
+    assert_eq!(simulator.segment(7), Some(BTreeSet::new()));
+    assert_eq!(simulator.triggers(5), Some(vec![]));
+    let mut client = Client::pipe(&simulator).await;
+    let status = client.app(Method::GET, "/v1/campaigns/5/triggers/1", "");
+    assert_eq!(status.await.status, 404);
+    let activities = client.app(Method::GET, "/v1/activities", "").await.json();
+    assert_eq!(activities, json!({"activities": [], "next": ""}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_only_accepts_a_trigger_for_people_who_may_exist() {
+    let simulator = with_all(Records::CountsOnly);
+    let mut client = Client::pipe(&simulator).await;
+    let trigger = r#"{"ids": ["someone"]}"#;
+    for id in 1..=2 {
+        let reply = client.app(Method::POST, "/v1/campaigns/5/triggers", trigger);
+        assert_eq!(reply.await.json(), json!({"id": id}));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_only_imports_no_person() {
+    let url = "https://example.com/a.csv";
+    let simulator = Simulator::builder()
+        .records(Records::CountsOnly)
+        .import_file(url, "id,plan\n1,pro\n2,free\n")
+        .build();
+    let mut client = Client::pipe(&simulator).await;
+    let import = json!({
+        "data_file_url": url, "name": "a", "type": "people", "identifier": "id",
+    });
+    let import = json!({"import": import}).to_string();
+    let begun = client.app(Method::POST, "/v1/imports", &import).await;
+    assert_eq!(begun.status, 200);
+    let status = client.app(Method::GET, "/v1/imports/1", "").await.json();
+    assert_eq!(status["import"]["rows_imported"], 2);
+    assert_eq!(
+        (simulator.person("1"), simulator.totals().people),
+        (None, 0)
+    );
 }

@@ -209,7 +209,7 @@ async fn import_settling(
     shutdown: &watch::Sender<Shutdown>,
 ) -> (RunResult, Ranges) {
     let interrupt = Interrupt::new(shutdown.subscribe());
-    let mut console = Console::without_bar();
+    let mut console = Console::without_bar(clock::now());
     let mut problems = Problems::new("a.csv".into(), false);
     let progress = Progress::default();
     let mut settlements = Settlements::new(Files::default(), None, progress, clock::now());
@@ -856,6 +856,45 @@ async fn the_run_does_not_wait_for_a_last_person_with_a_record_that_makes_the_se
     };
     assert_eq!(result.totals, expected);
     assert!(result.stop.is_none(), "{:?}", result.stop);
+}
+
+/// Runs an import for some seconds. Returns the reason why it is not faster.
+async fn bound(fake: &Fake, items: impl Iterator<Item = Result<Item>> + Send + 'static) -> Bound {
+    let shutdown = watch::Sender::default();
+    let mut console = Console::without_bar(clock::now());
+    let mut problems = Problems::new("a.csv".into(), false);
+    let progress = Progress::default();
+    let mut settlements = Settlements::new(Files::default(), None, progress, clock::now());
+    let run = run(
+        fake.clone(),
+        feed(items).0,
+        Totals::default(),
+        &OPTIONS,
+        Interrupt::new(shutdown.subscribe()),
+        Reports {
+            console: &mut console,
+            problems: &mut problems,
+            settlements: &mut settlements,
+        },
+    );
+    let ended = tokio::time::timeout(Duration::from_secs(3), run).await;
+    assert!(ended.is_err(), "the run is cut off");
+    console.progress().bound()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reason_why_a_run_is_not_faster_is_shown() {
+    let forever = || people(u64::MAX);
+    // A batch of 10 records at 1,000/s takes as long as a request at 100/s.
+    let queued = Fake::accepting().queueing();
+    assert_eq!(bound(&queued, forever()).await, Bound::RequestLimit);
+    let slow = Fake::accepting().slow();
+    assert_eq!(bound(&slow, forever()).await, Bound::Answers);
+    let one_person = (1..).map(|line| record(line, "p"));
+    assert_eq!(bound(&slow, one_person).await, Bound::Order);
+    let waiting = Fake::accepting();
+    *waiting.wait_until.lock().unwrap() = Some(clock::now() + Duration::from_secs(60));
+    assert_eq!(bound(&waiting, forever()).await, Bound::Waiting);
 }
 
 /// So the next run, which sends the others in the order of the input, keeps the order of a person.

@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use clap::{Parser, ValueEnum};
 use customerio_sim::{
-    Builder, Dedupe, Faults, Limit, Model, Outage, Probability, Simulator, Stall, Webhook,
+    Builder, Dedupe, Faults, Limit, Model, Outage, Probability, Records, Simulator, Stall, Webhook,
     from_toml, parse_duration,
 };
 
@@ -88,6 +88,11 @@ pub(crate) struct Args {
     /// Whether to ignore an event whose id is a ULID and was seen before: on or off.
     #[arg(long, value_name = "ON|OFF", default_value = "on")]
     dedupe: Dedupe,
+
+    /// Which records to keep: all, or counts-only. With counts-only the memory does not grow;
+    /// people, repeated event ids and the effects of requests are then unknown.
+    #[arg(long, value_name = "ALL|COUNTS-ONLY", default_value = "all")]
+    records: Records,
 
     /// The only accepted site id. Others get 401.
     #[arg(long, value_name = "ID", env = "CIO_SIM_SITE_ID", requires = "api_key")]
@@ -199,8 +204,8 @@ impl Args {
             Some(path) => scenario(path)?,
             None => self.builder(),
         };
-        // Credentials, segments and the settings of the App API are no part of a scenario, and
-        // apply to both.
+        // Credentials, segments, the kept records and the settings of the App API are no part of a
+        // scenario, and apply to both.
         let mut builder = match (&self.site_id, &self.api_key) {
             (Some(site_id), Some(api_key)) => builder.credentials(site_id, &api_key.0),
             _ => builder,
@@ -212,6 +217,7 @@ impl Args {
             .app_limit(self.app_limit)
             .trigger_limit(self.trigger_limit)
             .trigger_time(self.trigger_time)
+            .records(self.records)
             .activities(self.activities)
             .activity_lag(self.activity_lag)
             .epoch(epoch);
@@ -441,6 +447,7 @@ mod tests {
             ("--latency 20", "such as 20ms"),
             ("--reset 2", "such as 0.1%"),
             ("--dedupe maybe", "on or off"),
+            ("--records none", "all or counts-only"),
         ] {
             let flags = format!("cio-sim {flags}");
             let error = Args::try_parse_from(flags.split_whitespace())
