@@ -1,5 +1,5 @@
-//! The queue on a spool beside SQLite alone, with the same records in transactions of the same size,
-//! on the same disk. The API accepts at once, so each operation is inserted and removed.
+//! The queue on a spool beside SQLite alone, with the same records in transactions of the same
+//! size, on the same disk. The API accepts at once, so each operation is inserted and removed.
 
 use std::fs;
 use std::io;

@@ -1,5 +1,6 @@
 use std::{error, fmt};
 
+#[cfg(feature = "spool")]
 use super::spool::SpoolError;
 #[cfg(feature = "spool")]
 use crate::Cause;
@@ -16,6 +17,7 @@ pub struct NotEnqueued {
 pub(super) enum Reason {
     Full,
     Closed,
+    #[cfg(feature = "spool")]
     Spool(SpoolError),
 }
 
@@ -72,6 +74,7 @@ impl fmt::Display for NotEnqueued {
             Reason::Closed => {
                 f.write_str("the queue is closed: it was drained, or its worker has ended")
             }
+            #[cfg(feature = "spool")]
             Reason::Spool(error) => error.fmt(f),
         }
     }

@@ -63,31 +63,37 @@
 //! - **Sent again:** after a crash, the operations that were in flight, and those whose outcome is
 //!   younger than 20 ms. That changes nothing for those that may be
 //!   [replayed](crate::Operation::may_replay). The others, such as a merge, are recorded before
-//!   they depart, and become dead letters with an unknown outcome.
+//!   they depart. If the program ends while one is in flight, it becomes a dead letter with an
+//!   unknown outcome, and those behind it on the same person become dead letters that were not
+//!   sent.
 //! - **Dead letters:** operations that were rejected, ended unknown, or were not sent behind an
 //!   unknown one. [`Queue::dead_letters`] shows them, [`Queue::put_back`] enqueues them again.
-//! - **Bounds:** [`Spool::max_bytes`] on disk. [`max_len`](QueueBuilder::max_len) and
-//!   [`max_bytes`](QueueBuilder::max_bytes) bound the memory; further operations wait on disk.
-//!   [`max_age`](QueueBuilder::max_age) does not apply.
-//! - **A full disk:** `enqueue` returns an error, and the spool has a reserve of 8 MiB in which
-//!   outcomes are written. If that is full, too, no request departs until there is room.
+//! - **Bounds:** [`Spool::max_bytes`] for operations and [`Spool::max_dead`] for dead letters, of
+//!   up to 32,000 bytes each. [`max_len`](QueueBuilder::max_len) and
+//!   [`max_bytes`](QueueBuilder::max_bytes) bound the memory; further operations wait on disk,
+//!   where [priorities](Priority) do not apply. [`max_age`](QueueBuilder::max_age) does not apply
+//!   at all.
+//! - **A full disk:** `enqueue` returns an error, and outcomes are written into a reserve of 8 MiB,
+//!   once a second. If that is full, too, no request departs until there is room. A queue that ends
+//!   then may leave outcomes that are not on disk, and the next one sends their operations again.
 //! - **A broken disk:** the queue ends after a commit that failed, and each later `enqueue` returns
-//!   the error. [`NotEnqueued::spool_error`] has it. What was acknowledged stays in the file.
+//!   the error. [`NotEnqueued::spool_error`] has it. What was acknowledged stays in the file. The
+//!   operation whose commit failed may be in the file, too.
 //! - **One process:** a second queue on the file is an error. The file belongs to one base URL and
-//!   one site id.
+//!   one site id. An operator who locks the file for writing for a minute ends the queue.
 //! - **Files:** `queue.db`, and beside it `queue.db-wal` and `-shm` of SQLite, `-lock` and
-//!   `-reserve`, all with mode 0600. Copy and move them together. A lost or cut `-wal` loses
-//!   operations without an error, since SQLite takes it for the end of the log.
-//! - **`NotEnqueued` is not always "not on disk":** after a commit that failed, the operation may
-//!   be there. An event with an id and an identify may be enqueued again all the same.
+//!   `-reserve`. They are created with mode 0600. Copy and move them together. A lost or cut `-wal`
+//!   loses operations without an error, since SQLite takes it for the end of the log.
+//! - **SQLite:** the versions 0.39 to 0.43 of `rusqlite` fit. A program with `sqlx` 0.9 gets 0.39.
 //!
-//! Operators read the tables with `sqlite3`, also while the queue writes:
+//! Operators read the tables with `sqlite3`, also while the queue writes. A long transaction lets
+//! the log grow until it ends.
 //!
 //! | table | columns |
 //! |---|---|
 //! | `operations` | `id` in the order of enqueue, `enqueued_at` in milliseconds since 1970, `priority` from 0 (low) to 2 (high), `lane` and `other_lane` as hashes, `may_replay`, `goes_alone`, `has_departed` for what must not be sent twice, `json` |
 //! | `dead` | the same, with `ending` (`rejected`, `unknown` or `not sent`) and `reason` |
-//! | `destination` | `base_url`, and `site`, the SHA-256 of the site id |
+//! | `destination` | `base_url`, `site`, the SHA-256 of the site id, and the `next_id` |
 //!
 //! ```console
 //! $ sqlite3 queue.db "SELECT reason, count(*) FROM dead GROUP BY reason"

@@ -47,8 +47,8 @@ pub struct Drained {
     pub unknown: u64,
     /// Operations that were not sent before the deadline.
     pub not_sent: u64,
-    /// Operations in memory that the spool keeps for the next queue. Those that were in flight may
-    /// have been applied.
+    /// Operations that the spool keeps for the next queue. Those that were in flight may have been
+    /// applied.
     pub kept: u64,
 }
 
@@ -204,7 +204,9 @@ impl Queue {
     }
 
     /// Cancels all operations that have not departed. Each receipt is settled as not sent, with
-    /// [`Cause::is_canceled`](crate::Cause::is_canceled).
+    /// [`Cause::is_canceled`](crate::Cause::is_canceled). Operations that are enqueued after the
+    /// call are not canceled. On a disk that is full, those that are only on disk are not canceled
+    /// either.
     ///
     /// An operation in flight is awaited, but not sent again after a failure.
     pub fn clear(&self) {

@@ -1,8 +1,8 @@
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::sync::oneshot;
 
@@ -38,9 +38,35 @@ pub struct Receipt {
 
 /// An operation that is being written to disk.
 pub(super) struct Unwritten {
-    pub(super) written: oneshot::Receiver<Result<(), Reason>>,
+    written: oneshot::Receiver<Result<(), Reason>>,
+    /// Why it was not written, if the answer has come.
+    failure: Option<Reason>,
     /// The operation, to be returned with an error.
-    pub(super) operation: Operation,
+    operation: Operation,
+}
+
+impl Unwritten {
+    pub(super) fn new(
+        written: oneshot::Receiver<Result<(), Reason>>,
+        operation: Operation,
+    ) -> Self {
+        Self {
+            written,
+            failure: None,
+            operation,
+        }
+    }
+
+    /// Returns whether the operation is on disk. It is not asked again after a failure.
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.failure.is_some() {
+            return Poll::Ready(false);
+        }
+        let written = ready!(Pin::new(&mut self.written).poll(cx));
+        // A missing answer is a defect of this crate.
+        self.failure = written.unwrap_or(Err(Reason::Closed)).err();
+        Poll::Ready(self.failure.is_none())
+    }
 }
 
 impl Receipt {
@@ -67,14 +93,13 @@ impl Receipt {
         let Some(unwritten) = &mut self.unwritten else {
             return Ok(());
         };
-        // A missing answer is a defect of this crate.
-        let written = (&mut unwritten.written).await;
-        let written = written.unwrap_or(Err(Reason::Closed));
-        let unwritten = self.unwritten.take();
-        match (written, unwritten) {
-            (Err(reason), Some(Unwritten { operation, .. })) => {
-                Err(NotEnqueued { operation, reason })
-            }
+        poll_fn(|cx| unwritten.poll_written(cx)).await;
+        match self.unwritten.take() {
+            Some(Unwritten {
+                failure: Some(reason),
+                operation,
+                ..
+            }) => Err(NotEnqueued { operation, reason }),
             _ => Ok(()),
         }
     }
@@ -84,6 +109,12 @@ impl Future for Receipt {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        // An operation on disk is not kept in memory for an error.
+        if let Some(unwritten) = &mut self.unwritten
+            && unwritten.poll_written(cx) == Poll::Ready(true)
+        {
+            self.unwritten = None;
+        }
         // Each operation is settled, also if the worker is dropped. A missing outcome is a defect
         // of this crate; then it may have been sent.
         let outcome = Pin::new(&mut self.outcome).poll(cx);

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::mem;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -58,24 +59,40 @@ impl Shared {
             // A panic in another thread comes from a defect of this crate. The receipts are then
             // settled as far as possible, instead of a panic in each of them.
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            (change(&mut state), state.take_effects())
+            let result = change(&mut state);
+            let mut effects = state.take_effects();
+            if let Some(spool) = &self.spool {
+                self.apply_on_disk(spool, &mut effects);
+            }
+            (result, effects)
         };
         self.apply(effects);
         result
     }
 
-    fn apply(&self, effects: Effects) {
-        if let Some(spool) = &self.spool {
-            if !effects.settled.is_empty() {
-                spool.settle(effects.settled);
-            }
-            if !effects.held.is_empty() {
-                spool.hold(effects.held);
-            }
-            if effects.has_ended {
-                spool.close();
-            }
+    /// Hands outcomes to the writer of the spool, with the lock held: otherwise another thread
+    /// could end the queue in between, and they would be lost. No function of the inbox takes this
+    /// lock.
+    fn apply_on_disk(&self, spool: &Inbox, effects: &mut Effects) {
+        // Before the writer is woken: it loads operations for which it finds room.
+        let (len, bytes) = (
+            mem::take(&mut effects.room_len),
+            mem::take(&mut effects.room_bytes),
+        );
+        self.room_bytes.add_permits(bytes);
+        self.room_len.add_permits(len);
+        if !effects.settled.is_empty() {
+            spool.settle(mem::take(&mut effects.settled));
         }
+        if !effects.held.is_empty() {
+            spool.hold(mem::take(&mut effects.held));
+        }
+        if effects.has_ended {
+            spool.close();
+        }
+    }
+
+    fn apply(&self, effects: Effects) {
         for (receipt, outcome) in effects.receipts {
             // An error means that the receipt was dropped.
             drop(receipt.send(outcome));
@@ -87,7 +104,8 @@ impl Shared {
         for recall in effects.recalls {
             recall.notify_one();
         }
-        if effects.has_closed {
+        // The writer of a spool needs the room of memory for operations that are still on disk.
+        if effects.has_closed && self.spool.is_none() {
             self.room_bytes.close();
             self.room_len.close();
         }
@@ -194,6 +212,8 @@ impl Shared {
         operation: Operation,
         priority: Priority,
     ) -> Result<Receipt, NotEnqueued> {
+        // Before the copy: the receipt keeps the operation until it is on disk, in the same memory.
+        let operation = operation.compacted();
         if self.update(|state| state.announce(1)) {
             let (receipt, outcome) = oneshot::channel();
             let (durable, written) = oneshot::channel();
@@ -202,7 +222,7 @@ impl Shared {
                     outcome,
                     shared: Arc::clone(self),
                     number,
-                    unwritten: Some(Unwritten { written, operation }),
+                    unwritten: Some(Unwritten::new(written, operation)),
                 });
             }
             self.update(|state| state.arrive(1));

@@ -283,11 +283,19 @@ impl State {
     /// Cancels all operations in memory that have not departed. `before` is the number of the next
     /// operation, if a spool gives it.
     pub(super) fn clear(&mut self, before: Option<u64>) {
-        self.cleared_before = before.unwrap_or(self.next_number);
-        while let Some((_, member)) = self.arrivals.pop_queued(&mut self.dispatcher) {
+        // Operations that were enqueued since are not canceled.
+        let before = before.unwrap_or(self.next_number);
+        self.cleared_before = self.cleared_before.max(before);
+        let is_cleared = |arrival: &Arrival| arrival.number < before;
+        while let Some((_, member)) = self
+            .arrivals
+            .pop_queued_while(&mut self.dispatcher, is_cleared)
+        {
             self.settle(vec![(member, Outcome::NotSent(Cause::canceled()))], None);
         }
-        let settled = self.dispatcher.withdraw_held(|_| Some(Cause::canceled()));
+        let settled = self
+            .dispatcher
+            .withdraw_held(|member| (member.number < before).then(Cause::canceled));
         self.settle(settled, None);
         self.recall_all();
         self.effects.wakes_worker = true;
@@ -363,7 +371,7 @@ impl State {
 
     /// Returns the number of operations that are on the way to memory, or only on disk.
     fn outside(&self) -> usize {
-        let spooled = self.spool.as_ref();
+        let spooled = self.spool.as_ref().filter(|spooled| !spooled.has_ended);
         spooled.map_or(0, |spooled| spooled.arriving + spooled.backlog as usize)
     }
 
@@ -508,9 +516,8 @@ impl State {
         if is_early {
             return;
         }
-        while let Some((_, member)) = self.arrivals.pop_queued_before(&mut self.dispatcher, |at| {
-            now.saturating_duration_since(at) >= max_age
-        }) {
+        let is_old = |arrival: &Arrival| now.saturating_duration_since(arrival.at) >= max_age;
+        while let Some((_, member)) = self.arrivals.pop_queued_while(&mut self.dispatcher, is_old) {
             self.settle(vec![(member, Outcome::NotSent(Cause::expired()))], None);
         }
         self.withdraw(now);
@@ -603,6 +610,11 @@ impl State {
             let Some(in_flight) = self.take_in_flight(id) else {
                 continue;
             };
+            // The next queue on the spool sends a recorded operation only if it did not depart.
+            if !in_flight.departed.load(Relaxed) {
+                let held = self.recorded(&in_flight);
+                self.effects.held.extend(held);
+            }
             let settled = if in_flight.departed.load(Relaxed) {
                 self.dispatcher
                     .abandon(in_flight.sending, &Cause::stopped())
@@ -786,10 +798,10 @@ impl State {
         self.change();
     }
 
-    /// Counts operations that were canceled on disk.
-    pub(super) fn count_canceled(&mut self, operations: u64) {
-        self.counts.not_sent += operations;
-        self.counts.canceled += operations;
+    /// Counts an operation that was settled on disk.
+    pub(super) fn count_settled(&mut self, outcome: &Outcome) {
+        self.counts.count(outcome);
+        self.change();
     }
 
     pub(super) fn set_dead(&mut self, dead: u64) {
@@ -816,6 +828,7 @@ impl State {
         if let Some(spooled) = &mut self.spool {
             spooled.has_ended = true;
             spooled.arriving = 0;
+            self.counts.kept += spooled.backlog;
         }
         if !self.has_ended {
             self.abort();
@@ -898,21 +911,22 @@ impl Arrivals {
 
     /// Removes the oldest operation that is queued.
     fn pop_queued(&mut self, dispatcher: &mut Dispatcher<Member>) -> Option<(Operation, Member)> {
-        self.pop_queued_before(dispatcher, |_| true)
+        self.pop_queued_while(dispatcher, |_| true)
     }
 
-    /// Removes the oldest operation that is queued, if its time of enqueue fits.
-    fn pop_queued_before(
+    /// Removes the oldest operation that is queued, unless an older one without an outcome does not
+    /// fit.
+    fn pop_queued_while(
         &mut self,
         dispatcher: &mut Dispatcher<Member>,
-        fits: impl Fn(Instant) -> bool,
+        fits: impl Fn(&Arrival) -> bool,
     ) -> Option<(Operation, Member)> {
         let from = self.queued_from;
         let first = self
             .entries
             .partition_point(|arrival| arrival.number < from);
         for arrival in self.entries.range(first..) {
-            if !fits(arrival.at) {
+            if !fits(arrival) {
                 return None;
             }
             self.queued_from = arrival.number + 1;

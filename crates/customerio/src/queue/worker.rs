@@ -23,7 +23,7 @@ const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 /// It ends once the queue is drained, or once every handle is dropped and each operation is
 /// settled. If it is dropped, each operation is settled at once: as unknown if its request has
 /// departed, and otherwise as not sent, with [`Cause::stopped`](crate::Cause::stopped). With a
-/// spool, the cause [`is_kept`](crate::Cause::is_kept), and the next queue sends the operation.
+/// spool, the cause [`is_kept`](crate::Cause::is_kept): the next queue takes the operation up.
 #[must_use = "the queue sends nothing until its worker is spawned"]
 pub struct Worker(Pin<Box<dyn Future<Output = ()> + Send>>);
 

@@ -277,8 +277,10 @@ impl Cause {
         self.0.kind == Kind::Expired
     }
 
-    /// Returns whether the queue ended before the operation did, and its spool keeps it. The next
-    /// queue on the spool sends it, again if it was in flight.
+    /// Returns whether the queue ended before the operation did, and its spool keeps it.
+    ///
+    /// The next queue on the spool sends it. If it was in flight, it is sent again, or becomes a
+    /// dead letter if it [must not be](crate::Operation::may_replay) sent twice.
     #[cfg(feature = "queue")]
     #[must_use]
     pub fn is_kept(&self) -> bool {

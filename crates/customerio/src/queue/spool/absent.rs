@@ -1,27 +1,15 @@
 //! The spool of a build without the feature: there is none. The queue names it in the same places.
 
-use std::fmt;
-
 use tokio::sync::{TryAcquireError, oneshot};
 
 use super::error::Reason;
 use crate::packer::Priority;
 use crate::{Operation, Outcome};
 
-/// An error that cannot happen.
-#[derive(Clone, Debug)]
-pub enum SpoolError {}
-
 /// An inbox that cannot exist.
 pub(super) enum Inbox {}
 
 pub(super) enum Settled {}
-
-impl fmt::Display for SpoolError {
-    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {}
-    }
-}
 
 impl Settled {
     pub(super) fn new(_: u64, _: usize, _: &Outcome) -> Option<Self> {

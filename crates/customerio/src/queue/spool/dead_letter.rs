@@ -9,8 +9,8 @@ use crate::{Operation, Timestamp};
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct DeadLetter {
-    /// The number by which [`Queue::put_back`](crate::queue::Queue::put_back) finds it. Later ones
-    /// have higher numbers.
+    /// The number by which [`Queue::put_back`](crate::queue::Queue::put_back) finds it: that of the
+    /// operation, in the order of enqueue. No other operation of the spool has had it.
     pub id: u64,
     /// The operation, as it was enqueued.
     pub operation: Operation,

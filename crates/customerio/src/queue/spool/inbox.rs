@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::mem;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -41,25 +42,38 @@ pub(in crate::queue) struct Inbox {
     path: PathBuf,
 }
 
+/// How many dead letters are put back at once, of 32,000 bytes each at most.
+const PUT_BACK: usize = 100;
+
 /// How long the writer waits for further operations if the last transaction had more. Callers that
-/// wait for the disk enqueue their next operation soon after it: without the wait, the first of them
-/// would get a transaction of its own, and the disk would be synced twice as often.
+/// wait for the disk enqueue their next operation soon after it: without the wait, the first of
+/// them would get a transaction of its own, and the disk would be synced twice as often.
 const GATHER: Duration = Duration::from_micros(100);
 
 /// What the writer does in one round.
-#[derive(Default)]
-pub(super) struct Work {
-    next_id: u64,
+pub(super) struct Taken {
     pub(super) inserts: Vec<Insert>,
-    insert_bytes: usize,
-    /// The number of operations in the last transaction.
-    last_group: usize,
     pub(super) settled: Vec<Settled>,
     /// Operations that must not be sent twice, and whether their request departs next.
     pub(super) departures: Vec<(u64, bool)>,
     /// Those who wait until departures are on disk.
     pub(super) departing: Vec<oneshot::Sender<()>>,
     pub(super) commands: Vec<Command>,
+}
+
+/// The work that the writer has not taken.
+#[derive(Default)]
+struct Work {
+    next_id: u64,
+    inserts: Vec<Insert>,
+    insert_bytes: usize,
+    /// The number of operations in the last transaction.
+    last_group: usize,
+    settled: Vec<Settled>,
+    departures: Vec<(u64, bool)>,
+    departing: Vec<oneshot::Sender<()>>,
+    /// Each with the id of the operation that was handed over next: it follows those before.
+    commands: VecDeque<(u64, Command)>,
     /// The bytes on disk for which there were no permits when the spool was opened.
     debt: u64,
     is_closing: bool,
@@ -264,11 +278,15 @@ impl Inbox {
     }
 
     pub(in crate::queue) fn cancel(&self, id: u64) {
-        self.add(|work| work.commands.push(Command::Cancel(id)));
+        self.command(Command::Cancel(id));
     }
 
     pub(in crate::queue) fn clear(&self, before: u64) {
-        self.add(|work| work.commands.push(Command::Clear(before)));
+        self.command(Command::Clear(before));
+    }
+
+    fn command(&self, command: Command) {
+        self.add(|work| work.commands.push_back((work.next_id, command)));
     }
 
     /// Returns at most `limit` dead letters with an id higher than `after`.
@@ -288,12 +306,18 @@ impl Inbox {
     /// Enqueues dead letters again. Returns their number.
     pub(in crate::queue) async fn put_back(&self, ids: Vec<u64>) -> Result<usize, SpoolError> {
         let mut moved = 0;
-        for written in self.ask(|reply| Command::PutBack { ids, reply }).await? {
-            match written.await {
-                Ok(Ok(())) => moved += 1,
-                Ok(Err(Reason::Spool(error))) => return Err(error),
-                // The queue was closed in between, so the letter stays a dead one.
-                Ok(Err(Reason::Closed | Reason::Full)) | Err(_) => return Err(self.closed_error()),
+        // In groups, so that the letters do not fill the memory.
+        for ids in ids.chunks(PUT_BACK) {
+            let ids = ids.to_vec();
+            for written in self.ask(|reply| Command::PutBack { ids, reply }).await? {
+                match written.await {
+                    Ok(Ok(())) => moved += 1,
+                    Ok(Err(Reason::Spool(error))) => return Err(error),
+                    // The queue was closed in between, so the letter stays a dead one.
+                    Ok(Err(Reason::Closed | Reason::Full)) | Err(_) => {
+                        return Err(self.closed_error());
+                    }
+                }
             }
         }
         Ok(moved)
@@ -306,7 +330,7 @@ impl Inbox {
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, SpoolError> {
         let (reply, answer) = oneshot::channel();
-        self.add(|work| work.commands.push(command(reply)));
+        self.command(command(reply));
         answer.await.unwrap_or_else(|_| Err(self.closed_error()))
     }
 
@@ -337,7 +361,7 @@ impl Inbox {
 /// The side of the writer.
 impl Inbox {
     /// Waits for work, and takes it. Returns `None` once the inbox is closed and empty.
-    pub(super) fn next(&self, patience: Patience) -> Option<Work> {
+    pub(super) fn next(&self, patience: Patience) -> Option<Taken> {
         let mut work = self.work();
         loop {
             if work.is_urgent() {
@@ -430,8 +454,8 @@ impl Work {
         waits_for_no_other && !self.is_closing && self.inserts.len() < self.last_group / 2
     }
 
-    /// Returns whether the writer waits for the operation that was added last: the first one, or the
-    /// one that ends its wait for others. Waking it for each would cost more than the work.
+    /// Returns whether the writer waits for the operation that was added last: the first one, or
+    /// the one that ends its wait for others. Waking it for each would cost more than the work.
     fn is_first_or_last(&self) -> bool {
         self.inserts.len() == 1 || self.inserts.len() == self.last_group / 2
     }
@@ -440,36 +464,40 @@ impl Work {
         self.settled.is_empty() && self.departures.is_empty()
     }
 
-    /// Takes the work of one transaction. The rest of many inserts, and the commands behind them,
-    /// stay for the next one.
-    fn take(&mut self) -> Self {
+    /// Takes the work of one transaction, and the commands that follow no operation that is left.
+    fn take(&mut self) -> Taken {
         self.last_group = self.inserts.len();
-        let mut taken = Self {
+        let rest = match self.insert_bytes > MAX_GROUP {
+            true => self.inserts.split_off(self.first_group()),
+            false => Vec::new(),
+        };
+        let inserts = mem::replace(&mut self.inserts, rest);
+        let size = |insert: &Insert| insert.row.operation.size();
+        self.insert_bytes = self.inserts.iter().map(size).sum();
+        let next = self
+            .inserts
+            .first()
+            .map_or(u64::MAX, |insert| insert.row.id);
+        let ready = self.commands.iter().take_while(|(id, _)| *id <= next);
+        let ready = ready.count();
+        let commands = self.commands.drain(..ready);
+        Taken {
+            commands: commands.map(|(_, command)| command).collect(),
+            inserts,
             settled: mem::take(&mut self.settled),
             departures: mem::take(&mut self.departures),
             departing: mem::take(&mut self.departing),
-            ..Self::default()
-        };
-        if self.insert_bytes <= MAX_GROUP {
-            taken.inserts = mem::take(&mut self.inserts);
-            taken.commands = mem::take(&mut self.commands);
-            self.insert_bytes = 0;
-            return taken;
         }
+    }
+
+    /// Returns how many operations fit into one transaction.
+    fn first_group(&self) -> usize {
         let mut bytes = 0;
-        let first = self.inserts.iter().take_while(|insert| {
+        let fit = self.inserts.iter().take_while(|insert| {
             bytes += insert.row.operation.size();
             bytes <= MAX_GROUP
         });
-        let first = first.count();
-        let rest = self.inserts.split_off(first);
-        taken.inserts = mem::replace(&mut self.inserts, rest);
-        self.insert_bytes = self
-            .inserts
-            .iter()
-            .map(|insert| insert.row.operation.size())
-            .sum();
-        taken
+        fit.count()
     }
 }
 

@@ -2,17 +2,19 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::TransactionBehavior::Immediate;
+use rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Transaction, params};
 
 use super::dead_letter::Ending;
 use super::error::{Kind, SpoolError};
 use super::settings::Spool;
-use super::store::{Buried, Changes, Dead, Failure, ROW_OVERHEAD, Row, Store};
+use super::store::{Buried, Changes, Dead, Failure, Gone, ROW_OVERHEAD, Row, Store, Written};
 use crate::operation::Stored;
 use crate::packer::Priority;
 use crate::{Cause, Operation};
@@ -28,11 +30,18 @@ const APPLICATION_ID: i64 = 0x4349_4f51;
 /// settled operations from being written.
 const RESERVE: usize = 8 << 20;
 
+/// Higher than any id: SQLite's integers have a sign.
+const HIGHEST_ID: u64 = i64::MAX as u64;
+
 /// The wait for an operator who writes with `sqlite3` at the same time.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 const TABLES: &str = "
-CREATE TABLE destination (base_url TEXT NOT NULL, site TEXT NOT NULL) STRICT;
+CREATE TABLE destination (
+    base_url TEXT NOT NULL,
+    site TEXT NOT NULL,
+    next_id INTEGER NOT NULL DEFAULT 1
+) STRICT;
 CREATE TABLE operations (
     id INTEGER PRIMARY KEY,
     enqueued_at INTEGER NOT NULL,
@@ -66,6 +75,13 @@ const LOAD: &str = "SELECT id, enqueued_at, priority, lane, other_lane, may_repl
 const TAKE: &str = "DELETE FROM operations WHERE id = ?1 \
      RETURNING id, enqueued_at, priority, lane, other_lane, may_replay, goes_alone, json";
 const REMOVE: &str = "DELETE FROM operations WHERE id BETWEEN ?1 AND ?2";
+const CANCEL: &str = "DELETE FROM operations WHERE id >= ?1 AND id < ?2 \
+     RETURNING id, octet_length(json)";
+const BEHIND: &str = "SELECT later.id FROM operations AS first JOIN operations AS later \
+     ON later.id > first.id AND later.id >= ?2 AND later.id < ?3 \
+     AND (later.lane IN (first.lane, first.other_lane) \
+     OR later.other_lane IN (first.lane, first.other_lane)) WHERE first.id = ?1";
+const NEXT_ID: &str = "UPDATE destination SET next_id = ?1";
 const DEPART: &str = "UPDATE operations SET has_departed = ?2 WHERE id = ?1";
 const BURY: &str = "INSERT OR REPLACE INTO dead \
      (id, enqueued_at, priority, lane, other_lane, may_replay, goes_alone, json, ending, reason) \
@@ -135,6 +151,8 @@ impl Sqlite {
     fn prepare(&mut self, destination: &Destination) -> Result<Found, Problem> {
         let connection = &mut self.connection;
         connection.busy_timeout(BUSY_TIMEOUT)?;
+        // Closing a file that is refused must not write the log of its last program into it.
+        connection.set_db_config(SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get(0));
         // Before the first write: a file of another program must not be changed.
         let (id, version): (i64, i64) = (pragma("application_id")?, pragma("user_version")?);
@@ -145,8 +163,8 @@ impl Sqlite {
         if pages > 0 && version != VERSION {
             return Err(Problem::Spool(Kind::Version(version)));
         }
-        // `FULL` syncs the log with each commit. With less, acknowledged operations could be lost with
-        // the power.
+        // `FULL` syncs the log with each commit. With less, acknowledged operations could be lost
+        // with the power.
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "fullfsync", true)?;
         connection.pragma_update(None, "checkpoint_fullfsync", true)?;
@@ -155,23 +173,34 @@ impl Sqlite {
             let transaction = connection.transaction()?;
             transaction.execute_batch(TABLES)?;
             transaction.execute(
-                "INSERT INTO destination VALUES (?1, ?2)",
+                "INSERT INTO destination (base_url, site) VALUES (?1, ?2)",
                 params![destination.base_url, destination.site],
             )?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()?;
         }
-        // A write-ahead log lets an operator read while the queue writes. It comes after the tables:
-        // after a crash in between, the file would be no spool.
+        // A write-ahead log lets an operator read while the queue writes. It comes after the
+        // tables: after a crash in between, the file would be no spool.
         connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
         self.check(destination)?;
         self.resolve_departed()?;
         self.dead = self.number("SELECT count(*) FROM dead", [])?;
-        let (len, bytes) = self.measured(0, u64::MAX >> 1)?;
-        let highest = "SELECT max(coalesce((SELECT max(id) FROM operations), 0), \
-                       coalesce((SELECT max(id) FROM dead), 0))";
-        let next_id = self.number(highest, [])? + 1;
+        if self.dead > self.max_dead {
+            // A later deletion would count them.
+            let excess = (self.dead - self.max_dead) as i64;
+            self.connection.execute(FORGET_OLDEST, [excess])?;
+            self.dead = self.max_dead;
+        }
+        let (len, bytes) = self.measured()?;
+        // An id is never used twice: an operator may have noted it. An operator may also have
+        // inserted rows.
+        let next_id = "SELECT max((SELECT max(next_id) FROM destination), \
+                       coalesce((SELECT max(id) FROM operations), 0) + 1, \
+                       coalesce((SELECT max(id) FROM dead), 0) + 1)";
+        let next_id = self.number(next_id, [])?;
+        let connection = &self.connection;
+        connection.set_db_config(SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         Ok(Found {
             len,
             bytes,
@@ -204,36 +233,17 @@ impl Sqlite {
     /// Moves the operations that must not be sent twice, and were in flight when the last program
     /// ended, to the dead letters, and those that waited behind them.
     fn resolve_departed(&mut self) -> Result<(), Problem> {
-        let transaction = self.connection.transaction()?;
-        let unknown = collect(
-            &transaction,
-            "SELECT id FROM operations WHERE has_departed = 1",
-            [],
-        )?;
-        for id in unknown {
-            let behind = "SELECT later.id FROM operations AS first JOIN operations AS later \
-                 ON later.id > first.id AND (later.lane IN (first.lane, first.other_lane) \
-                 OR later.other_lane IN (first.lane, first.other_lane)) WHERE first.id = ?1";
-            for id in collect(&transaction, behind, [id])? {
-                let reason = Cause::follows_unknown().to_string();
-                bury(
-                    &transaction,
-                    &Dead {
-                        id: id as u64,
-                        ending: Ending::NotSent,
-                        reason,
-                    },
-                )?;
-            }
+        let departed = "SELECT count(*) FROM operations WHERE has_departed = 1";
+        if self.number(departed, [])? == 0 {
+            return Ok(());
+        }
+        let transaction = Transaction::new(&mut self.connection, Immediate)?;
+        let unknown = "SELECT id FROM operations WHERE has_departed = 1";
+        for id in collect(&transaction, unknown, [])? {
+            withhold(&transaction, id, &(0..HIGHEST_ID))?;
             let reason = "the program ended while the request was in flight".into();
-            bury(
-                &transaction,
-                &Dead {
-                    id: id as u64,
-                    ending: Ending::Unknown,
-                    reason,
-                },
-            )?;
+            let ending = Ending::Unknown;
+            bury(&transaction, &Dead { id, ending, reason })?;
         }
         transaction.commit()?;
         Ok(())
@@ -244,44 +254,53 @@ impl Sqlite {
         Ok(number as u64)
     }
 
-    fn measured(&self, from: u64, before: u64) -> rusqlite::Result<(u64, u64)> {
-        let query = "SELECT count(*), coalesce(sum(octet_length(json)), 0) FROM operations \
-                     WHERE id >= ?1 AND id < ?2";
+    /// Returns the number and the bytes of the operations.
+    fn measured(&self) -> rusqlite::Result<(u64, u64)> {
+        let query = "SELECT count(*), coalesce(sum(octet_length(json)), 0) FROM operations";
         let sums = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
-        let ids = [from as i64, before as i64];
-        let (len, bytes) = self.connection.query_row(query, ids, sums)?;
+        let (len, bytes) = self.connection.query_row(query, [], sums)?;
         let (len, bytes) = (len as u64, bytes as u64);
         Ok((len, bytes + len * ROW_OVERHEAD as u64))
     }
 
-    fn written(&mut self, changes: &Changes) -> rusqlite::Result<u64> {
-        let (max_dead, mut dead) = (self.max_dead, self.dead);
+    fn written(&mut self, changes: &Changes) -> rusqlite::Result<(Written, u64)> {
+        let mut dead = self.dead;
+        let mut written = Written::default();
         // A transaction that reads first could not wait for an operator who writes.
         let transaction = Transaction::new(&mut self.connection, Immediate)?;
         // Removals come first: on a full disk the others use the pages that they free.
         for (first, last) in ranges(&changes.removed) {
             run(&transaction, REMOVE, [first as i64, last as i64])?;
         }
-        if let Some((from, before)) = changes.cleared {
-            run(&transaction, REMOVE, [from as i64, before as i64 - 1])?;
+        for ids in &changes.canceled {
+            written.canceled.extend(cancel(&transaction, ids)?);
         }
         for id in &changes.forgotten {
-            dead -= run(&transaction, FORGET, [*id as i64])? as u64;
+            dead = dead.saturating_sub(run(&transaction, FORGET, [*id as i64])? as u64);
         }
         for letter in &changes.dead {
-            dead += u64::from(bury(&transaction, letter)?);
+            if letter.ending == Ending::Unknown && !changes.backlog.is_empty() {
+                let withheld = withhold(&transaction, letter.id, &changes.backlog)?;
+                dead += withheld.len() as u64;
+                written.withheld.extend(withheld);
+            }
+            dead += u64::from(bury(&transaction, letter)?.is_some());
         }
-        if dead > max_dead {
-            dead -= run(&transaction, FORGET_OLDEST, [(dead - max_dead) as i64])? as u64;
+        if dead > self.max_dead {
+            let excess = (dead - self.max_dead) as i64;
+            dead = dead.saturating_sub(run(&transaction, FORGET_OLDEST, [excess])? as u64);
         }
         for row in &changes.inserted {
             insert(&transaction, row)?;
+        }
+        if let Some(last) = changes.inserted.last() {
+            run(&transaction, NEXT_ID, [last.id as i64 + 1])?;
         }
         for (id, departs) in &changes.departures {
             run(&transaction, DEPART, params![*id as i64, departs])?;
         }
         transaction.commit()?;
-        Ok(dead)
+        Ok((written, dead))
     }
 
     /// Lets the database grow to a number of pages only, as a full disk does.
@@ -318,11 +337,12 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn commit(&mut self, changes: &Changes) -> Result<(), Failure> {
-        self.dead = self
+    fn commit(&mut self, changes: &Changes) -> Result<Written, Failure> {
+        let (written, dead) = self
             .written(changes)
             .map_err(|error| self.failure(&error))?;
-        Ok(())
+        self.dead = dead;
+        Ok(written)
     }
 
     fn load(&mut self, from: u64, limit: usize) -> Result<Vec<Row>, Failure> {
@@ -332,11 +352,6 @@ impl Store for Sqlite {
             rows.collect::<rusqlite::Result<_>>()
         };
         load().map_err(|error| Failure::Failed(failed(&self.path, &error)))
-    }
-
-    fn measure(&mut self, from: u64, before: u64) -> Result<(u64, u64), Failure> {
-        self.measured(from, before)
-            .map_err(|error| Failure::Failed(failed(&self.path, &error)))
     }
 
     fn dead_letters(&mut self, after: u64, limit: usize) -> Result<Vec<Buried>, Failure> {
@@ -368,12 +383,16 @@ impl Store for Sqlite {
             file.write_all(&vec![0; RESERVE])?;
             file.sync_all()
         };
-        if is_there || fill().is_ok() {
+        let Err(error) = (if is_there { Ok(()) } else { fill() }) else {
             return Ok(());
-        }
+        };
         // An incomplete one would be in the way of settled operations.
         drop(fs::remove_file(&path));
-        Err(SpoolError::new(&self.path, Kind::DiskFull))
+        let kind = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::DiskFull,
+            _ => Kind::File("reserve room for", error),
+        };
+        Err(SpoolError::new(&self.path, kind))
     }
 }
 
@@ -458,18 +477,50 @@ fn collect(
     transaction: &Transaction<'_>,
     query: &str,
     params: impl Params,
-) -> rusqlite::Result<Vec<i64>> {
+) -> rusqlite::Result<Vec<u64>> {
     let mut statement = transaction.prepare(query)?;
-    let ids = statement.query_map(params, |row| row.get(0))?;
+    let ids = statement.query_map(params, |row| row.get::<_, i64>(0).map(|id| id as u64))?;
     ids.collect()
 }
 
-/// Moves an operation to the dead letters. Returns whether it was there.
-fn bury(transaction: &Transaction<'_>, letter: &Dead) -> rusqlite::Result<bool> {
+/// Cancels the operations with an id in a range.
+fn cancel(transaction: &Transaction<'_>, ids: &Range<u64>) -> rusqlite::Result<Vec<Gone>> {
+    let mut statement = transaction.prepare_cached(CANCEL)?;
+    let gone = |row: &rusqlite::Row<'_>| {
+        let (id, size): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let bytes = size as u64 + ROW_OVERHEAD as u64;
+        Ok(Gone {
+            id: id as u64,
+            bytes,
+        })
+    };
+    let ids = [ids.start as i64, ids.end as i64];
+    statement.query_map(ids, gone)?.collect()
+}
+
+/// Moves the operations that wait behind an unknown one, and have an id in a range, to the dead
+/// letters.
+fn withhold(
+    transaction: &Transaction<'_>,
+    unknown: u64,
+    ids: &Range<u64>,
+) -> rusqlite::Result<Vec<Gone>> {
+    let mut withheld = Vec::new();
+    let parameters = [unknown as i64, ids.start as i64, ids.end as i64];
+    for id in collect(transaction, BEHIND, parameters)? {
+        let reason = Cause::follows_unknown().to_string();
+        let ending = Ending::NotSent;
+        withheld.extend(bury(transaction, &Dead { id, ending, reason })?);
+    }
+    Ok(withheld)
+}
+
+/// Moves an operation to the dead letters, if it is there.
+fn bury(transaction: &Transaction<'_>, letter: &Dead) -> rusqlite::Result<Option<Gone>> {
     let mut statement = transaction.prepare_cached(TAKE)?;
     let taken = statement.query_row([letter.id as i64], read);
     let Some(row) = taken.optional()? else {
-        return Ok(false);
+        return Ok(None);
     };
     let stored = row.operation.to_stored();
     let text = text(&stored);
@@ -489,7 +540,8 @@ fn bury(transaction: &Transaction<'_>, letter: &Dead) -> rusqlite::Result<bool> 
             letter.reason,
         ],
     )?;
-    Ok(true)
+    let (id, bytes) = (row.id, row.bytes());
+    Ok(Some(Gone { id, bytes }))
 }
 
 fn insert(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<usize> {

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use super::dead_letter::Ending;
 use super::error::SpoolError;
 use crate::Operation;
@@ -9,13 +11,10 @@ pub(super) const ROW_OVERHEAD: usize = 128;
 /// The operations on disk. The one implementation is on SQLite; tests wrap it to inject failures.
 pub(super) trait Store: Send {
     /// Writes all changes or none, and returns once they are on disk.
-    fn commit(&mut self, changes: &Changes) -> Result<(), Failure>;
+    fn commit(&mut self, changes: &Changes) -> Result<Written, Failure>;
 
     /// Returns at most `limit` operations with an id of at least `from`, in the order of their ids.
     fn load(&mut self, from: u64, limit: usize) -> Result<Vec<Row>, Failure>;
-
-    /// Returns the number and the bytes of the operations with an id in `from..before`.
-    fn measure(&mut self, from: u64, before: u64) -> Result<(u64, u64), Failure>;
 
     /// Returns at most `limit` dead letters with an id higher than `after`.
     fn dead_letters(&mut self, after: u64, limit: usize) -> Result<Vec<Buried>, Failure>;
@@ -64,13 +63,16 @@ pub(super) struct Row {
 /// The changes of one transaction, in the order of the fields.
 #[derive(Default)]
 pub(super) struct Changes {
-    /// Operations that are accepted or canceled.
+    /// Operations that are settled, and are no dead letters.
     pub(super) removed: Vec<u64>,
-    /// The operations with an id in this range are removed, too.
-    pub(super) cleared: Option<(u64, u64)>,
+    /// Operations to cancel, by ranges of ids.
+    pub(super) canceled: Vec<Range<u64>>,
     /// Dead letters that are deleted.
     pub(super) forgotten: Vec<u64>,
     pub(super) dead: Vec<Dead>,
+    /// The ids of the backlog. If one of `dead` ended unknown, the operations of the backlog on the
+    /// same people become dead letters, too.
+    pub(super) backlog: Range<u64>,
     pub(super) inserted: Vec<Row>,
     /// Operations that must not be sent twice, and whether their request departs next or did not
     /// depart. The last entry of an operation counts.
@@ -84,6 +86,21 @@ pub(super) struct Dead {
     pub(super) reason: String,
 }
 
+/// The operations that a transaction has settled beside those that it named.
+#[derive(Default)]
+pub(super) struct Written {
+    pub(super) canceled: Vec<Gone>,
+    /// Operations behind an unknown one.
+    pub(super) withheld: Vec<Gone>,
+}
+
+/// An operation that is no longer to be sent.
+#[derive(Clone, Copy)]
+pub(super) struct Gone {
+    pub(super) id: u64,
+    pub(super) bytes: u64,
+}
+
 /// A dead letter on disk.
 pub(super) struct Buried {
     pub(super) row: Row,
@@ -94,7 +111,7 @@ pub(super) struct Buried {
 impl Changes {
     pub(super) fn is_empty(&self) -> bool {
         self.removed.is_empty()
-            && self.cleared.is_none()
+            && self.canceled.is_empty()
             && self.forgotten.is_empty()
             && self.dead.is_empty()
             && self.inserted.is_empty()

@@ -1,14 +1,15 @@
-use std::collections::HashMap;
-use std::mem;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use std::{iter, mem};
 
 use tokio::sync::oneshot;
 
 use super::error::SpoolError;
-use super::inbox::{Command, Inbox, Insert, Patience, Reply, Settled, Work};
+use super::inbox::{Command, Inbox, Insert, Patience, Reply, Settled, Taken};
 use super::sqlite::Found;
-use super::store::{Changes, Failure, Row, Store};
+use super::store::{Changes, Failure, Gone, Row, Store, Written};
 use crate::queue::clock;
 use crate::queue::error::Reason;
 use crate::queue::shared::Shared;
@@ -21,6 +22,9 @@ const LOAD: usize = 1_000;
 /// How often a transaction is tried while another program writes to the file. With the wait of the
 /// database, that is about a minute.
 const BUSY_ATTEMPTS: u32 = 12;
+
+/// The time between two attempts to fill the reserve on a full disk.
+const FULL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How many receipts of operations that are only on disk are kept before the dropped ones are
 /// looked for.
@@ -42,10 +46,24 @@ pub(super) struct Writer {
     /// The receipts of the backlog.
     waiting: HashMap<u64, oneshot::Sender<Outcome>>,
     max_waiting: usize,
+    /// Dead letters that are being enqueued again. A second request would enqueue them twice.
+    revived: HashSet<u64>,
     /// What is not on disk yet, beside operations to insert.
     pending: Pending,
     /// Set while the reserve is used. No operation is enqueued until it is filled again.
     disk_full: Option<SpoolError>,
+    /// When the reserve was tried to be filled last.
+    refilled_at: Option<Instant>,
+}
+
+impl Drop for Writer {
+    /// Settles the receipts of operations that are only on disk.
+    fn drop(&mut self) {
+        for (_, receipt) in self.waiting.drain() {
+            // An error means that the receipt was dropped.
+            drop(receipt.send(Outcome::NotSent(Cause::kept())));
+        }
+    }
 }
 
 /// Settled operations and departures that are not on disk yet.
@@ -98,25 +116,27 @@ impl Writer {
             backlog: found.len,
             waiting: HashMap::new(),
             max_waiting: MIN_WAITING,
+            revived: HashSet::new(),
             pending: Pending::default(),
             disk_full: None,
+            refilled_at: None,
         }
     }
 
     /// Writes until the inbox is closed, or the store fails.
-    pub(super) fn run(mut self) {
-        let guard = EndGuard {
+    pub(super) fn run(self) {
+        let _guard = EndGuard {
             inbox: Arc::clone(&self.inbox),
             shared: Arc::clone(&self.shared),
         };
-        if let Err(error) = self.rounds() {
+        // Dropped before the guard, also in a panic: the file is unlocked before those who wait for
+        // the end may open it again.
+        let mut writer = self;
+        if let Err(error) = writer.rounds() {
             #[cfg(feature = "tracing")]
             crate::queue::trace::spool_failed(&error);
-            self.inbox.fail(error);
+            writer.inbox.fail(error);
         }
-        // The file is unlocked before those who wait for the end may open it again.
-        drop(self);
-        drop(guard);
     }
 
     fn rounds(&mut self) -> Result<(), SpoolError> {
@@ -134,7 +154,7 @@ impl Writer {
         self.write_pending()
     }
 
-    fn round(&mut self, work: Work) -> Result<(), SpoolError> {
+    fn round(&mut self, work: Taken) -> Result<(), SpoolError> {
         self.pending.settle(work.settled);
         self.pending.changes.departures.extend(work.departures);
         self.pending.departing.extend(work.departing);
@@ -142,9 +162,7 @@ impl Writer {
         if let Some(last) = rows.last() {
             self.next_id = last.id + 1;
         }
-        if self.disk_full.is_some() {
-            self.disk_full = self.store.refill_reserve().err();
-        }
+        self.try_refill();
         match self.disk_full.clone() {
             Some(error) => {
                 self.reject(&rows, waiters, &error);
@@ -152,9 +170,24 @@ impl Writer {
             }
             None => self.write(rows, waiters)?,
         }
-        work.commands
+        let (cancels, others): (Vec<_>, Vec<_>) = work
+            .commands
+            .into_iter()
+            .partition(|command| matches!(command, Command::Cancel(_)));
+        self.cancel(cancels)?;
+        others
             .into_iter()
             .try_for_each(|command| self.carry_out(command))
+    }
+
+    /// Fills the reserve again after a full disk, at most once a second: it writes 8 MiB.
+    fn try_refill(&mut self) {
+        let now = clock::now();
+        let is_recent = |at: Instant| now.saturating_duration_since(at) < FULL_INTERVAL;
+        if self.disk_full.is_some() && !self.refilled_at.is_some_and(is_recent) {
+            self.disk_full = self.store.refill_reserve().err();
+            self.refilled_at = Some(now);
+        }
     }
 
     /// Writes operations, with everything that is pending, in one transaction.
@@ -165,12 +198,13 @@ impl Writer {
         if self.pending.changes.is_empty() {
             return Ok(());
         }
+        self.pending.changes.backlog = self.next_to_load..self.next_id;
         let committed = commit(&mut *self.store, &self.pending.changes);
         let rows = mem::take(&mut self.pending.changes.inserted);
         self.pending.changes.forgotten.clear();
         match committed {
-            Ok(()) => {
-                self.written();
+            Ok(written) => {
+                self.written(&written);
                 self.inserted(rows, waiters);
                 Ok(())
             }
@@ -197,8 +231,9 @@ impl Writer {
         if self.pending.changes.is_empty() {
             return Ok(());
         }
+        self.pending.changes.backlog = self.next_to_load..self.next_id;
         match commit(&mut *self.store, &self.pending.changes) {
-            Ok(()) => self.written(),
+            Ok(written) => self.written(&written),
             Err(Failure::DiskFull(error)) => {
                 self.disk_full = Some(error);
                 self.shared.update(|state| state.hold_for_disk(true));
@@ -209,7 +244,11 @@ impl Writer {
     }
 
     /// Releases the room of the settled operations, and lets the departures go on.
-    fn written(&mut self) {
+    fn written(&mut self, written: &Written) {
+        self.settle_backlog(&written.withheld, &|| {
+            Outcome::NotSent(Cause::follows_unknown())
+        });
+        self.update_state();
         let pending = mem::take(&mut self.pending);
         self.inbox.release_disk(pending.bytes);
         for departing in pending.departing {
@@ -226,6 +265,7 @@ impl Writer {
     /// Acknowledges operations that are on disk now.
     fn inserted(&mut self, rows: Vec<Row>, waiters: Vec<Waiter>) {
         let (len, transit) = (rows.len(), transit(&waiters));
+        self.forget_revived(&waiters);
         let (receipts, durable): (Vec<_>, Vec<_>) = waiters
             .into_iter()
             .map(|waiter| (waiter.receipt, waiter.durable))
@@ -312,6 +352,7 @@ impl Writer {
     /// Hands operations back that are not on disk.
     fn reject(&mut self, rows: &[Row], waiters: Vec<Waiter>, error: &SpoolError) {
         let bytes: u64 = rows.iter().map(Row::bytes).sum();
+        self.forget_revived(&waiters);
         self.inbox.release_transit(transit(&waiters));
         self.inbox.release_disk(bytes);
         self.update_state();
@@ -326,16 +367,11 @@ impl Writer {
 impl Writer {
     fn carry_out(&mut self, command: Command) -> Result<(), SpoolError> {
         match command {
-            Command::Cancel(id) => {
-                let is_in_memory = self.shared.update(|state| state.cancel(id));
-                match is_in_memory || id < self.next_to_load {
-                    true => Ok(()),
-                    false => self.clear(id, id + 1),
-                }
-            }
+            Command::Cancel(_) => self.cancel(vec![command]),
             Command::Clear(before) => {
                 self.shared.update(|state| state.clear(Some(before)));
-                self.clear(self.next_to_load, before)
+                let all = self.next_to_load..before;
+                self.cancel_backlog(iter::once(all).collect())
             }
             Command::DeadLetters {
                 after,
@@ -352,12 +388,13 @@ impl Writer {
             }
             Command::DeleteDead { ids, reply } => {
                 let before = self.store.dead();
+                let forgotten = ids.into_iter().filter(|id| !self.revived.contains(id));
                 let changes = Changes {
-                    forgotten: ids,
+                    forgotten: forgotten.collect(),
                     ..Changes::default()
                 };
                 let deleted = commit(&mut *self.store, &changes);
-                let deleted = deleted.map(|()| (before - self.store.dead()) as usize);
+                let deleted = deleted.map(|_| before.saturating_sub(self.store.dead()) as usize);
                 self.answer(reply, deleted)
             }
         }
@@ -377,35 +414,66 @@ impl Writer {
         fatal
     }
 
-    /// Cancels the operations of the backlog with an id in a range.
-    fn clear(&mut self, from: u64, before: u64) -> Result<(), SpoolError> {
-        if self.backlog == 0 || from >= before {
+    /// Cancels operations, in memory or in the backlog. Those of the backlog share a transaction.
+    fn cancel(&mut self, commands: Vec<Command>) -> Result<(), SpoolError> {
+        let mut on_disk = Vec::new();
+        for command in commands {
+            if let Command::Cancel(id) = command
+                && !self.shared.update(|state| state.cancel(id))
+                && id >= self.next_to_load
+            {
+                on_disk.push(id..id + 1);
+            }
+        }
+        self.cancel_backlog(on_disk)
+    }
+
+    /// Cancels the operations of the backlog with ids in some ranges.
+    fn cancel_backlog(&mut self, mut ids: Vec<Range<u64>>) -> Result<(), SpoolError> {
+        ids.retain(|ids| !ids.is_empty());
+        if self.backlog == 0 || ids.is_empty() {
             return Ok(());
         }
-        let (len, bytes) = self
-            .store
-            .measure(from, before)
-            .map_err(Failure::into_error)?;
         let changes = Changes {
-            cleared: Some((from, before)),
+            canceled: ids,
             ..Changes::default()
         };
-        match commit(&mut *self.store, &changes) {
-            Ok(()) => {}
+        let mut committed = commit(&mut *self.store, &changes);
+        if let Err(Failure::DiskFull(error)) = committed {
+            self.disk_full = Some(error);
+            self.store.release_reserve();
+            committed = commit(&mut *self.store, &changes);
+        }
+        match committed {
+            Ok(written) => {
+                let canceled = || Outcome::NotSent(Cause::canceled());
+                self.settle_backlog(&written.canceled, &canceled);
+                self.update_state();
+                Ok(())
+            }
             // They are not canceled, but sent.
-            Err(Failure::DiskFull(_) | Failure::Busy(_)) => return Ok(()),
-            Err(Failure::Failed(error)) => return Err(error),
+            Err(Failure::DiskFull(_) | Failure::Busy(_)) => Ok(()),
+            Err(Failure::Failed(error)) => Err(error),
         }
-        self.inbox.release_disk(bytes);
-        self.backlog = self.backlog.saturating_sub(len);
-        let canceled = || Outcome::NotSent(Cause::canceled());
-        self.shared.update(|state| state.count_canceled(len));
-        self.update_state();
-        for (_, receipt) in self.waiting.extract_if(|id, _| (from..before).contains(id)) {
-            // An error means that the receipt was dropped.
-            drop(receipt.send(canceled()));
+    }
+
+    /// Settles operations that are no longer in the backlog.
+    fn settle_backlog(&mut self, gone: &[Gone], outcome: &dyn Fn() -> Outcome) {
+        for Gone { id, bytes } in gone {
+            self.backlog = self.backlog.saturating_sub(1);
+            self.inbox.release_disk(*bytes);
+            self.shared.update(|state| state.count_settled(&outcome()));
+            if let Some(receipt) = self.waiting.remove(id) {
+                // An error means that the receipt was dropped.
+                drop(receipt.send(outcome()));
+            }
         }
-        Ok(())
+    }
+
+    fn forget_revived(&mut self, waiters: &[Waiter]) {
+        for id in waiters.iter().filter_map(|waiter| waiter.revived) {
+            self.revived.remove(&id);
+        }
     }
 
     /// Hands dead letters over as operations, behind all others.
@@ -416,7 +484,8 @@ impl Writer {
         let (mut inserts, mut written) = (Vec::new(), Vec::new());
         for id in ids {
             let found = self.store.dead_letters(id.saturating_sub(1), 1)?;
-            let Some(buried) = found.into_iter().find(|buried| buried.row.id == *id) else {
+            let found = found.into_iter().find(|buried| buried.row.id == *id);
+            let Some(buried) = found.filter(|_| self.revived.insert(*id)) else {
                 continue;
             };
             let (durable, receiver) = oneshot::channel();
@@ -432,13 +501,15 @@ impl Writer {
         // A closed queue enqueues nothing: the senders are dropped, and the receivers show it.
         if self.shared.update(|state| state.announce(len)) {
             self.inbox.revive(inserts);
+        } else {
+            self.revived.clear();
         }
         Ok(written)
     }
 }
 
 /// Writes changes, and waits while another program writes to the file.
-fn commit(store: &mut dyn Store, changes: &Changes) -> Result<(), Failure> {
+fn commit(store: &mut dyn Store, changes: &Changes) -> Result<Written, Failure> {
     for _ in 1..BUSY_ATTEMPTS {
         match store.commit(changes) {
             Err(Failure::Busy(_)) => {}

@@ -369,6 +369,118 @@ async fn operations_for_which_memory_has_no_room_wait_on_disk_in_their_order() {
 }
 
 #[tokio::test]
+async fn a_drain_sends_the_operations_that_are_only_on_disk() {
+    let (disk, api) = (Disk::new(), Api::accepting());
+    let settings = |queue: QueueBuilder| queue.max_len(10).batch(4).paused();
+    let (queue, worker) = disk.open_with(&api, settings);
+    for number in 0..100 {
+        drop(queue.enqueue(op("a", number)).await.unwrap());
+    }
+    let drained = timeout(MINUTE, queue.drain(MINUTE)).await.unwrap();
+    assert_eq!((drained.accepted, drained.is_complete()), (100, true));
+    worker.await.unwrap();
+    assert_eq!(disk.operations(), 0);
+}
+
+#[tokio::test]
+async fn the_worker_ends_after_the_last_handle_although_an_operation_was_not_on_disk_yet() {
+    for _ in 0..20 {
+        let (disk, api) = (Disk::new(), Api::accepting());
+        let (queue, worker) = disk.open(&api);
+        let receipt = queue.try_enqueue(op("a", 1)).unwrap();
+        drop(queue);
+        assert!(timeout(MINUTE, receipt).await.unwrap().is_accepted());
+        timeout(MINUTE, worker).await.unwrap().unwrap();
+        assert_eq!(disk.operations(), 0);
+    }
+}
+
+#[tokio::test]
+async fn the_end_settles_the_receipts_of_operations_that_are_only_on_disk_as_kept() {
+    let (disk, api) = (Disk::new(), Api::accepting());
+    let (queue, worker) = disk.open_with(&api, |queue| queue.max_len(10).paused());
+    let mut receipts = Vec::new();
+    for number in 0..100 {
+        receipts.push(queue.enqueue(op("a", number)).await.unwrap());
+    }
+    drop(worker_of(worker).await);
+    for outcome in outcomes(receipts).await {
+        assert!(!outcome.may_have_been_applied() && outcome.cause().unwrap().is_kept());
+    }
+    timeout(MINUTE, queue.on_idle()).await.unwrap();
+    timeout(MINUTE, queue.drain(SECOND)).await.unwrap();
+    assert_eq!(queue.stats().kept, 100);
+    assert_eq!(disk.operations(), 100);
+}
+
+#[tokio::test]
+async fn an_operation_on_disk_behind_an_unknown_one_is_a_dead_letter() {
+    let (disk, api) = (Disk::new(), Api::replies([Reply::end(End::Reset)]));
+    let settings = |queue: QueueBuilder| queue.max_len(2).concurrency(1).paused();
+    let (queue, worker) = disk.open_with(&api, settings);
+    let merge = Operation::merge(&person("a"), &person("b")).unwrap();
+    let mut receipts = vec![queue.enqueue(merge).await.unwrap()];
+    for (id, number) in [("c", 1), ("b", 2), ("d", 3)] {
+        receipts.push(queue.enqueue(op(id, number)).await.unwrap());
+    }
+    assert_eq!(queue.stats().backlog, 2);
+    queue.resume();
+    let ended = outcomes(receipts).await;
+    assert_eq!(shown(&ended), "unknown accepted not_sent accepted");
+    assert!(ended[2].cause().unwrap().is_withheld());
+    let letters = queue.dead_letters(0, 10).await.unwrap();
+    let endings: Vec<_> = letters.iter().map(|letter| letter.ending).collect();
+    assert_eq!(endings, [Ending::Unknown, Ending::NotSent]);
+    queue.drain(MINUTE).await;
+    worker.await.unwrap();
+    assert_eq!(disk.operations(), 0);
+}
+
+#[tokio::test]
+async fn a_clear_cancels_nothing_that_is_enqueued_later() {
+    let (disk, api) = (Disk::new(), Api::accepting());
+    let (queue, worker) = disk.open_with(&api, QueueBuilder::paused);
+    for round in 0..50 {
+        let early = queue.try_enqueue(op("a", 2 * round)).unwrap();
+        queue.clear();
+        let late = queue.enqueue(op("a", 2 * round + 1)).await.unwrap();
+        let outcome = timeout(MINUTE, early).await.unwrap();
+        assert!(outcome.cause().unwrap().is_canceled(), "{outcome:?}");
+        queue.resume();
+        assert!(timeout(MINUTE, late).await.unwrap().is_accepted());
+        queue.pause();
+    }
+    stop(queue, worker).await;
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_put_back_once_and_its_id_is_never_used_again() {
+    let (disk, api) = (Disk::new(), Api::new(|_| Reply::of(400, "{}")));
+    let (queue, worker) = disk.open(&api);
+    queue.enqueue(op("a", 1)).await.unwrap().await;
+    timeout(MINUTE, queue.drain(MINUTE)).await.unwrap();
+    worker.await.unwrap();
+
+    let api = Api::accepting();
+    let (queue, worker) = disk.open_with(&api, QueueBuilder::paused);
+    let id = queue.dead_letters(0, 1).await.unwrap()[0].id;
+    let (twice, again) = tokio::join!(queue.put_back([id, id]), queue.put_back([id]));
+    assert_eq!(twice.unwrap() + again.unwrap(), 1);
+    assert_eq!(queue.put_back([id]).await.unwrap(), 0);
+    queue.resume();
+    queue.drain(MINUTE).await;
+    worker.await.unwrap();
+    assert_eq!(api.requests(), 1);
+
+    let api = Api::new(|_| Reply::of(400, "{}"));
+    let (queue, worker) = disk.open(&api);
+    queue.enqueue(op("a", 2)).await.unwrap().await;
+    queue.drain(MINUTE).await;
+    worker.await.unwrap();
+    assert_eq!(disk.ask("SELECT max(id) FROM dead"), id as i64 + 2);
+}
+
+#[tokio::test]
 async fn operations_on_disk_are_canceled_alone_and_together() {
     let (disk, api) = (Disk::new(), Api::accepting());
     let (queue, worker) = disk.open_with(&api, |queue| queue.max_len(2).paused());
@@ -510,6 +622,31 @@ async fn what_must_not_be_sent_twice_is_sent_by_the_next_queue_if_it_did_not_dep
     let (queue, worker) = disk.open(&api);
     queue.on_idle().await;
     assert_eq!((api.requests(), queue.stats().accepted), (1, 1));
+    stop(queue, worker).await;
+}
+
+#[tokio::test]
+async fn what_must_not_be_sent_twice_is_kept_as_not_sent_while_the_limit_holds_it() {
+    // The first request closes the gate for a minute.
+    let (disk, api) = (Disk::new(), Api::replies([Reply::end(End::Throttle(60))]));
+    let (queue, _worker) = disk.open_with(&api, |queue| queue.batch(1));
+    drop(queue.enqueue(op("c", 1)).await.unwrap());
+    while !queue.stats().is_throttled {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let merge = Operation::merge(&person("a"), &person("b")).unwrap();
+    let receipt = queue.enqueue(merge).await.unwrap();
+    while disk.ask("SELECT sum(has_departed) FROM operations") == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    queue.drain(Duration::from_millis(100)).await;
+    let outcome = receipt.await;
+    assert!(!outcome.may_have_been_applied() && outcome.cause().unwrap().is_kept());
+
+    let api = Api::accepting();
+    let (queue, worker) = disk.open(&api);
+    queue.on_idle().await;
+    assert_eq!((api.requests(), queue.stats().accepted), (2, 2));
     stop(queue, worker).await;
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::queue::spool::error::{Kind, SpoolError};
 use crate::queue::spool::sqlite::Sqlite;
-use crate::queue::spool::store::{Buried, Changes, Failure, Row, Store};
+use crate::queue::spool::store::{Buried, Changes, Failure, Row, Store, Written};
 
 /// What a store does with the next calls.
 #[derive(Debug, Default)]
@@ -111,7 +111,7 @@ fn failed() -> Failure {
 }
 
 impl Store for Faulty {
-    fn commit(&mut self, changes: &Changes) -> Result<(), Failure> {
+    fn commit(&mut self, changes: &Changes) -> Result<Written, Failure> {
         self.plan.step(Step::BeforeCommit);
         let (fault, is_full) = {
             let mut state = self.plan.0.lock().unwrap();
@@ -131,10 +131,11 @@ impl Store for Faulty {
                 return Err(failed());
             }
             None if is_full => return Err(Failure::DiskFull(error(Kind::DiskFull))),
-            None => self.inner.commit(changes)?,
+            None => {}
         }
+        let written = self.inner.commit(changes)?;
         self.plan.step(Step::AfterCommit);
-        Ok(())
+        Ok(written)
     }
 
     fn load(&mut self, from: u64, limit: usize) -> Result<Vec<Row>, Failure> {
@@ -142,10 +143,6 @@ impl Store for Faulty {
         let rows = self.inner.load(from, limit)?;
         self.plan.step(Step::AfterLoad);
         Ok(rows)
-    }
-
-    fn measure(&mut self, from: u64, before: u64) -> Result<(u64, u64), Failure> {
-        self.inner.measure(from, before)
     }
 
     fn dead_letters(&mut self, after: u64, limit: usize) -> Result<Vec<Buried>, Failure> {

@@ -1,5 +1,5 @@
-//! Failures that only a store in the place of the real one shows: disks that are full or broken, and
-//! crashes between two steps.
+//! Failures that only a store in the place of the real one shows: disks that are full or broken,
+//! and crashes between two steps.
 
 mod crash;
 mod disk;
