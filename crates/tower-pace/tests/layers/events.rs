@@ -14,6 +14,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use crate::subscribe::subscribe;
 use crate::support::{Server, get, millis, post, status, status_with_retry_after};
 
 /// Records the level and the fields of each event.
@@ -59,7 +60,7 @@ where
     S::Error: Send,
 {
     let events = Events::default();
-    let subscribed = tracing::subscriber::set_default(events.clone());
+    let subscribed = subscribe(events.clone());
     let mut tasks = JoinSet::new();
     for _ in 0..requests {
         tasks.spawn(service.clone().oneshot(get()));
@@ -127,7 +128,7 @@ async fn retry_events(policy: RetryPolicy, mut request: Request<String>) -> Vec<
         .extensions_mut()
         .insert(Deadline::within(Duration::from_secs(60)));
     let events = Events::default();
-    let subscribed = tracing::subscriber::set_default(events.clone());
+    let subscribed = subscribe(events.clone());
     let server = Server::new(millis(0), |_| status_with_retry_after(503, 50));
     let retry = RetryLayer::new(policy).seed(1);
     retry.layer(server).oneshot(request).await.unwrap();

@@ -29,6 +29,8 @@ mod runtimes;
 mod simulated_server;
 #[cfg(feature = "tracing")]
 mod spans;
+#[cfg(feature = "tracing")]
+mod subscribe;
 mod support;
 mod threads;
 mod wait_queue;

@@ -13,6 +13,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
+use crate::subscribe::subscribe;
 use crate::support::{Server, get, millis, status};
 
 /// Records the fields of each span, in the order in which they were set, and its end.
@@ -61,7 +62,7 @@ impl Subscriber for Spans {
 /// Returns the spans of the calls that `run` makes.
 async fn spans_of(run: impl Future<Output = ()>) -> Vec<String> {
     let spans = Spans::default();
-    let subscribed = tracing::subscriber::set_default(spans.clone());
+    let subscribed = subscribe(spans.clone());
     run.await;
     drop(subscribed);
     let spans = spans.0.lock().unwrap();
@@ -136,7 +137,7 @@ async fn an_error_and_a_dropped_call_have_a_type_and_no_text() {
 #[tokio::test(start_paused = true)]
 async fn a_span_ends_with_the_response_and_not_with_its_future() {
     let spans = Spans::default();
-    let subscribed = tracing::subscriber::set_default(spans.clone());
+    let subscribed = subscribe(spans.clone());
     let mut service = SpanLayer::new().layer(Server::ok());
     let mut call = Box::pin(service.call(get()));
     call.as_mut().await.unwrap();
