@@ -136,6 +136,13 @@ impl Verification {
                  (--retention): Customer.io documents neither"
             ),
         ];
+        if self.span.is_unfinished {
+            notes.push(
+                "what becomes of the records without an outcome: the import is not finished; run \
+                 its command again, then verify"
+                    .to_owned(),
+            );
+        }
         if self.span.until.is_none() {
             notes.push(format!(
                 "when the run ended: if it was less than {lag} before the log was read, failures \
@@ -221,6 +228,7 @@ impl fmt::Display for Verification {
             since,
             source,
             until,
+            ..
         } = self.span;
         let (since, source) = (rfc3339(since), source.shown());
         let until = until.map_or_else(|| "an unknown time".to_owned(), rfc3339);

@@ -48,6 +48,8 @@ pub(super) struct Span {
     pub(super) source: SpanSource,
     /// The time of the last request, if it is known.
     pub(super) until: Option<i64>,
+    /// Whether the journal or the report lacks the outcome of a record.
+    pub(super) is_unfinished: bool,
 }
 
 /// Where the beginning of the run is from.
@@ -174,6 +176,7 @@ fn span(args: &VerifyArgs, run: &Run, source: SpanSource) -> Result<Span> {
         since,
         source,
         until,
+        is_unfinished: source != SpanSource::Flag && !run.is_finished,
     })
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Run {
     pub(super) started: Option<i64>,
     /// The time of the last request.
     pub(super) ended: Option<i64>,
+    /// Whether the journal or the report has an outcome for each record.
+    pub(super) is_finished: bool,
     pub(super) kind: Option<String>,
     pub(super) base_url: Option<String>,
 }
@@ -86,6 +88,11 @@ impl Run {
         if let Some(report) = object.get("complete").and_then(Value::as_object) {
             return self.add(report);
         }
+        let count = |name: &str| object.get(name).and_then(Value::as_u64);
+        // A report has these counts, and no other line of a journal has.
+        if let (Some(unknown), Some(not_sent)) = (count("unknown"), count("not_sent")) {
+            self.is_finished = unknown + not_sent == 0;
+        }
         let text = |name: &str| object.get(name).and_then(Value::as_str).map(str::to_owned);
         if let Some(started) = text("started_at").and_then(|time| parsed(&time)) {
             // A run that was continued has several beginnings.
@@ -146,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_finished_run_has_a_beginning_and_an_end() {
-        let report = r#"{"started_at":"2026-01-31T20:00:00Z","elapsed_seconds":89.2,"records":3}"#;
+        let report = r#"{"started_at":"2026-01-31T20:00:00Z","elapsed_seconds":89.2,"unknown":0,"not_sent":0}"#;
         for journal in [
             format!("{HEADER}\n{{\"complete\":{report}}}\n"),
             format!("journal 2 {HEADER} #1\nsettled 1-4 #2\ncomplete {report} #3\n"),
@@ -155,6 +162,7 @@ mod tests {
             assert_eq!(run.started, Some(1_769_889_600), "{journal}");
             assert_eq!(run.ended, Some(1_769_889_690), "{journal}");
             assert_eq!(run.kind.as_deref(), Some("people"));
+            assert!(run.is_finished, "{journal}");
             assert_eq!(run.base_url.as_deref(), Some("https://track.customer.io"));
         }
     }
@@ -167,6 +175,7 @@ mod tests {
         let run = of_journal(&format!("journal 2 {HEADER} #0\n{first}{long}{second}")).unwrap();
         assert_eq!(run.started, Some(1_769_889_600));
         assert!(run.ended.unwrap() > 1_769_889_600);
+        assert!(!run.is_finished);
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     /// The operations with this id and higher ones are only on disk.
     next_to_load: u64,
-    /// Higher than each id that was taken from the inbox.
+    /// Higher than each id that is in memory, on disk or handed back.
     next_id: u64,
     backlog: u64,
     /// The receipts of the backlog.
@@ -159,9 +159,6 @@ impl Writer {
         self.pending.changes.departures.extend(work.departures);
         self.pending.departing.extend(work.departing);
         let (rows, waiters): (Vec<_>, Vec<_>) = work.inserts.into_iter().map(Waiter::of).unzip();
-        if let Some(last) = rows.last() {
-            self.next_id = last.id + 1;
-        }
         self.try_refill();
         match self.disk_full.clone() {
             Some(error) => {
@@ -270,6 +267,7 @@ impl Writer {
             .into_iter()
             .map(|waiter| (waiter.receipt, waiter.durable))
             .unzip();
+        self.pass(&rows);
         self.add(rows, receipts);
         // Afterwards: a queue that is drained must not look empty in between.
         self.shared.update(|state| state.arrive(len));
@@ -340,6 +338,14 @@ impl Writer {
         Ok(())
     }
 
+    /// Records that operations are about to be added or handed back. Earlier, a flush would end before
+    /// they are in memory.
+    fn pass(&mut self, rows: &[Row]) {
+        if let Some(last) = rows.last() {
+            self.next_id = last.id + 1;
+        }
+    }
+
     /// Shows the backlog to the queue.
     pub(super) fn update_state(&mut self) {
         if self.backlog == 0 {
@@ -355,6 +361,7 @@ impl Writer {
         self.forget_revived(&waiters);
         self.inbox.release_transit(transit(&waiters));
         self.inbox.release_disk(bytes);
+        self.pass(rows);
         self.update_state();
         self.shared.update(|state| state.arrive(rows.len()));
         for waiter in waiters {

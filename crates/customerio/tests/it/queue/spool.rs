@@ -437,6 +437,20 @@ async fn an_operation_on_disk_behind_an_unknown_one_is_a_dead_letter() {
 }
 
 #[tokio::test]
+async fn a_flush_waits_for_operations_that_are_not_on_disk_yet() {
+    let api = Api::new(|_| Reply::ok().after(Duration::ZERO));
+    let disk = Disk::new();
+    let (queue, worker) = disk.open(&api);
+    for number in 0..300 {
+        let receipt = queue.try_enqueue(op("a", number)).unwrap();
+        timeout(MINUTE, queue.flush()).await.unwrap();
+        let outcome = timeout(Duration::ZERO, receipt).await;
+        assert!(outcome.expect("it was flushed").is_accepted());
+    }
+    stop(queue, worker).await;
+}
+
+#[tokio::test]
 async fn a_clear_cancels_nothing_that_is_enqueued_later() {
     let (disk, api) = (Disk::new(), Api::accepting());
     let (queue, worker) = disk.open_with(&api, QueueBuilder::paused);
