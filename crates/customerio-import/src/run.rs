@@ -31,7 +31,7 @@ use crate::signals::Signals;
 use crate::{clock, reader, status};
 
 /// The most ranges of records that are named as left for the next run. More would fill the
-/// terminal; `status` shows all.
+/// terminal; `status --json` shows all.
 const MAX_LEFT: usize = 20;
 
 /// An input that was opened.

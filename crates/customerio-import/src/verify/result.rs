@@ -95,7 +95,7 @@ struct SampleJson<'a> {
 impl Verification {
     /// Returns whether the log may lack failures that are not in it yet.
     fn is_incomplete(&self) -> bool {
-        self.complete_at.is_some_and(|at| self.read_at < at)
+        self.complete_at.is_none_or(|at| self.read_at < at)
     }
 
     pub(super) fn conclusion(&self) -> Conclusion {
@@ -258,6 +258,11 @@ impl fmt::Display for Verification {
                 f,
                 "result: none; the log may no longer reach back to the beginning of the run \
                  (--retention)"
+            ),
+            Conclusion::Unknown if self.complete_at.is_none() => write!(
+                f,
+                "result: none; the end of the run is not known, so failures may be missing: add \
+                 --until TIME"
             ),
             Conclusion::Unknown => {
                 let at = self.complete_at.map_or_else(String::new, rfc3339);
