@@ -77,7 +77,8 @@ impl RejectsFile {
 
     /// Removes what comes after the rows of earlier runs.
     pub(crate) fn cut(&self) -> Result<()> {
-        // Synced: otherwise the rows could come back with a loss of power, after the run has finished.
+        // Synced: otherwise the rows could come back with a loss of power, after the run has
+        // finished.
         let cut = self.file.set_len(self.length);
         cut.and_then(|()| self.file.sync_all()).with_context(|| {
             let path = display::path(&self.path);

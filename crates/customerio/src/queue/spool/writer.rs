@@ -338,8 +338,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Records that operations are about to be added or handed back. Earlier, a flush would end before
-    /// they are in memory.
+    /// Records that operations are about to be added or handed back. Earlier, a flush would end
+    /// before they are in memory.
     fn pass(&mut self, rows: &[Row]) {
         if let Some(last) = rows.last() {
             self.next_id = last.id + 1;
