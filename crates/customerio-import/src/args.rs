@@ -181,18 +181,8 @@ pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) attributes: AttributeArgs,
 
-    /// Format of the file, if its name does not show it
-    #[arg(long, help_heading = "File")]
-    pub(crate) format: Option<Format>,
-    /// Delimiter of a CSV file, like ';' or tab
-    #[arg(long, value_name = "CHARACTER", help_heading = "File")]
-    pub(crate) delimiter: Option<Delimiter>,
-    /// Treat this text as no value, like NULL or N/A; may be repeated
-    #[arg(
-        long = "null", value_name = "WORD", value_parser = NonEmptyStringValueParser::new(),
-        help_heading = "File"
-    )]
-    pub(crate) nulls: Vec<String>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
 
     /// Region of the account; the default is that in the journal, CUSTOMERIO_REGION or us
     #[arg(long, value_name = "us|eu", help_heading = "Destination")]
@@ -515,6 +505,25 @@ pub(crate) struct ObjectType {
     pub(crate) object_type_column: Option<String>,
 }
 
+/// How the file is read.
+#[derive(Debug, Group)]
+pub(crate) struct FormatArgs {
+    /// Format of the file, if its name does not show it
+    #[arg(long, help_heading = "File")]
+    pub(crate) format: Option<Format>,
+    /// Delimiter of a CSV file, like ';' or tab; the default is a comma, or the delimiter of a
+    /// first line sep=
+    #[arg(long, value_name = "CHARACTER", help_heading = "File")]
+    pub(crate) delimiter: Option<Delimiter>,
+
+    /// Treat this text as no value, like NULL or N/A; may be repeated
+    #[arg(
+        long = "null", value_name = "WORD", value_parser = NonEmptyStringValueParser::new(),
+        help_heading = "File"
+    )]
+    pub(crate) nulls: Vec<String>,
+}
+
 /// The effect of an empty value.
 #[derive(Debug, Group)]
 pub(crate) struct EmptyArgs {
@@ -608,20 +617,8 @@ pub(crate) struct CommonArgs {
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 
-    /// Format of the file, if its name does not show it
-    #[arg(long, help_heading = "File")]
-    pub(crate) format: Option<Format>,
-    /// Delimiter of a CSV file, like ';' or tab; the default is a comma, or the delimiter of a
-    /// first line sep=
-    #[arg(long, value_name = "CHARACTER", help_heading = "File")]
-    pub(crate) delimiter: Option<Delimiter>,
-
-    /// Treat this text as no value, like NULL or N/A; may be repeated
-    #[arg(
-        long = "null", value_name = "WORD", value_parser = NonEmptyStringValueParser::new(),
-        help_heading = "File"
-    )]
-    pub(crate) nulls: Vec<String>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
 
     /// Region of the account; the default is CUSTOMERIO_REGION or us
     #[arg(long, value_name = "us|eu", help_heading = "Destination")]

@@ -6,7 +6,7 @@
 //! Rows of rejected records come first, and the journal has their length. Records that are unknown
 //! or were not sent come last, when the run ends: the next run takes these up, and cuts their rows.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -45,6 +45,7 @@ impl RejectsFile {
         layout: &Layout,
         progress: &Progress,
     ) -> Result<Self> {
+        lock(&file, path)?;
         let mark = progress.rejects.get(&name(path));
         let is_known = mark.is_some() || progress.settled.is_empty();
         let mark = mark.copied().unwrap_or_default();
@@ -136,6 +137,26 @@ impl RejectsFile {
         RejectsMark {
             length: self.length,
             checksum: self.checksum.sum(),
+        }
+    }
+}
+
+/// Locks the file until it is closed. The journals of two inputs are different files, so only this
+/// lock keeps two imports from writing over the rows of each other.
+fn lock(file: &File, path: &Path) -> Result<()> {
+    // A device such as `/dev/null` keeps no rows.
+    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return Ok(());
+    }
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => bail!(
+            "{}: another import is writing this rejects file; wait until it ends, or name another \
+             file with --rejects",
+            display::path(path)
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("{}: cannot be locked", display::path(path)))
         }
     }
 }
@@ -374,6 +395,7 @@ mod tests {
         file.append(b"two\n").unwrap();
         file.append_uncounted(b"left\n").unwrap();
         assert_eq!(folder.content(), format!("{HEADER}one\ntwo\nleft\n"));
+        drop(file);
 
         let mut file = folder.open().unwrap();
         assert_eq!(folder.content(), format!("{HEADER}one\ntwo\nleft\n"));
@@ -381,7 +403,18 @@ mod tests {
         file.append(b"three\n").unwrap();
         assert_eq!(folder.content(), format!("{HEADER}one\nthree\n"));
         folder.settle(&file);
+        drop(file);
         assert!(folder.open().is_ok(), "the checksum goes on after a cut");
+    }
+
+    #[test]
+    fn a_second_import_cannot_write_the_file() {
+        let folder = Folder::new();
+        let file = folder.open().unwrap();
+        let error = folder.open().unwrap_err().to_string();
+        assert!(error.contains("another import is writing"), "{error}");
+        drop(file);
+        assert!(folder.open().is_ok());
     }
 
     #[test]
@@ -400,6 +433,7 @@ mod tests {
         let mut file = folder.open().unwrap();
         file.append(b"one\n").unwrap();
         folder.settle(&file);
+        drop(file);
         fs::write(folder.path(), format!("{HEADER}two\n")).unwrap();
         folder.check_refused("was changed since the earlier run");
         fs::write(folder.path(), HEADER).unwrap();

@@ -59,15 +59,15 @@ impl Settings {
     pub(crate) fn new(args: Args) -> Result<Self> {
         let begun = begun(&args.command);
         let (mut mapping, common) = mapping(args.command)?;
-        mapping.values.nulls = common.nulls.iter().cloned().collect();
+        mapping.values.nulls = common.format.nulls.iter().cloned().collect();
         // From cheap to slow, so that the first error comes at once.
         mapping.check_columns()?;
-        let input = Input::open(&common.file, common.format)?;
+        let input = Input::open(&common.file, common.format.format)?;
         let is_strict =
             common.reject_suspects || (!input.is_replayable() && !is_confirmed(&common));
         mapping.rejects_suspects = is_strict;
         let dialect = Dialect {
-            delimiter: common.delimiter,
+            delimiter: common.format.delimiter,
             person: mapping.id_column().to_owned(),
             is_strict,
         };

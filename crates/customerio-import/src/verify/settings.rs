@@ -160,7 +160,8 @@ fn span(args: &VerifyArgs, run: &Run, source: SpanSource) -> Result<Span> {
         (Some(since), _) => (since, SpanSource::Flag),
         (None, Some(started)) => (started, source),
         (None, None) => bail!(
-            "the {} does not say when the run began: an earlier version wrote it; add --since TIME",
+            "the {} does not say when the run began: it was continued, or an earlier version wrote \
+             it; add --since TIME",
             match source {
                 SpanSource::Report => "report",
                 SpanSource::Flag | SpanSource::Journal => "journal",
@@ -254,7 +255,7 @@ fn people(args: VerifyArgs) -> Result<Option<People>> {
     let identifier = person.identifier;
     let values = ValueRules {
         empty: args.empty.empty,
-        nulls: args.nulls.into_iter().collect(),
+        nulls: args.format.nulls.into_iter().collect(),
         ..value_rules(Some(args.types), args.attributes)?
     };
     let mapping = Mapping {
@@ -264,8 +265,8 @@ fn people(args: VerifyArgs) -> Result<Option<People>> {
         rejects_suspects: false,
     };
     mapping.check_columns()?;
-    let input = Input::open(&args.file, args.format)?.dialect(Dialect {
-        delimiter: args.delimiter,
+    let input = Input::open(&args.file, args.format.format)?.dialect(Dialect {
+        delimiter: args.format.delimiter,
         person: mapping.id_column().to_owned(),
         is_strict: false,
     })?;

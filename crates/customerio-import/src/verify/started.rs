@@ -64,6 +64,10 @@ impl Run {
             .with_context(|| format!("{}: this file is not a report", shown()))?;
         let mut run = Self::default();
         run.add(&report);
+        // The report of a run that was continued begins with its last part.
+        if report.get("settled_earlier").and_then(Value::as_u64) > Some(0) {
+            run.started = None;
+        }
         Ok(run)
     }
 
@@ -176,6 +180,21 @@ mod tests {
         assert_eq!(run.started, Some(1_769_889_600));
         assert!(run.ended.unwrap() > 1_769_889_600);
         assert!(!run.is_finished);
+    }
+
+    #[test]
+    fn the_report_of_a_continued_run_does_not_say_when_it_began() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        let started = |earlier| {
+            let report = format!(
+                r#"{{"started_at":"2026-01-31T20:00:00Z","elapsed_seconds":1,"settled_earlier":{earlier}}}"#
+            );
+            std::fs::write(&path, report).unwrap();
+            Run::of_report(&path).unwrap().started
+        };
+        assert_eq!(started(0), Some(1_769_889_600));
+        assert_eq!(started(1), None);
     }
 
     #[test]
