@@ -495,7 +495,7 @@ mod tests {
         assert_eq!(remaining(&allowance), 20);
         assert!(record(&mut allowance, later(2, 30, 4), 3));
         assert_eq!(remaining(&allowance), 26, "what was unanswered is left out");
-        // A cost that turned out to be higher is in the statements of later requests.
+        // Statements that follow a raised cost contain it.
         allowance.raise_cost(6, 2);
         assert_eq!(remaining(&allowance), 20);
         assert!(record(&mut allowance, later(3, 25, 0), 3));

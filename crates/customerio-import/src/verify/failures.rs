@@ -188,7 +188,7 @@ fn key(activity: &Activity, identifier: Identifier) -> Option<String> {
 // === impl Finder ===
 
 impl Finder {
-    /// Returns whether there is nobody left to look for.
+    /// Returns whether each person that was looked for is found.
     pub(super) fn is_done(&self) -> bool {
         self.sought.is_empty()
     }

@@ -122,7 +122,7 @@ fn match_file(settings: &Settings, mut log: FailureLog) -> Result<Matched> {
             .sample
             .map(|sample| Sample::new(sample.size, sample.seed));
         let found = file::read(people, log.finder(people.identifier), sample)?;
-        // The log has no phone numbers, so that nobody can be found by them.
+        // The log has no phone numbers, so it finds no person by them.
         if people.identifier != Identifier::Phone {
             matched.attribution = Some(log.attribute(found.finder));
         }

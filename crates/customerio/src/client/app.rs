@@ -209,7 +209,7 @@ impl App {
             .await
     }
 
-    /// Returns up to 100 people with their attributes and devices. The reply leaves out those who
+    /// Returns up to 100 people with their attributes and devices. The reply leaves out people who
     /// do not exist, so compare identifiers and not positions.
     ///
     /// # Errors

@@ -27,9 +27,9 @@ impl Subscriber for Everything {
 
 /// Sends the events and spans of this thread to `subscriber`, until the guard is dropped.
 ///
-/// `tracing` records for each place in the code whether any subscriber wants its events. A test of
-/// another thread, which has none, may be the first to come by such a place while this one
-/// subscribes, and record that nobody does. A subscriber for all threads prevents that.
+/// `tracing` caches for each place in the code whether a subscriber wants its events. A test of
+/// another thread, without a subscriber, may reach the place while this one subscribes. The cache
+/// would then say that none wants them. A subscriber for all threads prevents that.
 pub(crate) fn subscribe(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
     static EVERYTHING: Once = Once::new();
     EVERYTHING.call_once(|| set_global_default(Everything).unwrap());
