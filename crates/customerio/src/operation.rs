@@ -50,7 +50,7 @@ pub struct Operation {
 
 /// The parts of an operation in a file.
 #[cfg(feature = "spool")]
-pub(crate) struct Stored {
+pub(crate) struct StoredOperation {
     pub(crate) json: Bytes,
     pub(crate) lane: u64,
     pub(crate) other_lane: Option<u64>,
@@ -426,8 +426,8 @@ impl Operation {
 
     /// Returns the parts of the operation, for a file.
     #[cfg(feature = "spool")]
-    pub(crate) fn to_stored(&self) -> Stored {
-        Stored {
+    pub(crate) fn to_stored(&self) -> StoredOperation {
+        StoredOperation {
             json: self.json.clone(),
             lane: self.lane.0,
             other_lane: self.other_lane.map(|lane| lane.0),
@@ -438,7 +438,7 @@ impl Operation {
 
     /// Creates an operation from its parts. Returns `None` if they are those of no operation.
     #[cfg(feature = "spool")]
-    pub(crate) fn from_stored(stored: Stored) -> Option<Self> {
+    pub(crate) fn from_stored(stored: StoredOperation) -> Option<Self> {
         let is_valid = stored.json.first() == Some(&b'{') && stored.json.last() == Some(&b'}');
         (is_valid && stored.json.len() <= MAX_OPERATION).then(|| Self {
             json: stored.json,

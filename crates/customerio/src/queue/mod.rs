@@ -60,8 +60,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! - **Sent again:** after a crash, the operations that were in flight, and those whose outcome is
-//!   younger than 20 ms. That changes nothing for those that may be
+//! - **Sent again:** after a crash, the operations that were in flight, and operations with an
+//!   outcome younger than 20 ms. That changes nothing for those that may be
 //!   [replayed](crate::Operation::may_replay). The others, such as a merge, are recorded before
 //!   they depart. If the program ends while one is in flight, it becomes a dead letter with an
 //!   unknown outcome, and those behind it on the same person become dead letters that were not
@@ -92,7 +92,7 @@
 //! | table | columns |
 //! |---|---|
 //! | `operations` | `id` in the order of enqueue, `enqueued_at` in milliseconds since 1970, `priority` from 0 (low) to 2 (high), `lane` and `other_lane` as hashes, `may_replay`, `goes_alone`, `has_departed` for what must not be sent twice, `json` |
-//! | `dead` | the same, with `ending` (`rejected`, `unknown` or `not sent`) and `reason` |
+//! | `dead` | the same, with `outcome` (`rejected`, `unknown` or `not sent`) and `reason` |
 //! | `destination` | `base_url`, `site`, the SHA-256 of the site id, and the `next_id` |
 //!
 //! ```console
@@ -178,7 +178,7 @@ pub use self::error::NotEnqueued;
 pub use self::queue::{Drained, Queue};
 pub use self::receipt::Receipt;
 #[cfg(feature = "spool")]
-pub use self::spool::{DeadLetter, Ending, Spool, SpoolError};
+pub use self::spool::{DeadLetter, DeadOutcome, Spool, SpoolError};
 pub use self::stats::{HeldBy, Stats, StatsWatcher};
 pub use self::worker::Worker;
 pub use crate::packer::Priority;

@@ -232,7 +232,7 @@ impl Queue {
         self.shared().wait_until(is_idle).await;
     }
 
-    /// Waits until fewer than `operations` wait, not counting those whose request was taken. With
+    /// Waits until fewer than `operations` wait, not counting operations in requests. With
     /// 0, it returns once none waits.
     pub async fn on_size_less_than(&self, operations: usize) {
         let is_less = |state: &mut State| (state.size() < operations.max(1)).then_some(());
@@ -285,8 +285,9 @@ impl Queue {
     /// Enqueues dead letters again, behind all other operations. Returns the number of those that
     /// were found.
     ///
-    /// One that ended [unknown](super::Ending::Unknown) may have been applied: look before you put
-    /// back what must not be applied twice, such as a merge. Dropping the future does not undo it.
+    /// One that ended [unknown](super::DeadOutcome::Unknown) may have been applied: look before you
+    /// put back what must not be applied twice, such as a merge. Dropping the future does not undo
+    /// it.
     ///
     /// # Errors
     ///

@@ -227,7 +227,7 @@ impl Shared {
             }
             self.update(|state| state.arrive(1));
         }
-        // The queue was closed after the room was acquired. No one else needs the room.
+        // The queue was closed after the room was acquired. No other operation needs the room.
         let reason = spool.closed_reason();
         Err(NotEnqueued { operation, reason })
     }
@@ -298,7 +298,7 @@ impl Shared {
                 number,
                 unwritten: None,
             }),
-            // The queue was closed after the room was acquired. No one else needs the room.
+            // The queue was closed after the room was acquired. No other operation needs the room.
             Err(operation) => Err(NotEnqueued {
                 operation,
                 reason: Reason::Closed,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
 use super::builder::Settings;
-use super::spool::Settled as OnDisk;
+use super::spool::DiskOutcome;
 use super::stats::{Counts, HeldBy, Rate, Stats};
 use crate::batch::MAX_BATCH;
 use crate::packer::{Dispatcher, Packer, Position, Priority, Sending, Settled};
@@ -97,7 +97,7 @@ struct InFlight {
 
 /// An operation that was loaded from disk.
 #[cfg(feature = "spool")]
-pub(super) struct Stored {
+pub(super) struct Loaded {
     pub(super) number: u64,
     pub(super) operation: Operation,
     pub(super) priority: Priority,
@@ -119,7 +119,7 @@ pub(super) struct Departure {
 pub(super) struct Effects {
     pub(super) receipts: Vec<(oneshot::Sender<Outcome>, Outcome)>,
     /// What the spool is to write.
-    pub(super) settled: Vec<OnDisk>,
+    pub(super) settled: Vec<DiskOutcome>,
     pub(super) held: Vec<u64>,
     pub(super) room_len: usize,
     pub(super) room_bytes: usize,
@@ -646,7 +646,7 @@ impl State {
                     outcome = outcome.kept();
                 }
                 let size = member.charge as usize - OVERHEAD;
-                let on_disk = OnDisk::new(member.number, size, &outcome);
+                let on_disk = DiskOutcome::new(member.number, size, &outcome);
                 self.effects.settled.extend(on_disk);
             }
             self.counts.count(&outcome);
@@ -773,18 +773,18 @@ impl State {
 #[cfg(feature = "spool")]
 impl State {
     /// Queues an operation that is on disk.
-    pub(super) fn enqueue_stored(
+    pub(super) fn enqueue_loaded(
         &mut self,
-        stored: Stored,
+        loaded: Loaded,
         receipt: Option<oneshot::Sender<Outcome>>,
         now: Instant,
     ) {
-        let Stored {
+        let Loaded {
             number,
             operation,
             priority,
             enqueued_at,
-        } = stored;
+        } = loaded;
         self.push(number, operation, priority, receipt, enqueued_at, now);
     }
 

@@ -9,9 +9,9 @@ use crate::{Operation, Outcome};
 /// An inbox that cannot exist.
 pub(super) enum Inbox {}
 
-pub(super) enum Settled {}
+pub(super) enum DiskOutcome {}
 
-impl Settled {
+impl DiskOutcome {
     pub(super) fn new(_: u64, _: usize, _: &Outcome) -> Option<Self> {
         None
     }
@@ -44,7 +44,7 @@ impl Inbox {
         match *self {}
     }
 
-    pub(super) fn settle(&self, _: impl IntoIterator<Item = Settled>) {
+    pub(super) fn settle(&self, _: impl IntoIterator<Item = DiskOutcome>) {
         match *self {}
     }
 

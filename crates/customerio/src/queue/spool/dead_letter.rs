@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::store::Buried;
+use super::store::DeadRow;
 use crate::{Operation, Timestamp};
 
 /// An operation that a spool keeps because it was not accepted.
@@ -14,8 +14,8 @@ pub struct DeadLetter {
     pub id: u64,
     /// The operation, as it was enqueued.
     pub operation: Operation,
-    /// How the operation ended.
-    pub ending: Ending,
+    /// The outcome of the operation.
+    pub outcome: DeadOutcome,
     /// The reason: at most a few thousand bytes, with the server's words. It may quote a person's
     /// data.
     pub reason: String,
@@ -23,10 +23,10 @@ pub struct DeadLetter {
     pub enqueued_at: Option<Timestamp>,
 }
 
-/// How a dead letter ended.
+/// The outcome of a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Ending {
+pub enum DeadOutcome {
     /// The API rejected the operation.
     Rejected,
     /// The operation was sent, and may have been applied.
@@ -35,7 +35,7 @@ pub enum Ending {
     NotSent,
 }
 
-impl Ending {
+impl DeadOutcome {
     const ALL: [Self; 3] = [Self::Rejected, Self::Unknown, Self::NotSent];
 
     /// Returns the word in the table of dead letters.
@@ -48,23 +48,23 @@ impl Ending {
     }
 
     pub(super) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|ending| ending.name() == name)
+        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
     }
 }
 
-impl From<Buried> for DeadLetter {
-    fn from(buried: Buried) -> Self {
-        let Buried {
+impl From<DeadRow> for DeadLetter {
+    fn from(dead: DeadRow) -> Self {
+        let DeadRow {
             row,
-            ending,
+            outcome,
             reason,
-        } = buried;
+        } = dead;
         let seconds = i64::try_from(row.enqueued_at / 1_000).ok();
         let time = seconds.and_then(|seconds| Timestamp::new(seconds).ok());
         Self {
             id: row.id,
             operation: row.operation,
-            ending,
+            outcome,
             reason,
             enqueued_at: time,
         }
@@ -75,7 +75,7 @@ impl fmt::Debug for DeadLetter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeadLetter")
             .field("id", &self.id)
-            .field("ending", &self.ending)
+            .field("outcome", &self.outcome)
             .finish_non_exhaustive()
     }
 }

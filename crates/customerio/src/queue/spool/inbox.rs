@@ -6,27 +6,34 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, TryAcquireError, oneshot};
 
-use super::dead_letter::{DeadLetter, Ending};
+use super::dead_letter::{DeadLetter, DeadOutcome};
 use super::error::{Kind, SpoolError};
 use super::settings::Spool;
 use super::sqlite::Found;
 use super::store::{Dead, ROW_OVERHEAD, Row};
-use crate::Operation;
-use crate::Outcome;
 use crate::packer::Priority;
 use crate::queue::clock;
 use crate::queue::error::Reason;
+use crate::{Operation, Outcome};
 
 /// How long settled operations wait for others to be written with. Longer would send more of them
 /// again after a crash; shorter would sync the disk more often than a busy queue needs.
 const SETTLE_LAG: Duration = Duration::from_millis(20);
 
 /// The time between two attempts to write on a full disk.
-const FULL_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const FULL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The most bytes of operations in one transaction. A larger one delays those that wait behind it,
 /// and a program that enqueues without a pause would never see its first one acknowledged.
 const MAX_GROUP: usize = 4 << 20;
+
+/// How many dead letters are put back at once, of 32,000 bytes each at most.
+const PUT_BACK: usize = 100;
+
+/// How long the writer waits for further operations if the last transaction had more. Callers that
+/// wait for the disk enqueue their next operation soon after it: without the wait, the first of
+/// them would get a transaction of its own, and the disk would be synced twice as often.
+const GATHER: Duration = Duration::from_micros(100);
 
 /// The work for the writer of a spool, from the handles, the receipts and the worker.
 pub(in crate::queue) struct Inbox {
@@ -42,21 +49,13 @@ pub(in crate::queue) struct Inbox {
     path: PathBuf,
 }
 
-/// How many dead letters are put back at once, of 32,000 bytes each at most.
-const PUT_BACK: usize = 100;
-
-/// How long the writer waits for further operations if the last transaction had more. Callers that
-/// wait for the disk enqueue their next operation soon after it: without the wait, the first of
-/// them would get a transaction of its own, and the disk would be synced twice as often.
-const GATHER: Duration = Duration::from_micros(100);
-
 /// What the writer does in one round.
 pub(super) struct Taken {
     pub(super) inserts: Vec<Insert>,
-    pub(super) settled: Vec<Settled>,
+    pub(super) settled: Vec<DiskOutcome>,
     /// Operations that must not be sent twice, and whether their request departs next.
     pub(super) departures: Vec<(u64, bool)>,
-    /// Those who wait until departures are on disk.
+    /// Wakes the requests that wait until their departures are on disk.
     pub(super) departing: Vec<oneshot::Sender<()>>,
     pub(super) commands: Vec<Command>,
 }
@@ -69,29 +68,29 @@ struct Work {
     insert_bytes: usize,
     /// The number of operations in the last transaction.
     last_group: usize,
-    settled: Vec<Settled>,
+    settled: Vec<DiskOutcome>,
     departures: Vec<(u64, bool)>,
     departing: Vec<oneshot::Sender<()>>,
     /// Each with the id of the operation that was handed over next: it follows those before.
     commands: VecDeque<(u64, Command)>,
-    /// The bytes on disk for which there were no permits when the spool was opened.
-    debt: u64,
+    /// The bytes on disk above the bound. Room is released only below it.
+    excess: u64,
     is_closing: bool,
     /// No writer takes the work any longer.
     is_over: bool,
 }
 
-/// An operation to write, and those who wait for it.
+/// An operation to write, with the senders that report on it.
 pub(super) struct Insert {
     pub(super) row: Row,
     pub(super) receipt: Option<oneshot::Sender<Outcome>>,
     pub(super) durable: oneshot::Sender<Result<(), Reason>>,
     /// The dead letter that the operation was.
-    pub(super) revived: Option<u64>,
+    pub(super) put_back: Option<u64>,
 }
 
-/// An operation that has its outcome.
-pub(in crate::queue) struct Settled {
+/// What the disk keeps of an operation that has its outcome.
+pub(in crate::queue) struct DiskOutcome {
     pub(super) id: u64,
     pub(super) bytes: u64,
     /// The dead letter that it becomes. `None` removes it.
@@ -123,25 +122,31 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, SpoolError>>;
 
 /// How long the writer waits for work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(super) enum Wait {
     /// Until there is some.
-    Any,
-    /// At most until the next attempt on a full disk.
-    DiskIsFull,
+    ForWork,
+    /// At most until the next attempt to write on a full disk.
+    ForDisk,
 }
 
-impl Settled {
+impl DiskOutcome {
     /// Returns what the spool does with an operation of `size` bytes. `None` keeps it for the next
     /// queue.
     pub(in crate::queue) fn new(id: u64, size: usize, outcome: &Outcome) -> Option<Self> {
-        let dead = |ending, reason| Some(Dead { id, ending, reason });
+        let dead = |outcome, reason| {
+            Some(Dead {
+                id,
+                outcome,
+                reason,
+            })
+        };
         let dead = match outcome {
             Outcome::Accepted => None,
-            Outcome::Rejected(rejection) => dead(Ending::Rejected, rejection.to_string()),
+            Outcome::Rejected(rejection) => dead(DeadOutcome::Rejected, rejection.to_string()),
             Outcome::Unknown(cause) | Outcome::NotSent(cause) if cause.is_kept() => return None,
-            Outcome::Unknown(cause) => dead(Ending::Unknown, cause.to_string()),
+            Outcome::Unknown(cause) => dead(DeadOutcome::Unknown, cause.to_string()),
             Outcome::NotSent(cause) if cause.is_canceled() => None,
-            Outcome::NotSent(cause) => dead(Ending::NotSent, cause.to_string()),
+            Outcome::NotSent(cause) => dead(DeadOutcome::NotSent, cause.to_string()),
         };
         let bytes = (size + ROW_OVERHEAD) as u64;
         Some(Self { id, bytes, dead })
@@ -157,7 +162,7 @@ impl Inbox {
         Self {
             work: Mutex::new(Work {
                 next_id: found.next_id,
-                debt: found.bytes.saturating_sub(spool.max_bytes),
+                excess: found.bytes.saturating_sub(spool.max_bytes),
                 ..Work::default()
             }),
             wake: Condvar::new(),
@@ -237,7 +242,7 @@ impl Inbox {
             row,
             receipt,
             durable,
-            revived: None,
+            put_back: None,
         });
         let wakes = work.is_first_or_last();
         drop(work);
@@ -252,7 +257,7 @@ impl Inbox {
         self.work().next_id
     }
 
-    pub(in crate::queue) fn settle(&self, settled: impl IntoIterator<Item = Settled>) {
+    pub(in crate::queue) fn settle(&self, settled: impl IntoIterator<Item = DiskOutcome>) {
         self.add(|work| work.settled.extend(settled));
     }
 
@@ -348,7 +353,7 @@ impl Inbox {
 
     fn add(&self, change: impl FnOnce(&mut Work)) {
         let mut work = self.work();
-        // What arrives later is dropped, so that nobody waits for a reply.
+        // Later work is dropped, so that no caller waits for a reply.
         if work.is_over {
             return;
         }
@@ -361,7 +366,7 @@ impl Inbox {
 /// The side of the writer.
 impl Inbox {
     /// Waits for work, and takes it. Returns `None` once the inbox is closed and empty.
-    pub(super) fn next(&self, patience: Patience) -> Option<Taken> {
+    pub(super) fn next(&self, limit: Wait) -> Option<Taken> {
         let mut work = self.work();
         loop {
             if work.is_urgent() {
@@ -374,11 +379,11 @@ impl Inbox {
                 work.is_over = true;
                 return None;
             }
-            let wait = match (work.is_settled(), patience) {
+            let wait = match (work.is_settled(), limit) {
                 _ if work.is_closing => break,
-                (false, Patience::Any) => SETTLE_LAG,
-                (_, Patience::DiskIsFull) => FULL_INTERVAL,
-                (true, Patience::Any) => {
+                (false, Wait::ForWork) => SETTLE_LAG,
+                (_, Wait::ForDisk) => FULL_INTERVAL,
+                (true, Wait::ForWork) => {
                     work = self.wake.wait(work).unwrap_or_else(PoisonError::into_inner);
                     continue;
                 }
@@ -395,14 +400,14 @@ impl Inbox {
         Some(work.take())
     }
 
-    /// Adds dead letters behind all other operations, and their bytes on disk to the debt: nobody
-    /// waited for room for them.
-    pub(super) fn revive(&self, inserts: Vec<Insert>) {
+    /// Adds dead letters behind all other operations. They waited for no room, so their bytes add
+    /// to the excess.
+    pub(super) fn put_back_rows(&self, inserts: Vec<Insert>) {
         let mut work = self.work();
         for mut insert in inserts {
             insert.row.id = work.next_id;
             work.next_id += 1;
-            work.debt += insert.row.bytes();
+            work.excess += insert.row.bytes();
             work.insert_bytes += insert.row.operation.size();
             work.inserts.push(insert);
         }
@@ -416,8 +421,8 @@ impl Inbox {
     /// Releases the room of operations that left the disk.
     pub(super) fn release_disk(&self, bytes: u64) {
         let mut work = self.work();
-        let paid = work.debt.min(bytes);
-        work.debt -= paid;
+        let paid = work.excess.min(bytes);
+        work.excess -= paid;
         drop(work);
         self.disk.add_permits((bytes - paid) as usize);
     }
@@ -427,14 +432,16 @@ impl Inbox {
         drop(self.failure.set(error));
     }
 
-    /// Ends the inbox: what is in it and what arrives later is dropped, with an error for those who
-    /// wait. Returns the operations that were not written.
+    /// Ends the inbox, and drops the work that is in it and later work. Returns the operations that
+    /// were not written.
     pub(super) fn end(&self) -> Vec<Insert> {
         let mut work = self.work();
-        work.is_over = true;
-        let left = mem::take(&mut *work);
-        work.is_over = true;
-        work.next_id = left.next_id;
+        let rest = Work {
+            next_id: work.next_id,
+            is_over: true,
+            ..Work::default()
+        };
+        let left = mem::replace(&mut *work, rest);
         drop(work);
         self.disk.close();
         self.transit.close();
@@ -443,7 +450,7 @@ impl Inbox {
 }
 
 impl Work {
-    /// Returns whether someone waits for this work.
+    /// Returns whether a caller waits for this work.
     fn is_urgent(&self) -> bool {
         !self.inserts.is_empty() || !self.departing.is_empty() || !self.commands.is_empty()
     }

@@ -19,10 +19,10 @@ use std::{io, thread};
 
 use sha2::{Digest, Sha256};
 
-pub use self::dead_letter::{DeadLetter, Ending};
+pub use self::dead_letter::{DeadLetter, DeadOutcome};
 use self::error::Kind;
 pub use self::error::SpoolError;
-pub(super) use self::inbox::{Inbox, Settled};
+pub(super) use self::inbox::{DiskOutcome, Inbox};
 pub use self::settings::Spool;
 use self::sqlite::{Destination, Found, Sqlite};
 use self::store::Store;

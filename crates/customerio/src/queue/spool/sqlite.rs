@@ -11,11 +11,13 @@ use rusqlite::TransactionBehavior::Immediate;
 use rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Transaction, params};
 
-use super::dead_letter::Ending;
+use super::dead_letter::DeadOutcome;
 use super::error::{Kind, SpoolError};
 use super::settings::Spool;
-use super::store::{Buried, Changes, Dead, Failure, Gone, ROW_OVERHEAD, Row, Store, Written};
-use crate::operation::Stored;
+use super::store::{
+    Changes, Dead, DeadRow, Failure, ROW_OVERHEAD, Row, SettledRow, Store, Written,
+};
+use crate::operation::StoredOperation;
 use crate::packer::Priority;
 use crate::{Cause, Operation};
 
@@ -61,7 +63,7 @@ CREATE TABLE dead (
     other_lane INTEGER,
     may_replay INTEGER NOT NULL,
     goes_alone INTEGER NOT NULL,
-    ending TEXT NOT NULL,
+    outcome TEXT NOT NULL,
     reason TEXT NOT NULL,
     json TEXT NOT NULL
 ) STRICT;
@@ -72,8 +74,6 @@ const INSERT: &str = "INSERT INTO operations \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 const LOAD: &str = "SELECT id, enqueued_at, priority, lane, other_lane, may_replay, goes_alone, \
      json FROM operations WHERE id >= ?1 ORDER BY id LIMIT ?2";
-const TAKE: &str = "DELETE FROM operations WHERE id = ?1 \
-     RETURNING id, enqueued_at, priority, lane, other_lane, may_replay, goes_alone, json";
 const REMOVE: &str = "DELETE FROM operations WHERE id BETWEEN ?1 AND ?2";
 const CANCEL: &str = "DELETE FROM operations WHERE id >= ?1 AND id < ?2 \
      RETURNING id, octet_length(json)";
@@ -83,14 +83,15 @@ const BEHIND: &str = "SELECT later.id FROM operations AS first JOIN operations A
      OR later.other_lane IN (first.lane, first.other_lane)) WHERE first.id = ?1";
 const NEXT_ID: &str = "UPDATE destination SET next_id = ?1";
 const DEPART: &str = "UPDATE operations SET has_departed = ?2 WHERE id = ?1";
-const BURY: &str = "INSERT OR REPLACE INTO dead \
-     (id, enqueued_at, priority, lane, other_lane, may_replay, goes_alone, json, ending, reason) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-const FORGET: &str = "DELETE FROM dead WHERE id = ?1";
-const FORGET_OLDEST: &str =
+const COPY_TO_DEAD: &str = "INSERT OR REPLACE INTO dead \
+     (id, enqueued_at, priority, lane, other_lane, may_replay, goes_alone, json, outcome, reason) \
+     SELECT id, enqueued_at, priority, lane, other_lane, may_replay, goes_alone, json, ?2, ?3 \
+     FROM operations WHERE id = ?1 RETURNING octet_length(json)";
+const DELETE_DEAD: &str = "DELETE FROM dead WHERE id = ?1";
+const DELETE_OLDEST_DEAD: &str =
     "DELETE FROM dead WHERE id IN (SELECT id FROM dead ORDER BY id LIMIT ?1)";
 const DEAD_LETTERS: &str = "SELECT id, enqueued_at, priority, lane, other_lane, may_replay, \
-     goes_alone, json, ending, reason FROM dead WHERE id > ?1 ORDER BY id LIMIT ?2";
+     goes_alone, json, outcome, reason FROM dead WHERE id > ?1 ORDER BY id LIMIT ?2";
 
 /// The workspace that a spool belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,7 +190,7 @@ impl Sqlite {
         if self.dead > self.max_dead {
             // A later deletion would count them.
             let excess = (self.dead - self.max_dead) as i64;
-            self.connection.execute(FORGET_OLDEST, [excess])?;
+            self.connection.execute(DELETE_OLDEST_DEAD, [excess])?;
             self.dead = self.max_dead;
         }
         let (len, bytes) = self.measured()?;
@@ -242,8 +243,15 @@ impl Sqlite {
         for id in collect(&transaction, unknown, [])? {
             withhold(&transaction, id, &(0..HIGHEST_ID))?;
             let reason = "the program ended while the request was in flight".into();
-            let ending = Ending::Unknown;
-            bury(&transaction, &Dead { id, ending, reason })?;
+            let outcome = DeadOutcome::Unknown;
+            move_to_dead(
+                &transaction,
+                &Dead {
+                    id,
+                    outcome,
+                    reason,
+                },
+            )?;
         }
         transaction.commit()?;
         Ok(())
@@ -275,20 +283,20 @@ impl Sqlite {
         for ids in &changes.canceled {
             written.canceled.extend(cancel(&transaction, ids)?);
         }
-        for id in &changes.forgotten {
-            dead = dead.saturating_sub(run(&transaction, FORGET, [*id as i64])? as u64);
+        for id in &changes.deleted_dead {
+            dead = dead.saturating_sub(run(&transaction, DELETE_DEAD, [*id as i64])? as u64);
         }
         for letter in &changes.dead {
-            if letter.ending == Ending::Unknown && !changes.backlog.is_empty() {
+            if letter.outcome == DeadOutcome::Unknown && !changes.backlog.is_empty() {
                 let withheld = withhold(&transaction, letter.id, &changes.backlog)?;
                 dead += withheld.len() as u64;
                 written.withheld.extend(withheld);
             }
-            dead += u64::from(bury(&transaction, letter)?.is_some());
+            dead += u64::from(move_to_dead(&transaction, letter)?.is_some());
         }
         if dead > self.max_dead {
             let excess = (dead - self.max_dead) as i64;
-            dead = dead.saturating_sub(run(&transaction, FORGET_OLDEST, [excess])? as u64);
+            dead = dead.saturating_sub(run(&transaction, DELETE_OLDEST_DEAD, [excess])? as u64);
         }
         for row in &changes.inserted {
             insert(&transaction, row)?;
@@ -354,7 +362,7 @@ impl Store for Sqlite {
         load().map_err(|error| Failure::Failed(failed(&self.path, &error)))
     }
 
-    fn dead_letters(&mut self, after: u64, limit: usize) -> Result<Vec<Buried>, Failure> {
+    fn dead_letters(&mut self, after: u64, limit: usize) -> Result<Vec<DeadRow>, Failure> {
         let load = || {
             let mut statement = self.connection.prepare_cached(DEAD_LETTERS)?;
             let rows = statement.query_map([after as i64, limit as i64], read_dead)?;
@@ -484,18 +492,18 @@ fn collect(
 }
 
 /// Cancels the operations with an id in a range.
-fn cancel(transaction: &Transaction<'_>, ids: &Range<u64>) -> rusqlite::Result<Vec<Gone>> {
+fn cancel(transaction: &Transaction<'_>, ids: &Range<u64>) -> rusqlite::Result<Vec<SettledRow>> {
     let mut statement = transaction.prepare_cached(CANCEL)?;
-    let gone = |row: &rusqlite::Row<'_>| {
+    let settled = |row: &rusqlite::Row<'_>| {
         let (id, size): (i64, i64) = (row.get(0)?, row.get(1)?);
         let bytes = size as u64 + ROW_OVERHEAD as u64;
-        Ok(Gone {
+        Ok(SettledRow {
             id: id as u64,
             bytes,
         })
     };
     let ids = [ids.start as i64, ids.end as i64];
-    statement.query_map(ids, gone)?.collect()
+    statement.query_map(ids, settled)?.collect()
 }
 
 /// Moves the operations that wait behind an unknown one, and have an id in a range, to the dead
@@ -504,44 +512,42 @@ fn withhold(
     transaction: &Transaction<'_>,
     unknown: u64,
     ids: &Range<u64>,
-) -> rusqlite::Result<Vec<Gone>> {
+) -> rusqlite::Result<Vec<SettledRow>> {
     let mut withheld = Vec::new();
     let parameters = [unknown as i64, ids.start as i64, ids.end as i64];
     for id in collect(transaction, BEHIND, parameters)? {
         let reason = Cause::follows_unknown().to_string();
-        let ending = Ending::NotSent;
-        withheld.extend(bury(transaction, &Dead { id, ending, reason })?);
+        let outcome = DeadOutcome::NotSent;
+        withheld.extend(move_to_dead(
+            transaction,
+            &Dead {
+                id,
+                outcome,
+                reason,
+            },
+        )?);
     }
     Ok(withheld)
 }
 
 /// Moves an operation to the dead letters, if it is there.
-fn bury(transaction: &Transaction<'_>, letter: &Dead) -> rusqlite::Result<Option<Gone>> {
-    let mut statement = transaction.prepare_cached(TAKE)?;
-    let taken = statement.query_row([letter.id as i64], read);
-    let Some(row) = taken.optional()? else {
+fn move_to_dead(
+    transaction: &Transaction<'_>,
+    letter: &Dead,
+) -> rusqlite::Result<Option<SettledRow>> {
+    let id = letter.id as i64;
+    let parameters = params![id, letter.outcome.name(), letter.reason];
+    let mut copy = transaction.prepare_cached(COPY_TO_DEAD)?;
+    let size = copy.query_row(parameters, |row| row.get::<_, i64>(0));
+    let Some(size) = size.optional()? else {
         return Ok(None);
     };
-    let stored = row.operation.to_stored();
-    let text = text(&stored);
-    run(
-        transaction,
-        BURY,
-        params![
-            row.id as i64,
-            row.enqueued_at as i64,
-            row.priority as i64,
-            stored.lane.cast_signed(),
-            stored.other_lane.map(u64::cast_signed),
-            stored.may_replay,
-            stored.goes_alone,
-            text,
-            letter.ending.name(),
-            letter.reason,
-        ],
-    )?;
-    let (id, bytes) = (row.id, row.bytes());
-    Ok(Some(Gone { id, bytes }))
+    run(transaction, REMOVE, [id, id])?;
+    let bytes = size as u64 + ROW_OVERHEAD as u64;
+    Ok(Some(SettledRow {
+        id: letter.id,
+        bytes,
+    }))
 }
 
 fn insert(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<usize> {
@@ -562,13 +568,13 @@ fn insert(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<usize> {
     )
 }
 
-fn text(stored: &Stored) -> &str {
+fn text(stored: &StoredOperation) -> &str {
     str::from_utf8(&stored.json).expect("JSON is UTF-8")
 }
 
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let json: String = row.get(7)?;
-    let stored = Stored {
+    let stored = StoredOperation {
         lane: row.get::<_, i64>(3)?.cast_unsigned(),
         other_lane: row.get::<_, Option<i64>>(4)?.map(i64::cast_unsigned),
         may_replay: row.get(5)?,
@@ -590,11 +596,11 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     })
 }
 
-fn read_dead(row: &rusqlite::Row<'_>) -> rusqlite::Result<Buried> {
-    let ending: String = row.get(8)?;
-    Ok(Buried {
+fn read_dead(row: &rusqlite::Row<'_>) -> rusqlite::Result<DeadRow> {
+    let outcome: String = row.get(8)?;
+    Ok(DeadRow {
         row: read(row)?,
-        ending: Ending::from_name(&ending).ok_or_else(|| wrong_value(8, "ending"))?,
+        outcome: DeadOutcome::from_name(&outcome).ok_or_else(|| wrong_value(8, "outcome"))?,
         reason: row.get(9)?,
     })
 }

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use super::dead_letter::Ending;
+use super::dead_letter::DeadOutcome;
 use super::error::SpoolError;
 use crate::Operation;
 use crate::packer::Priority;
@@ -17,7 +17,7 @@ pub(super) trait Store: Send {
     fn load(&mut self, from: u64, limit: usize) -> Result<Vec<Row>, Failure>;
 
     /// Returns at most `limit` dead letters with an id higher than `after`.
-    fn dead_letters(&mut self, after: u64, limit: usize) -> Result<Vec<Buried>, Failure>;
+    fn dead_letters(&mut self, after: u64, limit: usize) -> Result<Vec<DeadRow>, Failure>;
 
     /// Returns the number of dead letters.
     fn dead(&self) -> u64;
@@ -67,8 +67,8 @@ pub(super) struct Changes {
     pub(super) removed: Vec<u64>,
     /// Operations to cancel, by ranges of ids.
     pub(super) canceled: Vec<Range<u64>>,
-    /// Dead letters that are deleted.
-    pub(super) forgotten: Vec<u64>,
+    /// Dead letters to delete.
+    pub(super) deleted_dead: Vec<u64>,
     pub(super) dead: Vec<Dead>,
     /// The ids of the backlog. If one of `dead` ended unknown, the operations of the backlog on the
     /// same people become dead letters, too.
@@ -82,29 +82,29 @@ pub(super) struct Changes {
 /// An operation that becomes a dead letter.
 pub(super) struct Dead {
     pub(super) id: u64,
-    pub(super) ending: Ending,
+    pub(super) outcome: DeadOutcome,
     pub(super) reason: String,
 }
 
 /// The operations that a transaction has settled beside those that it named.
 #[derive(Default)]
 pub(super) struct Written {
-    pub(super) canceled: Vec<Gone>,
+    pub(super) canceled: Vec<SettledRow>,
     /// Operations behind an unknown one.
-    pub(super) withheld: Vec<Gone>,
+    pub(super) withheld: Vec<SettledRow>,
 }
 
 /// An operation that is no longer to be sent.
 #[derive(Clone, Copy)]
-pub(super) struct Gone {
+pub(super) struct SettledRow {
     pub(super) id: u64,
     pub(super) bytes: u64,
 }
 
 /// A dead letter on disk.
-pub(super) struct Buried {
+pub(super) struct DeadRow {
     pub(super) row: Row,
-    pub(super) ending: Ending,
+    pub(super) outcome: DeadOutcome,
     pub(super) reason: String,
 }
 
@@ -112,7 +112,7 @@ impl Changes {
     pub(super) fn is_empty(&self) -> bool {
         self.removed.is_empty()
             && self.canceled.is_empty()
-            && self.forgotten.is_empty()
+            && self.deleted_dead.is_empty()
             && self.dead.is_empty()
             && self.inserted.is_empty()
             && self.departures.is_empty()

@@ -7,13 +7,13 @@ use std::{iter, mem};
 use tokio::sync::oneshot;
 
 use super::error::SpoolError;
-use super::inbox::{Command, Inbox, Insert, Patience, Reply, Settled, Taken};
+use super::inbox::{Command, DiskOutcome, FULL_INTERVAL, Inbox, Insert, Reply, Taken, Wait};
 use super::sqlite::Found;
-use super::store::{Changes, Failure, Gone, Row, Store, Written};
+use super::store::{Changes, Failure, Row, SettledRow, Store, Written};
 use crate::queue::clock;
 use crate::queue::error::Reason;
 use crate::queue::shared::Shared;
-use crate::queue::state::{State, Stored};
+use crate::queue::state::{Loaded, State};
 use crate::{Cause, Outcome};
 
 /// How many operations are loaded at once. More would hold the memory of all of them twice.
@@ -22,9 +22,6 @@ const LOAD: usize = 1_000;
 /// How often a transaction is tried while another program writes to the file. With the wait of the
 /// database, that is about a minute.
 const BUSY_ATTEMPTS: u32 = 12;
-
-/// The time between two attempts to fill the reserve on a full disk.
-const FULL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How many receipts of operations that are only on disk are kept before the dropped ones are
 /// looked for.
@@ -46,8 +43,8 @@ pub(super) struct Writer {
     /// The receipts of the backlog.
     waiting: HashMap<u64, oneshot::Sender<Outcome>>,
     max_waiting: usize,
-    /// Dead letters that are being enqueued again. A second request would enqueue them twice.
-    revived: HashSet<u64>,
+    /// Dead letters that are being enqueued again. A second call would enqueue them twice.
+    put_back: HashSet<u64>,
     /// What is not on disk yet, beside operations to insert.
     pending: Pending,
     /// Set while the reserve is used. No operation is enqueued until it is filled again.
@@ -72,17 +69,17 @@ struct Pending {
     changes: Changes,
     /// The bytes that the settled operations take on disk.
     bytes: u64,
-    /// Those who wait until the departures are on disk.
+    /// Wakes the requests that wait until their departures are on disk.
     departing: Vec<oneshot::Sender<()>>,
 }
 
-/// Those who wait for an operation.
-struct Waiter {
+/// The senders that report on an operation, and the room that it takes in the inbox.
+struct Senders {
     receipt: Option<oneshot::Sender<Outcome>>,
     durable: oneshot::Sender<Result<(), Reason>>,
     /// The bytes of room in the inbox to release.
     transit: u64,
-    revived: Option<u64>,
+    put_back: Option<u64>,
 }
 
 /// Ends the queue when the writer ends, also if it panics.
@@ -94,7 +91,7 @@ struct EndGuard {
 impl Drop for EndGuard {
     fn drop(&mut self) {
         for insert in self.inbox.end() {
-            Waiter::of(insert).1.reject(&self.inbox.closed_reason());
+            Senders::of(insert).1.reject(&self.inbox.closed_reason());
         }
         self.shared.update(State::end_spool);
     }
@@ -116,7 +113,7 @@ impl Writer {
             backlog: found.len,
             waiting: HashMap::new(),
             max_waiting: MIN_WAITING,
-            revived: HashSet::new(),
+            put_back: HashSet::new(),
             pending: Pending::default(),
             disk_full: None,
             refilled_at: None,
@@ -129,8 +126,8 @@ impl Writer {
             inbox: Arc::clone(&self.inbox),
             shared: Arc::clone(&self.shared),
         };
-        // Dropped before the guard, also in a panic: the file is unlocked before those who wait for
-        // the end may open it again.
+        // Dropped before the guard, also in a panic: the file is unlocked before the end is
+        // announced.
         let mut writer = self;
         if let Err(error) = writer.rounds() {
             #[cfg(feature = "tracing")]
@@ -142,11 +139,11 @@ impl Writer {
     fn rounds(&mut self) -> Result<(), SpoolError> {
         self.disk_full = self.store.refill_reserve().err();
         self.load()?;
-        let patience = |writer: &Self| match writer.disk_full {
-            Some(_) => Patience::DiskIsFull,
-            None => Patience::Any,
+        let limit = |writer: &Self| match writer.disk_full {
+            Some(_) => Wait::ForDisk,
+            None => Wait::ForWork,
         };
-        while let Some(work) = self.inbox.next(patience(self)) {
+        while let Some(work) = self.inbox.next(limit(self)) {
             self.round(work)?;
             self.load()?;
         }
@@ -158,23 +155,23 @@ impl Writer {
         self.pending.settle(work.settled);
         self.pending.changes.departures.extend(work.departures);
         self.pending.departing.extend(work.departing);
-        let (rows, waiters): (Vec<_>, Vec<_>) = work.inserts.into_iter().map(Waiter::of).unzip();
+        let (rows, senders): (Vec<_>, Vec<_>) = work.inserts.into_iter().map(Senders::of).unzip();
         self.try_refill();
         match self.disk_full.clone() {
             Some(error) => {
-                self.reject(&rows, waiters, &error);
+                self.reject(&rows, senders, &error);
                 self.write_pending()?;
             }
-            None => self.write(rows, waiters)?,
+            None => self.write(rows, senders)?,
         }
-        let (cancels, others): (Vec<_>, Vec<_>) = work
-            .commands
-            .into_iter()
-            .partition(|command| matches!(command, Command::Cancel(_)));
-        self.cancel(cancels)?;
-        others
-            .into_iter()
-            .try_for_each(|command| self.carry_out(command))
+        let mut canceled = Vec::new();
+        for command in work.commands {
+            match command {
+                Command::Cancel(id) => canceled.push(id),
+                command => self.carry_out(command)?,
+            }
+        }
+        self.cancel(&canceled)
     }
 
     /// Fills the reserve again after a full disk, at most once a second: it writes 8 MiB.
@@ -188,32 +185,34 @@ impl Writer {
     }
 
     /// Writes operations, with everything that is pending, in one transaction.
-    fn write(&mut self, rows: Vec<Row>, waiters: Vec<Waiter>) -> Result<(), SpoolError> {
+    fn write(&mut self, rows: Vec<Row>, senders: Vec<Senders>) -> Result<(), SpoolError> {
         self.pending.changes.inserted = rows;
-        self.pending.changes.forgotten =
-            waiters.iter().filter_map(|waiter| waiter.revived).collect();
+        self.pending.changes.deleted_dead = senders
+            .iter()
+            .filter_map(|sender| sender.put_back)
+            .collect();
         if self.pending.changes.is_empty() {
             return Ok(());
         }
         self.pending.changes.backlog = self.next_to_load..self.next_id;
         let committed = commit(&mut *self.store, &self.pending.changes);
         let rows = mem::take(&mut self.pending.changes.inserted);
-        self.pending.changes.forgotten.clear();
+        self.pending.changes.deleted_dead.clear();
         match committed {
             Ok(written) => {
                 self.written(&written);
-                self.inserted(rows, waiters);
+                self.inserted(rows, senders);
                 Ok(())
             }
             Err(Failure::DiskFull(error)) => {
                 #[cfg(feature = "tracing")]
                 crate::queue::trace::disk_full(&error);
-                self.reject(&rows, waiters, &error);
+                self.reject(&rows, senders, &error);
                 self.disk_full = Some(error);
                 self.write_pending()
             }
             Err(Failure::Busy(error) | Failure::Failed(error)) => {
-                self.reject(&rows, waiters, &error);
+                self.reject(&rows, senders, &error);
                 Err(error)
             }
         }
@@ -245,7 +244,6 @@ impl Writer {
         self.settle_backlog(&written.withheld, &|| {
             Outcome::NotSent(Cause::follows_unknown())
         });
-        self.update_state();
         let pending = mem::take(&mut self.pending);
         self.inbox.release_disk(pending.bytes);
         for departing in pending.departing {
@@ -260,17 +258,15 @@ impl Writer {
     }
 
     /// Acknowledges operations that are on disk now.
-    fn inserted(&mut self, rows: Vec<Row>, waiters: Vec<Waiter>) {
-        let (len, transit) = (rows.len(), transit(&waiters));
-        self.forget_revived(&waiters);
-        let (receipts, durable): (Vec<_>, Vec<_>) = waiters
+    fn inserted(&mut self, rows: Vec<Row>, senders: Vec<Senders>) {
+        let transit = transit(&senders);
+        self.forget_put_back(&senders);
+        let (receipts, durable): (Vec<_>, Vec<_>) = senders
             .into_iter()
-            .map(|waiter| (waiter.receipt, waiter.durable))
+            .map(|sender| (sender.receipt, sender.durable))
             .unzip();
         self.pass(&rows);
         self.add(rows, receipts);
-        // Afterwards: a queue that is drained must not look empty in between.
-        self.shared.update(|state| state.arrive(len));
         self.inbox.release_transit(transit);
         for durable in durable {
             // An error means that the caller does not wait for it.
@@ -282,7 +278,9 @@ impl Writer {
     /// ones or memory has no room.
     fn add(&mut self, rows: Vec<Row>, receipts: Vec<Option<oneshot::Sender<Outcome>>>) {
         let shared = Arc::clone(&self.shared);
+        // With one lock: in between, a queue that is drained would look empty.
         shared.update(|state| {
+            state.arrive(rows.len());
             for (row, receipt) in rows.into_iter().zip(receipts) {
                 let is_next = self.backlog == 0 && !state.has_ended();
                 if is_next && shared.acquire_memory(&row.operation) {
@@ -297,8 +295,8 @@ impl Writer {
                     self.waiting.insert(row.id, receipt);
                 }
             }
+            self.show_backlog(state);
         });
-        self.update_state();
         // Dropped receipts are looked for now and then, so that they do not add up.
         if self.waiting.len() > self.max_waiting {
             self.waiting.retain(|_, receipt| !receipt.is_closed());
@@ -348,24 +346,28 @@ impl Writer {
 
     /// Shows the backlog to the queue.
     pub(super) fn update_state(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        shared.update(|state| self.show_backlog(state));
+    }
+
+    fn show_backlog(&mut self, state: &mut State) {
         if self.backlog == 0 {
             self.next_to_load = self.next_id;
         }
-        let (backlog, next) = (self.backlog, self.next_to_load);
-        self.shared.update(|state| state.set_backlog(backlog, next));
+        state.set_backlog(self.backlog, self.next_to_load);
     }
 
     /// Hands operations back that are not on disk.
-    fn reject(&mut self, rows: &[Row], waiters: Vec<Waiter>, error: &SpoolError) {
+    fn reject(&mut self, rows: &[Row], senders: Vec<Senders>, error: &SpoolError) {
         let bytes: u64 = rows.iter().map(Row::bytes).sum();
-        self.forget_revived(&waiters);
-        self.inbox.release_transit(transit(&waiters));
+        self.forget_put_back(&senders);
+        self.inbox.release_transit(transit(&senders));
         self.inbox.release_disk(bytes);
         self.pass(rows);
         self.update_state();
         self.shared.update(|state| state.arrive(rows.len()));
-        for waiter in waiters {
-            waiter.reject(&Reason::Spool(error.clone()));
+        for sender in senders {
+            sender.reject(&Reason::Spool(error.clone()));
         }
     }
 }
@@ -374,7 +376,7 @@ impl Writer {
 impl Writer {
     fn carry_out(&mut self, command: Command) -> Result<(), SpoolError> {
         match command {
-            Command::Cancel(_) => self.cancel(vec![command]),
+            Command::Cancel(id) => self.cancel(&[id]),
             Command::Clear(before) => {
                 self.shared.update(|state| state.clear(Some(before)));
                 let all = self.next_to_load..before;
@@ -395,9 +397,9 @@ impl Writer {
             }
             Command::DeleteDead { ids, reply } => {
                 let before = self.store.dead();
-                let forgotten = ids.into_iter().filter(|id| !self.revived.contains(id));
+                let deleted = ids.into_iter().filter(|id| !self.put_back.contains(id));
                 let changes = Changes {
-                    forgotten: forgotten.collect(),
+                    deleted_dead: deleted.collect(),
                     ..Changes::default()
                 };
                 let deleted = commit(&mut *self.store, &changes);
@@ -422,13 +424,11 @@ impl Writer {
     }
 
     /// Cancels operations, in memory or in the backlog. Those of the backlog share a transaction.
-    fn cancel(&mut self, commands: Vec<Command>) -> Result<(), SpoolError> {
+    fn cancel(&mut self, ids: &[u64]) -> Result<(), SpoolError> {
         let mut on_disk = Vec::new();
-        for command in commands {
-            if let Command::Cancel(id) = command
-                && !self.shared.update(|state| state.cancel(id))
-                && id >= self.next_to_load
-            {
+        for id in ids.iter().copied() {
+            let is_in_memory = self.shared.update(|state| state.cancel(id));
+            if !is_in_memory && id >= self.next_to_load {
                 on_disk.push(id..id + 1);
             }
         }
@@ -455,7 +455,6 @@ impl Writer {
             Ok(written) => {
                 let canceled = || Outcome::NotSent(Cause::canceled());
                 self.settle_backlog(&written.canceled, &canceled);
-                self.update_state();
                 Ok(())
             }
             // They are not canceled, but sent.
@@ -465,8 +464,11 @@ impl Writer {
     }
 
     /// Settles operations that are no longer in the backlog.
-    fn settle_backlog(&mut self, gone: &[Gone], outcome: &dyn Fn() -> Outcome) {
-        for Gone { id, bytes } in gone {
+    fn settle_backlog(&mut self, settled: &[SettledRow], outcome: &dyn Fn() -> Outcome) {
+        if settled.is_empty() {
+            return;
+        }
+        for SettledRow { id, bytes } in settled {
             self.backlog = self.backlog.saturating_sub(1);
             self.inbox.release_disk(*bytes);
             self.shared.update(|state| state.count_settled(&outcome()));
@@ -475,11 +477,12 @@ impl Writer {
                 drop(receipt.send(outcome()));
             }
         }
+        self.update_state();
     }
 
-    fn forget_revived(&mut self, waiters: &[Waiter]) {
-        for id in waiters.iter().filter_map(|waiter| waiter.revived) {
-            self.revived.remove(&id);
+    fn forget_put_back(&mut self, senders: &[Senders]) {
+        for id in senders.iter().filter_map(|sender| sender.put_back) {
+            self.put_back.remove(&id);
         }
     }
 
@@ -492,7 +495,7 @@ impl Writer {
         for id in ids {
             let found = self.store.dead_letters(id.saturating_sub(1), 1)?;
             let found = found.into_iter().find(|buried| buried.row.id == *id);
-            let Some(buried) = found.filter(|_| self.revived.insert(*id)) else {
+            let Some(buried) = found.filter(|_| self.put_back.insert(*id)) else {
                 continue;
             };
             let (durable, receiver) = oneshot::channel();
@@ -501,15 +504,15 @@ impl Writer {
                 row: buried.row,
                 receipt: None,
                 durable,
-                revived: Some(*id),
+                put_back: Some(*id),
             });
         }
         let len = inserts.len();
         // A closed queue enqueues nothing: the senders are dropped, and the receivers show it.
         if self.shared.update(|state| state.announce(len)) {
-            self.inbox.revive(inserts);
+            self.inbox.put_back_rows(inserts);
         } else {
-            self.revived.clear();
+            self.put_back.clear();
         }
         Ok(written)
     }
@@ -531,18 +534,18 @@ fn enqueue(state: &mut State, row: Row, receipt: Option<oneshot::Sender<Outcome>
     let now = clock::now();
     let age = clock::wall_millis().saturating_sub(row.enqueued_at);
     let enqueued_at = now.checked_sub(Duration::from_millis(age)).unwrap_or(now);
-    let stored = Stored {
+    let loaded = Loaded {
         number: row.id,
         operation: row.operation.compacted(),
         priority: row.priority,
         enqueued_at,
     };
-    state.enqueue_stored(stored, receipt, now);
+    state.enqueue_loaded(loaded, receipt, now);
 }
 
 impl Pending {
-    fn settle(&mut self, settled: Vec<Settled>) {
-        for Settled { id, bytes, dead } in settled {
+    fn settle(&mut self, settled: Vec<DiskOutcome>) {
+        for DiskOutcome { id, bytes, dead } in settled {
             self.bytes += bytes;
             match dead {
                 Some(dead) => self.changes.dead.push(dead),
@@ -552,25 +555,25 @@ impl Pending {
     }
 }
 
-impl Waiter {
+impl Senders {
     fn of(insert: Insert) -> (Row, Self) {
         let Insert {
             row,
             receipt,
             durable,
-            revived,
+            put_back,
         } = insert;
-        let transit = match revived {
+        let transit = match put_back {
             Some(_) => 0,
             None => row.bytes(),
         };
-        let waiter = Self {
+        let sender = Self {
             receipt,
             durable,
             transit,
-            revived,
+            put_back,
         };
-        (row, waiter)
+        (row, sender)
     }
 
     /// Answers that the operation was not enqueued. An error means that the receipt was dropped.
@@ -582,6 +585,6 @@ impl Waiter {
     }
 }
 
-fn transit(waiters: &[Waiter]) -> u64 {
-    waiters.iter().map(|waiter| waiter.transit).sum()
+fn transit(senders: &[Senders]) -> u64 {
+    senders.iter().map(|sender| sender.transit).sum()
 }

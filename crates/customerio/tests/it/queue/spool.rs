@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use customerio::queue::{
-    Ending, Queue, QueueBuilder, Receipt, Spool, SpoolError, WhenFull, Worker,
+    DeadOutcome, Queue, QueueBuilder, Receipt, Spool, SpoolError, WhenFull, Worker,
 };
 use customerio::{Client, Credentials, Operation, Outcome};
 use tempfile::TempDir;
@@ -305,8 +305,8 @@ async fn rejected_operations_are_dead_letters_that_can_be_put_back_or_deleted() 
     assert_eq!(queue.stats().dead_letters, 3);
     let first = &letters[0];
     assert_eq!(
-        (first.ending, first.operation.json()),
-        (Ending::Rejected, op("a", 1).json())
+        (first.outcome, first.operation.json()),
+        (DeadOutcome::Rejected, op("a", 1).json())
     );
     assert!(first.reason.contains("no such type"), "{}", first.reason);
     assert!(!format!("{first:?}").contains("no such type"));
@@ -429,8 +429,8 @@ async fn an_operation_on_disk_behind_an_unknown_one_is_a_dead_letter() {
     assert_eq!(shown(&ended), "unknown accepted not_sent accepted");
     assert!(ended[2].cause().unwrap().is_withheld());
     let letters = queue.dead_letters(0, 10).await.unwrap();
-    let endings: Vec<_> = letters.iter().map(|letter| letter.ending).collect();
-    assert_eq!(endings, [Ending::Unknown, Ending::NotSent]);
+    let found: Vec<_> = letters.iter().map(|letter| letter.outcome).collect();
+    assert_eq!(found, [DeadOutcome::Unknown, DeadOutcome::NotSent]);
     queue.drain(MINUTE).await;
     worker.await.unwrap();
     assert_eq!(disk.operations(), 0);
@@ -610,8 +610,8 @@ async fn what_must_not_be_sent_twice_is_a_dead_letter_if_the_program_ends_in_the
     queue.on_idle().await;
     assert_eq!(api.numbers(), [[3]]);
     let letters = queue.dead_letters(0, 10).await.unwrap();
-    let endings: Vec<_> = letters.iter().map(|letter| letter.ending).collect();
-    assert_eq!(endings, [Ending::Unknown, Ending::NotSent]);
+    let found: Vec<_> = letters.iter().map(|letter| letter.outcome).collect();
+    assert_eq!(found, [DeadOutcome::Unknown, DeadOutcome::NotSent]);
     // The operator has looked, and puts both back.
     queue
         .put_back(letters.iter().map(|letter| letter.id))

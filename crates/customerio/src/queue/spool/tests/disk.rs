@@ -7,7 +7,7 @@ use super::super::store::{Changes, Dead, Failure, Row, Store};
 use super::faulty::{Fault, Plan};
 use super::*;
 use crate::packer::Priority;
-use crate::queue::{Ending, HeldBy};
+use crate::queue::{DeadOutcome, HeldBy};
 use crate::testing::{Reply, scripted};
 
 fn paused(queue: QueueBuilder) -> QueueBuilder {
@@ -32,7 +32,7 @@ async fn a_failed_commit_ends_the_queue_and_keeps_each_acknowledged_operation() 
         let reason = error.spool_error().unwrap();
         assert!(!reason.is_disk_full(), "{reason}");
         assert_eq!(error.into_operation().json(), op(2).json());
-        // The worker ends by itself, and says why to those who enqueue later.
+        // The worker ends by itself, and a later call gets the reason.
         worker.await.unwrap();
         assert!(first.await.cause().unwrap().is_kept());
         let error = queue.enqueue(op(3)).await.unwrap_err();
@@ -178,7 +178,7 @@ fn the_database_settles_operations_in_the_reserve_when_it_has_no_page_left() {
             0 => changes.removed.push(id),
             _ => changes.dead.push(Dead {
                 id,
-                ending: Ending::Rejected,
+                outcome: DeadOutcome::Rejected,
                 reason: "rejected".into(),
             }),
         }

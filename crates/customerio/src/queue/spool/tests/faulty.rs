@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::queue::spool::error::{Kind, SpoolError};
 use crate::queue::spool::sqlite::Sqlite;
-use crate::queue::spool::store::{Buried, Changes, Failure, Row, Store, Written};
+use crate::queue::spool::store::{Changes, DeadRow, Failure, Row, Store, Written};
 
 /// What a store does with the next calls.
 #[derive(Debug, Default)]
@@ -145,7 +145,7 @@ impl Store for Faulty {
         Ok(rows)
     }
 
-    fn dead_letters(&mut self, after: u64, limit: usize) -> Result<Vec<Buried>, Failure> {
+    fn dead_letters(&mut self, after: u64, limit: usize) -> Result<Vec<DeadRow>, Failure> {
         self.inner.dead_letters(after, limit)
     }
 
