@@ -89,6 +89,9 @@
 //! assert_shareable::<BoundedStack<String>>();
 //! ```
 //!
+//! `buffered` makes a [`BufferedRetry`](retry::BufferedRetry) of `Retry`, and
+//! [`until_response`](ConcurrencyLayer::until_response) adds a third parameter to `Concurrency`.
+//!
 //! # Features
 //!
 //! | feature | what it adds |
