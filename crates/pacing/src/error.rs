@@ -21,6 +21,7 @@ pub(crate) enum Reason {
     EmptyBucket { size: u32, refill: u32 },
     FastBucket { refill: u32, per: Rate },
     TooManyLimits { limits: usize },
+    SlowStore { late: Duration, jitter: Duration },
 }
 
 /// A limit and its window, for the text of an error.
@@ -79,6 +80,13 @@ impl fmt::Display for UnsafeQuota {
                 f,
                 "{limits} limits are more than the 4 that one quota can hold: \
                  leave out a limit that the others imply"
+            ),
+            Reason::SlowStore { late, jitter } => write!(
+                f,
+                "a round trip to the store and a late timer take {late:?}, half of the \
+                 jitter_ceiling of {jitter:?} or more: set a jitter_ceiling of at least {:?}, or \
+                 use a nearer store",
+                late.saturating_mul(3)
             ),
         }
     }
