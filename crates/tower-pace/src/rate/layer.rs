@@ -1,11 +1,14 @@
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
-use pacing::Quota;
+use pacing::shared::SharedQuota;
+use pacing::{Quota, UnsafeQuota};
 use tower_layer::Layer;
 
 use super::service::Settings;
+use super::shared::{Limits, SharedDriver, SharedStore};
 use super::{Handle, Keyed, RateLimit, Single};
 use crate::classifier::Classifier;
 use crate::wait::{BoundedWait, UnboundedWait, WaitPolicy};
@@ -135,6 +138,45 @@ impl<W> RateLimitLayer<W> {
                 ..self.settings
             },
         }
+    }
+
+    /// Shares the limit with all processes that use the same store and name, and returns the layer
+    /// and the driver that calls the store.
+    ///
+    /// Spawn [`SharedDriver::run`]: the layer does not. All processes should state the same quota;
+    /// otherwise the slowest one holds. The layer has a state of its own, as after
+    /// [`classifier`](Self::classifier).
+    ///
+    /// A request departs at a time that the store hands out, at most 50 ms ahead. If the store is
+    /// away, each process departs at an equal part of the limit, and returns to the store by
+    /// itself; [`Snapshot::shared`](super::Snapshot::shared) shows that. A store that knows nothing
+    /// of the limit makes the first request wait for one window, unless the quota is
+    /// [`unused_at_start`](Quota::unused_at_start).
+    ///
+    /// The store knows nothing of answers. So a sliding log and a fixed window are paced as an
+    /// unknown server is, the jitter is not learned, and a cost that is settled later corrects the
+    /// guard of this process only.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the round trips to the store are too slow for the quota's
+    /// [`jitter_ceiling`](Quota::jitter_ceiling): the slowest one and the
+    /// [`lateness`](Quota::lateness) take half of it or more.
+    pub fn shared<S: SharedStore>(
+        self,
+        name: &str,
+        store: S,
+    ) -> Result<(Self, SharedDriver<S>), UnsafeQuota> {
+        let quota = self.settings.common.configured();
+        SharedQuota::check(&quota, store.round_trip())?;
+        let limits = Arc::new(Limits::default());
+        let classifier = self.settings.common.classifier();
+        let common = Handle::shared(quota, classifier, name.into(), &limits);
+        let settings = Settings {
+            common,
+            ..self.settings
+        };
+        Ok((Self { settings }, SharedDriver::new(store, limits)))
     }
 
     /// Returns a handle of the limit.
