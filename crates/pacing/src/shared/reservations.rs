@@ -121,11 +121,12 @@ impl fmt::Display for InvalidReply {
 impl std::error::Error for InvalidReply {}
 
 impl Reservations {
-    /// Returns the reservations of a process that starts at `now`, before its first call.
+    /// Returns the reservations of a process before its first call. `process` is a random number by
+    /// which the store counts it.
     #[must_use]
-    pub fn new(quota: Quota, rng: &mut impl Rng) -> Self {
+    pub fn new(quota: Quota, process: u64, rng: &mut impl Rng) -> Self {
         Self {
-            process: rng.random(),
+            process,
             quota,
             terms: SharedQuota::new(&quota, Cost::ONE),
             reserved: VecDeque::new(),

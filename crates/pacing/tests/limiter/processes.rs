@@ -131,7 +131,7 @@ impl Run {
     fn new(scenario: Scenario) -> Self {
         let mut rng = SmallRng::seed_from_u64(scenario.seed);
         let processes = (0..scenario.processes).map(|index| {
-            let reservations = Reservations::new(scenario.quota, &mut rng);
+            let reservations = Reservations::new(scenario.quota, index as u64, &mut rng);
             let own = reservations.own_quota();
             Process {
                 reservations,

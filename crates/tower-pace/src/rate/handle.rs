@@ -5,7 +5,7 @@ use pacing::{Group, Moment, Quota};
 
 use super::Snapshot;
 use super::front::RateFront;
-use super::shared::Limits;
+use super::shared::SharedLimits;
 use super::state::RateState;
 use crate::classifier::Classifier;
 use crate::wait::{Queue, Wake};
@@ -38,10 +38,9 @@ impl Handle {
         quota: Quota,
         classifier: Classifier,
         name: Arc<str>,
-        limits: &Limits,
+        limits: &SharedLimits,
     ) -> Self {
-        let state = RateState::sharing(quota, limits.driver());
-        let queue = Queue::new(state, RateFront::new(classifier));
+        let queue = Queue::new(limits.state(quota), RateFront::new(classifier));
         limits.add(name, &queue);
         Self { queue }
     }

@@ -1,14 +1,12 @@
 use std::hash::Hash;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
-use pacing::shared::SharedQuota;
 use pacing::{Quota, UnsafeQuota};
 use tower_layer::Layer;
 
 use super::service::Settings;
-use super::shared::{Limits, SharedDriver, SharedStore};
+use super::shared::SharedLimits;
 use super::{Handle, Keyed, RateLimit, Single};
 use crate::classifier::Classifier;
 use crate::wait::{BoundedWait, UnboundedWait, WaitPolicy};
@@ -80,7 +78,7 @@ impl<W, K: Clone + Eq + Hash, F> RateLimitLayer<W, Keyed<K, F>> {
         let scope = self.settings.scope.up_to(keys);
         Self {
             settings: Settings {
-                common: scope.new_limit(),
+                common: scope.new_limit(None),
                 scope,
                 ..self.settings
             },
@@ -98,11 +96,37 @@ impl<W, K: Clone + Eq + Hash, F> RateLimitLayer<W, Keyed<K, F>> {
         let scope = self.settings.scope.classified(classifier);
         Self {
             settings: Settings {
-                common: scope.new_limit(),
+                common: scope.new_limit(None),
                 scope,
                 ..self.settings
             },
         }
+    }
+
+    /// Shares the limits with all processes that use the same store and names, as
+    /// [`shared`](RateLimitLayer::<W>::shared) does for one limit.
+    ///
+    /// The limit of a key has the name `{name}/{name_of(key)}`. The limit of the layer, for keys
+    /// beyond [`max_keys`](Self::max_keys), has the name `name`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the round trips to the store are too slow for the quota; see
+    /// [`SharedLimits::check`].
+    pub fn shared(
+        self,
+        name: &str,
+        limits: &SharedLimits,
+        name_of: impl Fn(&K) -> String + Send + Sync + 'static,
+    ) -> Result<Self, UnsafeQuota> {
+        let scope = self.settings.scope.shared(name, limits, name_of)?;
+        Ok(Self {
+            settings: Settings {
+                common: scope.new_limit(None),
+                scope,
+                ..self.settings
+            },
+        })
     }
 
     /// Returns the handle of a key's limit, if the key has one of its own now.
@@ -140,12 +164,10 @@ impl<W> RateLimitLayer<W> {
         }
     }
 
-    /// Shares the limit with all processes that use the same store and name, and returns the layer
-    /// and the driver that calls the store.
+    /// Shares the limit with all processes that use the same store and name.
     ///
-    /// Spawn [`SharedDriver::run`]: the layer does not. All processes should state the same quota;
-    /// otherwise the slowest one holds. The layer has a state of its own, as after
-    /// [`classifier`](Self::classifier).
+    /// All of them should state the same quota; otherwise the slowest one holds. The layer has a
+    /// state of its own, as after [`classifier`](Self::classifier).
     ///
     /// A request departs at a time that the store hands out, at most 50 ms ahead. If the store is
     /// away, each process departs at an equal part of the limit, and returns to the store by
@@ -159,24 +181,18 @@ impl<W> RateLimitLayer<W> {
     ///
     /// # Errors
     ///
-    /// Fails if the round trips to the store are too slow for the quota's
-    /// [`jitter_ceiling`](Quota::jitter_ceiling): the slowest one and the
-    /// [`lateness`](Quota::lateness) take half of it or more.
-    pub fn shared<S: SharedStore>(
-        self,
-        name: &str,
-        store: S,
-    ) -> Result<(Self, SharedDriver<S>), UnsafeQuota> {
+    /// Fails if the round trips to the store are too slow for the quota; see
+    /// [`SharedLimits::check`].
+    pub fn shared(self, name: &str, limits: &SharedLimits) -> Result<Self, UnsafeQuota> {
         let quota = self.settings.common.configured();
-        SharedQuota::check(&quota, store.round_trip())?;
-        let limits = Arc::new(Limits::default());
+        limits.check(&quota)?;
         let classifier = self.settings.common.classifier();
-        let common = Handle::shared(quota, classifier, name.into(), &limits);
-        let settings = Settings {
-            common,
-            ..self.settings
-        };
-        Ok((Self { settings }, SharedDriver::new(store, limits)))
+        Ok(Self {
+            settings: Settings {
+                common: Handle::shared(quota, classifier, name.into(), limits),
+                ..self.settings
+            },
+        })
     }
 
     /// Returns a handle of the limit.

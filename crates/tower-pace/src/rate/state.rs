@@ -60,8 +60,8 @@ impl RateState {
     }
 
     /// Returns the state of a quota that several processes share.
-    pub(super) fn sharing(quota: Quota, driver: Waker) -> Self {
-        let shared = Shared::new(quota, driver);
+    pub(super) fn sharing(quota: Quota, process: u64, driver: Waker) -> Self {
+        let shared = Shared::new(quota, process, driver);
         Self {
             limiter: Limiter::new(shared.own_quota()),
             shared: Some(Box::new(shared)),

@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 use tower::{Layer, ServiceExt};
 use tower_pace::rate::HeldBy;
-use tower_pace::rate::shared::{NamedCall, SharedDriver, SharedStore};
+use tower_pace::rate::shared::{NamedCall, SharedDriver, SharedLimits, SharedStore};
 use tower_pace::{Quota, RateLimit, RateLimitLayer};
 
 use crate::support::{Server, get, millis, now, status, status_with_retry_after};
@@ -103,8 +103,10 @@ fn quota() -> Quota {
 }
 
 fn process(store: &Store, server: &Server) -> Process {
-    let layer = RateLimitLayer::new(quota());
-    let (layer, driver) = layer.shared("server", store.clone()).unwrap();
+    let (limits, driver) = SharedLimits::new(store.clone());
+    let layer = RateLimitLayer::new(quota())
+        .shared("server", &limits)
+        .unwrap();
     Process {
         service: layer.layer(server.clone()),
         layer,
@@ -152,8 +154,9 @@ async fn processes_together_keep_the_interval_of_the_limit_and_share_it_equally(
 #[tokio::test(start_paused = true)]
 async fn a_lone_request_departs_after_one_round_trip_even_if_it_may_not_wait() {
     let (store, server) = (Store::new(), Server::ok());
+    let (limits, driver) = SharedLimits::new(store.clone());
     let layer = RateLimitLayer::new(quota()).fail_fast();
-    let (layer, driver) = layer.shared("server", store.clone()).unwrap();
+    let layer = layer.shared("server", &limits).unwrap();
     tokio::spawn(driver.run());
     let service = layer.layer(server.clone());
     for _ in 0..10 {
@@ -240,8 +243,10 @@ async fn without_the_store_each_process_departs_at_its_part_and_returns_by_itsel
 #[tokio::test(start_paused = true)]
 async fn a_limit_whose_driver_is_not_spawned_or_is_dropped_departs_at_its_part() {
     let (store, server) = (Store::new(), Server::ok());
-    let layer = RateLimitLayer::new(quota());
-    let (layer, driver) = layer.shared("server", store.clone()).unwrap();
+    let (limits, driver) = SharedLimits::new(store.clone());
+    let layer = RateLimitLayer::new(quota())
+        .shared("server", &limits)
+        .unwrap();
     send(layer.layer(server.clone()), 10).await;
     assert!(layer.handle().snapshot().shared.unwrap().is_away);
     assert_eq!(store.calls(), 0);
@@ -275,8 +280,9 @@ async fn a_store_that_is_too_slow_for_the_jitter_is_an_error_with_the_figures() 
         round_trip: millis(60),
         ..Store::new()
     };
+    let (limits, _) = SharedLimits::new(store);
     let error = RateLimitLayer::new(quota())
-        .shared("server", store)
+        .shared("server", &limits)
         .unwrap_err();
     let text = error.to_string();
     assert!(
@@ -287,15 +293,11 @@ async fn a_store_that_is_too_slow_for_the_jitter_is_an_error_with_the_figures() 
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_becomes_too_slow_counts_as_away() {
-    let (mut store, server) = (Store::new(), Server::ok());
-    store.round_trip = millis(40);
-    let layer = RateLimitLayer::new(quota());
+    let (store, server) = (Store::new(), Server::ok());
     let slow = Store {
         round_trip: millis(60),
-        ..store.clone()
+        ..store
     };
-    let (layer, _) = layer.shared("server", store).unwrap();
-    drop(layer);
     // The same limit with a store that has measured less than it takes now.
     struct Optimist(Store);
     impl SharedStore for Optimist {
@@ -307,8 +309,9 @@ async fn a_store_that_becomes_too_slow_counts_as_away() {
             self.0.call(calls).await
         }
     }
-    let (layer, driver) = RateLimitLayer::new(quota())
-        .shared("server", Optimist(slow))
+    let (limits, driver) = SharedLimits::new(Optimist(slow));
+    let layer = RateLimitLayer::new(quota())
+        .shared("server", &limits)
         .unwrap();
     tokio::spawn(driver.run());
     send(layer.layer(server.clone()), 5).await;
@@ -323,8 +326,9 @@ async fn a_store_that_becomes_too_slow_counts_as_away() {
 async fn a_slower_quota_under_the_same_name_holds_for_all_and_shows() {
     let (store, server) = (Store::new(), Server::ok());
     let fast = process(&store, &server);
-    let layer = RateLimitLayer::new(Quota::per_second(10).unused_at_start());
-    let (slow, driver) = layer.shared("server", store.clone()).unwrap();
+    let (limits, driver) = SharedLimits::new(store.clone());
+    let slow = RateLimitLayer::new(Quota::per_second(10).unused_at_start());
+    let slow = slow.shared("server", &limits).unwrap();
     tokio::spawn(driver.run());
     send(slow.layer(server.clone()), 1).await;
     let start = now();
@@ -342,12 +346,51 @@ async fn a_wait_for_the_store_shows_in_the_handle() {
     assert_eq!(snapshot.quota, quota());
 }
 
+#[tokio::test(start_paused = true)]
+async fn each_key_has_a_shared_limit_and_one_call_is_for_all_that_are_due() {
+    let store = Store::new();
+    let servers = [(); 2].map(|()| Server::ok());
+    let mut tasks = JoinSet::new();
+    for server in &servers {
+        let (limits, driver) = SharedLimits::new(store.clone());
+        tokio::spawn(driver.run());
+        let key = |request: &http::Request<String>| request.uri().path().to_owned();
+        let layer = RateLimitLayer::keyed(quota(), key);
+        let layer = layer.shared("server", &limits, String::clone).unwrap();
+        for path in ["/a", "/b"] {
+            let service = layer.layer(server.clone());
+            tasks.spawn(async move {
+                let mut requests = JoinSet::new();
+                for _ in 0..100 {
+                    let request = http::Request::get(path).body(String::new()).unwrap();
+                    requests.spawn(service.clone().oneshot(request));
+                }
+                requests.join_all().await;
+            });
+        }
+    }
+    let start = now();
+    tasks.join_all().await;
+    // 200 requests of each key, by both processes together.
+    let time = now() - start;
+    assert!(time >= millis(2_200) && time < millis(2_400), "{time:?}");
+    let names: Vec<_> = store
+        .state
+        .lock()
+        .unwrap()
+        .records
+        .keys()
+        .cloned()
+        .collect();
+    assert!(names.iter().any(|name| &**name == "server//a"), "{names:?}");
+    // Those of the two keys, and that of the layer.
+    assert_eq!(names.len(), 3, "{names:?}");
+}
+
 fn assert_send<T: Send>(_: &T) {}
 
 #[tokio::test(start_paused = true)]
 async fn a_driver_can_be_spawned_on_any_runtime() {
-    let (_, driver): (_, SharedDriver<Store>) = RateLimitLayer::new(quota())
-        .shared("server", Store::new())
-        .unwrap();
+    let (_, driver): (_, SharedDriver<Store>) = SharedLimits::new(Store::new());
     assert_send(&driver.run());
 }

@@ -1,18 +1,16 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::mem;
 use std::pin::pin;
-use std::sync::{Arc, PoisonError, Weak};
-use std::task::{Poll, Wake, Waker};
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use pacing::shared::{NextCall, Reply, SharedStatus};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{NamedCall, SharedStore};
+use super::{NamedCall, SharedLimits, SharedStore};
 use crate::clock;
 use crate::rate::state::RateState;
-use crate::sync::Mutex;
 use crate::wait::{self, Queue};
 
 /// A call without a reply has failed after this time. With less, a short stall of the store ends
@@ -22,95 +20,13 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// The driver looks at its limits after this time at the latest, so that it ends if they are gone.
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
-/// Calls the store of a shared limit; spawn its [`run`](Self::run).
+/// Calls the store of shared limits; spawn its [`run`](Self::run).
 ///
-/// Without it, or after its drop, the limit is as if the store were away.
+/// Without it, or after its drop, the limits are as if the store were away.
 #[must_use = "the store is not called unless `run` is polled"]
 pub struct SharedDriver<S> {
-    store: S,
-    limits: Arc<Limits>,
-}
-
-/// The limits of a driver, and its waker.
-#[derive(Default)]
-pub(in crate::rate) struct Limits {
-    named: Mutex<Vec<NamedLimit>>,
-    signal: Arc<Signal>,
-}
-
-struct NamedLimit {
-    name: Arc<str>,
-    /// Weak, so that the driver ends after its layers and services are dropped.
-    queue: Weak<Queue<RateState>>,
-}
-
-/// Wakes the driver: limits do so under no lock, and the driver need not be polled yet.
-#[derive(Default)]
-struct Signal {
-    state: Mutex<Signaled>,
-}
-
-#[derive(Default)]
-struct Signaled {
-    is_set: bool,
-    waker: Option<Waker>,
-}
-
-impl Limits {
-    /// Returns the waker of the driver.
-    pub(in crate::rate) fn driver(&self) -> Waker {
-        Waker::from(Arc::clone(&self.signal))
-    }
-
-    /// Adds a limit, and removes those that are gone.
-    pub(in crate::rate) fn add(&self, name: Arc<str>, queue: &Arc<Queue<RateState>>) {
-        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        named.retain(|limit| limit.queue.strong_count() > 0);
-        named.push(NamedLimit {
-            name,
-            queue: Arc::downgrade(queue),
-        });
-    }
-
-    /// Returns the limits that are in use.
-    fn in_use(&self) -> Vec<(Arc<str>, Arc<Queue<RateState>>)> {
-        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        let in_use = named
-            .iter()
-            .filter_map(|limit| Some((Arc::clone(&limit.name), limit.queue.upgrade()?)));
-        in_use.collect()
-    }
-}
-
-impl Signal {
-    /// Returns whether it was set since the last call. If not, `waker` is woken when it is.
-    fn poll(&self, waker: &Waker) -> Poll<()> {
-        let mut waker = Some(waker.clone());
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if mem::take(&mut state.is_set) {
-            return Poll::Ready(());
-        }
-        mem::swap(&mut state.waker, &mut waker);
-        // The waker before is dropped without the lock: it may run any code.
-        drop(state);
-        Poll::Pending
-    }
-}
-
-impl Wake for Signal {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.is_set = true;
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
+    pub(super) store: S,
+    pub(super) limits: SharedLimits,
 }
 
 /// A call that is due, and the limit that makes it.
@@ -120,14 +36,10 @@ struct DueCall {
 }
 
 impl<S: SharedStore> SharedDriver<S> {
-    pub(in crate::rate) fn new(store: S, limits: Arc<Limits>) -> Self {
-        Self { store, limits }
-    }
-
     /// Calls the store when a request needs a departure time, and every ten seconds.
     ///
-    /// It ends at most ten seconds after the layers, services and handles of its limits are dropped.
-    /// If it is dropped, the limits depart by their parts, as if the store were away.
+    /// It ends at most ten seconds after the [`SharedLimits`] and the layers, services and handles of
+    /// its limits are dropped. If it is dropped, the limits depart by their parts, as if the store were away.
     pub async fn run(self) {
         while let Some(due) = self.due().await {
             let calls: Vec<NamedCall> = due.iter().map(|due| due.call.clone()).collect();
@@ -150,9 +62,9 @@ impl<S: SharedStore> SharedDriver<S> {
             loop {
                 // Before the look at the limits, so that a change after it wakes this task. A signal
                 // that is set is consumed, and the second poll leaves the waker.
-                while self.limits.signal.poll(cx.waker()).is_ready() {}
+                while self.limits.signal().poll(cx.waker()).is_ready() {}
                 let limits = self.limits.in_use();
-                if limits.is_empty() && Arc::strong_count(&self.limits) == 1 {
+                if limits.is_empty() && self.limits.is_last() {
                     return Poll::Ready(None);
                 }
                 let (due, until) = due_calls(limits);
@@ -233,12 +145,6 @@ impl DueCall {
 impl<S> fmt::Debug for SharedDriver<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedDriver").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Limits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limits").finish_non_exhaustive()
     }
 }
 

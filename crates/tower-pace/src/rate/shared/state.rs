@@ -23,9 +23,9 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(in crate::rate) fn new(quota: Quota, driver: Waker) -> Self {
+    pub(in crate::rate) fn new(quota: Quota, process: u64, driver: Waker) -> Self {
         let mut rng = seeded_by_system();
-        let reservations = Reservations::new(quota, &mut rng);
+        let reservations = Reservations::new(quota, process, &mut rng);
         Self {
             own: reservations.own_quota(),
             reservations,
