@@ -3,6 +3,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use pacing::fields::LimitFields;
+use pacing::shared::{HORIZON, NextCall};
 use pacing::{Cost, Departure, Due, Feedback, Hold, HoldCause, Limiter, Moment, Quota};
 
 use super::events::Events;
@@ -74,6 +75,22 @@ impl RateState {
         let shared = self.shared.as_deref_mut()?;
         shared.follow(&mut self.limiter, now);
         Some(shared)
+    }
+
+    /// Returns the next call to the store of a shared quota, if it is one, for `waiting` waiters.
+    pub(super) fn next_call(&mut self, waiting: usize, now: Moment) -> Option<NextCall> {
+        let is_held = self.is_held_here(now);
+        let shared = self.shared(now)?;
+        Some(shared.next_call(if is_held { 0 } else { waiting }, now))
+    }
+
+    /// Returns whether a pause, a penalty or the guard of this process holds all requests back for
+    /// longer than a departure time lies ahead. Departure times would be lost, and the other
+    /// processes could use them. The next waiter asks for one when the hold ends.
+    fn is_held_here(&mut self, now: Moment) -> bool {
+        let until = self.limiter.hold(Cost::ONE, now).and_then(|hold| hold.until);
+        let horizon = now + Duration::from_micros(HORIZON.unsigned_abs());
+        self.is_paused || until.is_some_and(|until| until > horizon)
     }
 
     /// Returns the longest hold on a request of this cost at `now`.
