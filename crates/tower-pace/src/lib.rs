@@ -107,6 +107,7 @@
 //!   kube and a client of your own.
 //! - [`docs::apis`]: the settings for APIs such as GitHub's, Stripe's and OpenAI's.
 //! - [`docs::applications`]: the layers in the state of axum, in a box, and in a test.
+//! - [`docs::processes`]: one limit for several processes, by parts or through Redis.
 //!
 //! [`tower`]: https://docs.rs/tower
 
