@@ -51,9 +51,11 @@ impl InFlight {
         match source(status, verdict) {
             Source::Server => {
                 let feedback = feedback(status, headers, verdict, self.classifier());
-                let stated = limit_fields(headers);
+                // What the state keeps of it is swapped for the old statement, which is then
+                // dropped here, without the lock.
+                let mut stated = limit_fields(headers);
                 self.end(|state, departure, now| {
-                    state.answer(departure, now, feedback, stated.as_ref())
+                    state.answer(departure, now, feedback, stated.as_mut())
                 })
             }
             Source::Gateway => {

@@ -1,7 +1,8 @@
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pacing::fields::LimitFields;
+use pacing::fields::{LimitFields, StatedLimit};
 use pacing::{Cost, Departure, Due, Feedback, Hold, HoldCause, Limiter, Moment, Quota};
 
 use super::events::Events;
@@ -26,11 +27,20 @@ pub(crate) struct RateState {
     configured: Quota,
     /// When the server last stated the slower quota in force.
     stated: Option<Moment>,
+    /// The limits that the server stated last, for handles.
+    last: Statement,
     is_paused: bool,
     /// The hold of the last request that was not due.
     held: Option<Hold>,
     counters: Counters,
     exhaustion: Exhaustion,
+}
+
+/// The limits in the last response that stated any, and its time.
+#[derive(Debug, Default)]
+struct Statement {
+    limits: Vec<StatedLimit>,
+    at: Moment,
 }
 
 /// Whether requests without a response take the whole limit, while others wait.
@@ -46,6 +56,7 @@ impl RateState {
             limiter: Limiter::new(quota),
             configured: quota,
             stated: None,
+            last: Statement::default(),
             is_paused: false,
             held: None,
             counters: Counters::default(),
@@ -54,23 +65,27 @@ impl RateState {
     }
 
     /// Records a response of the server, and applies a quota that it states if that is slower than
-    /// the configured one.
+    /// the configured one. Swaps the limits that it states for those of the last statement.
     #[inline]
     pub(super) fn answer(
         &mut self,
         departure: Departure,
         now: Moment,
         feedback: Feedback,
-        stated: Option<&LimitFields>,
+        stated: Option<&mut LimitFields>,
     ) -> Events {
         match feedback {
             Feedback::Throttled(_) => self.counters.throttled += 1,
             Feedback::Accepted | Feedback::Failed => self.counters.answered += 1,
         }
         let opened = self.limiter.open_from();
-        let limits = stated.map_or(&[][..], |stated| &stated.limits);
+        let limits = stated.as_deref().map_or(&[][..], |stated| &stated.limits);
         let is_nearer = self.limiter.answer_with(departure, now, feedback, limits);
-        let is_new_quota = self.obey(stated, now);
+        let is_new_quota = self.obey(stated.as_deref(), now);
+        if let Some(stated) = stated.filter(|stated| !stated.limits.is_empty()) {
+            mem::swap(&mut self.last.limits, &mut stated.limits);
+            self.last.at = now;
+        }
         Events {
             learned: is_new_quota.then(|| self.limiter.interval(now)),
             is_sooner: is_new_quota || is_nearer,
@@ -218,6 +233,17 @@ impl RateState {
             quota: *self.limiter.quota(),
             counters: self.counters,
         }
+    }
+
+    /// Returns the limits that the server stated last, whose resets count from now.
+    pub(super) fn stated_limits(&self, now: Moment) -> Vec<StatedLimit> {
+        let age = now.since(self.last.at);
+        let limits = self.last.limits.iter();
+        let since_now = limits.map(|limit| StatedLimit {
+            reset: limit.reset.saturating_sub(age),
+            ..*limit
+        });
+        since_now.collect()
     }
 
     /// Returns whether a new state of `quota` would behave in the same way.
