@@ -53,6 +53,10 @@ pub(crate) type BoxError = Box<dyn error::Error + Send + Sync>;
 /// [`was_sent`](crate::was_sent) says whether an attempt may have been processed. Outside of a
 /// retry, an earlier attempt of the same call may have been sent as well.
 ///
+/// A retry around a bounded limit returns a rejection at once, if it knows the client's error: one
+/// of [`was_sent`](crate::was_sent), or one with a rule in the
+/// [`Classifier`](crate::Classifier::not_sent_if). Around another error it retries the rejection.
+///
 /// # Get the inner error
 ///
 /// An `Error` displays as the inner error does, and has the same source. So the inner error is no
@@ -82,7 +86,7 @@ pub(crate) type BoxError = Box<dyn error::Error + Send + Sync>;
 /// # In a box
 ///
 /// [`into_box`](Self::into_box) boxes an `Error`, even one around a boxed error, which is no
-/// [`std::error::Error`]. [`Rejected::find`] and [`Elapsed::find`](crate::deadline::Elapsed::find)
+/// [`std::error::Error`]. [`Rejected::find`] and [`Elapsed::find`](crate::Elapsed::find)
 /// answer the same questions about any error:
 ///
 /// ```
@@ -201,7 +205,8 @@ impl<E> Error<E> {
         }
     }
 
-    /// Returns the inner service's error, if it failed.
+    /// Returns the inner service's error, if it failed. If the inner service is a bounded limit, it
+    /// may be a rejection; see [`flatten`](Self::flatten).
     #[must_use]
     pub fn into_inner(self) -> Option<E> {
         match self.kind {
@@ -212,10 +217,31 @@ impl<E> Error<E> {
 
     /// Boxes the error: the inner error as it is, or an `Error` that was rejected or is elapsed.
     ///
-    /// A boxed inner error keeps its box. An `Error` that is around an error with a type of its
-    /// own, and inside of this one, is boxed as it is; [`flatten`](Self::flatten) removes it.
+    /// A boxed inner error keeps its box. If the inner error is an `Error` itself, around an error
+    /// with a type of its own, both are in the box. [`flatten`](Self::flatten) makes one of them
+    /// before:
     ///
-    /// Give it to `map_err` of tower: `ServiceBuilder::new().map_err(tower_pace::Error::into_box)`.
+    /// ```
+    /// use std::io;
+    /// use std::time::Duration;
+    /// use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
+    /// use tower_pace::{ConcurrencyLayer, DeadlineLayer, Error};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    ///
+    /// let broken = service_fn(|_: http::Request<String>| async {
+    ///     Err::<http::Response<String>, _>(io::Error::from(io::ErrorKind::ConnectionReset))
+    /// });
+    /// let service = ServiceBuilder::new()
+    ///     .map_err(Error::into_box)
+    ///     .map_err(Error::flatten)
+    ///     .layer(DeadlineLayer::new(Duration::from_secs(5)))
+    ///     .layer(ConcurrencyLayer::new(1).fail_fast())
+    ///     .service(broken);
+    /// let error: BoxError = service.oneshot(http::Request::default()).await.unwrap_err();
+    /// assert!(error.is::<io::Error>());
+    /// # }
+    /// ```
     #[must_use]
     pub fn into_box<M>(self) -> BoxError
     where
@@ -359,7 +385,8 @@ impl Rejected {
     /// Returns the rejection in the chain of `error`, if a bounded limit rejected a wait.
     ///
     /// `error` is any [`std::error::Error`], a `Box<dyn Error + Send + Sync>`, an [`Error`] around
-    /// one of these, or a `&dyn Error`. The type parameter `M` is inferred.
+    /// one of these, or a `&dyn Error`. Of another box, such as `Box<dyn Error>` or
+    /// `anyhow::Error`, pass `&*error`. The type parameter `M` is inferred.
     ///
     /// ```
     /// use std::error::Error;
@@ -469,6 +496,11 @@ impl error::Error for Elapsed {}
 ///
 /// A box is no [`std::error::Error`], and so an [`Error`] around it is none either. `M` tells the
 /// implementations apart, which would overlap without it. It is always inferred.
+#[diagnostic::on_unimplemented(
+    message = "the sources of `{Self}` cannot be searched",
+    label = "neither an error, a boxed one, nor a `tower_pace::Error` around one of them",
+    note = "pass `&*error` if it is a `Box<dyn Error>`"
+)]
 #[expect(
     unnameable_types,
     reason = "sealed, and a caller in generic code names `std::error::Error` instead"
@@ -754,6 +786,8 @@ mod tests {
         let in_a_box = boxed(by_client);
         assert_eq!(Rejected::find(&in_a_box), Some(&REJECTED));
         assert_eq!(Rejected::find(&*in_a_box), Some(&REJECTED));
+        let unsendable: Box<dyn error::Error> = Box::new(REJECTED);
+        assert_eq!(Rejected::find(&*unsendable), Some(&REJECTED));
         assert_eq!(Rejected::find(&REJECTED), Some(&REJECTED));
         assert_eq!(Rejected::find(&reset()), None);
         assert_eq!(Elapsed::find(&in_a_box), None);

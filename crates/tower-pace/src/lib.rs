@@ -138,7 +138,7 @@ mod was_sent;
 pub use classifier::Classifier;
 pub use concurrency::{Concurrency, ConcurrencyLayer};
 pub use deadline::{Deadline, DeadlineLayer, Deadlined};
-pub use error::{Error, Rejected};
+pub use error::{Elapsed, Error, Rejected};
 pub use hint_headers::HintHeaders;
 pub use pacing::{Adaptive, Cost, Model, Quota, TooHeavy, UnsafeQuota};
 pub use rate::{Charged, Handle, RateLimit, RateLimitLayer};

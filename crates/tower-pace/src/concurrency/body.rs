@@ -20,8 +20,9 @@ pin_project! {
     /// use tower_pace::ConcurrencyLayer;
     /// use tower_pace::concurrency::PermitBody;
     /// # use std::convert::Infallible;
-    /// # async fn answer(_: http::Request<String>) -> Result<http::Response<Full<Bytes>>, Infallible> {
-    /// #     Ok(http::Response::new(Full::from("hello")))
+    /// # type Response = http::Response<Full<Bytes>>;
+    /// # async fn answer(_: http::Request<String>) -> Result<Response, Infallible> {
+    /// #     Ok(Response::new(Full::from("hello")))
     /// # }
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {

@@ -152,7 +152,8 @@ impl<W> RateLimitLayer<W> {
         }
     }
 
-    /// Returns a handle of the limit.
+    /// Returns a handle of the limit. Call it after [`classifier`](Self::classifier), which returns
+    /// a layer with another limit.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.settings.common.clone()

@@ -16,11 +16,10 @@ use tokio_test::{assert_pending, assert_ready, task};
 use tower::limit::ConcurrencyLimit;
 use tower::util::MapErr;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_pace::deadline::Elapsed;
 use tower_pace::wait::{BoundedWait, LimitKind};
 use tower_pace::{
-    ConcurrencyLayer, Deadline, DeadlineLayer, Error, Quota, RateLimit, RateLimitLayer, Rejected,
-    RetryLayer, RetryPolicy,
+    ConcurrencyLayer, Deadline, DeadlineLayer, Elapsed, Error, Quota, RateLimit, RateLimitLayer,
+    Rejected, RetryLayer, RetryPolicy,
 };
 use tower_test::mock;
 
