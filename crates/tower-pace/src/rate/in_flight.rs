@@ -51,11 +51,14 @@ impl InFlight {
         match source(status, verdict) {
             Source::Server => {
                 let feedback = feedback(status, headers, verdict, self.classifier());
+                let Some(mut stated) = limit_fields(headers) else {
+                    return self
+                        .end(|state, departure, now| state.answer(departure, now, feedback, None));
+                };
                 // What the state keeps of it is swapped for the old statement, which is then
                 // dropped here, without the lock.
-                let mut stated = limit_fields(headers);
                 self.end(|state, departure, now| {
-                    state.answer(departure, now, feedback, stated.as_mut())
+                    state.answer(departure, now, feedback, Some(&mut stated))
                 })
             }
             Source::Gateway => {

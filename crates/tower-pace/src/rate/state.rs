@@ -81,11 +81,7 @@ impl RateState {
         let opened = self.limiter.open_from();
         let limits = stated.as_deref().map_or(&[][..], |stated| &stated.limits);
         let is_nearer = self.limiter.answer_with(departure, now, feedback, limits);
-        let is_new_quota = self.obey(stated.as_deref(), now);
-        if let Some(stated) = stated.filter(|stated| !stated.limits.is_empty()) {
-            mem::swap(&mut self.last.limits, &mut stated.limits);
-            self.last.at = now;
-        }
+        let is_new_quota = self.obey(stated, now);
         Events {
             learned: is_new_quota.then(|| self.limiter.interval(now)),
             is_sooner: is_new_quota || is_nearer,
@@ -149,17 +145,24 @@ impl RateState {
         }
     }
 
-    /// Applies the quota that a response states. Returns whether the quota in force has changed.
+    /// Applies the quota that a response states, and keeps its limits. Returns whether the quota in
+    /// force has changed.
     #[inline]
-    fn obey(&mut self, stated: Option<&LimitFields>, now: Moment) -> bool {
+    fn obey(&mut self, stated: Option<&mut LimitFields>, now: Moment) -> bool {
         match (stated, self.stated) {
             (None, None) => false,
             (stated, _) => self.obey_stated(stated, now),
         }
     }
 
-    fn obey_stated(&mut self, stated: Option<&LimitFields>, now: Moment) -> bool {
-        let slower = stated.and_then(|stated| stated.slower_than(&self.configured));
+    fn obey_stated(&mut self, stated: Option<&mut LimitFields>, now: Moment) -> bool {
+        let slower = stated
+            .as_deref()
+            .and_then(|stated| stated.slower_than(&self.configured));
+        if let Some(stated) = stated.filter(|stated| !stated.limits.is_empty()) {
+            mem::swap(&mut self.last.limits, &mut stated.limits);
+            self.last.at = now;
+        }
         match (slower, self.stated) {
             (Some(slower), _) => {
                 self.stated = Some(now);
