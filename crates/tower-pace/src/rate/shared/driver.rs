@@ -64,8 +64,8 @@ impl<S: SharedStore> SharedDriver<S> {
         let mut timer = pin!(None);
         poll_fn(|cx| {
             loop {
-                // Before the look at the limits, so that a change after it wakes this task. A signal
-                // that is set is consumed, and the second poll leaves the waker.
+                // Before the look at the limits, so that a change after it wakes this task. A
+                // signal that is set is consumed, and the second poll leaves the waker.
                 while self.limits.signal().poll(cx.waker()).is_ready() {}
                 let limits = self.limits.in_use();
                 if limits.is_empty() && self.limits.is_last() {
