@@ -26,6 +26,12 @@ impl Departure {
         self.cost
     }
 
+    /// Returns the time of the departure.
+    #[must_use]
+    pub const fn sent(&self) -> Moment {
+        self.sent
+    }
+
     /// Returns the load that had departed within `max_transit` before this departure and was
     /// unanswered.
     pub(crate) fn unanswered(self) -> Load {

@@ -12,15 +12,41 @@ pub struct UnsafeQuota(pub(crate) Reason);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     NoLimit(Rate),
-    NoWindow { limit: u32 },
-    LongWindow { window: Duration },
-    Burst { burst: u32, per: Rate },
-    BurstOverLimit { burst: u32, per: Rate },
-    BurstOverBucket { burst: u32, size: u32 },
+    NoWindow {
+        limit: u32,
+    },
+    LongWindow {
+        window: Duration,
+    },
+    Burst {
+        burst: u32,
+        per: Rate,
+    },
+    BurstOverLimit {
+        burst: u32,
+        per: Rate,
+    },
+    BurstOverBucket {
+        burst: u32,
+        size: u32,
+    },
     NoBurst,
-    EmptyBucket { size: u32, refill: u32 },
-    FastBucket { refill: u32, per: Rate },
-    TooManyLimits { limits: usize },
+    EmptyBucket {
+        size: u32,
+        refill: u32,
+    },
+    FastBucket {
+        refill: u32,
+        per: Rate,
+    },
+    TooManyLimits {
+        limits: usize,
+    },
+    SlowStore {
+        round_trip: Duration,
+        lateness: Duration,
+        jitter: Duration,
+    },
 }
 
 /// A limit and its window, for the text of an error.
@@ -79,6 +105,17 @@ impl fmt::Display for UnsafeQuota {
                 f,
                 "{limits} limits are more than the 4 that one quota can hold: \
                  leave out a limit that the others imply"
+            ),
+            Reason::SlowStore {
+                round_trip,
+                lateness,
+                jitter,
+            } => write!(
+                f,
+                "a store with round trips of {round_trip:?} and timers late by {lateness:?} make \
+                 departures late by more than half of the assumed jitter of {jitter:?}: set a \
+                 jitter_ceiling of at least {:?}, or use a nearer store",
+                (round_trip.saturating_add(lateness)).saturating_mul(3)
             ),
         }
     }

@@ -25,6 +25,8 @@ pub enum HoldCause {
     Allowance,
     /// A throttled response, or a penalty, closed the gate.
     Gate,
+    /// The store of a shared quota has handed out no departure time yet, or a later one.
+    Shared,
 }
 
 impl Hold {

@@ -33,6 +33,7 @@
 //! | [`WaitQueue`] | which waiter is next |
 //! | [`AdaptiveLimit`] | how many requests may be in flight, by the latency at other limits |
 //! | [`fields`] | what the `RateLimit` header fields of a response state |
+//! | [`shared`] | how several processes share one quota through a store |
 //! | [`retry`] | whether to send a request again, after how long, and what `Retry-After` asks for |
 //!
 //! The [guide] explains the rules of the limiter. It has tables of the throughput, and the proof
@@ -64,6 +65,7 @@ mod quota;
 mod recovery;
 pub mod retry;
 mod schedule;
+pub mod shared;
 mod slots;
 mod unit;
 mod wait_queue;

@@ -505,13 +505,18 @@ impl Quota {
         self
     }
 
-    /// Changes every limit, and checks that each of them can still be kept.
-    fn each(self, change: impl Fn(Policy) -> Policy) -> Result<Self, UnsafeQuota> {
-        let changed = Self {
+    /// Changes every limit by `change`, whose results can be kept.
+    pub(crate) fn map_policies(self, change: impl Fn(Policy) -> Policy) -> Self {
+        Self {
             first: change(self.first),
             others: self.others.map(|policy| policy.map(&change)),
             ..self
-        };
+        }
+    }
+
+    /// Changes every limit, and checks that each of them can still be kept.
+    fn each(self, change: impl Fn(Policy) -> Policy) -> Result<Self, UnsafeQuota> {
+        let changed = self.map_policies(change);
         let reason = changed.policies().find_map(|policy| policy.unsafe_reason());
         reason.map_or(Ok(changed), |reason| Err(UnsafeQuota(reason)))
     }

@@ -4,14 +4,17 @@
 //! - `rules` has a test for each rule of the limiter, `random` draws scenarios, and
 //!   `arbitrary_calls` calls the limiter in any order.
 //! - `simulation` plays a scenario event by event, over a `path`, before one of the `servers`.
+//! - `processes` plays many processes that share a quota through a store, for `shared`.
 //! - `measure` has the figures that the docs state, for the example `prices` too.
 
 mod arbitrary_calls;
 mod measure;
 mod path;
+mod processes;
 mod random;
 mod rules;
 mod servers;
+mod shared;
 mod simulation;
 
 use std::sync::Mutex;

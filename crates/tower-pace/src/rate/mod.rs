@@ -36,6 +36,7 @@ mod layer;
 mod recent;
 mod scope;
 mod service;
+pub mod shared;
 mod snapshot;
 mod state;
 

@@ -1,0 +1,37 @@
+//! Shares one quota among several processes, through a store with one atomic step and a clock.
+//!
+//! Each process asks the store for departure times. The store keeps a [`Record`] of each quota, and
+//! answers a [`Call`] with a [`Reply`]: departure times at most 50 ms ahead, or a wait. A process
+//! keeps them as [`Reservations`], on its own clock, and departs without the store while it is
+//! away.
+//!
+//! The crate `tower-pace-redis` runs [`Record::apply`] as a script in Redis. Another store that can
+//! change a row in one step and has a clock can run it as it is: calls, replies and records are
+//! plain values, with all times in microseconds of the store's clock.
+//!
+//! # Why no request is throttled
+//!
+//! The store hands out each departure time once, at the interval of an unknown server, with the
+//! quota's [`jitter_ceiling`](crate::Quota::jitter_ceiling) J. Suppose that a call left at `sent`
+//! and its reply came at `received`. The store's time in the reply was read in between, so its
+//! departure time lies between `sent + d` and `received + d` on the local clock, where d is how far
+//! it lies ahead of the store's time. It is used from `received + d`, so never early, until
+//! `sent + d + J/2`, so at most J/2 late. The transit to the server may vary by the other half. A
+//! departure time that is not used until then is lost: moved to a later time, it would be a burst.
+
+mod call;
+mod record;
+mod reservations;
+mod terms;
+
+pub use call::{Call, Reply, Throttled};
+pub use record::Record;
+pub use reservations::{InvalidReply, NextCall, Reservations, SharedStatus};
+pub use terms::{SharedLimit, SharedQuota};
+
+/// How far ahead of the store's clock a departure time may lie, in microseconds.
+///
+/// The clocks of processes drift, and a process may stop before it uses its times: both cost more
+/// with a longer horizon. With a shorter one a process calls the store more often, and a round trip
+/// takes a larger part of it.
+pub const HORIZON: i64 = 50_000;
