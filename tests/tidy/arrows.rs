@@ -16,6 +16,8 @@ enum When {
 /// The arrows of `crates/README.md`. A crate without a row depends on none of ours.
 const ARROWS: &[(&str, When, &str)] = &[
     ("tower-pace", Always, "pacing"),
+    ("tower-pace-redis", Always, "pacing"),
+    ("tower-pace-redis", Always, "tower-pace"),
     ("customerio", BehindAFeature, "tower-pace"),
     ("customerio", InTests, "customerio-sim"),
     ("customerio-import", Always, "customerio"),
