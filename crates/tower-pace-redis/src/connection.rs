@@ -7,12 +7,14 @@
 
 use std::fmt;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use pacing::shared::Reply;
 use rand::RngExt;
 use redis::aio::MultiplexedConnection;
 use redis::{
@@ -30,10 +32,10 @@ use tokio::time::{Instant, timeout};
 use crate::clock;
 use crate::error::{Cause, ConnectError, StoreError};
 use crate::random::seeded_by_system;
-use crate::script::{self, Value};
+use crate::script::{self, Failure, Value};
 
-/// A reply that takes longer is an error. The callers give up after 250 ms: with less, a short stall
-/// of the server is an error; with more, they drop the call before it can say why it failed.
+/// A reply that takes longer is an error. The callers give up after 250 ms: with less, a short
+/// stall of the server is an error; with more, they drop the call before it can say why it failed.
 const REPLY_TIMEOUT: Duration = Duration::from_millis(240);
 
 /// An attempt to connect ends after this time. Without it, an attempt on a path that loses packets
@@ -43,18 +45,18 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// The same for the first connection, which includes names that are resolved for the first time.
 const FIRST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The pause after a failed attempt, before jitter. Calls fail at once meanwhile. With a longer one, a
-/// store that is back would be away for longer; with a shorter one, all processes would connect to a
-/// store that fails many times a second.
+/// The pause after a failed attempt, before jitter. Calls fail at once meanwhile. With a longer
+/// one, a store that is back would be away for longer; with a shorter one, all processes would
+/// connect to a store that fails many times a second.
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(25);
 const LONGEST_BACKOFF: Duration = Duration::from_millis(250);
 
-/// A connection without a reply is replaced after this time. With less, each stall of a server would
-/// make all processes connect at once; with more, a server that moved is away for longer.
+/// A connection without a reply is replaced after this time. With less, each stall of a server
+/// would make all processes connect at once; with more, a server that moved is away for longer.
 const SILENCE: Duration = Duration::from_millis(500);
 
-/// The bytes that may be read for each quota of a call. A reply has at most 1,007 numbers, of 20
-/// characters with their frame.
+/// The bytes that may be read for a call, and again for each of its quotas. A reply has at most
+/// 1,007 numbers, of 20 characters with their frame.
 const BYTES_PER_QUOTA: u64 = 64 * 1024;
 /// The most bytes that may be read without another call. It bounds the memory that a hostile server
 /// can fill; below it, replies that many calls wait for at once count as one that is too long.
@@ -108,8 +110,8 @@ struct Link {
     connection: MultiplexedConnection,
     /// The task that writes the calls and reads the replies.
     driver: AbortHandle,
-    /// Whether a call has failed on it. Set before the state is read, so that the call that set it, or
-    /// a later one, replaces the link.
+    /// Whether a call has failed on it. Set before the state is read, so that the call that set it,
+    /// or a later one, replaces the link.
     is_broken: AtomicBool,
     /// The bytes that may still be read.
     unread: Arc<AtomicU64>,
@@ -147,15 +149,16 @@ impl Connection {
         &self.0.target.name
     }
 
-    /// Runs the script, and loads it if the server does not have it.
+    /// Runs the script for `quotas` quotas, and loads it if the server does not have it.
     ///
     /// The future may be dropped at any time. The reply is then read and dropped by the task of the
     /// link, so that the next call gets its own.
     pub(crate) async fn run_script(
         &self,
+        quotas: usize,
         keys: &[String],
         arguments: &[String],
-    ) -> Result<Value, Cause> {
+    ) -> Result<Vec<Result<Reply, Failure>>, Cause> {
         let command = |name: &str, script: &str| {
             let mut command = Cmd::new();
             command.arg(name).arg(script).arg(keys.len());
@@ -163,12 +166,8 @@ impl Connection {
             command
         };
         let link = self.link().await?;
-        let script = &self.0.script;
-        let quotas = keys.len() / script::KEYS + 1;
-        let reply = self
-            .send(&link, &command("EVALSHA", script.get_hash()), quotas)
-            .await;
-        match reply {
+        let command_by_hash = command("EVALSHA", self.0.script.get_hash());
+        match self.send(&link, &command_by_hash, quotas).await {
             // The server was restarted, or an operator has flushed its scripts.
             Err(Cause::Server { code, .. }) if code == "NOSCRIPT" => {
                 let command = command("EVAL", script::SCRIPT);
@@ -195,7 +194,12 @@ impl Connection {
         }
     }
 
-    async fn send(&self, link: &Arc<Link>, command: &Cmd, quotas: usize) -> Result<Value, Cause> {
+    async fn send(
+        &self,
+        link: &Link,
+        command: &Cmd,
+        quotas: usize,
+    ) -> Result<Vec<Result<Reply, Failure>>, Cause> {
         let pending = Pending::new(link);
         link.allow(quotas);
         let reply = timeout(REPLY_TIMEOUT, link.call(command)).await;
@@ -203,14 +207,25 @@ impl Connection {
             return Err(Cause::TimedOut(REPLY_TIMEOUT));
         };
         pending.end();
-        // After anything but an error of the server, the order of the replies is not certain.
-        if matches!(reply, Err(Cause::Unreachable(_) | Cause::Invalid(_))) {
-            link.driver.abort();
+        let replies = reply.and_then(|reply| Ok(script::replies_from(reply, quotas)?));
+        let is_broken = match &replies {
+            // A primary that has become a replica keeps its connections. Its name may belong to
+            // another server by now.
+            Ok(replies) => replies.iter().any(is_read_only),
+            // The order of the replies is not certain.
+            Err(Cause::Unreachable(_) | Cause::Invalid(_)) => true,
+            Err(_) => false,
+        };
+        if is_broken {
             link.is_broken.store(true, Ordering::Release);
             self.0.reconnect();
         }
-        reply
+        replies
     }
+}
+
+fn is_read_only(reply: &Result<Reply, Failure>) -> bool {
+    matches!(reply, Err(Failure::Server { code, .. }) if code == "READONLY")
 }
 
 impl fmt::Debug for Connection {
@@ -266,14 +281,15 @@ impl Shared {
 struct Attempt(Weak<Shared>);
 
 impl Attempt {
-    async fn run(self, target: Arc<Target>) {
+    async fn run(mut self, target: Arc<Target>) {
         let result = connect(&target, CONNECT_TIMEOUT).await;
         self.end(result);
     }
 
-    fn end(&self, result: Result<Link, Cause>) {
-        // Without it all clones of the connection are dropped.
-        if let Some(shared) = self.0.upgrade() {
+    /// Ends the attempt once.
+    fn end(&mut self, result: Result<Link, Cause>) {
+        // It is gone if all clones of the connection are dropped.
+        if let Some(shared) = mem::take(&mut self.0).upgrade() {
             shared.end_attempt(result);
         }
     }
@@ -348,7 +364,7 @@ impl Link {
         };
         link.authenticate(target).await?;
         if target.database != 0 {
-            link.allow(1);
+            link.allow(0);
             let mut command = Cmd::new();
             command.arg("SELECT").arg(target.database);
             link.call(&command).await?;
@@ -362,7 +378,7 @@ impl Link {
         };
         let mut command = Cmd::new();
         command.arg("AUTH").arg(&target.username).arg(password);
-        self.allow(1);
+        self.allow(0);
         match self.call(&command).await {
             Ok(_) => Ok(()),
             Err(Cause::Server { code, text }) => {
@@ -396,7 +412,8 @@ impl Link {
 
     /// Allows the driver to read the reply to a call for this number of quotas.
     fn allow(&self, quotas: usize) {
-        let bytes = BYTES_PER_QUOTA.saturating_mul(u64::try_from(quotas).unwrap_or(u64::MAX));
+        let quotas = u64::try_from(quotas).unwrap_or(u64::MAX);
+        let bytes = BYTES_PER_QUOTA.saturating_mul(quotas.saturating_add(1));
         let more = |unread: u64| Some(unread.saturating_add(bytes).min(MOST_BYTES.max(bytes)));
         // The channel of the call that follows orders it before the driver's read.
         let _ = self
@@ -465,8 +482,8 @@ impl Drop for Pending<'_> {
     }
 }
 
-/// A stream of which a bounded number of bytes may be read. `redis` collects a whole reply in memory
-/// before it returns it.
+/// A stream of which a bounded number of bytes may be read. `redis` collects a whole reply in
+/// memory before it returns it.
 struct Bounded<S> {
     stream: S,
     unread: Arc<AtomicU64>,

@@ -15,6 +15,8 @@ local now = (function(time) return time[1] * 1000000 + time[2] end)(redis.call('
 -- them. The reply has one entry for each quota: its numbers, or the text of an error.
 
 local VERSION = 1
+-- A quota has up to four limits. A foreign number of them could hold up the server for minutes.
+local MOST_LIMITS = 16
 local HORIZON = 50000
 local RUNNING = 30000000
 local STATED = 60000000
@@ -95,7 +97,8 @@ local function load_record(key)
     stored[fields[index]] = tonumber(fields[index + 1])
   end
   -- The hash of another program would be overwritten, and would expire.
-  if #fields > 0 and stored.version ~= VERSION then
+  local is_ours = stored.version == VERSION and stored.limits and stored.limits <= MOST_LIMITS
+  if #fields > 0 and not is_ours then
     error({ err = 'WRONGFORMAT the hash is no record of version ' .. VERSION })
   end
   local record = {

@@ -8,7 +8,7 @@ use pacing::shared::{Call, Record, Reply};
 pub(crate) const SCRIPT: &str = include_str!("reserve.lua");
 
 /// The number of keys of one quota.
-pub(crate) const KEYS: usize = 4;
+const KEYS: usize = 4;
 
 /// The most departure times in one reply. A call never asks for more, and the script holds up the
 /// whole server while it runs.
@@ -46,7 +46,8 @@ pub(crate) enum Failure {
     Invalid(&'static str),
 }
 
-/// Returns the start of all keys of a quota: its hash tag, for which a cluster keeps them in one slot.
+/// Returns the start of all keys of a quota: its hash tag, for which a cluster keeps them in one
+/// slot.
 pub(crate) fn tag(prefix: &str, name: &str) -> String {
     format!("{{{prefix}:{name}}}")
 }

@@ -15,16 +15,17 @@ use crate::script;
 /// would delay the start.
 const MEASURED: usize = 20;
 
-/// The most quotas in one call of the script. The server serves no other client while it runs, for a
-/// twentieth of a millisecond for each quota or more. The calls of more quotas share a round trip.
+/// The most quotas in one call of the script. The server serves no other client while it runs, for
+/// a twentieth of a millisecond for each quota or more. The calls of more quotas share a round
+/// trip.
 const MOST_QUOTAS: usize = 50;
 
 /// Keeps shared quotas on Redis or Valkey.
 ///
 /// Clones share the connection. It reconnects by itself.
 ///
-/// A call fails after 240 ms without a reply. While there is no connection, one attempt at a time is
-/// made, with backoff and jitter; calls wait for it, and fail at once in between.
+/// A call fails after 240 ms without a reply. While there is no connection, one attempt at a time
+/// is made, with backoff and jitter; calls wait for it, and fail at once in between.
 #[derive(Clone)]
 pub struct RedisStore {
     connection: Connection,
@@ -36,9 +37,9 @@ impl RedisStore {
     /// Connects to a server, and measures 20 round trips.
     ///
     /// The URL is `redis://user:password@host:port/database`, where all but the host may be left
-    /// out, or `unix:///path?db=0&user=..&pass=..`. With `rediss` in place of `redis`, the connection
-    /// uses TLS and the certificate authorities of the platform; it needs the feature `tls`. The
-    /// schemes `valkey` and `valkeys` mean the same.
+    /// out, or `unix:///path?db=0&user=..&pass=..`. With `rediss` in place of `redis`, the
+    /// connection uses TLS and the certificate authorities of the platform; it needs the feature
+    /// `tls`. The schemes `valkey` and `valkeys` mean the same.
     ///
     /// All keys start with `{prefix:`. Programs with the same prefix share the quotas that have the
     /// same name. The prefix has neither braces nor control characters, and at most 100 bytes.
@@ -47,8 +48,8 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// Fails if the URL or the prefix is invalid, if there is no connection within 5 seconds, and if
-    /// the server does not run the script, as without permission.
+    /// Fails if the URL or the prefix is invalid, if there is no connection within 5 seconds, and
+    /// if the server does not run the script, as without permission.
     pub async fn connect(url: &str, prefix: &str) -> Result<Self, ConnectError> {
         let is_invalid = |c: char| c == '{' || c == '}' || c.is_control();
         if prefix.is_empty() || prefix.len() > 100 || prefix.contains(is_invalid) {
@@ -73,8 +74,7 @@ impl RedisStore {
     /// Returns the time that the script takes for no quota.
     async fn round_trip(&self) -> Result<Duration, StoreError> {
         let sent = clock::now();
-        let reply = self.connection.run_script(&[], &[]).await;
-        let replies = reply.and_then(|reply| Ok(script::replies_from(reply, 0)?));
+        let replies = self.connection.run_script(0, &[], &[]).await;
         replies.map_err(|cause| self.error(None, cause))?;
         Ok(clock::now() - sent)
     }
@@ -84,14 +84,14 @@ impl RedisStore {
     }
 
     async fn call_part(&self, calls: &[NamedCall]) -> Vec<Result<Reply, StoreError>> {
-        let mut keys = Vec::with_capacity(calls.len() * script::KEYS);
+        let mut keys = Vec::new();
         let mut arguments = Vec::new();
         for call in calls {
             keys.extend(script::keys(&self.prefix, &call.name));
             script::push_arguments(&call.call, &mut arguments);
         }
-        let reply = self.connection.run_script(&keys, &arguments).await;
-        let replies = reply.and_then(|reply| Ok(script::replies_from(reply, calls.len())?));
+        let connection = &self.connection;
+        let replies = connection.run_script(calls.len(), &keys, &arguments).await;
         let error = |call, cause| self.error(Some(self.key(call)), cause);
         match replies {
             Ok(replies) => {

@@ -39,8 +39,8 @@ impl Connector {
     }
 }
 
-/// Returns the TLS configuration. It names its crypto provider, since the default provider is global
-/// and belongs to the program.
+/// Returns the TLS configuration. It names its crypto provider, since the default provider is
+/// global and belongs to the program.
 fn config() -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider);

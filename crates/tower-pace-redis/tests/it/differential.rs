@@ -112,7 +112,8 @@ impl World {
         let [record, running, busy, known] = keys.each_ref().map(String::as_str);
         match rng.random_range(0..100) {
             0..4 => {
-                // A pipeline may hold replies of other sequences, so this one's are read at its end.
+                // A pipeline may hold replies of other sequences, so this one's are read at its
+                // end.
                 send_ignored(client, &["DEL", record, running, busy]);
                 self.records[index].expire();
             }

@@ -12,8 +12,8 @@ use tower_pace::rate::shared::SharedStore;
 use tower_pace_redis::{RedisStore, StoreError};
 
 use crate::calls::{call, call_once, named};
-use crate::script::keys;
-use crate::server::{Server, free_port};
+use crate::script::{Value, keys};
+use crate::server::{Client, Server, free_port};
 
 const PASSWORD: &str = "hunter2-is-secret";
 
@@ -92,7 +92,7 @@ async fn a_key_of_a_wrong_type_fails_its_quota_only() {
             .filter(|other| *other != key);
         for other in others {
             let exists = client.call(&["EXISTS", &other]);
-            assert_eq!(exists, crate::script::Value::Integer(0), "{other}");
+            assert_eq!(exists, Value::Integer(0), "{other}");
         }
     }
 }
@@ -108,6 +108,19 @@ async fn a_read_only_replica_and_a_full_server_are_named() {
     let error = call_once(&store).await.unwrap_err();
     assert!(error.is_read_only(), "{error:?}");
     assert_message(&error, &["give the URL of the primary"]);
+    // The name of the URL may belong to another server by now.
+    let connections = |client: &mut Client| match client.call(&["INFO", "stats"]) {
+        Value::Text(text) => {
+            let lines = text.lines();
+            let mut counts =
+                lines.filter_map(|line| line.strip_prefix("total_connections_received:"));
+            counts.next().unwrap().parse::<u32>().unwrap()
+        }
+        other => panic!("{other:?}"),
+    };
+    let before = connections(&mut client);
+    call_once(&store).await.unwrap_err();
+    assert!(connections(&mut client) > before);
     client.call(&["REPLICAOF", "NO", "ONE"]);
     client.call(&["CONFIG", "SET", "maxmemory", "1"]);
     let error = call_once(&store).await.unwrap_err();

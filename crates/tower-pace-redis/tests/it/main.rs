@@ -1,7 +1,8 @@
 //! The store against a real `redis-server`, which each test starts for itself.
 //!
 //! Where `redis-server` is not installed, the tests print that they are skipped. With the
-//! environment variable `CI_REQUIRES_REDIS=1` they fail there.
+//! environment variable `CI_REQUIRES_REDIS=1` they fail there. `REDIS_SERVER` names another
+//! program, such as the path of a `valkey-server`.
 
 mod calls;
 mod differential;

@@ -1,6 +1,6 @@
 //! A `redis-server` of its own for each test, and a client that knows nothing but the protocol.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -92,9 +92,15 @@ impl Drop for Server {
     }
 }
 
+/// The program of the server, which another one of the same command line may replace, such as
+/// `valkey-server`.
+fn program() -> OsString {
+    env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into())
+}
+
 fn is_installed() -> bool {
     let paths = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&paths).any(|path| path.join("redis-server").exists())
+    env::split_paths(&paths).any(|path| path.join(program()).exists())
 }
 
 fn socket(folder: &TempDir) -> PathBuf {
@@ -111,7 +117,7 @@ pub(crate) fn free_port() -> u16 {
 fn spawn(folder: &TempDir, port: u16, options: &[String]) -> Option<Child> {
     let _ = fs::remove_file(socket(folder));
     let log = File::create(folder.path().join("log")).unwrap();
-    let mut command = Command::new("redis-server");
+    let mut command = Command::new(program());
     command.arg("--dir").arg(folder.path());
     command.arg("--unixsocket").arg(socket(folder));
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
