@@ -260,9 +260,7 @@ impl Record {
         }
         // Each of the other busy processes takes its turn before this one. The wait grows with the
         // times that are handed out already, so that they are half a horizon on the average.
-        let turns = others
-            .saturating_mul(step)
-            .saturating_mul(fair.min(room.max(1)));
+        let turns = others.saturating_mul(step).saturating_mul(fair);
         let wait = self.ahead(now).saturating_add(turns) - HORIZON / 2;
         let wait = wait.clamp(1, LONGEST_WAIT);
         self.busy
