@@ -36,14 +36,11 @@ local MOST_DOUBLINGS = 5
 
 local max, min = math.max, math.min
 
--- `i64::div_euclid` for a positive divisor. `math.floor(a / b)` is one too large if the quotient is
--- rounded up to a whole number, and Lua's own `%` rests on it. `fmod` is exact.
+-- `i64::div_euclid` for a positive divisor. It is exact: a quotient of whole numbers below 2^53 is
+-- never rounded up to a whole number, since doubles of its size are less than 2 / b apart, and it is
+-- at least 1 / b away.
 local function divide(a, b)
-  local rest = math.fmod(a, b)
-  if rest < 0 then
-    rest = rest + b
-  end
-  return (a - rest) / b
+  return math.floor(a / b)
 end
 
 -- A whole number as text. Lua's own conversion keeps 14 digits, and a time has 16.
@@ -336,7 +333,7 @@ local function reserve(record, call, others)
   if #departures >= call.count then
     return departures, nil
   end
-  local turns = others * step * min(fair, max(room, 1))
+  local turns = others * step * fair
   local wait = ahead(record) + turns - HORIZON / 2
   return departures, min(max(wait, 1), LONGEST_WAIT)
 end
