@@ -12,41 +12,16 @@ pub struct UnsafeQuota(pub(crate) Reason);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     NoLimit(Rate),
-    NoWindow {
-        limit: u32,
-    },
-    LongWindow {
-        window: Duration,
-    },
-    Burst {
-        burst: u32,
-        per: Rate,
-    },
-    BurstOverLimit {
-        burst: u32,
-        per: Rate,
-    },
-    BurstOverBucket {
-        burst: u32,
-        size: u32,
-    },
+    NoWindow { limit: u32 },
+    LongWindow { window: Duration },
+    Burst { burst: u32, per: Rate },
+    BurstOverLimit { burst: u32, per: Rate },
+    BurstOverBucket { burst: u32, size: u32 },
     NoBurst,
-    EmptyBucket {
-        size: u32,
-        refill: u32,
-    },
-    FastBucket {
-        refill: u32,
-        per: Rate,
-    },
-    TooManyLimits {
-        limits: usize,
-    },
-    SlowStore {
-        round_trip: Duration,
-        lateness: Duration,
-        jitter: Duration,
-    },
+    EmptyBucket { size: u32, refill: u32 },
+    FastBucket { refill: u32, per: Rate },
+    TooManyLimits { limits: usize },
+    SlowStore { late: Duration, jitter: Duration },
 }
 
 /// A limit and its window, for the text of an error.
@@ -106,16 +81,12 @@ impl fmt::Display for UnsafeQuota {
                 "{limits} limits are more than the 4 that one quota can hold: \
                  leave out a limit that the others imply"
             ),
-            Reason::SlowStore {
-                round_trip,
-                lateness,
-                jitter,
-            } => write!(
+            Reason::SlowStore { late, jitter } => write!(
                 f,
-                "a store with round trips of {round_trip:?} and timers late by {lateness:?} make \
-                 departures late by more than half of the assumed jitter of {jitter:?}: set a \
-                 jitter_ceiling of at least {:?}, or use a nearer store",
-                (round_trip.saturating_add(lateness)).saturating_mul(3)
+                "a round trip to the store and a late timer take {late:?}, half of the \
+                 jitter_ceiling of {jitter:?} or more: set a jitter_ceiling of at least {:?}, or \
+                 use a nearer store",
+                late.saturating_mul(3)
             ),
         }
     }

@@ -218,11 +218,16 @@ local function ahead(record)
   return max(next - now, 0)
 end
 
+-- `Limit::slack_at`.
+local function slack_at(limit, share)
+  return share == FULL and limit.slack or 0
+end
+
 -- `Record::ahead_of_burst`.
-local function ahead_of_burst(record)
+local function ahead_of_burst(record, share)
   local next = record.gate.open_from
   for _, limit in ipairs(record.limits) do
-    next = max(next, limit.next, now - limit.slack)
+    next = max(next, limit.next, now - slack_at(limit, share))
   end
   return next - now
 end
@@ -299,7 +304,7 @@ local function raise_highest(record, call)
 end
 
 -- `Record::reserve`. `others` is the number of the other busy processes. Returns the departure
--- times and the wait; no wait if there are all that the call asks for.
+-- times, the wait and the turn; none of the last two if there are all that the call asks for.
 local function reserve(record, call, others)
   raise_highest(record, call)
   local share = share_at(record.gate, call)
@@ -311,11 +316,11 @@ local function reserve(record, call, others)
     steps[index] = min(interval * units, stated.memory)
     step = max(step, steps[index])
   end
-  local room = divide(HORIZON - ahead_of_burst(record), step) + 1
-  local fair = max(divide(room, others + 1), 1)
-  local count = min(call.count, fair)
+  local room = divide(HORIZON - ahead_of_burst(record, share), step) + 1
+  -- In Rust the division cuts off, which differs for a negative `room` only, and 1 is more then.
+  local part = max(divide(room, others + 1), 1)
   local departures = {}
-  while #departures < count do
+  for _ = 1, min(part, call.count) do
     local ahead = ahead(record)
     if ahead > HORIZON then
       break
@@ -323,19 +328,18 @@ local function reserve(record, call, others)
     local departure = now + ahead
     for index, limit_step in ipairs(steps) do
       local limit = record.limits[index]
-      local slack = share == FULL and limit.slack or 0
-      limit.next = max(limit.next, departure - slack) + limit_step
+      limit.next = max(limit.next, departure - slack_at(limit, share)) + limit_step
     end
     record.last = departure
     record.granted = now
     departures[#departures + 1] = departure
   end
   if #departures >= call.count then
-    return departures, nil
+    return departures, nil, nil
   end
-  local turns = others * step * fair
-  local wait = ahead(record) + turns - HORIZON / 2
-  return departures, min(max(wait, 1), LONGEST_WAIT)
+  local wait = min(ahead(record) - HORIZON / 2, LONGEST_WAIT)
+  local turn = divide(min(others * step * part, LONGEST_WAIT), 10) * 9
+  return departures, wait, turn
 end
 
 -- The number of members of a sorted set that have not expired, and whether `process` is one. It
@@ -376,20 +380,29 @@ local function apply(keys, call)
     record.highest = 1
   end
   local open_from, highest = record.gate.open_from, record.highest
-  local departures, wait, start_wait, is_slower = {}, 0, 0, false
+  local departures, wait, turn, start_wait, is_slower = {}, nil, nil, 0, false
   -- A call with too low a highest cost leaves its process as busy as it was.
   local busy_until = nil
   if call.quota.highest >= highest then
     start_wait = start(record, call, keys.known)
     is_slower = state_pace(record, call)
     restore(record, call)
-    departures, wait = reserve(record, call, others)
-    busy_until = wait and now + 2 * wait + SHORTEST_STEP or 0
+    departures, wait, turn = reserve(record, call, others)
+    busy_until = wait and now + 2 * max(wait + turn, 0) + SHORTEST_STEP or 0
   end
   local lifetime = save_record(keys.record, record, call)
   update_members(keys.running, call.process, now + RUNNING, lifetime)
   update_members(keys.busy, call.process, busy_until, lifetime)
-  local reply = { now, wait or 0, processes, open_from, highest, is_slower and 1 or 0, start_wait }
+  local reply = {
+    now,
+    wait or 0,
+    turn or 0,
+    processes,
+    open_from,
+    highest,
+    is_slower and 1 or 0,
+    start_wait,
+  }
   for _, departure in ipairs(departures) do
     reply[#reply + 1] = departure
   end

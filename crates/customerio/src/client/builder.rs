@@ -435,12 +435,10 @@ impl ClientBuilder {
         &self,
         track: Option<&Endpoint>,
         app: Option<&AppEndpoint>,
-    ) -> Result<Layers, InvalidInput> {
+    ) -> Result<Layers, BuildError> {
         if let Concurrency::Fixed(0) = self.concurrency {
-            return Err(InvalidInput::malformed(
-                "concurrency",
-                "is 0, so no request could be sent; give at least 1",
-            ));
+            let rule = "is 0, so no request could be sent; give at least 1";
+            return Err(InvalidInput::malformed("concurrency", rule).into());
         }
         check_time("timeout", Some(self.timeout))?;
         check_time("connect timeout", self.transport.connect_timeout)?;
@@ -461,8 +459,8 @@ impl ClientBuilder {
             retry: self.retry_layer(self.retry),
             // In the App API, the mark of a request replaces the rule by its method.
             app_retry: self.retry_layer(self.retry.replays(|_| false)),
-            limit: self.limits.layer(&name(&track, &app)?),
-            app: self.limits.app_limiters(&name(&app, &track)?),
+            limit: self.limits.layer(&name(&track, &app)?)?,
+            app: self.limits.app_limiters(&name(&app, &track)?)?,
             quota_pause: self.daily_quota_pause,
             bounds: self.bounds,
             concurrency: match self.concurrency {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use rand::rngs::SysError;
-use tower_pace::Deadline;
+use tower_pace::{Deadline, UnsafeQuota};
 
 use crate::{Cause, InvalidInput, Outcome, Region, Rejection};
 
@@ -319,6 +319,7 @@ pub struct BuildError(Build);
 #[derive(Debug)]
 enum Build {
     Input(InvalidInput),
+    Quota(UnsafeQuota),
     Randomness(SysError),
     Tls(rustls::Error),
 }
@@ -337,7 +338,7 @@ impl BuildError {
     pub fn invalid_input(&self) -> Option<&InvalidInput> {
         match &self.0 {
             Build::Input(input) => Some(input),
-            Build::Randomness(_) | Build::Tls(_) => None,
+            Build::Quota(_) | Build::Randomness(_) | Build::Tls(_) => None,
         }
     }
 }
@@ -348,10 +349,17 @@ impl From<InvalidInput> for BuildError {
     }
 }
 
+impl From<UnsafeQuota> for BuildError {
+    fn from(error: UnsafeQuota) -> Self {
+        Self(Build::Quota(error))
+    }
+}
+
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Build::Input(input) => input.fmt(f),
+            Build::Quota(error) => error.fmt(f),
             Build::Randomness(_) => f.write_str(
                 "the system has no source of randomness for event ids; check its random device",
             ),
@@ -366,7 +374,7 @@ impl fmt::Display for BuildError {
 impl StdError for BuildError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0 {
-            Build::Input(_) => None,
+            Build::Input(_) | Build::Quota(_) => None,
             Build::Randomness(error) => Some(error),
             Build::Tls(error) => Some(error),
         }

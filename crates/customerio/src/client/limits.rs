@@ -3,7 +3,9 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tower_pace::{Quota, RateLimitLayer};
+use sha2::{Digest, Sha256};
+use tower_pace::rate::shared::SharedLimits;
+use tower_pace::{Quota, RateLimitLayer, UnsafeQuota};
 
 use super::daily_quota::QuotaGates;
 use super::quotas::{DOCUMENTED_INGRESS, Quotas};
@@ -45,10 +47,12 @@ pub enum ApiLimit {
 /// Methods that take `self` return limits with new rate limiters, which do not know the requests
 /// that were sent before. To change limits in use, call [`set`](Self::set).
 #[derive(Clone)]
-pub struct Limits(Arc<Mutex<Shared>>);
+pub struct Limits(Arc<Mutex<State>>);
 
-struct Shared {
+struct State {
     quotas: Quotas,
+    /// The store of limits that several processes share.
+    store: Option<SharedLimits>,
     /// The limits that the API stated. They also hold for rate limiters created later.
     learned: HashMap<ApiLimit, Quota>,
     /// The rate limiter of each workspace for the Track API and messages.
@@ -83,7 +87,7 @@ impl Limits {
     /// | [`Trigger`](ApiLimit::Trigger) | 1 in 10 s | 1 in 10 s |
     #[must_use]
     pub fn documented() -> Self {
-        Self::new(Quotas::documented())
+        Self::new(Quotas::documented(), None)
     }
 
     /// Returns the lower limit that third-party guides recommend: 100 requests per second, and
@@ -102,12 +106,13 @@ impl Limits {
     /// ```
     #[must_use]
     pub fn conservative() -> Self {
-        Self::new(Quotas::conservative())
+        Self::new(Quotas::conservative(), None)
     }
 
-    fn new(quotas: Quotas) -> Self {
-        Self(Arc::new(Mutex::new(Shared {
+    fn new(quotas: Quotas, store: Option<SharedLimits>) -> Self {
+        Self(Arc::new(Mutex::new(State {
             quotas,
+            store,
             learned: HashMap::new(),
             limiters: HashMap::new(),
             app: HashMap::new(),
@@ -117,7 +122,7 @@ impl Limits {
     /// Sets the limit of requests to the App API, except messages and triggers.
     #[must_use]
     pub fn app(self, quota: Quota) -> Self {
-        Self::new(self.quotas().with(ApiLimit::App, quota))
+        self.with(|quotas| quotas.with(ApiLimit::App, quota))
     }
 
     /// Sets the limit of triggers of broadcasts.
@@ -126,13 +131,13 @@ impl Limits {
     /// queue, and the API rejects the rest.
     #[must_use]
     pub fn trigger(self, quota: Quota) -> Self {
-        Self::new(self.quotas().with(ApiLimit::Trigger, quota))
+        self.with(|quotas| quotas.with(ApiLimit::Trigger, quota))
     }
 
     /// Sets the limit of requests to the Track API and of messages.
     #[must_use]
     pub fn ingress(self, quota: Quota) -> Self {
-        Self::new(self.quotas().with(ApiLimit::Ingress, quota))
+        self.with(|quotas| quotas.with(ApiLimit::Ingress, quota))
     }
 
     /// Sets the limit of operations to the Track API, in batches and alone.
@@ -149,7 +154,7 @@ impl Limits {
     /// ```
     #[must_use]
     pub fn records(self, quota: Quota) -> Self {
-        Self::new(self.quotas().with(ApiLimit::Records, quota))
+        self.with(|quotas| quotas.with(ApiLimit::Records, quota))
     }
 
     /// Divides each limit by `processes`, for as many processes that send to one workspace.
@@ -161,7 +166,24 @@ impl Limits {
     /// the server, except a token bucket, which cannot be divided: its parts assume no model.
     #[must_use]
     pub fn share(self, processes: NonZeroU32) -> Self {
-        Self::new(self.quotas().share(processes))
+        self.with(|quotas| quotas.share(processes))
+    }
+
+    /// Shares the limits with all processes whose `limits` use the same store, such as Redis.
+    ///
+    /// Unlike [`share`](Self::share), this needs no fixed number of processes, and a busy process
+    /// uses what the others leave. The limits of a workspace are stored under its host and a hash
+    /// of its credential, so processes with the same credential share them. Keep all of them at the
+    /// same quotas: the slowest one holds.
+    ///
+    /// If a quota does not allow for the round trips to the store,
+    /// [`ClientBuilder::build`](super::ClientBuilder::build) fails. While the store is away, each
+    /// process has an equal part of each limit. The daily quota of an endpoint and its pause are not
+    /// shared.
+    #[must_use]
+    pub fn shared(self, limits: &SharedLimits) -> Self {
+        let quotas = self.quotas();
+        Self::new(quotas, Some(limits.clone()))
     }
 
     /// Returns the quota of one limit.
@@ -175,9 +197,9 @@ impl Limits {
     /// Requests that departed before count against the new limit. What was [learned](Self::learn)
     /// about the old one is dropped.
     pub fn set(&self, limit: ApiLimit, quota: Quota) {
-        self.shared().change(|shared| {
-            shared.quotas = shared.quotas.with(limit, quota);
-            shared.learned.remove(&limit);
+        self.state().change(|state| {
+            state.quotas = state.quotas.with(limit, quota);
+            state.learned.remove(&limit);
         });
     }
 
@@ -199,53 +221,86 @@ impl Limits {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn learn(&self, limit: ApiLimit, quota: Quota) {
-        self.shared().change(|shared| {
-            shared.learned.insert(limit, quota);
+        self.state().change(|state| {
+            state.learned.insert(limit, quota);
         });
     }
 
-    fn quotas(&self) -> Quotas {
-        self.shared().quotas
+    /// Returns limits with other quotas and new rate limiters.
+    fn with(&self, change: impl FnOnce(Quotas) -> Quotas) -> Self {
+        let (quotas, store) = {
+            let state = self.state();
+            (state.quotas, state.store.clone())
+        };
+        Self::new(change(quotas), store)
     }
 
-    fn shared(&self) -> MutexGuard<'_, Shared> {
+    fn quotas(&self) -> Quotas {
+        self.state().quotas
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
         // No change leaves the state half done, so a panic in another thread does not matter.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the rate limiter of a workspace: the same one for each call with the same name.
-    pub(super) fn layer(&self, workspace: &str) -> RateLimitLayer {
-        let mut shared = self.shared();
-        let quota = shared.in_force();
-        let limiter = shared.limiters.entry(workspace.to_owned());
-        limiter
-            .or_insert_with(|| RateLimitLayer::new(quota))
-            .clone()
+    ///
+    /// # Errors
+    ///
+    /// Fails if the quota does not allow for the round trips to the store.
+    pub(super) fn layer(&self, workspace: &str) -> Result<RateLimitLayer, UnsafeQuota> {
+        let mut state = self.state();
+        if let Some(known) = state.limiters.get(workspace) {
+            return Ok(known.clone());
+        }
+        let layer = state.new_layer(state.in_force(), workspace, "ingress")?;
+        state.limiters.insert(workspace.to_owned(), layer.clone());
+        Ok(layer)
     }
 
     /// Returns the limits of a workspace for the App API: the same ones for each call with the same
     /// name.
-    pub(super) fn app_limiters(&self, workspace: &str) -> AppLimiters {
-        let mut shared = self.shared();
-        let [app, trigger] = [ApiLimit::App, ApiLimit::Trigger].map(|limit| shared.slower(limit));
-        let limiters = shared.app.entry(workspace.to_owned());
-        limiters
-            .or_insert_with(|| AppLimiters {
-                app: RateLimitLayer::new(app),
-                trigger: RateLimitLayer::new(trigger),
-                gates: Arc::default(),
-            })
-            .clone()
+    ///
+    /// # Errors
+    ///
+    /// As for [`layer`](Self::layer).
+    pub(super) fn app_limiters(&self, workspace: &str) -> Result<AppLimiters, UnsafeQuota> {
+        let mut state = self.state();
+        if let Some(known) = state.app.get(workspace) {
+            return Ok(known.clone());
+        }
+        let limiters = AppLimiters {
+            app: state.new_layer(state.slower(ApiLimit::App), workspace, "app")?,
+            trigger: state.new_layer(state.slower(ApiLimit::Trigger), workspace, "trigger")?,
+            gates: Arc::default(),
+        };
+        state.app.insert(workspace.to_owned(), limiters.clone());
+        Ok(limiters)
     }
 }
 
-impl Shared {
+impl State {
+    /// Returns a new rate limiter, which is shared with other processes if the limits are.
+    fn new_layer(
+        &self,
+        quota: Quota,
+        workspace: &str,
+        limit: &str,
+    ) -> Result<RateLimitLayer, UnsafeQuota> {
+        let layer = RateLimitLayer::new(quota);
+        match &self.store {
+            None => Ok(layer),
+            Some(store) => layer.shared(&format!("{}:{limit}", store_name(workspace)), store),
+        }
+    }
+
     /// Makes a change, and updates the rate limiters if their quota is then another.
     fn change(&mut self, change: impl FnOnce(&mut Self)) {
-        let all = |shared: &Self| {
+        let all = |state: &Self| {
             let [app, trigger] =
-                [ApiLimit::App, ApiLimit::Trigger].map(|limit| shared.slower(limit));
-            [shared.in_force(), app, trigger]
+                [ApiLimit::App, ApiLimit::Trigger].map(|limit| state.slower(limit));
+            [state.in_force(), app, trigger]
         };
         let before = all(self);
         change(self);
@@ -285,6 +340,23 @@ impl Shared {
     }
 }
 
+/// Returns the name of a workspace in a store: the host, and a hash of the whole with its credential,
+/// which must not be stored.
+fn store_name(workspace: &str) -> String {
+    let after_scheme = workspace.split("://").last().unwrap_or_default();
+    let host = after_scheme
+        .split(['/', ' ', '\n'])
+        .next()
+        .unwrap_or_default();
+    let hash = Sha256::digest(workspace);
+    let hash: String = hash
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{host}:{hash}")
+}
+
 impl Default for Limits {
     /// Returns the documented limits.
     fn default() -> Self {
@@ -306,7 +378,7 @@ mod tests {
     use super::*;
 
     fn check(limits: &Limits, workspace: &str, expected: u32) {
-        let layer = limits.layer(workspace);
+        let layer = limits.layer(workspace).unwrap();
         let quota = layer.handle().snapshot().quota;
         assert_eq!(quota.limit(), expected, "{workspace}");
     }
@@ -326,7 +398,7 @@ mod tests {
     #[test]
     fn a_learned_limit_of_records_leaves_the_limit_of_requests_alone() {
         let limits = Limits::documented();
-        let layer = limits.layer("first");
+        let layer = limits.layer("first").unwrap();
         let before = layer.handle().snapshot().quota;
         limits.learn(ApiLimit::Records, Quota::per_second(500));
         let after = layer.handle().snapshot().quota;
@@ -339,7 +411,7 @@ mod tests {
     fn each_limit_of_the_app_api_changes_alone() {
         let limits = Limits::documented();
         let quotas = || {
-            let AppLimiters { app, trigger, .. } = limits.app_limiters("first");
+            let AppLimiters { app, trigger, .. } = limits.app_limiters("first").unwrap();
             [app, trigger].map(|layer| layer.handle().snapshot().quota.limit())
         };
         assert_eq!(quotas(), [10, 1]);
@@ -348,6 +420,15 @@ mod tests {
         check(&limits, "first", 1_000);
         limits.learn(ApiLimit::Ingress, Quota::per_second(200));
         assert_eq!(quotas(), [5, 1]);
+    }
+
+    #[test]
+    fn a_workspace_is_stored_under_its_host_and_a_hash() {
+        let name = store_name("https://track.customer.io site-1");
+        let hash = name.strip_prefix("track.customer.io:").unwrap();
+        assert!(hash.len() == 32 && !hash.contains("site"), "{name}");
+        assert_ne!(name, store_name("https://track.customer.io site-2"));
+        assert!(store_name("http://127.0.0.1:4000/base site").starts_with("127.0.0.1:4000:"));
     }
 
     #[test]

@@ -102,6 +102,7 @@ pub use roots::RootCertificates;
 pub use server_pause::ServerPause;
 pub use stats::Stats;
 pub use tower_pace::rate::Snapshot;
+pub use tower_pace::rate::shared::SharedLimits;
 pub use tower_pace::{
     Adaptive, ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy, UnsafeQuota,
 };

@@ -80,6 +80,9 @@ impl WaitBounds {
     }
 }
 
+/// The invariant of limits that no store shares.
+const UNSHARED: &str = "limits of this process alone have no round trips";
+
 impl Layers {
     /// Returns the layers of a disabled client, of which only attempt and concurrency are used.
     pub(super) fn disabled() -> Self {
@@ -87,8 +90,8 @@ impl Layers {
             retry: RetryLayer::new(RetryPolicy::default()),
             // As in a client: the mark of a request alone decides.
             app_retry: RetryLayer::new(RetryPolicy::default().replays(|_| false)),
-            limit: Limits::documented().layer(""),
-            app: Limits::documented().app_limiters(""),
+            limit: Limits::documented().layer("").expect(UNSHARED),
+            app: Limits::documented().app_limiters("").expect(UNSHARED),
             quota_pause: Duration::from_secs(60 * 60),
             bounds: WaitBounds::default(),
             // No request waits for a permit. The layer is there for the type of its body.

@@ -41,8 +41,12 @@ pub struct Reply {
     /// The departure times, in order. There are fewer than asked for if the others lie beyond the
     /// [`HORIZON`](super::HORIZON), or belong to other processes.
     pub departures: Vec<i64>,
-    /// The time after which the process should call again if it needs more.
+    /// The time until the store has more departure times to hand out; negative if it has some
+    /// now.
     pub wait: i64,
+    /// The time that the turns of the other busy processes take. The process should call again
+    /// after the wait and this time, of which a part is random.
+    pub turn: i64,
     /// The number of processes that have called in the last 30 seconds.
     pub processes: u32,
     /// When the gate opens on the store's clock. It has passed if the gate is open.

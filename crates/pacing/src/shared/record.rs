@@ -48,6 +48,15 @@ impl Limit {
             ..Self::default()
         }
     }
+
+    /// Returns how far back a planned time may lie. There is no burst while throttled responses have
+    /// lowered the rate.
+    fn slack_at(&self, share: i64) -> i64 {
+        match share {
+            FULL => self.slack,
+            _ => 0,
+        }
+    }
 }
 
 /// The pause after a throttled response, and the climb back to the full rate.
@@ -135,6 +144,7 @@ impl Record {
             now,
             departures: Vec::new(),
             wait: 0,
+            turn: 0,
             processes: u32::try_from(self.running.len()).unwrap_or(u32::MAX),
             open_from: self.gate.open_from,
             highest: self.highest,
@@ -148,7 +158,7 @@ impl Record {
         reply.start = self.start(call, now);
         reply.is_slower = self.state_pace(call, now);
         self.restore(call, now);
-        (reply.departures, reply.wait) = self.reserve(call, now);
+        self.reserve(call, now, &mut reply);
         reply
     }
 
@@ -214,58 +224,58 @@ impl Record {
         }
     }
 
-    /// Returns the departure times of a call, and its wait for more.
-    fn reserve(&mut self, call: &Call, now: i64) -> (Vec<i64>, i64) {
+    /// Hands out the departure times of a call, or says when it should come again.
+    fn reserve(&mut self, call: &Call, now: i64, reply: &mut Reply) {
         self.raise_highest(call, now);
         let share = self.gate.share_at(now, call);
-        let steps: Vec<i64> = self
-            .limits
-            .iter()
-            .zip(&call.quota.limits)
-            .map(|(limit, stated)| {
-                let interval = (limit.interval * FULL + share - 1) / share;
-                let units = if stated.by_request {
-                    1
-                } else {
-                    i64::from(call.cost)
-                };
-                interval.saturating_mul(units).min(stated.memory)
-            })
-            .collect();
+        let steps = self.steps(call, share);
         let step = steps.iter().copied().max().unwrap_or_default().max(1);
         let others = self.busy.len() - usize::from(self.busy.contains_key(&call.process));
         let others = i64::try_from(others).unwrap_or(i64::MAX);
-        let room = (HORIZON - self.ahead_of_burst(now)).div_euclid(step) + 1;
-        let fair = (room / (others + 1)).max(1);
-        let count = i64::from(call.count).min(fair);
-        let mut departures = Vec::new();
-        while i64::try_from(departures.len()).unwrap_or(i64::MAX) < count {
+        // An equal part of what is left, so that no process takes all of the horizon.
+        let room = (HORIZON - self.ahead_of_burst(now, share)).div_euclid(step) + 1;
+        let part = (room / (others + 1)).max(1);
+        for _ in 0..part.min(call.count.into()) {
             let ahead = self.ahead(now);
             if ahead > HORIZON {
                 break;
             }
             let departure = now + ahead;
             for (limit, step) in self.limits.iter_mut().zip(&steps) {
-                // There is no burst while throttled responses have lowered the rate.
-                let slack = if share == FULL { limit.slack } else { 0 };
-                limit.next = limit.next.max(departure - slack) + step;
+                limit.next = limit.next.max(departure - limit.slack_at(share)) + step;
             }
             self.last = departure;
             self.granted = now;
-            departures.push(departure);
+            reply.departures.push(departure);
         }
-        if departures.len() >= call.count as usize {
+        if reply.departures.len() >= call.count as usize {
             self.busy.remove(&call.process);
-            return (departures, 0);
+            return;
         }
-        // Each of the other busy processes takes its turn before this one. The wait grows with the
-        // times that are handed out already, so that they are half a horizon on the average.
-        let turns = others.saturating_mul(step).saturating_mul(fair);
-        let wait = self.ahead(now).saturating_add(turns) - HORIZON / 2;
-        let wait = wait.clamp(1, LONGEST_WAIT);
+        // The wait grows with the times that are handed out already, so that they reach half a
+        // horizon ahead on the average. Then no process comes too late for the next one.
+        reply.wait = (self.ahead(now) - HORIZON / 2).min(LONGEST_WAIT);
+        // Each of the other busy processes takes its part before this one. They come a tenth sooner,
+        // since many that come at random times leave gaps.
+        let turn = others.saturating_mul(step).saturating_mul(part);
+        reply.turn = turn.min(LONGEST_WAIT) / 10 * 9;
+        let back = (reply.wait + reply.turn).max(0);
         self.busy
-            .insert(call.process, now + 2 * wait + SHORTEST_STEP);
-        (departures, wait)
+            .insert(call.process, now + 2 * back + SHORTEST_STEP);
+    }
+
+    /// Returns the time from one departure of a call to the next, for each limit.
+    fn steps(&self, call: &Call, share: i64) -> Vec<i64> {
+        let limits = self.limits.iter().zip(&call.quota.limits);
+        let steps = limits.map(|(limit, stated)| {
+            let interval = (limit.interval * FULL + share - 1) / share;
+            let units = match stated.by_request {
+                true => 1,
+                false => i64::from(call.cost),
+            };
+            interval.saturating_mul(units).min(stated.memory)
+        });
+        steps.collect()
     }
 
     /// Makes room for a request that is heavier than those before it: its lead.
@@ -292,14 +302,11 @@ impl Record {
         (next - now).max(0)
     }
 
-    /// Returns the same, or how far the next departure time lies back.
-    fn ahead_of_burst(&self, now: i64) -> i64 {
-        let next = self
-            .limits
-            .iter()
-            .map(|limit| limit.next.max(now - limit.slack))
-            .max();
-        next.unwrap_or(now).max(self.gate.open_from) - now
+    /// Returns the same, or how far the next departure time lies back after idle time.
+    fn ahead_of_burst(&self, now: i64, share: i64) -> i64 {
+        let limits = self.limits.iter();
+        let next = limits.map(|limit| limit.next.max(now - limit.slack_at(share)));
+        next.max().unwrap_or(now).max(self.gate.open_from) - now
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Reservations {
     accepted: Option<Moment>,
     /// When the gate of all processes opens.
     open_from: Moment,
+    /// The latest time that was passed.
+    now: Moment,
     /// A random number, for [`phase`](Self::phase).
     phase: u32,
     status: SharedStatus,
@@ -119,11 +121,12 @@ impl fmt::Display for InvalidReply {
 impl std::error::Error for InvalidReply {}
 
 impl Reservations {
-    /// Returns the reservations of a process that starts at `now`, before its first call.
+    /// Returns the reservations of a process before its first call. `process` is a random number by
+    /// which the store counts it.
     #[must_use]
-    pub fn new(quota: Quota, rng: &mut impl Rng) -> Self {
+    pub fn new(quota: Quota, process: u64, rng: &mut impl Rng) -> Self {
         Self {
-            process: rng.random(),
+            process,
             quota,
             terms: SharedQuota::new(&quota, Cost::ONE),
             reserved: VecDeque::new(),
@@ -138,6 +141,7 @@ impl Reservations {
             throttled: None,
             accepted: None,
             open_from: Moment::ORIGIN,
+            now: Moment::ORIGIN,
             phase: rng.random(),
             status: SharedStatus {
                 is_away: false,
@@ -289,7 +293,7 @@ impl Reservations {
             });
             self.latest = self.latest.max(departure);
         }
-        self.next_call = now + spread(reply, rng);
+        self.next_call = now + wait(reply, rng);
         self.wanted.since = None;
         Ok(())
     }
@@ -306,13 +310,19 @@ impl Reservations {
         self.next_call = now + longest.mul_f64(rng.random_range(0.5..1.0));
     }
 
-    /// Records that the server throttled a request that was sent at `sent`.
-    pub fn throttled(&mut self, sent: Moment, retry_after: Option<Duration>) {
-        let hint = retry_after
-            .unwrap_or_default()
-            .min(self.quota.max_retry_after);
+    /// Records at `now` that the server throttled a request that was sent at `sent`.
+    ///
+    /// It closes the gate of this process until the store has replied, which closes that of all.
+    pub fn throttled(&mut self, sent: Moment, retry_after: Option<Duration>, now: Moment) {
+        let hint = retry_after.unwrap_or_default();
+        let hint = hint.min(self.quota.max_retry_after);
         let (last, longest) = self.throttled.unwrap_or((sent, hint));
         self.throttled = Some((last.max(sent), longest.max(hint)));
+        let pause = match hint.is_zero() {
+            true => micros_to_duration(self.terms.pause),
+            false => hint,
+        };
+        self.open_from = self.open_from.max(now + pause);
     }
 
     /// Records that the server accepted a request that was sent at `sent`.
@@ -325,6 +335,32 @@ impl Reservations {
         self.quota = quota;
         self.terms = SharedQuota::new(&quota, self.highest);
         self.status.is_divisible = SharedQuota::is_divisible(&quota, self.status.processes);
+    }
+
+    /// Returns the moment at which the gate of all processes opens. It has passed if it is open.
+    #[must_use]
+    pub fn open_from(&self) -> Moment {
+        self.open_from
+    }
+
+    /// Returns the quota that the processes share.
+    #[must_use]
+    pub fn quota(&self) -> &Quota {
+        &self.quota
+    }
+
+    /// Returns the time between two departures of all processes.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        let intervals = self.terms.limits.iter().map(|limit| limit.interval);
+        micros_to_duration(intervals.max().unwrap_or_default())
+    }
+
+    /// Returns whether the next waiter waits for nothing but the reply to a call.
+    #[must_use]
+    pub fn is_asking(&self) -> bool {
+        let is_due = self.called.is_some() || self.next_call <= self.now;
+        is_due && self.reserved.is_empty() && !self.status.is_away
     }
 
     /// Returns the quota by which this process departs by itself: its guard, or its part while the
@@ -355,6 +391,7 @@ impl Reservations {
     /// Drops the departure times that have passed, and records that the store is away if a request
     /// has waited too long for it.
     fn update(&mut self, now: Moment) {
+        self.now = now;
         self.reserved.retain(|reserved| reserved.until >= now);
         // The driver ends a call after the patience. If it is not polled, it does not.
         let asked = match (self.called, self.wanted.since) {
@@ -378,13 +415,13 @@ impl Reservations {
 
 /// Returns the wait for the next call. A random part keeps the processes apart: a small one after a
 /// turn, a large one where none was left.
-fn spread(reply: &Reply, rng: &mut impl Rng) -> Duration {
-    let part = if reply.departures.is_empty() {
-        0.5
-    } else {
-        0.05
+fn wait(reply: &Reply, rng: &mut impl Rng) -> Duration {
+    let part = match reply.departures.is_empty() {
+        true => 0.5,
+        false => 0.05,
     };
-    micros_to_duration(reply.wait).mul_f64(rng.random_range(1.0 - part..1.0 + part))
+    let turn = micros_to_duration(reply.turn).mul_f64(rng.random_range(1.0 - part..1.0 + part));
+    (turn + micros_to_duration(reply.wait)).saturating_sub(micros_to_duration(-reply.wait))
 }
 
 /// Checks a reply, which may be that of a foreign or broken store.
@@ -397,7 +434,9 @@ fn check(reply: &Reply) -> Result<(), InvalidReply> {
         _ if times.len() > MOST_ASKED as usize => Err(InvalidReply("it has too many departures")),
         _ if !times.iter().all(is_within) => Err(InvalidReply("a departure is beyond the horizon")),
         _ if !times.is_sorted() => Err(InvalidReply("its departures are not in order")),
-        _ if !(0..=last).contains(&reply.wait) => Err(InvalidReply("its wait is out of range")),
+        _ if !(-HORIZON..=last).contains(&reply.wait) || !(0..=last).contains(&reply.turn) => {
+            Err(InvalidReply("its wait is out of range"))
+        }
         _ if reply.open_from > reply.now.saturating_add(last) => {
             Err(InvalidReply("its gate opens too late"))
         }

@@ -72,11 +72,11 @@ impl SharedQuota {
     /// [`jitter_ceiling`](Quota::jitter_ceiling) late: the round trip and the
     /// [`lateness`](Quota::lateness) together must be less.
     pub fn check(quota: &Quota, round_trip: Duration) -> Result<(), UnsafeQuota> {
-        match round_trip.saturating_add(quota.lateness) < usable(quota) {
+        let late = round_trip.saturating_add(quota.lateness);
+        match late < usable(quota) {
             true => Ok(()),
             false => Err(UnsafeQuota(Reason::SlowStore {
-                round_trip,
-                lateness: quota.lateness,
+                late,
                 jitter: quota.jitter_ceiling,
             })),
         }
@@ -159,18 +159,16 @@ impl SharedQuota {
 impl SharedLimit {
     fn new(policy: Policy, uncertainty: Uncertainty, highest: Cost) -> Self {
         // The store knows of no answers, so no slots keep the limit there: a sliding log and a
-        // fixed window are paced as an unknown server is.
-        let paced = match policy.is_held_by_slots() {
-            true => Policy {
+        // fixed window are paced as an unknown server is. They allow one request more: the last one
+        // of a window arrives when the first one is no longer counted.
+        let paced = match policy.model {
+            Model::SlidingLog | Model::FixedWindow => Policy {
+                limit: policy.limit.saturating_add(1),
                 model: Model::Unknown,
                 burst: Some(policy.burst.unwrap_or(1)),
                 ..policy
             },
-            false => policy,
-        };
-        let paced = match policy.model {
-            Model::Unknown => policy,
-            _ => paced,
+            Model::Unknown | Model::TokenBucket { .. } => policy,
         };
         let pace = paced.pace(uncertainty, highest.get());
         let interval = micros(pace.interval.duration());

@@ -15,7 +15,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::servers::{Server, ServerModel};
 
-/// A run of processes that share a quota.
+/// The processes, their load, their store and their server.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     pub(crate) quota: Quota,
@@ -75,10 +75,8 @@ enum Event {
     Poll(usize),
     /// A call comes to the store.
     Call(usize, u64, Box<Call>),
-    /// A reply comes to a process.
-    Reply(usize, u64, Box<Reply>),
-    /// A process gives a call up.
-    GiveUp(usize, u64),
+    /// A reply comes to a process, or none has come in time.
+    Reply(usize, u64, Option<Box<Reply>>),
     /// A request comes to the server.
     Arrive(usize, Departure),
     Answer(usize, Departure, bool),
@@ -112,7 +110,6 @@ struct Run {
     is_away: bool,
     server: Server,
     rng: SmallRng,
-    calls: u64,
     outcome: Outcome,
 }
 
@@ -124,6 +121,9 @@ impl Scenario {
     }
 }
 
+/// A call without a reply fails after this time, in nanoseconds.
+const PATIENCE: u64 = 250_000_000;
+
 /// The store's clock at the origin, in microseconds.
 const STORE_ORIGIN: i64 = 1_700_000_000_000_000;
 
@@ -131,7 +131,7 @@ impl Run {
     fn new(scenario: Scenario) -> Self {
         let mut rng = SmallRng::seed_from_u64(scenario.seed);
         let processes = (0..scenario.processes).map(|index| {
-            let reservations = Reservations::new(scenario.quota, &mut rng);
+            let reservations = Reservations::new(scenario.quota, index as u64, &mut rng);
             let own = reservations.own_quota();
             Process {
                 reservations,
@@ -162,7 +162,6 @@ impl Run {
             is_away: false,
             server: Server::new(scenario.model, &scenario.quota, rng.random_range(0.0..1.0)),
             rng,
-            calls: 0,
             outcome,
             scenario,
         }
@@ -219,20 +218,7 @@ impl Run {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Request(index) => {
-                let process = &mut self.processes[index];
-                match process.load {
-                    load if load.is_infinite() => process.queued = 100,
-                    load if load > 0.0 => {
-                        process.queued += 1;
-                        let mean = 1e9 / load;
-                        let at = self.now + (self.rng.random_range(0.0..2.0) * mean) as u64;
-                        self.at(at, Event::Request(index));
-                    }
-                    _ => {}
-                }
-                self.poll(index);
-            }
+            Event::Request(index) => self.request(index),
             Event::Poll(index) => {
                 if self.processes[index].polls_at <= self.now {
                     self.processes[index].polls_at = u64::MAX;
@@ -243,51 +229,16 @@ impl Run {
                 if !self.is_away {
                     let now = self.store_now();
                     let reply = Box::new(self.record.apply(&call, now));
-                    self.after(self.scenario.store, 2, Event::Reply(index, number, reply));
+                    self.after(
+                        self.scenario.store,
+                        2,
+                        Event::Reply(index, number, Some(reply)),
+                    );
                 }
             }
-            Event::Reply(index, number, reply) => {
-                let now = self.local(index);
-                let process = &mut self.processes[index];
-                if process.calling == Some(number) {
-                    process.calling = None;
-                    let is_valid = process.reservations.reply(&reply, now, &mut self.rng);
-                    is_valid.expect("the record's replies are valid");
-                    self.poll(index);
-                }
-            }
-            Event::GiveUp(index, number) => {
-                let now = self.local(index);
-                let process = &mut self.processes[index];
-                if process.calling == Some(number) {
-                    process.calling = None;
-                    process.reservations.fail(now, &mut self.rng);
-                    self.poll(index);
-                }
-            }
-            Event::Arrive(index, departure) => {
-                let cost = departure.cost().get();
-                let admitted = self.server.admit(Duration::from_nanos(self.now), cost);
-                if !admitted {
-                    self.outcome.throttled.push(self.now as f64 / 1e9);
-                }
-                let back = Event::Answer(index, departure, admitted);
-                self.after(self.scenario.transit, 1, back);
-            }
-            Event::Answer(index, departure, admitted) => {
-                let now = self.local(index);
-                let process = &mut self.processes[index];
-                let feedback = match admitted {
-                    true => Feedback::Accepted,
-                    false => Feedback::Failed,
-                };
-                process.limiter.answer(departure, now, feedback);
-                match admitted {
-                    true => process.reservations.accepted(departure.sent()),
-                    false => process.reservations.throttled(departure.sent(), None),
-                }
-                self.poll(index);
-            }
+            Event::Reply(index, number, reply) => self.reply(index, number, reply.as_deref()),
+            Event::Arrive(index, departure) => self.arrive(index, departure),
+            Event::Answer(index, departure, admitted) => self.answer(index, departure, admitted),
             Event::Fault(fault) => match fault {
                 Fault::Stops => self.is_away = true,
                 Fault::Returns => self.is_away = false,
@@ -298,44 +249,74 @@ impl Run {
         }
     }
 
+    fn request(&mut self, index: usize) {
+        let process = &mut self.processes[index];
+        if process.load.is_infinite() {
+            process.queued = 100;
+        } else if process.load > 0.0 {
+            process.queued += 1;
+            let time = self.rng.random_range(0.0..2.0) * 1e9 / process.load;
+            self.at(self.now + time as u64, Event::Request(index));
+        }
+        self.poll(index);
+    }
+
+    /// Records the reply to a call, or that none came in time, unless the call has ended.
+    fn reply(&mut self, index: usize, number: u64, reply: Option<&Reply>) {
+        let now = self.local(index);
+        let process = &mut self.processes[index];
+        if process.calling != Some(number) {
+            return;
+        }
+        process.calling = None;
+        match reply {
+            Some(reply) => process
+                .reservations
+                .reply(reply, now, &mut self.rng)
+                .expect("the record's replies are valid"),
+            None => process.reservations.fail(now, &mut self.rng),
+        }
+        self.poll(index);
+    }
+
+    fn arrive(&mut self, index: usize, departure: Departure) {
+        let cost = departure.cost().get();
+        let admitted = self.server.admit(Duration::from_nanos(self.now), cost);
+        if !admitted {
+            self.outcome.throttled.push(self.now as f64 / 1e9);
+        }
+        let answer = Event::Answer(index, departure, admitted);
+        self.after(self.scenario.transit, 1, answer);
+    }
+
+    fn answer(&mut self, index: usize, departure: Departure, admitted: bool) {
+        let now = self.local(index);
+        let process = &mut self.processes[index];
+        let feedback = match admitted {
+            true => Feedback::Accepted,
+            false => Feedback::Failed,
+        };
+        process.limiter.answer(departure, now, feedback);
+        let sent = departure.sent();
+        match admitted {
+            true => process.reservations.accepted(sent),
+            false => process.reservations.throttled(sent, None, now),
+        }
+        self.poll(index);
+    }
+
+    /// Sends the requests of a process that are due, and its call, and sets its timer.
     fn poll(&mut self, index: usize) {
         let now = self.local(index);
         let mut next = Moment::from_nanos(u64::MAX);
         let process = &mut self.processes[index];
-        let mut departed = Vec::new();
-        while process.queued > 0 {
-            process.follow(now);
-            let cost = Cost::ONE;
-            if let Some(hold) = process.reservations.hold(cost, now) {
-                process.reservations.want(cost, now);
-                next = next.min(hold.until.expect("a reservation has a time"));
-                break;
-            }
-            match process.limiter.due_for(cost, now) {
-                Due::Now => {}
-                Due::At(due) => {
-                    next = next.min(due);
-                    break;
-                }
-                Due::OnAnswer => break,
-            }
-            process.reservations.depart(cost, now);
-            departed.push(process.limiter.depart_with(cost, now));
-            if process.load.is_finite() {
-                process.queued -= 1;
-            }
-        }
-        let mut call = None;
+        let departed = process.depart(now, &mut next);
         if process.calling.is_none() {
-            match process
+            let call = process
                 .reservations
-                .next_call(process.queued, now, &mut self.rng)
-            {
-                NextCall::Now(made) => {
-                    self.calls += 1;
-                    process.calling = Some(self.calls);
-                    call = Some(made);
-                }
+                .next_call(process.queued, now, &mut self.rng);
+            match call {
+                NextCall::Now(call) => self.call(index, call),
                 NextCall::At(at) => next = next.min(at),
             }
         }
@@ -347,16 +328,6 @@ impl Run {
             }
             self.after(self.scenario.transit, 1, Event::Arrive(index, departure));
         }
-        if let Some(call) = call {
-            self.outcome.calls += 1;
-            let number = self.calls;
-            self.after(
-                self.scenario.store,
-                2,
-                Event::Call(index, number, Box::new(call)),
-            );
-            self.at(self.now + 250_000_000, Event::GiveUp(index, number));
-        }
         // Timers fire up to 2 ms late.
         let wait = next.since(now).as_nanos() as u64 + self.rng.random_range(0..2_000_000);
         let at = self.now.saturating_add(wait);
@@ -365,9 +336,45 @@ impl Run {
             self.at(at, Event::Poll(index));
         }
     }
+
+    fn call(&mut self, index: usize, call: Call) {
+        self.outcome.calls += 1;
+        let number = self.outcome.calls;
+        self.processes[index].calling = Some(number);
+        let call = Event::Call(index, number, Box::new(call));
+        self.after(self.scenario.store, 2, call);
+        self.at(self.now + PATIENCE, Event::Reply(index, number, None));
+    }
 }
 
 impl Process {
+    /// Departs the requests that are due. Lowers `next` to the time of the first that is not.
+    fn depart(&mut self, now: Moment, next: &mut Moment) -> Vec<Departure> {
+        let mut departed = Vec::new();
+        while self.queued > 0 {
+            self.follow(now);
+            if let Some(hold) = self.reservations.hold(Cost::ONE, now) {
+                self.reservations.want(Cost::ONE, now);
+                *next = hold.until.expect("a reservation has a time");
+                return departed;
+            }
+            match self.limiter.due_for(Cost::ONE, now) {
+                Due::Now => {}
+                Due::At(due) => {
+                    *next = due;
+                    return departed;
+                }
+                Due::OnAnswer => return departed,
+            }
+            self.reservations.depart(Cost::ONE, now);
+            departed.push(self.limiter.depart_with(Cost::ONE, now));
+            if self.load.is_finite() {
+                self.queued -= 1;
+            }
+        }
+        departed
+    }
+
     /// Applies the guard, or the part of a process whose store is away.
     fn follow(&mut self, now: Moment) {
         let own = self.reservations.own_quota();

@@ -5,6 +5,7 @@ use pacing::{Group, Moment, Quota};
 
 use super::Snapshot;
 use super::front::RateFront;
+use super::shared::SharedLimits;
 use super::state::RateState;
 use crate::classifier::Classifier;
 use crate::wait::{Queue, Wake};
@@ -30,6 +31,23 @@ impl Handle {
         Self {
             queue: Queue::new(RateState::new(quota), RateFront::new(classifier)),
         }
+    }
+
+    /// Returns the handle of a limit that several processes share under this name.
+    pub(super) fn shared(
+        quota: Quota,
+        classifier: Classifier,
+        name: Arc<str>,
+        limits: &SharedLimits,
+    ) -> Self {
+        let queue = Queue::new(limits.state(quota), RateFront::new(classifier));
+        limits.add(name, &queue);
+        Self { queue }
+    }
+
+    /// Returns the rules of the limit for responses and errors.
+    pub(super) fn classifier(&self) -> Classifier {
+        self.queue.front().classifier.clone()
     }
 
     /// Returns the quota that the user set.

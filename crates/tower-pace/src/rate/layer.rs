@@ -2,10 +2,11 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use http::Request;
-use pacing::Quota;
+use pacing::{Quota, UnsafeQuota};
 use tower_layer::Layer;
 
 use super::service::Settings;
+use super::shared::SharedLimits;
 use super::{Handle, Keyed, RateLimit, Single};
 use crate::classifier::Classifier;
 use crate::wait::{BoundedWait, UnboundedWait, WaitPolicy};
@@ -77,7 +78,7 @@ impl<W, K: Clone + Eq + Hash, F> RateLimitLayer<W, Keyed<K, F>> {
         let scope = self.settings.scope.up_to(keys);
         Self {
             settings: Settings {
-                common: scope.new_limit(),
+                common: scope.new_limit(None),
                 scope,
                 ..self.settings
             },
@@ -95,11 +96,37 @@ impl<W, K: Clone + Eq + Hash, F> RateLimitLayer<W, Keyed<K, F>> {
         let scope = self.settings.scope.classified(classifier);
         Self {
             settings: Settings {
-                common: scope.new_limit(),
+                common: scope.new_limit(None),
                 scope,
                 ..self.settings
             },
         }
+    }
+
+    /// Shares the limits with all processes that use the same store and names, as
+    /// [`shared`](RateLimitLayer::<W>::shared) does for one limit.
+    ///
+    /// The limit of a key has the name `{name}/{name_of(key)}`. The limit of the layer, for keys
+    /// beyond [`max_keys`](Self::max_keys), has the name `name`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the round trips to the store are too slow for the quota; see
+    /// [`SharedLimits::check`].
+    pub fn shared(
+        self,
+        name: &str,
+        limits: &SharedLimits,
+        name_of: impl Fn(&K) -> String + Send + Sync + 'static,
+    ) -> Result<Self, UnsafeQuota> {
+        let scope = self.settings.scope.shared(name, limits, name_of)?;
+        Ok(Self {
+            settings: Settings {
+                common: scope.new_limit(None),
+                scope,
+                ..self.settings
+            },
+        })
     }
 
     /// Returns the handle of a key's limit, if the key has one of its own now.
@@ -135,6 +162,37 @@ impl<W> RateLimitLayer<W> {
                 ..self.settings
             },
         }
+    }
+
+    /// Shares the limit with all processes that use the same store and name.
+    ///
+    /// All of them should state the same quota; otherwise the slowest one holds. The layer has a
+    /// state of its own, as after [`classifier`](Self::classifier).
+    ///
+    /// A request departs at a time that the store hands out, at most 50 ms ahead. If the store is
+    /// away, each process departs at an equal part of the limit, and returns to the store by
+    /// itself; [`Snapshot::shared`](super::Snapshot::shared) shows that. A store that knows nothing
+    /// of the limit makes the first request wait for one window, unless the quota is
+    /// [`unused_at_start`](Quota::unused_at_start).
+    ///
+    /// The store knows nothing of answers. So a sliding log and a fixed window are paced as an
+    /// unknown server is, the jitter is not learned, and a cost that is settled later corrects the
+    /// guard of this process only.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the round trips to the store are too slow for the quota; see
+    /// [`SharedLimits::check`].
+    pub fn shared(self, name: &str, limits: &SharedLimits) -> Result<Self, UnsafeQuota> {
+        let quota = self.settings.common.configured();
+        limits.check(&quota)?;
+        let classifier = self.settings.common.classifier();
+        Ok(Self {
+            settings: Settings {
+                common: Handle::shared(quota, classifier, name.into(), limits),
+                ..self.settings
+            },
+        })
     }
 
     /// Returns a handle of the limit.

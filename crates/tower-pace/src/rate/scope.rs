@@ -3,10 +3,11 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Request;
-use pacing::Quota;
+use pacing::{Quota, UnsafeQuota};
 
 use super::Handle;
 use super::recent::Recent;
+use super::shared::SharedLimits;
 use crate::classifier::Classifier;
 
 /// Selects the limit of a request: the one of its layer ([`Single`]), or one of several
@@ -49,7 +50,16 @@ pub struct Keyed<K, F> {
     key: Arc<F>,
     quota: Quota,
     classifier: Classifier,
+    shared: Option<SharedKeys<K>>,
     limits: Arc<Mutex<Limits<K>>>,
+}
+
+/// How the limits of keys are shared with other processes.
+struct SharedKeys<K> {
+    limits: SharedLimits,
+    /// The name of the limit of the layer.
+    name: Arc<str>,
+    name_of: Arc<dyn Fn(&K) -> String + Send + Sync>,
 }
 
 struct Limits<K> {
@@ -63,6 +73,7 @@ impl<K: Clone + Eq + Hash, F> Keyed<K, F> {
             key: Arc::new(key),
             quota,
             classifier: Classifier::DEFAULT,
+            shared: None,
             limits: Limits::up_to(MAX_KEYS),
         }
     }
@@ -85,9 +96,37 @@ impl<K: Clone + Eq + Hash, F> Keyed<K, F> {
         }
     }
 
-    /// Returns the handle of a new limit.
-    pub(super) fn new_limit(&self) -> Handle {
-        Handle::of(self.quota, self.classifier.clone())
+    /// Returns the same keys, quota and bound, with no limits yet, whose limits are shared.
+    pub(super) fn shared(
+        self,
+        name: &str,
+        limits: &SharedLimits,
+        name_of: impl Fn(&K) -> String + Send + Sync + 'static,
+    ) -> Result<Self, UnsafeQuota> {
+        limits.check(&self.quota)?;
+        let most = self.lock().most;
+        Ok(Self {
+            shared: Some(SharedKeys {
+                limits: limits.clone(),
+                name: name.into(),
+                name_of: Arc::new(name_of),
+            }),
+            limits: Limits::up_to(most),
+            ..self
+        })
+    }
+
+    /// Returns the handle of a new limit: that of a key, or that of the layer.
+    pub(super) fn new_limit(&self, key: Option<&K>) -> Handle {
+        let classifier = self.classifier.clone();
+        let Some(shared) = &self.shared else {
+            return Handle::of(self.quota, classifier);
+        };
+        let name = match key {
+            Some(key) => format!("{}/{}", shared.name, (shared.name_of)(key)).into(),
+            None => Arc::clone(&shared.name),
+        };
+        Handle::shared(self.quota, classifier, name, &shared.limits)
     }
 
     /// Returns the limit of a key, if it has one of its own now.
@@ -109,7 +148,9 @@ where
 {
     fn limit(&self, request: &Request<B>, common: &Handle) -> Handle {
         let key = (self.key)(request);
-        let (limit, removed) = self.lock().of(&key, &self.quota, || self.new_limit());
+        let (limit, removed) = self
+            .lock()
+            .of(&key, &self.quota, || self.new_limit(Some(&key)));
         // The drop of a key may run any code, so it happens without the lock.
         drop(removed);
         limit.unwrap_or_else(|| common.clone())
@@ -152,7 +193,19 @@ impl<K, F> Clone for Keyed<K, F> {
             key: Arc::clone(&self.key),
             quota: self.quota,
             classifier: self.classifier.clone(),
+            shared: self.shared.clone(),
             limits: Arc::clone(&self.limits),
+        }
+    }
+}
+
+impl<K> Clone for SharedKeys<K> {
+    // By hand: a derive would demand that the key is `Clone`.
+    fn clone(&self) -> Self {
+        Self {
+            limits: self.limits.clone(),
+            name: Arc::clone(&self.name),
+            name_of: Arc::clone(&self.name_of),
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use pacing::Quota;
+use pacing::shared::SharedStatus;
 
 /// The state of a limit at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub quota: Quota,
     /// The number of requests so far.
     pub counters: Counters,
+    /// The store of a quota that several processes share. None if the quota is not shared.
+    pub shared: Option<SharedStatus>,
 }
 
 impl Snapshot {
@@ -53,6 +56,8 @@ pub enum HeldBy {
     Pace,
     /// A handle has paused the limit.
     Pause,
+    /// The store of a shared quota has handed out no departure time yet, or a later one.
+    Shared,
     /// Earlier requests may still count at the server. If slow responses hold the rate down, see
     /// [`Quota::max_transit`].
     Window,

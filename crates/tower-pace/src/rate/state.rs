@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use pacing::fields::LimitFields;
@@ -7,6 +8,7 @@ use pacing::{Cost, Departure, Due, Feedback, Hold, HoldCause, Limiter, Moment, Q
 use super::events::Events;
 use super::front::RateFront;
 use super::in_flight::InFlight;
+use super::shared::Shared;
 use super::snapshot::{Counters, HeldBy, Snapshot};
 use crate::error::LimitKind;
 use crate::wait::{Queue, Resource, WaitCause};
@@ -31,6 +33,9 @@ pub(crate) struct RateState {
     held: Option<Hold>,
     counters: Counters,
     exhaustion: Exhaustion,
+    /// The departure times of a quota that several processes share. Boxed, since few limits have
+    /// them, and all others would be larger.
+    shared: Option<Box<Shared>>,
 }
 
 /// Whether requests without a response take the whole limit, while others wait.
@@ -50,6 +55,50 @@ impl RateState {
             held: None,
             counters: Counters::default(),
             exhaustion: Exhaustion::default(),
+            shared: None,
+        }
+    }
+
+    /// Returns the state of a quota that several processes share.
+    pub(super) fn sharing(quota: Quota, process: u64, driver: Waker) -> Self {
+        let shared = Shared::new(quota, process, driver);
+        Self {
+            limiter: Limiter::new(shared.own_quota()),
+            shared: Some(Box::new(shared)),
+            ..Self::new(quota)
+        }
+    }
+
+    /// Returns the departure times of a shared quota, if it is one.
+    pub(super) fn shared(&mut self, now: Moment) -> Option<&mut Shared> {
+        let shared = self.shared.as_deref_mut()?;
+        shared.follow(&mut self.limiter, now);
+        Some(shared)
+    }
+
+    /// Returns the longest hold on a request of this cost at `now`.
+    fn hold(&mut self, cost: Cost, now: Moment) -> Option<Hold> {
+        match &mut self.shared {
+            None => self.limiter.hold(cost, now),
+            Some(shared) => shared.hold(&mut self.limiter, cost, now),
+        }
+    }
+
+    /// Returns the moment at which the gate opens. It has passed if the gate is open.
+    #[inline]
+    fn open_from(&self) -> Moment {
+        let opens = self.limiter.open_from();
+        match &self.shared {
+            None => opens,
+            Some(shared) => opens.max(shared.open_from()),
+        }
+    }
+
+    /// Returns the quota in force.
+    fn quota(&self) -> &Quota {
+        match &self.shared {
+            None => self.limiter.quota(),
+            Some(shared) => shared.quota(),
         }
     }
 
@@ -67,12 +116,16 @@ impl RateState {
             Feedback::Throttled(_) => self.counters.throttled += 1,
             Feedback::Accepted | Feedback::Failed => self.counters.answered += 1,
         }
-        let opened = self.limiter.open_from();
+        let opened = self.open_from();
+        let feedback = match &mut self.shared {
+            None => feedback,
+            Some(shared) => shared.record(departure, feedback, now),
+        };
         let limits = stated.map_or(&[][..], |stated| &stated.limits);
         let is_nearer = self.limiter.answer_with(departure, now, feedback, limits);
         let is_new_quota = self.obey(stated, now);
         Events {
-            learned: is_new_quota.then(|| self.limiter.interval(now)),
+            learned: is_new_quota.then(|| self.interval_at(now)),
             is_sooner: is_new_quota || is_nearer,
             ..self.events(opened, now)
         }
@@ -89,7 +142,11 @@ impl RateState {
             Some(_) => self.counters.throttled += 1,
             None => self.counters.abandoned += 1,
         }
-        let opened = self.limiter.open_from();
+        let opened = self.open_from();
+        let retry_after = match (&mut self.shared, retry_after) {
+            (Some(shared), Some(_)) => shared.record_gateway(departure, retry_after, now),
+            _ => retry_after,
+        };
         let is_sooner = self
             .limiter
             .answer_from_gateway(departure, now, retry_after);
@@ -126,7 +183,7 @@ impl RateState {
     /// Returns the events since the gate was to open at `opened`.
     #[inline]
     fn events(&mut self, opened: Moment, now: Moment) -> Events {
-        let opens = self.limiter.open_from();
+        let opens = self.open_from();
         Events {
             closed: (opens > opened).then(|| opens.since(now)),
             exhausted: self.exhaustion.is_new(now),
@@ -166,7 +223,7 @@ impl RateState {
     pub(super) fn set_quota(&mut self, quota: Quota, now: Moment) {
         self.configured = quota;
         self.stated = None;
-        self.limiter.set_quota(quota, now);
+        self.apply(quota, now);
     }
 
     pub(super) fn record_reset(&mut self, now: Moment) {
@@ -182,11 +239,23 @@ impl RateState {
 
     /// Applies a quota. Returns whether it differs from the quota in force.
     fn apply(&mut self, quota: Quota, now: Moment) -> bool {
-        let is_new_quota = quota != *self.limiter.quota();
+        let is_new_quota = quota != *self.quota();
         if is_new_quota {
-            self.limiter.set_quota(quota, now);
+            match &mut self.shared {
+                None => self.limiter.set_quota(quota, now),
+                Some(shared) => shared.set_quota(quota, &mut self.limiter, now),
+            }
         }
         is_new_quota
+    }
+
+    /// Returns the time between two departures at the rate in force.
+    fn interval_at(&self, now: Moment) -> Duration {
+        let own = self.limiter.interval(now);
+        match &self.shared {
+            None => own,
+            Some(shared) => shared.interval().max(own),
+        }
     }
 
     pub(super) fn pause(&mut self) {
@@ -202,21 +271,23 @@ impl RateState {
     }
 
     pub(super) fn snapshot(&mut self, queued: usize, now: Moment) -> Snapshot {
-        let hold = self.limiter.hold(Cost::ONE, now);
+        let hold = self.hold(Cost::ONE, now);
         let until = hold.and_then(|hold| hold.until);
-        let closed_for = self.limiter.closed_until().since(now);
+        let closed_until = self.limiter.closed_until().max(self.open_from());
+        let closed_for = closed_until.since(now);
         Snapshot {
             queued,
             in_flight: self.limiter.in_flight(),
             counted: self.limiter.counted(now),
-            interval: self.limiter.interval(now),
+            interval: self.interval_at(now),
             gate: Some(closed_for).filter(|left| !left.is_zero()),
             held_by: self.held_by(hold),
             held_for: until
                 .filter(|_| !self.is_paused)
                 .map(|until| until.since(now)),
-            quota: *self.limiter.quota(),
+            quota: *self.quota(),
             counters: self.counters,
+            shared: self.shared(now).map(|shared| shared.status(now)),
         }
     }
 
@@ -229,7 +300,7 @@ impl RateState {
     /// Returns whether the configured quota is in force, or would be with the next response.
     fn returns_to_configured(&self, now: Moment) -> bool {
         let was_stated_long_ago = self.stated.is_some_and(|stated| is_old(stated, now));
-        *self.limiter.quota() == self.configured || was_stated_long_ago
+        *self.quota() == self.configured || was_stated_long_ago
     }
 
     fn held_by(&self, hold: Option<Hold>) -> HeldBy {
@@ -240,6 +311,7 @@ impl RateState {
             Some(HoldCause::Cap) => HeldBy::Cap,
             Some(HoldCause::Allowance) => HeldBy::Allowance,
             Some(HoldCause::Gate) => HeldBy::Gate,
+            Some(HoldCause::Shared) => HeldBy::Shared,
             // A cause that a later version adds ends with time, as the pace does.
             Some(_) => HeldBy::Pace,
         }
@@ -286,7 +358,7 @@ impl Resource for RateState {
         if self.is_paused {
             return Due::OnAnswer;
         }
-        self.held = self.limiter.hold(cost, now);
+        self.held = self.hold(cost, now);
         match self.held {
             None => Due::Now,
             Some(hold) => hold.until.map_or(Due::OnAnswer, Due::At),
@@ -298,7 +370,10 @@ impl Resource for RateState {
         if self.is_paused {
             return Err(Due::OnAnswer);
         }
-        let departed = self.limiter.try_depart(cost, now);
+        let departed = match &mut self.shared {
+            None => self.limiter.try_depart(cost, now),
+            Some(shared) => shared.try_depart(&mut self.limiter, cost, now),
+        };
         self.counters.departed += u64::from(departed.is_ok());
         departed.map_err(|hold| hold.until.map_or(Due::OnAnswer, Due::At))
     }
@@ -308,16 +383,33 @@ impl Resource for RateState {
     }
 
     fn interval(&self, now: Moment) -> Duration {
-        self.limiter.interval(now)
+        self.interval_at(now)
     }
 
     fn fits(&self, cost: Cost) -> bool {
-        cost == Cost::ONE || self.limiter.quota().fits(cost).is_ok()
+        cost == Cost::ONE || self.quota().fits(cost).is_ok()
     }
 
     fn is_starting(&self) -> bool {
-        let is_paced = self.held.is_some_and(|hold| hold.by == HoldCause::Pace);
-        self.counters.departed == 0 && is_paced && !self.is_paused
+        let held = self.held.map(|hold| hold.by);
+        let is_starting = match (held, &self.shared) {
+            (Some(HoldCause::Pace), _) => self.counters.departed == 0,
+            // Each departure of a shared quota waits for a round trip to the store.
+            (Some(HoldCause::Shared), Some(shared)) => shared.is_asking(),
+            _ => false,
+        };
+        is_starting && !self.is_paused
+    }
+
+    fn want(&mut self, cost: Cost, now: Moment) {
+        if let Some(shared) = &mut self.shared {
+            shared.want(cost, now);
+        }
+    }
+
+    #[inline]
+    fn take_driver(&mut self) -> Option<Waker> {
+        self.shared.as_mut().and_then(|shared| shared.take_driver())
     }
 
     fn cause(&mut self, due: Due, _: Moment) -> WaitCause {
@@ -325,7 +417,7 @@ impl Resource for RateState {
         match self.held_by(self.held) {
             HeldBy::Pause | HeldBy::Gate | HeldBy::Allowance => WaitCause::Gated,
             HeldBy::Window | HeldBy::Cap => WaitCause::Acknowledged,
-            HeldBy::Nothing | HeldBy::Pace => WaitCause::Paced,
+            HeldBy::Nothing | HeldBy::Pace | HeldBy::Shared => WaitCause::Paced,
         }
     }
 }

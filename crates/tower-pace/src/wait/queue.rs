@@ -87,6 +87,15 @@ pub(crate) trait Resource: Sized {
         false
     }
 
+    /// Records that the next waiter needs this.
+    fn want(&mut self, _demand: Self::Demand, _now: Moment) {}
+
+    /// Returns the waker of a driver that the last change concerns. It is woken without the lock.
+    #[inline]
+    fn take_driver(&mut self) -> Option<Waker> {
+        None
+    }
+
     /// Runs `poll`, which polls an inner service for readiness.
     fn poll_inner<T>(_: &Arc<Queue<Self>>, poll: impl FnOnce() -> T) -> T {
         poll()
@@ -357,11 +366,14 @@ impl<R: Resource> Queue<R> {
         let mut state = self.lock();
         let now = state.now();
         let wake = change(&mut state.resource, now);
-        // With an empty queue there is nothing to wake or to drop.
-        if !state.waiters.is_empty() {
-            let wakers = state.wakers_for(wake, now);
-            unlock(state, wakers);
+        // With an empty queue there is no waiter to wake, and nothing to drop.
+        if state.waiters.is_empty() {
+            let driver = state.resource.take_driver();
+            drop(state);
+            return wake_driver(driver);
         }
+        let wakers = state.wakers_for(wake, now);
+        unlock(state, wakers);
     }
 
     /// Reads the resource and the number of waiters, or records something that concerns no waiter.
@@ -373,8 +385,13 @@ impl<R: Resource> Queue<R> {
 
     /// Reads a resource that changes with time.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&mut R, usize, Moment) -> T) -> T {
+        self.look_with(|resource, queued, reading| look(resource, queued, reading.moment))
+    }
+
+    /// Reads a resource that changes with time, together with the clock.
+    pub(crate) fn look_with<T>(&self, look: impl FnOnce(&mut R, usize, Reading) -> T) -> T {
         let mut state = self.lock();
-        let (now, queued) = (state.clock.read().moment, state.waiters.len());
+        let (now, queued) = (state.clock.read(), state.waiters.len());
         look(&mut state.resource, queued, now)
     }
 
@@ -429,12 +446,22 @@ impl<R: Resource> DerefMut for Locked<'_, R> {
 #[inline]
 fn unlock<R: Resource>(mut state: Locked<'_, R>, wakers: Wakers) {
     let dropped = state.waiters.take_dropped();
+    let driver = state.resource.take_driver();
     drop(state);
     drop(dropped);
+    wake_driver(driver);
     if let Some(next) = wakers.next {
         next.wake();
     }
     wakers.behind.into_iter().for_each(Waker::wake);
+}
+
+/// Wakes a driver. It is apart since most resources have none.
+#[inline]
+fn wake_driver(driver: Option<Waker>) {
+    if let Some(driver) = driver {
+        driver.wake();
+    }
 }
 
 impl<R: Resource> State<R> {
@@ -520,7 +547,10 @@ impl<R: Resource> State<R> {
         let ahead = self.ahead(enqueued);
         self.record_latest_due(now);
         let due = match ahead {
-            0 => self.due_for_next(caller.demand, now),
+            0 => {
+                self.resource.want(caller.demand, now);
+                self.due_for_next(caller.demand, now)
+            }
             _ => self.resource.due(caller.demand, now),
         };
         let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);

@@ -26,6 +26,7 @@ mod polled_after_completion;
 mod rate;
 mod retry;
 mod runtimes;
+mod shared;
 mod simulated_server;
 #[cfg(feature = "tracing")]
 mod spans;
