@@ -281,6 +281,45 @@ async fn a_server_that_restarts_empty_is_away_until_then() {
 }
 
 #[tokio::test]
+async fn after_an_old_snapshot_the_times_go_on_after_the_latest_one() {
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let store = RedisStore::connect(&server.url(), "test").await.unwrap();
+    call_once(&store).await.unwrap();
+    server.client().call(&["SAVE"]);
+    let mut latest = 0;
+    for _ in 0..10 {
+        let reply = call_once(&store).await.unwrap();
+        latest = reply.departures.last().copied().unwrap_or(latest);
+    }
+    server.kill();
+    server.restart();
+    recovery(&store).await;
+    let asking = Call {
+        latest: now_of(&store).await + 40_000,
+        ..call(2, 1)
+    };
+    let latest = latest.max(asking.latest);
+    let interval = asking.quota.limits[0].interval;
+    let replies = store.call(&[named("a", asking)]).await;
+    let reply = replies[0].as_ref().unwrap();
+    assert_eq!(reply.start, 0, "the quota was lost");
+    let is_after = |&time: &i64| time >= latest + interval;
+    assert!(reply.departures.iter().all(is_after), "{reply:?}");
+    assert!(
+        reply.departures.len() + usize::from(reply.wait > 0) > 0,
+        "{reply:?}"
+    );
+}
+
+/// Returns the server's time.
+async fn now_of(store: &RedisStore) -> i64 {
+    let replies = store.call(&[named("other", call(1, 0))]).await;
+    replies[0].as_ref().unwrap().now
+}
+
+#[tokio::test]
 async fn a_connection_that_the_server_closed_while_idle_is_replaced_within_the_call() {
     let Some(server) = Server::start() else {
         return;
