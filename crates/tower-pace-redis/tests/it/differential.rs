@@ -14,7 +14,7 @@ use crate::server::{Client, Server};
 /// The sequences that are made at the same time, each with quotas of its own.
 const TOGETHER: u64 = 50;
 /// The calls of one sequence for each quota, at most.
-const CALLS: usize = 40;
+const CALLS: usize = 25;
 /// The longest time in a call: pacing's own bound.
 const LONGEST: i64 = 9_000_000_000_000;
 
