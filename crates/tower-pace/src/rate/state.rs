@@ -99,7 +99,10 @@ impl RateState {
     /// longer than a departure time lies ahead. Departure times would be lost, and the other
     /// processes could use them. The next waiter asks for one when the hold ends.
     fn is_held_here(&mut self, now: Moment) -> bool {
-        let until = self.limiter.hold(Cost::ONE, now).and_then(|hold| hold.until);
+        let until = self
+            .limiter
+            .hold(Cost::ONE, now)
+            .and_then(|hold| hold.until);
         let horizon = now + Duration::from_micros(HORIZON.unsigned_abs());
         self.is_paused || until.is_some_and(|until| until > horizon)
     }
