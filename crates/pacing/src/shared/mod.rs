@@ -27,9 +27,9 @@
 //! that has never reached the store knows of no other, and departs by the whole quota.
 //!
 //! The store holds all departures back for 750 ms when the processes come back together. If one
-//! process alone does not reach the store, the others have the whole quota meanwhile, and the server
-//! may throttle some requests. Of 8 busy processes at 100 requests per second, one to four are
-//! throttled in the simulation until the gate and the lowered rate make room.
+//! process alone does not reach the store, the others have the whole quota meanwhile, and the
+//! server may throttle some requests. Of 8 busy processes at 100 requests per second, one to four
+//! are throttled in the simulation until the gate and the lowered rate make room.
 
 mod call;
 mod record;

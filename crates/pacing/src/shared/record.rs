@@ -55,8 +55,8 @@ impl Limit {
         }
     }
 
-    /// Returns how far back a planned time may lie. There is no burst while throttled responses have
-    /// lowered the rate.
+    /// Returns how far back a planned time may lie. There is no burst while throttled responses
+    /// have lowered the rate.
     fn slack_at(&self, share: i64) -> i64 {
         match share {
             FULL => self.slack,
@@ -99,11 +99,13 @@ const STATED: i64 = 60_000_000;
 /// When the store comes back, nothing departs for this time: each process calls within it and stops
 /// departing by itself. Less would let some depart by both rules.
 const RETURN: i64 = 750_000;
-/// A store that has received no call for this time may have been away. It is less than the time after
-/// which a call fails. With less, one process that was away alone holds the others back more often.
+/// A store that has received no call for this time may have been away. It is less than the time
+/// after which a call fails. With less, one process that was away alone holds the others back more
+/// often.
 const SILENCE: i64 = 200_000;
 /// The longest wait of a reply. With less, the turns of processes that wait for a slow quota
-/// coincide, and some get none. With more, a process takes longer to notice that the others are gone.
+/// coincide, and some get none. With more, a process takes longer to notice that the others are
+/// gone.
 const LONGEST_WAIT: i64 = 300_000_000;
 
 /// The full rate, in thousandths. The shares are those of a single process's limiter.
@@ -244,8 +246,8 @@ impl Record {
 
     /// Holds all departures back when the processes come back after the store was away.
     fn restore(&mut self, call: &Call, now: i64) {
-        // A process that was away alone comes back to a store that the others call. After a pause of
-        // the store, the first calls are old ones of processes that were not away yet.
+        // A process that was away alone comes back to a store that the others call. After a pause
+        // of the store, the first calls are old ones of processes that were not away yet.
         let is_back = now - self.silence_ended <= RETURN;
         let is_first = now - self.restored > 2 * RETURN || self.restored > now;
         if call.is_away && is_back && is_first {
@@ -355,8 +357,8 @@ impl Record {
 impl Gate {
     /// Records the throttled and the accepted requests of a call.
     fn record(&mut self, call: &Call, now: i64) {
-        // A store whose clock went back would keep the gate closed until its old time, would take all
-        // throttled requests for known ones, and would keep the rate low.
+        // A store whose clock went back would keep the gate closed until its old time, would take
+        // all throttled requests for known ones, and would keep the rate low.
         self.open_from = self.open_from.min(now + call.quota.longest_pause);
         self.reopened = self.reopened.min(now + call.quota.longest_pause);
         self.closed_at = self.closed_at.min(now);
@@ -379,8 +381,8 @@ impl Gate {
     /// Closes the gate, as the gate of a single process does.
     fn close(&mut self, throttled: Throttled, call: &Call, now: i64) {
         let hint = throttled.retry_after.min(call.quota.longest_pause);
-        // Closed => Closed: the request departed before its process knew that the gate is closed. It
-        // can only extend the pause.
+        // Closed => Closed: the request departed before its process knew that the gate is closed.
+        // It can only extend the pause.
         if self.closed_at > 0 && throttled.sent <= self.known_until(call) {
             if hint > 0 {
                 self.open_from = self.open_from.max(now + hint);

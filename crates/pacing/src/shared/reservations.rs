@@ -23,10 +23,10 @@ const LONGEST_BACKOFF: Duration = Duration::from_millis(400);
 
 /// The departure times that one process has reserved at the store, and its calls for more.
 ///
-/// [`hold`](Self::hold) and [`depart`](Self::depart) are for requests. [`next_call`](Self::next_call),
-/// [`reply`](Self::reply) and [`fail`](Self::fail) are for the driver that calls the store. While the
-/// store is away, only the first departure is held here, and the process departs by its
-/// [`part`](SharedQuota::part).
+/// [`hold`](Self::hold) and [`depart`](Self::depart) are for requests.
+/// [`next_call`](Self::next_call), [`reply`](Self::reply) and [`fail`](Self::fail) are for the
+/// driver that calls the store. While the store is away, only the first departure is held here, and
+/// the process departs by its [`part`](SharedQuota::part).
 #[derive(Clone, Debug)]
 pub struct Reservations {
     process: u64,

@@ -5,8 +5,8 @@ use crate::policy::{Policy, Uncertainty};
 use crate::unit::Unit;
 use crate::{Cost, Model, Quota, UnsafeQuota};
 
-/// A longer time counts as this one, 104 days. Its product with 1,000 is then exact in the numbers of
-/// a script, which are floating-point.
+/// A longer time counts as this one, 104 days. Its product with 1,000 is then exact in the numbers
+/// of a script, which are floating-point.
 pub(super) const LONGEST: i64 = 9_000_000_000_000;
 
 /// The pace of a quota that several processes share: what a [`Call`](super::Call) states of it.

@@ -368,7 +368,8 @@ fn without_the_store_a_limit_that_has_no_equal_parts_is_kept_on_average() {
     }
 }
 
-/// The others have the whole limit meanwhile: a store cannot know that a process departs without it.
+/// The others have the whole limit meanwhile: a store cannot know that a process departs without
+/// it.
 #[test]
 fn a_process_that_is_away_alone_has_a_few_requests_throttled() {
     for seed in 0..3 {
