@@ -13,6 +13,7 @@ use crate::args::CommonArgs;
 use crate::mapping::hex;
 use crate::options::SendOptions;
 use crate::report::Traffic;
+use crate::shared_limit::SharedLimit;
 
 /// The longest time to ask for the workspace. A server that is down delays the run by as much; with
 /// a shorter time, a slow one would not name its workspace.
@@ -33,6 +34,7 @@ pub(crate) enum Destination {
 pub(crate) struct Live {
     endpoint: Endpoint,
     credentials: Credentials,
+    shared_limit: Option<SharedLimit>,
 }
 
 /// A client, and the simulator that it sends to, if it does.
@@ -70,6 +72,7 @@ impl Destination {
         Ok(Self::Live(Live {
             endpoint,
             credentials,
+            shared_limit: SharedLimit::new(common.shared_limit.clone())?,
         }))
     }
 
@@ -77,7 +80,12 @@ impl Destination {
     pub(crate) async fn connect(&self, options: &SendOptions) -> Result<Connection> {
         match self {
             Self::Live(live) => {
-                let mut builder = builder(&live.base_url(), live.credentials.clone(), options);
+                let mut limits = limits(options);
+                if let Some(shared_limit) = &live.shared_limit {
+                    limits = limits.shared(&shared_limit.connect().await?);
+                }
+                let credentials = live.credentials.clone();
+                let mut builder = builder(&live.base_url(), credentials, limits, options);
                 // A proxy cannot reach the loopback of this machine.
                 if !live.endpoint.is_loopback() {
                     builder = builder.proxy_from_env();
@@ -92,7 +100,8 @@ impl Destination {
                 let simulator = start_simulator(options.limit).await?;
                 let credentials = Credentials::new("rehearsal", "rehearsal")?;
                 Ok(Connection {
-                    client: builder(&simulator.url(), credentials, options).build()?,
+                    client: builder(&simulator.url(), credentials, limits(options), options)
+                        .build()?,
                     uncounted: Traffic::default(),
                     _simulator: Some(simulator),
                 })
@@ -109,7 +118,13 @@ fn region(common: &CommonArgs) -> Result<Region> {
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Live(live) => live.endpoint.fmt(f),
+            Self::Live(live) => {
+                live.endpoint.fmt(f)?;
+                match &live.shared_limit {
+                    None => Ok(()),
+                    Some(shared_limit) => write!(f, "; limits shared through {shared_limit}"),
+                }
+            }
             Self::Rehearsal => {
                 f.write_str("a simulator in this process; nothing leaves this machine")
             }
@@ -176,10 +191,18 @@ async fn start_simulator(quota: Quota) -> Result<Server> {
         .context("the simulator cannot listen on 127.0.0.1; check the loopback interface")
 }
 
-fn builder(base_url: &str, credentials: Credentials, options: &SendOptions) -> ClientBuilder {
-    let limits = Limits::documented()
+fn limits(options: &SendOptions) -> Limits {
+    Limits::documented()
         .ingress(options.limit)
-        .records(options.record_limit);
+        .records(options.record_limit)
+}
+
+fn builder(
+    base_url: &str,
+    credentials: Credentials,
+    limits: Limits,
+    options: &SendOptions,
+) -> ClientBuilder {
     Client::builder()
         .credentials(credentials)
         .base_url(base_url)

@@ -21,11 +21,15 @@ mod people;
 mod plans;
 #[cfg(target_os = "linux")]
 mod rehearsals;
+#[expect(clippy::must_use_candidate, reason = "the recipes have it in a library")]
+#[path = "../../../recipes/src/redis.rs"]
+mod redis;
 mod repeated_runs;
 mod reported_files;
 #[cfg(unix)]
 mod resumed_runs;
 mod secrets;
+mod shared_limits;
 #[cfg(unix)]
 mod signals;
 #[cfg(unix)]
