@@ -38,8 +38,9 @@ struct DueCall {
 impl<S: SharedStore> SharedDriver<S> {
     /// Calls the store when a request needs a departure time, and every ten seconds.
     ///
-    /// It ends at most ten seconds after the [`SharedLimits`] and the layers, services and handles of
-    /// its limits are dropped. If it is dropped, the limits depart by their parts, as if the store were away.
+    /// It ends at most ten seconds after the [`SharedLimits`] and the layers, services and handles
+    /// of its limits are dropped. If it is dropped, the limits depart by their parts, as if the
+    /// store were away.
     pub async fn run(self) {
         while let Some(due) = self.due().await {
             let calls: Vec<NamedCall> = due.iter().map(|due| due.call.clone()).collect();
@@ -60,8 +61,8 @@ impl<S: SharedStore> SharedDriver<S> {
         let mut timer = pin!(None);
         poll_fn(|cx| {
             loop {
-                // Before the look at the limits, so that a change after it wakes this task. A signal
-                // that is set is consumed, and the second poll leaves the waker.
+                // Before the look at the limits, so that a change after it wakes this task. A
+                // signal that is set is consumed, and the second poll leaves the waker.
                 while self.limits.signal().poll(cx.waker()).is_ready() {}
                 let limits = self.limits.in_use();
                 if limits.is_empty() && self.limits.is_last() {

@@ -171,8 +171,8 @@ impl Shared {
     }
 }
 
-/// Returns the hold that lasts longer. A time wins over the end of a request: that end has no effect
-/// before the time.
+/// Returns the hold that lasts longer. A time wins over the end of a request: that end has no
+/// effect before the time.
 fn later(one: Option<Hold>, other: Option<Hold>) -> Option<Hold> {
     match (one, other) {
         (Some(one), Some(other)) if one.until > other.until => Some(one),
