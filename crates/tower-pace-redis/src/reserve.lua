@@ -36,14 +36,11 @@ local MOST_DOUBLINGS = 5
 
 local max, min = math.max, math.min
 
--- `i64::div_euclid` for a positive divisor. `math.floor(a / b)` is one too large if the quotient is
--- rounded up to a whole number, and Lua's own `%` rests on it. `fmod` is exact.
+-- `i64::div_euclid` for a positive divisor. It is exact: a quotient of whole numbers below 2^53 is
+-- never rounded up to a whole number, since doubles of its size are less than 2 / b apart, and it
+-- is at least 1 / b away.
 local function divide(a, b)
-  local rest = math.fmod(a, b)
-  if rest < 0 then
-    rest = rest + b
-  end
-  return (a - rest) / b
+  return math.floor(a / b)
 end
 
 -- A whole number as text. Lua's own conversion keeps 14 digits, and a time has 16.
@@ -83,7 +80,7 @@ local function read_call(next_argument)
       slack = number(),
       memory = number(),
       window = number(),
-      by_request = next_argument() == '1',
+      by_request = number(),
     }
   end
   return call
@@ -122,6 +119,8 @@ local function load_record(key)
       next = stored['next' .. index],
       interval = stored['interval' .. index],
       slack = stored['slack' .. index],
+      memory = stored['memory' .. index],
+      by_request = stored['by_request' .. index],
       highest = stored['highest' .. index],
       ['until'] = stored['until' .. index],
     }
@@ -159,7 +158,15 @@ end
 
 -- `Limit::at`.
 local function limit_at(next)
-  return { next = next, interval = 0, slack = 0, highest = 0, ['until'] = 0 }
+  return {
+    next = next,
+    interval = 0,
+    slack = 0,
+    memory = 0,
+    by_request = 0,
+    highest = 0,
+    ['until'] = 0,
+  }
 end
 
 -- `Gate::share_at`.
@@ -251,25 +258,37 @@ end
 
 -- `Record::state_pace`.
 local function state_pace(record, call)
-  local is_slower = #record.limits ~= #call.quota.limits
-  while #record.limits < #call.quota.limits do
-    record.limits[#record.limits + 1] = limit_at(now)
+  local limits = record.limits
+  while #limits > #call.quota.limits do
+    local last = limits[#limits]['until']
+    if now <= last and last <= now + STATED then
+      break
+    end
+    limits[#limits] = nil
+  end
+  local is_slower = #limits > #call.quota.limits
+  while #limits < #call.quota.limits do
+    limits[#limits + 1] = limit_at(now)
   end
   for index, stated in ipairs(call.quota.limits) do
-    local limit = record.limits[index]
+    local limit = limits[index]
     local is_alike = limit.highest == call.quota.highest and now < limit['until']
     if is_alike and limit.interval > stated.interval then
       is_slower = true
     else
       limit.interval = stated.interval
       limit.slack = stated.slack
+      limit.memory = stated.memory
+      limit.by_request = stated.by_request
       limit.highest = call.quota.highest
       limit['until'] = now + STATED
     end
+  end
+  for _, limit in ipairs(limits) do
     if call.latest > record.last then
       limit.next = max(limit.next, call.latest + limit.interval)
     end
-    limit.next = min(limit.next, now + stated.memory)
+    limit.next = min(limit.next, now + limit.memory)
   end
   record.last = min(max(record.last, call.latest), now + HORIZON)
   return is_slower
@@ -294,11 +313,10 @@ local function raise_highest(record, call)
     return
   end
   local memory = 0
-  for index, stated in ipairs(call.quota.limits) do
-    local limit = record.limits[index]
-    memory = max(memory, stated.memory)
-    if not stated.by_request and record.last > 0 then
-      local longest = max(record.last + stated.memory - limit.next, 0)
+  for _, limit in ipairs(record.limits) do
+    memory = max(memory, limit.memory)
+    if limit.by_request == 0 and record.last > 0 then
+      local longest = max(record.last + limit.memory - limit.next, 0)
       limit.next = limit.next + min(heavier * limit.interval, longest)
     end
   end
@@ -313,10 +331,10 @@ local function reserve(record, call, others)
   local share = share_at(record.gate, call)
   local steps = {}
   local step = 1
-  for index, stated in ipairs(call.quota.limits) do
-    local interval = divide(record.limits[index].interval * FULL + share - 1, share)
-    local units = stated.by_request and 1 or call.cost
-    steps[index] = min(interval * units, stated.memory)
+  for index, limit in ipairs(record.limits) do
+    local interval = divide(limit.interval * FULL + share - 1, share)
+    local units = limit.by_request == 1 and 1 or call.cost
+    steps[index] = min(interval * units, limit.memory)
     step = max(step, steps[index])
   end
   local room = divide(HORIZON - ahead_of_burst(record, share), step) + 1

@@ -34,9 +34,11 @@ struct Limit {
     /// The next departure time.
     next: i64,
     /// The slowest pace that a process has stated, until `until`, and the highest cost for which it
-    /// was computed.
+    /// was computed. It holds for the departures of all processes.
     interval: i64,
     slack: i64,
+    memory: i64,
+    by_request: bool,
     highest: u32,
     until: i64,
 }
@@ -186,8 +188,15 @@ impl Record {
 
     /// Records the pace that a call states. Returns whether that of another process is slower.
     fn state_pace(&mut self, call: &Call, now: i64) -> bool {
-        let mut is_slower = self.limits.len() != call.quota.limits.len();
-        while self.limits.len() < call.quota.limits.len() {
+        let stated = call.quota.limits.len();
+        // A limit that no process states any more would hold for as long as one of them runs. A
+        // time far ahead is from before the store's clock went back.
+        let is_stated = |limit: &Limit| (now..=now + STATED).contains(&limit.until);
+        while self.limits.len() > stated && !self.limits.last().is_some_and(is_stated) {
+            self.limits.pop();
+        }
+        let mut is_slower = self.limits.len() > stated;
+        while self.limits.len() < stated {
             self.limits.push(Limit::at(now));
         }
         for (limit, stated) in self.limits.iter_mut().zip(&call.quota.limits) {
@@ -197,15 +206,19 @@ impl Record {
             } else {
                 limit.interval = stated.interval;
                 limit.slack = stated.slack;
+                limit.memory = stated.memory;
+                limit.by_request = stated.by_request;
                 limit.highest = call.quota.highest;
                 limit.until = now + STATED;
             }
+        }
+        for limit in &mut self.limits {
             // The store has lost departure times that this process has got, as an old snapshot has.
             if call.latest > self.last {
                 limit.next = limit.next.max(call.latest + limit.interval);
             }
             // A store whose clock went back would wait for its old time.
-            limit.next = limit.next.min(now + stated.memory);
+            limit.next = limit.next.min(now + limit.memory);
         }
         self.last = self.last.max(call.latest).min(now + HORIZON);
         is_slower
@@ -228,7 +241,7 @@ impl Record {
     fn reserve(&mut self, call: &Call, now: i64, reply: &mut Reply) {
         self.raise_highest(call, now);
         let share = self.gate.share_at(now, call);
-        let steps = self.steps(call, share);
+        let steps = self.steps(call.cost, share);
         let step = steps.iter().copied().max().unwrap_or_default().max(1);
         let others = self.busy.len() - usize::from(self.busy.contains_key(&call.process));
         let others = i64::try_from(others).unwrap_or(i64::MAX);
@@ -264,16 +277,15 @@ impl Record {
             .insert(call.process, now + 2 * back + SHORTEST_STEP);
     }
 
-    /// Returns the time from one departure of a call to the next, for each limit.
-    fn steps(&self, call: &Call, share: i64) -> Vec<i64> {
-        let limits = self.limits.iter().zip(&call.quota.limits);
-        let steps = limits.map(|(limit, stated)| {
+    /// Returns the time from one departure of this cost to the next, for each limit.
+    fn steps(&self, cost: u32, share: i64) -> Vec<i64> {
+        let steps = self.limits.iter().map(|limit| {
             let interval = (limit.interval * FULL + share - 1) / share;
-            let units = match stated.by_request {
+            let units = match limit.by_request {
                 true => 1,
-                false => i64::from(call.cost),
+                false => i64::from(cost),
             };
-            interval.saturating_mul(units).min(stated.memory)
+            interval.saturating_mul(units).min(limit.memory)
         });
         steps.collect()
     }
@@ -281,13 +293,13 @@ impl Record {
     /// Makes room for a request that is heavier than those before it: its lead.
     fn raise_highest(&mut self, call: &Call, now: i64) {
         let heavier = i64::from(call.cost) - i64::from(self.highest);
-        let memory = call.quota.limits.iter().map(|limit| limit.memory).max();
+        let memory = self.limits.iter().map(|limit| limit.memory).max();
         if call.count == 0 || heavier < 0 || call.cost == 1 {
             return;
         }
-        for (limit, stated) in self.limits.iter_mut().zip(&call.quota.limits) {
-            if !stated.by_request && self.last > 0 {
-                let longest = (self.last + stated.memory - limit.next).max(0);
+        for limit in &mut self.limits {
+            if !limit.by_request && self.last > 0 {
+                let longest = (self.last + limit.memory - limit.next).max(0);
                 limit.next += heavier.saturating_mul(limit.interval).min(longest);
             }
         }

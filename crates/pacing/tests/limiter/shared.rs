@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use pacing::Quota;
+use pacing::shared::{Call, Record, SharedQuota};
+use pacing::{Cost, Quota};
 
 use super::processes::{Fault, Scenario};
 use super::servers::ServerModel;
@@ -137,5 +138,53 @@ fn a_store_that_stops_or_forgets_throttles_none_and_costs_at_most_a_window() {
             let least = if name == "never returns" { 0.7 } else { 0.97 };
             assert!(last as f64 >= least * rate(100) * 10.0, "{name}: {last}");
         }
+    }
+}
+
+/// Returns a call of a process with this quota.
+fn call(process: u64, quota: &Quota, count: u32) -> Call {
+    Call {
+        process,
+        count,
+        cost: 1,
+        quota: SharedQuota::new(quota, Cost::ONE),
+        latest: 0,
+        is_away: false,
+        throttled: None,
+        accepted: 0,
+    }
+}
+
+/// Runs a busy process with the quota `busy` for two minutes beside one that is idle, and two more
+/// after that one has ended. Returns the departures in each minute.
+fn departures_beside(busy: Quota, idle: Quota) -> Vec<usize> {
+    let mut record = Record::new();
+    let mut minutes = vec![0; 4];
+    for tick in 0..4 * 6_000 {
+        let now = 1_700_000_000_000_000 + tick * 10_000;
+        if tick < 2 * 6_000 && tick % 500 == 0 {
+            let reply = record.apply(&call(1, &idle, 0), now);
+            assert!(!reply.is_slower, "{reply:?}");
+        }
+        let reply = record.apply(&call(2, &busy, 5), now);
+        minutes[tick as usize / 6_000] += reply.departures.len();
+    }
+    minutes
+}
+
+#[test]
+fn a_slower_quota_holds_for_all_while_a_process_states_it() {
+    let second = Quota::per_second(100);
+    let minute = Quota::per_minute(100);
+    let both = second.and(minute).expect("the limits differ");
+    // A second limit, which the busy process does not state.
+    let with_two = departures_beside(second, both);
+    // An interval that is longer than the memory of the faster quota.
+    let with_long = departures_beside(Quota::per_second(1), Quota::per_minute(6));
+    for (minutes, limit, own) in [(with_two, 100, 5_000), (with_long, 6, 26)] {
+        assert!(minutes[0] <= limit && minutes[1] <= limit, "{minutes:?}");
+        assert!(minutes[1] * 10 >= limit * 6, "{minutes:?}");
+        // It holds for a minute after it was stated last.
+        assert!(minutes[2] < minutes[3] && minutes[3] >= own, "{minutes:?}");
     }
 }

@@ -109,15 +109,6 @@ async fn a_read_only_replica_and_a_full_server_are_named() {
     assert!(error.is_read_only(), "{error:?}");
     assert_message(&error, &["give the URL of the primary"]);
     // The name of the URL may belong to another server by now.
-    let connections = |client: &mut Client| match client.call(&["INFO", "stats"]) {
-        Value::Text(text) => {
-            let lines = text.lines();
-            let mut counts =
-                lines.filter_map(|line| line.strip_prefix("total_connections_received:"));
-            counts.next().unwrap().parse::<u32>().unwrap()
-        }
-        other => panic!("{other:?}"),
-    };
     let before = connections(&mut client);
     call_once(&store).await.unwrap_err();
     assert!(connections(&mut client) > before);
@@ -127,6 +118,38 @@ async fn a_read_only_replica_and_a_full_server_are_named() {
     assert!(error.is_out_of_memory(), "{error:?}");
     client.call(&["CONFIG", "SET", "maxmemory", "0"]);
     call_once(&store).await.unwrap();
+}
+
+/// Returns the number of connections that a server has ever accepted.
+fn connections(client: &mut Client) -> u32 {
+    let Value::Text(text) = client.call(&["INFO", "stats"]) else {
+        panic!("it is a text");
+    };
+    let mut lines = text.lines();
+    let count = lines.find_map(|line| line.strip_prefix("total_connections_received:"));
+    count.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn calls_that_find_the_connection_broken_share_one_attempt() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let store = RedisStore::connect(&server.url(), "test").await.unwrap();
+    let mut client = server.client();
+    for _ in 0..5 {
+        client.call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        sleep(Duration::from_millis(50)).await;
+        let before = connections(&mut client);
+        let calls = (0..50).map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { call_once(&store).await })
+        });
+        for call in calls.collect::<Vec<_>>() {
+            call.await.unwrap().unwrap();
+        }
+        assert_eq!(connections(&mut client), before + 1);
+    }
 }
 
 #[tokio::test]
@@ -147,7 +170,13 @@ async fn a_user_without_permission_is_named() {
     assert!(error.is_permission(), "{error:?}");
     assert_message(error, &["evalsha", "allow the user the commands and keys"]);
     // The rule that the docs state is enough, and nothing of it can be left out.
-    let commands: Vec<&str> = COMMANDS.split_whitespace().collect();
+    let rule = include_str!("../../README.md")
+        .lines()
+        .find(|line| line.starts_with("ACL SETUSER"))
+        .unwrap();
+    let words = rule.split_whitespace();
+    let commands: Vec<&str> = words.filter(|word| word.starts_with('+')).collect();
+    assert!(commands.contains(&"+evalsha"), "{rule}");
     set_user(&[&["~{test:*"], commands.as_slice()].concat());
     let store = RedisStore::connect(&url, "test").await.unwrap();
     for index in 0..commands.len() {
@@ -175,10 +204,6 @@ async fn a_user_without_permission_is_named() {
         "{error:?}"
     );
 }
-
-/// The commands of the docs.
-const COMMANDS: &str = "+evalsha +eval +time +hgetall +hset +get +set +pexpire \
-                        +zscore +zcount +zadd +zrem +zremrangebyscore";
 
 #[tokio::test]
 async fn a_wrong_or_missing_password_is_named_and_not_printed() {
@@ -281,6 +306,45 @@ async fn a_server_that_restarts_empty_is_away_until_then() {
 }
 
 #[tokio::test]
+async fn after_an_old_snapshot_the_times_go_on_after_the_latest_one() {
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let store = RedisStore::connect(&server.url(), "test").await.unwrap();
+    call_once(&store).await.unwrap();
+    server.client().call(&["SAVE"]);
+    let mut latest = 0;
+    for _ in 0..10 {
+        let reply = call_once(&store).await.unwrap();
+        latest = reply.departures.last().copied().unwrap_or(latest);
+    }
+    server.kill();
+    server.restart();
+    recovery(&store).await;
+    let asking = Call {
+        latest: now_of(&store).await + 40_000,
+        ..call(2, 1)
+    };
+    let latest = latest.max(asking.latest);
+    let interval = asking.quota.limits[0].interval;
+    let replies = store.call(&[named("a", asking)]).await;
+    let reply = replies[0].as_ref().unwrap();
+    assert_eq!(reply.start, 0, "the quota was lost");
+    let is_after = |&time: &i64| time >= latest + interval;
+    assert!(reply.departures.iter().all(is_after), "{reply:?}");
+    assert!(
+        reply.departures.len() + usize::from(reply.wait > 0) > 0,
+        "{reply:?}"
+    );
+}
+
+/// Returns the server's time.
+async fn now_of(store: &RedisStore) -> i64 {
+    let replies = store.call(&[named("other", call(1, 0))]).await;
+    replies[0].as_ref().unwrap().now
+}
+
+#[tokio::test]
 async fn a_connection_that_the_server_closed_while_idle_is_replaced_within_the_call() {
     let Some(server) = Server::start() else {
         return;
@@ -371,14 +435,14 @@ async fn wrong_replies_are_errors() {
         ("*1\r\n:1\r\n".into(), is_invalid),
         ("*1\r\n$-1\r\n".into(), is_invalid),
         ("*1\r\n$2\r\nhi\r\n".into(), is_other),
-        (numbers(6, "1"), is_invalid),
-        (numbers(7, "-1"), is_invalid),
-        (numbers(7, "9223372036854775807"), is_invalid),
-        (numbers(7, "9223372036854775808"), is_invalid),
+        (numbers(7, "1"), is_invalid),
+        (numbers(8, "-1"), is_invalid),
+        (numbers(8, "9223372036854775807"), is_invalid),
+        (numbers(8, "9223372036854775808"), is_invalid),
         (numbers(2_000, "1"), is_invalid),
         ("*1\r\n".repeat(200), is_invalid),
         (
-            "*1\r\n*7\r\n".to_owned() + &"$1\r\n1\r\n".repeat(7),
+            "*1\r\n*8\r\n".to_owned() + &"$1\r\n1\r\n".repeat(8),
             is_invalid,
         ),
         ("HTTP/1.1 400 Bad Request\r\n\r\n".into(), is_invalid),

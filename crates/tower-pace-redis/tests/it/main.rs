@@ -11,3 +11,5 @@ mod faults;
 #[path = "../../src/script.rs"]
 mod script;
 mod server;
+#[cfg(feature = "tls")]
+mod tls;
