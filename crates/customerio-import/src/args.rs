@@ -635,7 +635,12 @@ pub(crate) struct CommonArgs {
     pub(crate) record_limit: Option<Quota>,
     /// Share both limits with all programs that use the same Redis or Valkey and credentials; the
     /// default is CUSTOMERIO_SHARED_LIMIT, where the URL may have a password
-    #[arg(long, value_name = "URL", conflicts_with = "rehearse", help_heading = "Limits")]
+    #[arg(
+        long,
+        value_name = "URL",
+        conflicts_with = "rehearse",
+        help_heading = "Limits"
+    )]
     pub(crate) shared_limit: Option<String>,
     /// The most requests in flight
     #[arg(

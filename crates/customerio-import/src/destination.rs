@@ -22,7 +22,7 @@ const CHECK_TIME: Duration = Duration::from_secs(5);
 /// Where records are sent.
 #[derive(Clone, Debug)]
 pub(crate) enum Destination {
-    Live(Live),
+    Live(Box<Live>),
     /// A simulator in this process.
     Rehearsal,
     /// Nowhere: a dry run ends with the plan.
@@ -69,11 +69,11 @@ impl Destination {
             Some(url) => Endpoint::new(url, credentials.clone())?,
             None => Endpoint::for_region(region(common)?, credentials.clone()),
         };
-        Ok(Self::Live(Live {
+        Ok(Self::Live(Box::new(Live {
             endpoint,
             credentials,
             shared_limit: SharedLimit::new(common.shared_limit.clone())?,
-        }))
+        })))
     }
 
     /// Returns the client. For a rehearsal, starts the simulator first.

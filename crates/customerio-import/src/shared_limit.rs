@@ -77,7 +77,10 @@ mod tests {
     fn the_address_is_shown_without_user_password_and_query() {
         fn check(url: &str, shown: &str) {
             let limit = SharedLimit(url.to_owned());
-            assert_eq!((limit.to_string(), format!("{limit:?}")), (shown.into(), shown.into()));
+            assert_eq!(
+                (limit.to_string(), format!("{limit:?}")),
+                (shown.into(), shown.into())
+            );
         }
         check("redis://localhost:6379/1", "redis://localhost:6379/1");
         check("rediss://user:p@ss@host", "rediss://host");
@@ -88,6 +91,9 @@ mod tests {
     fn a_password_on_the_command_line_is_an_error_that_does_not_repeat_it() {
         let error = SharedLimit::new(Some("redis://:secret@host".into())).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains(VARIABLE) && !text.contains("secret"), "{text}");
+        assert!(
+            text.contains(VARIABLE) && !text.contains("secret"),
+            "{text}"
+        );
     }
 }

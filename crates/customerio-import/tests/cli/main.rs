@@ -19,11 +19,14 @@ mod outcomes;
 mod output_files;
 mod people;
 mod plans;
-#[cfg(target_os = "linux")]
-mod rehearsals;
-#[expect(clippy::must_use_candidate, reason = "the recipes have it in a library")]
+#[expect(
+    clippy::must_use_candidate,
+    reason = "the recipes have it in a library"
+)]
 #[path = "../../../recipes/src/redis.rs"]
 mod redis;
+#[cfg(target_os = "linux")]
+mod rehearsals;
 mod repeated_runs;
 mod reported_files;
 #[cfg(unix)]
