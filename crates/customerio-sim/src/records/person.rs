@@ -1,9 +1,9 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::api::{MAX_ATTRIBUTES, as_text};
+use crate::api::{MAX_ATTRIBUTES, Sender, as_text};
 
 /// The record of one person.
 ///
@@ -26,6 +26,9 @@ pub struct Person {
     /// When each attribute and each topic was last set, in Unix seconds.
     #[serde(skip)]
     times: HashMap<String, i64>,
+    /// The senders whose messages the person does not want.
+    #[serde(skip)]
+    opt_outs: BTreeSet<Sender>,
 }
 
 impl Person {
@@ -153,6 +156,54 @@ impl Person {
         })
     }
 
+    /// Returns the subscriptions of the person as the App API shows them. The topics are those that
+    /// the preferences contain.
+    pub(super) fn subscription_preferences(&self, identifiers: &Value) -> Value {
+        let preferences = self.attributes.get(PREFERENCES);
+        let topics = preferences.and_then(|preferences| preferences["topics"].as_object());
+        let numbered = topics.into_iter().flatten().filter_map(|(name, value)| {
+            let number = name.strip_prefix("topic_")?.parse::<u64>().ok()?;
+            Some((number, is_true(value)))
+        });
+        // By number: `topic_10` is after `topic_9`.
+        let numbered: BTreeMap<_, _> = numbered.collect();
+        let topics = numbered.into_iter().map(|(number, subscribed)| {
+            json!({
+                "id": number,
+                "name": format!("Topic {number}"),
+                "description": "",
+                "subscribed": subscribed,
+            })
+        });
+        json!({
+            "id": identifiers["id"],
+            "identifiers": identifiers,
+            "unsubscribed": self.is_unsubscribed(),
+            "topics": topics.collect::<Vec<_>>(),
+            "header": {"title": "", "subtitle": ""},
+        })
+    }
+
+    pub(super) fn change_opt_out(&mut self, sender: Sender, opts_out: bool) {
+        match opts_out {
+            true => self.opt_outs.insert(sender),
+            false => self.opt_outs.remove(&sender),
+        };
+    }
+
+    /// Returns whether the person opted out of a sender, or of any.
+    pub(super) fn opted_out(&self, from: Option<&str>) -> bool {
+        let mut senders = self.opt_outs.iter();
+        senders.any(|sender| from.is_none_or(|from| sender.from == from))
+    }
+
+    /// Returns the opt-outs as the App API shows them.
+    pub(super) fn opt_outs(&self) -> Vec<Value> {
+        let senders = self.opt_outs.iter();
+        let shown = senders.map(|sender| json!({"channel": sender.channel, "from": sender.from}));
+        shown.collect()
+    }
+
     fn is_unsubscribed(&self) -> bool {
         self.attributes.get("unsubscribed").is_some_and(is_true)
     }
@@ -166,7 +217,8 @@ impl Person {
         recipients.collect()
     }
 
-    /// Adds the events of `other`, and its attributes and devices that this person does not have.
+    /// Adds the events and opt-outs of `other`, and its attributes and devices that this person does
+    /// not have.
     pub(super) fn merge(&mut self, mut other: Self) {
         self.events += other.events;
         // An attribute that both have keeps the value of the primary, as in the API.
@@ -180,6 +232,7 @@ impl Person {
         for (token, device) in other.devices {
             self.devices.entry(token).or_insert(device);
         }
+        self.opt_outs.append(&mut other.opt_outs);
     }
 }
 
