@@ -62,6 +62,7 @@ pub(super) async fn of_template(
 ) -> Reply {
     let filter = MessageFilter {
         template: Some(template),
+        metric: query.get("metric").map(str::to_owned),
         created: created(&query)?,
         ..MessageFilter::all()
     };

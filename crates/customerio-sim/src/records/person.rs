@@ -217,8 +217,8 @@ impl Person {
         recipients.collect()
     }
 
-    /// Adds the events and opt-outs of `other`, and its attributes and devices that this person does
-    /// not have.
+    /// Adds the events and opt-outs of `other`, and its attributes and devices that this person
+    /// does not have.
     pub(super) fn merge(&mut self, mut other: Self) {
         self.events += other.events;
         // An attribute that both have keeps the value of the primary, as in the API.
