@@ -16,7 +16,7 @@ use super::live_notifications::{LiveNotifications, NotChanged, NotificationChang
 use super::messages::{Message, MessageFilter, Messages};
 use super::object::{Object, Objects};
 use super::people::People;
-use super::person::{Changes, PREFERENCES, Person, is_true};
+use super::person::{Changes, Person};
 use super::reports::{Delivery, Form, Reports};
 use super::retention::Records;
 use super::segments::Segments;
@@ -121,7 +121,7 @@ impl Store {
         let Ok(person) = Identifier::in_column(column, value) else {
             return false;
         };
-        let exists = self.people.existing(&person).is_some();
+        let exists = self.people.exists(&person);
         let is_selected = match request.data_to_process.as_str() {
             "only_new" => !exists,
             "only_existing" => exists,
@@ -212,7 +212,7 @@ impl Store {
 
     fn is_of_deleted_person(&self, activity: &Activity) -> bool {
         let person = activity.person.as_ref().filter(|_| activity.existed);
-        person.is_some_and(|person| self.people.existing(person).is_none())
+        person.is_some_and(|person| !self.people.exists(person))
     }
 
     /// Returns an activity as the App API shows it.
@@ -240,8 +240,9 @@ impl Store {
         if let Some(delivery) = &activity.delivery_id {
             shown["delivery_id"] = delivery.as_str().into();
         }
-        if !activity.data.is_null() {
-            shown["data"] = activity.data.clone();
+        if let Some(data) = &activity.data {
+            let data = serde_json::from_slice(data);
+            shown["data"] = data.expect("it was written as JSON");
         }
         shown
     }
@@ -502,14 +503,14 @@ impl Store {
     }
 
     fn log(&mut self, mut activity: Activity, person: &Identifier) {
-        activity.existed = self.people.existing(person).is_some();
+        activity.existed = self.people.exists(person);
         activity.person = Some(person.clone());
         self.activities.record(activity);
     }
 
     /// Records that a person was created, unless they exist.
     fn log_creation(&mut self, person: &Identifier, now: i64) {
-        if self.people.existing(person).is_none() {
+        if !self.people.exists(person) {
             self.people.find_or_create(person);
             self.log(Activity::new("profile_create", now), person);
         }
@@ -677,7 +678,7 @@ impl Store {
             return None;
         }
         let mut required = trigger.required.iter();
-        required.find(|person| self.people.existing(person).is_none())
+        required.find(|person| !self.people.exists(person))
     }
 
     /// Returns the time until the next trigger fits, if too many wait.
@@ -811,7 +812,7 @@ impl Store {
         let Some(person) = self.people.resolve(&update.person) else {
             return self.log(Activity::new(FAILED_ATTRIBUTE_CHANGE, now), &update.person);
         };
-        if update.update_only && self.people.existing(&person).is_none() {
+        if update.update_only && !self.people.exists(&person) {
             return self.log(Activity::new(SKIPPED_UPDATE, now), &person);
         }
         if self.people.conflicts(&person, &update.attributes) {
@@ -831,28 +832,28 @@ impl Store {
         }
     }
 
-    fn log_changes(&mut self, changes: Changes, person: &Identifier, now: i64) {
-        if let Some(change) = changes.changed.get("unsubscribed")
-            && is_true(&change["from"]) != is_true(&change["to"])
-        {
-            let metric = match is_true(&change["to"]) {
+    fn log_changes(&mut self, mut changes: Changes, person: &Identifier, now: i64) {
+        if let Some(is_unsubscribed) = changes.unsubscribed {
+            let metric = match is_unsubscribed {
                 true => "unsubscribed",
                 false => "subscribed",
             };
             self.report_subscription(person, metric, Value::Null, now);
         }
-        if let Some(change) = changes.changed.get(PREFERENCES) {
+        if let Some(preferences) = changes.preferences.take() {
             let metric = "cio_subscription_preferences_changed";
-            self.report_subscription(person, metric, change["to"].clone(), now);
+            self.report_subscription(person, metric, preferences.into(), now);
         }
-        if !changes.changed.is_empty() {
+        let without_room = std::mem::take(&mut changes.without_room);
+        if let Some(changed) = changes.into_json() {
             let mut activity = Activity::new("attribute_change", now);
-            activity.data = changes.changed.into();
+            activity.data = Some(changed);
             self.log(activity, person);
         }
-        if !changes.without_room.is_empty() {
+        if !without_room.is_empty() {
             let mut activity = Activity::new(FAILED_ATTRIBUTE_CHANGE, now);
-            activity.data = json!({"attributes": changes.without_room});
+            let data = json!({"attributes": without_room}).to_string();
+            activity.data = Some(data.into_bytes().into());
             self.log(activity, person);
         }
     }
