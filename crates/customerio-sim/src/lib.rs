@@ -35,8 +35,9 @@
 //! # Memory
 //!
 //! Memory grows with the people, objects, deliveries and forms, with the events whose id is a ULID,
-//! with messages, triggers, exports and live notifications, and with the events of visitors of the
-//! last 30 days. With [`Records::CountsOnly`] none of these is kept. All else is bounded:
+//! with messages, triggers and live notifications, and with the events of visitors of the last 30
+//! days. With [`Records::CountsOnly`] none of these is kept. It also grows with segments, and with
+//! imports and exports, of which then only the status is kept. All else is bounded:
 //!
 //! - the counter holds at most as many times as the limit has requests;
 //! - [`Totals::busiest_window`] needs the arrivals of one window;

@@ -169,7 +169,7 @@ impl Client {
     /// # fn main() {
     /// # let slow = Faults::none().latency(Duration::from_secs(60));
     /// # simulated_by(Simulator::builder().faults(slow), async {
-    /// let client = Client::from_env()?.with_deadline(Duration::from_millis(200));
+    /// let client = Client::from_env()?.with_deadline(Duration::from_secs(2));
     /// let error = client.identify(&Person::id("u1")?, &Attributes::new()).await.unwrap_err();
     /// assert!(error.is_deadline() && error.may_have_been_applied()); // the API was too slow
     /// # Ok(()) }) }
