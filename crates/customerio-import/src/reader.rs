@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -35,9 +35,10 @@ pub(crate) const READ_AHEAD: usize = 256;
 const ORIGINALS_AHEAD: usize = 4 * 1024;
 
 /// Starts to read, without the records in `settled`: earlier runs have settled them. The thread
-/// ends with the input, at the first error, which is the last item, or once the receiver is
-/// dropped.
+/// ends with the input, at the first error, which is the last item and begins with the name of the
+/// input, or once the receiver is dropped.
 pub(crate) fn spawn(
+    input: String,
     mut rows: Rows,
     mapping: Mapping,
     import: ImportId,
@@ -67,7 +68,7 @@ pub(crate) fn spawn(
                         record: row.and_then(|row| mapping.record(&import, row)),
                     })
                 }
-                Err(error) => Err(error),
+                Err(error) => Err(error).context(input.clone()),
             };
             let is_last = item.is_err();
             if sender.blocking_send(item).is_err() || is_last {

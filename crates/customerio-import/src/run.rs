@@ -17,7 +17,7 @@ use crate::finish::{NOT_PRINTED, Sent, finish, finish_again};
 use crate::input::{Layout, Rows};
 use crate::interrupt::{Interrupt, Shutdown, listen};
 use crate::journal::{Begun, Header, Journal, LoadedJournal, Progress};
-use crate::mapping::ImportId;
+use crate::mapping::{ImportId, hex};
 use crate::plan::{Plan, campaigns_since};
 use crate::problems::Problems;
 use crate::ranges::{self, Ranges};
@@ -167,8 +167,18 @@ fn open(settings: &Settings) -> Result<Opened> {
             .check_header(header)
             .with_context(|| settings.input.to_string())?;
     }
-    let (id, content) = settings.import_id()?;
-    Ok(Opened { rows, id, content })
+    let (id, digest) = settings.import_id()?;
+    let is_read_again = settings.input.is_replayable() && !settings.is_dry_run;
+    let rows = match is_read_again {
+        true => settings.input.rows_to_send(digest)?,
+        // A stream can be read only once. A dry run sends nothing.
+        false => rows,
+    };
+    Ok(Opened {
+        rows,
+        id,
+        content: digest.map(|digest| hex(&digest)),
+    })
 }
 
 /// Prints the plan, and asks for confirmation. `unsent` are the rows of a dry run.
@@ -288,6 +298,7 @@ impl Import {
         let mut problems = Problems::new(settings.input.to_string(), settings.rejects.is_some());
         let (started, started_at) = (clock::now(), clock::unix_seconds());
         let items = reader::spawn(
+            settings.input.to_string(),
             self.rows,
             settings.mapping.clone(),
             self.id,

@@ -1,10 +1,11 @@
 //! Reads a file or a stream of records, CSV or JSON lines, row by row and in bounded memory.
 //!
 //! ```text
-//! source ─► gzip ─► content ─┬─► tokenizer ─► header, csv ─┬─► rows
-//!                            └─► number, object ─► json ───┘
+//! source ─► gzip ─► changed ─► content ─┬─► tokenizer ─► header, csv ─┬─► rows
+//!                                       └─► number, object ─► json ───┘
 //! ```
 
+mod changed;
 mod content;
 mod csv;
 mod dialect;
