@@ -25,6 +25,7 @@ pub(crate) struct Journal {
     /// The end of the last whole line. Bytes after it are a part of a line.
     length: u64,
     checksum: u32,
+    /// Whether the header is not written yet.
     is_new: bool,
     is_empty: bool,
 }
@@ -134,9 +135,14 @@ impl State {
         let text = str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
         let (line, checksum) = Line::decode(text, self.checksum)?;
         match line {
-            Line::Header(header) if self.header.is_none() => {
-                self.environment = header.environment;
-                self.header = Some(header);
+            // The first line, or the import is sent again: the lines before do not count any more.
+            Line::Header(header) => {
+                *self = Self {
+                    environment: header.environment,
+                    header: Some(header),
+                    length: self.length,
+                    ..Self::default()
+                };
             }
             _ if self.header.is_none() || self.report.is_some() => return None,
             Line::Run(run) => {
@@ -146,7 +152,6 @@ impl State {
             }
             Line::Settled(settled) => self.add_settled(&settled)?,
             Line::Complete(report) => self.report = Some(report),
-            Line::Header(_) => return None,
         }
         self.checksum = checksum;
         Some(())
@@ -206,13 +211,14 @@ impl Journal {
             );
         }
         journal.environment = state.environment;
+        // Also if the import is sent again: the older lines stay until the new ones are on disk.
+        (journal.length, journal.checksum) = (state.length, state.checksum);
         let asked = journal.header.begun;
         match state.report {
             Some(report) if asked == Begun::First => return Ok(LoadedJournal::Finished(report)),
             None if asked == Begun::First || asked == found.begun => {
                 journal.header = found;
                 journal.progress = state.progress;
-                (journal.length, journal.checksum) = (state.length, state.checksum);
                 journal.is_new = false;
             }
             // The ids of the run before, also if it made new ones.
@@ -250,30 +256,34 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes the start of a run, after the lines of earlier runs or in their place, and syncs it
-    /// to disk. `now` is in seconds since 1970.
+    /// Writes the start of a run after the lines of earlier runs, and syncs it to disk. `now` is in
+    /// seconds since 1970.
     pub(crate) fn begin(
         &mut self,
         records: Option<u64>,
         rejects: Option<String>,
         now: i64,
     ) -> Result<()> {
-        // Removes a line that a crash has cut off, or the import that is sent again.
+        // Removes a line that a crash has cut off.
         self.cut()?;
-        if self.is_new {
-            // If the disk is full, dropping removes the file with the part of the header.
-            self.is_empty = true;
-            self.header.environment = self.environment;
-            self.append(&Line::Header(self.header.clone()))?;
-            self.is_new = false;
-            self.is_empty = false;
-        }
-        self.append(&Line::Run(RunStart {
+        let run = Line::Run(RunStart {
             environment: self.environment,
             records,
             rejects,
             started_at: Some(clock::rfc3339(now)),
-        }))
+        });
+        if !self.is_new {
+            return self.append(&[run]);
+        }
+        // If the disk is full, dropping removes a new file with the part of the header. The header of
+        // an import that is sent again comes after the lines of the earlier one: in their place, a
+        // crash would leave no journal, and the plain command would send everything once more.
+        self.is_empty = self.length == 0;
+        self.header.environment = self.environment;
+        self.append(&[Line::Header(self.header.clone()), run])?;
+        self.is_new = false;
+        self.is_empty = false;
+        Ok(())
     }
 
     /// Writes that records are settled, and syncs it to disk.
@@ -283,13 +293,13 @@ impl Journal {
     /// Fails if the line cannot be written or synced. The journal must not be written to again: it
     /// is unknown what is on disk.
     pub(crate) fn settle(&mut self, settled: SettledRecords) -> Result<()> {
-        self.append(&Line::Settled(settled))
+        self.append(&[Line::Settled(settled)])
     }
 
     /// Writes that the import is finished, and syncs it to disk.
     pub(crate) fn complete(mut self, report: &Report) -> Result<()> {
         crash::point("finished");
-        self.append(&Line::Complete(report.clone()))?;
+        self.append(&[Line::Complete(report.clone())])?;
         crash::point("completed");
         Ok(())
     }
@@ -300,11 +310,17 @@ impl Journal {
             .with_context(|| self.not_written())
     }
 
-    fn append(&mut self, line: &Line) -> Result<()> {
-        let (text, checksum) = line.encode(self.checksum);
+    /// Appends lines with one write and one sync.
+    fn append(&mut self, lines: &[Line]) -> Result<()> {
+        let (mut text, mut checksum) = (String::new(), self.checksum);
+        for line in lines {
+            let (encoded, next) = line.encode(checksum);
+            text += &encoded;
+            checksum = next;
+        }
         let written = self.write(text.as_bytes());
         if written.is_err() {
-            // A full disk holds a part of the line, which the next run cuts. An error is ignored:
+            // A full disk holds a part of the text, which the next run cuts. An error is ignored:
             // the reason of the first one is reported.
             let _ = self.cut();
         }
@@ -314,14 +330,14 @@ impl Journal {
         Ok(())
     }
 
-    fn write(&self, line: &[u8]) -> std::io::Result<()> {
+    fn write(&self, text: &[u8]) -> std::io::Result<()> {
         let mut file = &self.file;
         file.seek(SeekFrom::Start(self.length))?;
         if crash::is_due("half a line") {
-            file.write_all(&line[..line.len() / 2])?;
+            file.write_all(&text[..text.len() / 2])?;
             crash::now();
         }
-        file.write_all(line)?;
+        file.write_all(text)?;
         crash::point("a line that is not synced");
         file.sync_data()?;
         crash::point("a line");
@@ -515,6 +531,38 @@ mod tests {
             drop(unfinished(path, again()));
             let loaded = load(path, header()).unwrap();
             assert!(matches!(loaded, LoadedJournal::Finished(_)));
+        });
+    }
+
+    #[test]
+    fn an_import_that_is_sent_again_keeps_the_lines_of_the_earlier_one() {
+        with_path(|path| {
+            begin(path, header()).settle(settled("1-2")).unwrap();
+            begin(path, header()).complete(&report()).unwrap();
+            let earlier = fs::read(path).unwrap();
+            begin(path, new_ids("one")).settle(settled("3")).unwrap();
+            let whole = fs::read(path).unwrap();
+            assert!(whole.starts_with(&earlier));
+            let added = &whole[earlier.len()..];
+            let header_end = added.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+            // A crash at any byte leaves the earlier import, or the new one.
+            for length in 0..=added.len() {
+                fs::write(path, &whole[..earlier.len() + length]).unwrap();
+                let loaded = load(path, header()).unwrap();
+                match loaded {
+                    LoadedJournal::Finished(found) => {
+                        assert!(length < header_end, "{length}");
+                        assert_eq!(found, report());
+                    }
+                    LoadedJournal::Unfinished(mut journal) => {
+                        assert!(length >= header_end, "{length}");
+                        assert_eq!(journal.salt(), Some("one"));
+                        let is_whole = length == added.len();
+                        let settled = journal.take_progress().settled.to_string();
+                        assert_eq!(settled, if is_whole { "3" } else { "" });
+                    }
+                }
+            }
         });
     }
 
