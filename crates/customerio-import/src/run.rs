@@ -327,11 +327,12 @@ impl Import {
         }
         // A file that has grown since the scan has more records than the plan.
         let records = self.records.unwrap_or(result.read).max(result.read);
-        let report = Report::new(records, result.totals, traffic, clock::now() - started);
+        let (elapsed, ended_at) = (clock::now() - started, clock::unix_seconds());
+        let report = Report::new(records, result.totals, traffic, elapsed);
         let left = ranges::shown(finished.settled.gaps(records), MAX_LEFT);
         Sent {
             report: report
-                .started(started_at)
+                .between(started_at, ended_at)
                 .continued(earlier.records(), left),
             stop: result.stop,
             problems,

@@ -108,7 +108,17 @@ impl Input {
     ///
     /// Fails if the input cannot be read, and if its content is of another format.
     pub(crate) fn rows(&self) -> Result<Rows> {
-        self.rows_of(self.bytes(Use::Check, None)?)
+        self.rows_to_check(None)
+    }
+
+    /// Starts to read a file of which nothing is sent meanwhile. With the digest of an earlier pass,
+    /// reading fails at the end unless the content has it.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Input::rows`] does.
+    pub(crate) fn rows_to_check(&self, digest: Option<[u8; 32]>) -> Result<Rows> {
+        self.rows_of(self.bytes(Use::Check, digest)?)
     }
 
     /// Starts to read a file whose records are sent meanwhile. With the digest of an earlier pass,

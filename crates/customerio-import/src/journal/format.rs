@@ -21,14 +21,14 @@ pub(super) const MAX_LINE: u64 = 32 << 20;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Line {
     Header(Header),
-    Run(RunStart),
+    Run(RunLine),
     Settled(SettledRecords),
     Complete(Report),
 }
 
-/// The start of a run.
+/// The start of a run, or its end, which has only the time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RunStart {
+pub(super) struct RunLine {
     /// The number of the workspace, if the API has named it.
     pub(crate) environment: Option<u64>,
     /// The number of records, if they were counted.
@@ -38,6 +38,10 @@ pub(crate) struct RunStart {
     /// The time, as RFC 3339: `verify` asks for failures since then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) started_at: Option<String>,
+    /// The time after the last request. A run that has crashed has no such line, so the end of its
+    /// requests is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ended_at: Option<String>,
 }
 
 /// Records that were settled since the line before.
@@ -180,10 +184,10 @@ mod tests {
             length: 120,
             checksum: 0xabc,
         };
-        let run = RunStart {
+        let run = RunLine {
             records: Some(7),
             rejects: Some("a\nb #c".into()),
-            ..RunStart::default()
+            ..RunLine::default()
         };
         for line in [settled(None), settled(Some(mark)), Line::Run(run)] {
             let (text, checksum) = line.encode(7);

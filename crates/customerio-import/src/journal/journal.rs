@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use super::format::{Line, MAGIC, MAX_LINE, RejectsMark, RunStart, SettledRecords, VERSION};
+use super::format::{Line, MAGIC, MAX_LINE, RejectsMark, RunLine, SettledRecords, VERSION};
 use super::header::{Begun, Header};
 use crate::files::sync_folder;
 use crate::ranges::Ranges;
@@ -28,6 +28,8 @@ pub(crate) struct Journal {
     /// Whether the header is not written yet.
     is_new: bool,
     is_empty: bool,
+    /// Whether a line could not be written. It is unknown what is on disk then.
+    has_failed: bool,
 }
 
 /// Whether the import is finished, by its journal.
@@ -59,6 +61,11 @@ pub(crate) struct State {
     pub(crate) progress: Progress,
     /// The report of a finished import.
     pub(crate) report: Option<Report>,
+    /// The time of the first request, in seconds since 1970, if each run has written its own.
+    pub(crate) started: Option<i64>,
+    /// The time after the last request, if the last run has written it.
+    pub(crate) ended: Option<i64>,
+    has_runs: bool,
     /// The number of the workspace, if the API has named it to one of the runs.
     environment: Option<u64>,
     /// The name of the rejects file of the last run.
@@ -145,16 +152,34 @@ impl State {
                 };
             }
             _ if self.header.is_none() || self.report.is_some() => return None,
-            Line::Run(run) => {
-                self.progress.records = run.records.or(self.progress.records);
-                self.environment = self.environment.or(run.environment);
-                self.rejects = run.rejects;
-            }
+            Line::Run(run) => self.add_run(run),
             Line::Settled(settled) => self.add_settled(&settled)?,
-            Line::Complete(report) => self.report = Some(report),
+            Line::Complete(report) => {
+                self.ended = report.ended();
+                self.report = Some(report);
+            }
         }
         self.checksum = checksum;
         Some(())
+    }
+
+    fn add_run(&mut self, run: RunLine) {
+        let parsed = |time: &String| clock::parse_rfc3339(time);
+        if run.ended_at.is_some() {
+            self.ended = run.ended_at.as_ref().and_then(parsed);
+            return;
+        }
+        let started = run.started_at.as_ref().and_then(parsed);
+        self.started = match self.has_runs {
+            // The clock may have been set back between two runs.
+            true => self.started.zip(started).map(|(one, other)| one.min(other)),
+            false => started,
+        };
+        self.ended = None;
+        self.has_runs = true;
+        self.progress.records = run.records.or(self.progress.records);
+        self.environment = self.environment.or(run.environment);
+        self.rejects = run.rejects;
     }
 
     fn add_settled(&mut self, settled: &SettledRecords) -> Option<()> {
@@ -196,6 +221,7 @@ impl Journal {
             checksum: 0,
             is_new: true,
             is_empty: false,
+            has_failed: false,
         };
         let state = read(&journal.file).with_context(|| display::path(path))?;
         let size = journal.file.metadata().map(|metadata| metadata.len());
@@ -266,11 +292,12 @@ impl Journal {
     ) -> Result<()> {
         // Removes a line that a crash has cut off.
         self.cut()?;
-        let run = Line::Run(RunStart {
+        let run = Line::Run(RunLine {
             environment: self.environment,
             records,
             rejects,
             started_at: Some(clock::rfc3339(now)),
+            ended_at: None,
         });
         if !self.is_new {
             return self.append(&[run]);
@@ -294,6 +321,18 @@ impl Journal {
     /// is unknown what is on disk.
     pub(crate) fn settle(&mut self, settled: SettledRecords) -> Result<()> {
         self.append(&[Line::Settled(settled)])
+    }
+
+    /// Writes when a run has ended whose import is not finished, and syncs it to disk. Does nothing
+    /// if a line could not be written. `report` is that of the run.
+    pub(crate) fn end(mut self, report: &Report) -> Result<()> {
+        if self.has_failed {
+            return Ok(());
+        }
+        self.append(&[Line::Run(RunLine {
+            ended_at: report.ended_at.clone(),
+            ..RunLine::default()
+        })])
     }
 
     /// Writes that the import is finished, and syncs it to disk.
@@ -320,6 +359,7 @@ impl Journal {
         }
         let written = self.write(text.as_bytes());
         if written.is_err() {
+            self.has_failed = true;
             // A full disk holds a part of the text, which the next run cuts. An error is ignored:
             // the reason of the first one is reported.
             let _ = self.cut();
@@ -715,6 +755,49 @@ mod tests {
             assert!(error.contains(expected), "{error}");
             drop(first);
             assert!(load(path, header()).is_ok());
+        });
+    }
+
+    #[test]
+    fn the_end_is_known_if_the_last_run_has_written_it() {
+        let state = |path: &Path| read(&File::open(path).unwrap()).unwrap();
+        let times = |path: &Path| (state(path).started, state(path).ended);
+        let begin = |path: &Path, now| {
+            let mut journal = unfinished(path, header());
+            journal.begin(None, None, now).unwrap();
+            journal
+        };
+        let report = |ended| report().between(NOW, ended);
+        with_path(|path| {
+            let mut journal = begin(path, NOW);
+            journal.settle(settled("1-2")).unwrap();
+            drop(journal);
+            assert_eq!(times(path), (Some(NOW), None), "it has crashed");
+            begin(path, NOW + 60).end(&report(NOW + 70)).unwrap();
+            assert_eq!(times(path), (Some(NOW), Some(NOW + 70)));
+            // The clock was set back.
+            drop(begin(path, NOW - 3600));
+            assert_eq!(times(path), (Some(NOW - 3600), None));
+            let mut journal = begin(path, NOW + 80);
+            journal.settle(settled("3-4")).unwrap();
+            journal.complete(&report(NOW + 90)).unwrap();
+            assert_eq!(times(path), (Some(NOW - 3600), Some(NOW + 90)));
+            // Sent again: the failures of the earlier import are not asked for.
+            let mut journal = unfinished(path, again());
+            journal.begin(None, None, NOW + 100).unwrap();
+            assert_eq!(times(path), (Some(NOW + 100), None));
+        });
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_written_gets_no_end() {
+        with_path(|path| {
+            let mut journal = begin(path, header());
+            journal.file = File::open(path).unwrap();
+            assert!(journal.settle(settled("1-2")).is_err());
+            let before = fs::read(path).unwrap();
+            journal.end(&report()).unwrap();
+            assert_eq!(fs::read(path).unwrap(), before);
         });
     }
 

@@ -271,7 +271,7 @@ fn an_import_is_sent_again_only_with_a_flag() {
 #[cfg(all(unix, debug_assertions))]
 #[test]
 fn a_crash_or_a_full_disk_at_the_start_of_sending_again_keeps_the_finished_import() {
-    let import = Import::new();
+    let mut import = Import::new();
     import.run("").check(3, "");
     let journal = fs::read(import.journal()).unwrap();
     let mut command = import.fixture.command(&format!("{} --again", import.line));
@@ -283,23 +283,16 @@ fn a_crash_or_a_full_disk_at_the_start_of_sending_again_keeps_the_finished_impor
     );
     let requests = || import.fixture.simulator.totals().requests;
     let before = requests();
-    let check_finished = || {
-        let run = import.run("");
-        run.check(3, "");
-        let expected = "this import is finished since an earlier run";
-        assert!(run.stdout.contains(expected), "{}", run.stdout);
-    };
-    check_finished();
+    let run = import.run("");
+    run.check(3, "");
+    let expected = "this import is finished since an earlier run";
+    assert!(run.stdout.contains(expected), "{}", run.stdout);
     assert_eq!(requests(), before);
     // The journal is longer already, so nothing can be appended.
     let blocks = u8::try_from(journal.len() / 512).unwrap();
-    let mut again = Import {
-        line: format!("{} --again", import.line),
-        ..import
-    };
-    with_room(&again, blocks).check(1, "the journal cannot be written; free some disk space");
-    again.line = again.line.replace(" --again", "");
-    assert_eq!(fs::read(again.journal()).unwrap(), journal);
+    import.line += " --again";
+    with_room(&import, blocks).check(1, "the journal cannot be written; free some disk space");
+    assert_eq!(fs::read(import.journal()).unwrap(), journal);
 }
 
 #[test]
