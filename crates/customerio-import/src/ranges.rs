@@ -25,6 +25,7 @@ pub(crate) struct InvalidRanges;
 pub(crate) struct Cursor {
     ranges: std::vec::IntoIter<(u64, u64)>,
     current: Option<(u64, u64)>,
+    last: Option<u64>,
 }
 
 // === impl Ranges ===
@@ -98,8 +99,10 @@ impl Ranges {
     /// Returns a cursor over the set as it is now.
     pub(crate) fn cursor(&self) -> Cursor {
         let ranges: Vec<_> = self.iter().collect();
+        let last = ranges.last().map(|(_, last)| *last);
         let mut ranges = ranges.into_iter();
         Cursor {
+            last,
             current: ranges.next(),
             ranges,
         }
@@ -168,6 +171,11 @@ pub(crate) fn shown(ranges: impl Iterator<Item = (u64, u64)>, most: usize) -> St
 // === impl Cursor ===
 
 impl Cursor {
+    /// Returns the greatest number of the set.
+    pub(crate) fn last(&self) -> Option<u64> {
+        self.last
+    }
+
     /// Returns whether the set contains the number, which must be greater than that of the last
     /// call.
     pub(crate) fn contains(&mut self, number: u64) -> bool {
@@ -235,6 +243,7 @@ mod tests {
                 prop_assert_eq!(set.len(), expected.len() as u64);
             }
             let mut cursor = set.cursor();
+            prop_assert_eq!(cursor.last(), expected.last().copied());
             for number in 1..70 {
                 prop_assert_eq!(cursor.contains(number), expected.contains(&number));
             }

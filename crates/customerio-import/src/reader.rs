@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result, anyhow};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::display;
 use crate::input::{Original, Rows};
 use crate::mapping::{ImportId, Mapping, Record};
 use crate::ranges::Cursor;
@@ -75,6 +76,21 @@ pub(crate) fn spawn(
                 return;
             }
         }
+        if let Some(last) = settled.last().filter(|last| *last > number) {
+            // An error is ignored: the run has stopped already.
+            let _ = sender.blocking_send(Err(too_short(number, last)).context(input));
+        }
     });
     receiver
+}
+
+/// Returns the error of an input that ends before a record which an earlier run has settled. The
+/// records of a file were compared with the journal before; those of a stream are not known before
+/// its end.
+fn too_short(records: u64, last: u64) -> Error {
+    let records = display::records(records);
+    anyhow!(
+        "the input has ended after {records}, but an earlier run has settled record {last}: it is \
+         not the input of that run, or a part of it; run the same command with the same input"
+    )
 }

@@ -114,11 +114,12 @@ impl Report {
         }
     }
 
-    /// Adds the times of the first and after the last request, in seconds since 1970.
+    /// Adds the times of the first and after the last request, in seconds since 1970, rounded down.
     pub(crate) fn between(self, started: i64, ended: i64) -> Self {
         Self {
             started_at: Some(clock::rfc3339(started)),
-            ended_at: Some(clock::rfc3339(ended)),
+            // Rounded up: a failure of the last request must not be later.
+            ended_at: Some(clock::rfc3339(ended.saturating_add(1))),
             ..self
         }
     }

@@ -105,7 +105,7 @@ async fn import(args: Args, mut interrupt: Interrupt) -> Result<Exit> {
     let Some(rows) = rows else {
         return Ok(exit_of_dry_run(scan.as_ref()));
     };
-    let records = scan.map(|scan| scan.records);
+    let records = counted(scan.as_ref(), journal.as_deref(), &progress)?;
     let mut connection = settings.destination.connect(&settings.options).await?;
     if let Some(journal) = &mut journal {
         let Some(environment) = interrupt.cancel(connection.environment()).await else {
@@ -193,6 +193,20 @@ fn prepare(
     print_output(&plan.written(settings.output)).context(NOT_PRINTED)?;
     confirm(&plan, settings.confirmed)?;
     Ok(plan.into_scan())
+}
+
+/// Returns the number of records, unless the input is a stream. Fails if the journal has a greater
+/// one.
+fn counted(
+    scan: Option<&Scan>,
+    journal: Option<&Journal>,
+    progress: &Progress,
+) -> Result<Option<u64>> {
+    let records = scan.map(|scan| scan.records);
+    if let (Some(journal), Some(records)) = (journal, records) {
+        journal.check_records(progress, records)?;
+    }
+    Ok(records)
 }
 
 /// Returns the exit code of a run that ends with the plan: that of a real run in which the API
@@ -327,12 +341,11 @@ impl Import {
         }
         // A file that has grown since the scan has more records than the plan.
         let records = self.records.unwrap_or(result.read).max(result.read);
-        let (elapsed, ended_at) = (clock::now() - started, clock::unix_seconds());
-        let report = Report::new(records, result.totals, traffic, elapsed);
+        let report = Report::new(records, result.totals, traffic, clock::now() - started);
         let left = ranges::shown(finished.settled.gaps(records), MAX_LEFT);
         Sent {
             report: report
-                .between(started_at, ended_at)
+                .between(started_at, clock::unix_seconds())
                 .continued(earlier.records(), left),
             stop: result.stop,
             problems,

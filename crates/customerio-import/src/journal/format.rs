@@ -61,6 +61,20 @@ pub(crate) struct RejectsMark {
     pub(crate) checksum: u32,
 }
 
+/// The most ranges of settled records that are read. A run stops at half as many, and settles what
+/// is in flight then. With more, a journal that something else has written would fill the memory: a
+/// line of [`MAX_LINE`] bytes holds 16,000,000 of them.
+pub(super) const MAX_RANGES: usize = 1_000_000;
+
+/// Why a line cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum LineError {
+    /// It is not as it was written. A crash leaves the last line so.
+    Damaged,
+    /// It is as it was written, and no run of this version writes it.
+    Invalid(String),
+}
+
 /// Returns the checksum of a line, which depends on that of the line before.
 fn checksum(before: u32, body: &str) -> u32 {
     let mut crc = Crc::new();
@@ -79,12 +93,17 @@ impl Line {
         (format!("{body} #{checksum:08x}\n"), checksum)
     }
 
-    /// Reads a text without its line break. Returns nothing if it is damaged.
-    pub(super) fn decode(text: &str, before: u32) -> Option<(Self, u32)> {
-        let (body, found) = text.rsplit_once(" #")?;
+    /// Reads a text without its line break.
+    pub(super) fn decode(text: &str, before: u32) -> Result<(Self, u32), LineError> {
+        let (body, found) = text.rsplit_once(" #").ok_or(LineError::Damaged)?;
         let checksum = checksum(before, body);
-        let is_whole = found == format!("{checksum:08x}");
-        Some((Self::of_body(body)?, checksum)).filter(|_| is_whole)
+        if found != format!("{checksum:08x}") {
+            return Err(LineError::Damaged);
+        }
+        let line = Self::of_body(body).ok_or_else(|| {
+            LineError::Invalid("this version of cio-import does not write it so".to_owned())
+        })?;
+        Ok((line, checksum))
     }
 
     fn body(&self) -> String {
@@ -139,7 +158,11 @@ impl SettledRecords {
     fn of_body(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
         let settled = Self {
-            records: words.next()?.parse().ok()?,
+            records: words
+                .next()
+                .filter(|text| has_few_ranges(text))?
+                .parse()
+                .ok()?,
             accepted: words.next()?.strip_prefix("accepted=")?.parse().ok()?,
             rejected: words.next()?.strip_prefix("rejected=")?.parse().ok()?,
             rejects: words.next().map(RejectsMark::of_word).transpose().ok()?,
@@ -148,6 +171,10 @@ impl SettledRecords {
         let is_whole = words.next().is_none() && is_counted == Some(settled.records.len());
         Some(settled).filter(|_| is_whole)
     }
+}
+
+fn has_few_ranges(text: &str) -> bool {
+    text.bytes().filter(|byte| *byte == b',').count() < MAX_RANGES
 }
 
 // === impl RejectsMark ===
@@ -193,8 +220,9 @@ mod tests {
             let (text, checksum) = line.encode(7);
             let text = text.strip_suffix('\n').unwrap();
             assert!(!text.contains('\n'), "{text}");
-            assert_eq!(Line::decode(text, 7), Some((line.clone(), checksum)));
-            assert_eq!(Line::decode(text, 8), None, "after another line");
+            assert_eq!(Line::decode(text, 7), Ok((line.clone(), checksum)));
+            let after_another = Line::decode(text, 8);
+            assert_eq!(after_another, Err(LineError::Damaged));
         }
         let text = settled(Some(mark)).encode(0).0;
         let expected = "settled 1-4,6 accepted=4 rejected=1 rejects=120:00000abc #";
@@ -211,10 +239,33 @@ mod tests {
                 changed[at] = byte;
                 let changed = String::from_utf8(changed).unwrap();
                 let is_same = changed == text;
-                assert_eq!(Line::decode(&changed, 3).is_some(), is_same, "{changed}");
+                assert_eq!(Line::decode(&changed, 3).is_ok(), is_same, "{changed}");
             }
-            assert_eq!(Line::decode(&text[..at], 3), None, "{at}");
+            let cut_off = Line::decode(&text[..at], 3);
+            assert_eq!(cut_off, Err(LineError::Damaged), "{at}");
         }
+    }
+
+    #[test]
+    fn a_line_of_another_form_is_no_damage() {
+        for body in ["", "x", "end {}", "run [", "settled 1-0", "complete {}"] {
+            let checksum = checksum(9, body);
+            let decoded = Line::decode(&format!("{body} #{checksum:08x}"), 9);
+            assert!(
+                matches!(decoded, Err(LineError::Invalid(_))),
+                "{body}: {decoded:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_ranges_of_a_line_are_bounded() {
+        let body = |count: usize| {
+            let ranges: Vec<_> = (1..=count).map(|n| (2 * n).to_string()).collect();
+            format!("{} accepted={count} rejected=0", ranges.join(","))
+        };
+        assert!(SettledRecords::of_body(&body(MAX_RANGES)).is_some());
+        assert_eq!(SettledRecords::of_body(&body(MAX_RANGES + 1)), None);
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use super::format::{Line, MAGIC, MAX_LINE, RejectsMark, RunLine, SettledRecords, VERSION};
+use super::format::{
+    Line, LineError, MAGIC, MAX_LINE, MAX_RANGES, RejectsMark, RunLine, SettledRecords, VERSION,
+};
 use super::header::{Begun, Header};
 use crate::files::sync_folder;
 use crate::ranges::Ranges;
@@ -49,6 +51,8 @@ pub(crate) struct Progress {
     pub(crate) rejected: u64,
     /// The number of records in the input, if it was counted.
     pub(crate) records: Option<u64>,
+    /// The greatest settled number, and the line of the journal that has it.
+    last: Option<(u64, u64)>,
     /// The last mark of each rejects file, by its name.
     pub(crate) rejects: HashMap<String, RejectsMark>,
 }
@@ -79,10 +83,15 @@ pub(crate) struct State {
 ///
 /// # Errors
 ///
-/// Fails if the file is no journal, or one of another format, or if it is damaged before its last
-/// line.
+/// Fails if the file is no journal, or one of another format, if it is damaged before its last line,
+/// or if a line says what cannot be true.
 pub(crate) fn read(file: &File) -> Result<State> {
-    let mut source = BufReader::new(file);
+    let cannot_be_read =
+        "the journal cannot be read; name another file with --journal, or add --no-journal";
+    // A run may append meanwhile: without the bound, the rest of a line could come after its
+    // beginning was taken for the end of the file.
+    let length = file.metadata().context(cannot_be_read)?.len();
+    let mut source = BufReader::new(file).take(length);
     let mut state = State::default();
     let (mut bytes, mut number, mut damaged) = (Vec::new(), 0, None);
     loop {
@@ -90,9 +99,7 @@ pub(crate) fn read(file: &File) -> Result<State> {
         let length = (&mut source)
             .take(MAX_LINE)
             .read_until(b'\n', &mut bytes)
-            .context(
-                "the journal cannot be read; name another file with --journal, or add --no-journal",
-            )?;
+            .context(cannot_be_read)?;
         if length == 0 {
             return Ok(state);
         }
@@ -107,9 +114,14 @@ pub(crate) fn read(file: &File) -> Result<State> {
         if number == 1 {
             check_magic(&bytes)?;
         }
-        match state.add_line(&bytes) {
-            Some(()) => state.length += length as u64,
-            None => damaged = Some(number),
+        match state.add_line(&bytes, number) {
+            Ok(()) => state.length += length as u64,
+            Err(LineError::Damaged) => damaged = Some(number),
+            // Also the last one: a crash does not leave a line with the right checksum.
+            Err(LineError::Invalid(why)) => bail!(
+                "line {number} of the journal is damaged: {why}; restore the file, or remove it to \
+                 send all records again"
+            ),
         }
     }
 }
@@ -137,10 +149,12 @@ fn check_magic(line: &[u8]) -> Result<()> {
 // === impl State ===
 
 impl State {
-    /// Adds a line. Returns nothing if it is damaged.
-    fn add_line(&mut self, bytes: &[u8]) -> Option<()> {
-        let text = str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
-        let (line, checksum) = Line::decode(text, self.checksum)?;
+    /// Adds a line, whose number is counted from 1.
+    fn add_line(&mut self, bytes: &[u8], number: u64) -> Result<(), LineError> {
+        let text = str::from_utf8(bytes).ok();
+        let text = text.and_then(|text| text.strip_suffix('\n'));
+        let (line, checksum) = Line::decode(text.ok_or(LineError::Damaged)?, self.checksum)?;
+        let is_after_header = self.header.is_some() && self.report.is_none();
         match line {
             // The first line, or the import is sent again: the lines before do not count any more.
             Line::Header(header) => {
@@ -151,23 +165,22 @@ impl State {
                     ..Self::default()
                 };
             }
-            _ if self.header.is_none() || self.report.is_some() => return None,
-            Line::Run(run) => self.add_run(run),
-            Line::Settled(settled) => self.add_settled(&settled)?,
-            Line::Complete(report) => {
-                self.ended = report.ended();
-                self.report = Some(report);
+            _ if !is_after_header => {
+                return invalid("it comes before the first line, or after the end of the import");
             }
+            Line::Run(run) => self.add_run(run)?,
+            Line::Settled(settled) => self.add_settled(&settled, number)?,
+            Line::Complete(report) => self.add_report(report)?,
         }
         self.checksum = checksum;
-        Some(())
+        Ok(())
     }
 
-    fn add_run(&mut self, run: RunLine) {
+    fn add_run(&mut self, run: RunLine) -> Result<(), LineError> {
         let parsed = |time: &String| clock::parse_rfc3339(time);
         if run.ended_at.is_some() {
             self.ended = run.ended_at.as_ref().and_then(parsed);
-            return;
+            return Ok(());
         }
         let started = run.started_at.as_ref().and_then(parsed);
         self.started = match self.has_runs {
@@ -180,21 +193,69 @@ impl State {
         self.progress.records = run.records.or(self.progress.records);
         self.environment = self.environment.or(run.environment);
         self.rejects = run.rejects;
+        self.progress.check_last()
     }
 
-    fn add_settled(&mut self, settled: &SettledRecords) -> Option<()> {
+    fn add_settled(&mut self, settled: &SettledRecords, number: u64) -> Result<(), LineError> {
         let progress = &mut self.progress;
-        // A record is settled once.
         if !progress.settled.insert_all(&settled.records) {
-            return None;
+            return invalid("a record in it is settled already");
         }
+        if progress.settled.count() > MAX_RANGES {
+            return invalid("there are more ranges of settled records than a run leaves");
+        }
+        let last = settled
+            .records
+            .iter()
+            .last()
+            .map(|(_, last)| (last, number));
+        progress.last = progress.last.max(last);
+        progress.check_last()?;
         progress.accepted += settled.accepted;
         progress.rejected += settled.rejected;
         if let (Some(name), Some(mark)) = (&self.rejects, settled.rejects) {
             progress.rejects.insert(name.clone(), mark);
         }
-        Some(())
+        Ok(())
     }
+
+    /// Adds the report of a finished import. With other counts than those of the lines before it,
+    /// records would count as sent that were not.
+    fn add_report(&mut self, report: Report) -> Result<(), LineError> {
+        let progress = &self.progress;
+        let found = (report.records, report.accepted, report.rejected);
+        let expected = (progress.settled.len(), progress.accepted, progress.rejected);
+        if found != expected || !report.is_settled() {
+            return invalid("its counts are not those of the settled records");
+        }
+        self.ended = report.ended();
+        self.report = Some(report);
+        Ok(())
+    }
+}
+
+fn invalid(why: &str) -> Result<(), LineError> {
+    Err(LineError::Invalid(why.to_owned()))
+}
+
+// === impl Progress ===
+
+impl Progress {
+    /// Fails if a record is settled that the input does not have, as far as its records were
+    /// counted.
+    fn check_last(&self) -> Result<(), LineError> {
+        match (self.last, self.records) {
+            (Some((last, _)), Some(records)) if last > records => {
+                Err(LineError::Invalid(beyond(last, records)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn beyond(last: u64, records: u64) -> String {
+    let records = display::records(records);
+    format!("record {last} is settled, but the input has {records}")
 }
 
 // === impl Journal ===
@@ -263,6 +324,23 @@ impl Journal {
     /// Returns the text that makes the event ids differ from those of other runs, if there is one.
     pub(crate) fn salt(&self) -> Option<&str> {
         self.header.salt.as_deref()
+    }
+
+    /// Compares the settled records with the number of records in the input.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a record is settled that the input does not have.
+    pub(crate) fn check_records(&self, progress: &Progress, records: u64) -> Result<()> {
+        match progress.last {
+            Some((last, line)) if last > records => bail!(
+                "{}: line {line} of the journal is damaged: {}; restore the file, or remove it to \
+                 send all records again",
+                display::path(&self.path),
+                beyond(last, records)
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// Compares the workspace with that of earlier runs. None if the API does not name it.
@@ -420,6 +498,7 @@ fn lock(file: &File, path: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
     use std::time::Duration;
 
     use super::*;
@@ -467,13 +546,31 @@ mod tests {
         }
     }
 
+    /// Returns the report of an import with 4 records.
     fn report() -> Report {
+        report_of(3, 1)
+    }
+
+    fn report_of(accepted: u64, rejected: u64) -> Report {
         let totals = Totals {
-            accepted: 3,
-            rejected: 1,
+            accepted,
+            rejected,
             ..Totals::default()
         };
-        Report::new(4, totals, Traffic::default(), Duration::from_millis(1234))
+        let time = Duration::from_millis(1234);
+        Report::new(accepted + rejected, totals, Traffic::default(), time)
+    }
+
+    fn state(path: &Path) -> State {
+        read(&File::open(path).unwrap()).unwrap()
+    }
+
+    /// Finishes an import after the records that are settled. Returns its report.
+    fn complete(path: &Path, journal: Box<Journal>) -> Report {
+        let progress = state(path).progress;
+        let report = report_of(progress.accepted, progress.rejected);
+        journal.complete(&report).unwrap();
+        report
     }
 
     fn load(path: &Path, header: Header) -> Result<LoadedJournal> {
@@ -522,9 +619,9 @@ mod tests {
             assert_eq!(progress.settled.to_string(), "1-3,5");
             assert_eq!((progress.accepted, progress.rejected), (2, 2));
             journal.settle(settled("4")).unwrap();
-            journal.complete(&report()).unwrap();
+            let report = complete(path, journal);
             let loaded = load(path, header()).unwrap();
-            assert!(matches!(loaded, LoadedJournal::Finished(found) if found == report()));
+            assert!(matches!(loaded, LoadedJournal::Finished(found) if found == report));
         });
     }
 
@@ -539,7 +636,7 @@ mod tests {
             check_settled(path, "2");
             let mut journal = unfinished(path, again());
             assert_eq!(journal.take_progress().settled.to_string(), "2");
-            journal.complete(&report()).unwrap();
+            complete(path, journal);
             let mut journal = unfinished(path, again());
             assert!(
                 journal.take_progress().settled.is_empty(),
@@ -556,7 +653,7 @@ mod tests {
                 let journal = unfinished(path, header);
                 assert_eq!(journal.salt(), Some("one"));
             }
-            begin(path, new_ids("two")).complete(&report()).unwrap();
+            complete(path, begin(path, new_ids("two")));
             assert_eq!(unfinished(path, again()).salt(), Some("one"));
             assert_eq!(unfinished(path, new_ids("three")).salt(), Some("three"));
         });
@@ -567,7 +664,7 @@ mod tests {
         with_path(|path| {
             drop(unfinished(path, header()));
             assert!(!path.exists());
-            begin(path, header()).complete(&report()).unwrap();
+            complete(path, begin(path, header()));
             drop(unfinished(path, again()));
             let loaded = load(path, header()).unwrap();
             assert!(matches!(loaded, LoadedJournal::Finished(_)));
@@ -578,7 +675,7 @@ mod tests {
     fn an_import_that_is_sent_again_keeps_the_lines_of_the_earlier_one() {
         with_path(|path| {
             begin(path, header()).settle(settled("1-2")).unwrap();
-            begin(path, header()).complete(&report()).unwrap();
+            let report = complete(path, begin(path, header()));
             let earlier = fs::read(path).unwrap();
             begin(path, new_ids("one")).settle(settled("3")).unwrap();
             let whole = fs::read(path).unwrap();
@@ -592,7 +689,7 @@ mod tests {
                 match loaded {
                     LoadedJournal::Finished(found) => {
                         assert!(length < header_end, "{length}");
-                        assert_eq!(found, report());
+                        assert_eq!(found, report);
                     }
                     LoadedJournal::Unfinished(mut journal) => {
                         assert!(length >= header_end, "{length}");
@@ -670,16 +767,90 @@ mod tests {
         });
     }
 
+    /// Checks that a journal with these lines after its header is refused, also if the last of them
+    /// says what cannot be true.
+    #[track_caller]
+    fn check_invalid(records: Option<u64>, lines: &[Line], expected: &str) {
+        with_path(|path| {
+            let mut journal = unfinished(path, header());
+            journal.begin(records, None, NOW).unwrap();
+            for line in lines {
+                journal.append(slice::from_ref(line)).unwrap();
+            }
+            drop(journal);
+            let before = fs::read(path).unwrap();
+            let error = error(path, header());
+            assert!(error.contains(expected), "{error}");
+            assert_eq!(fs::read(path).unwrap(), before);
+        });
+    }
+
     #[test]
     fn a_record_that_is_settled_twice_is_damage() {
+        let lines = ["1-2", "2", "3"].map(|records| Line::Settled(settled(records)));
+        let expected = "line 4 of the journal is damaged: a record in it is settled already";
+        check_invalid(None, &lines, expected);
+        check_invalid(None, &lines[..2], expected);
+    }
+
+    #[test]
+    fn a_settled_record_that_the_input_does_not_have_is_damage() {
+        let lines = ["1-2,4", "3,5"].map(|records| Line::Settled(settled(records)));
+        let expected = "line 4 of the journal is damaged: record 5 is settled, but the input has 4 \
+                        records; restore the file";
+        check_invalid(Some(4), &lines, expected);
+        let fewer = Line::Run(RunLine {
+            records: Some(3),
+            ..RunLine::default()
+        });
+        let expected = "line 4 of the journal is damaged: record 4 is settled, but the input has 3";
+        check_invalid(None, &[lines[0].clone(), fewer], expected);
         with_path(|path| {
             let mut journal = begin(path, header());
-            journal.settle(settled("1-2")).unwrap();
-            journal.settle(settled("2")).unwrap();
-            journal.settle(settled("3")).unwrap();
+            journal.settle(settled("1-2,9")).unwrap();
+            journal.settle(settled("3-5")).unwrap();
             drop(journal);
-            assert!(error(path, header()).contains("line 4 of the journal is damaged"));
+            let mut journal = unfinished(path, header());
+            let progress = journal.take_progress();
+            assert!(journal.check_records(&progress, 9).is_ok());
+            let error = journal.check_records(&progress, 8).unwrap_err().to_string();
+            let expected =
+                "line 3 of the journal is damaged: record 9 is settled, but the input has 8";
+            assert!(error.contains(expected), "{error}");
         });
+    }
+
+    #[test]
+    fn a_finished_import_with_other_counts_is_damage() {
+        let settled = Line::Settled(settled("1-4"));
+        let not_sent = Report {
+            not_sent: 1,
+            ..report()
+        };
+        for (lines, expected) in [
+            (vec![Line::Complete(report())], "line 3"),
+            (vec![settled.clone(), Line::Complete(not_sent)], "line 4"),
+            (
+                vec![
+                    settled.clone(),
+                    Line::Complete(Report {
+                        records: 5,
+                        ..report()
+                    }),
+                ],
+                "line 4",
+            ),
+            (
+                vec![settled.clone(), Line::Complete(report()), settled],
+                "line 5",
+            ),
+        ] {
+            check_invalid(
+                None,
+                &lines,
+                &format!("{expected} of the journal is damaged: it"),
+            );
+        }
     }
 
     #[test]
@@ -760,14 +931,13 @@ mod tests {
 
     #[test]
     fn the_end_is_known_if_the_last_run_has_written_it() {
-        let state = |path: &Path| read(&File::open(path).unwrap()).unwrap();
         let times = |path: &Path| (state(path).started, state(path).ended);
         let begin = |path: &Path, now| {
             let mut journal = unfinished(path, header());
             journal.begin(None, None, now).unwrap();
             journal
         };
-        let report = |ended| report().between(NOW, ended);
+        let report = |ended| report().between(NOW, ended - 1);
         with_path(|path| {
             let mut journal = begin(path, NOW);
             journal.settle(settled("1-2")).unwrap();
@@ -779,7 +949,12 @@ mod tests {
             drop(begin(path, NOW - 3600));
             assert_eq!(times(path), (Some(NOW - 3600), None));
             let mut journal = begin(path, NOW + 80);
-            journal.settle(settled("3-4")).unwrap();
+            let settled = SettledRecords {
+                records: "3-4".parse().unwrap(),
+                accepted: 2,
+                ..SettledRecords::default()
+            };
+            journal.settle(settled).unwrap();
             journal.complete(&report(NOW + 90)).unwrap();
             assert_eq!(times(path), (Some(NOW - 3600), Some(NOW + 90)));
             // Sent again: the failures of the earlier import are not asked for.

@@ -229,6 +229,34 @@ fn a_changed_input_or_another_mapping_is_refused_also_with_an_import_id() {
 }
 
 #[test]
+fn a_stream_that_ends_before_a_settled_record_is_not_finished() {
+    let fixture = Fixture::with(Simulator::builder().script(script([
+        Step::pass(),
+        Step::pass(),
+        Step::pass(),
+        401.into(),
+    ])));
+    let journal = fixture.folder.path().join("journal");
+    let line = format!(
+        "people - --format csv --id-column id --import-id i --batch-items 2 --concurrency 1 \
+         --journal {}",
+        journal.display()
+    );
+    let run = |rows: &str| finish(fixture.command(&line), format!("id\n{rows}").as_bytes());
+    run("1\n2\n3\n4\n5\n6\n7\n8\n").check(4, "the same command sends the records 7-8");
+    let expected = "standard input: the input has ended after 5 records, but an earlier run has \
+                    settled record 6";
+    run("1\n2\n3\n4\n5\n").check(5, expected);
+    assert!(
+        !fs::read_to_string(&journal)
+            .unwrap()
+            .contains("\ncomplete ")
+    );
+    run("1\n2\n3\n4\n5\n6\n7\n8\n").check(0, "");
+    assert_eq!(fixture.simulator.totals().accepted, 8);
+}
+
+#[test]
 fn two_runs_cannot_use_one_journal_at_the_same_time() {
     let import = Import::new();
     let slow = import.line.replace("--batch-items 10", "--batch-items 1");
