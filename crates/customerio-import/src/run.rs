@@ -78,7 +78,11 @@ async fn import(args: Args, mut interrupt: Interrupt) -> Result<Exit> {
     };
     let Opened { rows, id, content } = opened?;
     let mut roles = settings.roles.clone();
-    let mut journal = match open_journal(settings, &id, content, &mut roles)? {
+    let opening = open_journal(settings, &id, content, &mut roles);
+    let Some(loaded) = interrupt.cancel(opening).await else {
+        return Ok(interrupted());
+    };
+    let mut journal = match loaded? {
         Some(LoadedJournal::Finished(report)) => {
             return report_earlier_run(settings, &mut roles, &report);
         }
@@ -106,13 +110,11 @@ async fn import(args: Args, mut interrupt: Interrupt) -> Result<Exit> {
         return Ok(exit_of_dry_run(scan.as_ref()));
     };
     let records = counted(scan.as_ref(), journal.as_deref(), &progress)?;
-    let mut connection = settings.destination.connect(&settings.options).await?;
-    if let Some(journal) = &mut journal {
-        let Some(environment) = interrupt.cancel(connection.environment()).await else {
-            return Ok(interrupted());
-        };
-        journal.check_environment(environment)?;
-    }
+    let connecting = connect(settings, journal.as_deref_mut());
+    let Some(connection) = interrupt.cancel(connecting).await else {
+        return Ok(interrupted());
+    };
+    let connection = connection?;
     // All files are opened before the first request with records: an error must come while nothing
     // is sent.
     let mut import = Import {
@@ -209,6 +211,15 @@ fn counted(
     Ok(records)
 }
 
+/// Connects to the destination. With a journal, compares the workspace.
+async fn connect(settings: &Settings, journal: Option<&mut Journal>) -> Result<Connection> {
+    let mut connection = settings.destination.connect(&settings.options).await?;
+    if let Some(journal) = journal {
+        journal.check_environment(connection.environment().await)?;
+    }
+    Ok(connection)
+}
+
 /// Returns the exit code of a run that ends with the plan: that of a real run in which the API
 /// accepts every record.
 fn exit_of_dry_run(scan: Option<&Scan>) -> Exit {
@@ -218,7 +229,7 @@ fn exit_of_dry_run(scan: Option<&Scan>) -> Exit {
     }
 }
 
-fn open_journal(
+async fn open_journal(
     settings: &Settings,
     import: &ImportId,
     content: Option<String>,
@@ -241,8 +252,7 @@ fn open_journal(
         salt: (begun == Begun::NewIds).then(|| EventId::random().to_string()),
         begun,
     };
-    let file = roles.open(Role::Journal, path)?;
-    Journal::load(file, path, header).map(Some)
+    Journal::load(roles, path, header).await.map(Some)
 }
 
 /// Scans the input, unless it is a stream that is to be sent.

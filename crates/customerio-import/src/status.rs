@@ -1,7 +1,7 @@
 //! The command `status`: shows how far an import is, by its journal.
 
 use std::fmt;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -100,16 +100,7 @@ fn read(path: &Path) -> Result<(State, bool)> {
     // Anything but a file could block.
     ensure!(path.is_file(), advice);
     let file = File::open(path).context(advice)?;
-    let is_running = match file.try_lock_shared() {
-        // Released at once: a run that starts now must get it.
-        Ok(()) => {
-            file.unlock().context("the journal cannot be unlocked")?;
-            false
-        }
-        Err(TryLockError::WouldBlock) => true,
-        // A file system without locks.
-        Err(TryLockError::Error(_)) => false,
-    };
+    let is_running = journal::is_in_use(&file)?;
     let state = journal::read(&file)?;
     ensure!(
         is_running || state.header.is_some(),

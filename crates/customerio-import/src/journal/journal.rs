@@ -3,17 +3,29 @@ use std::fs::{self, File, TryLockError};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::mem;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use tokio::time::sleep;
 
 use super::format::{
     Line, LineError, MAGIC, MAX_LINE, MAX_RANGES, RejectsMark, RunLine, SettledRecords, VERSION,
 };
 use super::header::{Begun, Header};
-use crate::files::sync_folder;
+use crate::files::{Role, Roles, is_at, sync_folder};
 use crate::ranges::Ranges;
 use crate::report::Report;
 use crate::{clock, crash, display};
+
+/// How long a run waits for the lock of its journal.
+///
+/// `status` and `verify` hold it for some microseconds, to see whether a run does. With a shorter
+/// time, a run that starts meanwhile on a busy machine would fail; with a longer one, the message
+/// that another run has it comes late.
+const LOCK_WAIT: Duration = Duration::from_millis(500);
+
+/// The time between two attempts to lock.
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// A journal on disk, locked until it is dropped. Dropping removes it if it is empty.
 #[derive(Debug)]
@@ -261,8 +273,8 @@ fn beyond(last: u64, records: u64) -> String {
 // === impl Journal ===
 
 impl Journal {
-    /// Locks and reads a journal. `header` is that of this run; its `begun` says whether the run is
-    /// to start over.
+    /// Opens, locks and reads a journal. `header` is that of this run; its `begun` says whether the
+    /// run is to start over. Dropping the future changes no journal.
     ///
     /// An unfinished import that was begun by `--again` or `--new-ids` goes on with the same flag,
     /// so that the same command goes on after a crash.
@@ -270,10 +282,13 @@ impl Journal {
     /// # Errors
     ///
     /// Fails if the journal belongs to another import, is damaged, or is in use by another process.
-    pub(crate) fn load(file: File, path: &Path, header: Header) -> Result<LoadedJournal> {
-        lock(&file, path)?;
+    pub(crate) async fn load(
+        roles: &mut Roles,
+        path: &Path,
+        header: Header,
+    ) -> Result<LoadedJournal> {
         let mut journal = Self {
-            file,
+            file: open(roles, path).await?,
             path: path.to_owned(),
             header,
             progress: Progress::default(),
@@ -473,22 +488,54 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        if self.is_empty {
+        // The lock lasts until the file is closed, after this.
+        if self.is_empty && is_at(&self.file, &self.path) {
             // An error is ignored: an empty journal does no harm.
             let _ = fs::remove_file(&self.path).map(|()| sync_folder(&self.path));
         }
     }
 }
 
-fn lock(file: &File, path: &Path) -> Result<()> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => {
-            bail!(
+/// Whether a journal could be locked.
+enum Lock {
+    Held,
+    /// Another process has locked it.
+    Busy,
+    /// The path leads to another file by now, or to none.
+    Replaced,
+}
+
+/// Opens a journal, or creates it, and locks it until it is closed. Waits up to [`LOCK_WAIT`] for a
+/// program that reads it. Dropping the future leaves a new journal empty.
+async fn open(roles: &mut Roles, path: &Path) -> Result<File> {
+    let until = clock::now() + LOCK_WAIT;
+    loop {
+        // A copy, since a file that was replaced has no role.
+        let mut opened = roles.clone();
+        let file = opened.open(Role::Journal, path)?;
+        match lock(&file, path)? {
+            Lock::Held => {
+                *roles = opened;
+                return Ok(file);
+            }
+            Lock::Busy | Lock::Replaced if clock::now() < until => {}
+            Lock::Busy | Lock::Replaced => bail!(
                 "{}: another import is using this journal; wait until it ends",
                 display::path(path)
-            )
+            ),
         }
+        drop(file);
+        sleep(LOCK_RETRY).await;
+    }
+}
+
+fn lock(file: &File, path: &Path) -> Result<Lock> {
+    match file.try_lock() {
+        // The process that had the lock may have removed the file, as it does with an empty one.
+        // A lock on such a file keeps no other run from creating a new one.
+        Ok(()) if !is_at(file, path) => Ok(Lock::Replaced),
+        Ok(()) => Ok(Lock::Held),
+        Err(TryLockError::WouldBlock) => Ok(Lock::Busy),
         Err(TryLockError::Error(error)) => Err(error).with_context(|| {
             let path = display::path(path);
             format!("{path}: the journal cannot be locked; add --no-journal")
@@ -496,13 +543,29 @@ fn lock(file: &File, path: &Path) -> Result<()> {
     }
 }
 
+/// Returns whether a run is using the journal. A run that starts in the same moment waits for the
+/// lock, which is released at once.
+pub(crate) fn is_in_use(file: &File) -> Result<bool> {
+    match file.try_lock_shared() {
+        Ok(()) => {
+            file.unlock().context("the journal cannot be unlocked")?;
+            Ok(false)
+        }
+        Err(TryLockError::WouldBlock) => Ok(true),
+        // A file system without locks.
+        Err(TryLockError::Error(_)) => Ok(false),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::slice;
-    use std::time::Duration;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::sync::mpsc;
+    use std::{slice, thread};
+
+    use tokio::runtime::Builder;
 
     use super::*;
-    use crate::files::{Role, Roles};
     use crate::report::{Totals, Traffic};
 
     const NOW: i64 = 1_767_225_600;
@@ -574,8 +637,8 @@ mod tests {
     }
 
     fn load(path: &Path, header: Header) -> Result<LoadedJournal> {
-        let file = Roles::new(None).open(Role::Journal, path)?;
-        Journal::load(file, path, header)
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(Journal::load(&mut Roles::new(None), path, header))
     }
 
     #[track_caller]
@@ -973,6 +1036,74 @@ mod tests {
             let before = fs::read(path).unwrap();
             journal.end(&report()).unwrap();
             assert_eq!(fs::read(path).unwrap(), before);
+        });
+    }
+
+    #[test]
+    fn a_run_waits_for_a_program_that_reads_its_journal() {
+        with_path(|path| {
+            written(path);
+            let reader = File::open(path).unwrap();
+            reader.lock_shared().unwrap();
+            thread::scope(|scope| {
+                let starting = scope.spawn(|| load(path, header()).map(drop));
+                let (_open, never) = mpsc::channel::<()>();
+                assert!(never.recv_timeout(LOCK_WAIT / 4).is_err());
+                assert!(!starting.is_finished());
+                drop(reader);
+                starting.join().unwrap().unwrap();
+            });
+            let file = File::open(path).unwrap();
+            assert!(!is_in_use(&file).unwrap());
+            let journal = unfinished(path, header());
+            assert!(is_in_use(&file).unwrap());
+            drop(journal);
+            assert!(!is_in_use(&file).unwrap());
+        });
+    }
+
+    #[test]
+    fn a_journal_that_was_removed_while_it_was_waited_for_is_created_again() {
+        with_path(|path| {
+            // As before the first request: dropping it removes the empty file.
+            let first = unfinished(path, header());
+            let waiting = Roles::new(None).open(Role::Journal, path).unwrap();
+            drop(first);
+            assert!(matches!(lock(&waiting, path).unwrap(), Lock::Replaced));
+            let other = unfinished(path, header());
+            assert!(matches!(lock(&waiting, path).unwrap(), Lock::Replaced));
+            let error = error(path, header());
+            assert!(error.contains("another import is using"), "{error}");
+            // A journal that is no longer at its path removes no other one.
+            let second = path.with_extension("moved");
+            fs::rename(path, &second).unwrap();
+            fs::write(path, "another").unwrap();
+            drop(other);
+            assert_eq!(fs::read(path).unwrap(), b"another");
+        });
+    }
+
+    #[test]
+    fn of_many_runs_that_start_and_end_at_once_one_at_a_time_has_the_journal() {
+        with_path(|path| {
+            let holders = AtomicUsize::new(0);
+            thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        for _ in 0..60 {
+                            // It may be busy for longer than a run waits.
+                            let Ok(loaded) = load(path, header()) else {
+                                continue;
+                            };
+                            assert_eq!(holders.fetch_add(1, Relaxed), 0);
+                            thread::yield_now();
+                            assert!(path.exists());
+                            holders.fetch_sub(1, Relaxed);
+                            drop(loaded);
+                        }
+                    });
+                }
+            });
         });
     }
 

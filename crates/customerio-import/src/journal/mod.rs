@@ -37,4 +37,4 @@ mod journal;
 
 pub(crate) use self::format::{RejectsMark, SettledRecords};
 pub(crate) use self::header::{Begun, Header};
-pub(crate) use self::journal::{Journal, LoadedJournal, Progress, State, read};
+pub(crate) use self::journal::{Journal, LoadedJournal, Progress, State, is_in_use, read};

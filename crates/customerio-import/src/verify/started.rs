@@ -1,10 +1,10 @@
 //! Finds the time of the first and the last request of a run, in its journal or its report.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -44,12 +44,12 @@ impl Run {
     /// Fails if the file cannot be read, is in use by a run, is damaged, or is not a journal.
     pub(super) fn of_journal(file: &File, path: &Path) -> Result<Self> {
         let shown = || display::path(path);
-        if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
-            bail!(
-                "{}: an import is using this journal; wait until it ends",
-                shown()
-            );
-        }
+        // Not locked while it is read: a run that starts then only appends to what is read here.
+        ensure!(
+            !journal::is_in_use(file).with_context(shown)?,
+            "{}: an import is using this journal; wait until it ends",
+            shown()
+        );
         if let Some(header) = old_header(file).with_context(shown)? {
             return Ok(Self {
                 base_url: Some(header.base_url),
