@@ -137,7 +137,11 @@ impl FromStr for Ranges {
         let mut after = 0;
         for range in text.split(',') {
             let (first, last) = range.split_once('-').unwrap_or((range, range));
-            let number = |text: &str| text.parse::<u64>().map_err(|_| InvalidRanges);
+            // A number may also be written `+7` or `07`, but not in a list.
+            let number = |text: &str| match text.parse::<u64>() {
+                Ok(number) if !text.starts_with(['+', '0']) => Ok(number),
+                _ => Err(InvalidRanges),
+            };
             let (first, last) = (number(first)?, number(last)?);
             // Ascending, so that each set has one text.
             if first <= after || last < first || !ranges.insert_range(first, last) {
@@ -214,7 +218,9 @@ mod tests {
 
     #[test]
     fn texts_that_are_no_ascending_ranges_are_refused() {
-        for text in ["", "0", "2-1", "3,2", "1-3,3", "1,", "a", "1-", "-1", "1 "] {
+        for text in [
+            "", "0", "2-1", "3,2", "1-3,3", "1,", "a", "1-", "-1", "1 ", "+1", "01",
+        ] {
             assert_eq!(text.parse::<Ranges>(), Err(InvalidRanges), "{text}");
         }
     }

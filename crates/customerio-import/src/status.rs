@@ -161,6 +161,8 @@ impl fmt::Display for Status {
             Phase::Stopped => "not finished; the same command sends the rest",
         };
         writeln!(f, "{journal}: {state}")?;
+        // Somebody else may have written the journal, for a terminal to obey.
+        let (kind, destination) = (display::escaped(kind), display::escaped(destination));
         writeln!(f, "{kind} to {destination}")?;
         let of = self.records.map(|records| format!(" of {records}"));
         let of = of.unwrap_or_default();
@@ -174,5 +176,22 @@ impl fmt::Display for Status {
             write!(f, "\nleft: all after {settled}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_a_journal_are_printed_escaped() {
+        let status = Status {
+            kind: "\u{1b}]0;people".into(),
+            destination: "https://a\r\u{202e}b".into(),
+            ..Status::new("a.csv".into(), State::default(), false, MAX_LEFT)
+        };
+        let text = status.to_string();
+        let expected = "\\u{1b}]0;people to https://a\\r\\u{202e}b\n";
+        assert!(text.contains(expected), "{text}");
     }
 }

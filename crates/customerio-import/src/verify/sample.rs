@@ -11,6 +11,7 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 
+use crate::display;
 use crate::input::{is_same_number, parse_json};
 
 /// What is expected of a person of the file.
@@ -77,7 +78,8 @@ impl Expected {
             "events" | "devices" | "relationships" => Ok(Self::Exists),
             "delete" | "suppress" => Ok(Self::Gone),
             kind => bail!(
-                "--sample: a record of {kind} does not say whether its person exists; leave it out"
+                "--sample: a record of {} does not say whether its person exists; leave it out",
+                display::escaped(kind)
             ),
         }
     }
@@ -429,5 +431,7 @@ mod tests {
         for kind in ["merges", "objects", "unsuppress"] {
             assert!(Expected::of_kind(kind).is_err(), "{kind}");
         }
+        let error = Expected::of_kind("\u{1b}c").unwrap_err().to_string();
+        assert!(error.contains("a record of \\u{1b}c does"), "{error}");
     }
 }
