@@ -83,8 +83,8 @@ pub(crate) fn spawn(
     receiver
 }
 
-/// Sends items, and the error as the last one. A panic is an error too: the end of the channel means
-/// the end of the input, and an import that has reached it counts as finished.
+/// Sends items, and the error as the last one. A panic is an error too: the end of the channel
+/// means the end of the input, and an import that has reached it counts as finished.
 fn run(
     input: &str,
     sender: &Sender<Result<Item>>,

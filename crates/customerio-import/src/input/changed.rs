@@ -1,11 +1,11 @@
 //! Finds that another program changes the input while a run reads it.
 //!
 //! A run reads a file up to four times: for its header, its digest, the plan, and to send it. All
-//! passes must read the same bytes, since event ids and the journal count on the number of a record.
-//! The length and the time of the last write are compared after each read, so that no later record
-//! is sent. The digest is compared at the end of the last pass, and finds what these do not show: a
-//! write through a memory map, one within the tick of the file system's clock, or a time that was
-//! reset.
+//! passes must read the same bytes, since event ids and the journal count on the number of a
+//! record. The length and the time of the last write are compared after each read, so that no later
+//! record is sent. The digest is compared at the end of the last pass, and finds what these do not
+//! show: a write through a memory map, one within the tick of the file system's clock, or a time
+//! that was reset.
 
 use std::io::{self, Read};
 use std::time::UNIX_EPOCH;

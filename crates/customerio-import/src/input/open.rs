@@ -111,8 +111,8 @@ impl Input {
         self.rows_to_check(None)
     }
 
-    /// Starts to read a file of which nothing is sent meanwhile. With the digest of an earlier pass,
-    /// reading fails at the end unless the content has it.
+    /// Starts to read a file of which nothing is sent meanwhile. With the digest of an earlier
+    /// pass, reading fails at the end unless the content has it.
     ///
     /// # Errors
     ///

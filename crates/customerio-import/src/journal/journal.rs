@@ -95,8 +95,8 @@ pub(crate) struct State {
 ///
 /// # Errors
 ///
-/// Fails if the file is no journal, or one of another format, if it is damaged before its last line,
-/// or if a line says what cannot be true.
+/// Fails if the file is no journal, or one of another format, if it is damaged before its last
+/// line, or if a line says what cannot be true.
 pub(crate) fn read(file: &File) -> Result<State> {
     let cannot_be_read =
         "the journal cannot be read; name another file with --journal, or add --no-journal";
@@ -223,6 +223,8 @@ impl State {
             .map(|(_, last)| (last, number));
         progress.last = progress.last.max(last);
         progress.check_last()?;
+        // Nothing is settled after the end of a run.
+        self.ended = None;
         progress.accepted += settled.accepted;
         progress.rejected += settled.rejected;
         if let (Some(name), Some(mark)) = (&self.rejects, settled.rejects) {
@@ -395,9 +397,9 @@ impl Journal {
         if !self.is_new {
             return self.append(&[run]);
         }
-        // If the disk is full, dropping removes a new file with the part of the header. The header of
-        // an import that is sent again comes after the lines of the earlier one: in their place, a
-        // crash would leave no journal, and the plain command would send everything once more.
+        // If the disk is full, dropping removes a new file with the part of the header. The header
+        // of an import that is sent again comes after the lines of the earlier one: in their place,
+        // a crash would leave no journal, and the plain command would send everything once more.
         self.is_empty = self.length == 0;
         self.header.environment = self.environment;
         self.append(&[Line::Header(self.header.clone()), run])?;

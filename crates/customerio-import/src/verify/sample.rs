@@ -264,8 +264,8 @@ fn is_number(expected: &Number, found: &str) -> bool {
     if is_same_number(&expected.to_string(), found) {
         return true;
     }
-    // A double has more than one decimal: `0.1` is also `0.1000000000000000055`. An integer that the
-    // API keeps as one is exact: the next one is another number.
+    // A double has more than one decimal: `0.1` is also `0.1000000000000000055`. An integer that
+    // the API keeps as one is exact: the next one is another number.
     let is_integer = found.parse::<u64>().is_ok() || found.parse::<i64>().is_ok();
     expected.is_f64() && !is_integer && expected.as_f64() == found.parse().ok()
 }
