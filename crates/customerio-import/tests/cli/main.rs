@@ -1,5 +1,7 @@
 //! The real binary against the simulator, over the loopback.
 
+#[cfg(unix)]
+mod changed_inputs;
 mod early_stop;
 mod events;
 mod fixture;
