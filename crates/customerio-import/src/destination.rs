@@ -82,7 +82,9 @@ impl Destination {
             Self::Live(live) => {
                 let mut limits = limits(options);
                 if let Some(shared_limit) = &live.shared_limit {
-                    limits = limits.shared(&shared_limit.connect().await?);
+                    // Boxed: few runs share their limits, and the future of all would be larger.
+                    let shared = Box::pin(shared_limit.connect()).await?;
+                    limits = limits.shared(&shared);
                 }
                 let credentials = live.credentials.clone();
                 let mut builder = builder(&live.base_url(), credentials, limits, options);

@@ -21,10 +21,7 @@ mod outcomes;
 mod output_files;
 mod people;
 mod plans;
-#[expect(
-    clippy::must_use_candidate,
-    reason = "the recipes have it in a library"
-)]
+#[expect(unreachable_pub, reason = "the recipes have it in a library")]
 #[path = "../../../recipes/src/redis.rs"]
 mod redis;
 #[cfg(target_os = "linux")]
