@@ -6,6 +6,7 @@
 
 mod arrows;
 mod commands;
+mod examples;
 mod lines;
 mod maps;
 mod published;
@@ -78,6 +79,13 @@ fn the_stack_in_a_readme_is_the_one_that_compiles() {
             "examples/hyper_client.rs",
         ));
     }
+}
+
+#[test]
+fn examples_run_against_the_simulator() {
+    let repository = Repository::ours();
+    assert_none(&examples::own_servers(repository));
+    assert_none(&examples::lines_that_do_not_run(repository));
 }
 
 #[test]

@@ -633,6 +633,15 @@ pub(crate) struct CommonArgs {
     /// The most records in a window of time, in all requests together; the default is 10000/1s
     #[arg(long, value_name = "N/TIME", value_parser = quota, help_heading = "Limits")]
     pub(crate) record_limit: Option<Quota>,
+    /// Share both limits with all programs that use the same Redis or Valkey and credentials; the
+    /// default is CUSTOMERIO_SHARED_LIMIT, where the URL may have a password
+    #[arg(
+        long,
+        value_name = "URL",
+        conflicts_with = "rehearse",
+        help_heading = "Limits"
+    )]
+    pub(crate) shared_limit: Option<String>,
     /// The most requests in flight
     #[arg(
         long, value_name = "N", default_value = "32", value_parser = up_to::<1024>,

@@ -25,6 +25,12 @@ pub(crate) fn unix_seconds() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
+/// Returns the seconds since 1970 of a time as RFC 3339. Returns nothing for another text.
+pub(crate) fn parse_rfc3339(text: &str) -> Option<i64> {
+    let time: jiff::Timestamp = text.parse().ok()?;
+    Some(time.as_second())
+}
+
 /// Formats a time in seconds since 1970 as RFC 3339, in UTC.
 pub(crate) fn rfc3339(unix_seconds: i64) -> String {
     let time = jiff::Timestamp::from_second(unix_seconds);

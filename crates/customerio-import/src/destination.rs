@@ -13,6 +13,7 @@ use crate::args::CommonArgs;
 use crate::mapping::hex;
 use crate::options::SendOptions;
 use crate::report::Traffic;
+use crate::shared_limit::SharedLimit;
 
 /// The longest time to ask for the workspace. A server that is down delays the run by as much; with
 /// a shorter time, a slow one would not name its workspace.
@@ -21,7 +22,7 @@ const CHECK_TIME: Duration = Duration::from_secs(5);
 /// Where records are sent.
 #[derive(Clone, Debug)]
 pub(crate) enum Destination {
-    Live(Live),
+    Live(Box<Live>),
     /// A simulator in this process.
     Rehearsal,
     /// Nowhere: a dry run ends with the plan.
@@ -33,6 +34,7 @@ pub(crate) enum Destination {
 pub(crate) struct Live {
     endpoint: Endpoint,
     credentials: Credentials,
+    shared_limit: Option<SharedLimit>,
 }
 
 /// A client, and the simulator that it sends to, if it does.
@@ -67,17 +69,25 @@ impl Destination {
             Some(url) => Endpoint::new(url, credentials.clone())?,
             None => Endpoint::for_region(region(common)?, credentials.clone()),
         };
-        Ok(Self::Live(Live {
+        Ok(Self::Live(Box::new(Live {
             endpoint,
             credentials,
-        }))
+            shared_limit: SharedLimit::new(common.shared_limit.clone())?,
+        })))
     }
 
     /// Returns the client. For a rehearsal, starts the simulator first.
     pub(crate) async fn connect(&self, options: &SendOptions) -> Result<Connection> {
         match self {
             Self::Live(live) => {
-                let mut builder = builder(&live.base_url(), live.credentials.clone(), options);
+                let mut limits = limits(options);
+                if let Some(shared_limit) = &live.shared_limit {
+                    // Boxed: few runs share their limits, and the future of all would be larger.
+                    let shared = Box::pin(shared_limit.connect()).await?;
+                    limits = limits.shared(&shared);
+                }
+                let credentials = live.credentials.clone();
+                let mut builder = builder(&live.base_url(), credentials, limits, options);
                 // A proxy cannot reach the loopback of this machine.
                 if !live.endpoint.is_loopback() {
                     builder = builder.proxy_from_env();
@@ -92,7 +102,8 @@ impl Destination {
                 let simulator = start_simulator(options.limit).await?;
                 let credentials = Credentials::new("rehearsal", "rehearsal")?;
                 Ok(Connection {
-                    client: builder(&simulator.url(), credentials, options).build()?,
+                    client: builder(&simulator.url(), credentials, limits(options), options)
+                        .build()?,
                     uncounted: Traffic::default(),
                     _simulator: Some(simulator),
                 })
@@ -109,7 +120,13 @@ fn region(common: &CommonArgs) -> Result<Region> {
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Live(live) => live.endpoint.fmt(f),
+            Self::Live(live) => {
+                live.endpoint.fmt(f)?;
+                match &live.shared_limit {
+                    None => Ok(()),
+                    Some(shared_limit) => write!(f, "; limits shared through {shared_limit}"),
+                }
+            }
             Self::Rehearsal => {
                 f.write_str("a simulator in this process; nothing leaves this machine")
             }
@@ -176,10 +193,18 @@ async fn start_simulator(quota: Quota) -> Result<Server> {
         .context("the simulator cannot listen on 127.0.0.1; check the loopback interface")
 }
 
-fn builder(base_url: &str, credentials: Credentials, options: &SendOptions) -> ClientBuilder {
-    let limits = Limits::documented()
+fn limits(options: &SendOptions) -> Limits {
+    Limits::documented()
         .ingress(options.limit)
-        .records(options.record_limit);
+        .records(options.record_limit)
+}
+
+fn builder(
+    base_url: &str,
+    credentials: Credentials,
+    limits: Limits,
+    options: &SendOptions,
+) -> ClientBuilder {
     Client::builder()
         .credentials(credentials)
         .base_url(base_url)

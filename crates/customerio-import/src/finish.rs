@@ -90,11 +90,14 @@ pub(crate) fn finish(sent: Sent, report_file: Option<File>) -> Result<Exit> {
     let is_finished = stop.is_none() && report.is_settled() && !has_no_success;
     match journal {
         Some(journal) if is_finished => journal.complete(&report)?,
-        // Otherwise the next run sends more than the records that are left.
-        Some(_) if !report.is_settled() && is_written => {
-            print_error(&left(&report, stop.is_none()))
+        Some(journal) => {
+            // Otherwise the next run sends more than the records that are left.
+            if !report.is_settled() && is_written {
+                print_error(&left(&report, stop.is_none()));
+            }
+            journal.end(&report)?;
         }
-        Some(_) | None => {}
+        None => {}
     }
     Ok(match stop {
         None => report.exit(),

@@ -46,6 +46,7 @@ mod scan;
 mod send;
 mod settings;
 mod settlements;
+mod shared_limit;
 mod signals;
 mod status;
 mod suspect_id;

@@ -25,6 +25,7 @@ pub(crate) struct InvalidRanges;
 pub(crate) struct Cursor {
     ranges: std::vec::IntoIter<(u64, u64)>,
     current: Option<(u64, u64)>,
+    last: Option<u64>,
 }
 
 // === impl Ranges ===
@@ -98,8 +99,10 @@ impl Ranges {
     /// Returns a cursor over the set as it is now.
     pub(crate) fn cursor(&self) -> Cursor {
         let ranges: Vec<_> = self.iter().collect();
+        let last = ranges.last().map(|(_, last)| *last);
         let mut ranges = ranges.into_iter();
         Cursor {
+            last,
             current: ranges.next(),
             ranges,
         }
@@ -134,7 +137,11 @@ impl FromStr for Ranges {
         let mut after = 0;
         for range in text.split(',') {
             let (first, last) = range.split_once('-').unwrap_or((range, range));
-            let number = |text: &str| text.parse::<u64>().map_err(|_| InvalidRanges);
+            // A number may also be written `+7` or `07`, but not in a list.
+            let number = |text: &str| match text.parse::<u64>() {
+                Ok(number) if !text.starts_with(['+', '0']) => Ok(number),
+                _ => Err(InvalidRanges),
+            };
             let (first, last) = (number(first)?, number(last)?);
             // Ascending, so that each set has one text.
             if first <= after || last < first || !ranges.insert_range(first, last) {
@@ -168,6 +175,11 @@ pub(crate) fn shown(ranges: impl Iterator<Item = (u64, u64)>, most: usize) -> St
 // === impl Cursor ===
 
 impl Cursor {
+    /// Returns the greatest number of the set.
+    pub(crate) fn last(&self) -> Option<u64> {
+        self.last
+    }
+
     /// Returns whether the set contains the number, which must be greater than that of the last
     /// call.
     pub(crate) fn contains(&mut self, number: u64) -> bool {
@@ -206,7 +218,9 @@ mod tests {
 
     #[test]
     fn texts_that_are_no_ascending_ranges_are_refused() {
-        for text in ["", "0", "2-1", "3,2", "1-3,3", "1,", "a", "1-", "-1", "1 "] {
+        for text in [
+            "", "0", "2-1", "3,2", "1-3,3", "1,", "a", "1-", "-1", "1 ", "+1", "01",
+        ] {
             assert_eq!(text.parse::<Ranges>(), Err(InvalidRanges), "{text}");
         }
     }
@@ -235,6 +249,7 @@ mod tests {
                 prop_assert_eq!(set.len(), expected.len() as u64);
             }
             let mut cursor = set.cursor();
+            prop_assert_eq!(cursor.last(), expected.last().copied());
             for number in 1..70 {
                 prop_assert_eq!(cursor.contains(number), expected.contains(&number));
             }

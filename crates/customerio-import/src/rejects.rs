@@ -165,7 +165,9 @@ fn lock(file: &File, path: &Path) -> Result<()> {
 /// folder can be moved between two runs.
 pub(crate) fn name(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
+    // A name that is not UTF-8 is escaped: two of them must not become one.
+    name.to_str()
+        .map_or_else(|| display::path(Path::new(name)), str::to_owned)
 }
 
 /// Returns the length of the file, but at most `most`, and the checksum of so much of it.
@@ -415,6 +417,18 @@ mod tests {
         assert!(error.contains("another import is writing"), "{error}");
         drop(file);
         assert!(folder.open().is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn each_name_is_known_by_a_text_of_its_own() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+
+        let of = |bytes: &[u8]| name(&Path::new("folder").join(OsStr::from_bytes(bytes)));
+        assert_eq!(of("r\u{e9}jets.csv".as_bytes()), "r\u{e9}jets.csv");
+        assert_eq!(of(b"a\xff"), "a\\xff");
+        assert_ne!(of(b"a\xff"), of(b"a\xfe"));
     }
 
     #[test]

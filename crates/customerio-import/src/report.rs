@@ -62,6 +62,9 @@ pub(crate) struct Report {
     /// The time of the first request, as RFC 3339. Reports of earlier versions have none.
     #[serde(default)]
     pub(crate) started_at: Option<String>,
+    /// The time after the last request. Reports of earlier versions have none.
+    #[serde(default)]
+    pub(crate) ended_at: Option<String>,
     pub(crate) elapsed_seconds: f64,
 }
 
@@ -106,15 +109,36 @@ impl Report {
             retries: traffic.retries,
             throttled: traffic.throttled,
             started_at: None,
+            ended_at: None,
             elapsed_seconds: elapsed.as_secs_f64(),
         }
     }
 
-    /// Adds the time of the first request, in seconds since 1970.
-    pub(crate) fn started(self, at: i64) -> Self {
+    /// Adds the times of the first and after the last request, in seconds since 1970, rounded down.
+    pub(crate) fn between(self, started: i64, ended: i64) -> Self {
         Self {
-            started_at: Some(clock::rfc3339(at)),
+            started_at: Some(clock::rfc3339(started)),
+            // Rounded up: a failure of the last request must not be later.
+            ended_at: Some(clock::rfc3339(ended.saturating_add(1))),
             ..self
+        }
+    }
+
+    /// Returns the time of the first request, in seconds since 1970.
+    pub(crate) fn started(&self) -> Option<i64> {
+        clock::parse_rfc3339(self.started_at.as_deref()?)
+    }
+
+    /// Returns the time after the last request, in seconds since 1970.
+    pub(crate) fn ended(&self) -> Option<i64> {
+        match &self.ended_at {
+            Some(time) => clock::parse_rfc3339(time),
+            // The clock of `elapsed_seconds` stops while the machine sleeps, but earlier versions
+            // have no other.
+            None => Some(
+                self.started()?
+                    .saturating_add(self.elapsed_seconds.ceil() as i64),
+            ),
         }
     }
 
@@ -246,8 +270,14 @@ mod tests {
         let mut keys: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
         keys.sort();
         let mut expected = ["records", "accepted", "rejected", "unknown", "not_sent"].to_vec();
-        expected.extend(["settled_earlier", "left", "started_at", "elapsed_seconds"]);
-        expected.extend(["requests", "retries", "throttled"]);
+        expected.extend([
+            "settled_earlier",
+            "left",
+            "requests",
+            "retries",
+            "throttled",
+        ]);
+        expected.extend(["started_at", "ended_at", "elapsed_seconds"]);
         expected.sort_unstable();
         assert_eq!(keys, expected);
     }

@@ -17,7 +17,7 @@ use crate::finish::{NOT_PRINTED, Sent, finish, finish_again};
 use crate::input::{Layout, Rows};
 use crate::interrupt::{Interrupt, Shutdown, listen};
 use crate::journal::{Begun, Header, Journal, LoadedJournal, Progress};
-use crate::mapping::ImportId;
+use crate::mapping::{ImportId, hex};
 use crate::plan::{Plan, campaigns_since};
 use crate::problems::Problems;
 use crate::ranges::{self, Ranges};
@@ -78,7 +78,11 @@ async fn import(args: Args, mut interrupt: Interrupt) -> Result<Exit> {
     };
     let Opened { rows, id, content } = opened?;
     let mut roles = settings.roles.clone();
-    let mut journal = match open_journal(settings, &id, content, &mut roles)? {
+    let opening = open_journal(settings, &id, content, &mut roles);
+    let Some(loaded) = interrupt.cancel(opening).await else {
+        return Ok(interrupted());
+    };
+    let mut journal = match loaded? {
         Some(LoadedJournal::Finished(report)) => {
             return report_earlier_run(settings, &mut roles, &report);
         }
@@ -105,14 +109,12 @@ async fn import(args: Args, mut interrupt: Interrupt) -> Result<Exit> {
     let Some(rows) = rows else {
         return Ok(exit_of_dry_run(scan.as_ref()));
     };
-    let records = scan.map(|scan| scan.records);
-    let mut connection = settings.destination.connect(&settings.options).await?;
-    if let Some(journal) = &mut journal {
-        let Some(environment) = interrupt.cancel(connection.environment()).await else {
-            return Ok(interrupted());
-        };
-        journal.check_environment(environment)?;
-    }
+    let records = counted(scan.as_ref(), journal.as_deref(), &progress)?;
+    let connecting = connect(settings, journal.as_deref_mut());
+    let Some(connection) = interrupt.cancel(connecting).await else {
+        return Ok(interrupted());
+    };
+    let connection = connection?;
     // All files are opened before the first request with records: an error must come while nothing
     // is sent.
     let mut import = Import {
@@ -167,8 +169,18 @@ fn open(settings: &Settings) -> Result<Opened> {
             .check_header(header)
             .with_context(|| settings.input.to_string())?;
     }
-    let (id, content) = settings.import_id()?;
-    Ok(Opened { rows, id, content })
+    let (id, digest) = settings.import_id()?;
+    let is_read_again = settings.input.is_replayable() && !settings.is_dry_run;
+    let rows = match is_read_again {
+        true => settings.input.rows_to_send(digest)?,
+        // A stream can be read only once. A dry run sends nothing.
+        false => rows,
+    };
+    Ok(Opened {
+        rows,
+        id,
+        content: digest.map(|digest| hex(&digest)),
+    })
 }
 
 /// Prints the plan, and asks for confirmation. `unsent` are the rows of a dry run.
@@ -185,6 +197,29 @@ fn prepare(
     Ok(plan.into_scan())
 }
 
+/// Returns the number of records, unless the input is a stream. Fails if the journal has a greater
+/// one.
+fn counted(
+    scan: Option<&Scan>,
+    journal: Option<&Journal>,
+    progress: &Progress,
+) -> Result<Option<u64>> {
+    let records = scan.map(|scan| scan.records);
+    if let (Some(journal), Some(records)) = (journal, records) {
+        journal.check_records(progress, records)?;
+    }
+    Ok(records)
+}
+
+/// Connects to the destination. With a journal, compares the workspace.
+async fn connect(settings: &Settings, journal: Option<&mut Journal>) -> Result<Connection> {
+    let mut connection = settings.destination.connect(&settings.options).await?;
+    if let Some(journal) = journal {
+        journal.check_environment(connection.environment().await)?;
+    }
+    Ok(connection)
+}
+
 /// Returns the exit code of a run that ends with the plan: that of a real run in which the API
 /// accepts every record.
 fn exit_of_dry_run(scan: Option<&Scan>) -> Exit {
@@ -194,7 +229,7 @@ fn exit_of_dry_run(scan: Option<&Scan>) -> Exit {
     }
 }
 
-fn open_journal(
+async fn open_journal(
     settings: &Settings,
     import: &ImportId,
     content: Option<String>,
@@ -217,8 +252,7 @@ fn open_journal(
         salt: (begun == Begun::NewIds).then(|| EventId::random().to_string()),
         begun,
     };
-    let file = roles.open(Role::Journal, path)?;
-    Journal::load(file, path, header).map(Some)
+    Journal::load(roles, path, header).await.map(Some)
 }
 
 /// Scans the input, unless it is a stream that is to be sent.
@@ -288,6 +322,7 @@ impl Import {
         let mut problems = Problems::new(settings.input.to_string(), settings.rejects.is_some());
         let (started, started_at) = (clock::now(), clock::unix_seconds());
         let items = reader::spawn(
+            settings.input.to_string(),
             self.rows,
             settings.mapping.clone(),
             self.id,
@@ -320,7 +355,7 @@ impl Import {
         let left = ranges::shown(finished.settled.gaps(records), MAX_LEFT);
         Sent {
             report: report
-                .started(started_at)
+                .between(started_at, clock::unix_seconds())
                 .continued(earlier.records(), left),
             stop: result.stop,
             problems,

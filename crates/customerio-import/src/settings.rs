@@ -19,7 +19,7 @@ use crate::journal::Begun;
 use crate::mapping::{
     self, DeviceColumns, EventColumns, Identifier, ImportId, Kind, LastUsed, Mapping, MergeColumns,
     ObjectColumn, ObjectColumns, PersonColumn, RelationshipColumns, Selection, Source, TimeFormat,
-    TypeName, ValueRules, ValueType, hex,
+    TypeName, ValueRules, ValueType,
 };
 use crate::options::SendOptions;
 
@@ -111,7 +111,7 @@ impl Settings {
 
     /// Returns the id from which event ids are made, and the digest of the content. Reads the whole
     /// input if one of them is needed.
-    pub(crate) fn import_id(&self) -> Result<(ImportId, Option<String>)> {
+    pub(crate) fn import_id(&self) -> Result<(ImportId, Option<[u8; 32]>)> {
         let is_needed = self.given_import_id.is_none() || self.journal.is_some();
         let digest = match self.input.is_replayable() && is_needed {
             true => Some(self.input.digest()?),
@@ -123,7 +123,7 @@ impl Settings {
             // Nothing uses this id: `check_stream` requires --import-id otherwise.
             (None, None) => ImportId::new("stream"),
         };
-        Ok((id, digest.map(|digest| hex(&digest))))
+        Ok((id, digest))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The command `status`: shows how far an import is, by its journal.
 
 use std::fmt;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -100,16 +100,7 @@ fn read(path: &Path) -> Result<(State, bool)> {
     // Anything but a file could block.
     ensure!(path.is_file(), advice);
     let file = File::open(path).context(advice)?;
-    let is_running = match file.try_lock_shared() {
-        // Released at once: a run that starts now must get it.
-        Ok(()) => {
-            file.unlock().context("the journal cannot be unlocked")?;
-            false
-        }
-        Err(TryLockError::WouldBlock) => true,
-        // A file system without locks.
-        Err(TryLockError::Error(_)) => false,
-    };
+    let is_running = journal::is_in_use(&file)?;
     let state = journal::read(&file)?;
     ensure!(
         is_running || state.header.is_some(),
@@ -170,6 +161,8 @@ impl fmt::Display for Status {
             Phase::Stopped => "not finished; the same command sends the rest",
         };
         writeln!(f, "{journal}: {state}")?;
+        // Somebody else may have written the journal, for a terminal to obey.
+        let (kind, destination) = (display::escaped(kind), display::escaped(destination));
         writeln!(f, "{kind} to {destination}")?;
         let of = self.records.map(|records| format!(" of {records}"));
         let of = of.unwrap_or_default();
@@ -183,5 +176,22 @@ impl fmt::Display for Status {
             write!(f, "\nleft: all after {settled}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_a_journal_are_printed_escaped() {
+        let status = Status {
+            kind: "\u{1b}]0;people".into(),
+            destination: "https://a\r\u{202e}b".into(),
+            ..Status::new("a.csv".into(), State::default(), false, MAX_LEFT)
+        };
+        let text = status.to_string();
+        let expected = "\\u{1b}]0;people to https://a\\r\\u{202e}b\n";
+        assert!(text.contains(expected), "{text}");
     }
 }

@@ -28,15 +28,16 @@
 //! settings from a file, and the program `cio-sim` serves a simulator on a local port.
 //!
 //! The simulator speaks the public Track API, v1 and v2, and of the App API transactional messages,
-//! triggers of broadcasts, imports, and questions about people and their activities. It signs and
-//! delivers the events of reporting webhooks. It shares no code with
-//! any client, so that a test of a client has an independent reference.
+//! triggers of broadcasts, live notifications, imports and exports, and questions about people,
+//! their activities, messages and segments. It signs and delivers the events of reporting webhooks.
+//! It shares no code with any client, so that a test of a client has an independent reference.
 //!
 //! # Memory
 //!
 //! Memory grows with the people, objects, deliveries and forms, with the events whose id is a ULID,
-//! with messages and triggers, and with the events of visitors of the last 30 days. With
-//! [`Records::CountsOnly`] none of these is kept. All else is bounded:
+//! with messages, triggers and live notifications, and with the events of visitors of the last 30
+//! days. With [`Records::CountsOnly`] none of these is kept. It also grows with segments, and with
+//! imports and exports, of which then only the status is kept. All else is bounded:
 //!
 //! - the counter holds at most as many times as the limit has requests;
 //! - [`Totals::busiest_window`] needs the arrivals of one window;

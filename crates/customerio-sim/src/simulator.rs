@@ -87,11 +87,10 @@ impl Simulator {
         self.shared.store(|store| store.form(id).cloned())
     }
 
-    /// Returns the identifiers of the people in a manual segment, or `None` unless
-    /// [`Builder::segment`] created it.
+    /// Returns the identifiers of the people in a manual segment, or `None` if it does not exist.
     #[must_use]
     pub fn segment(&self, id: u64) -> Option<BTreeSet<String>> {
-        self.shared.store(|store| store.segment(id).cloned())
+        self.shared.store(|store| store.segment(id))
     }
 
     /// Returns all transactional messages in the order of their arrival.
@@ -163,6 +162,7 @@ pub struct Builder {
     webhooks: Vec<Webhook>,
     import_files: Vec<ImportFile>,
     import_time: Duration,
+    export_time: Duration,
 }
 
 impl Builder {
@@ -190,6 +190,7 @@ impl Builder {
             webhooks: Vec::new(),
             import_files: Vec::new(),
             import_time: Duration::ZERO,
+            export_time: Duration::ZERO,
         }
     }
 
@@ -285,7 +286,8 @@ impl Builder {
         self
     }
 
-    /// Creates an empty manual segment. Requests about other segments get 404.
+    /// Creates an empty manual segment with this number. `POST /v1/segments` creates one with a
+    /// number and a name of its own. Requests about other segments get 404.
     pub fn segment(mut self, id: u64) -> Self {
         self.segments.push(id);
         self
@@ -349,6 +351,12 @@ impl Builder {
         self
     }
 
+    /// Sets the time that an export takes. The default is 0, the maximum one day.
+    pub fn export_time(mut self, time: Duration) -> Self {
+        self.export_time = time.min(LONGEST);
+        self
+    }
+
     /// Builds the simulator and starts its clock, which is tokio's.
     #[must_use]
     pub fn build(self) -> Simulator {
@@ -359,10 +367,15 @@ impl Builder {
             .as_ref()
             .map_or(Duration::from_secs(1), Limit::window);
         let mut store = Store::new(self.records, self.dedupe, window);
-        self.segments.iter().for_each(|id| store.add_segment(*id));
+        let clock = Clock::start(self.epoch);
+        let now = clock.unix_seconds();
+        self.segments
+            .iter()
+            .for_each(|id| store.add_segment(*id, now));
         store.set_trigger_time(self.trigger_time);
         store.configure_log(self.log);
         store.set_import_time(self.import_time);
+        store.set_export_time(self.export_time);
         for file in self.import_files {
             store.add_import_file(file.url, file.csv);
         }
@@ -379,7 +392,7 @@ impl Builder {
             arrivals: ArrivalLog::new(self.trace),
         };
         let shared = Arc::new(Shared {
-            clock: Clock::start(self.epoch),
+            clock,
             credentials: self.credentials,
             limits: self.limits,
             omits_retry_after: self.omits_retry_after,

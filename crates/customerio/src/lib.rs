@@ -1,16 +1,17 @@
 //! An unofficial client for [Customer.io](https://customer.io)'s Track API and [App API](app).
 //!
-#![cfg_attr(feature = "client", doc = "```no_run")]
+#![cfg_attr(feature = "client", doc = "```")]
 #![cfg_attr(not(feature = "client"), doc = "```ignore")]
 //! use customerio::{Attributes, Client, Person};
 //!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+//! # fn main() { simulated(async {
 //! let client = Client::from_env()?; // CUSTOMERIO_SITE_ID, CUSTOMERIO_TRACK_API_KEY
 //! let mut attributes = Attributes::new();
 //! attributes.insert("plan", "pro")?;
 //! client.identify(&Person::id("u1")?, &attributes).await?;
-//! # Ok(())
-//! # }
+//! assert_eq!(client.stats().throttled, 0);
+//! # Ok(()) }) }
 //! ```
 //!
 //! The client keeps the API's limit and retries what is safe to retry. Each operation ends as
@@ -59,7 +60,19 @@
 //! use customerio::{Attributes, Credentials, Delivery, Endpoint, Operation, Outcome};
 //! use customerio::{Person, Region};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use bytes::Bytes;
+//! # use http_body_util::{BodyExt, Full};
+//! # async fn send(
+//! #     request: http::Request<Full<Bytes>>,
+//! # ) -> Result<http::Response<Bytes>, Box<dyn std::error::Error>> {
+//! #     let simulator = customerio_sim::Simulator::builder().build();
+//! #     let request = request.map(axum::body::Body::new);
+//! #     let response = tower::ServiceExt::oneshot(simulator.router(), request).await?;
+//! #     let (head, body) = response.into_parts();
+//! #     Ok(http::Response::from_parts(head, body.collect().await?.to_bytes()))
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let endpoint = Endpoint::for_region(Region::Eu, Credentials::new("site", "key")?);
 //! let operation = Operation::identify(&Person::id("u1")?, &Attributes::new())?;
 //! let mut delivery = Delivery::new(operation);
@@ -67,7 +80,7 @@
 //! while let Some(request) = delivery.request() {
 //!     let request = request.to_http(&endpoint);
 //!     assert_eq!(request.uri(), "https://track-eu.customer.io/api/v2/entity");
-//!     let response = http::Response::new("{}".into()); // from the HTTP client of your choice
+//!     let response = send(request).await?; // with the HTTP client of your choice
 //!     delivery.answer(&response);
 //! }
 //! assert!(matches!(delivery.into_outcomes()[..], [Outcome::Accepted]));
@@ -139,17 +152,18 @@ pub use timestamp::Timestamp;
 pub use validation::Validation;
 
 /// Guides, each from its beginning to its end.
-#[cfg(all(any(feature = "testing", feature = "webhooks"), any(doc, doctest)))]
+#[cfg(all(any(feature = "client", feature = "webhooks"), any(doc, doctest)))]
 pub mod guide {
-    #[cfg(feature = "testing")]
+    #[cfg(feature = "client")]
     #[doc = include_str!("../docs/migration.md")]
     pub mod migration {}
 
-    #[cfg(feature = "testing")]
+    #[cfg(feature = "client")]
     #[doc = include_str!("../docs/recipe.md")]
     pub mod recipe {}
 
-    #[cfg(feature = "webhooks")]
+    // Its examples receive events from a simulator, to which a client sends.
+    #[cfg(all(feature = "webhooks", any(doc, feature = "client")))]
     #[doc = include_str!("../docs/webhooks.md")]
     pub mod webhooks {}
 }

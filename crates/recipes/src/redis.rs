@@ -19,6 +19,10 @@ impl Redis {
     ///
     /// If it does not start, or if it is not installed and `CI_REQUIRES_REDIS` is 1.
     #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "another process is awaited, in real time"
+    )]
     pub fn start() -> Option<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();

@@ -135,7 +135,7 @@ impl StoreError {
         self.cause.has_code(PASSING)
     }
 
-    /// Returns whether the server is a part of a cluster, and not that with the keys of the quota.
+    /// Returns whether the server is a part of a cluster, which is not supported.
     #[must_use]
     pub fn is_cluster(&self) -> bool {
         self.cause.has_code(CLUSTER)
@@ -161,7 +161,7 @@ impl StoreError {
             _ if self.is_wrong_type() => "delete the keys, or connect with another prefix",
             _ if self.is_out_of_memory() => "raise `maxmemory`, or use a server of its own",
             _ if self.is_busy() => "wait until the server has recovered",
-            _ if self.is_cluster() => "give the URL of a server that has all keys",
+            _ if self.is_cluster() => "give the URL of a server that is no part of a cluster",
             Cause::Server { .. } => "see the log of the server",
         }
     }

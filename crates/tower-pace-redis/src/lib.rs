@@ -8,7 +8,7 @@
 //!
 //! let store = RedisStore::connect("redis://127.0.0.1:6379", "my-app").await?;
 //! let (limits, driver) = SharedLimits::new(store);
-//! tokio::spawn(driver.run()); // calls the store, for all shared limits of the process
+//! tokio::spawn(driver.run());
 //! let layer = RateLimitLayer::new(Quota::per_second(100)).shared("api.example.com", &limits)?;
 //! # let _ = layer;
 //! # Ok(())

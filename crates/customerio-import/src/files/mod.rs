@@ -11,5 +11,5 @@ use self::other as system;
 #[cfg(unix)]
 use self::unix as system;
 
-pub(crate) use self::roles::{Role, Roles, sync_folder, truncate};
+pub(crate) use self::roles::{Role, Roles, is_at, sync_folder, truncate};
 pub(crate) use self::system::Identity;

@@ -223,6 +223,15 @@ fn sync_new(path: &Path, role: Role) -> Result<()> {
         })
 }
 
+/// Returns whether the path still leads to the open file: it may have been removed, and another one
+/// created.
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
+    match (Identity::of(file, path), Identity::at(path)) {
+        (Ok(file), Ok(found)) => file == found,
+        _ => false,
+    }
+}
+
 /// Syncs the directory of a file, so that a crash does not undo its creation or removal.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     sync(folder(path))

@@ -1,4 +1,6 @@
-//! Finds numbers that would lose digits as 64-bit integers or doubles.
+//! Finds numbers that would lose digits as 64-bit integers or doubles, and compares numbers.
+
+use serde_json::value::RawValue;
 
 /// Checks each number of a well-formed JSON value.
 pub(super) fn check_all(raw: &str) -> Result<(), &'static str> {
@@ -76,7 +78,33 @@ fn scientific(literal: &str) -> (String, i64) {
     let digits = all.trim_start_matches('0');
     let leading = (all.len() - digits.len()) as i64;
     let power: i64 = power.parse().unwrap_or(0);
-    (digits.to_owned(), power + whole.len() as i64 - 1 - leading)
+    // Saturating: the power may be as large as an integer gets.
+    let first = whole.len() as i64 - 1 - leading;
+    (digits.to_owned(), power.saturating_add(first))
+}
+
+/// Returns whether two texts are one number in JSON, to the last digit: `1`, `1.0` and `10e-1` are,
+/// and so are `0` and `-0`.
+pub(crate) fn is_same_number(one: &str, other: &str) -> bool {
+    let one = decimal(one);
+    one.is_some() && one == decimal(other)
+}
+
+/// Returns the sign, the digits without zeros at their ends, and the power of ten of the first one.
+/// Returns nothing for a text that is no number.
+fn decimal(text: &str) -> Option<(bool, String, i64)> {
+    let is_number = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    let json = serde_json::from_str::<&RawValue>(text).ok()?;
+    let power = text.split(['e', 'E']).nth(1).unwrap_or("0");
+    // A double has a power of at most 308.
+    if !is_number || json.get() != text || power.parse::<i32>().is_err() {
+        return None;
+    }
+    let (digits, exponent) = scientific(text);
+    Some(match digits.trim_end_matches('0') {
+        "" => (false, String::new(), 0),
+        digits => (text.starts_with('-'), digits.to_owned(), exponent),
+    })
 }
 
 /// Returns whether the double, written with as many digits as the literal, is the literal again.
@@ -159,10 +187,14 @@ mod tests {
             "1.7976931348623157e308",
             "5e-324",
             "1e400000000000000000000",
+            "1e9223372036854775807",
+            "0.001e-9223372036854775808",
         ] {
             let expected = match literal {
                 "9007199254740993e0" => "more digits",
-                "1e400000000000000000000" => "outside the range of a double",
+                "1e400000000000000000000"
+                | "1e9223372036854775807"
+                | "0.001e-9223372036854775808" => "outside the range of a double",
                 _ => "kept",
             };
             check_literal(literal, expected);
@@ -177,6 +209,42 @@ mod tests {
         }
         for literal in ["1e400", "-1e309", "1e-400"] {
             check_literal(literal, "outside the range of a double");
+        }
+    }
+
+    #[test]
+    fn numbers_are_compared_to_the_last_digit() {
+        for same in [
+            ["1", "1.0"],
+            ["1", "1.000e0"],
+            ["10", "1e1"],
+            ["10e-1", "1E+0"],
+            ["0", "-0.0"],
+            ["0e5", "0"],
+            ["-2.50", "-2.5"],
+            ["9007199254740993", "9007199254740993.0"],
+            ["18446744073709551615", "1.8446744073709551615e19"],
+            ["0.001", "1e-3"],
+        ] {
+            assert!(is_same_number(same[0], same[1]), "{same:?}");
+        }
+        for different in [
+            ["9007199254740992", "9007199254740993"],
+            ["18446744073709551615", "18446744073709551616"],
+            ["1", "-1"],
+            ["1", "10"],
+            ["1", "1e9223372036854775807"],
+            ["1e9223372036854775807", "1e9223372036854775807"],
+            ["1e99999999999999999999", "1e99999999999999999999"],
+            ["1", "01"],
+            ["1", "+1"],
+            ["1", "1 "],
+            ["1", "\"1\""],
+            ["true", "true"],
+            ["NaN", "NaN"],
+            ["", ""],
+        ] {
+            assert!(!is_same_number(different[0], different[1]), "{different:?}");
         }
     }
 

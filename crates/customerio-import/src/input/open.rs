@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use sha2::{Digest, Sha256};
 
+use super::changed::{Use, Verified};
 use super::content;
 use super::csv::CsvRows;
 use super::dialect::Dialect;
@@ -107,7 +108,30 @@ impl Input {
     ///
     /// Fails if the input cannot be read, and if its content is of another format.
     pub(crate) fn rows(&self) -> Result<Rows> {
-        let bytes = self.bytes()?;
+        self.rows_to_check(None)
+    }
+
+    /// Starts to read a file of which nothing is sent meanwhile. With the digest of an earlier
+    /// pass, reading fails at the end unless the content has it.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Input::rows`] does.
+    pub(crate) fn rows_to_check(&self, digest: Option<[u8; 32]>) -> Result<Rows> {
+        self.rows_of(self.bytes(Use::Check, digest)?)
+    }
+
+    /// Starts to read a file whose records are sent meanwhile. With the digest of an earlier pass,
+    /// reading fails at the end unless the content has it.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Input::rows`] does.
+    pub(crate) fn rows_to_send(&self, digest: Option<[u8; 32]>) -> Result<Rows> {
+        self.rows_of(self.bytes(Use::Send, digest)?)
+    }
+
+    fn rows_of(&self, bytes: Bytes) -> Result<Rows> {
         let reader = match self.format {
             Format::Csv => {
                 CsvRows::new(bytes, &self.dialect).map(|rows| RowReader::Csv(Box::new(rows)))
@@ -120,7 +144,7 @@ impl Input {
 
     /// Returns the SHA-256 of the decompressed content.
     pub(crate) fn digest(&self) -> Result<[u8; 32]> {
-        let mut bytes = self.bytes()?;
+        let mut bytes = self.bytes(Use::Check, None)?;
         let mut digest = Sha256::new();
         let mut chunk = [0; 64 * 1024];
         loop {
@@ -133,12 +157,14 @@ impl Input {
         }
     }
 
-    fn bytes(&self) -> Result<Bytes> {
-        let reader: Bytes = Box::new(self.source.reader());
-        let bytes = match self.gzip {
-            true => Box::new(Gunzip::new(reader)),
-            false => reader,
-        };
+    fn bytes(&self, used: Use, digest: Option<[u8; 32]>) -> Result<Bytes> {
+        let mut bytes: Bytes = Box::new(self.source.reader(used));
+        if self.gzip {
+            bytes = Box::new(Gunzip::new(bytes));
+        }
+        if let Some(digest) = digest {
+            bytes = Box::new(Verified::new(bytes, digest, used));
+        }
         // After decompression, so that the content is checked and not the archive.
         content::check(bytes).with_context(|| self.to_string())
     }

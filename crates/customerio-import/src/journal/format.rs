@@ -21,14 +21,14 @@ pub(super) const MAX_LINE: u64 = 32 << 20;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Line {
     Header(Header),
-    Run(RunStart),
+    Run(RunLine),
     Settled(SettledRecords),
     Complete(Report),
 }
 
-/// The start of a run.
+/// The start of a run, or its end, which has only the time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RunStart {
+pub(super) struct RunLine {
     /// The number of the workspace, if the API has named it.
     pub(crate) environment: Option<u64>,
     /// The number of records, if they were counted.
@@ -38,6 +38,10 @@ pub(crate) struct RunStart {
     /// The time, as RFC 3339: `verify` asks for failures since then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) started_at: Option<String>,
+    /// The time after the last request. A run that has crashed has no such line, so the end of its
+    /// requests is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ended_at: Option<String>,
 }
 
 /// Records that were settled since the line before.
@@ -55,6 +59,20 @@ pub(crate) struct SettledRecords {
 pub(crate) struct RejectsMark {
     pub(crate) length: u64,
     pub(crate) checksum: u32,
+}
+
+/// The most ranges of settled records that are read. A run stops at half as many, and settles what
+/// is in flight then. With more, a journal that something else has written would fill the memory: a
+/// line of [`MAX_LINE`] bytes holds 16,000,000 of them.
+pub(super) const MAX_RANGES: usize = 1_000_000;
+
+/// Why a line cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum LineError {
+    /// It is not as it was written. A crash leaves the last line so.
+    Damaged,
+    /// It is as it was written, and no run of this version writes it.
+    Invalid(String),
 }
 
 /// Returns the checksum of a line, which depends on that of the line before.
@@ -75,12 +93,17 @@ impl Line {
         (format!("{body} #{checksum:08x}\n"), checksum)
     }
 
-    /// Reads a text without its line break. Returns nothing if it is damaged.
-    pub(super) fn decode(text: &str, before: u32) -> Option<(Self, u32)> {
-        let (body, found) = text.rsplit_once(" #")?;
+    /// Reads a text without its line break.
+    pub(super) fn decode(text: &str, before: u32) -> Result<(Self, u32), LineError> {
+        let (body, found) = text.rsplit_once(" #").ok_or(LineError::Damaged)?;
         let checksum = checksum(before, body);
-        let is_whole = found == format!("{checksum:08x}");
-        Some((Self::of_body(body)?, checksum)).filter(|_| is_whole)
+        if found != format!("{checksum:08x}") {
+            return Err(LineError::Damaged);
+        }
+        let line = Self::of_body(body).ok_or_else(|| {
+            LineError::Invalid("this version of cio-import does not write it so".to_owned())
+        })?;
+        Ok((line, checksum))
     }
 
     fn body(&self) -> String {
@@ -135,7 +158,11 @@ impl SettledRecords {
     fn of_body(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
         let settled = Self {
-            records: words.next()?.parse().ok()?,
+            records: words
+                .next()
+                .filter(|text| has_few_ranges(text))?
+                .parse()
+                .ok()?,
             accepted: words.next()?.strip_prefix("accepted=")?.parse().ok()?,
             rejected: words.next()?.strip_prefix("rejected=")?.parse().ok()?,
             rejects: words.next().map(RejectsMark::of_word).transpose().ok()?,
@@ -144,6 +171,10 @@ impl SettledRecords {
         let is_whole = words.next().is_none() && is_counted == Some(settled.records.len());
         Some(settled).filter(|_| is_whole)
     }
+}
+
+fn has_few_ranges(text: &str) -> bool {
+    text.bytes().filter(|byte| *byte == b',').count() < MAX_RANGES
 }
 
 // === impl RejectsMark ===
@@ -180,17 +211,18 @@ mod tests {
             length: 120,
             checksum: 0xabc,
         };
-        let run = RunStart {
+        let run = RunLine {
             records: Some(7),
             rejects: Some("a\nb #c".into()),
-            ..RunStart::default()
+            ..RunLine::default()
         };
         for line in [settled(None), settled(Some(mark)), Line::Run(run)] {
             let (text, checksum) = line.encode(7);
             let text = text.strip_suffix('\n').unwrap();
             assert!(!text.contains('\n'), "{text}");
-            assert_eq!(Line::decode(text, 7), Some((line.clone(), checksum)));
-            assert_eq!(Line::decode(text, 8), None, "after another line");
+            assert_eq!(Line::decode(text, 7), Ok((line.clone(), checksum)));
+            let after_another = Line::decode(text, 8);
+            assert_eq!(after_another, Err(LineError::Damaged));
         }
         let text = settled(Some(mark)).encode(0).0;
         let expected = "settled 1-4,6 accepted=4 rejected=1 rejects=120:00000abc #";
@@ -207,10 +239,35 @@ mod tests {
                 changed[at] = byte;
                 let changed = String::from_utf8(changed).unwrap();
                 let is_same = changed == text;
-                assert_eq!(Line::decode(&changed, 3).is_some(), is_same, "{changed}");
+                assert_eq!(Line::decode(&changed, 3).is_ok(), is_same, "{changed}");
             }
-            assert_eq!(Line::decode(&text[..at], 3), None, "{at}");
+            let cut_off = Line::decode(&text[..at], 3);
+            assert_eq!(cut_off, Err(LineError::Damaged), "{at}");
         }
+    }
+
+    #[test]
+    fn a_line_of_another_form_is_no_damage() {
+        for body in ["", "x", "end {}", "run [", "settled 1-0", "complete {}"] {
+            let checksum = checksum(9, body);
+            let decoded = Line::decode(&format!("{body} #{checksum:08x}"), 9);
+            assert!(
+                matches!(decoded, Err(LineError::Invalid(_))),
+                "{body}: {decoded:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_ranges_of_a_line_are_bounded() {
+        let ranges = |count: usize| {
+            let ranges: Vec<_> = (1..=count).map(|n| (2 * n).to_string()).collect();
+            ranges.join(",")
+        };
+        assert!(has_few_ranges(&ranges(MAX_RANGES)));
+        let more = MAX_RANGES + 1;
+        let body = format!("{} accepted={more} rejected=0", ranges(more));
+        assert_eq!(SettledRecords::of_body(&body), None);
     }
 
     #[test]

@@ -13,8 +13,8 @@
 //!
 //! | line | when it is written | content |
 //! |---|---|---|
-//! | the first | before the first request | the format, the destination, the mapping and the input: a run with another one is refused |
-//! | `run` | at the start of each run | the records of the input if they were counted, and the name of the rejects file |
+//! | the first | before the first request | the format, the destination, the mapping and the input: a run with another one is refused. The same line begins an import that is sent again (`--again`, `--new-ids`): the lines before it do not count any more |
+//! | `run` | at the start of each run, and at the end of one that was stopped | at the start: the time, the records of the input if they were counted, and the name of the rejects file; at the end: the time |
 //! | `settled` | a few times a second | records that were accepted or rejected, how many of each, and the length and the checksum of the rejects file |
 //! | `complete` | once all records are accepted or rejected | the report |
 //!
@@ -37,4 +37,4 @@ mod journal;
 
 pub(crate) use self::format::{RejectsMark, SettledRecords};
 pub(crate) use self::header::{Begun, Header};
-pub(crate) use self::journal::{Journal, LoadedJournal, Progress, State, read};
+pub(crate) use self::journal::{Journal, LoadedJournal, Progress, State, is_in_use, read};

@@ -27,6 +27,8 @@ pub(super) struct Verification {
     pub(super) by_type: BTreeMap<String, TypeCount>,
     /// How many failures are about the file, if it was read for them.
     pub(super) attribution: Option<Attribution>,
+    /// Whether the file was not read, or has the content that was sent.
+    pub(super) is_content_known: bool,
     pub(super) sample: Option<SampleResult>,
     /// The lag and the retention that were assumed, as texts.
     pub(super) assumed: [String; 2],
@@ -153,6 +155,12 @@ impl Verification {
             notes.push(
                 "which failures are about the file: other programs may have sent in the same time; \
                  name the person's column (--id-column) to find out"
+                    .to_owned(),
+            );
+        }
+        if !self.is_content_known {
+            notes.push(
+                "whether the file is as it was sent: only the journal of a file has its digest"
                     .to_owned(),
             );
         }

@@ -9,7 +9,10 @@ use customerio::app::AppRequest;
 use customerio::client::{App, Error};
 use http::{Method, StatusCode};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
+
+use crate::display;
+use crate::input::{is_same_number, parse_json};
 
 /// What is expected of a person of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +78,8 @@ impl Expected {
             "events" | "devices" | "relationships" => Ok(Self::Exists),
             "delete" | "suppress" => Ok(Self::Gone),
             kind => bail!(
-                "--sample: a record of {kind} does not say whether its person exists; leave it out"
+                "--sample: a record of {} does not say whether its person exists; leave it out",
+                display::escaped(kind)
             ),
         }
     }
@@ -248,14 +252,40 @@ fn is_same(expected: &Value, found: Option<&Value>) -> bool {
         Value::Null => text.is_empty(),
         Value::String(expected) => *expected == text,
         Value::Bool(expected) => expected.to_string() == text,
-        // `2.50` and `2.5` are one number.
-        Value::Number(expected) => {
-            let expected = expected.to_string();
-            expected == text || expected.parse::<f64>().ok() == text.parse().ok()
-        }
+        Value::Number(expected) => is_number(expected, &text),
         Value::Array(_) | Value::Object(_) => {
-            serde_json::from_str::<Value>(&text).is_ok_and(|found| found == *expected)
+            parse_json(&text).is_ok_and(|found| is_same_json(expected, &found))
         }
+    }
+}
+
+/// Returns whether a text is the number: `2.50` is `2.5`, and `1.0` is `1`.
+fn is_number(expected: &Number, found: &str) -> bool {
+    if is_same_number(&expected.to_string(), found) {
+        return true;
+    }
+    // A double has more than one decimal: `0.1` is also `0.1000000000000000055`. An integer that
+    // the API keeps as one is exact: the next one is another number.
+    let is_integer = found.parse::<u64>().is_ok() || found.parse::<i64>().is_ok();
+    expected.is_f64() && !is_integer && expected.as_f64() == found.parse().ok()
+}
+
+/// Compares values inside of a list or an object.
+fn is_same_json(expected: &Value, found: &Value) -> bool {
+    match (expected, found) {
+        (Value::Number(expected), Value::Number(found)) => is_number(expected, &found.to_string()),
+        (Value::Array(expected), Value::Array(found)) => {
+            let mut pairs = expected.iter().zip(found);
+            expected.len() == found.len() && pairs.all(|(one, other)| is_same_json(one, other))
+        }
+        (Value::Object(expected), Value::Object(found)) => {
+            let is_in = |(name, value): (&String, &Value)| {
+                let found = found.get(name);
+                found.is_some_and(|found| is_same_json(value, found))
+            };
+            expected.len() == found.len() && expected.iter().all(is_in)
+        }
+        (expected, found) => expected == found,
     }
 }
 
@@ -316,6 +346,45 @@ mod tests {
         check(json!(2.5), Some(json!("2.50")), true);
         check(json!(7), Some(json!("seven")), false);
         check(json!(true), Some(json!("true")), true);
+        // Both are 9007199254740992 as doubles.
+        let big = 9_007_199_254_740_993_u64;
+        check(json!(big), Some(json!("9007199254740993")), true);
+        check(json!(big), Some(json!(big)), true);
+        check(json!(big), Some(json!("9007199254740992")), false);
+        check(json!(big), Some(json!("9007199254740993.0")), true);
+        check(json!(big), Some(json!("9.007199254740992e+15")), false);
+        check(
+            json!(9_007_199_254_740_992.0),
+            Some(json!("9007199254740993")),
+            false,
+        );
+        check(json!(u64::MAX), Some(json!("18446744073709551615")), true);
+        check(json!(u64::MAX), Some(json!("18446744073709551616")), false);
+        check(json!(i64::MIN), Some(json!("-9223372036854775807")), false);
+        check(json!(1), Some(json!("1.0")), true);
+        check(json!(1.0), Some(json!("1")), true);
+        check(json!(1e23), Some(json!("1e+23")), true);
+        check(json!(1e23), Some(json!("99999999999999991611392")), true);
+        check(json!(0.1), Some(json!("0.1000000000000000055")), true);
+        check(json!(1), Some(json!("inf")), false);
+        check(
+            json!([1, [big]]),
+            Some(json!("[1.0,[9007199254740993]]")),
+            true,
+        );
+        check(
+            json!([1, [big]]),
+            Some(json!("[1.0,[9007199254740992]]")),
+            false,
+        );
+        check(json!([1, 2]), Some(json!("[1]")), false);
+        check(
+            json!({"a": 1, "b": null}),
+            Some(json!("{\"b\":null,\"a\":1.0}")),
+            true,
+        );
+        check(json!({"a": 1}), Some(json!("{\"a\":1,\"b\":2}")), false);
+        check(json!([1]), Some(json!([1])), true);
         check(json!([1, "a"]), Some(json!("[1,\"a\"]")), true);
         check(json!({"a": 1}), Some(json!("{\"a\":2}")), false);
         check(json!(null), None, true);
@@ -362,5 +431,7 @@ mod tests {
         for kind in ["merges", "objects", "unsuppress"] {
             assert!(Expected::of_kind(kind).is_err(), "{kind}");
         }
+        let error = Expected::of_kind("\u{1b}c").unwrap_err().to_string();
+        assert!(error.contains("a record of \\u{1b}c does"), "{error}");
     }
 }

@@ -18,7 +18,7 @@ use crate::console::Output;
 use crate::display;
 use crate::files::{Identity, Role, Roles, truncate};
 use crate::input::{Dialect, Input};
-use crate::mapping::{Identifier, Kind, Mapping, PersonColumn, ValueRules};
+use crate::mapping::{Identifier, Kind, Mapping, PersonColumn, ValueRules, hex};
 use crate::settings::{default_journal, value_rules};
 
 /// The settings of a verification.
@@ -66,6 +66,8 @@ pub(super) struct People {
     pub(super) input: Input,
     pub(super) mapping: Mapping,
     pub(super) identifier: Identifier,
+    /// The digest of the content, which is that of the journal, if the journal has it.
+    pub(super) digest: Option<[u8; 32]>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +115,7 @@ impl Settings {
             client: client(&args, &run)?,
         };
         let (path, roles) = (args.failures.clone(), roles(&args));
-        settings.people = people(args)?;
+        settings.people = people(args, run.content.as_deref())?;
         // The last step, so that no error leaves an empty file.
         settings.failures = path.map(|path| open_failures(&path, roles)).transpose()?;
         Ok(settings)
@@ -248,7 +250,9 @@ fn is_loopback(url: &str) -> Result<bool> {
     Ok(Endpoint::new(url, Credentials::new("none", "none")?)?.is_loopback())
 }
 
-fn people(args: VerifyArgs) -> Result<Option<People>> {
+/// Opens the file of the import, if a column identifies its people. `sent` is the digest of the
+/// content that was sent, if it is known.
+fn people(args: VerifyArgs, sent: Option<&str>) -> Result<Option<People>> {
     let Some(person) = column(args.person) else {
         return Ok(None);
     };
@@ -276,11 +280,32 @@ fn people(args: VerifyArgs) -> Result<Option<People>> {
             .check_header(header)
             .with_context(|| input.to_string())?;
     }
+    let digest = match sent {
+        Some(sent) => Some(checked_digest(&input, sent)?),
+        None => None,
+    };
     Ok(Some(People {
         input,
         mapping,
         identifier,
+        digest,
     }))
+}
+
+/// Returns the digest of the file.
+///
+/// # Errors
+///
+/// Fails unless it is that of the content that was sent: with another content, lines would be of
+/// other people, and a sample would compare what nothing has sent.
+fn checked_digest(input: &Input, sent: &str) -> Result<[u8; 32]> {
+    let digest = input.digest()?;
+    ensure!(
+        hex(&digest) == sent,
+        "{input}: the file has changed since it was sent: the journal has another content; restore \
+         the file, or leave out the column of the person: the file is not read then"
+    );
+    Ok(digest)
 }
 
 fn column(args: VerifyColumn) -> Option<PersonColumn> {

@@ -1,31 +1,39 @@
 //! Finds the time of the first and the last request of a run, in its journal or its report.
 
-use std::fs::{File, TryLockError};
-use std::io::{self, BufRead, BufReader};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::display;
-use crate::mapping::TimeFormat;
+use crate::journal::{self, State};
+use crate::{clock, display};
 
-/// The most bytes of a line that are read. The lines with times are shorter; those with the settled
-/// records may have megabytes, and are of no use here.
-const MAX_LINE: usize = 64 * 1024;
+/// The most bytes of the header of a journal of an earlier version.
+const MAX_HEADER: u64 = 64 * 1024;
 
 /// What a journal or a report says about a run. Times are in seconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Run {
     /// The time of the first request.
     pub(super) started: Option<i64>,
-    /// The time of the last request.
+    /// The time after the last request. A run that has crashed did not write it.
     pub(super) ended: Option<i64>,
     /// Whether the journal or the report has an outcome for each record.
     pub(super) is_finished: bool,
     pub(super) kind: Option<String>,
     pub(super) base_url: Option<String>,
+    /// The digest of the content that was sent.
+    pub(super) content: Option<String>,
+}
+
+/// The header of a journal of version 1, which has no times.
+#[derive(Debug, Deserialize)]
+struct OldHeader {
+    base_url: String,
+    kind: String,
 }
 
 impl Run {
@@ -33,23 +41,44 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// Fails if the file cannot be read, is in use by a run, or is not a journal.
+    /// Fails if the file cannot be read, is in use by a run, is damaged, or is not a journal.
     pub(super) fn of_journal(file: &File, path: &Path) -> Result<Self> {
-        let shown = display::path(path);
-        if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
-            bail!("{shown}: an import is using this journal; wait until it ends");
-        }
-        let mut run = Self::of(file).with_context(|| format!("{shown}: cannot be read"))?;
+        let shown = || display::path(path);
+        // Not locked while it is read: a run that starts then only appends to what is read here.
         ensure!(
-            run.base_url.is_some(),
-            "{shown}: this file is not an import journal; name another with --journal"
+            !journal::is_in_use(file).with_context(shown)?,
+            "{}: an import is using this journal; wait until it ends",
+            shown()
         );
-        // A run that was stopped has no report. Its last line was written after its last answer.
-        let modified = file.metadata().and_then(|metadata| metadata.modified());
-        if let (None, Ok(modified)) = (run.ended, modified) {
-            run.ended = unix_seconds(modified);
+        if let Some(header) = old_header(file).with_context(shown)? {
+            return Ok(Self {
+                base_url: Some(header.base_url),
+                kind: Some(header.kind),
+                ..Self::default()
+            });
         }
-        Ok(run)
+        let state = journal::read(file).with_context(shown)?;
+        let header = state.header.as_ref().ok_or_else(|| {
+            anyhow!(
+                "{}: this file is not an import journal; name another with --journal",
+                shown()
+            )
+        })?;
+        Ok(Self {
+            kind: Some(header.kind.clone()),
+            base_url: Some(header.base_url.clone()),
+            content: header.content.clone(),
+            ..Self::of_state(&state)
+        })
+    }
+
+    fn of_state(state: &State) -> Self {
+        Self {
+            started: state.started,
+            ended: state.ended,
+            is_finished: state.report.is_some(),
+            ..Self::default()
+        }
     }
 
     /// Reads a report.
@@ -62,83 +91,34 @@ impl Run {
         let file = File::open(path).with_context(|| format!("{}: cannot be opened", shown()))?;
         let report: Map<String, Value> = serde_json::from_reader(BufReader::new(file))
             .with_context(|| format!("{}: this file is not a report", shown()))?;
-        let mut run = Self::default();
-        run.add(&report);
-        // The report of a run that was continued begins with its last part.
-        if report.get("settled_earlier").and_then(Value::as_u64) > Some(0) {
-            run.started = None;
-        }
-        Ok(run)
-    }
-
-    fn of(file: &File) -> io::Result<Self> {
-        let mut run = Self::default();
-        let mut reader = BufReader::new(file);
-        while let Some(line) = next_line(&mut reader)? {
-            // Other text may stand before and after the object, such as a checksum.
-            let Some(start) = line.iter().position(|byte| *byte == b'{') else {
-                continue;
-            };
-            let mut values = serde_json::Deserializer::from_slice(&line[start..]).into_iter();
-            if let Some(Ok(object)) = values.next() {
-                run.add(&object);
-            }
-        }
-        Ok(run)
-    }
-
-    /// Adds what an object says: the header of a journal, the start of a run, or a report.
-    fn add(&mut self, object: &Map<String, Value>) {
-        if let Some(report) = object.get("complete").and_then(Value::as_object) {
-            return self.add(report);
-        }
-        let count = |name: &str| object.get(name).and_then(Value::as_u64);
-        // A report has these counts, and no other line of a journal has.
-        if let (Some(unknown), Some(not_sent)) = (count("unknown"), count("not_sent")) {
-            self.is_finished = unknown + not_sent == 0;
-        }
-        let text = |name: &str| object.get(name).and_then(Value::as_str).map(str::to_owned);
-        if let Some(started) = text("started_at").and_then(|time| parsed(&time)) {
-            // A run that was continued has several beginnings.
-            self.started = Some(self.started.map_or(started, |first| first.min(started)));
-            let elapsed = object.get("elapsed_seconds").and_then(Value::as_f64);
-            if let Some(elapsed) = elapsed {
-                self.ended = Some(started.saturating_add(elapsed.ceil() as i64));
-            }
-        }
-        self.base_url = text("base_url").or_else(|| self.base_url.take());
-        self.kind = text("kind").or_else(|| self.kind.take());
+        let count = |name: &str| report.get(name).and_then(Value::as_u64);
+        let time = |name: &str| clock::parse_rfc3339(report.get(name)?.as_str()?);
+        let started = time("started_at");
+        let elapsed = report.get("elapsed_seconds").and_then(Value::as_f64);
+        // Earlier versions wrote no end. The clock of the elapsed time stops while the machine
+        // sleeps.
+        let counted = || Some(started?.saturating_add(elapsed?.ceil() as i64));
+        Ok(Self {
+            // The report of a run that was continued begins with its last part.
+            started: started.filter(|_| count("settled_earlier").unwrap_or(0) == 0),
+            ended: time("ended_at").or_else(counted),
+            is_finished: count("unknown") == Some(0) && count("not_sent") == Some(0),
+            ..Self::default()
+        })
     }
 }
 
-fn parsed(time: &str) -> Option<i64> {
-    TimeFormat::Rfc3339.parse(time).ok()
-}
-
-fn unix_seconds(time: SystemTime) -> Option<i64> {
-    let since = time.duration_since(UNIX_EPOCH).ok()?;
-    i64::try_from(since.as_secs()).ok()
-}
-
-/// Returns the next line, at most [`MAX_LINE`] bytes of it, or nothing at the end.
-fn next_line(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+/// Returns the header of a journal of version 1, which was JSON. Returns nothing for another file.
+fn old_header(mut file: &File) -> Result<Option<OldHeader>> {
+    let cannot_be_read = "cannot be read; name another journal with --journal";
     let mut line = Vec::new();
-    let mut is_end = true;
-    loop {
-        let buffer = reader.fill_buf()?;
-        if buffer.is_empty() {
-            return Ok((!is_end).then_some(line));
-        }
-        is_end = false;
-        let end = buffer.iter().position(|byte| *byte == b'\n');
-        let part = &buffer[..end.unwrap_or(buffer.len())];
-        let room = MAX_LINE - line.len();
-        line.extend_from_slice(&part[..part.len().min(room)]);
-        let used = end.map_or(buffer.len(), |end| end + 1);
-        reader.consume(used);
-        if end.is_some() {
-            return Ok(Some(line));
-        }
+    let read = BufReader::new(file)
+        .take(MAX_HEADER)
+        .read_until(b'\n', &mut line);
+    read.and_then(|_| file.rewind()).context(cannot_be_read)?;
+    match line.starts_with(b"{\"version\":1,") {
+        true => Ok(serde_json::from_slice(&line).ok()),
+        false => Ok(None),
     }
 }
 
@@ -153,76 +133,73 @@ mod tests {
         Run::of_journal(&File::open(&path).unwrap(), &path)
     }
 
-    const HEADER: &str = r#"{"base_url":"https://track.customer.io","kind":"people"}"#;
+    const OLD: &str =
+        r#"{"version":1,"base_url":"https://track.customer.io","site":"1","kind":"people"}"#;
 
     #[test]
-    fn a_finished_run_has_a_beginning_and_an_end() {
-        let report = r#"{"started_at":"2026-01-31T20:00:00Z","elapsed_seconds":89.2,"unknown":0,"not_sent":0}"#;
-        for journal in [
-            format!("{HEADER}\n{{\"complete\":{report}}}\n"),
-            format!("journal 2 {HEADER} #1\nsettled 1-4 #2\ncomplete {report} #3\n"),
-        ] {
-            let run = of_journal(&journal).unwrap();
-            assert_eq!(run.started, Some(1_769_889_600), "{journal}");
-            assert_eq!(run.ended, Some(1_769_889_690), "{journal}");
-            assert_eq!(run.kind.as_deref(), Some("people"));
-            assert!(run.is_finished, "{journal}");
-            assert_eq!(run.base_url.as_deref(), Some("https://track.customer.io"));
-        }
+    fn a_journal_of_an_earlier_version_has_an_address_and_no_times() {
+        let run = of_journal(OLD).unwrap();
+        assert_eq!(
+            (run.started, run.ended, run.is_finished),
+            (None, None, false)
+        );
+        assert_eq!(run.base_url.as_deref(), Some("https://track.customer.io"));
+        assert_eq!(run.kind.as_deref(), Some("people"));
     }
 
     #[test]
-    fn a_run_that_was_continued_begins_with_its_first_request_and_ends_with_the_file() {
-        let started = |hour| format!("run {{\"started_at\":\"2026-01-31T{hour}:00:00Z\"}} #1\n");
-        let (first, second) = (started(20), started(22));
-        let long = format!("settled {} #2\n", "1,".repeat(MAX_LINE));
-        let run = of_journal(&format!("journal 2 {HEADER} #0\n{first}{long}{second}")).unwrap();
-        assert_eq!(run.started, Some(1_769_889_600));
-        assert!(run.ended.unwrap() > 1_769_889_600);
-        assert!(!run.is_finished);
-    }
-
-    #[test]
-    fn the_report_of_a_continued_run_does_not_say_when_it_began() {
+    fn a_report_has_a_beginning_and_an_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.json");
-        let started = |earlier| {
+        let of_report = |more: &str| {
             let report = format!(
-                r#"{{"started_at":"2026-01-31T20:00:00Z","elapsed_seconds":1,"settled_earlier":{earlier}}}"#
+                r#"{{"started_at":"2026-01-31T20:00:00Z","elapsed_seconds":89.2,"unknown":0,"not_sent":0{more}}}"#
             );
             std::fs::write(&path, report).unwrap();
-            Run::of_report(&path).unwrap().started
+            Run::of_report(&path).unwrap()
         };
-        assert_eq!(started(0), Some(1_769_889_600));
-        assert_eq!(started(1), None);
+        let run = of_report("");
+        assert_eq!(
+            (run.started, run.ended),
+            (Some(1_769_889_600), Some(1_769_889_690))
+        );
+        assert!(run.is_finished);
+        let run = of_report(r#","ended_at":"2026-01-31T21:00:00Z""#);
+        assert_eq!(run.ended, Some(1_769_893_200), "the machine has slept");
+        // It begins with its last part.
+        assert_eq!(of_report(r#","settled_earlier":1"#).started, None);
+        assert_eq!(
+            of_report(r#","settled_earlier":0"#).started,
+            Some(1_769_889_600)
+        );
     }
 
     #[test]
     fn another_file_is_no_journal() {
-        for text in ["", "id,name\n1,Ada\n", "{}\n", "{\"started_at\":1}\n"] {
-            let error = of_journal(text).unwrap_err().to_string();
-            assert!(error.contains("is not an import journal"), "{error}");
+        let old = r#"{"version":1,"base_url":7}"#;
+        for text in [
+            "",
+            "id,name\n1,Ada\n",
+            "{}\n",
+            "{\"started_at\":1}\n",
+            "cio-im",
+            old,
+        ] {
+            let error = format!("{:#}", of_journal(text).unwrap_err());
+            let is_said = error.contains("is not an import journal")
+                || text == old && error.contains("another version of cio-import");
+            assert!(is_said, "{text}: {error}");
         }
-        assert_eq!(of_journal(HEADER).unwrap().started, None);
     }
 
     #[test]
     fn a_journal_in_use_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv.cio-journal");
-        std::fs::write(&path, HEADER).unwrap();
+        std::fs::write(&path, OLD).unwrap();
         let held = File::open(&path).unwrap();
         held.lock().unwrap();
         let error = Run::of_journal(&File::open(&path).unwrap(), &path).unwrap_err();
         assert!(error.to_string().contains("wait until it ends"), "{error}");
-    }
-
-    #[test]
-    fn lines_are_cut_and_the_last_one_needs_no_end() {
-        let text = format!("a\n\n{}\nb", "x".repeat(MAX_LINE + 9));
-        let mut reader = BufReader::with_capacity(7, text.as_bytes());
-        let lines = std::iter::from_fn(|| next_line(&mut reader).unwrap());
-        let lengths: Vec<_> = lines.map(|line| line.len()).collect();
-        assert_eq!(lengths, [1, 0, MAX_LINE, 1]);
     }
 }

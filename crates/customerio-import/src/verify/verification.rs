@@ -172,6 +172,10 @@ fn finish(settings: &Settings, read_at: i64, matched: Matched, compared: Compare
         failures: log.len(),
         by_type: log.by_type().clone(),
         attribution,
+        is_content_known: settings
+            .people
+            .as_ref()
+            .is_none_or(|people| people.digest.is_some()),
         sample,
         assumed: settings.assumed.map(|time| display::whole(time, 2)),
     };

@@ -174,6 +174,7 @@ fn prepared(mut command: Command, line: &str) -> Command {
         "CUSTOMERIO_TRACK_API_KEY",
         "CUSTOMERIO_APP_API_KEY",
         "CUSTOMERIO_REGION",
+        "CUSTOMERIO_SHARED_LIMIT",
         "HTTPS_PROXY",
         "https_proxy",
         "ALL_PROXY",

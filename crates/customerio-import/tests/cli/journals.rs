@@ -229,6 +229,34 @@ fn a_changed_input_or_another_mapping_is_refused_also_with_an_import_id() {
 }
 
 #[test]
+fn a_stream_that_ends_before_a_settled_record_is_not_finished() {
+    let fixture = Fixture::with(Simulator::builder().script(script([
+        Step::pass(),
+        Step::pass(),
+        Step::pass(),
+        401.into(),
+    ])));
+    let journal = fixture.folder.path().join("journal");
+    let line = format!(
+        "people - --format csv --id-column id --import-id i --batch-items 2 --concurrency 1 \
+         --journal {}",
+        journal.display()
+    );
+    let run = |rows: &str| finish(fixture.command(&line), format!("id\n{rows}").as_bytes());
+    run("1\n2\n3\n4\n5\n6\n7\n8\n").check(4, "the same command sends the records 7-8");
+    let expected = "standard input: the input has ended after 5 records, but an earlier run has \
+                    settled record 6";
+    run("1\n2\n3\n4\n5\n").check(5, expected);
+    assert!(
+        !fs::read_to_string(&journal)
+            .unwrap()
+            .contains("\ncomplete ")
+    );
+    run("1\n2\n3\n4\n5\n6\n7\n8\n").check(0, "");
+    assert_eq!(fixture.simulator.totals().accepted, 8);
+}
+
+#[test]
 fn two_runs_cannot_use_one_journal_at_the_same_time() {
     let import = Import::new();
     let slow = import.line.replace("--batch-items 10", "--batch-items 1");
@@ -265,6 +293,34 @@ fn an_import_is_sent_again_only_with_a_flag() {
     import.run("--again").check(3, "");
     assert_eq!(import.accepted(), 20 + 36 + 36);
     import.check_rejects();
+}
+
+/// A build for release has no points at which it can be killed.
+#[cfg(all(unix, debug_assertions))]
+#[test]
+fn a_crash_or_a_full_disk_at_the_start_of_sending_again_keeps_the_finished_import() {
+    let mut import = Import::new();
+    import.run("").check(3, "");
+    let journal = fs::read(import.journal()).unwrap();
+    let mut command = import.fixture.command(&format!("{} --again", import.line));
+    command.env("CIO_IMPORT_CRASH", "half a line:1");
+    assert_eq!(
+        command.output().unwrap().status.code(),
+        None,
+        "it was not killed"
+    );
+    let requests = || import.fixture.simulator.totals().requests;
+    let before = requests();
+    let run = import.run("");
+    run.check(3, "");
+    let expected = "this import is finished since an earlier run";
+    assert!(run.stdout.contains(expected), "{}", run.stdout);
+    assert_eq!(requests(), before);
+    // The journal is longer already, so nothing can be appended.
+    let blocks = u8::try_from(journal.len() / 512).unwrap();
+    import.line += " --again";
+    with_room(&import, blocks).check(1, "the journal cannot be written; free some disk space");
+    assert_eq!(fs::read(import.journal()).unwrap(), journal);
 }
 
 #[test]

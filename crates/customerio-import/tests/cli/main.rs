@@ -1,5 +1,7 @@
 //! The real binary against the simulator, over the loopback.
 
+#[cfg(unix)]
+mod changed_inputs;
 mod early_stop;
 mod events;
 mod fixture;
@@ -19,6 +21,9 @@ mod outcomes;
 mod output_files;
 mod people;
 mod plans;
+#[expect(unreachable_pub, reason = "the recipes have it in a library")]
+#[path = "../../../recipes/src/redis.rs"]
+mod redis;
 #[cfg(target_os = "linux")]
 mod rehearsals;
 mod repeated_runs;
@@ -26,6 +31,7 @@ mod reported_files;
 #[cfg(unix)]
 mod resumed_runs;
 mod secrets;
+mod shared_limits;
 #[cfg(unix)]
 mod signals;
 #[cfg(unix)]

@@ -43,7 +43,7 @@ fn the_wait_after_a_429_without_a_time_is_shown_before_the_next_attempt() {
 
 #[test]
 fn the_run_waits_for_a_failing_server_without_splitting_batches() {
-    for status in [500, 503] {
+    let check = |status: u16| {
         let fixture = Fixture::with(Simulator::builder().script(script([status; 9])));
         let file = fixture.file("a.csv", people(40));
         let line = format!("people {} --id-column id --batch-items 10", file.display());
@@ -51,7 +51,12 @@ fn the_run_waits_for_a_failing_server_without_splitting_batches() {
         fixture.run(&line).check(0, &message);
         fixture.check_report([40, 40, 0, 0, 0]);
         assert_eq!(fixture.report()["requests"], 9 + 4);
-    }
+    };
+    // Side by side: both wait.
+    thread::scope(|scope| {
+        scope.spawn(|| check(500));
+        check(503);
+    });
 }
 
 #[test]

@@ -4,7 +4,12 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+#[cfg(target_os = "linux")]
+use customerio_sim::{Simulator, Step};
+
 use crate::fixture::{Fixture, Run, ended, finish};
+#[cfg(target_os = "linux")]
+use crate::fixture::{bare, rejects, script};
 
 const INPUT: &str = "id\n1\n.\n";
 const FLAGS: [&str; 3] = ["--journal", "--report", "--rejects"];
@@ -99,6 +104,40 @@ const REFUSED: [Case; 9] = [
         "its directory does not exist; create it, or name another file with ",
     ),
 ];
+
+/// On Linux any bytes are a file name.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_not_utf_8_are_used_and_printed_escaped() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let fixture = Fixture::with(Simulator::builder().script(script([Step::pass(), 401.into()])));
+    let path = |name: &[u8]| fixture.folder.path().join(OsStr::from_bytes(name));
+    let rows: String = (1..=10).map(|n| format!("u{n}\n..\n")).collect();
+    fs::write(path(b"a\xff.csv"), format!("id\n{rows}")).unwrap();
+    let run = || {
+        let line = "people --id-column id --batch-items 5 --concurrency 1";
+        let mut command = fixture.command(line);
+        command.arg(path(b"a\xff.csv"));
+        command.arg("--rejects").arg(path(b"bad\xfe"));
+        finish(command, b"")
+    };
+    run().check(4, "a\\xff.csv:");
+    assert!(path(b"a\xff.csv.cio-journal").exists());
+    run().check(3, "");
+    fixture.check_report([20, 10, 10, 0, 0]);
+    assert_eq!(rejects(&path(b"bad\xfe")).len(), 10);
+    let mut status = bare("status");
+    status.arg(path(b"a\xff.csv"));
+    let status = finish(status, b"");
+    status.check(3, "");
+    assert!(
+        status.stdout.contains("a\\xff.csv.cio-journal: finished"),
+        "{}",
+        status.stdout
+    );
+}
 
 #[test]
 fn an_output_must_be_a_regular_file_with_one_role() {

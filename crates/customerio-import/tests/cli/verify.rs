@@ -267,6 +267,84 @@ fn the_kind_of_the_journal_says_whether_people_exist() {
 }
 
 #[test]
+fn a_file_that_has_changed_since_it_was_sent_is_refused() {
+    let fixture = fixture();
+    suppress(&fixture, "bob\n");
+    let content = "id,plan\nada,pro\nbob,free\n";
+    import(&fixture, "a.csv", content);
+    let requests = fixture.simulator.totals().requests;
+    let line = "a.csv --id-column id --sample 5 --lag 0s --wait";
+    // Another order, another value, and one more row.
+    for changed in [
+        "id,plan\nbob,free\nada,pro\n",
+        "id,plan\nada,top\nbob,free\n",
+        "id,plan\nada,pro\nbob,free\ncid,x\n",
+    ] {
+        fixture.file("a.csv", changed);
+        let run = verify(&fixture, line);
+        run.check(1, "a.csv: the file has changed since it was sent");
+        assert_eq!(run.stdout, "");
+    }
+    assert_eq!(fixture.simulator.totals().requests, requests);
+    // Without the column, the file is not read.
+    let run = verify(&fixture, "a.csv --lag 0s --wait");
+    run.check(3, "");
+    fixture.file("a.csv", content);
+    let run = verify(&fixture, line);
+    run.check(3, "");
+    has(&run, &["1 in the file, on line 3"]);
+    // A report has no digest.
+    let url = fixture.url();
+    let report = format!("{line} --kind people --report report.json --base-url {url}");
+    let run = verify(&fixture, &report);
+    run.check(3, "");
+    has(&run, &["whether the file is as it was sent"]);
+}
+
+#[test]
+fn the_end_of_a_stopped_run_is_that_of_the_journal_and_that_of_a_killed_one_is_unknown() {
+    let rejects = customerio_sim::Script::new([
+        customerio_sim::Step::pass(),
+        customerio_sim::Step::pass(),
+        401.into(),
+    ]);
+    let fixture = Fixture::with(builder().script(rejects));
+    let file = fixture.file("a.csv", "id\nada\nbob\n");
+    let line = format!(
+        "people {} --id-column id --mode single --concurrency 1",
+        file.display()
+    );
+    fixture.run(&line).check(4, "");
+    let journal = fixture.folder.path().join("a.csv.cio-journal");
+    let until = || {
+        let run = verify(&fixture, "a.csv --id-column id --lag 0s --wait --json");
+        let json: Value = serde_json::from_str(&run.stdout).unwrap();
+        (run.code, json["until"].clone(), json["conclusion"].clone())
+    };
+    let ended = until();
+    assert_eq!(
+        ended,
+        (
+            0,
+            fixture.report()["ended_at"].clone(),
+            "no_failures".into()
+        )
+    );
+    // A copy, or a restored backup.
+    let file = std::fs::File::options().write(true).open(&journal).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    assert_eq!(until(), ended);
+    // A run that is killed leaves no such line.
+    let whole = std::fs::read_to_string(&journal).unwrap();
+    let end = whole.rfind("\nrun ").unwrap() + 1;
+    assert!(whole[end..].contains("ended_at"), "{whole}");
+    std::fs::write(&journal, &whole[..end]).unwrap();
+    assert_eq!(until(), (5, Value::Null, "unknown".into()));
+    let run = verify(&fixture, "a.csv --id-column id --lag 0s --wait");
+    has(&run, &[" to an unknown time\n", "add --until TIME"]);
+}
+
+#[test]
 fn the_beginning_of_the_run_comes_from_the_journal_the_report_or_the_flag() {
     let fixture = fixture();
     let file = fixture.file("a.csv", "id\nada\n");
@@ -296,7 +374,7 @@ fn the_beginning_of_the_run_comes_from_the_journal_the_report_or_the_flag() {
     run.check(1, "another address than Customer.io's, https://example.com");
     verify(
         &fixture,
-        "a.csv --since 1700000000 --lag 0s --wait --retention 900000h",
+        "a.csv --since 1700000000 --until 1700000001 --lag 0s --wait --retention 900000h",
     )
     .check(0, "");
 }

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::path::Path;
-use super::{imports, people, reply};
+use super::query::{Invalid, Query};
+use super::{exports, imports, live_notifications, messages, people, reply, segments};
 use crate::api::{Channel, Rejection, send, trigger};
 use crate::shared::{ApiLimit, Shared, TriggerError};
 
@@ -19,6 +20,25 @@ use crate::shared::{ApiLimit, Shared, TriggerError};
 type Handle = State<Arc<Shared>>;
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
+    sends()
+        .merge(of_people())
+        .merge(of_segments_and_exports())
+        .route("/activities", get(people::activities))
+        .route("/imports", post(imports::create))
+        .route("/imports/{import}", get(imports::status))
+        .route("/campaigns/{broadcast}/triggers", post(trigger_broadcast))
+        .route("/campaigns/{broadcast}/triggers/{trigger}", get(status))
+        .route(
+            "/campaigns/{broadcast}/triggers/{trigger}/errors",
+            get(errors),
+        )
+        .fallback(not_found)
+        // `max_body_bytes` holds instead.
+        .layer(DefaultBodyLimit::disable())
+}
+
+/// Messages: what sends them, and what shows them.
+fn sends() -> Router<Arc<Shared>> {
     Router::new()
         .route("/send/email", send_by(Channel::Email))
         .route("/send/in_app", send_by(Channel::InApp))
@@ -26,7 +46,26 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/send/push", send_by(Channel::Push))
         .route("/send/sms", send_by(Channel::Sms))
         .route("/send/whatsapp", send_by(Channel::WhatsApp))
-        .route("/activities", get(people::activities))
+        .route("/messages", get(messages::all))
+        .route("/messages/{message}", get(messages::one))
+        .route(
+            "/transactional/{template}/messages",
+            get(messages::of_template),
+        )
+        .route("/live_notifications/start", post(live_notifications::start))
+        .route(
+            "/live_notifications/update",
+            post(live_notifications::update),
+        )
+        .route("/live_notifications/end", post(live_notifications::end))
+        .route(
+            "/live_notifications/{instance}",
+            get(live_notifications::one),
+        )
+}
+
+fn of_people() -> Router<Arc<Shared>> {
+    Router::new()
         .route("/customers", get(people::with_email).post(people::search))
         .route("/customers/attributes", post(people::attributes_of_many))
         .route(
@@ -34,13 +73,38 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
             get(people::activities_of_person),
         )
         .route("/customers/{person}/attributes", get(people::attributes))
-        .route("/imports", post(imports::create))
-        .route("/imports/{import}", get(imports::status))
-        .route("/campaigns/{broadcast}/triggers", post(trigger_broadcast))
-        .route("/campaigns/{broadcast}/triggers/{trigger}", get(status))
-        .fallback(not_found)
-        // `max_body_bytes` holds instead.
-        .layer(DefaultBodyLimit::disable())
+        .route("/customers/{person}/messages", get(messages::of_person))
+        .route(
+            "/customers/{person}/optouts",
+            get(people::opt_outs).put(people::change_opt_outs),
+        )
+        .route(
+            "/customers/{person}/relationships",
+            get(people::relationships),
+        )
+        .route("/customers/{person}/segments", get(people::segments))
+        .route(
+            "/customers/{person}/subscription_preferences",
+            get(people::subscription_preferences),
+        )
+        .route("/optouts", get(people::all_opt_outs))
+}
+
+fn of_segments_and_exports() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/segments", get(segments::all).post(segments::create))
+        .route(
+            "/segments/{segment}",
+            get(segments::one).delete(segments::delete),
+        )
+        .route("/segments/{segment}/customer_count", get(segments::size))
+        .route("/segments/{segment}/membership", get(segments::members))
+        .route("/segments/{segment}/used_by", get(segments::used_by))
+        .route("/exports", get(exports::all))
+        .route("/exports/customers", post(exports::people))
+        .route("/exports/deliveries", post(exports::deliveries))
+        .route("/exports/{export}", get(exports::one))
+        .route("/exports/{export}/download", get(exports::link))
 }
 
 /// Returns whether a path is one of the App API.
@@ -133,6 +197,23 @@ async fn status(State(shared): Handle, Path((broadcast, trigger)): Path<(u64, u6
         "processed_at": processed_at,
     });
     reply::json(StatusCode::OK, &body)
+}
+
+/// A trigger has no recipients here, and no errors either.
+async fn errors(
+    State(shared): Handle,
+    Path((broadcast, trigger)): Path<(u64, u64)>,
+    query: Query,
+) -> Result<Response, Invalid> {
+    query.limit(100, 1_000)?;
+    let is_known = shared.store(|store| {
+        let mut triggers = store.triggers(broadcast).unwrap_or_default().iter();
+        triggers.any(|known| known.id == trigger)
+    });
+    Ok(match is_known {
+        true => reply::json(StatusCode::OK, &json!({"errors": [], "next": ""})),
+        false => reply::app_not_found(),
+    })
 }
 
 async fn not_found() -> Response {

@@ -1,10 +1,9 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::path::Path;
 use super::query::Invalid;
@@ -27,8 +26,5 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>, Path(id): Path<u64
 }
 
 fn shown(import: Option<Value>) -> Response {
-    match import {
-        Some(import) => reply::json(StatusCode::OK, &json!({ "import": import })),
-        None => reply::app_not_found(),
-    }
+    reply::member("import", import)
 }

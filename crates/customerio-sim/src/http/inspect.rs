@@ -26,6 +26,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/objects/{type}/{id}", get(object))
         .route("/deliveries/{id}", get(delivery))
         .route("/forms/{id}", get(form))
+        .route("/exports/{id}", get(export))
         .route("/segments/{id}", get(segment))
         .route("/messages/{id}", get(message))
         .route("/broadcasts/{id}", get(broadcast))
@@ -94,7 +95,14 @@ async fn form(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Resp
 }
 
 async fn segment(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Response {
-    found(shared.store(|store| store.segment(id).cloned()).as_ref())
+    found(shared.store(|store| store.segment(id)).as_ref())
+}
+
+/// Shows the content of an export: its link leads here.
+async fn export(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Response {
+    let now = shared.clock.now();
+    let items = shared.store(|store| store.exported(id, now).map(<[_]>::to_vec));
+    found(items.as_ref())
 }
 
 async fn message(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {

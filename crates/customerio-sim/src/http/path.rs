@@ -1,9 +1,9 @@
-use axum::extract::{FromRequestParts, Path as AxumPath};
+use axum::extract::{FromRequestParts, OriginalUri, Path as AxumPath};
 use axum::http::request::Parts;
 use axum::response::Response;
 use serde::de::DeserializeOwned;
 
-use super::reply;
+use super::{app, reply};
 use crate::api::Rejection;
 
 /// The parameters of a path. One that cannot be read is rejected in the envelope of its endpoint,
@@ -21,12 +21,16 @@ where
         if let Ok(AxumPath(parameters)) = AxumPath::from_request_parts(parts, state).await {
             return Ok(Self(parameters));
         }
+        let original = parts.extensions.get::<OriginalUri>();
+        if original.is_some_and(|uri| app::is_app(uri.path())) {
+            return Err(reply::app_not_found());
+        }
         Err(rejected(parts.uri.path()))
     }
 }
 
-/// Responds as the endpoint does that `path` names. It is the rest after the prefix under which the
-/// routes are nested.
+/// Responds as the endpoint of the Track API or of the records does that `path` names. It is the
+/// rest after the prefix under which the routes are nested.
 fn rejected(path: &str) -> Response {
     let segments: Vec<_> = path.split('/').skip(1).collect();
     let unreadable = Rejection::invalid("path", "path must be percent-encoded UTF-8");
@@ -35,13 +39,10 @@ fn rejected(path: &str) -> Response {
             "segment_id",
             "segment_id must be an integer",
         )),
-        // Only the App API has these. Its paths of other kinds have no parameter, or a number.
-        ["customers", _, "activities" | "attributes"] => reply::app_not_found(),
         ["forms", _, _] | ["customers", _, "devices" | "events", ..] => {
             reply::meta_errors(&unreadable)
         }
         ["customers", ..] | ["unsubscribe", _] => reply::meta_error(&unreadable),
-        ["campaigns" | "imports", ..] => reply::app_not_found(),
         // All others are paths of records, and no record has such an identifier.
         _ => reply::no_such_record(),
     }

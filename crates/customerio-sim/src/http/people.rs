@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::path::Path;
 use super::query::{Invalid, Query};
 use super::reply;
-use crate::api::{Filter, Identifier};
+use super::segments::people_and_ids;
+use crate::api::{Filter, Identifier, opt_out};
 use crate::records::ActivityFilter;
 use crate::shared::Shared;
 
@@ -72,13 +73,7 @@ pub(super) async fn search(State(shared): Handle, query: Query, body: Bytes) -> 
     let filter = Filter::read("filter", &body["filter"])?;
     let limit = query.limit(50, 1_000)?;
     let (people, next) = shared.store(|store| store.search(&filter, query.get("start"), limit));
-    // An empty text for a person without an id, as the API sends it.
-    let ids = people
-        .iter()
-        .map(|person| person["id"].as_str().unwrap_or_default());
-    let ids: Vec<_> = ids.collect();
-    let body = json!({"identifiers": people, "ids": ids, "next": next.unwrap_or_default()});
-    Ok(reply::json(StatusCode::OK, &body))
+    Ok(reply::json(StatusCode::OK, &people_and_ids(&people, next)))
 }
 
 /// `GET /v1/customers/{id}/attributes`.
@@ -88,10 +83,92 @@ pub(super) async fn attributes(
     query: Query,
 ) -> Reply {
     let person = query.person(&person)?;
-    Ok(match shared.store(|store| store.customer(&person)) {
-        Some(customer) => reply::json(StatusCode::OK, &json!({"customer": customer})),
+    let customer = shared.store(|store| store.customer(&person));
+    Ok(reply::member("customer", customer))
+}
+
+/// `GET /v1/customers/{id}/segments`.
+pub(super) async fn segments(
+    State(shared): Handle,
+    Path(person): Path<String>,
+    query: Query,
+) -> Reply {
+    let person = query.person(&person)?;
+    let segments = shared.store(|store| store.segments_of(&person));
+    Ok(reply::member("segments", segments))
+}
+
+/// `GET /v1/customers/{id}/relationships`.
+pub(super) async fn relationships(
+    State(shared): Handle,
+    Path(person): Path<String>,
+    query: Query,
+) -> Reply {
+    let person = query.person(&person)?;
+    let (start, limit) = (query.parsed("start")?, query.limit(100, 1_000)?);
+    let start = start.unwrap_or(0);
+    let found = shared.store(|store| store.relationships_of(&person, start, limit));
+    Ok(match found {
+        Some((related, next)) => {
+            let next = next.map_or_else(String::new, |next| next.to_string());
+            let body = json!({"cio_relationships": related, "next": next});
+            reply::json(StatusCode::OK, &body)
+        }
         None => reply::app_not_found(),
     })
+}
+
+/// `GET /v1/customers/{id}/subscription_preferences`. No language is known here. Errors have the
+/// envelope of the specification, which is another one than that of the other questions.
+pub(super) async fn subscription_preferences(
+    State(shared): Handle,
+    Path(person): Path<String>,
+    query: Query,
+) -> Response {
+    match query.person(&person) {
+        Ok(person) => {
+            let preferences = shared.store(|store| store.subscription_preferences(&person));
+            reply::member("customer", preferences)
+        }
+        Err(invalid) => invalid.in_meta(),
+    }
+}
+
+/// `GET /v1/customers/{id}/optouts`.
+pub(super) async fn opt_outs(
+    State(shared): Handle,
+    Path(person): Path<String>,
+    query: Query,
+) -> Reply {
+    let person = query.person(&person)?;
+    let opt_outs = shared.store(|store| store.opt_outs(&person));
+    Ok(reply::member("optouts", opt_outs))
+}
+
+/// `PUT /v1/customers/{id}/optouts`.
+pub(super) async fn change_opt_outs(
+    State(shared): Handle,
+    Path(person): Path<String>,
+    query: Query,
+    body: Bytes,
+) -> Reply {
+    let person = query.person(&person)?;
+    let changes = opt_out::changes(&body)?;
+    Ok(
+        match shared.store(|store| store.change_opt_outs(&person, changes)) {
+            true => reply::no_content(),
+            false => reply::app_not_found(),
+        },
+    )
+}
+
+/// `GET /v1/optouts`.
+pub(super) async fn all_opt_outs(State(shared): Handle, query: Query) -> Reply {
+    let limit = query.limit(100, 1_000)?;
+    let (from, start) = (query.get("from"), query.get("start"));
+    let (people, next) = shared.store(|store| store.all_opt_outs(from, start, limit));
+    let body = json!({"optouts": people, "next": next.unwrap_or_default()});
+    Ok(reply::json(StatusCode::OK, &body))
 }
 
 /// `POST /v1/customers/attributes`. People who do not exist are left out.

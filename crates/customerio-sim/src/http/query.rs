@@ -73,6 +73,11 @@ impl Invalid {
     pub(super) fn new(detail: impl Into<String>) -> Self {
         Self(detail.into())
     }
+
+    /// Responds as the endpoints do whose envelope is that of v1.
+    pub(super) fn in_meta(self) -> Response {
+        reply::meta_errors(&Rejection::invalid("query", self.0))
+    }
 }
 
 impl From<Rejection> for Invalid {

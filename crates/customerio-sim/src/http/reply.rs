@@ -24,7 +24,7 @@ pub(super) fn done() -> Response {
     raw(StatusCode::OK, JSON, "{}\n")
 }
 
-/// The response to an accepted form.
+/// A response without a body.
 pub(super) fn no_content() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
@@ -95,6 +95,14 @@ pub(super) fn app_error(status: StatusCode, detail: &str) -> Response {
 
 pub(super) fn app_not_found() -> Response {
     app_error(StatusCode::NOT_FOUND, "not found")
+}
+
+/// A record of the App API as the only member of a response.
+pub(super) fn member(name: &str, record: Option<impl Serialize>) -> Response {
+    match record {
+        Some(record) => json(StatusCode::OK, &json!({ name: record })),
+        None => app_not_found(),
+    }
 }
 
 /// A 429 to a trigger that does not fit into the queue.

@@ -175,7 +175,7 @@ fn change_segment(
     body: &[u8],
 ) -> Response {
     // The Track API cannot create a segment, so an unknown one is an error of the caller.
-    if shared.store(|store| store.segment(segment).is_none()) {
+    if !shared.store(|store| store.segment_exists(segment)) {
         return reply::not_found();
     }
     // The known values need no percent-decoding; another value is rejected as it is.

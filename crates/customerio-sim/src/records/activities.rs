@@ -3,8 +3,6 @@ use std::collections::VecDeque;
 use std::iter::from_fn;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::api::Identifier;
 
 /// An entry of the activity log.
@@ -22,7 +20,8 @@ pub(crate) struct Activity {
     /// The name of an event or a screen, or the URL of a page.
     pub(crate) name: Option<String>,
     pub(crate) delivery_id: Option<String>,
-    pub(crate) data: Value,
+    /// JSON, as the API shows it.
+    pub(crate) data: Option<Box<[u8]>>,
 }
 
 /// A question to the activity log.
@@ -118,7 +117,7 @@ impl Activity {
             existed: false,
             name: None,
             delivery_id: None,
-            data: Value::Null,
+            data: None,
         }
     }
 

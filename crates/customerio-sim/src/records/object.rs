@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::person::set;
 use crate::api::{Identifier, ObjectChange, ObjectIdentifier, RelatedPerson, Relationship};
@@ -144,6 +144,26 @@ impl Objects {
                 people.or_insert(attributes);
             }
         }
+    }
+
+    /// Returns the relationships of a person after a position, in the order of the objects'
+    /// creation: each with its position, as the App API shows it.
+    pub(super) fn related_to(&self, person: &Identifier, after: u64) -> Vec<(u64, Value)> {
+        let related = self.by_id.iter().filter_map(|((type_id, id), object)| {
+            let attributes = object.people.get(person.text())?;
+            let position = object.cio_object_id.strip_prefix("ob")?.parse().ok()?;
+            let shown = json!({
+                // An integer, unless it is no number.
+                "object_type_id": type_id.parse::<u64>().map_or_else(|_| json!(type_id), Value::from),
+                "identifiers": {"object_id": id, "cio_object_id": object.cio_object_id},
+                "attributes": attributes,
+                "timestamps": {},
+            });
+            (position > after).then_some((position, shown))
+        });
+        let mut related: Vec<_> = related.collect();
+        related.sort_unstable_by_key(|(position, _)| *position);
+        related
     }
 
     fn delete(&mut self, identifier: &ObjectIdentifier) {

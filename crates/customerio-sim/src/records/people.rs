@@ -31,11 +31,15 @@ impl People {
     /// Returns the identifier under which a person is or would be stored. Returns `None` for an
     /// unknown `cio_id`, and for a suppressed identifier: the API ignores what follows.
     pub(super) fn resolve(&self, identifier: &Identifier) -> Option<Identifier> {
+        self.resolved(identifier).cloned()
+    }
+
+    fn resolved<'a>(&'a self, identifier: &'a Identifier) -> Option<&'a Identifier> {
         let resolved = match identifier {
             Identifier::CioId(id) => self.by_cio_id.get(id)?,
             other => other,
         };
-        (!self.suppressed.contains(resolved)).then(|| resolved.clone())
+        (!self.suppressed.contains(resolved)).then_some(resolved)
     }
 
     /// Returns the identifier of a person that exists.
@@ -44,8 +48,13 @@ impl People {
             .filter(|resolved| self.by_identifier.contains_key(resolved))
     }
 
+    /// Returns whether a person exists.
+    pub(super) fn exists(&self, identifier: &Identifier) -> bool {
+        self.get(identifier).is_some()
+    }
+
     pub(super) fn get(&self, identifier: &Identifier) -> Option<&Person> {
-        self.by_identifier.get(&self.resolve(identifier)?)
+        self.by_identifier.get(self.resolved(identifier)?)
     }
 
     pub(super) fn get_mut(&mut self, identifier: &Identifier) -> Option<&mut Person> {

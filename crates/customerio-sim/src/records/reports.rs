@@ -1,9 +1,9 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::api::{DeliveryReport, Identifier, Membership, Subscription};
+use crate::api::{DeliveryReport, Subscription};
 
 /// The reports about one delivery.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -25,12 +25,11 @@ pub struct Form {
     pub last: Map<String, Value>,
 }
 
-/// The records of deliveries, forms and manual segments.
+/// The records of deliveries and forms.
 #[derive(Debug, Default)]
 pub(super) struct Reports {
     pub(super) deliveries: HashMap<String, Delivery>,
     pub(super) forms: HashMap<String, Form>,
-    pub(super) segments: BTreeMap<u64, BTreeSet<String>>,
 }
 
 impl Reports {
@@ -48,31 +47,5 @@ impl Reports {
         let form = self.forms.entry(form).or_default();
         form.submissions += 1;
         form.last = data;
-    }
-
-    pub(super) fn change_segment(&mut self, id: u64, person: &Identifier, membership: Membership) {
-        let Some(segment) = self.segments.get_mut(&id) else {
-            return;
-        };
-        match membership {
-            Membership::Added => segment.insert(person.text().to_owned()),
-            Membership::Removed => segment.remove(person.text()),
-        };
-    }
-
-    /// Removes a deleted person from all segments.
-    pub(super) fn forget_person(&mut self, person: &Identifier) {
-        for segment in self.segments.values_mut() {
-            segment.remove(person.text());
-        }
-    }
-
-    /// Moves the memberships of a person to the one into which it is merged.
-    pub(super) fn merge(&mut self, primary: &Identifier, secondary: &Identifier) {
-        for segment in self.segments.values_mut() {
-            if segment.remove(secondary.text()) {
-                segment.insert(primary.text().to_owned());
-            }
-        }
     }
 }

@@ -7,8 +7,9 @@ use crate::setting::InvalidSetting;
 /// # Counts only
 ///
 /// With [`Records::CountsOnly`] the memory does not grow with the requests, apart from the status
-/// of each import. Each request is checked, limited, counted and answered as usual. Nothing that it
-/// changes is remembered, so the simulator does not know
+/// of each import and export, and from segments that are created. Each request is checked, limited,
+/// counted and answered as usual. Nothing that it changes is remembered, so the simulator does not
+/// know
 ///
 /// - which people exist: [`Totals::people`](crate::Totals::people) is 0, an event or an update
 ///   never meets a suppressed or an unknown person, and a trigger is accepted for any audience;
@@ -18,8 +19,9 @@ use crate::setting::InvalidSetting;
 ///   has no effect;
 /// - the effect of any operation: the methods of [`Simulator`](crate::Simulator) that return a
 ///   record, the paths under `/_sim/` apart from `/_sim/totals`, and the App API's status of a
-///   trigger, searches and activities find nothing, and no webhook has an event. A segment or a
-///   broadcast that was created exists, and stays empty.
+///   trigger, searches, activities and messages find nothing, and no webhook has an event. A
+///   segment or a broadcast that was created exists, and stays empty. Every live notification
+///   counts as active.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Records {
     /// Keeps the record of each person, object, event, message, trigger, delivery and form.

@@ -10,20 +10,24 @@ use super::activities::{
 use super::broadcasts::{Broadcasts, Trigger};
 use super::busiest_window::BusiestWindow;
 use super::event::{Dedupe, Event};
+use super::exports::Exports;
 use super::imports::{Imports, Row};
-use super::messages::{Message, Messages};
+use super::live_notifications::{LiveNotifications, NotChanged, NotificationChange};
+use super::messages::{Message, MessageFilter, Messages};
 use super::object::{Object, Objects};
 use super::people::People;
-use super::person::{Changes, PREFERENCES, Person, is_true};
+use super::person::{Changes, Person};
 use super::reports::{Delivery, Form, Reports};
 use super::retention::Records;
+use super::segments::Segments;
 use super::totals::Totals;
 use super::visitors::Visitors;
 use super::webhook_events::{Details, WebhookEvent, WebhookEvents, delivery_data, person_data};
 use crate::api::{
-    BroadcastTrigger, DeliveryReport, Filter, Identifier, Identify, ImportRequest, Membership,
-    ObjectChange, ObjectIdentifier, Operation, OutgoingMessage, RelatedPerson, Relationship,
-    Source, Subscription, TrackedEvent, as_text, ulid,
+    BroadcastTrigger, DeliveriesExport, DeliveryReport, Filter, Identifier, Identify,
+    ImportRequest, Membership, NewNotification, NewSegment, ObjectChange, ObjectIdentifier,
+    Operation, OutgoingMessage, RelatedPerson, Relationship, Sender, Source, Subscription,
+    TrackedEvent, as_text, ulid,
 };
 
 /// All records. Applies the operations that the API accepted.
@@ -38,10 +42,13 @@ pub(crate) struct Store {
     events: HashMap<String, Event>,
     objects: Objects,
     reports: Reports,
+    segments: Segments,
     messages: Messages,
     broadcasts: Broadcasts,
     activities: ActivityLog,
     imports: Imports,
+    exports: Exports,
+    live_notifications: LiveNotifications,
     webhooks: WebhookEvents,
 }
 
@@ -58,10 +65,13 @@ impl Store {
             events: HashMap::new(),
             objects: Objects::default(),
             reports: Reports::default(),
+            segments: Segments::default(),
             messages: Messages::default(),
             broadcasts: Broadcasts::default(),
             activities: ActivityLog::default(),
             imports: Imports::default(),
+            exports: Exports::default(),
+            live_notifications: LiveNotifications::default(),
             webhooks: WebhookEvents::default(),
         }
     }
@@ -111,7 +121,7 @@ impl Store {
         let Ok(person) = Identifier::in_column(column, value) else {
             return false;
         };
-        let exists = self.people.existing(&person).is_some();
+        let exists = self.people.exists(&person);
         let is_selected = match request.data_to_process.as_str() {
             "only_new" => !exists,
             "only_existing" => exists,
@@ -194,21 +204,15 @@ impl Store {
             activity.is_selected(&filter)
                 && (filter.deleted || !self.is_of_deleted_person(activity))
         };
-        let mut found = self.activities.visible(now).filter(is_shown);
-        let page: Vec<_> = found.by_ref().take(filter.limit).collect();
-        let next = found
-            .next()
-            .and_then(|_| page.last())
-            .map(|last| last.number);
-        Some((
-            page.into_iter().map(|entry| self.shown(entry)).collect(),
-            next,
-        ))
+        let found = self.activities.visible(now).filter(is_shown);
+        let (page, last) = page(found, filter.limit);
+        let shown = page.into_iter().map(|entry| self.shown(entry));
+        Some((shown.collect(), last.map(|last| last.number)))
     }
 
     fn is_of_deleted_person(&self, activity: &Activity) -> bool {
         let person = activity.person.as_ref().filter(|_| activity.existed);
-        person.is_some_and(|person| self.people.existing(person).is_none())
+        person.is_some_and(|person| !self.people.exists(person))
     }
 
     /// Returns an activity as the App API shows it.
@@ -236,8 +240,9 @@ impl Store {
         if let Some(delivery) = &activity.delivery_id {
             shown["delivery_id"] = delivery.as_str().into();
         }
-        if !activity.data.is_null() {
-            shown["data"] = activity.data.clone();
+        if let Some(data) = &activity.data {
+            let data = serde_json::from_slice(data);
+            shown["data"] = data.expect("it was written as JSON");
         }
         shown
     }
@@ -270,22 +275,225 @@ impl Store {
                 let own = own.get(name).filter(|value| !value.is_null()).map(as_text);
                 own.or_else(|| person.attributes.get(name).map(as_text))
             };
-            let is_in = |segment| {
-                let segment = self.reports.segments.get(&segment);
-                segment.is_some_and(|people| people.contains(identifier.text()))
-            };
+            let is_in = |segment| self.segments.contains(segment, identifier);
             filter.selects(&attribute, &is_in)
         };
-        let mut found = self.people.after(start).filter(is_selected);
-        let page: Vec<_> = found.by_ref().take(limit).collect();
-        let next = found
-            .next()
-            .and_then(|_| page.last())
-            .map(|(_, last)| last.cio_id.clone());
-        let people = page
+        self.page_of_people(self.people.after(start).filter(is_selected), limit)
+    }
+
+    fn page_of_people<'a>(
+        &self,
+        people: impl Iterator<Item = (&'a Identifier, &'a Person)>,
+        limit: usize,
+    ) -> (Vec<Value>, Option<String>) {
+        let (page, last) = page(people, limit);
+        let people = page.into_iter();
+        let people = people.map(|(person, _)| self.people.identifiers(person));
+        (people.collect(), last.map(|(_, last)| last.cio_id.clone()))
+    }
+
+    /// Returns a page of the people in a segment, and the position of the next page. `None` if the
+    /// segment does not exist.
+    pub(crate) fn segment_members(
+        &self,
+        id: u64,
+        start: Option<&str>,
+        limit: usize,
+    ) -> Option<(Vec<Value>, Option<String>)> {
+        let is_member = |(person, _): &(&Identifier, _)| self.segments.contains(id, person);
+        let members = self.people.after(start).filter(is_member);
+        let is_known = self.segments.exists(id);
+        is_known.then(|| self.page_of_people(members, limit))
+    }
+
+    /// Returns the segments of a person.
+    pub(crate) fn segments_of(&self, person: &Identifier) -> Option<Vec<Value>> {
+        Some(self.segments.of(&self.people.existing(person)?))
+    }
+
+    /// Returns a page of the relationships of a person, and the position of the next page. `None`
+    /// if the person does not exist.
+    pub(crate) fn relationships_of(
+        &self,
+        person: &Identifier,
+        after: u64,
+        limit: usize,
+    ) -> Option<(Vec<Value>, Option<u64>)> {
+        let related = self
+            .objects
+            .related_to(&self.people.existing(person)?, after);
+        let (page, last) = page(related.iter(), limit);
+        let shown = page.into_iter().map(|(_, shown)| shown.clone());
+        Some((shown.collect(), last.map(|(position, _)| *position)))
+    }
+
+    /// Returns the subscriptions of a person.
+    pub(crate) fn subscription_preferences(&self, person: &Identifier) -> Option<Value> {
+        let identifiers = self.people.identifiers(person);
+        Some(
+            self.people
+                .get(person)?
+                .subscription_preferences(&identifiers),
+        )
+    }
+
+    /// Returns the opt-outs of a person.
+    pub(crate) fn opt_outs(&self, person: &Identifier) -> Option<Vec<Value>> {
+        Some(self.people.get(person)?.opt_outs())
+    }
+
+    /// Changes the opt-outs of a person. Returns whether the person exists.
+    pub(crate) fn change_opt_outs(
+        &mut self,
+        person: &Identifier,
+        changes: Vec<(Sender, bool)>,
+    ) -> bool {
+        let Some(person) = self.people.get_mut(person) else {
+            return false;
+        };
+        for (sender, opts_out) in changes {
+            person.change_opt_out(sender, opts_out);
+        }
+        true
+    }
+
+    /// Returns a page of the people who opted out of a sender, or of any, and the position of the
+    /// next page.
+    pub(crate) fn all_opt_outs(
+        &self,
+        from: Option<&str>,
+        start: Option<&str>,
+        limit: usize,
+    ) -> (Vec<Value>, Option<String>) {
+        let people = self.people.after(start);
+        let (page, last) = page(people.filter(|(_, person)| person.opted_out(from)), limit);
+        let shown = page.into_iter().map(|(identifier, person)| {
+            json!({
+                "cio_id": person.cio_id,
+                "customer_id": self.people.identifiers(identifier)["id"],
+                "optouts": person.opt_outs(),
+            })
+        });
+        (shown.collect(), last.map(|(_, last)| last.cio_id.clone()))
+    }
+
+    /// Returns a page of the messages that a filter selects, the newest first, and the position of
+    /// the next page. `None` if the person of the filter does not exist.
+    pub(crate) fn selected_messages(
+        &self,
+        mut filter: MessageFilter,
+        before: Option<u64>,
+        limit: usize,
+        now: i64,
+    ) -> Option<(Vec<Value>, Option<u64>)> {
+        if let Some(person) = &mut filter.person {
+            *person = self.people.existing(person)?;
+        }
+        let messages = self.messages.before(before);
+        let found = messages.filter(|message| message.is_selected(&filter, now));
+        let (page, last) = page(found, limit);
+        let shown = page
             .into_iter()
-            .map(|(person, _)| self.people.identifiers(person));
-        (people.collect(), next)
+            .map(|message| self.shown_message(message, now));
+        Some((shown.collect(), last.map(|last| last.number)))
+    }
+
+    /// Returns a message as the App API shows it.
+    pub(crate) fn app_message(&self, delivery_id: &str, now: i64) -> Option<Value> {
+        Some(self.shown_message(self.messages.get(delivery_id)?, now))
+    }
+
+    fn shown_message(&self, message: &Message, now: i64) -> Value {
+        let person = message.recipient.as_ref();
+        let identifiers = person.map(|person| self.people.identifiers(person));
+        message.shown(&identifiers.unwrap_or(Value::Null), now)
+    }
+
+    pub(crate) fn set_export_time(&mut self, time: Duration) {
+        self.exports.set_time(time);
+    }
+
+    /// Begins an export of the people whom a filter selects, and returns its number.
+    pub(crate) fn export_people(&mut self, filter: &Filter, now: Duration, date: i64) -> u64 {
+        let (people, _) = self.search(filter, None, usize::MAX);
+        self.exports.begin("customers", people, now, date)
+    }
+
+    /// Begins an export of deliveries, and returns its number.
+    pub(crate) fn export_deliveries(
+        &mut self,
+        export: &DeliveriesExport,
+        now: Duration,
+        date: i64,
+    ) -> u64 {
+        let (source, id) = export.source;
+        let filter = MessageFilter {
+            metric: export.metric.clone(),
+            // Either all, or those that are no drafts.
+            draft: (!export.drafts).then_some(false),
+            template: Some(id),
+            created: export.start.unwrap_or(i64::MIN)..=export.end.unwrap_or(i64::MAX),
+            has_other_parent: source != "transactional_message_id",
+            ..MessageFilter::all()
+        };
+        let messages = self.messages.before(None);
+        let found = messages.filter(|message| message.is_selected(&filter, date));
+        let rows = found.map(|message| {
+            let mut row = self.shown_message(message, date);
+            let person = message.recipient.as_ref();
+            let person = person.and_then(|person| self.people.get(person));
+            for name in &export.attributes {
+                let value = person.and_then(|person| person.attributes.get(name));
+                row["attributes"][name] = value.map(as_text).into();
+            }
+            row
+        });
+        let rows = rows.collect();
+        self.exports.begin("deliveries", rows, now, date)
+    }
+
+    /// Returns an export as the App API shows it.
+    pub(crate) fn export(&self, id: u64, now: Duration) -> Option<Value> {
+        self.exports.shown(id, now)
+    }
+
+    /// Returns all exports as the App API shows them.
+    pub(crate) fn exports(&self, now: Duration) -> Vec<Value> {
+        self.exports.all(now)
+    }
+
+    /// Counts a request for the link of an export. Returns whether the export is done.
+    pub(crate) fn download_export(&mut self, id: u64, now: Duration) -> bool {
+        self.exports.download(id, now)
+    }
+
+    /// Returns what was exported, once the export is done.
+    pub(crate) fn exported(&self, id: u64, now: Duration) -> Option<&[Value]> {
+        self.exports.items(id, now)
+    }
+
+    /// Starts a live notification, and returns the id of its instance.
+    pub(crate) fn start_notification(&mut self, notification: NewNotification, now: i64) -> String {
+        let is_kept = self.records == Records::All;
+        self.live_notifications.start(notification, now, is_kept)
+    }
+
+    /// Changes a live notification. Without records, every one may be active.
+    pub(crate) fn change_notification(
+        &mut self,
+        id: &str,
+        change: NotificationChange,
+        now: i64,
+    ) -> Result<(), NotChanged> {
+        match self.records {
+            Records::All => self.live_notifications.change(id, change, now),
+            Records::CountsOnly => Ok(()),
+        }
+    }
+
+    /// Returns a live notification as the App API shows it.
+    pub(crate) fn notification(&self, id: &str, now: i64) -> Option<Value> {
+        self.live_notifications.shown(id, now)
     }
 
     /// Returns a person as the App API shows them.
@@ -295,14 +503,14 @@ impl Store {
     }
 
     fn log(&mut self, mut activity: Activity, person: &Identifier) {
-        activity.existed = self.people.existing(person).is_some();
+        activity.existed = self.people.exists(person);
         activity.person = Some(person.clone());
         self.activities.record(activity);
     }
 
     /// Records that a person was created, unless they exist.
     fn log_creation(&mut self, person: &Identifier, now: i64) {
-        if self.people.existing(person).is_none() {
+        if !self.people.exists(person) {
             self.people.find_or_create(person);
             self.log(Activity::new("profile_create", now), person);
         }
@@ -352,13 +560,48 @@ impl Store {
         self.reports.forms.get(id)
     }
 
-    pub(crate) fn segment(&self, id: u64) -> Option<&BTreeSet<String>> {
-        self.reports.segments.get(&id)
+    /// Returns the people in a manual segment.
+    pub(crate) fn segment(&self, id: u64) -> Option<BTreeSet<String>> {
+        self.segments.people(id)
     }
 
-    /// Creates an empty manual segment. The Track API cannot do this.
-    pub(crate) fn add_segment(&mut self, id: u64) {
-        self.reports.segments.entry(id).or_default();
+    /// Returns whether a manual segment exists.
+    pub(crate) fn segment_exists(&self, id: u64) -> bool {
+        self.segments.exists(id)
+    }
+
+    /// Returns the number of people in a manual segment.
+    pub(crate) fn segment_size(&self, id: u64) -> Option<usize> {
+        self.segments.len(id)
+    }
+
+    /// Returns a manual segment as the App API shows it.
+    pub(crate) fn shown_segment(&self, id: u64) -> Option<Value> {
+        self.segments.shown(id)
+    }
+
+    /// Returns all manual segments as the App API shows them.
+    pub(crate) fn segments(&self) -> Vec<Value> {
+        self.segments.all()
+    }
+
+    /// Creates an empty manual segment with this number. The Track API cannot do this.
+    pub(crate) fn add_segment(&mut self, id: u64, now: i64) {
+        let segment = NewSegment {
+            name: format!("Segment {id}"),
+            description: String::new(),
+        };
+        self.segments.add(id, segment, now);
+    }
+
+    /// Creates an empty manual segment, and returns its number.
+    pub(crate) fn create_segment(&mut self, segment: NewSegment, now: i64) -> u64 {
+        self.segments.create(segment, now)
+    }
+
+    /// Returns whether the segment existed.
+    pub(crate) fn delete_segment(&mut self, id: u64) -> bool {
+        self.segments.delete(id)
     }
 
     pub(crate) fn message(&self, delivery_id: &str) -> Option<&Message> {
@@ -400,11 +643,15 @@ impl Store {
             return message;
         }
         self.messages.record(message.clone());
-        let is_sent = message.send_at.is_none_or(|at| at <= now);
-        if let (Some(channel), true) = (message.in_activities, is_sent) {
-            let (kind, person) = (format!("sent_{channel}"), message.recipient.as_ref());
+        let metric = match message.is_draft() {
+            true => "drafted",
+            false => "sent",
+        };
+        let is_due = message.is_draft() || message.send_at.is_none_or(|at| at <= now);
+        if let (Some(channel), true) = (message.in_activities, is_due) {
+            let (kind, person) = (format!("{metric}_{channel}"), message.recipient.as_ref());
             self.log_delivery(kind, message.delivery_id.clone(), person, now);
-            self.report_message(&message, "sent", Details::default(), now);
+            self.report_message(&message, metric, Details::default(), now);
         }
         message
     }
@@ -431,7 +678,7 @@ impl Store {
             return None;
         }
         let mut required = trigger.required.iter();
-        required.find(|person| self.people.existing(person).is_none())
+        required.find(|person| !self.people.exists(person))
     }
 
     /// Returns the time until the next trigger fits, if too many wait.
@@ -547,6 +794,7 @@ impl Store {
             }
             DeliveryReport::Subscription(Subscription::Subscribed) => return,
         };
+        self.messages.report(id, metric, details.reason, now);
         self.report_message(&message, metric, details, now);
         if let (DeliveryReport::Subscription(_), Some(person)) = (report, &message.recipient) {
             self.report_subscription(person, metric, Value::Null, now);
@@ -564,7 +812,7 @@ impl Store {
         let Some(person) = self.people.resolve(&update.person) else {
             return self.log(Activity::new(FAILED_ATTRIBUTE_CHANGE, now), &update.person);
         };
-        if update.update_only && self.people.existing(&person).is_none() {
+        if update.update_only && !self.people.exists(&person) {
             return self.log(Activity::new(SKIPPED_UPDATE, now), &person);
         }
         if self.people.conflicts(&person, &update.attributes) {
@@ -584,28 +832,28 @@ impl Store {
         }
     }
 
-    fn log_changes(&mut self, changes: Changes, person: &Identifier, now: i64) {
-        if let Some(change) = changes.changed.get("unsubscribed")
-            && is_true(&change["from"]) != is_true(&change["to"])
-        {
-            let metric = match is_true(&change["to"]) {
+    fn log_changes(&mut self, mut changes: Changes, person: &Identifier, now: i64) {
+        if let Some(is_unsubscribed) = changes.unsubscribed {
+            let metric = match is_unsubscribed {
                 true => "unsubscribed",
                 false => "subscribed",
             };
             self.report_subscription(person, metric, Value::Null, now);
         }
-        if let Some(change) = changes.changed.get(PREFERENCES) {
+        if let Some(preferences) = changes.preferences.take() {
             let metric = "cio_subscription_preferences_changed";
-            self.report_subscription(person, metric, change["to"].clone(), now);
+            self.report_subscription(person, metric, preferences.into(), now);
         }
-        if !changes.changed.is_empty() {
+        let without_room = std::mem::take(&mut changes.without_room);
+        if let Some(changed) = changes.into_json() {
             let mut activity = Activity::new("attribute_change", now);
-            activity.data = changes.changed.into();
+            activity.data = Some(changed);
             self.log(activity, person);
         }
-        if !changes.without_room.is_empty() {
+        if !without_room.is_empty() {
             let mut activity = Activity::new(FAILED_ATTRIBUTE_CHANGE, now);
-            activity.data = json!({"attributes": changes.without_room});
+            let data = json!({"attributes": without_room}).to_string();
+            activity.data = Some(data.into_bytes().into());
             self.log(activity, person);
         }
     }
@@ -702,7 +950,7 @@ impl Store {
     fn change_segment(&mut self, id: u64, people: &[Identifier], membership: Membership) {
         for person in people {
             if let Some(person) = self.people.existing(person) {
-                self.reports.change_segment(id, &person, membership);
+                self.segments.change(id, &person, membership);
             }
         }
     }
@@ -784,7 +1032,7 @@ impl Store {
         let person = self.people.existing(person)?;
         self.log(Activity::new("profile_delete", now), &person);
         self.objects.forget_person(&person);
-        self.reports.forget_person(&person);
+        self.segments.forget_person(&person);
         self.people.remove(&person)
     }
 
@@ -797,7 +1045,7 @@ impl Store {
         if primary == secondary {
             return;
         }
-        self.reports.merge(&primary, &secondary);
+        self.segments.merge(&primary, &secondary);
         self.visitors.merge(&primary, &secondary);
         if let Some(merged) = self.delete(&secondary, now) {
             self.people.find_or_create(&primary).merge(merged);
@@ -805,4 +1053,11 @@ impl Store {
             self.log(Activity::new("profile_merge", now), &primary);
         }
     }
+}
+
+/// Returns the first `limit` items, and the last of these if there are more.
+fn page<T: Copy>(mut items: impl Iterator<Item = T>, limit: usize) -> (Vec<T>, Option<T>) {
+    let page: Vec<_> = items.by_ref().take(limit).collect();
+    let last = items.next().and_then(|_| page.last().copied());
+    (page, last)
 }

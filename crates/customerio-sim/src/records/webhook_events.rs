@@ -127,7 +127,7 @@ pub(super) fn person_data(identifiers: &Value) -> Map<String, Value> {
 
 /// Returns a ULID: 48 bits of milliseconds and 80 bits that are random in the service, and count
 /// here, in Crockford's base 32.
-fn ulid(now: i64, number: u64) -> String {
+pub(super) fn ulid(now: i64, number: u64) -> String {
     const SYMBOLS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let milliseconds = u128::try_from(now).unwrap_or(0) * 1_000;
     let bits = (milliseconds << 80) | u128::from(number);

@@ -66,6 +66,34 @@ impl Client {
         self.send(request).await.unwrap()
     }
 
+    /// Returns the answer of the App API to a question.
+    pub(crate) async fn ask(&mut self, path: &str) -> Value {
+        let reply = self.app(Method::GET, path, "").await;
+        assert_eq!(reply.status, 200, "{path}: {reply:?}");
+        reply.json()
+    }
+
+    /// Returns the status of the App API's response.
+    pub(crate) async fn status(&mut self, method: Method, path: &str, body: &str) -> u16 {
+        self.app(method, path, body).await.status.as_u16()
+    }
+
+    /// Sets attributes of a person.
+    pub(crate) async fn identify(&mut self, person: &str, attributes: Value) {
+        let path = format!("/api/v1/customers/{person}");
+        let reply = self.call(Method::PUT, &path, &attributes).await;
+        assert_eq!(
+            reply.status, 200,
+            "an operation without effect gets a 200 too"
+        );
+    }
+
+    /// Sends one operation of API v2.
+    pub(crate) async fn entity(&mut self, entity: Value) {
+        let reply = self.call(Method::POST, "/api/v2/entity", &entity).await;
+        assert_eq!(reply.status, 200, "{entity}");
+    }
+
     pub(crate) async fn get(&mut self, path: &str) -> Value {
         self.call(Method::GET, path, &Value::Null).await.json()
     }

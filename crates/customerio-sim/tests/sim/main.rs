@@ -8,6 +8,7 @@ mod faults;
 mod limits;
 mod people;
 mod program;
+mod questions;
 mod recorded;
 mod records;
 mod rejections;

@@ -1,19 +1,22 @@
 //! The App API: transactional messages, triggers of broadcasts, and every other endpoint.
 //!
-#![cfg_attr(feature = "client", doc = "```no_run")]
+#![cfg_attr(feature = "client", doc = "```")]
 #![cfg_attr(not(feature = "client"), doc = "```ignore")]
-//! use customerio::app::Email;
+//! use customerio::app::{Email, Trigger};
 //! use customerio::{Client, Person};
-//! use serde_json::json;
+//! use http::Method;
+//! use serde_json::{Value, json};
 //!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = Client::from_env()?; // CUSTOMERIO_APP_API_KEY
-//! let email = Email::new("receipt", &Person::id("u1")?, "ada@example.com")
-//!     .data(&json!({"total": "23.45"}))?;
-//! let sent = client.app().send(&email).await?;
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+//! # fn main() { simulated(async {
+//! let app = Client::from_env()?.app(); // CUSTOMERIO_APP_API_KEY
+//! let email = Email::new("receipt", &Person::id("u1")?, "ada@example.com");
+//! let sent = app.send(&email.data(&json!({"total": "23.45"}))?).await?;
 //! println!("{}", sent.delivery_id);
-//! # Ok(())
-//! # }
+//! app.trigger(&Trigger::new(5)).await?; // one in 10 seconds
+//! let exports: Value = app.request(Method::GET, "/v1/exports").send().await?.json()?;
+//! # assert!(exports["exports"].is_null());
+//! # Ok(()) }) }
 //! ```
 //!
 //! Each value is checked against the documented limits when it is turned into an [`AppRequest`],

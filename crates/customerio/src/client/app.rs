@@ -23,20 +23,16 @@ use crate::{InvalidInput, Person};
 /// [`Client::app`] returns it. Cloning is cheap.
 ///
 /// ```
-/// use customerio::Person;
 /// use customerio::app::Sms;
-/// # use customerio::Client;
+/// use customerio::{Client, Person};
 ///
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let client = Client::disabled();
-/// // let client = Client::from_env()?;
-/// let app = client.app();
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+/// # fn main() { simulated(async {
+/// let app = Client::from_env()?.app();
 /// let sms = Sms::new("otp", &Person::id("u1")?, "+15551234567");
 /// let sent = app.send(&sms).await?;
 /// println!("{}", sent.delivery_id);
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[derive(Clone, Debug)]
 pub struct App(Client);
@@ -77,14 +73,12 @@ impl App {
     /// As for [`send`](Self::send).
     ///
     /// ```
+    /// use customerio::Client;
     /// use customerio::app::{Audience, Filter, Trigger};
-    /// # use customerio::Client;
     ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let client = Client::disabled();
-    /// // let client = Client::from_env()?;
-    /// let app = client.app();
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+    /// # fn main() { simulated(async {
+    /// let app = Client::from_env()?.app();
     /// let audience = Audience::Recipients(Filter::segment(7));
     /// let triggered = app.trigger(&Trigger::new(5).audience(audience)).await?;
     /// let status = app.trigger_status(5, triggered.id).await?;
@@ -92,8 +86,8 @@ impl App {
     ///     let page = app.trigger_errors(5, triggered.id, None).await?;
     ///     println!("{} errors", page.errors.len());
     /// }
-    /// # Ok(())
-    /// # }
+    /// # assert!(status.processed_at.is_some());
+    /// # Ok(()) }) }
     /// ```
     pub async fn trigger(&self, trigger: &Trigger) -> Result<Triggered, Error> {
         let request = trigger.to_request()?;
@@ -141,21 +135,20 @@ impl App {
     /// Searches for people, and returns them page by page as they are read.
     ///
     /// ```
-    /// # use customerio::Client;
+    /// use customerio::Client;
     /// use customerio::app::Filter;
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
-    /// #     let found = r#"{"identifiers":[{"cio_id":"a","id":"u1","email":null}],"next":""}"#;
-    /// #     Ok::<_, std::io::Error>(http::Response::new(String::from(found)))
-    /// # }));
-    /// // let client = Client::from_env()?;
-    /// let mut people = client.app().search(&Filter::attribute_is("plan", "pro")?);
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+    /// # fn main() { simulated(async {
+    /// let app = Client::from_env()?.app();
+    /// let mut people = app.search(&Filter::attribute_is("plan", "pro")?);
+    /// # let mut found = 0;
     /// while let Some(person) = people.next().await {
     ///     println!("{:?}", person?.id);
+    ///     # found += 1;
     /// }
-    /// # Ok(())
-    /// # }
+    /// # assert_eq!(found, 1);
+    /// # Ok(()) }) }
     /// ```
     pub fn search(&self, filter: &Filter) -> Pages<FoundPerson> {
         let request = AppRequest::new(Method::POST, "/v1/customers")
@@ -184,19 +177,14 @@ impl App {
     /// Returns a person with their attributes and devices.
     ///
     /// ```
-    /// # use customerio::Client;
-    /// use customerio::Person;
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
-    /// #     let found = r#"{"customer":{"id":"u1","attributes":{"plan":"pro"}}}"#;
-    /// #     Ok::<_, std::io::Error>(http::Response::new(String::from(found)))
-    /// # }));
-    /// // let client = Client::from_env()?;
-    /// let customer = client.app().customer(&Person::id("u1")?).await?;
+    /// use customerio::{Client, Person};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+    /// # fn main() { simulated(async {
+    /// let app = Client::from_env()?.app();
+    /// let customer = app.customer(&Person::id("u1")?).await?;
     /// assert_eq!(customer.attribute("plan"), Some("pro"));
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     ///
     /// # Errors
@@ -327,23 +315,21 @@ impl App {
     /// Returns the activities of the workspace or of a person, page by page as they are read.
     ///
     /// ```
-    /// # use customerio::Client;
-    /// use customerio::Person;
     /// use customerio::app::{ActivityQuery, PersonActivity};
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
-    /// #     let page = r#"{"activities":[{"id":"a","type":"event","name":"paid"}],"next":""}"#;
-    /// #     Ok::<_, std::io::Error>(http::Response::new(String::from(page)))
-    /// # }));
-    /// // let client = Client::from_env()?;
+    /// use customerio::{Client, Person};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+    /// # fn main() { simulated(async {
     /// let query = ActivityQuery::of(&Person::id("u1")?).activity_type(PersonActivity::Event);
-    /// let mut activities = client.app().activities(&query);
+    /// let mut activities = Client::from_env()?.app().activities(&query);
+    /// # let mut names = Vec::new();
     /// while let Some(activity) = activities.next().await {
-    ///     println!("{:?}", activity?.name);
+    ///     let activity = activity?;
+    ///     println!("{:?}", activity.name);
+    ///     # names.extend(activity.name);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # assert_eq!(names, ["paid"]);
+    /// # Ok(()) }) }
     /// ```
     pub fn activities(&self, query: &ActivityQuery) -> Pages<Activity> {
         Pages::new(self.clone(), query.to_request(), "activities")
@@ -356,24 +342,21 @@ impl App {
     /// prove that everything was applied: see [`FailureQuery`].
     ///
     /// ```
-    /// # use customerio::Client;
-    /// use customerio::Timestamp;
     /// use customerio::app::FailureQuery;
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
-    /// #     let page = r#"{"activities":[{"id":"a","type":"failed_event","timestamp":1700000001}]}"#;
-    /// #     Ok::<_, std::io::Error>(http::Response::new(String::from(page)))
-    /// # }));
-    /// // let client = Client::from_env()?;
-    /// let started = Timestamp::new(1_700_000_000)?; // before the first request of an import
-    /// let mut failures = client.app().failures(&FailureQuery::since(started));
+    /// use customerio::{Client, Timestamp};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+    /// # fn main() { simulated(async {
+    /// let started = Timestamp::new(1_767_225_600)?; // before the first request of an import
+    /// let mut failures = Client::from_env()?.app().failures(&FailureQuery::since(started));
+    /// # let mut types = Vec::new();
     /// while let Some(failure) = failures.next().await {
     ///     let failure = failure?;
     ///     println!("{} {:?}", failure.activity_type, failure.timestamp);
+    ///     # types.push(failure.activity_type.to_string());
     /// }
-    /// # Ok(())
-    /// # }
+    /// # assert_eq!(types, ["failed_event"]);
+    /// # Ok(()) }) }
     /// ```
     pub fn failures(&self, query: &FailureQuery) -> Failures {
         Failures::new(self.clone(), query)
@@ -386,25 +369,22 @@ impl App {
     /// after its first page here. Request its pages one by one.
     ///
     /// ```
-    /// # use customerio::Client;
+    /// use customerio::Client;
     /// use customerio::app::AppRequest;
     /// use http::Method;
     /// use serde_json::Value;
     ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
-    /// #     let page = r#"{"messages":[{"id":"dgO="}],"next":""}"#;
-    /// #     Ok::<_, std::io::Error>(http::Response::new(String::from(page)))
-    /// # }));
-    /// // let client = Client::from_env()?;
-    /// let request = AppRequest::new(Method::GET, "/v1/broadcasts/5/messages")?;
-    /// let mut messages = client.app().pages::<Value>(request, "messages");
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+    /// # fn main() { simulated(async {
+    /// let request = AppRequest::new(Method::GET, "/v1/transactional/44/messages")?;
+    /// let mut messages = Client::from_env()?.app().pages::<Value>(request, "messages");
+    /// # let mut found = 0;
     /// while let Some(message) = messages.next().await {
     ///     println!("{}", message?["id"]);
+    ///     # found += 1;
     /// }
-    /// # Ok(())
-    /// # }
+    /// # assert_eq!(found, 1);
+    /// # Ok(()) }) }
     /// ```
     pub fn pages<T>(&self, request: AppRequest, list: &'static str) -> Pages<T> {
         Pages::new(self.clone(), Ok(request), list)
@@ -416,22 +396,21 @@ impl App {
     /// Returns the messages of the workspace or of a person, page by page as they are read.
     ///
     /// ```
-    /// # use customerio::Client;
+    /// use customerio::Client;
     /// use customerio::app::MessageQuery;
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
-    /// #     let page = r#"{"messages":[{"id":"dgO=","metrics":{"sent":1700000000}}]}"#;
-    /// #     Ok::<_, std::io::Error>(http::Response::new(String::from(page)))
-    /// # }));
-    /// // let client = Client::from_env()?;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+    /// # fn main() { simulated(async {
     /// let bounced = MessageQuery::all().message_type("email").metric("bounced");
-    /// let mut messages = client.app().messages(&bounced);
+    /// let mut messages = Client::from_env()?.app().messages(&bounced);
+    /// # let mut times = Vec::new();
     /// while let Some(message) = messages.next().await {
-    ///     println!("{:?}", message?.metric("bounced"));
+    ///     let message = message?;
+    ///     println!("{:?}", message.metric("bounced"));
+    ///     # times.extend(message.metric("bounced"));
     /// }
-    /// # Ok(())
-    /// # }
+    /// # assert_eq!(times.len(), 1);
+    /// # Ok(()) }) }
     /// ```
     pub fn messages(&self, query: &MessageQuery) -> Pages<MessageRecord> {
         Pages::new(self.clone(), query.to_request(), "messages")
@@ -532,17 +511,14 @@ impl App {
     /// Starts an import of a file at a URL.
     ///
     /// ```
-    /// # use customerio::Client;
     /// use std::time::Duration;
+    ///
+    /// use customerio::Client;
     /// use customerio::app::{Import, ImportIdentifier};
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
-    /// #     let status = r#"{"import":{"id":7,"state":"imported","rows_imported":3}}"#;
-    /// #     Ok::<_, std::io::Error>(http::Response::new(String::from(status)))
-    /// # }));
-    /// // let client = Client::from_env()?;
-    /// let app = client.app();
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+    /// # fn main() { simulated(async {
+    /// let app = Client::from_env()?.app();
     /// let url = "https://example.com/people.csv";
     /// let import = Import::people("spring", url, ImportIdentifier::Id);
     /// let mut status = app.create_import(&import).await?;
@@ -551,8 +527,8 @@ impl App {
     ///     status = app.import_status(status.id).await?;
     /// }
     /// println!("{:?}: {:?} rows", status.state, status.rows_imported);
-    /// # Ok(())
-    /// # }
+    /// # assert_eq!(status.rows_imported, Some(2));
+    /// # Ok(()) }) }
     /// ```
     ///
     /// # Errors
@@ -619,18 +595,14 @@ impl App {
     /// Values in `path` must be percent-encoded: see [`segment`](crate::app::segment).
     ///
     /// ```
-    /// # use customerio::Client;
+    /// use customerio::Client;
     /// use http::Method;
     /// use serde_json::{Value, json};
     ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
-    /// #     let found = r#"{"identifiers":[{"cio_id":"a"}],"ids":[""],"next":""}"#;
-    /// #     Ok::<_, std::io::Error>(http::Response::new(String::from(found)))
-    /// # }));
-    /// // let client = Client::from_env()?;
-    /// let search = client.app().request(Method::POST, "/v1/customers");
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+    /// # fn main() { simulated(async {
+    /// let app = Client::from_env()?.app();
+    /// let search = app.request(Method::POST, "/v1/customers");
     /// let found: Value = search
     ///     .query("limit", 100)
     ///     .json(&json!({"filter": {"segment": {"id": 7}}}))
@@ -638,9 +610,8 @@ impl App {
     ///     .send()
     ///     .await?
     ///     .json()?;
-    /// assert_eq!(found["identifiers"][0]["cio_id"], "a");
-    /// # Ok(())
-    /// # }
+    /// assert_eq!(found["ids"][0], "u1");
+    /// # Ok(()) }) }
     /// ```
     ///
     /// # Live notifications
@@ -673,12 +644,11 @@ impl App {
     ///     call.json(&end).replay(true).send().await?;
     ///     Ok(())
     /// }
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # let client = customerio::Client::disabled();
-    /// # follow(&client.app(), &[json!({"status": "sent"})]).await.unwrap();
-    /// # assert_eq!(client.stats().requests, 3);
-    /// # }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+    /// # fn main() { simulated(async {
+    /// # let app = customerio::Client::from_env()?.app();
+    /// # follow(&app, &[json!({"status": "sent"})]).await?;
+    /// # Ok(()) }) }
     /// ```
     pub fn request(&self, method: Method, path: &str) -> AppCall {
         AppCall {

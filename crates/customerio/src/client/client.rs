@@ -27,14 +27,14 @@ use crate::{
 
 /// A client for the Track API, and for the App API by [`app`](Self::app).
 ///
-/// ```no_run
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// ```
 /// use customerio::{Attributes, Client, Person};
 ///
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+/// # fn main() { simulated(async {
 /// let client = Client::from_env()?;
 /// client.identify(&Person::id("u1")?, &Attributes::new()).await?;
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 ///
 /// Cloning is cheap. Clones share limits, connections and statistics.
@@ -160,18 +160,19 @@ impl Client {
     /// See [`ClientBuilder::deadline`]. If `call` is zero or too short, nothing is sent.
     ///
     /// ```
-    /// # use std::time::Duration;
-    /// # use customerio::{Attributes, Client, Person};
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let client = Client::disabled().with_service(tower::service_fn(|_| {
-    ///     std::future::pending::<std::io::Result<http::Response<String>>>()
-    /// }));
-    /// let client = client.with_deadline(Duration::from_secs(2));
+    /// use std::time::Duration;
+    ///
+    /// use customerio::{Attributes, Client, Person};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+    /// # use customerio_sim::{Faults, Simulator};
+    /// # fn main() {
+    /// # let slow = Faults::none().latency(Duration::from_secs(60));
+    /// # simulated_by(Simulator::builder().faults(slow), async {
+    /// let client = Client::from_env()?.with_deadline(Duration::from_secs(2));
     /// let error = client.identify(&Person::id("u1")?, &Attributes::new()).await.unwrap_err();
-    /// assert!(error.is_deadline() && error.may_have_been_applied());
-    /// # Ok(())
-    /// # }
+    /// assert!(error.is_deadline() && error.may_have_been_applied()); // the API was too slow
+    /// # Ok(()) }) }
     /// ```
     #[must_use]
     pub fn with_deadline(&self, call: Duration) -> Self {

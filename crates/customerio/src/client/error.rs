@@ -19,17 +19,17 @@ const MAX_CHAIN: usize = 16;
 /// [`cause`](Self::cause) returns them.
 ///
 /// ```
-/// # use customerio::Client;
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() {
-/// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
-/// #     http::Response::builder().status(401).body(String::new())
-/// # }));
-/// let error = client.check().await.unwrap_err();
+/// use customerio::Client;
+///
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+/// # fn main() {
+/// # let builder = customerio_sim::Simulator::builder().credentials("site", "another key");
+/// # simulated_by(builder, async {
+/// let error = Client::from_env()?.check().await.unwrap_err();
 /// let advice = "the API rejected the credentials; \
 ///     check the site id, the API key and the region (status 401)";
 /// assert_eq!(error.to_string(), format!("the operation was not sent: {advice}"));
-/// # }
+/// # Ok(()) }) }
 /// ```
 ///
 /// The exact text may change in any release: use the predicates. It may quote the server, and so a
@@ -175,20 +175,21 @@ impl Error {
     /// once; other endpoints go on.
     ///
     /// ```
-    /// # use customerio::Client;
+    /// use customerio::Client;
     /// use http::Method;
     ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # let client = Client::disabled().with_service(tower::service_fn(|_| async {
-    /// #     http::Response::builder().status(429).body(String::new())
-    /// # }));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+    /// # fn main() {
+    /// # use customerio_sim::{Script, Simulator, Step};
+    /// # let used_up = Script::new([Step::status(429)]); // without `Retry-After`
+    /// # simulated_by(Simulator::builder().script(used_up), async {
+    /// let client = Client::from_env()?;
     /// let archived = || client.app().request(Method::GET, "/v1/messages/d1/archived_message");
     /// let error = archived().send().await.unwrap_err();
     /// assert!(error.is_daily_quota() && error.retry_at().is_some());
     /// assert!(archived().send().await.unwrap_err().is_daily_quota());
     /// assert_eq!(client.stats().requests, 1);
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     #[must_use]
     pub fn is_daily_quota(&self) -> bool {

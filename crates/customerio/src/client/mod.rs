@@ -4,22 +4,18 @@
 //! ```
 //! use customerio::client::{Client, Limits, Quota};
 //! use customerio::{Attributes, Credentials, Person};
-//! use tower::service_fn;
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let api = service_fn(|_| async {
-//! #     Ok::<_, std::io::Error>(http::Response::new(String::from("{}")))
-//! # });
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+//! # fn main() { simulated(async {
 //! let client = Client::builder()
 //!     .credentials(Credentials::new("site", "key")?)
 //!     .limits(Limits::documented().ingress(Quota::per_second(100)))
-//!     .build_with(api)?; // `build()` connects to Customer.io
+//!     # .base_url(std::env::var("CUSTOMERIO_BASE_URL")?)
+//!     .build()?;
 //!
 //! client.identify(&Person::id("u1")?, &Attributes::new()).await?;
 //! assert_eq!(client.stats().requests, 1);
-//! # Ok(())
-//! # }
+//! # Ok(()) }) }
 //! ```
 //!
 //! Three settings matter most:

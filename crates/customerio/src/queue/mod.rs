@@ -2,23 +2,23 @@
 //! for each person, within the client's limits.
 //!
 //! ```
-//! # use std::time::Duration;
+//! use std::time::Duration;
+//!
 //! use customerio::queue::Queue;
 //! use customerio::{Attributes, Client, Operation, Person};
 //!
-//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let client = Client::disabled();
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+//! # fn main() { simulated(async {
+//! let client = Client::from_env()?;
 //! let (queue, worker) = Queue::new(&client); // once, in `main`
 //! tokio::spawn(worker);
 //!
 //! let operation = Operation::identify(&Person::id("u1")?, &Attributes::new())?;
-//! queue.enqueue(operation).await?; // in a request handler
+//! queue.enqueue(operation).await?; // in a request handler; returns a receipt
 //!
 //! let drained = queue.drain(Duration::from_secs(20)).await; // at shutdown
 //! assert!(drained.is_complete());
-//! # Ok(())
-//! # }
+//! # Ok(()) }) }
 //! ```
 //!
 //! Three settings matter most:
@@ -37,16 +37,17 @@
 //!
 //! ```
 //! # #[cfg(feature = "spool")]
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+//! # #[cfg(feature = "spool")]
+//! # fn main() { simulated(async {
 //! # use std::time::Duration;
 //! # use customerio::{Attributes, Client, Operation, Person};
 //! use customerio::queue::{Queue, Spool};
 //!
-//! # let client = Client::disabled();
+//! # let client = Client::from_env()?;
 //! # let folder = tempfile::tempdir()?;
-//! # let path = folder.path().join("queue.db");
-//! let (queue, worker) = Queue::builder(&client).open(&Spool::new(&path))?;
+//! # std::env::set_current_dir(&folder)?;
+//! let (queue, worker) = Queue::builder(&client).open(&Spool::new("queue.db"))?;
 //! # let operation = Operation::identify(&Person::id("u1")?, &Attributes::new())?;
 //! let worker = tokio::spawn(worker);
 //! queue.enqueue(operation).await?; // it is on disk
@@ -54,8 +55,7 @@
 //! let drained = queue.drain(Duration::from_secs(20)).await;
 //! worker.await?; // now another queue may open the file
 //! assert!(drained.is_complete());
-//! # Ok(())
-//! # }
+//! # Ok(()) }) }
 //! # #[cfg(not(feature = "spool"))]
 //! # fn main() {}
 //! ```

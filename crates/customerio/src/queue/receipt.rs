@@ -15,17 +15,17 @@ use crate::{Cause, Operation, Outcome};
 /// It may be dropped: the operation is sent all the same.
 ///
 /// ```
-/// # use customerio::{Attributes, Client, Operation, Person};
-/// # use customerio::queue::Queue;
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let (queue, worker) = Queue::new(&Client::disabled());
+/// use customerio::queue::Queue;
+/// use customerio::{Attributes, Client, Operation, Person};
+///
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+/// # fn main() { simulated(async {
+/// let (queue, worker) = Queue::new(&Client::from_env()?);
 /// tokio::spawn(worker);
 /// let operation = Operation::identify(&Person::id("u1")?, &Attributes::new())?;
 /// let receipt = queue.enqueue(operation).await?;
 /// assert!(receipt.await.is_accepted());
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[must_use = "await it for the outcome, or drop it"]
 pub struct Receipt {

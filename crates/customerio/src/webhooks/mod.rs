@@ -3,7 +3,8 @@
 //! [`VerifyLayer`] verifies the signature before your handler runs, and [`WebhookEvent`] parses the
 //! body:
 //!
-//! ```
+#![cfg_attr(feature = "client", doc = "```")]
+#![cfg_attr(not(feature = "client"), doc = "```ignore")]
 //! use axum::body::Bytes;
 //! use axum::http::StatusCode;
 //! use axum::routing::post;
@@ -18,13 +19,14 @@
 //!     StatusCode::NO_CONTENT
 //! }
 //!
-//! # fn example() -> Result<(), customerio::InvalidInput> {
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
+//! # fn main() { simulated(async {
 //! let key = SigningKey::from_env()?; // CUSTOMERIO_WEBHOOK_SIGNING_KEY
 //! let app: Router = Router::new()
 //!     .route("/webhooks/customerio", post(receive))
 //!     .layer(VerifyLayer::new(Verifier::new(key)));
-//! # Ok(())
-//! # }
+//! # deliver_to(app, "/webhooks/customerio").await?;
+//! # Ok(()) }) }
 //! ```
 //!
 //! Three settings matter most:

@@ -30,11 +30,14 @@ use super::{SignatureError, SigningKey};
 ///
 /// No header names the key. While Customer.io may still use the previous one, give both:
 ///
-/// ```no_run
+/// ```
 /// use customerio::webhooks::{SigningKey, Verifier};
+/// # fn verifier() -> Result<Verifier, customerio::InvalidInput> {
 /// let verifier = Verifier::new(SigningKey::from_env()?)
 ///     .also(SigningKey::from_env_var("PREVIOUS_SIGNING_KEY")?);
-/// # Ok::<(), customerio::InvalidInput>(())
+/// # Ok(verifier)
+/// # }
+/// # let _ = verifier();
 /// ```
 ///
 /// [`Verified::key_index`] shows which key a request was signed with.

@@ -370,6 +370,21 @@ async fn a_permanent_failure_stops_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_whose_task_panics_stops_the_run_and_its_records_are_unknown() {
+    let fake = Fake::new(|request| {
+        let body = String::from_utf8(request.body().unwrap().to_vec()).unwrap();
+        assert!(!body.contains("\"p15\""), "a defect");
+        Outcome::Accepted
+    });
+    let (items, _) = feed(people(100));
+    let result = import(&fake, items, &watch::Sender::default()).await;
+    assert!(matches!(result.stop, Some(Stop::Failed(_))));
+    let totals = result.totals;
+    assert_eq!(totals.unknown, 10, "{totals:?}");
+    assert!(totals.accepted > 0 && totals.accepted < 90, "{totals:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_input_error_stops_the_run_after_the_requests_in_flight() {
     let items = people(555)
         .chain([Err(anyhow!("broken"))])

@@ -163,6 +163,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = parse_duration)]
     import_time: Duration,
 
+    /// Time that an export takes.
+    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = parse_duration)]
+    export_time: Duration,
+
     /// Creates a broadcast with this number. May be repeated.
     #[arg(long, value_name = "NUMBER")]
     broadcast: Vec<u64>,
@@ -229,7 +233,9 @@ impl Args {
             (Some(url), Some(key)) => builder.webhook(webhook(url, &key.0)?),
             _ => builder,
         };
-        let mut builder = builder.import_time(self.import_time);
+        let mut builder = builder
+            .import_time(self.import_time)
+            .export_time(self.export_time);
         for file in &self.import_file {
             let (url, csv) = import_file(file)?;
             builder = builder.import_file(url, &csv);
