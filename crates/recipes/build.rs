@@ -7,7 +7,7 @@ const PAGES: &str = "../tower-pace/docs";
 
 fn main() -> io::Result<()> {
     let mut copies = String::new();
-    for page in ["apis", "applications", "clients"] {
+    for page in ["apis", "applications", "clients", "processes"] {
         let path = format!("{PAGES}/{page}.md");
         println!("cargo::rerun-if-changed={path}");
         let text = fs::read_to_string(path)?;

@@ -28,6 +28,8 @@ const ARROWS: &[(&str, When, &str)] = &[
     ("outbox", Always, "customerio"),
     ("outbox", Always, "customerio-sim"),
     ("recipes", Always, "tower-pace"),
+    ("recipes", Always, "tower-pace-redis"),
+    ("customerio-import", Always, "tower-pace-redis"),
     ("fuzz", Always, "customerio"),
     ("fuzz", Always, "pacing"),
 ];

@@ -156,6 +156,10 @@ fn ours(load: Load, model: ServerModel, seed: u64) -> Count {
     let scenario = Scenario {
         quota: quota(),
         model,
+        others: Vec::new(),
+        by_request: false,
+        cost: |_| 1,
+        competitor: 0.0,
         processes: PROCESSES,
         seconds: SECONDS,
         load,

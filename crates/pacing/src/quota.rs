@@ -9,7 +9,7 @@ use crate::{Cost, TooHeavy, UnsafeQuota};
 
 /// The most limits in one quota. A `Quota` is `Copy` and has a place for each of them: a larger
 /// number would make every copy larger.
-const MOST_LIMITS: usize = 4;
+pub(crate) const MOST_LIMITS: usize = 4;
 
 /// The longest time that any setting can have. Sums of a few of them stay far from the largest
 /// [`Moment`](crate::Moment), so no arithmetic overflows.

@@ -5,6 +5,7 @@
 
 pub mod apis;
 pub mod health;
+pub mod redis;
 pub mod server;
 
 /// The pages, for `cargo test --doc`. In the docs of `tower-pace` they are not tested.
@@ -18,4 +19,7 @@ mod pages {
 
     #[doc = include_str!("../../tower-pace/docs/clients.md")]
     mod clients {}
+
+    #[doc = include_str!("../../tower-pace/docs/processes.md")]
+    mod processes {}
 }

@@ -41,6 +41,15 @@ pub async fn serve_echo_after_503() -> String {
     serve_after(StatusCode::SERVICE_UNAVAILABLE, IntoResponse::into_response).await
 }
 
+/// Serves an app that never responds. Returns its URL.
+///
+/// # Panics
+///
+/// If no port is free.
+pub async fn serve_no_response() -> String {
+    serve(Router::new().fallback(any(std::future::pending::<Response>))).await
+}
+
 /// Serves a Kubernetes API whose first response is a 429, and which then has one `ConfigMap` under
 /// every path. Returns its URL.
 ///

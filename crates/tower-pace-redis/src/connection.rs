@@ -110,8 +110,8 @@ struct Link {
     connection: MultiplexedConnection,
     /// The task that writes the calls and reads the replies.
     driver: AbortHandle,
-    /// Whether a call has failed on it. Set before the state is read, so that the call that set it,
-    /// or a later one, replaces the link.
+    /// Whether a call has failed on it. It is set before the state is read, so that the call that
+    /// set it, or a later one, replaces the link.
     is_broken: AtomicBool,
     /// The bytes that may still be read.
     unread: Arc<AtomicU64>,

@@ -91,7 +91,7 @@ impl StoreError {
         matches!(self.cause, Cause::Unreachable(_) | Cause::TimedOut(_))
     }
 
-    /// Returns whether there was a connection, and no reply within the bound.
+    /// Returns whether there was no reply, or no connection, within the bound.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         matches!(self.cause, Cause::TimedOut(_))

@@ -2,9 +2,15 @@
 //!
 //! ```no_run
 //! # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
+//! use tower_pace::rate::shared::SharedLimits;
+//! use tower_pace::{Quota, RateLimitLayer};
 //! use tower_pace_redis::RedisStore;
 //!
 //! let store = RedisStore::connect("redis://127.0.0.1:6379", "my-app").await?;
+//! let (limits, driver) = SharedLimits::new(store);
+//! tokio::spawn(driver.run()); // calls the store, for all shared limits of the process
+//! let layer = RateLimitLayer::new(Quota::per_second(100)).shared("api.example.com", &limits)?;
+//! # let _ = layer;
 //! # Ok(())
 //! # }
 //! ```

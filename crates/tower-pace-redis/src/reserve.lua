@@ -21,7 +21,8 @@ local HORIZON = 50000
 local RUNNING = 30000000
 local STATED = 60000000
 local RETURN = 750000
-local LONGEST_WAIT = 30000000
+local SILENCE = 200000
+local LONGEST_WAIT = 300000000
 
 local FULL = 1000
 local LEAST = 50
@@ -36,14 +37,11 @@ local MOST_DOUBLINGS = 5
 
 local max, min = math.max, math.min
 
--- `i64::div_euclid` for a positive divisor. `math.floor(a / b)` is one too large if the quotient is
--- rounded up to a whole number, and Lua's own `%` rests on it. `fmod` is exact.
+-- `i64::div_euclid` for a positive divisor. It is exact: a quotient of whole numbers below 2^53 is
+-- never rounded up to a whole number, since doubles of its size are less than 2 / b apart, and it
+-- is at least 1 / b away.
 local function divide(a, b)
-  local rest = math.fmod(a, b)
-  if rest < 0 then
-    rest = rest + b
-  end
-  return (a - rest) / b
+  return math.floor(a / b)
 end
 
 -- A whole number as text. Lua's own conversion keeps 14 digits, and a time has 16.
@@ -83,7 +81,7 @@ local function read_call(next_argument)
       slack = number(),
       memory = number(),
       window = number(),
-      by_request = next_argument() == '1',
+      by_request = number(),
     }
   end
   return call
@@ -105,7 +103,9 @@ local function load_record(key)
     highest = stored.highest or 0,
     highest_until = stored.highest_until or 0,
     last = stored.last or 0,
-    granted = stored.granted or 0,
+    called = stored.called or 0,
+    silence_ended = stored.silence_ended or 0,
+    next_turn = stored.next_turn or 0,
     restored = stored.restored or 0,
     expires = stored.expires or 0,
     limits = {},
@@ -122,6 +122,8 @@ local function load_record(key)
       next = stored['next' .. index],
       interval = stored['interval' .. index],
       slack = stored['slack' .. index],
+      memory = stored['memory' .. index],
+      by_request = stored['by_request' .. index],
       highest = stored['highest' .. index],
       ['until'] = stored['until' .. index],
     }
@@ -139,8 +141,10 @@ local function save_record(key, record, call)
     fields[#fields + 1] = text(value)
   end
   set('version', VERSION)
-  for _, name in ipairs({ 'highest', 'highest_until', 'last', 'granted', 'restored', 'expires' }) do
-    set(name, record[name])
+  for name, value in pairs(record) do
+    if type(value) == 'number' then
+      set(name, value)
+    end
   end
   for name, value in pairs(record.gate) do
     set(name, value)
@@ -159,7 +163,20 @@ end
 
 -- `Limit::at`.
 local function limit_at(next)
-  return { next = next, interval = 0, slack = 0, highest = 0, ['until'] = 0 }
+  return {
+    next = next,
+    interval = 0,
+    slack = 0,
+    memory = 0,
+    by_request = 0,
+    highest = 0,
+    ['until'] = 0,
+  }
+end
+
+-- `stretched`.
+local function stretched(time, share)
+  return divide(time * FULL + share - 1, share)
 end
 
 -- `Gate::share_at`.
@@ -174,11 +191,17 @@ local function share_at(gate, call)
   return min(gate.share + slow + fast, FULL)
 end
 
+-- `Gate::known_until`.
+local function known_until(gate, call)
+  local jitter = call.quota.pause - call.quota.shortest_window
+  return min(gate.closed_at + HORIZON + divide(jitter, 2), gate.reopened)
+end
+
 -- `Gate::close`.
 local function close_gate(gate, call)
   local hint = min(call.retry_after, call.quota.longest_pause)
   -- Closed => Closed
-  if gate.closed_at > 0 and call.throttled <= gate.closed_at then
+  if gate.closed_at > 0 and call.throttled <= known_until(gate, call) then
     if hint > 0 then
       gate.open_from = max(gate.open_from, now + hint)
       gate.reopened = max(gate.reopened, gate.open_from)
@@ -204,10 +227,12 @@ end
 -- `Gate::record`.
 local function record_gate(gate, call)
   gate.open_from = min(gate.open_from, now + call.quota.longest_pause)
+  gate.reopened = min(gate.reopened, now + call.quota.longest_pause)
+  gate.closed_at = min(gate.closed_at, now)
   if call.throttled then
     close_gate(gate, call)
   end
-  if call.accepted > gate.closed_at then
+  if call.accepted > known_until(gate, call) then
     gate.closings = 0
   end
 end
@@ -250,26 +275,38 @@ local function start(record, call, known)
 end
 
 -- `Record::state_pace`.
-local function state_pace(record, call)
-  local is_slower = #record.limits ~= #call.quota.limits
-  while #record.limits < #call.quota.limits do
-    record.limits[#record.limits + 1] = limit_at(now)
+local function state_pace(record, call, share)
+  local limits = record.limits
+  while #limits > #call.quota.limits do
+    local last = limits[#limits]['until']
+    if now <= last and last <= now + STATED then
+      break
+    end
+    limits[#limits] = nil
+  end
+  local is_slower = #limits > #call.quota.limits
+  while #limits < #call.quota.limits do
+    limits[#limits + 1] = limit_at(now)
   end
   for index, stated in ipairs(call.quota.limits) do
-    local limit = record.limits[index]
+    local limit = limits[index]
     local is_alike = limit.highest == call.quota.highest and now < limit['until']
     if is_alike and limit.interval > stated.interval then
       is_slower = true
     else
       limit.interval = stated.interval
       limit.slack = stated.slack
+      limit.memory = stated.memory
+      limit.by_request = stated.by_request
       limit.highest = call.quota.highest
       limit['until'] = now + STATED
     end
+  end
+  for _, limit in ipairs(limits) do
     if call.latest > record.last then
       limit.next = max(limit.next, call.latest + limit.interval)
     end
-    limit.next = min(limit.next, now + stated.memory)
+    limit.next = min(limit.next, now + stretched(limit.memory, share))
   end
   record.last = min(max(record.last, call.latest), now + HORIZON)
   return is_slower
@@ -277,9 +314,9 @@ end
 
 -- `Record::restore`.
 local function restore(record, call)
-  local is_unused = now - record.granted > RETURN or record.granted > now
+  local is_back = now - record.silence_ended <= RETURN
   local is_first = now - record.restored > 2 * RETURN or record.restored > now
-  if call.is_away and is_unused and is_first then
+  if call.is_away and is_back and is_first then
     record.restored = now
     for _, limit in ipairs(record.limits) do
       limit.next = max(limit.next, now + RETURN)
@@ -294,11 +331,10 @@ local function raise_highest(record, call)
     return
   end
   local memory = 0
-  for index, stated in ipairs(call.quota.limits) do
-    local limit = record.limits[index]
-    memory = max(memory, stated.memory)
-    if not stated.by_request and record.last > 0 then
-      local longest = max(record.last + stated.memory - limit.next, 0)
+  for _, limit in ipairs(record.limits) do
+    memory = max(memory, limit.memory)
+    if limit.by_request == 0 and record.last > 0 then
+      local longest = max(record.last + limit.memory - limit.next, 0)
       limit.next = limit.next + min(heavier * limit.interval, longest)
     end
   end
@@ -306,17 +342,26 @@ local function raise_highest(record, call)
   record.highest_until = now + 2 * memory
 end
 
+-- `Record::turn`.
+local function turn(record, others, time)
+  local first = ahead(record) - HORIZON / 2
+  time = min(time, LONGEST_WAIT)
+  local last = first + min(time * (others + 1), LONGEST_WAIT)
+  local wait = min(max(record.next_turn - now, first), last, LONGEST_WAIT)
+  record.next_turn = now + wait + time
+  return wait
+end
+
 -- `Record::reserve`. `others` is the number of the other busy processes. Returns the departure
--- times, the wait and the turn; none of the last two if there are all that the call asks for.
-local function reserve(record, call, others)
+-- times, the wait, and the time until which the process is busy. That time has passed if it has all
+-- that it asks for, and is nil if it stays as it was.
+local function reserve(record, call, others, share)
   raise_highest(record, call)
-  local share = share_at(record.gate, call)
   local steps = {}
   local step = 1
-  for index, stated in ipairs(call.quota.limits) do
-    local interval = divide(record.limits[index].interval * FULL + share - 1, share)
-    local units = stated.by_request and 1 or call.cost
-    steps[index] = min(interval * units, stated.memory)
+  for index, limit in ipairs(record.limits) do
+    local units = limit.by_request == 1 and 1 or call.cost
+    steps[index] = stretched(min(limit.interval * units, limit.memory), share)
     step = max(step, steps[index])
   end
   local room = divide(HORIZON - ahead_of_burst(record, share), step) + 1
@@ -334,15 +379,16 @@ local function reserve(record, call, others)
       limit.next = max(limit.next, departure - slack_at(limit, share)) + limit_step
     end
     record.last = departure
-    record.granted = now
     departures[#departures + 1] = departure
   end
-  if #departures >= call.count then
-    return departures, nil, nil
+  if call.count == 0 then
+    return departures, 0, nil
   end
-  local wait = min(ahead(record) - HORIZON / 2, LONGEST_WAIT)
-  local turn = divide(min(others * step * part, LONGEST_WAIT), 10) * 9
-  return departures, wait, turn
+  if #departures >= call.count then
+    return departures, 0, 0
+  end
+  local wait = turn(record, others, step * part)
+  return departures, wait, now + 2 * max(wait, 0) + SHORTEST_STEP
 end
 
 -- The number of members of a sorted set that have not expired, and whether `process` is one. It
@@ -370,6 +416,13 @@ end
 -- `Record::apply`. The reply is a list: `reply_from` in `script.rs` reads it.
 local function apply(keys, call)
   local record = load_record(keys.record)
+  -- `Call::bounded`, as far as a call of `Reservations` needs it.
+  call.latest = min(call.latest, now + HORIZON)
+  call.quota.pause = max(call.quota.pause, call.quota.shortest_window)
+  if now - record.called > SILENCE or record.called > now then
+    record.silence_ended = now
+  end
+  record.called = now
   local processes, is_running = count_members(keys.running, call.process)
   local others, is_busy = count_members(keys.busy, call.process)
   if not is_running then
@@ -383,29 +436,20 @@ local function apply(keys, call)
     record.highest = 1
   end
   local open_from, highest = record.gate.open_from, record.highest
-  local departures, wait, turn, start_wait, is_slower = {}, nil, nil, 0, false
+  local departures, wait, start_wait, is_slower = {}, 0, 0, false
   -- A call with too low a highest cost leaves its process as busy as it was.
   local busy_until = nil
   if call.quota.highest >= highest then
     start_wait = start(record, call, keys.known)
-    is_slower = state_pace(record, call)
+    local share = share_at(record.gate, call)
+    is_slower = state_pace(record, call, share)
     restore(record, call)
-    departures, wait, turn = reserve(record, call, others)
-    busy_until = wait and now + 2 * max(wait + turn, 0) + SHORTEST_STEP or 0
+    departures, wait, busy_until = reserve(record, call, others, share)
   end
   local lifetime = save_record(keys.record, record, call)
   update_members(keys.running, call.process, now + RUNNING, lifetime)
   update_members(keys.busy, call.process, busy_until, lifetime)
-  local reply = {
-    now,
-    wait or 0,
-    turn or 0,
-    processes,
-    open_from,
-    highest,
-    is_slower and 1 or 0,
-    start_wait,
-  }
+  local reply = { now, wait, processes, open_from, highest, is_slower and 1 or 0, start_wait }
   for _, departure in ipairs(departures) do
     reply[#reply + 1] = departure
   end

@@ -15,7 +15,7 @@ const KEYS: usize = 4;
 const MOST_DEPARTURES: u32 = 1_000;
 
 /// The numbers of a reply before its departure times.
-const NUMBERS: usize = 8;
+const NUMBERS: usize = 7;
 
 /// The starts of the errors of a script whose user may not run a command: those of Redis 7.0, and
 /// those of Redis 7.2 and Valkey.
@@ -128,19 +128,10 @@ fn reply_from(value: Value) -> Result<Reply, Failure> {
     let Some((fixed, departures)) = numbers.split_first_chunk::<NUMBERS>() else {
         return Err(Failure::Invalid("an entry with too few numbers"));
     };
-    let &[
-        now,
-        wait,
-        turn,
-        processes,
-        open_from,
-        highest,
-        is_slower,
-        start,
-    ] = fixed;
+    let &[now, wait, processes, open_from, highest, is_slower, start] = fixed;
     // The wait alone may be negative. A wrong one is found where the reply is used.
     let is_negative = |number: &i64| *number < 0;
-    let others = [now, turn, open_from, start];
+    let others = [now, open_from, start];
     if others.iter().chain(departures).any(is_negative) {
         return Err(Failure::Invalid("a negative number"));
     }
@@ -149,7 +140,6 @@ fn reply_from(value: Value) -> Result<Reply, Failure> {
         now,
         departures: departures.to_vec(),
         wait,
-        turn,
         processes: small(processes)?,
         open_from,
         highest: small(highest)?,

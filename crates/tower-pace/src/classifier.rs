@@ -278,8 +278,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-    use crate::error::{Error, LimitKind, Rejected};
-    use crate::was_sent::BoxError;
+    use crate::error::{BoxError, Error, LimitKind, Rejected};
 
     #[derive(Debug)]
     enum ClientError {

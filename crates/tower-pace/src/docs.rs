@@ -11,5 +11,8 @@ pub mod applications {}
 #[cfg_attr(not(doctest), doc = include_str!("../docs/clients.md"))]
 pub mod clients {}
 
+#[cfg_attr(not(doctest), doc = include_str!("../docs/processes.md"))]
+pub mod processes {}
+
 #[doc = include_str!("../docs/rate_limit.md")]
 pub mod rate_limit {}

@@ -1,17 +1,8 @@
 //! Tower layers for clients of rate-limited HTTP APIs.
 //!
-//! Four independent [`tower`] layers for any client from [`http::Request`] to [`http::Response`]:
-//!
-//! | layer | what it does |
-//! |---|---|
-//! | [`RetryLayer`] | sends a request again when that is safe, as late as the server asks |
-//! | [`RateLimitLayer`] | spaces requests so that the server throttles none |
-//! | [`ConcurrencyLayer`] | bounds the number of requests in flight, to the end of the response body |
-//! | [`DeadlineLayer`] | ends a call at a deadline |
-//!
 //! ```
 //! use std::time::Duration;
-//! use tower::ServiceBuilder;
+//! use tower::{ServiceBuilder, ServiceExt};
 //! use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolicy};
 //! # use std::convert::Infallible;
 //! # async fn answer(_: http::Request<String>) -> Result<http::Response<String>, Infallible> {
@@ -27,11 +18,22 @@
 //!     .layer(ConcurrencyLayer::new(32))
 //!     .service(hyper_client);
 //!
-//! # use tower::ServiceExt;
-//! let response = client.oneshot(http::Request::new(String::new())).await.unwrap();
+//! # let request = http::Request::new(String::new());
+//! let response = client.clone().oneshot(request).await.unwrap();
 //! assert_eq!(response.status(), 200);
 //! # }
 //! ```
+//!
+//! [`docs::clients`] has the lines for `hyper_client`, and for reqwest, tonic and other clients.
+//! Four independent [`tower`] layers go around any client from [`http::Request`] to
+//! [`http::Response`]:
+//!
+//! | layer | what it does |
+//! |---|---|
+//! | [`RetryLayer`] | sends a request again when that is safe, as late as the server asks |
+//! | [`RateLimitLayer`] | spaces requests so that the server throttles none |
+//! | [`ConcurrencyLayer`] | bounds the number of requests in flight, to the end of the response body |
+//! | [`DeadlineLayer`] | ends a call at a deadline |
 //!
 //! Any subset of the layers works. This is the recommended order, from the outside to the inside:
 //! every attempt of a retry then waits for the rate limit, and a backoff holds no permit. A
@@ -48,11 +50,14 @@
 //!   [`IdempotencyKeys`](retry::IdempotencyKeys). Without them a POST is sent again only if the
 //!   server throttled it or if it provably was not sent.
 //!
-//! With the feature `tracing` the layers emit events, and `trace::SpanLayer` makes a span for each
-//! attempt.
+//! A call that waited too long or passed its deadline ends with an [`Error`].
+//! [`Error::rejection`] says which limit rejected it, and when to try again.
 //!
 //! A [`Classifier`] adds what the layers cannot know: the errors of your client that prove that
 //! nothing was sent, and responses whose status says too little, such as those of gRPC.
+//!
+//! With the feature `tracing` the layers emit events, and `trace::SpanLayer` makes a span for each
+//! attempt.
 //!
 //! # Shared state
 //!
@@ -106,7 +111,9 @@
 //! - [`docs::clients`]: the layers around hyper-util, its pools, reqwest, tower-http-client, tonic,
 //!   kube and a client of your own.
 //! - [`docs::apis`]: the settings for APIs such as GitHub's, Stripe's and OpenAI's.
-//! - [`docs::applications`]: the layers in the state of axum, in a box, and in a test.
+//! - [`docs::applications`]: the layers in the state of axum, in a box, with a deadline, with a
+//!   limit for each tenant, and in a test.
+//! - [`docs::processes`]: one limit for several processes, by parts or through Redis.
 //!
 //! [`tower`]: https://docs.rs/tower
 
@@ -132,7 +139,7 @@ mod was_sent;
 pub use classifier::Classifier;
 pub use concurrency::{Concurrency, ConcurrencyLayer};
 pub use deadline::{Deadline, DeadlineLayer, Deadlined};
-pub use error::{Error, Rejected};
+pub use error::{Elapsed, Error, Rejected};
 pub use hint_headers::HintHeaders;
 pub use pacing::{Adaptive, Cost, Model, Quota, TooHeavy, UnsafeQuota};
 pub use rate::{Charged, Handle, RateLimit, RateLimitLayer};

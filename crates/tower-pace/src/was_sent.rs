@@ -5,12 +5,10 @@ use std::convert::Infallible;
 use std::error;
 use std::io;
 
-use crate::error::Error;
+use crate::error::{BoxError, Error};
 
 #[cfg(feature = "hyper")]
 mod hyper;
-
-pub(crate) type BoxError = Box<dyn error::Error + Send + Sync>;
 
 /// Returns false if `error` proves that the request was not sent, or that the server did not
 /// process it.
@@ -141,7 +139,7 @@ where
 fn in_error<E>(error: &Error<E>, innermost: &dyn Fn(&E) -> Proof) -> Proof {
     match error.get_ref() {
         Some(error) => innermost(error),
-        None if error.is_rejected() || error.is_late() => Proof::Rejected,
+        None if error.is_unsent() => Proof::Rejected,
         // The deadline passed while the request was waiting or in flight.
         None => Proof::None,
     }
@@ -223,6 +221,17 @@ mod tests {
     fn a_rejected_request_was_not_sent() {
         assert!(!was_sent(&rejected::<io::Error>()));
         assert!(!was_sent(&boxed(rejected::<Infallible>())));
+    }
+
+    #[test]
+    fn an_error_that_was_put_in_a_box_proves_the_same() {
+        check(&rejected::<io::Error>().into_box(), true);
+        check(&rejected::<BoxError>().into_box(), true);
+        check(&Error::<BoxError>::late().into_box(), true);
+        check(&Error::<BoxError>::elapsed().into_box(), false);
+        check(&Error::inner(rejected::<BoxError>()).into_box(), true);
+        check(&Error::inner(rejected::<io::Error>()).into_box(), true);
+        check(&Error::inner(io::Error::other("reset")).into_box(), false);
     }
 
     #[cfg(feature = "hyper")]

@@ -178,8 +178,8 @@ impl Limits {
     ///
     /// If a quota does not allow for the round trips to the store,
     /// [`ClientBuilder::build`](super::ClientBuilder::build) fails. While the store is away, each
-    /// process has an equal part of each limit. The daily quota of an endpoint and its pause are not
-    /// shared.
+    /// process has an equal part of each limit. The daily quota of an endpoint and its pause are
+    /// not shared.
     #[must_use]
     pub fn shared(self, limits: &SharedLimits) -> Self {
         let quotas = self.quotas();
@@ -340,8 +340,8 @@ impl State {
     }
 }
 
-/// Returns the name of a workspace in a store: the host, and a hash of the whole with its credential,
-/// which must not be stored.
+/// Returns the name of a workspace in a store: the host, and a hash of the whole with its
+/// credential, which must not be stored.
 fn store_name(workspace: &str) -> String {
     let after_scheme = workspace.split("://").last().unwrap_or_default();
     let host = after_scheme

@@ -1,4 +1,10 @@
-use super::SharedQuota;
+use super::terms::LONGEST;
+use super::{HORIZON, SharedLimit, SharedQuota};
+use crate::quota::MOST_LIMITS;
+
+/// The most departure times in one call. The horizon has fewer, unless a quota has more than 20,000
+/// a second.
+pub(super) const MOST_ASKED: u32 = 1_000;
 
 /// A call of a process to the store of a shared quota. Times are in microseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +30,39 @@ pub struct Call {
     pub accepted: i64,
 }
 
+impl Call {
+    /// Returns the call with each number within its bounds, for a store at `now`.
+    pub(super) fn bounded(&self, now: i64) -> Self {
+        let bounded = |time: i64| time.clamp(0, LONGEST);
+        let limits = self.quota.limits.iter().map(|limit| SharedLimit {
+            interval: bounded(limit.interval),
+            slack: bounded(limit.slack),
+            memory: bounded(limit.memory),
+            window: bounded(limit.window),
+            ..*limit
+        });
+        let shortest_window = bounded(self.quota.shortest_window);
+        Self {
+            count: self.count.min(MOST_ASKED),
+            // A later one is of a store whose clock was ahead. No departure time lies beyond the
+            // horizon.
+            latest: self.latest.min(now + HORIZON),
+            throttled: self.throttled.map(|throttled| Throttled {
+                retry_after: bounded(throttled.retry_after),
+                ..throttled
+            }),
+            quota: SharedQuota {
+                limits: limits.take(MOST_LIMITS).collect(),
+                pause: self.quota.pause.clamp(shortest_window, LONGEST),
+                longest_pause: bounded(self.quota.longest_pause),
+                shortest_window,
+                ..self.quota.clone()
+            },
+            ..self.clone()
+        }
+    }
+}
+
 /// A request that the server throttled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttled {
@@ -41,12 +80,9 @@ pub struct Reply {
     /// The departure times, in order. There are fewer than asked for if the others lie beyond the
     /// [`HORIZON`](super::HORIZON), or belong to other processes.
     pub departures: Vec<i64>,
-    /// The time until the store has more departure times to hand out; negative if it has some
-    /// now.
+    /// The time until the turn of the process, when it calls again for the rest; not positive if
+    /// that is now.
     pub wait: i64,
-    /// The time that the turns of the other busy processes take. The process should call again
-    /// after the wait and this time, of which a part is random.
-    pub turn: i64,
     /// The number of processes that have called in the last 30 seconds.
     pub processes: u32,
     /// When the gate opens on the store's clock. It has passed if the gate is open.

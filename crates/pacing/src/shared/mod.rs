@@ -18,6 +18,18 @@
 //! it lies ahead of the store's time. It is used from `received + d`, so never early, until
 //! `sent + d + J/2`, so at most J/2 late. The transit to the server may vary by the other half. A
 //! departure time that is not used until then is lost: moved to a later time, it would be a burst.
+//!
+//! # While the store is away
+//!
+//! A process departs at an equal part of the quota, by the number of processes that the store has
+//! counted last. The parts together keep the quota if a limit divided by the processes is at least
+//! the highest cost; otherwise they keep it on average ([`SharedStatus::is_divisible`]). A process
+//! that has never reached the store knows of no other, and departs by the whole quota.
+//!
+//! The store holds all departures back for 750 ms when the processes come back together. If one
+//! process alone does not reach the store, the others have the whole quota meanwhile, and the
+//! server may throttle some requests. Of 8 busy processes at 100 requests per second, one to four
+//! are throttled in the simulation until the gate and the lowered rate make room.
 
 mod call;
 mod record;

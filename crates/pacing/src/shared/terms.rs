@@ -5,9 +5,9 @@ use crate::policy::{Policy, Uncertainty};
 use crate::unit::Unit;
 use crate::{Cost, Model, Quota, UnsafeQuota};
 
-/// A longer time counts as this one, 104 days. Its product with 1,000 is then exact in the numbers of
-/// a script, which are floating-point.
-const LONGEST: i64 = 9_000_000_000_000;
+/// A longer time counts as this one, 104 days. Its product with 1,000 is then exact in the numbers
+/// of a script, which are floating-point.
+pub(super) const LONGEST: i64 = 9_000_000_000_000;
 
 /// The pace of a quota that several processes share: what a [`Call`](super::Call) states of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl SharedQuota {
         let longest_pause = micros(quota.max_retry_after).max(windows.max().unwrap_or_default());
         Self {
             highest: highest.get(),
-            pause: shortest_window + micros(quota.jitter_ceiling),
+            pause: (shortest_window + micros(quota.jitter_ceiling)).min(LONGEST),
             longest_pause,
             shortest_window,
             unused_at_start: quota.unused_at_start,
@@ -104,43 +104,17 @@ impl SharedQuota {
     }
 
     /// Returns the quota of one of `processes` processes while the store is away: an equal part of
-    /// each limit. The parts together are within the limit.
+    /// each limit, for requests of cost up to `highest`. The parts together are within the limit.
     ///
-    /// A limit that is smaller than the number of processes has no equal parts. Each process then
-    /// has one request in as many windows as it takes, which is safe on average only; see
+    /// A limit whose equal part is less than the highest cost cannot be kept by parts. Each process
+    /// then departs at half of its part on average, which is safe on average only; see
     /// [`is_divisible`](Self::is_divisible).
     #[must_use]
-    pub fn part(quota: &Quota, processes: u32) -> Quota {
+    pub fn part(quota: &Quota, processes: u32, highest: Cost) -> Quota {
         let processes = processes.max(1);
-        let part = quota.map_policies(|policy| {
-            let limit = policy.limit / processes;
-            // A limit of 1 departs once in two windows, so with the parts of one request each the
-            // processes together stay within theirs.
-            let windows = match limit {
-                0 => processes.div_ceil(policy.limit),
-                _ => 1,
-            };
-            let model = match policy.model {
-                Model::TokenBucket { size, refill }
-                    if size / processes > 0 && refill / processes > 0 =>
-                {
-                    Model::TokenBucket {
-                        size: size / processes,
-                        refill: refill / processes,
-                    }
-                }
-                _ => Model::Unknown,
-            };
-            Policy {
-                limit: limit.max(1),
-                window: policy
-                    .window
-                    .saturating_mul(windows)
-                    .min(crate::quota::LONGEST),
-                model,
-                burst: Some(1),
-                ..policy
-            }
+        let part = quota.map_policies(|policy| match policy.part(processes, highest) {
+            Some(part) => part,
+            None => policy.rare_part(processes, highest),
         });
         Quota {
             unused_at_start: false,
@@ -148,11 +122,67 @@ impl SharedQuota {
         }
     }
 
-    /// Returns whether each limit is at least the number of processes, so that
+    /// Returns whether each limit, divided by the processes, has room for the highest cost, so that
     /// [`part`](Self::part) keeps it.
     #[must_use]
-    pub fn is_divisible(quota: &Quota, processes: u32) -> bool {
-        quota.policies().all(|policy| policy.limit >= processes)
+    pub fn is_divisible(quota: &Quota, processes: u32, highest: Cost) -> bool {
+        let mut policies = quota.policies();
+        policies.all(|policy| policy.part(processes.max(1), highest).is_some())
+    }
+}
+
+impl Policy {
+    /// Returns an equal part of the limit, if it has room for requests of this cost.
+    fn part(self, processes: u32, highest: Cost) -> Option<Self> {
+        let model = match self.model {
+            Model::TokenBucket { size, refill } => Model::TokenBucket {
+                size: size / processes,
+                refill: refill / processes,
+            },
+            _ => Model::Unknown,
+        };
+        let has_room = self.lowest() / processes >= self.highest(highest);
+        has_room.then(|| Self {
+            limit: self.limit / processes,
+            model,
+            burst: Some(1),
+            ..self
+        })
+    }
+
+    /// Returns a part of a limit that has no room for a request of the highest cost: twice that
+    /// cost, in as many windows as it takes.
+    // An unknown server has one request of half of the limit per window.
+    fn rare_part(self, processes: u32, highest: Cost) -> Self {
+        let limit = self.highest(highest).saturating_mul(2);
+        let windows = (u64::from(limit) * u64::from(processes)).div_ceil(self.lowest().into());
+        let windows = u32::try_from(windows).unwrap_or(u32::MAX);
+        Self {
+            limit,
+            window: self
+                .window
+                .saturating_mul(windows)
+                .min(crate::quota::LONGEST),
+            model: Model::Unknown,
+            burst: Some(1),
+            ..self
+        }
+    }
+
+    /// Returns the cost that the server accepts in one window, or at once if that is less.
+    fn lowest(&self) -> u32 {
+        match self.model {
+            Model::TokenBucket { size, refill } => size.min(refill),
+            _ => self.limit,
+        }
+    }
+
+    /// Returns the highest cost in the unit of this limit.
+    fn highest(&self, cost: Cost) -> u32 {
+        match self.unit {
+            Unit::Request => 1,
+            Unit::Cost => cost.get().min(self.most()),
+        }
     }
 }
 
@@ -170,7 +200,7 @@ impl SharedLimit {
             },
             Model::Unknown | Model::TokenBucket { .. } => policy,
         };
-        let pace = paced.pace(uncertainty, highest.get());
+        let pace = paced.pace(uncertainty, policy.highest(highest));
         let interval = micros(pace.interval.duration());
         Self {
             interval,

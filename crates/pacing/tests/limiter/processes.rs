@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::iter;
 use std::mem;
 use std::time::Duration;
 
@@ -20,6 +21,14 @@ use super::servers::{Server, ServerModel};
 pub(crate) struct Scenario {
     pub(crate) quota: Quota,
     pub(crate) model: ServerModel,
+    /// The quotas of further servers, each with one limit, that all have to admit a request.
+    pub(crate) others: Vec<(ServerModel, Quota)>,
+    /// Whether the first server counts requests, whatever their cost.
+    pub(crate) by_request: bool,
+    /// Draws the cost of a request.
+    pub(crate) cost: fn(&mut SmallRng) -> u32,
+    /// The requests per second of a client that shares nothing.
+    pub(crate) competitor: f64,
     pub(crate) processes: usize,
     pub(crate) seconds: u64,
     /// The load of a process: the requests that arrive per second; infinite if it is always busy.
@@ -40,6 +49,8 @@ pub(crate) struct Scenario {
 pub(crate) enum Fault {
     /// It answers no calls from now on.
     Stops,
+    /// It refuses calls from now on: they fail at once.
+    Refuses,
     /// It answers again.
     Returns,
     /// It has lost everything.
@@ -48,6 +59,14 @@ pub(crate) enum Fault {
     Saves,
     /// It has the copy in the place of its record.
     Restores,
+    /// It answers no calls until it returns, and then all that came.
+    Pauses,
+    /// Its clock moves by these microseconds.
+    ClockMoves(i64),
+    /// It receives no calls of this process.
+    Parts(usize),
+    /// It receives them again.
+    Joins,
 }
 
 /// What happened in a run.
@@ -59,11 +78,20 @@ pub(crate) struct Outcome {
     /// The departures in each tenth of a second.
     pub(crate) tenths: Vec<u64>,
     pub(crate) calls: u64,
+    /// How often a process found the store away.
+    pub(crate) away: u64,
+    /// The cost that departed.
+    pub(crate) cost: u64,
 }
 
 impl Outcome {
     pub(crate) fn total(&self) -> u64 {
         self.departed.iter().sum()
+    }
+
+    /// Returns the departures between two times, which are in tenths of a second.
+    pub(crate) fn between(&self, from: usize, to: usize) -> u64 {
+        self.tenths[from..to].iter().sum()
     }
 }
 
@@ -81,6 +109,7 @@ enum Event {
     Arrive(usize, Departure),
     Answer(usize, Departure, bool),
     Fault(Fault),
+    Compete,
 }
 
 struct Process {
@@ -88,6 +117,9 @@ struct Process {
     limiter: Limiter,
     own: Quota,
     queued: usize,
+    /// The cost of the next waiter.
+    head: Cost,
+    is_away: bool,
     load: f64,
     /// The number of the call in flight.
     calling: Option<u64>,
@@ -108,7 +140,12 @@ struct Run {
     record: Record,
     saved: Record,
     is_away: bool,
-    server: Server,
+    is_refusing: bool,
+    /// The calls to a store that is paused.
+    paused: Option<Vec<(usize, u64, Box<Call>)>>,
+    parted: Option<usize>,
+    clock_error: i64,
+    servers: Vec<Server>,
     rng: SmallRng,
     outcome: Outcome,
 }
@@ -131,13 +168,15 @@ impl Run {
     fn new(scenario: Scenario) -> Self {
         let mut rng = SmallRng::seed_from_u64(scenario.seed);
         let processes = (0..scenario.processes).map(|index| {
-            let reservations = Reservations::new(scenario.quota, index as u64, &mut rng);
-            let own = reservations.own_quota();
+            let mut reservations = Reservations::new(scenario.quota, index as u64, &mut rng);
+            let own = reservations.own_quota(Moment::ORIGIN);
             Process {
                 reservations,
                 limiter: Limiter::new(own),
                 own,
                 queued: 0,
+                head: Cost::of((scenario.cost)(&mut rng)),
+                is_away: false,
                 load: (scenario.load)(index),
                 calling: None,
                 polls_at: u64::MAX,
@@ -151,6 +190,8 @@ impl Run {
             tenths: vec![0; scenario.seconds as usize * 10],
             ..Outcome::default()
         };
+        let first = (scenario.model, scenario.quota);
+        let servers = iter::once(first).chain(scenario.others.clone());
         Self {
             now: 0,
             events: BinaryHeap::new(),
@@ -160,7 +201,13 @@ impl Run {
             record: Record::new(),
             saved: Record::new(),
             is_away: false,
-            server: Server::new(scenario.model, &scenario.quota, rng.random_range(0.0..1.0)),
+            is_refusing: false,
+            paused: None,
+            parted: None,
+            clock_error: 0,
+            servers: servers
+                .map(|(model, quota)| Server::new(model, &quota, rng.random_range(0.0..1.0)))
+                .collect(),
             rng,
             outcome,
             scenario,
@@ -174,6 +221,9 @@ impl Run {
         for index in 0..self.processes.len() {
             let at = self.rng.random_range(0..100_000_000);
             self.at(at, Event::Request(index));
+        }
+        if self.scenario.competitor > 0.0 {
+            self.at(0, Event::Compete);
         }
         while let Some(Reverse((at, index))) = self.events.pop() {
             if at > self.scenario.seconds * 1_000_000_000 {
@@ -213,7 +263,7 @@ impl Run {
     }
 
     fn store_now(&self) -> i64 {
-        STORE_ORIGIN + (self.now / 1_000) as i64
+        STORE_ORIGIN + self.clock_error + (self.now / 1_000) as i64
     }
 
     fn handle(&mut self, event: Event) {
@@ -225,28 +275,57 @@ impl Run {
                     self.poll(index);
                 }
             }
-            Event::Call(index, number, call) => {
-                if !self.is_away {
-                    let now = self.store_now();
-                    let reply = Box::new(self.record.apply(&call, now));
-                    self.after(
-                        self.scenario.store,
-                        2,
-                        Event::Reply(index, number, Some(reply)),
-                    );
-                }
-            }
+            Event::Call(index, number, call) => self.receive(index, number, call),
             Event::Reply(index, number, reply) => self.reply(index, number, reply.as_deref()),
             Event::Arrive(index, departure) => self.arrive(index, departure),
             Event::Answer(index, departure, admitted) => self.answer(index, departure, admitted),
-            Event::Fault(fault) => match fault {
-                Fault::Stops => self.is_away = true,
-                Fault::Returns => self.is_away = false,
-                Fault::IsEmpty => self.record = Record::new(),
-                Fault::Saves => self.saved = self.record.clone(),
-                Fault::Restores => self.record = mem::take(&mut self.saved),
-            },
+            Event::Fault(fault) => self.fault(fault),
+            Event::Compete => {
+                let now = Duration::from_nanos(self.now);
+                for server in &mut self.servers {
+                    server.admit(now, 1);
+                }
+                let time = self.rng.random_range(0.0..2.0) * 1e9 / self.scenario.competitor;
+                self.at(self.now + time as u64, Event::Compete);
+            }
         }
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        match fault {
+            Fault::Stops => self.is_away = true,
+            Fault::Refuses => self.is_refusing = true,
+            Fault::Returns => {
+                (self.is_away, self.is_refusing) = (false, false);
+                for (index, number, call) in self.paused.take().unwrap_or_default() {
+                    self.receive(index, number, call);
+                }
+            }
+            Fault::IsEmpty => self.record = Record::new(),
+            Fault::Saves => self.saved = self.record.clone(),
+            Fault::Restores => self.record = mem::take(&mut self.saved),
+            Fault::Pauses => self.paused = Some(Vec::new()),
+            Fault::ClockMoves(micros) => self.clock_error += micros,
+            Fault::Parts(index) => self.parted = Some(index),
+            Fault::Joins => self.parted = None,
+        }
+    }
+
+    /// Answers a call, unless the store is away.
+    fn receive(&mut self, index: usize, number: u64, call: Box<Call>) {
+        if self.is_away || self.parted == Some(index) {
+            return;
+        }
+        if self.is_refusing {
+            return self.after(self.scenario.store, 2, Event::Reply(index, number, None));
+        }
+        if let Some(paused) = &mut self.paused {
+            return paused.push((index, number, call));
+        }
+        let now = self.store_now();
+        let reply = Box::new(self.record.apply(&call, now));
+        let reply = Event::Reply(index, number, Some(reply));
+        self.after(self.scenario.store, 2, reply);
     }
 
     fn request(&mut self, index: usize) {
@@ -281,7 +360,12 @@ impl Run {
 
     fn arrive(&mut self, index: usize, departure: Departure) {
         let cost = departure.cost().get();
-        let admitted = self.server.admit(Duration::from_nanos(self.now), cost);
+        let now = Duration::from_nanos(self.now);
+        let mut admitted = true;
+        for (index, server) in self.servers.iter_mut().enumerate() {
+            let is_request = index == 0 && self.scenario.by_request;
+            admitted &= server.admit(now, if is_request { 1 } else { cost });
+        }
         if !admitted {
             self.outcome.throttled.push(self.now as f64 / 1e9);
         }
@@ -310,7 +394,7 @@ impl Run {
         let now = self.local(index);
         let mut next = Moment::from_nanos(u64::MAX);
         let process = &mut self.processes[index];
-        let departed = process.depart(now, &mut next);
+        let departed = process.depart(self.scenario.cost, now, &mut next, &mut self.rng);
         if process.calling.is_none() {
             let call = process
                 .reservations
@@ -320,8 +404,13 @@ impl Run {
                 NextCall::At(at) => next = next.min(at),
             }
         }
+        let process = &mut self.processes[index];
+        let is_away = process.reservations.status(now).is_away;
+        self.outcome.away += u64::from(is_away && !mem::replace(&mut process.is_away, is_away));
+        process.is_away = is_away;
         for departure in departed {
             self.outcome.departed[index] += 1;
+            self.outcome.cost += u64::from(departure.cost().get());
             let tenth = (self.now / 100_000_000) as usize;
             if let Some(count) = self.outcome.tenths.get_mut(tenth) {
                 *count += 1;
@@ -349,16 +438,23 @@ impl Run {
 
 impl Process {
     /// Departs the requests that are due. Lowers `next` to the time of the first that is not.
-    fn depart(&mut self, now: Moment, next: &mut Moment) -> Vec<Departure> {
+    fn depart(
+        &mut self,
+        cost: fn(&mut SmallRng) -> u32,
+        now: Moment,
+        next: &mut Moment,
+        rng: &mut SmallRng,
+    ) -> Vec<Departure> {
         let mut departed = Vec::new();
         while self.queued > 0 {
+            let hold = self.reservations.hold(self.head, now);
             self.follow(now);
-            if let Some(hold) = self.reservations.hold(Cost::ONE, now) {
-                self.reservations.want(Cost::ONE, now);
+            if let Some(hold) = hold {
+                self.reservations.want(self.head, now);
                 *next = hold.until.expect("a reservation has a time");
                 return departed;
             }
-            match self.limiter.due_for(Cost::ONE, now) {
+            match self.limiter.due_for(self.head, now) {
                 Due::Now => {}
                 Due::At(due) => {
                     *next = due;
@@ -366,8 +462,9 @@ impl Process {
                 }
                 Due::OnAnswer => return departed,
             }
-            self.reservations.depart(Cost::ONE, now);
-            departed.push(self.limiter.depart_with(Cost::ONE, now));
+            self.reservations.depart(self.head, now);
+            departed.push(self.limiter.depart_with(self.head, now));
+            self.head = Cost::of(cost(rng));
             if self.load.is_finite() {
                 self.queued -= 1;
             }
@@ -377,13 +474,10 @@ impl Process {
 
     /// Applies the guard, or the part of a process whose store is away.
     fn follow(&mut self, now: Moment) {
-        let own = self.reservations.own_quota();
+        let own = self.reservations.own_quota(now);
         if own != self.own {
             self.own = own;
             self.limiter.set_quota(own, now);
-            if self.reservations.status(now).is_away {
-                self.limiter.penalize(now + self.reservations.phase());
-            }
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::server::{Client, Server};
 /// The sequences that are made at the same time, each with quotas of its own.
 const TOGETHER: u64 = 50;
 /// The calls of one sequence for each quota, at most.
-const CALLS: usize = 40;
+const CALLS: usize = 25;
 /// The longest time in a call: pacing's own bound.
 const LONGEST: i64 = 9_000_000_000_000;
 
@@ -72,6 +72,8 @@ struct World {
     processes: Vec<u64>,
     /// The latest departure time that was handed out, for each quota.
     latest: Vec<i64>,
+    /// Times at which a rule changes what it says, since something ends there.
+    ends: Vec<i64>,
     /// The calls of this step, with the index of their quota.
     calls: Vec<(usize, Call)>,
     rng: SmallRng,
@@ -90,6 +92,7 @@ impl World {
             quotas: (0..count).map(|_| quotas(&mut rng)).collect(),
             processes: (0..processes).map(|_| rng.random()).collect(),
             latest: vec![0; count],
+            ends: vec![1_750_000_000_000_000],
             calls: Vec::new(),
             rng,
         }
@@ -107,6 +110,11 @@ impl World {
             98..99 => -rng.random_range(0..1_000_000_000_000),
             _ => 0,
         };
+        // Exactly at an end, and just before or after it.
+        let end = *self.ends.choose(rng).unwrap();
+        if rng.random_bool(0.2) {
+            self.now = end + [-1, 0, 0, 0, 1].choose(rng).unwrap();
+        }
         let index = rng.random_range(0..self.names.len());
         let keys = script::keys("t", &self.names[index]);
         let [record, running, busy, known] = keys.each_ref().map(String::as_str);
@@ -168,7 +176,11 @@ impl World {
                 SharedQuota::new(quota, Cost::clamped(highest.into()))
             }
         };
-        let past = |most, rng: &mut SmallRng| now - rng.random_range(0..most);
+        let ends = &self.ends;
+        let past = |most, rng: &mut SmallRng| match rng.random_bool(0.5) {
+            true => now - rng.random_range(0..most),
+            false => *ends.choose(rng).unwrap(),
+        };
         Call {
             process: *self.processes.choose(rng).unwrap(),
             count: match rng.random_range(0..10) {
@@ -215,6 +227,26 @@ impl World {
             assert_eq!(reply, expected, "{place}: {call:#?} to {before:#?}");
             self.latest[*index] = reply.departures.last().copied().unwrap_or(0);
             count(&reply, call, counts);
+            let now = self.now;
+            let memory = call.quota.limits.iter().map(|limit| limit.memory).max();
+            let window = call.quota.shortest_window;
+            self.ends.extend([
+                now,
+                now + 750_000,
+                now + 1_500_000,
+                now + 30_000_000,
+                now + 60_000_000,
+                now + 2 * memory.unwrap_or_default(),
+                now + 2 * reply.wait.max(0) + 1_000_000,
+                now + 200_000,
+                reply.open_from,
+                reply.open_from + 5 * window,
+                reply.open_from + 31 * window.max(1_000_000),
+            ]);
+            // Without those of a gate that was never closed.
+            self.ends.retain(|&end| end > 1_700_000_000_000_000);
+            let old = self.ends.len().saturating_sub(30);
+            self.ends.drain(..old);
         }
     }
 }
@@ -234,7 +266,7 @@ fn count(reply: &Reply, call: &Call, counts: &mut BTreeMap<&'static str, usize>)
         ("a wait", reply.wait > 0),
         (
             "fewer than asked for",
-            !reply.departures.is_empty() && reply.wait > 0,
+            !reply.departures.is_empty() && reply.departures.len() < call.count as usize,
         ),
         ("a closed gate", reply.open_from > reply.now),
         ("a higher cost", reply.highest > call.quota.highest),

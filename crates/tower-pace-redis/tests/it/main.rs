@@ -12,3 +12,5 @@ mod processes;
 #[path = "../../src/script.rs"]
 mod script;
 mod server;
+#[cfg(feature = "tls")]
+mod tls;

@@ -9,7 +9,38 @@ use super::permit::Permit;
 pin_project! {
     /// A response body that holds a permit until it has ended, has failed or is dropped.
     ///
-    /// Frames, trailers and size hints are those of the inner body.
+    /// Frames, trailers and size hints are those of the inner body. It is read as any body, without
+    /// its name. The name is needed where a closure or a type alias gets the response:
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http_body_util::combinators::UnsyncBoxBody;
+    /// use http_body_util::{BodyExt, Full};
+    /// use tower::{ServiceBuilder, ServiceExt};
+    /// use tower_pace::ConcurrencyLayer;
+    /// use tower_pace::concurrency::PermitBody;
+    /// # use std::convert::Infallible;
+    /// # type Response = http::Response<Full<Bytes>>;
+    /// # async fn answer(_: http::Request<String>) -> Result<Response, Infallible> {
+    /// #     Ok(Response::new(Full::from("hello")))
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # let client = tower::service_fn(answer); // responds with a `Full<Bytes>`
+    ///
+    /// type Boxed = http::Response<UnsyncBoxBody<Bytes, Infallible>>;
+    ///
+    /// let service = ServiceBuilder::new()
+    ///     .map_response(|response: http::Response<PermitBody<Full<Bytes>>>| -> Boxed {
+    ///         response.map(BodyExt::boxed_unsync)
+    ///     })
+    ///     .layer(ConcurrencyLayer::new(32))
+    ///     .service(client);
+    ///
+    /// let response: Boxed = service.oneshot(http::Request::default()).await.unwrap();
+    /// assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
+    /// # }
+    /// ```
     #[derive(Debug, Default)]
     pub struct PermitBody<C> {
         #[pin]

@@ -1,12 +1,32 @@
 //! Ends a call at its deadline, and tells the layers below how much time is left.
 //!
 //! ```
+//! use std::io;
 //! use std::time::Duration;
-//! use tower_pace::{RetryLayer, RetryPolicy};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_pace::{Deadline, DeadlineLayer, RetryLayer, RetryPolicy};
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
 //!
-//! let layer = RetryLayer::new(RetryPolicy::default()).deadline(Duration::from_secs(5));
-//! assert!(format!("{layer:?}").contains("5s"));
+//! // In place of a client: its server never answers.
+//! let client = service_fn(|_: http::Request<String>| {
+//!     std::future::pending::<Result<http::Response<String>, io::Error>>()
+//! });
+//! let api = ServiceBuilder::new()
+//!     .layer(DeadlineLayer::new(Duration::from_secs(30)))
+//!     .layer(RetryLayer::new(RetryPolicy::default()))
+//!     .service(client);
+//!
+//! let mut request = http::Request::get("/").body(String::new()).unwrap();
+//! request.extensions_mut().insert(Deadline::within(Duration::from_secs(5))); // this call has less
+//! let error = api.oneshot(request).await.unwrap_err();
+//! assert!(error.is_elapsed());
+//! # }
 //! ```
+//!
+//! [`docs::applications`](crate::docs::applications#a-deadline-for-each-call) has a recipe with a
+//! client, which turns each error into a status.
+//! [`RetryLayer::deadline`](crate::RetryLayer::deadline) makes both layers in one.
 //!
 //! [`DeadlineLayer`] is a promise: a call has ended by its deadline, with an
 //! [`Error`](crate::Error) that [is elapsed](crate::Error::is_elapsed) if need be. The deadline

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pacing::fields::StatedLimit;
 use pacing::{Group, Moment, Quota};
 
 use super::Snapshot;
@@ -78,6 +79,43 @@ impl Handle {
     pub fn snapshot(&self) -> Snapshot {
         self.queue
             .look(|state, queued, now| state.snapshot(queued, now))
+    }
+
+    /// Returns the limits that the server stated last, in header fields such as
+    /// `x-ratelimit-remaining`. It is empty if no response of the server's own has stated any.
+    ///
+    /// The [`reset`](StatedLimit::reset) of each is the time that is left from now. It is zero once
+    /// it has passed. What remains is the server's word, without the requests that departed since.
+    /// No statement is taken from a response with `Retry-After`, or from a cache.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower::{Layer, ServiceExt, service_fn};
+    /// use tower_pace::{Quota, RateLimitLayer};
+    /// # use std::convert::Infallible;
+    /// # async fn answer(_: http::Request<String>) -> Result<http::Response<String>, Infallible> {
+    /// #     let response = http::Response::builder()
+    /// #         .header("x-ratelimit-limit", "5000")
+    /// #         .header("x-ratelimit-remaining", "4998")
+    /// #         .header("x-ratelimit-reset", "1200");
+    /// #     Ok(response.body(String::new()).unwrap())
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # let client = service_fn(answer);
+    ///
+    /// let layer = RateLimitLayer::new(Quota::per_hour(5_000));
+    /// layer.layer(client).oneshot(http::Request::default()).await.unwrap();
+    ///
+    /// let stated = layer.handle().stated_limits();
+    /// let [limit] = stated[..] else { panic!("the response states one limit") };
+    /// assert_eq!((limit.remaining, limit.limit), (4_998, Some(5_000)));
+    /// assert!(limit.reset <= Duration::from_secs(1_200));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn stated_limits(&self) -> Vec<StatedLimit> {
+        self.queue.look(|state, _, now| state.stated_limits(now))
     }
 
     /// Replaces the quota. Requests that have departed count for the new one; see

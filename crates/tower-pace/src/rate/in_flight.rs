@@ -51,9 +51,14 @@ impl InFlight {
         match source(status, verdict) {
             Source::Server => {
                 let feedback = feedback(status, headers, verdict, self.classifier());
-                let stated = limit_fields(headers);
+                let Some(mut stated) = limit_fields(headers) else {
+                    return self
+                        .end(|state, departure, now| state.answer(departure, now, feedback, None));
+                };
+                // What the state keeps of it is swapped for the old statement, which is then
+                // dropped here, without the lock.
                 self.end(|state, departure, now| {
-                    state.answer(departure, now, feedback, stated.as_ref())
+                    state.answer(departure, now, feedback, Some(&mut stated))
                 })
             }
             Source::Gateway => {

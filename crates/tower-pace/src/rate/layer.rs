@@ -53,13 +53,28 @@ impl<K: Clone + Eq + Hash, F> RateLimitLayer<UnboundedWait, Keyed<K, F>> {
     ///
     /// ```
     /// use http::Request;
+    /// use tower::{Layer, ServiceExt};
     /// use tower_pace::{Quota, RateLimitLayer};
+    /// # use std::convert::Infallible;
+    /// # async fn answer(_: Request<String>) -> Result<http::Response<String>, Infallible> {
+    /// #     Ok(http::Response::default())
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # let client = tower::service_fn(answer);
     ///
     /// let by_server = |request: &Request<String>| request.uri().authority().cloned();
     /// let layer = RateLimitLayer::keyed(Quota::per_second(10), by_server).max_keys(100);
-    /// let server = "example.com:8080".parse().ok();
-    /// assert!(layer.handle_of(&server).is_none(), "not yet");
+    ///
+    /// let request = Request::get("http://example.com:8080/").body(String::new()).unwrap();
+    /// layer.layer(client).oneshot(request).await.unwrap();
+    /// let of_server = layer.handle_of(&"example.com:8080".parse().ok()).unwrap();
+    /// assert_eq!(of_server.snapshot().counters.departed, 1);
+    /// # }
     /// ```
+    ///
+    /// [`docs::applications`](crate::docs::applications#one-limit-for-each-tenant-or-host) has a
+    /// recipe whose types are named.
     #[must_use]
     pub fn keyed<B>(quota: Quota, key: F) -> Self
     where
@@ -195,7 +210,8 @@ impl<W> RateLimitLayer<W> {
         })
     }
 
-    /// Returns a handle of the limit.
+    /// Returns a handle of the limit. Call it after [`classifier`](Self::classifier) and
+    /// [`shared`](Self::shared), which return a layer with another limit.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.settings.common.clone()

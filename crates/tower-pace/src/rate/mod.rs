@@ -44,6 +44,7 @@ pub use charged::Charged;
 pub use future::ResponseFuture;
 pub use handle::Handle;
 pub use layer::RateLimitLayer;
+pub use pacing::fields::{StatedLimit, StatedUnit};
 pub use scope::{Keyed, Scope, Single};
 pub use service::RateLimit;
 pub use snapshot::{Counters, HeldBy, Snapshot};

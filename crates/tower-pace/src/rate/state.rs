@@ -1,8 +1,10 @@
+use std::mem;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use pacing::fields::LimitFields;
+use pacing::fields::{LimitFields, StatedLimit};
+use pacing::shared::{HORIZON, NextCall};
 use pacing::{Cost, Departure, Due, Feedback, Hold, HoldCause, Limiter, Moment, Quota};
 
 use super::events::Events;
@@ -28,6 +30,8 @@ pub(crate) struct RateState {
     configured: Quota,
     /// When the server last stated the slower quota in force.
     stated: Option<Moment>,
+    /// The limits that the server stated last, for handles.
+    last: Statement,
     is_paused: bool,
     /// The hold of the last request that was not due.
     held: Option<Hold>,
@@ -36,6 +40,13 @@ pub(crate) struct RateState {
     /// The departure times of a quota that several processes share. Boxed, since few limits have
     /// them, and all others would be larger.
     shared: Option<Box<Shared>>,
+}
+
+/// The limits in the last response that stated any, and its time.
+#[derive(Debug, Default)]
+struct Statement {
+    limits: Vec<StatedLimit>,
+    at: Moment,
 }
 
 /// Whether requests without a response take the whole limit, while others wait.
@@ -51,6 +62,7 @@ impl RateState {
             limiter: Limiter::new(quota),
             configured: quota,
             stated: None,
+            last: Statement::default(),
             is_paused: false,
             held: None,
             counters: Counters::default(),
@@ -74,6 +86,25 @@ impl RateState {
         let shared = self.shared.as_deref_mut()?;
         shared.follow(&mut self.limiter, now);
         Some(shared)
+    }
+
+    /// Returns the next call to the store of a shared quota, if it is one, for `waiting` waiters.
+    pub(super) fn next_call(&mut self, waiting: usize, now: Moment) -> Option<NextCall> {
+        let is_held = self.is_held_here(now);
+        let shared = self.shared(now)?;
+        Some(shared.next_call(if is_held { 0 } else { waiting }, now))
+    }
+
+    /// Returns whether a pause, a penalty or the guard of this process holds all requests back for
+    /// longer than a departure time lies ahead. Departure times would be lost, and the other
+    /// processes could use them. The next waiter asks for one when the hold ends.
+    fn is_held_here(&mut self, now: Moment) -> bool {
+        let until = self
+            .limiter
+            .hold(Cost::ONE, now)
+            .and_then(|hold| hold.until);
+        let horizon = now + Duration::from_micros(HORIZON.unsigned_abs());
+        self.is_paused || until.is_some_and(|until| until > horizon)
     }
 
     /// Returns the longest hold on a request of this cost at `now`.
@@ -103,14 +134,14 @@ impl RateState {
     }
 
     /// Records a response of the server, and applies a quota that it states if that is slower than
-    /// the configured one.
+    /// the configured one. Swaps the limits that it states for those of the last statement.
     #[inline]
     pub(super) fn answer(
         &mut self,
         departure: Departure,
         now: Moment,
         feedback: Feedback,
-        stated: Option<&LimitFields>,
+        stated: Option<&mut LimitFields>,
     ) -> Events {
         match feedback {
             Feedback::Throttled(_) => self.counters.throttled += 1,
@@ -121,7 +152,7 @@ impl RateState {
             None => feedback,
             Some(shared) => shared.record(departure, feedback, now),
         };
-        let limits = stated.map_or(&[][..], |stated| &stated.limits);
+        let limits = stated.as_deref().map_or(&[][..], |stated| &stated.limits);
         let is_nearer = self.limiter.answer_with(departure, now, feedback, limits);
         let is_new_quota = self.obey(stated, now);
         Events {
@@ -191,17 +222,24 @@ impl RateState {
         }
     }
 
-    /// Applies the quota that a response states. Returns whether the quota in force has changed.
+    /// Applies the quota that a response states, and keeps its limits. Returns whether the quota in
+    /// force has changed.
     #[inline]
-    fn obey(&mut self, stated: Option<&LimitFields>, now: Moment) -> bool {
+    fn obey(&mut self, stated: Option<&mut LimitFields>, now: Moment) -> bool {
         match (stated, self.stated) {
             (None, None) => false,
             (stated, _) => self.obey_stated(stated, now),
         }
     }
 
-    fn obey_stated(&mut self, stated: Option<&LimitFields>, now: Moment) -> bool {
-        let slower = stated.and_then(|stated| stated.slower_than(&self.configured));
+    fn obey_stated(&mut self, stated: Option<&mut LimitFields>, now: Moment) -> bool {
+        let slower = stated
+            .as_deref()
+            .and_then(|stated| stated.slower_than(&self.configured));
+        if let Some(stated) = stated.filter(|stated| !stated.limits.is_empty()) {
+            mem::swap(&mut self.last.limits, &mut stated.limits);
+            self.last.at = now;
+        }
         match (slower, self.stated) {
             (Some(slower), _) => {
                 self.stated = Some(now);
@@ -289,6 +327,17 @@ impl RateState {
             counters: self.counters,
             shared: self.shared(now).map(|shared| shared.status(now)),
         }
+    }
+
+    /// Returns the limits that the server stated last, whose resets count from now.
+    pub(super) fn stated_limits(&self, now: Moment) -> Vec<StatedLimit> {
+        let age = now.since(self.last.at);
+        let limits = self.last.limits.iter();
+        let since_now = limits.map(|limit| StatedLimit {
+            reset: limit.reset.saturating_sub(age),
+            ..*limit
+        });
+        since_now.collect()
     }
 
     /// Returns whether a new state of `quota` would behave in the same way.

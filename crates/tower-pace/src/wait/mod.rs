@@ -19,3 +19,5 @@ pub(crate) use queue::{Front, Hint, Queue, Resource, Wake};
 pub(crate) use waited::WaitCause;
 pub use waited::Waited;
 pub(crate) use waiter::{POLLED_AFTER_ITS_END, Unacquired, Waiter};
+
+pub use crate::error::LimitKind;

@@ -98,8 +98,9 @@ mod tests {
     use tower::{Layer, ServiceExt};
 
     use super::*;
+    use crate::error::BoxError;
     use crate::error::{Error as PaceError, LimitKind, Rejected};
-    use crate::was_sent::{BoxError, was_sent};
+    use crate::was_sent::was_sent;
     use crate::{Retried, RetryLayer, RetryPolicy};
 
     /// A connection on which nothing ever happens.

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::error::Error as _;
 use std::future::{Future, Ready};
+use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -14,11 +15,11 @@ use tokio::time::timeout;
 use tokio_test::{assert_pending, assert_ready, task};
 use tower::limit::ConcurrencyLimit;
 use tower::util::MapErr;
-use tower::{BoxError, Layer, Service, ServiceExt};
-use tower_pace::wait::BoundedWait;
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+use tower_pace::wait::{BoundedWait, LimitKind};
 use tower_pace::{
-    ConcurrencyLayer, Deadline, Error, Quota, RateLimit, RateLimitLayer, Rejected, RetryLayer,
-    RetryPolicy,
+    ConcurrencyLayer, Deadline, DeadlineLayer, Elapsed, Error, Quota, RateLimit, RateLimitLayer,
+    Rejected, RetryLayer, RetryPolicy,
 };
 use tower_test::mock;
 
@@ -324,4 +325,46 @@ async fn a_request_that_is_rejected_at_once_does_not_wait_for_the_inner_service(
     drop(holder);
     let other = timeout(millis(1), limit.oneshot(get())).await;
     other.expect("the permit is free").unwrap();
+}
+
+/// Each of the three layers with an error of its own ends one call, around a client whose errors
+/// have a type of their own, and around one whose errors are boxed.
+#[tokio::test(start_paused = true)]
+async fn one_question_to_the_outermost_error_finds_the_layer_that_ended_the_call() {
+    for ended_by in [Some(LimitKind::Rate), Some(LimitKind::Concurrency), None] {
+        let limit = layer().max_wait(Duration::from_secs(1));
+        let permits = ConcurrencyLayer::new(1).fail_fast();
+        let held = permits.layer(service_fn(async |_: Request<String>| {
+            Ok::<_, io::Error>(Response::new(String::from("held")))
+        }));
+        let held = held.oneshot(get()).await.unwrap();
+        match ended_by {
+            Some(LimitKind::Rate) => limit.handle().penalize(Duration::from_secs(60)),
+            Some(_) => {}
+            None => drop(held),
+        }
+        let client = service_fn(|_: Request<String>| {
+            std::future::pending::<Result<Response<String>, io::Error>>()
+        });
+        let layers = ServiceBuilder::new()
+            .layer(DeadlineLayer::new(Duration::from_secs(5)))
+            .layer(RetryLayer::new(RetryPolicy::default()))
+            .layer(limit)
+            .layer(permits);
+        let is_elapsed = ended_by.is_none();
+
+        let typed = layers.clone().service(client);
+        let error: Error<Error<Error<io::Error>>> = typed.oneshot(get()).await.unwrap_err();
+        assert_eq!(error.rejection().map(Rejected::limit), ended_by);
+        assert_eq!(error.is_rejected(), ended_by.is_some());
+        assert_eq!(error.is_elapsed(), is_elapsed);
+
+        let boxed = layers.service(client.map_err(BoxError::from));
+        let error: Error<Error<Error<BoxError>>> = boxed.oneshot(get()).await.unwrap_err();
+        assert_eq!(error.rejection().map(Rejected::limit), ended_by);
+        assert_eq!(error.is_elapsed(), is_elapsed);
+        let error: BoxError = error.into_box();
+        assert_eq!(Rejected::find(&error).map(Rejected::limit), ended_by);
+        assert_eq!(Elapsed::find(&error).is_some(), is_elapsed);
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tower::{Layer, ServiceExt};
-use tower_pace::rate::HeldBy;
+use tower_pace::rate::{HeldBy, StatedLimit, StatedUnit};
 use tower_pace::{Cost, Quota, RateLimitLayer, Waited};
 
 use crate::support::{Server, get, millis, now, status, status_with_retry_after};
@@ -195,4 +195,63 @@ async fn a_request_uses_up_its_cost() {
         calls[2] - calls[1]
     );
     assert_eq!(layer.handle().snapshot().counted, 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_shows_the_limits_that_the_server_stated_last() {
+    let script = |n| {
+        let (code, remaining) = [
+            (200, "90"),
+            (502, "10"),
+            (429, "20"),
+            (200, "-"),
+            (200, "80"),
+        ][n];
+        let mut response = status(code);
+        let fields = [
+            ("x-ratelimit-limit-requests", "100"),
+            ("x-ratelimit-remaining-requests", remaining),
+            ("x-ratelimit-reset-requests", "60s"),
+            ("x-ratelimit-limit-tokens", "1000"),
+            ("x-ratelimit-remaining-tokens", remaining),
+            ("x-ratelimit-reset-tokens", "30s"),
+        ];
+        for (name, value) in fields {
+            response.headers_mut().insert(name, value.parse().unwrap());
+        }
+        if code == 429 {
+            response.headers_mut().insert("retry-after", 1.into());
+        }
+        response
+    };
+    let layer = layer();
+    let service = layer.layer(Server::new(Duration::ZERO, script));
+    assert_eq!(layer.handle().stated_limits(), []);
+    let stated = |remaining, age| {
+        let limit = |unit, limit, reset| StatedLimit {
+            limit: Some(limit),
+            remaining,
+            reset: Duration::from_secs(reset).saturating_sub(age),
+            unit: Some(unit),
+        };
+        [
+            limit(StatedUnit::Requests, 100, 60),
+            limit(StatedUnit::Cost, 1_000, 30),
+        ]
+    };
+
+    service.clone().oneshot(get()).await.unwrap();
+    assert_eq!(layer.handle().stated_limits(), stated(90, Duration::ZERO));
+    let start = now();
+    for status in [502, 429, 200] {
+        let response = service.clone().oneshot(get()).await.unwrap();
+        assert_eq!(response.status(), status);
+        let seen = layer.handle().stated_limits();
+        assert_eq!(seen, stated(90, now() - start), "{status} states nothing");
+    }
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert_eq!(layer.handle().stated_limits()[1].reset, Duration::ZERO);
+
+    service.oneshot(get()).await.unwrap();
+    assert_eq!(layer.handle().stated_limits(), stated(80, Duration::ZERO));
 }

@@ -394,3 +394,33 @@ async fn a_driver_can_be_spawned_on_any_runtime() {
     let (_, driver): (_, SharedDriver<Store>) = SharedLimits::new(Store::new());
     assert_send(&driver.run());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_process_leaves_the_limit_to_the_others_and_asks_again_when_it_resumes() {
+    let (store, server) = (Store::new(), Server::ok());
+    let (one, other) = (process(&store, &Server::ok()), process(&store, &server));
+    one.layer.handle().pause();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(send(one.service.clone(), 10));
+    tasks.spawn(send(other.service.clone(), 2_000));
+    sleep(Duration::from_secs(10)).await;
+    let departed = server.calls().len();
+    assert!(departed >= 880, "{departed}");
+    one.layer.handle().resume();
+    let resumed = now();
+    tasks.join_next().await.unwrap().unwrap();
+    assert!(now() - resumed <= millis(400), "{:?}", now() - resumed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_canceled_before_its_reply_does_not_make_the_store_away() {
+    let (store, server) = (Store::new(), Server::ok());
+    let Process { layer, service, .. } = process(&store, &server);
+    send(service.clone(), 1).await;
+    for _ in 0..20 {
+        sleep(millis(700)).await;
+        let canceled = service.clone().oneshot(get());
+        assert!(tokio::time::timeout(millis(1), canceled).await.is_err());
+        assert!(!layer.handle().snapshot().shared.unwrap().is_away);
+    }
+}

@@ -38,18 +38,22 @@ struct DueCall {
 impl<S: SharedStore> SharedDriver<S> {
     /// Calls the store when a request needs a departure time, and every ten seconds.
     ///
-    /// It ends at most ten seconds after the [`SharedLimits`] and the layers, services and handles of
-    /// its limits are dropped. If it is dropped, the limits depart by their parts, as if the store were away.
+    /// It ends at most ten seconds after the [`SharedLimits`] and the layers, services and handles
+    /// of its limits are dropped. If it is dropped, the limits depart by their parts, as if the
+    /// store were away.
     pub async fn run(self) {
         while let Some(due) = self.due().await {
             let calls: Vec<NamedCall> = due.iter().map(|due| due.call.clone()).collect();
-            let replies = timeout(PATIENCE, self.store.call(&calls)).await;
-            let mut replies = replies.unwrap_or_default().into_iter();
+            let (replies, missing) = match timeout(PATIENCE, self.store.call(&calls)).await {
+                Ok(replies) => (replies, "it gave fewer replies than calls"),
+                Err(_) => (Vec::new(), "it did not reply within 250 ms"),
+            };
+            let mut replies = replies.into_iter();
             for due in due {
                 due.record(match replies.next() {
                     Some(Ok(reply)) => Ok(reply),
                     Some(Err(error)) => Err(error.to_string()),
-                    None => Err("it did not reply within 250 ms".to_owned()),
+                    None => Err(missing.to_owned()),
                 });
             }
         }
@@ -60,8 +64,8 @@ impl<S: SharedStore> SharedDriver<S> {
         let mut timer = pin!(None);
         poll_fn(|cx| {
             loop {
-                // Before the look at the limits, so that a change after it wakes this task. A signal
-                // that is set is consumed, and the second poll leaves the waker.
+                // Before the look at the limits, so that a change after it wakes this task. A
+                // signal that is set is consumed, and the second poll leaves the waker.
                 while self.limits.signal().poll(cx.waker()).is_ready() {}
                 let limits = self.limits.in_use();
                 if limits.is_empty() && self.limits.is_last() {
@@ -88,8 +92,7 @@ fn due_calls(limits: Vec<(Arc<str>, Arc<Queue<RateState>>)>) -> (Vec<DueCall>, I
     let mut due = Vec::new();
     for (name, queue) in limits {
         let next = queue.look_with(|state, waiting, now| {
-            let next = state.shared(now.moment)?.next_call(waiting, now.moment);
-            Some(match next {
+            Some(match state.next_call(waiting, now.moment)? {
                 NextCall::Now(call) => Ok(call),
                 NextCall::At(moment) => Err(now.instant_of(moment)),
             })
@@ -118,7 +121,6 @@ impl DueCall {
             let Some(shared) = state.shared(now) else {
                 return wait::Wake::Nothing;
             };
-            let before = shared.status(now);
             match &reply {
                 Some(reply) => {
                     let invalid = shared.reply(reply, now).err();
@@ -126,7 +128,7 @@ impl DueCall {
                 }
                 None => shared.fail(now),
             }
-            let after = shared.status(now);
+            let (before, after) = shared.change(now);
             change = Some((before, after));
             // The limiter has another quota after a switch, so each waiter has another time.
             state.shared(now);
@@ -165,8 +167,8 @@ fn emit(name: &str, before: SharedStatus, after: SharedStatus, failure: Option<&
             tracing::warn!(
                 limit = name,
                 processes = after.processes,
-                "more processes share the limit than it has requests: without the store the server \
-                 may throttle some"
+                "an equal part of the limit is less than the highest cost of a request: without \
+                 the store the server may throttle some"
             );
         }
     }

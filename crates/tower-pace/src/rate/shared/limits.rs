@@ -16,8 +16,8 @@ use crate::wait::Queue;
 
 /// The limits that this process shares with others through one store.
 ///
-/// Give it to [`RateLimitLayer::shared`](crate::RateLimitLayer::shared). Clones are the same limits,
-/// and one [`SharedDriver`] calls the store for all of them.
+/// Give it to [`RateLimitLayer::shared`](crate::RateLimitLayer::shared). Clones are the same
+/// limits, and one [`SharedDriver`] calls the store for all of them.
 #[derive(Clone)]
 pub struct SharedLimits(Arc<Inner>);
 

@@ -20,14 +20,17 @@ pub(crate) struct Shared {
     driver: Waker,
     /// Whether the driver has something new to do.
     is_needed: bool,
+    /// The status after the last call.
+    last: SharedStatus,
 }
 
 impl Shared {
     pub(in crate::rate) fn new(quota: Quota, process: u64, driver: Waker) -> Self {
         let mut rng = seeded_by_system();
-        let reservations = Reservations::new(quota, process, &mut rng);
+        let mut reservations = Reservations::new(quota, process, &mut rng);
         Self {
-            own: reservations.own_quota(),
+            own: reservations.own_quota(Moment::ORIGIN),
+            last: reservations.status(Moment::ORIGIN),
             reservations,
             rng,
             driver,
@@ -43,15 +46,10 @@ impl Shared {
     /// Gives the limiter the quota that it should have: that of a guard, or a part while the store
     /// is away.
     pub(in crate::rate) fn follow(&mut self, limiter: &mut Limiter, now: Moment) {
-        let is_away = self.reservations.status(now).is_away;
-        let own = self.reservations.own_quota();
-        if own == self.own {
-            return;
-        }
-        self.own = own;
-        limiter.set_quota(own, now);
-        if is_away {
-            limiter.penalize(now + self.reservations.phase());
+        let own = self.reservations.own_quota(now);
+        if own != self.own {
+            self.own = own;
+            limiter.set_quota(own, now);
         }
     }
 
@@ -61,8 +59,10 @@ impl Shared {
         cost: Cost,
         now: Moment,
     ) -> Option<Hold> {
+        // First, since a cost that is higher than those before changes the part.
+        let hold = self.reservations.hold(cost, now);
         self.follow(limiter, now);
-        later(limiter.hold(cost, now), self.reservations.hold(cost, now))
+        later(limiter.hold(cost, now), hold)
     }
 
     pub(in crate::rate) fn try_depart(
@@ -71,8 +71,9 @@ impl Shared {
         cost: Cost,
         now: Moment,
     ) -> Result<Departure, Hold> {
+        let hold = self.reservations.hold(cost, now);
         self.follow(limiter, now);
-        if let Some(hold) = self.reservations.hold(cost, now) {
+        if let Some(hold) = hold {
             return Err(hold);
         }
         let departure = limiter.try_depart(cost, now)?;
@@ -158,8 +159,14 @@ impl Shared {
         std::mem::take(&mut self.is_needed).then(|| self.driver.clone())
     }
 
-    pub(super) fn next_call(&mut self, waiting: usize, now: Moment) -> NextCall {
+    pub(in crate::rate) fn next_call(&mut self, waiting: usize, now: Moment) -> NextCall {
         self.reservations.next_call(waiting, now, &mut self.rng)
+    }
+
+    /// Returns the status after the call before and after the last one.
+    pub(super) fn change(&mut self, now: Moment) -> (SharedStatus, SharedStatus) {
+        let status = self.reservations.status(now);
+        (std::mem::replace(&mut self.last, status), status)
     }
 
     pub(super) fn reply(&mut self, reply: &Reply, now: Moment) -> Result<(), InvalidReply> {
@@ -171,8 +178,8 @@ impl Shared {
     }
 }
 
-/// Returns the hold that lasts longer. A time wins over the end of a request: that end has no effect
-/// before the time.
+/// Returns the hold that lasts longer. A time wins over the end of a request: that end has no
+/// effect before the time.
 fn later(one: Option<Hold>, other: Option<Hold>) -> Option<Hold> {
     match (one, other) {
         (Some(one), Some(other)) if one.until > other.until => Some(one),

@@ -8,8 +8,8 @@ use pacing::shared::{Call, Reply};
 /// Keeps the state of the quotas that several processes share, in one place with one clock.
 ///
 /// The crate `tower-pace-redis` is one, on Redis or Valkey. Another store applies
-/// [`Record::apply`](pacing::shared::Record::apply) to the record of each call's name, in one atomic
-/// step, with its own clock.
+/// [`Record::apply`](pacing::shared::Record::apply) to the record of each call's name, in one
+/// atomic step, with its own clock.
 pub trait SharedStore {
     /// The error of a call.
     type Error: Error;
