@@ -23,6 +23,7 @@ const ARROWS: &[(&str, When, &str)] = &[
     ("customerio-import", Always, "customerio"),
     ("customerio-import", Always, "customerio-sim"),
     ("bench", Always, "customerio"),
+    ("bench", Always, "pacing"),
     ("bench", Always, "tower-pace"),
     ("outbox", Always, "customerio"),
     ("outbox", Always, "customerio-sim"),

@@ -5,7 +5,7 @@
 //! machine affects them alike. Compare two runs of the program by their ratios only.
 //!
 //! An argument selects the tables whose names begin with it. `connections`, `instructions`,
-//! `queue`, `spool` and `waiters` are printed only by name.
+//! `queue`, `shared`, `spool` and `waiters` are printed only by name.
 //!
 //! `cargo test --test allocations -- --nocapture` counts the heap allocations.
 
@@ -18,6 +18,7 @@ mod many_waiters;
 mod measure;
 mod peers;
 mod queue;
+mod shared;
 mod spool;
 mod tables;
 mod unlimited;

@@ -7,7 +7,7 @@ use tokio::runtime::Builder;
 use crate::building::{building, building_from_a_struct};
 use crate::layers::{budgeted_retry, concurrency, rate, retry, stack};
 use crate::measure::{Case, Cost, compare};
-use crate::{connections, instructions, many_waiters, queue, spool};
+use crate::{connections, instructions, many_waiters, queue, shared, spool};
 
 /// The name of a table, and the function that makes its cases.
 type Table = (&'static str, fn() -> Vec<Case>);
@@ -28,6 +28,8 @@ const WAITERS: &str = "waiters";
 const CONNECTIONS: &str = "connections";
 /// It takes a minute and has no peer, so it is printed only by name.
 const QUEUE: &str = "queue";
+/// Its time is simulated, so it measures no call.
+const SHARED: &str = "shared";
 /// It syncs the disk for half a minute, so it is printed only by name.
 const SPOOL: &str = "spool";
 /// It needs valgrind, so it is printed only by name.
@@ -43,6 +45,10 @@ pub(crate) fn print(wanted: Option<&str>) -> io::Result<()> {
         Some(WAITERS) => many_waiters::print(),
         Some(CONNECTIONS) => connections::print(),
         Some(QUEUE) => queue::print(),
+        Some(SHARED) => {
+            shared::print();
+            Ok(())
+        }
         Some(SPOOL) => spool::print(),
         Some(INSTRUCTIONS) => instructions::print(),
         _ => print_measured(wanted.unwrap_or_default()),
@@ -55,7 +61,7 @@ fn print_measured(wanted: &str) -> io::Result<()> {
         let names = TABLES.map(|(name, _)| name).join(", ");
         let problem = format!(
             "no table begins with {wanted:?}; name one of {names}, {WAITERS}, {CONNECTIONS}, \
-             {INSTRUCTIONS}, {QUEUE}, {SPOOL}, or none to print all that measure a call"
+             {INSTRUCTIONS}, {QUEUE}, {SHARED}, {SPOOL}, or none to print all that measure a call"
         );
         return Err(io::Error::other(problem));
     }
