@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use rand::{Rng, RngExt};
@@ -51,6 +52,8 @@ pub struct Reservations {
     highest: Cost,
     /// What no call has reported yet.
     unreported: Report,
+    /// The least number of processes that is assumed while the store is away.
+    least_processes: u32,
     /// When the gate of all processes opens.
     open_from: Moment,
     /// The latest time that was passed.
@@ -167,6 +170,7 @@ impl Reservations {
     pub fn new(quota: Quota, process: u64, rng: &mut impl Rng) -> Self {
         Self {
             process,
+            least_processes: 1,
             quota,
             terms: SharedQuota::new(&quota, Cost::ONE),
             reserved: VecDeque::new(),
@@ -192,6 +196,17 @@ impl Reservations {
                 round_trip: Duration::ZERO,
             },
         }
+    }
+
+    /// Assumes at least this number of processes while the store is away. The default is 1.
+    ///
+    /// Otherwise the number is that of the last reply, so a process that has had none departs by
+    /// the whole quota.
+    #[must_use]
+    pub fn least_processes(mut self, processes: NonZeroU32) -> Self {
+        self.least_processes = processes.get();
+        self.status.processes = self.status.processes.max(processes.get());
+        self
     }
 
     /// Returns the hold on a request of this cost at `now`; none if it may depart.
@@ -339,7 +354,7 @@ impl Reservations {
         self.heartbeat = now + HEARTBEAT;
         self.phase = rng.random();
         self.status.round_trip = now.since(called.sent);
-        self.status.processes = reply.processes.max(1);
+        self.status.processes = reply.processes.max(self.least_processes);
         self.status.is_slower = reply.is_slower;
         if reply.start > 0 {
             self.status.start = micros_to_duration(reply.start);

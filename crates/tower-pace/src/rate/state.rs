@@ -10,7 +10,7 @@ use pacing::{Cost, Departure, Due, Feedback, Hold, HoldCause, Limiter, Moment, Q
 use super::events::Events;
 use super::front::RateFront;
 use super::in_flight::InFlight;
-use super::shared::Shared;
+use super::shared::{Process, Shared};
 use super::snapshot::{Counters, HeldBy, Snapshot};
 use crate::error::LimitKind;
 use crate::wait::{Queue, Resource, WaitCause};
@@ -72,7 +72,7 @@ impl RateState {
     }
 
     /// Returns the state of a quota that several processes share.
-    pub(super) fn sharing(quota: Quota, process: u64, driver: Waker) -> Self {
+    pub(super) fn sharing(quota: Quota, process: Process, driver: Waker) -> Self {
         let shared = Shared::new(quota, process, driver);
         Self {
             limiter: Limiter::new(shared.own_quota()),

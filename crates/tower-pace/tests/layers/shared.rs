@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -257,6 +258,22 @@ async fn a_limit_whose_driver_is_not_spawned_or_is_dropped_departs_at_its_part()
     driver.abort();
     send(layer.layer(server.clone()), 10).await;
     assert!(layer.handle().snapshot().shared.unwrap().is_away);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_whose_store_was_never_there_has_its_part_of_the_stated_number() {
+    let (store, server) = (Store::new(), Server::ok());
+    store.set_away(true);
+    let (limits, driver) = SharedLimits::for_processes(store, NonZeroU32::new(4).unwrap());
+    tokio::spawn(driver.run());
+    let layer = RateLimitLayer::new(quota())
+        .shared("server", &limits)
+        .unwrap();
+    tokio::spawn(send(layer.layer(server.clone()), 2_000));
+    sleep(Duration::from_secs(11)).await;
+    // A quarter of the limit is 25, so it departs at 24 in 1.1 s.
+    let sent = server.calls().len();
+    assert!((225..=245).contains(&sent), "{sent}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
@@ -24,10 +25,18 @@ pub struct SharedLimits(Arc<Inner>);
 struct Inner {
     /// The slowest round trip that the store has measured.
     round_trip: Duration,
-    /// The number by which the store counts this process.
-    process: u64,
+    process: Process,
     named: Mutex<Vec<NamedLimit>>,
     signal: Arc<Signal>,
+}
+
+/// This process, as the store and its own limits see it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::rate) struct Process {
+    /// The number by which the store counts it.
+    pub(super) number: u64,
+    /// The least number of processes that is assumed while the store is away.
+    pub(super) least_processes: NonZeroU32,
 }
 
 struct NamedLimit {
@@ -40,10 +49,27 @@ impl SharedLimits {
     /// Returns shared limits without a limit yet, and the driver that calls the store for them.
     ///
     /// The program spawns [`SharedDriver::run`]: no layer does.
+    ///
+    /// While the store is away, each process has an equal part of a limit, by the number of
+    /// processes in the store's last reply. A process that has had no reply yet has the whole
+    /// limit: if the store may be away when processes start, use
+    /// [`for_processes`](Self::for_processes).
     pub fn new<S: SharedStore>(store: S) -> (Self, SharedDriver<S>) {
+        Self::for_processes(store, NonZeroU32::MIN)
+    }
+
+    /// Returns the same for `processes` processes or more: while the store is away, each of them has
+    /// at most that part of a limit.
+    pub fn for_processes<S: SharedStore>(
+        store: S,
+        processes: NonZeroU32,
+    ) -> (Self, SharedDriver<S>) {
         let limits = Self(Arc::new(Inner {
             round_trip: store.round_trip(),
-            process: seeded_by_system().random(),
+            process: Process {
+                number: seeded_by_system().random(),
+                least_processes: processes,
+            },
             named: Mutex::default(),
             signal: Arc::default(),
         }));

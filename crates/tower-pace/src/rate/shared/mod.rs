@@ -14,6 +14,7 @@ mod state;
 mod store;
 
 pub use driver::SharedDriver;
+pub(super) use limits::Process;
 pub use limits::SharedLimits;
 pub use pacing::shared::{Call, Reply, SharedStatus};
 pub(super) use state::Shared;

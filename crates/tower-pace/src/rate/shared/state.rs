@@ -5,6 +5,7 @@ use pacing::shared::{InvalidReply, NextCall, Reply, Reservations, SharedStatus};
 use pacing::{Cost, Departure, Feedback, Hold, Limiter, Moment, Quota};
 use rand::rngs::SmallRng;
 
+use super::limits::Process;
 use crate::random::seeded_by_system;
 
 /// The part of a rate limit whose quota is shared: the departure times of this process.
@@ -25,9 +26,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(in crate::rate) fn new(quota: Quota, process: u64, driver: Waker) -> Self {
+    pub(in crate::rate) fn new(quota: Quota, process: Process, driver: Waker) -> Self {
         let mut rng = seeded_by_system();
-        let mut reservations = Reservations::new(quota, process, &mut rng);
+        let reservations = Reservations::new(quota, process.number, &mut rng);
+        let mut reservations = reservations.least_processes(process.least_processes);
         Self {
             own: reservations.own_quota(Moment::ORIGIN),
             last: reservations.status(Moment::ORIGIN),
