@@ -7,7 +7,6 @@
 mod calls;
 mod differential;
 mod faults;
-mod processes;
 // The pure half of the crate: its keys, arguments and replies are the ones under test.
 #[path = "../../src/script.rs"]
 mod script;

@@ -32,7 +32,7 @@ const INDEX: &str = "PROCESSES_INDEX";
 const WAITING: &str = "PROCESSES_WAITING";
 
 /// The name of the test that is the process.
-const TEST: &str = "processes::child::a_process_sends_requests_until_it_is_stopped";
+const TEST: &str = "child::a_process_sends_requests_until_it_is_stopped";
 
 /// A busy machine may delay a round trip at the start, and a slow one is an error of `connect` or
 /// of the limit. More attempts would hide that all are slow.

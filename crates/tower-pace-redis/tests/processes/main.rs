@@ -2,10 +2,17 @@
 //!
 //! The test is the server. It records when each request arrives, and the books of each model say
 //! afterwards which requests it would have throttled.
+//!
+//! It is a program of its own: real time is a part of it, and other tests would take the processors.
 
 mod child;
 mod fleet;
 mod models;
+#[expect(dead_code, reason = "the server's own tests use the rest")]
+#[path = "../../src/script.rs"]
+mod script;
+#[path = "../it/server.rs"]
+mod server;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{env, thread};
