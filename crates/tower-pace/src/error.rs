@@ -424,11 +424,19 @@ impl Rejected {
         matches!(self.cause, Cause::TooHeavy)
     }
 
-    /// Returns true if the wait was, or would have been, too long. That includes a request whose
-    /// deadline had passed when it came.
+    /// Returns true if the wait was, or would have been, too long: longer than `max_wait`, or than
+    /// the [`Deadline`](crate::Deadline) of the request allows. It includes
+    /// [`is_late`](Self::is_late).
     #[must_use]
     pub const fn is_too_long(&self) -> bool {
         matches!(self.cause, Cause::TooLong | Cause::Late)
+    }
+
+    /// Returns true if the [`Deadline`](crate::Deadline) of the request had passed when it came, or
+    /// passed while it waited.
+    #[must_use]
+    pub const fn is_late(&self) -> bool {
+        matches!(self.cause, Cause::Late)
     }
 
     /// Returns how long the request had waited when it was rejected.
@@ -458,8 +466,8 @@ impl fmt::Display for Rejected {
             Cause::TooLong => write!(f, "it waited {waited:?}")?,
         }
         match self.forecast {
-            Some(forecast) => write!(f, ", the forecast was another {forecast:?}"),
-            None => f.write_str(", the rest of the wait depended on requests in flight"),
+            Some(forecast) => write!(f, ", the forecast of the rest was {forecast:?}"),
+            None => f.write_str(", the rest of the wait could not be forecast"),
         }
     }
 }
@@ -631,7 +639,7 @@ mod tests {
         check(
             Rejected::full(LimitKind::Rate, 3, Some(SECOND)),
             "rejected by the local rate limit, nothing was sent: \
-             3 requests were queued, the forecast was another 1s",
+             3 requests were queued, the forecast of the rest was 1s",
         );
         check(
             Rejected::too_heavy(LimitKind::Rate),
@@ -640,7 +648,7 @@ mod tests {
         check(
             Rejected::too_long(LimitKind::Concurrency, SECOND, None),
             "rejected by the local concurrency limit, nothing was sent: \
-             it waited 1s, the rest of the wait depended on requests in flight",
+             it waited 1s, the rest of the wait could not be forecast",
         );
         check(
             Rejected::late(LimitKind::Concurrency, SECOND),

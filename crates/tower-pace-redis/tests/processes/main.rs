@@ -3,7 +3,8 @@
 //! The test is the server. It records when each request arrives, and the books of each model say
 //! afterwards which requests it would have throttled.
 //!
-//! It is a program of its own: real time is a part of it, and other tests would take the processors.
+//! It is a program of its own: real time is a part of it, and other tests would take the
+//! processors.
 
 mod child;
 mod fleet;

@@ -286,7 +286,7 @@ async fn the_error_states_the_forecast() {
     );
     assert_eq!(
         error.source().unwrap().to_string(),
-        "it waited 0ns, the forecast was another 10.29293ms"
+        "it waited 0ns, the forecast of the rest was 10.29293ms"
     );
 }
 

@@ -58,8 +58,8 @@ impl SharedLimits {
         Self::for_processes(store, NonZeroU32::MIN)
     }
 
-    /// Returns the same for `processes` processes or more: while the store is away, each of them has
-    /// at most that part of a limit.
+    /// Returns the same for `processes` processes or more: while the store is away, each of them
+    /// has at most that part of a limit.
     pub fn for_processes<S: SharedStore>(
         store: S,
         processes: NonZeroU32,
