@@ -35,8 +35,8 @@ const BATCH: usize = 500;
 /// The queues, in the order of their columns.
 const NAMES: [&str; 3] = ["the queue", "a list for each person", "a `VecDeque`"];
 
-/// Settings of glibc's allocator that keep the memory of one run for the next. Otherwise each run of
-/// many operations would be charged with the kernel's work for new memory, and each of few not.
+/// Settings of glibc's allocator that keep the memory of one run for the next. Otherwise each run
+/// of many operations would be charged with the kernel's work for new memory, and each of few not.
 const KEEP_MEMORY: [(&str, &str); 2] = [
     ("MALLOC_MMAP_MAX_", "0"),
     ("MALLOC_TRIM_THRESHOLD_", "1099511627776"),

@@ -211,8 +211,8 @@ fn paced() -> io::Result<(f64, f64)> {
     })
 }
 
-/// Returns the processor time of all threads of this process, also of those that have ended, in steps
-/// of 10 ms.
+/// Returns the processor time of all threads of this process, also of those that have ended, in
+/// steps of 10 ms.
 fn process_time() -> io::Result<Duration> {
     let text = fs::read_to_string("/proc/self/stat")?;
     // The name in parentheses may have spaces. Behind it, the fields 12 and 13 are the ticks in
