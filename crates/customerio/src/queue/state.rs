@@ -688,15 +688,6 @@ impl State {
 
     // --- The spool. ---
 
-    /// Counts operations that the spool has written or handed back.
-    pub(super) fn arrive(&mut self, operations: usize) {
-        if let Some(spooled) = &mut self.spool {
-            spooled.arriving.fetch_sub(operations, Relaxed);
-        }
-        self.effects.wakes_worker |= self.is_idle();
-        self.change();
-    }
-
     fn is_disk_full(&self) -> bool {
         let spooled = self.spool.as_ref();
         spooled.is_some_and(|spooled| spooled.is_disk_full)
@@ -788,6 +779,15 @@ impl State {
             enqueued_at,
         } = loaded;
         self.push(number, operation, priority, receipt, enqueued_at, now);
+    }
+
+    /// Counts operations that the spool has written or handed back.
+    pub(super) fn arrive(&mut self, operations: usize) {
+        if let Some(spooled) = &mut self.spool {
+            spooled.arriving.fetch_sub(operations, Relaxed);
+        }
+        self.effects.wakes_worker |= self.is_idle();
+        self.change();
     }
 
     /// Sets the number of operations that are only on disk, and the number of the first of them.
