@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::{error, fmt};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -22,7 +23,8 @@ const CLOSE: &[u8] = b"]}";
 /// ```
 #[derive(Clone, Debug)]
 pub struct Batch {
-    operations: Vec<Operation>,
+    /// Shared by the clones of a batch: one is sent while another waits for the outcomes.
+    operations: Arc<Vec<Operation>>,
     /// The size of the operations, without the text around and between them.
     bytes: usize,
     max_items: usize,
@@ -39,7 +41,7 @@ impl Batch {
     #[must_use]
     pub fn with_capacity(items: usize) -> Self {
         Self {
-            operations: Vec::new(),
+            operations: Arc::default(),
             bytes: 0,
             max_items: items,
         }
@@ -65,7 +67,7 @@ impl Batch {
             });
         }
         self.bytes += operation.size();
-        self.operations.push(operation);
+        Arc::make_mut(&mut self.operations).push(operation);
         Ok(())
     }
 
@@ -116,7 +118,7 @@ impl Batch {
     /// Keeps the operations at the positions for which `keep` returns true.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
         let mut position = 0;
-        self.operations.retain(|_| {
+        Arc::make_mut(&mut self.operations).retain(|_| {
             position += 1;
             keep(position - 1)
         });
@@ -124,17 +126,19 @@ impl Batch {
     }
 
     /// Splits the batch into two halves. The order is kept.
-    pub(crate) fn halves(mut self) -> [Self; 2] {
-        let right = self.operations.split_off(self.len() / 2);
-        [self.operations, right].map(|operations| Self {
+    pub(crate) fn halves(self) -> [Self; 2] {
+        let max_items = self.max_items;
+        let mut left = self.into_operations();
+        let right = left.split_off(left.len() / 2);
+        [left, right].map(|operations| Self {
             bytes: operations.iter().map(Operation::size).sum(),
-            operations,
-            max_items: self.max_items,
+            operations: operations.into(),
+            max_items,
         })
     }
 
     pub(crate) fn into_operations(self) -> Vec<Operation> {
-        self.operations
+        Arc::unwrap_or_clone(self.operations)
     }
 }
 

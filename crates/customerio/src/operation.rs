@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use self::body::{DeliveryBody, DeliveryId, DeviceToken, MergeBody, ObjectBody, PersonBody};
 use crate::device::{DeviceBody, check_token};
 use crate::error::{check_bytes, check_length, check_some};
-use crate::json::to_bytes;
+use crate::json::to_vec;
 use crate::relationship::AnonymousId;
 use crate::{
     Attributes, Device, Event, Identify, InvalidInput, Object, Person, PushEvent, Relationship,
@@ -52,8 +52,8 @@ pub struct Operation {
 #[cfg(feature = "spool")]
 pub(crate) struct StoredOperation {
     pub(crate) json: Bytes,
-    pub(crate) lane: u64,
-    pub(crate) other_lane: Option<u64>,
+    pub(crate) lane: Lane,
+    pub(crate) other_lane: Option<Lane>,
     pub(crate) may_replay: bool,
     pub(crate) goes_alone: bool,
 }
@@ -99,6 +99,18 @@ impl Lane {
         let digest = hasher.finalize();
         let first = digest.first_chunk().expect("a digest has 32 bytes");
         Self(u64::from_be_bytes(*first))
+    }
+}
+
+#[cfg(feature = "spool")]
+impl Lane {
+    /// Returns the hash as files keep it.
+    pub(crate) fn to_stored(self) -> i64 {
+        self.0.cast_signed()
+    }
+
+    pub(crate) fn from_stored(stored: i64) -> Self {
+        Self(stored.cast_unsigned())
     }
 }
 
@@ -258,7 +270,7 @@ impl Operation {
             secondary,
         };
         let merge = Self::new(
-            to_bytes(&body),
+            to_vec(&body),
             primary.lane(),
             Replay::Unsafe,
             Batching::Alone,
@@ -376,7 +388,7 @@ impl Operation {
             attributes: DeviceToken { device_token },
         };
         let lane = Lane::of(&["delivery", delivery_id]);
-        Self::new(to_bytes(&body), lane, Replay::Unsafe, Batching::Alone)
+        Self::new(to_vec(&body), lane, Replay::Unsafe, Batching::Alone)
     }
 }
 
@@ -424,26 +436,14 @@ impl Operation {
         self.batching == Batching::NoEventId
     }
 
-    /// Returns the parts of the operation, for a file.
-    #[cfg(feature = "spool")]
-    pub(crate) fn to_stored(&self) -> StoredOperation {
-        StoredOperation {
-            json: self.json.clone(),
-            lane: self.lane.0,
-            other_lane: self.other_lane.map(|lane| lane.0),
-            may_replay: self.may_replay(),
-            goes_alone: self.goes_alone(),
-        }
-    }
-
     /// Creates an operation from its parts. Returns `None` if they are those of no operation.
     #[cfg(feature = "spool")]
     pub(crate) fn from_stored(stored: StoredOperation) -> Option<Self> {
         let is_valid = stored.json.first() == Some(&b'{') && stored.json.last() == Some(&b'}');
         (is_valid && stored.json.len() <= MAX_OPERATION).then(|| Self {
             json: stored.json,
-            lane: Lane(stored.lane),
-            other_lane: stored.other_lane.map(Lane),
+            lane: stored.lane,
+            other_lane: stored.other_lane,
             replay: match stored.may_replay {
                 true => Replay::Safe,
                 false => Replay::Unsafe,
@@ -455,27 +455,21 @@ impl Operation {
         })
     }
 
-    /// Returns the same operation in exactly as much memory as it needs. Serialization leaves up to
-    /// as much again unused.
-    #[cfg(feature = "queue")]
-    pub(crate) fn compacted(mut self) -> Self {
-        self.json = Bytes::copy_from_slice(&self.json);
-        self
-    }
-
     pub(crate) fn bytes(&self) -> Bytes {
         self.json.clone()
     }
 
     fn new(
-        json: Bytes,
+        json: Vec<u8>,
         lane: Lane,
         replay: Replay,
         batching: Batching,
     ) -> Result<Self, InvalidInput> {
         check_bytes("operation", json.len(), MAX_OPERATION)?;
         Ok(Self {
-            json,
+            // Serialization leaves up to as much memory again unused. Queues hold many operations,
+            // and count the bytes of the JSON only.
+            json: json.into_boxed_slice().into(),
             lane,
             other_lane: None,
             replay,

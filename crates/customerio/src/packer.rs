@@ -285,7 +285,7 @@ impl<T> Packer<T> {
         );
         let mut settled = Vec::with_capacity(outcomes.len());
         // Lanes are opened after all outcomes are read: a later one may stop a lane.
-        let mut lanes = Vec::with_capacity(outcomes.len() + 1);
+        let mut lanes = Vec::new();
         let mut stopped = Vec::new();
         lanes.extend(in_flight.other_lane);
         for ((lane, tag), outcome) in in_flight.members.into_iter().zip(outcomes) {
@@ -293,7 +293,10 @@ impl<T> Packer<T> {
                 stopped.extend(in_flight.other_lane);
                 stopped.push(lane);
             }
-            lanes.push(lane);
+            // A request often has several operations of a lane, one after the other.
+            if lanes.last() != Some(&lane) {
+                lanes.push(lane);
+            }
             settled.push((tag, outcome));
         }
         for lane in stopped {

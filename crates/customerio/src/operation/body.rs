@@ -1,4 +1,3 @@
-use bytes::Bytes;
 use serde::Serialize;
 
 use crate::device::DeviceBody;
@@ -51,7 +50,7 @@ impl<'a> PersonBody<'a> {
         }
     }
 
-    pub(super) fn to_json(&self) -> Bytes {
+    pub(super) fn to_json(&self) -> Vec<u8> {
         serialize(self, self.attributes, self.cio_relationships)
     }
 }
@@ -69,7 +68,7 @@ pub(super) struct ObjectBody<'a, R> {
 }
 
 impl<R: Serialize> ObjectBody<'_, R> {
-    pub(super) fn to_json(&self) -> Bytes {
+    pub(super) fn to_json(&self) -> Vec<u8> {
         serialize(self, self.attributes, self.cio_relationships)
     }
 }
@@ -108,7 +107,7 @@ fn serialize<R: Serialize>(
     head: &impl Serialize,
     attributes: Option<&Attributes>,
     relationships: &[Relationship<R>],
-) -> Bytes {
+) -> Vec<u8> {
     let mut json = Vec::with_capacity(HEAD + attributes.map_or(0, Attributes::size));
     let mut object = JsonObject::open(&mut json, head);
     if let Some(attributes) = attributes.filter(|attributes| !attributes.is_empty()) {
@@ -120,5 +119,5 @@ fn serialize<R: Serialize>(
         });
     }
     object.close();
-    json.into()
+    json
 }

@@ -58,7 +58,9 @@ enum Entry<T> {
     /// The position of an operation on two lanes in its second lane. It is queued in the lane given
     /// here.
     Placeholder(Lane),
-    Operation(Operation, T),
+    /// In a box of its own: a queue that grows moves its entries, and leaves up to as much memory
+    /// unused.
+    Operation(Box<(Operation, T)>),
     /// An entry that was removed from the middle. It is dropped once it is first, so that no other
     /// entry has to move.
     Removed,
@@ -82,7 +84,12 @@ impl<T> Lanes<T> {
         if let Some(other) = operation.other_lane() {
             self.enqueue(other, Entry::Placeholder(lane), priority, number);
         }
-        if self.enqueue(lane, Entry::Operation(operation, tag), priority, number) {
+        if self.enqueue(
+            lane,
+            Entry::Operation(Box::new((operation, tag))),
+            priority,
+            number,
+        ) {
             self.update_ready(lane);
         }
     }
@@ -169,9 +176,10 @@ impl<T> Lanes<T> {
 
     /// Takes the first operation of a closed lane, and closes its other lane.
     pub(super) fn take(&mut self, lane: Lane) -> (Operation, T) {
-        let Some(Entry::Operation(operation, tag)) = self.state(lane).pop_front() else {
+        let Some(Entry::Operation(first)) = self.state(lane).pop_front() else {
             unreachable!("a lane is taken from only if an operation is first");
         };
+        let (operation, tag) = *first;
         if let Some(other) = operation.other_lane() {
             self.close(other);
             self.state(other).pop_front();
@@ -210,7 +218,8 @@ impl<T> Lanes<T> {
     fn drain_other_lane(&mut self, lane: Lane, entry: Numbered<T>) -> Option<(Operation, T)> {
         match entry.entry {
             Entry::Placeholder(owner) => self.remove_entry(owner, entry.number)?.into_operation(),
-            Entry::Operation(operation, tag) => {
+            Entry::Operation(own) => {
+                let (operation, tag) = *own;
                 if let Some(other) = operation.other_lane().filter(|other| *other != lane) {
                     self.remove_entry(other, entry.number);
                 }
@@ -234,7 +243,7 @@ impl<T> Lanes<T> {
         let state = self.states.get(&lane)?;
         let index = state.position(number)?;
         match &state.queue[index].entry {
-            Entry::Operation(_, tag) => Some(tag),
+            Entry::Operation(own) => Some(&own.1),
             Entry::Placeholder(_) | Entry::Removed => None,
         }
     }
@@ -346,8 +355,7 @@ impl<T> Lanes<T> {
 impl<T> LaneState<T> {
     fn new() -> Self {
         Self {
-            // Most lanes hold one operation. Without a capacity, the first would allocate four.
-            queue: VecDeque::with_capacity(1),
+            queue: VecDeque::new(),
             removed: 0,
             bytes: 0,
             is_closed: false,
@@ -371,7 +379,7 @@ impl<T> LaneState<T> {
     fn first_operation(&self) -> Option<&Operation> {
         match self.first()? {
             Entry::Placeholder(_) | Entry::Removed => None,
-            Entry::Operation(operation, _) => Some(operation),
+            Entry::Operation(own) => Some(&own.0),
         }
     }
 
@@ -420,7 +428,7 @@ impl<T> LaneState<T> {
 impl<T> Entry<T> {
     fn bytes(&self) -> usize {
         match self {
-            Self::Operation(operation, _) => operation.size(),
+            Self::Operation(own) => own.0.size(),
             Self::Placeholder(_) | Self::Removed => 0,
         }
     }
@@ -428,7 +436,7 @@ impl<T> Entry<T> {
     fn into_operation(self) -> Option<(Operation, T)> {
         match self {
             Self::Placeholder(_) | Self::Removed => None,
-            Self::Operation(operation, tag) => Some((operation, tag)),
+            Self::Operation(own) => Some(*own),
         }
     }
 }

@@ -32,8 +32,9 @@ pub struct Receipt {
     pub(super) outcome: oneshot::Receiver<Outcome>,
     pub(super) shared: Arc<Shared>,
     pub(super) number: u64,
-    /// Set until the operation is on disk, in a queue with a spool.
-    pub(super) unwritten: Option<Unwritten>,
+    /// Set until the operation is on disk, in a queue with a spool. In a box: callers keep many
+    /// receipts.
+    pub(super) unwritten: Option<Box<Unwritten>>,
 }
 
 /// An operation that is being written to disk.
@@ -58,11 +59,15 @@ impl Unwritten {
     }
 
     /// Returns whether the operation is on disk. It is not asked again after a failure.
-    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+    fn poll_written(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<bool> {
         if self.failure.is_some() {
             return Poll::Ready(false);
         }
         let written = ready!(Pin::new(&mut self.written).poll(cx));
+        // The writer wakes the first caller of a group for the others.
+        if let Some(spool) = &shared.spool {
+            spool.acknowledge_some();
+        }
         // A missing answer is a defect of this crate.
         self.failure = written.unwrap_or(Err(Reason::Closed)).err();
         Poll::Ready(self.failure.is_none())
@@ -93,8 +98,8 @@ impl Receipt {
         let Some(unwritten) = &mut self.unwritten else {
             return Ok(());
         };
-        poll_fn(|cx| unwritten.poll_written(cx)).await;
-        match self.unwritten.take() {
+        poll_fn(|cx| unwritten.poll_written(&self.shared, cx)).await;
+        match self.unwritten.take().map(|unwritten| *unwritten) {
             Some(Unwritten {
                 failure: Some(reason),
                 operation,
@@ -108,16 +113,17 @@ impl Receipt {
 impl Future for Receipt {
     type Output = Outcome;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let this = self.get_mut();
         // An operation on disk is not kept in memory for an error.
-        if let Some(unwritten) = &mut self.unwritten
-            && unwritten.poll_written(cx) == Poll::Ready(true)
+        if let Some(unwritten) = &mut this.unwritten
+            && unwritten.poll_written(&this.shared, cx) == Poll::Ready(true)
         {
-            self.unwritten = None;
+            this.unwritten = None;
         }
         // Each operation is settled, also if the worker is dropped. A missing outcome is a defect
         // of this crate; then it may have been sent.
-        let outcome = Pin::new(&mut self.outcome).poll(cx);
+        let outcome = Pin::new(&mut this.outcome).poll(cx);
         outcome.map(|outcome| outcome.unwrap_or_else(|_| Outcome::Unknown(Cause::stopped())))
     }
 }

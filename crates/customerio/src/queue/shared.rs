@@ -40,7 +40,7 @@ impl Shared {
         Self {
             state: Mutex::new(State::new(
                 Arc::clone(&settings),
-                spool.is_some(),
+                spool.as_ref().map(|spool| spool.arriving()),
                 clock::now(),
             )),
             worker: Notify::new(),
@@ -86,6 +86,9 @@ impl Shared {
         }
         if !effects.held.is_empty() {
             spool.hold(mem::take(&mut effects.held));
+        }
+        if effects.has_closed {
+            spool.shut();
         }
         if effects.has_ended {
             spool.close();
@@ -212,20 +215,15 @@ impl Shared {
         operation: Operation,
         priority: Priority,
     ) -> Result<Receipt, NotEnqueued> {
-        // Before the copy: the receipt keeps the operation until it is on disk, in the same memory.
-        let operation = operation.compacted();
-        if self.update(|state| state.announce(1)) {
-            let (receipt, outcome) = oneshot::channel();
-            let (durable, written) = oneshot::channel();
-            if let Some(number) = spool.push(operation.clone(), priority, receipt, durable) {
-                return Ok(Receipt {
-                    outcome,
-                    shared: Arc::clone(self),
-                    number,
-                    unwritten: Some(Unwritten::new(written, operation)),
-                });
-            }
-            self.update(|state| state.arrive(1));
+        let (receipt, outcome) = oneshot::channel();
+        let (durable, written) = oneshot::channel();
+        if let Some(number) = spool.push(operation.clone(), priority, receipt, durable) {
+            return Ok(Receipt {
+                outcome,
+                shared: Arc::clone(self),
+                number,
+                unwritten: Some(Unwritten::new(written, operation).into()),
+            });
         }
         // The queue was closed after the room was acquired. No other operation needs the room.
         let reason = spool.closed_reason();
@@ -285,8 +283,6 @@ impl Shared {
         priority: Priority,
     ) -> Result<Receipt, NotEnqueued> {
         let (sender, outcome) = oneshot::channel();
-        // Outside the lock: it copies the bytes.
-        let operation = operation.compacted();
         let inserted = self.update(|state| {
             let now = clock::now();
             state.enqueue(operation, priority, sender, now)

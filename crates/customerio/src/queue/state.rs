@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
@@ -66,8 +66,8 @@ pub(super) struct State {
 /// What the queue knows of the operations in its spool.
 #[derive(Debug, Default)]
 struct Spooled {
-    /// Operations that are being written.
-    arriving: usize,
+    /// Operations that are being written. Counted by the inbox, without the lock of the state.
+    arriving: Arc<AtomicUsize>,
     /// Operations that are only on disk.
     backlog: u64,
     dead: u64,
@@ -145,7 +145,13 @@ pub(super) fn charge(operation: &Operation) -> u32 {
 }
 
 impl State {
-    pub(super) fn new(settings: Arc<Settings>, has_spool: bool, now: Instant) -> Self {
+    /// Creates the state of a queue. With a spool, `arriving` counts the operations that are being
+    /// written.
+    pub(super) fn new(
+        settings: Arc<Settings>,
+        arriving: Option<Arc<AtomicUsize>>,
+        now: Instant,
+    ) -> Self {
         let packer = Packer::new(settings.batch).unbounded().resume_lanes();
         Self {
             dispatcher: Dispatcher::new(packer).hold_blocked().start_slowly(),
@@ -167,7 +173,10 @@ impl State {
             ready_since: None,
             next_expiry: None,
             next_monitor: None,
-            spool: has_spool.then(Spooled::default),
+            spool: arriving.map(|arriving| Spooled {
+                arriving,
+                ..Spooled::default()
+            }),
             counts: Counts::default(),
             rate: Rate::new(now),
             version: 0,
@@ -372,7 +381,9 @@ impl State {
     /// Returns the number of operations that are on the way to memory, or only on disk.
     fn outside(&self) -> usize {
         let spooled = self.spool.as_ref().filter(|spooled| !spooled.has_ended);
-        spooled.map_or(0, |spooled| spooled.arriving + spooled.backlog as usize)
+        spooled.map_or(0, |spooled| {
+            spooled.arriving.load(Relaxed) + spooled.backlog as usize
+        })
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -677,24 +688,6 @@ impl State {
 
     // --- The spool. ---
 
-    /// Counts operations that are handed to the spool. Returns false if the queue is closed.
-    pub(super) fn announce(&mut self, operations: usize) -> bool {
-        let is_open = !self.is_closed();
-        if let Some(spooled) = self.spool.as_mut().filter(|_| is_open) {
-            spooled.arriving += operations;
-        }
-        is_open
-    }
-
-    /// Counts operations that the spool has written or handed back.
-    pub(super) fn arrive(&mut self, operations: usize) {
-        if let Some(spooled) = &mut self.spool {
-            spooled.arriving = spooled.arriving.saturating_sub(operations);
-        }
-        self.effects.wakes_worker |= self.is_idle();
-        self.change();
-    }
-
     fn is_disk_full(&self) -> bool {
         let spooled = self.spool.as_ref();
         spooled.is_some_and(|spooled| spooled.is_disk_full)
@@ -788,6 +781,15 @@ impl State {
         self.push(number, operation, priority, receipt, enqueued_at, now);
     }
 
+    /// Counts operations that the spool has written or handed back.
+    pub(super) fn arrive(&mut self, operations: usize) {
+        if let Some(spooled) = &mut self.spool {
+            spooled.arriving.fetch_sub(operations, Relaxed);
+        }
+        self.effects.wakes_worker |= self.is_idle();
+        self.change();
+    }
+
     /// Sets the number of operations that are only on disk, and the number of the first of them.
     pub(super) fn set_backlog(&mut self, backlog: u64, next_number: u64) {
         if let Some(spooled) = &mut self.spool {
@@ -827,7 +829,6 @@ impl State {
     pub(super) fn end_spool(&mut self) {
         if let Some(spooled) = &mut self.spool {
             spooled.has_ended = true;
-            spooled.arriving = 0;
             self.counts.kept += spooled.backlog;
         }
         if !self.has_ended {
@@ -866,6 +867,15 @@ impl Arrivals {
     }
 
     fn index(&self, number: u64) -> Option<usize> {
+        // Numbers mostly follow each other. The search reads many entries that no cache holds.
+        let expected = number.checked_sub(self.first()?)? as usize;
+        let is_at = |index| {
+            let arrival: Option<&Arrival> = self.entries.get(index);
+            arrival.is_some_and(|arrival| arrival.number == number)
+        };
+        if is_at(expected) {
+            return Some(expected);
+        }
         let search = self
             .entries
             .binary_search_by_key(&number, |arrival| arrival.number);
@@ -894,8 +904,9 @@ impl Arrivals {
             self.settled -= 1;
         }
         // An old operation may keep many settled ones behind it. Removing them now and then bounds
-        // the memory by the operations without an outcome.
-        if self.settled > 1_024 && self.settled > self.entries.len() / 2 {
+        // the memory by the operations without an outcome. More often, more of them would have to
+        // be searched for.
+        if self.settled > 1_024 && self.settled > self.entries.len() / 4 * 3 {
             self.entries.retain(|arrival| !arrival.is_settled);
             self.settled = 0;
         }

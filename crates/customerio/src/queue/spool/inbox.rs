@@ -1,7 +1,8 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::path::PathBuf;
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, TryAcquireError, oneshot};
@@ -30,10 +31,14 @@ const MAX_GROUP: usize = 4 << 20;
 /// How many dead letters are put back at once, of 32,000 bytes each at most.
 const PUT_BACK: usize = 100;
 
-/// How long the writer waits for further operations if the last transaction had more. Callers that
-/// wait for the disk enqueue their next operation soon after it: without the wait, the first of
-/// them would get a transaction of its own, and the disk would be synced twice as often.
+/// How long the writer waits after a transaction for its callers, who are likely to enqueue their
+/// next operations at once. Without the wait, the first of them would get a transaction of its own,
+/// and the disk would be synced twice as often.
 const GATHER: Duration = Duration::from_micros(100);
+
+/// How many callers are woken at once. More would delay the caller that wakes them; with fewer,
+/// threads would be switched more often.
+const WAKE_UPS: usize = 64;
 
 /// The work for the writer of a spool, from the handles, the receipts and the worker.
 pub(in crate::queue) struct Inbox {
@@ -43,6 +48,10 @@ pub(in crate::queue) struct Inbox {
     /// A permit for each further byte on disk, and for each in the inbox.
     disk: Semaphore,
     transit: Semaphore,
+    /// Wakes callers whose operations are on disk.
+    acknowledged: Mutex<VecDeque<Durable>>,
+    /// Operations that were handed over and did not arrive in the state.
+    arriving: Arc<AtomicUsize>,
     /// Why the writer ended, if the disk failed.
     failure: OnceLock<SpoolError>,
     /// The file, for errors.
@@ -68,6 +77,12 @@ struct Work {
     insert_bytes: usize,
     /// The number of operations in the last transaction.
     last_group: usize,
+    /// The number of operations that are likely to come next: as many as the last transaction had,
+    /// and those that came while it was written. Set once it is written.
+    expected: usize,
+    /// The number of operations at which the writer is woken, 0 while it works. Waking it for each
+    /// would cost more than the work.
+    wake_at: usize,
     settled: Vec<DiskOutcome>,
     departures: Vec<(u64, bool)>,
     departing: Vec<oneshot::Sender<()>>,
@@ -75,6 +90,8 @@ struct Work {
     commands: VecDeque<(u64, Command)>,
     /// The bytes on disk above the bound. Room is released only below it.
     excess: u64,
+    /// The queue is closed: no operation is handed over any longer.
+    is_shut: bool,
     is_closing: bool,
     /// No writer takes the work any longer.
     is_over: bool,
@@ -84,7 +101,7 @@ struct Work {
 pub(super) struct Insert {
     pub(super) row: Row,
     pub(super) receipt: Option<oneshot::Sender<Outcome>>,
-    pub(super) durable: oneshot::Sender<Result<(), Reason>>,
+    pub(super) durable: Durable,
     /// The dead letter that the operation was.
     pub(super) put_back: Option<u64>,
 }
@@ -117,6 +134,9 @@ pub(super) enum Command {
         reply: Reply<usize>,
     },
 }
+
+/// Tells a caller that an operation is on disk, or why it is not.
+pub(in crate::queue) type Durable = oneshot::Sender<Result<(), Reason>>;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, SpoolError>>;
 
@@ -168,6 +188,8 @@ impl Inbox {
             wake: Condvar::new(),
             disk: Semaphore::new(room),
             transit: Semaphore::new(transit),
+            acknowledged: Mutex::default(),
+            arriving: Arc::default(),
             failure: OnceLock::new(),
             path: spool.path.clone(),
         }
@@ -213,21 +235,30 @@ impl Inbox {
         }
     }
 
-    /// Hands over an operation for which room was acquired. Returns its id, or `None` if the writer
-    /// has ended.
+    /// Returns the counter of the operations that did not arrive in the state. It grows with the
+    /// lock of the work held, and shrinks with that of the state.
+    pub(in crate::queue) fn arriving(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.arriving)
+    }
+
+    /// Hands over an operation for which room was acquired. Returns its id, or `None` if the queue
+    /// is closed.
     pub(in crate::queue) fn push(
         &self,
         operation: Operation,
         priority: Priority,
         receipt: oneshot::Sender<Outcome>,
-        durable: oneshot::Sender<Result<(), Reason>>,
+        durable: Durable,
     ) -> Option<u64> {
         let enqueued_at = clock::wall_millis();
         // One lock for the id and the position: ids are written in their order.
         let mut work = self.work();
-        if work.is_over {
+        if work.is_shut || work.is_over {
             return None;
         }
+        // Relaxed: a worker that finds the queue idle has taken the lock of the state after the
+        // queue was closed, and `shut` has taken this one.
+        self.arriving.fetch_add(1, Relaxed);
         let id = work.next_id;
         work.next_id += 1;
         work.insert_bytes += operation.size();
@@ -244,7 +275,7 @@ impl Inbox {
             durable,
             put_back: None,
         });
-        let wakes = work.is_first_or_last();
+        let wakes = work.inserts.len() == work.wake_at;
         drop(work);
         if wakes {
             self.wake.notify_one();
@@ -344,6 +375,33 @@ impl Inbox {
         failure.unwrap_or_else(|| SpoolError::new(&self.path, Kind::Closed))
     }
 
+    /// Lets no operation be handed over any longer.
+    pub(in crate::queue) fn shut(&self) {
+        self.work().is_shut = true;
+    }
+
+    /// Wakes some of the callers that [`acknowledge`](Self::acknowledge) has not woken yet. Returns
+    /// whether there were any.
+    pub(in crate::queue) fn acknowledge_some(&self) -> bool {
+        let some: Vec<_> = {
+            let mut acknowledged = self.acknowledged();
+            let len = acknowledged.len().min(WAKE_UPS);
+            acknowledged.drain(..len).collect()
+        };
+        let is_some = !some.is_empty();
+        // Without the lock: a waker may run any code.
+        for durable in some {
+            // An error means that the caller does not wait for it.
+            drop(durable.send(Ok(())));
+        }
+        is_some
+    }
+
+    fn acknowledged(&self) -> MutexGuard<'_, VecDeque<Durable>> {
+        let acknowledged = self.acknowledged.lock();
+        acknowledged.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Lets the writer end after the work that is there.
     pub(in crate::queue) fn close(&self) {
         self.disk.close();
@@ -368,13 +426,14 @@ impl Inbox {
     /// Waits for work, and takes it. Returns `None` once the inbox is closed and empty.
     pub(super) fn next(&self, limit: Wait) -> Option<Taken> {
         let mut work = self.work();
-        loop {
-            if work.is_urgent() {
-                let gathers = |work: &mut Work| work.gathers();
-                let waited = self.wake.wait_timeout_while(work, GATHER, gathers);
-                work = waited.unwrap_or_else(PoisonError::into_inner).0;
-                break;
-            }
+        if work.gathers() {
+            work.wake_at = work.expected;
+            let gathers = |work: &mut Work| work.gathers();
+            let waited = self.wake.wait_timeout_while(work, GATHER, gathers);
+            work = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        work.wake_at = 1;
+        while !work.is_urgent() {
             if work.is_closing && work.is_settled() {
                 work.is_over = true;
                 return None;
@@ -393,17 +452,37 @@ impl Inbox {
                 .wake
                 .wait_timeout_while(work, wait, |work| !work.is_urgent() && !work.is_closing);
             work = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if !work.is_urgent() {
-                break;
-            }
+            break;
         }
         Some(work.take())
     }
 
+    /// Wakes the callers of operations that are on disk.
+    ///
+    /// A caller that is woken by this thread may take the processor at once, enqueue, and hand it
+    /// back: for a group, that would be a switch of threads for each caller. So the first one that
+    /// is polled wakes all others, on the thread of their runtime. This thread goes on waking them
+    /// meanwhile, so no caller depends on another.
+    pub(super) fn acknowledge(&self, durable: Vec<Durable>) {
+        // Before the first is woken: it looks for the others at once.
+        let mut durable = durable.into_iter();
+        let first = durable.next();
+        self.acknowledged().extend(durable);
+        if let Some(first) = first {
+            // An error means that the caller does not wait for it.
+            drop(first.send(Ok(())));
+        }
+        while self.acknowledge_some() {}
+    }
+
     /// Adds dead letters behind all other operations. They waited for no room, so their bytes add
-    /// to the excess.
-    pub(super) fn put_back_rows(&self, inserts: Vec<Insert>) {
+    /// to the excess. Returns false if the queue is closed.
+    pub(super) fn put_back_rows(&self, inserts: Vec<Insert>) -> bool {
         let mut work = self.work();
+        if work.is_shut {
+            return false;
+        }
+        self.arriving.fetch_add(inserts.len(), Relaxed);
         for mut insert in inserts {
             insert.row.id = work.next_id;
             work.next_id += 1;
@@ -411,10 +490,15 @@ impl Inbox {
             work.insert_bytes += insert.row.operation.size();
             work.inserts.push(insert);
         }
+        true
     }
 
     /// Releases the room of operations that left the inbox, and are on disk or were not enqueued.
     pub(super) fn release_transit(&self, bytes: u64) {
+        let mut work = self.work();
+        // Before the callers are woken: then none of them is counted twice.
+        work.expected = work.last_group + work.inserts.len();
+        drop(work);
         self.transit.add_permits(bytes as usize);
     }
 
@@ -455,16 +539,12 @@ impl Work {
         !self.inserts.is_empty() || !self.departing.is_empty() || !self.commands.is_empty()
     }
 
-    /// Returns whether further operations are likely to come at once.
+    /// Returns whether further operations are likely to come at once. One caller alone is not
+    /// waited for: nothing would be written with its operation.
     fn gathers(&self) -> bool {
         let waits_for_no_other = self.departing.is_empty() && self.commands.is_empty();
-        waits_for_no_other && !self.is_closing && self.inserts.len() < self.last_group / 2
-    }
-
-    /// Returns whether the writer waits for the operation that was added last: the first one, or
-    /// the one that ends its wait for others. Waking it for each would cost more than the work.
-    fn is_first_or_last(&self) -> bool {
-        self.inserts.len() == 1 || self.inserts.len() == self.last_group / 2
+        let expects = self.expected > 1 && self.inserts.len() < self.expected;
+        waits_for_no_other && !self.is_closing && expects
     }
 
     fn is_settled(&self) -> bool {
@@ -473,12 +553,12 @@ impl Work {
 
     /// Takes the work of one transaction, and the commands that follow no operation that is left.
     fn take(&mut self) -> Taken {
-        self.last_group = self.inserts.len();
         let rest = match self.insert_bytes > MAX_GROUP {
             true => self.inserts.split_off(self.first_group()),
             false => Vec::new(),
         };
         let inserts = mem::replace(&mut self.inserts, rest);
+        (self.last_group, self.expected, self.wake_at) = (inserts.len(), 0, 0);
         let size = |insert: &Insert| insert.row.operation.size();
         self.insert_bytes = self.inserts.iter().map(size).sum();
         let next = self

@@ -19,7 +19,7 @@ use super::store::{
 };
 use crate::operation::StoredOperation;
 use crate::packer::Priority;
-use crate::{Cause, Operation};
+use crate::{Cause, Lane, Operation};
 
 /// The version of the tables, as `PRAGMA user_version`.
 pub(super) const VERSION: i64 = 1;
@@ -298,9 +298,7 @@ impl Sqlite {
             let excess = (dead - self.max_dead) as i64;
             dead = dead.saturating_sub(run(&transaction, DELETE_OLDEST_DEAD, [excess])? as u64);
         }
-        for row in &changes.inserted {
-            insert(&transaction, row)?;
-        }
+        insert(&transaction, &changes.inserted)?;
         if let Some(last) = changes.inserted.last() {
             run(&transaction, NEXT_ID, [last.id as i64 + 1])?;
         }
@@ -550,33 +548,32 @@ fn move_to_dead(
     }))
 }
 
-fn insert(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<usize> {
-    let stored = row.operation.to_stored();
-    run(
-        transaction,
-        INSERT,
-        params![
+fn insert(transaction: &Transaction<'_>, rows: &[Row]) -> rusqlite::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut statement = transaction.prepare_cached(INSERT)?;
+    for row in rows {
+        let operation = &row.operation;
+        statement.execute(params![
             row.id as i64,
             row.enqueued_at as i64,
             row.priority as i64,
-            stored.lane.cast_signed(),
-            stored.other_lane.map(u64::cast_signed),
-            stored.may_replay,
-            stored.goes_alone,
-            text(&stored),
-        ],
-    )
-}
-
-fn text(stored: &StoredOperation) -> &str {
-    str::from_utf8(&stored.json).expect("JSON is UTF-8")
+            operation.lane().to_stored(),
+            operation.other_lane().map(Lane::to_stored),
+            operation.may_replay(),
+            operation.goes_alone(),
+            str::from_utf8(operation.json()).expect("JSON is UTF-8"),
+        ])?;
+    }
+    Ok(())
 }
 
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let json: String = row.get(7)?;
     let stored = StoredOperation {
-        lane: row.get::<_, i64>(3)?.cast_unsigned(),
-        other_lane: row.get::<_, Option<i64>>(4)?.map(i64::cast_unsigned),
+        lane: Lane::from_stored(row.get(3)?),
+        other_lane: row.get::<_, Option<_>>(4)?.map(Lane::from_stored),
         may_replay: row.get(5)?,
         goes_alone: row.get(6)?,
         json: Bytes::from(json),

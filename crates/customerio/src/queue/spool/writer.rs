@@ -7,7 +7,9 @@ use std::{iter, mem};
 use tokio::sync::oneshot;
 
 use super::error::SpoolError;
-use super::inbox::{Command, DiskOutcome, FULL_INTERVAL, Inbox, Insert, Reply, Taken, Wait};
+use super::inbox::{
+    Command, DiskOutcome, Durable, FULL_INTERVAL, Inbox, Insert, Reply, Taken, Wait,
+};
 use super::sqlite::Found;
 use super::store::{Changes, Failure, Row, SettledRow, Store, Written};
 use crate::queue::clock;
@@ -76,10 +78,16 @@ struct Pending {
 /// The senders that report on an operation, and the room that it takes in the inbox.
 struct Senders {
     receipt: Option<oneshot::Sender<Outcome>>,
-    durable: oneshot::Sender<Result<(), Reason>>,
+    durable: Durable,
     /// The bytes of room in the inbox to release.
     transit: u64,
     put_back: Option<u64>,
+}
+
+/// One reading of both clocks, for a group of operations.
+struct Clocks {
+    now: Instant,
+    wall_millis: u64,
 }
 
 /// Ends the queue when the writer ends, also if it panics.
@@ -268,23 +276,21 @@ impl Writer {
         self.pass(&rows);
         self.add(rows, receipts);
         self.inbox.release_transit(transit);
-        for durable in durable {
-            // An error means that the caller does not wait for it.
-            drop(durable.send(Ok(())));
-        }
+        self.inbox.acknowledge(durable);
     }
 
     /// Adds operations on disk to the queue in memory, or to the backlog if they are not the next
     /// ones or memory has no room.
     fn add(&mut self, rows: Vec<Row>, receipts: Vec<Option<oneshot::Sender<Outcome>>>) {
         let shared = Arc::clone(&self.shared);
+        let clocks = Clocks::now();
         // With one lock: in between, a queue that is drained would look empty.
         shared.update(|state| {
             state.arrive(rows.len());
             for (row, receipt) in rows.into_iter().zip(receipts) {
                 let is_next = self.backlog == 0 && !state.has_ended();
                 if is_next && shared.acquire_memory(&row.operation) {
-                    enqueue(state, row, receipt);
+                    clocks.enqueue(state, row, receipt);
                     continue;
                 }
                 if self.backlog == 0 {
@@ -316,6 +322,7 @@ impl Writer {
                 self.backlog = 0;
             }
             let shared = Arc::clone(&self.shared);
+            let clocks = Clocks::now();
             let is_full = shared.update(|state| {
                 rows.into_iter().any(|row| {
                     if state.has_ended() || !shared.acquire_memory(&row.operation) {
@@ -324,7 +331,7 @@ impl Writer {
                     self.next_to_load = row.id + 1;
                     self.backlog = self.backlog.saturating_sub(1);
                     let receipt = self.waiting.remove(&row.id);
-                    enqueue(state, row, receipt);
+                    clocks.enqueue(state, row, receipt);
                     false
                 })
             });
@@ -507,11 +514,8 @@ impl Writer {
                 put_back: Some(*id),
             });
         }
-        let len = inserts.len();
         // A closed queue enqueues nothing: the senders are dropped, and the receivers show it.
-        if self.shared.update(|state| state.announce(len)) {
-            self.inbox.put_back_rows(inserts);
-        } else {
+        if !self.inbox.put_back_rows(inserts) {
             self.put_back.clear();
         }
         Ok(written)
@@ -529,18 +533,26 @@ fn commit(store: &mut dyn Store, changes: &Changes) -> Result<Written, Failure> 
     store.commit(changes)
 }
 
-/// Enqueues an operation in memory.
-fn enqueue(state: &mut State, row: Row, receipt: Option<oneshot::Sender<Outcome>>) {
-    let now = clock::now();
-    let age = clock::wall_millis().saturating_sub(row.enqueued_at);
-    let enqueued_at = now.checked_sub(Duration::from_millis(age)).unwrap_or(now);
-    let loaded = Loaded {
-        number: row.id,
-        operation: row.operation.compacted(),
-        priority: row.priority,
-        enqueued_at,
-    };
-    state.enqueue_loaded(loaded, receipt, now);
+impl Clocks {
+    fn now() -> Self {
+        Self {
+            now: clock::now(),
+            wall_millis: clock::wall_millis(),
+        }
+    }
+
+    /// Enqueues an operation in memory.
+    fn enqueue(&self, state: &mut State, row: Row, receipt: Option<oneshot::Sender<Outcome>>) {
+        let age = self.wall_millis.saturating_sub(row.enqueued_at);
+        let enqueued_at = self.now.checked_sub(Duration::from_millis(age));
+        let loaded = Loaded {
+            number: row.id,
+            operation: row.operation,
+            priority: row.priority,
+            enqueued_at: enqueued_at.unwrap_or(self.now),
+        };
+        state.enqueue_loaded(loaded, receipt, self.now);
+    }
 }
 
 impl Pending {
