@@ -24,7 +24,8 @@
 //! A process departs at an equal part of the quota, by the number of processes that the store has
 //! counted last. The parts together keep the quota if a limit divided by the processes is at least
 //! the highest cost; otherwise they keep it on average ([`SharedStatus::is_divisible`]). A process
-//! that has never reached the store knows of no other, and departs by the whole quota.
+//! that has never reached the store knows of no other, and departs by the whole quota, or by a
+//! part for [`Reservations::least_processes`].
 //!
 //! The store holds all departures back for 750 ms when the processes come back together. If one
 //! process alone does not reach the store, the others have the whole quota meanwhile, and the
