@@ -8,10 +8,8 @@
 use std::fmt;
 use std::io;
 use std::mem;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pacing::shared::Reply;
@@ -21,7 +19,7 @@ use redis::{
     AsyncConnectionConfig, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, ProtocolVersion,
     RedisConnectionInfo, RedisError, Script,
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
@@ -29,6 +27,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
+use crate::bounded::Bounded;
 use crate::clock;
 use crate::error::{Cause, ConnectError, StoreError};
 use crate::random::seeded_by_system;
@@ -479,51 +478,6 @@ impl Drop for Pending<'_> {
             unanswered.count = unanswered.count.saturating_add(1);
             unanswered.since.get_or_insert(self.sent);
         }
-    }
-}
-
-/// A stream of which a bounded number of bytes may be read. `redis` collects a whole reply in
-/// memory before it returns it.
-struct Bounded<S> {
-    stream: S,
-    unread: Arc<AtomicU64>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        let read = u64::try_from(buffer.filled().len() - before).unwrap_or(u64::MAX);
-        let less = |unread: u64| Some(unread.saturating_sub(read));
-        let unread = self
-            .unread
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-        match unread {
-            Ok(unread) if unread < read => Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
-            _ => Poll::Ready(Ok(())),
-        }
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
