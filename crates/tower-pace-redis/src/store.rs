@@ -48,8 +48,9 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// Fails if the URL or the prefix is invalid, if there is no connection within 5 seconds, and
-    /// if the server does not run the script, as without permission.
+    /// Fails if the URL or the prefix is invalid, if there is no connection within 5 seconds, if a
+    /// round trip takes longer than 240 ms, and if the server does not run the script, as without
+    /// permission. A busy machine may need a second try.
     pub async fn connect(url: &str, prefix: &str) -> Result<Self, ConnectError> {
         let is_invalid = |c: char| c == '{' || c == '}' || c.is_control();
         if prefix.is_empty() || prefix.len() > 100 || prefix.contains(is_invalid) {
