@@ -31,10 +31,10 @@ const MAX_GROUP: usize = 4 << 20;
 /// How many dead letters are put back at once, of 32,000 bytes each at most.
 const PUT_BACK: usize = 100;
 
-/// The part of the time of the last transaction for which the writer waits for its callers: they are
-/// likely to enqueue their next operations at once. Without the wait, the first of them would get a
-/// transaction of its own, and the disk would be synced twice as often. A longer wait delays all on
-/// a fast disk, where a second transaction costs little.
+/// The part of the time of the last transaction for which the writer waits for its callers: they
+/// are likely to enqueue their next operations at once. Without the wait, the first of them would
+/// get a transaction of its own, and the disk would be synced twice as often. A longer wait delays
+/// all on a fast disk, where a second transaction costs little.
 const GATHER_PART: u32 = 4;
 
 /// The longest such wait. A disk that stalls for a second would otherwise hold the next ones up.
