@@ -50,7 +50,8 @@ impl Hold {
     /// Returns the hold that lasts longer. A hold with a time wins over one that waits for the end
     /// of a request, since that end has no effect before the time.
     #[inline]
-    pub(crate) fn longer(self, other: Self) -> Self {
+    #[must_use]
+    pub fn longer(self, other: Self) -> Self {
         match (self.until, other.until) {
             (Some(one), Some(two)) if two > one => other,
             (None, Some(_)) => other,

@@ -4,19 +4,22 @@
 //! A journal is a small text file. Records are counted from 1, in the order of the input:
 //!
 //! ```text
-//! cio-import journal 2 {"base_url":"https://track.customer.io","site":"..","environment":7,..} #1f09a3c2
+//! cio-import journal 2 {"base_url":"https://track.customer.io","site":"..",..} #1f09a3c2
 //! run {"environment":7,"records":20093,"rejects":"rejects.csv"} #5a0c11d9
 //! settled 1-499,501-1000 accepted=998 rejected=1 rejects=122:0e4af31c #b3a17f50
 //! settled 500,1001-20093 accepted=19094 rejected=0 rejects=122:0e4af31c #90d2c6e1
 //! complete {"records":20093,"accepted":20092,"rejected":1,..} #27be01fa
 //! ```
 //!
-//! | line | when it is written | content |
-//! |---|---|---|
-//! | the first | before the first request | the format, the destination, the mapping and the input: a run with another one is refused. The same line begins an import that is sent again (`--again`, `--new-ids`): the lines before it do not count any more |
-//! | `run` | at the start of each run, and at the end of one that was stopped | at the start: the time, the records of the input if they were counted, and the name of the rejects file; at the end: the time |
-//! | `settled` | a few times a second | records that were accepted or rejected, how many of each, and the length and the checksum of the rejects file |
-//! | `complete` | once all records are accepted or rejected | the report |
+//! - The first line is written before the first request. It has the format, the destination, the
+//!   mapping and the input: a run with another one is refused. The same line begins an import that
+//!   is sent again (`--again`, `--new-ids`): the lines before it do not count any more.
+//! - `run` is written at the start of each run, with the time, the records of the input if they
+//!   were counted, and the name of the rejects file. It is also written at the end of a run that
+//!   was stopped, with the time.
+//! - `settled` is written a few times a second. It has the records that were accepted or rejected,
+//!   how many of each, and the length and the checksum of the rejects file.
+//! - `complete` is written once all records are accepted or rejected, with the report.
 //!
 //! # After a crash
 //!

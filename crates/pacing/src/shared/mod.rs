@@ -32,6 +32,8 @@
 //! server may throttle some requests. Of 8 busy processes at 100 requests per second, one to four
 //! are throttled in the simulation until the gate and the lowered rate make room.
 
+use std::time::Duration;
+
 mod call;
 mod record;
 mod reservations;
@@ -41,6 +43,10 @@ pub use call::{Call, Reply, Throttled};
 pub use record::Record;
 pub use reservations::{InvalidReply, NextCall, Reservations, SharedStatus};
 pub use terms::{SharedLimit, SharedQuota};
+
+/// A call without a reply has failed after this time. With less, a short stall of the store ends
+/// the shared limit; with more, requests wait longer for a store that is away.
+pub const PATIENCE: Duration = Duration::from_millis(250);
 
 /// How far ahead of the store's clock a departure time may lie, in microseconds.
 ///

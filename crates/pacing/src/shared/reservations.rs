@@ -8,15 +8,12 @@ use rand::{Rng, RngExt};
 
 use super::call::MOST_ASKED;
 use super::terms::{micros, usable};
-use super::{Call, HORIZON, Reply, SharedQuota, Throttled};
+use super::{Call, HORIZON, PATIENCE, Reply, SharedQuota, Throttled};
 use crate::{Cost, Hold, HoldCause, Moment, Quota};
 
 /// An idle process calls after this time, so that the others know that it runs. With more, the
 /// parts of a quota while the store is away rest on an older number of processes.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// A call without a reply has failed after this time. With less, a short stall of the store ends
-/// the shared limit; with more, requests wait longer for a store that is away.
-const PATIENCE: Duration = Duration::from_millis(250);
 /// The first and the longest pause between two calls to a store that is away. The longest and the
 /// patience are within the time for which the store holds all back when it returns.
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(50);

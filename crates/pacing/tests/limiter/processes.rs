@@ -9,7 +9,7 @@ use std::iter;
 use std::mem;
 use std::time::Duration;
 
-use pacing::shared::{Call, NextCall, Record, Reply, Reservations};
+use pacing::shared::{Call, NextCall, PATIENCE, Record, Reply, Reservations};
 use pacing::{Cost, Departure, Due, Feedback, Limiter, Moment, Quota};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -157,9 +157,6 @@ impl Scenario {
         run.outcome
     }
 }
-
-/// A call without a reply fails after this time, in nanoseconds.
-const PATIENCE: u64 = 250_000_000;
 
 /// The store's clock at the origin, in microseconds.
 const STORE_ORIGIN: i64 = 1_700_000_000_000_000;
@@ -432,7 +429,10 @@ impl Run {
         self.processes[index].calling = Some(number);
         let call = Event::Call(index, number, Box::new(call));
         self.after(self.scenario.store, 2, call);
-        self.at(self.now + PATIENCE, Event::Reply(index, number, None));
+        self.at(
+            self.now + PATIENCE.as_nanos() as u64,
+            Event::Reply(index, number, None),
+        );
     }
 }
 

@@ -5,17 +5,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use pacing::shared::{NextCall, Reply, SharedStatus};
+use pacing::shared::{NextCall, PATIENCE, Reply, SharedStatus};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{NamedCall, SharedLimits, SharedStore};
 use crate::clock;
 use crate::rate::state::RateState;
 use crate::wait::{self, Queue};
-
-/// A call without a reply has failed after this time. With less, a short stall of the store ends
-/// the shared limit; with more, requests wait longer for a store that is away.
-const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The driver looks at its limits after this time at the latest, so that it ends if they are gone.
 const LONGEST_LOOK: Duration = Duration::from_secs(10);

@@ -64,7 +64,10 @@ impl Shared {
         // First, since a cost that is higher than those before changes the part.
         let hold = self.reservations.hold(cost, now);
         self.follow(limiter, now);
-        later(limiter.hold(cost, now), hold)
+        match (limiter.hold(cost, now), hold) {
+            (Some(own), Some(hold)) => Some(own.longer(hold)),
+            (own, hold) => own.or(hold),
+        }
     }
 
     pub(in crate::rate) fn try_depart(
@@ -177,15 +180,5 @@ impl Shared {
 
     pub(super) fn fail(&mut self, now: Moment) {
         self.reservations.fail(now, &mut self.rng);
-    }
-}
-
-/// Returns the hold that lasts longer. A time wins over the end of a request: that end has no
-/// effect before the time.
-fn later(one: Option<Hold>, other: Option<Hold>) -> Option<Hold> {
-    match (one, other) {
-        (Some(one), Some(other)) if one.until > other.until => Some(one),
-        (one, None) => one,
-        (_, other) => other,
     }
 }
