@@ -31,15 +31,6 @@ const MAX_GROUP: usize = 4 << 20;
 /// How many dead letters are put back at once, of 32,000 bytes each at most.
 const PUT_BACK: usize = 100;
 
-/// The part of the time of the last transaction for which the writer waits for its callers: they
-/// are likely to enqueue their next operations at once. Without the wait, the first of them would
-/// get a transaction of its own, and the disk would be synced twice as often. A longer wait delays
-/// all on a fast disk, where a second transaction costs little.
-const GATHER_PART: u32 = 4;
-
-/// The longest such wait. A disk that stalls for a second would otherwise hold the next ones up.
-const MOST_GATHERED: Duration = Duration::from_millis(2);
-
 /// How many callers are woken at once. More would delay the caller that wakes them; with fewer,
 /// threads would be switched more often.
 const WAKE_UPS: usize = 64;
@@ -79,14 +70,9 @@ struct Work {
     next_id: u64,
     inserts: Vec<Insert>,
     insert_bytes: usize,
-    /// The number of operations in the last transaction.
-    last_group: usize,
-    /// The number of operations that are likely to come next: as many as the last transaction had,
-    /// and those that came while it was written. Set once it is written.
-    expected: usize,
-    /// The number of operations at which the writer is woken, 0 while it works. Waking it for each
-    /// would cost more than the work.
-    wake_at: usize,
+    /// The first operation wakes the writer. Waking it for each, or while it works, would cost a
+    /// call of the system for nothing.
+    is_awaited: bool,
     settled: Vec<DiskOutcome>,
     departures: Vec<(u64, bool)>,
     departing: Vec<oneshot::Sender<()>>,
@@ -279,7 +265,7 @@ impl Inbox {
             durable,
             put_back: None,
         });
-        let wakes = work.inserts.len() == work.wake_at;
+        let wakes = mem::take(&mut work.is_awaited);
         drop(work);
         if wakes {
             self.wake.notify_one();
@@ -428,16 +414,12 @@ impl Inbox {
 /// The side of the writer.
 impl Inbox {
     /// Waits for work, and takes it. Returns `None` once the inbox is closed and empty.
-    pub(super) fn next(&self, limit: Wait, written_in: Duration) -> Option<Taken> {
+    ///
+    /// It waits for no second operation: those that come while the disk is written share the next
+    /// transaction. Waiting would leave the disk idle, and delay an operation that comes alone.
+    pub(super) fn next(&self, limit: Wait) -> Option<Taken> {
         let mut work = self.work();
-        if work.gathers() {
-            work.wake_at = work.expected;
-            let gathers = |work: &mut Work| work.gathers();
-            let gather = (written_in / GATHER_PART).min(MOST_GATHERED);
-            let waited = self.wake.wait_timeout_while(work, gather, gathers);
-            work = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        work.wake_at = 1;
+        work.is_awaited = true;
         while !work.is_urgent() {
             if work.is_closing && work.is_settled() {
                 work.is_over = true;
@@ -500,10 +482,6 @@ impl Inbox {
 
     /// Releases the room of operations that left the inbox, and are on disk or were not enqueued.
     pub(super) fn release_transit(&self, bytes: u64) {
-        let mut work = self.work();
-        // Before the callers are woken: then none of them is counted twice.
-        work.expected = work.last_group + work.inserts.len();
-        drop(work);
         self.transit.add_permits(bytes as usize);
     }
 
@@ -544,14 +522,6 @@ impl Work {
         !self.inserts.is_empty() || !self.departing.is_empty() || !self.commands.is_empty()
     }
 
-    /// Returns whether further operations are likely to come at once. One caller alone is not
-    /// waited for: nothing would be written with its operation.
-    fn gathers(&self) -> bool {
-        let waits_for_no_other = self.departing.is_empty() && self.commands.is_empty();
-        let expects = self.expected > 1 && self.inserts.len() < self.expected;
-        waits_for_no_other && !self.is_closing && expects
-    }
-
     fn is_settled(&self) -> bool {
         self.settled.is_empty() && self.departures.is_empty()
     }
@@ -563,7 +533,7 @@ impl Work {
             false => Vec::new(),
         };
         let inserts = mem::replace(&mut self.inserts, rest);
-        (self.last_group, self.expected, self.wake_at) = (inserts.len(), 0, 0);
+        self.is_awaited = false;
         let size = |insert: &Insert| insert.row.operation.size();
         self.insert_bytes = self.inserts.iter().map(size).sum();
         let next = self
