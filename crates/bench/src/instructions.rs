@@ -1,4 +1,5 @@
-//! Counts the instructions that a call adds. Unlike its time, they do not depend on other load.
+//! Counts the instructions that a call adds, and those of an operation in the queue. Unlike its
+//! time, they depend neither on other load nor on the caches.
 //!
 //! The program runs itself under callgrind, once with few calls and once with more. The difference
 //! belongs to the calls, without the start and the end of the process.
@@ -20,9 +21,14 @@ use tower_pace::{ConcurrencyLayer, Quota, RateLimitLayer, RetryLayer, RetryPolic
 
 use crate::inner::{Body, request};
 use crate::peers::{self, PERMITS, RATE, Retries};
+use crate::queue::{self, QUEUED};
 
 /// The first argument of the program when it runs under callgrind.
 pub(crate) const CALLS_OF: &str = "calls-of";
+/// The rows of the queue: operations that are made, enqueued and sent, and those that are only
+/// made.
+const SENT: &str = "sent operations";
+const MADE: &str = "made operations";
 /// Enough for the first calls, which allocate and fill caches, to be over.
 const FEW: u32 = 2_000;
 /// The instructions of a process start vary by more than those of ten calls, but by less than those
@@ -68,7 +74,8 @@ const TABLES: [(&str, &[&str]); 4] = [
     ),
 ];
 
-/// Prints the instructions that a call adds, ours beside each peer's.
+/// Prints the instructions that a call adds, ours beside each peer's, and those of an operation in
+/// a queue of each length.
 ///
 /// # Errors
 ///
@@ -89,6 +96,23 @@ pub(crate) fn print() -> io::Result<()> {
             println!("| {row} | {added:.0} | {:.2} |", ours / added);
         }
     }
+    print_queue()
+}
+
+fn print_queue() -> io::Result<()> {
+    println!(
+        "\n| queued operations | instructions of one | ratio to {} queued |",
+        QUEUED[0]
+    );
+    println!("|--:|--:|--:|");
+    let mut fewest = None;
+    for queued in QUEUED {
+        let operations = queue::operations_counted(queued) as f64;
+        let queued = queued as u32;
+        let each = (collected(SENT, queued)? - collected(MADE, queued)?) / operations;
+        let fewest = *fewest.get_or_insert(each);
+        println!("| {queued} | {each:.0} | {:.2} |", each / fewest);
+    }
     Ok(())
 }
 
@@ -97,7 +121,8 @@ fn per_call(row: &str) -> io::Result<f64> {
     Ok((collected(row, MANY)? - collected(row, FEW)?) / calls)
 }
 
-/// Returns the number of instructions of a process that makes `calls` calls.
+/// Returns the number of instructions of a process that makes `calls` calls, or queues as many
+/// operations.
 fn collected(row: &str, calls: u32) -> io::Result<f64> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
@@ -122,6 +147,15 @@ fn number(output: &Output) -> Option<f64> {
 ///
 /// Fails if there is no row of this name, or no runtime.
 pub(crate) fn call(row: &str, calls: u32) -> io::Result<()> {
+    // A queue has a runtime of its own.
+    match row {
+        SENT => return queue::enqueue_and_send(calls as usize),
+        MADE => {
+            queue::make(calls as usize);
+            return Ok(());
+        }
+        _ => {}
+    }
     let runtime = Builder::new_current_thread().enable_time().build()?;
     let rate = RateLimitLayer::new(Quota::per_second(RATE));
     let concurrency = ConcurrencyLayer::new(PERMITS);

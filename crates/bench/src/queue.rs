@@ -20,11 +20,15 @@ use tokio::sync::oneshot;
 
 use crate::many_waiters::processor_time;
 
-const QUEUED: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
+pub(crate) const QUEUED: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
 /// Operations of a row in all, over as many runs as that takes. The kernel counts the time in steps
 /// of milliseconds, so fewer would show nothing.
 const OPERATIONS: usize = 1_000_000;
+
+/// Operations of a row at least, while instructions are counted. Each takes a hundred times as
+/// long.
+const COUNTED: usize = 100_000;
 
 /// Operations of one person, in all.
 const OF_EACH: usize = 10;
@@ -112,6 +116,27 @@ pub(crate) fn print() -> io::Result<()> {
     }
     println!("A queued operation takes {memory} bytes beside its JSON, with its receipt.");
     Ok(())
+}
+
+/// Returns the number of operations of a row whose instructions are counted.
+pub(crate) fn operations_counted(queued: usize) -> usize {
+    COUNTED.div_ceil(queued) * queued
+}
+
+/// Makes, enqueues and sends the operations of such a row, with `queued` of them at once.
+///
+/// # Errors
+///
+/// Fails if there is no runtime, or no `/proc`.
+pub(crate) fn enqueue_and_send(queued: usize) -> io::Result<()> {
+    let runs = operations_counted(queued) / queued;
+    (0..runs).try_for_each(|_| run(queued).map(drop))
+}
+
+/// Makes the operations of such a row.
+pub(crate) fn make(queued: usize) {
+    let runs = operations_counted(queued) / queued;
+    (0..runs).for_each(|_| drop(operations(queued)));
 }
 
 fn operations(queued: usize) -> Vec<Operation> {
