@@ -31,6 +31,20 @@ const MAX_GROUP: usize = 4 << 20;
 /// How many dead letters are put back at once, of 32,000 bytes each at most.
 const PUT_BACK: usize = 100;
 
+/// The part of the time of the last transaction for which the writer waits for its callers: they
+/// are likely to enqueue their next operations at once. Without the wait, one half of them would
+/// enqueue while the other is written, and each would wait for two transactions. A longer wait
+/// would cost more if some of them stay away.
+const GATHER_PART: u32 = 4;
+
+/// The time in which a caller is woken and enqueues its next operation. The writer waits only if
+/// all can do so in that part of the time. Otherwise the two halves are faster: the disk is never
+/// idle.
+const RETURN: Duration = Duration::from_micros(2);
+
+/// The longest such wait. A disk that stalls for a second would otherwise hold the next ones up.
+const MOST_GATHERED: Duration = Duration::from_millis(2);
+
 /// How many callers are woken at once. More would delay the caller that wakes them; with fewer,
 /// threads would be switched more often.
 const WAKE_UPS: usize = 64;
@@ -70,9 +84,14 @@ struct Work {
     next_id: u64,
     inserts: Vec<Insert>,
     insert_bytes: usize,
-    /// The first operation wakes the writer. Waking it for each, or while it works, would cost a
-    /// call of the system for nothing.
-    is_awaited: bool,
+    /// The number of operations in the last transaction.
+    last_group: usize,
+    /// The number of operations that are likely to come next: as many as the last transaction had,
+    /// and those that came while it was written. Set once it is written.
+    expected: usize,
+    /// The number of operations at which the writer is woken, 0 while it works. Waking it for each
+    /// would cost more than the work.
+    wake_at: usize,
     settled: Vec<DiskOutcome>,
     departures: Vec<(u64, bool)>,
     departing: Vec<oneshot::Sender<()>>,
@@ -265,7 +284,7 @@ impl Inbox {
             durable,
             put_back: None,
         });
-        let wakes = mem::take(&mut work.is_awaited);
+        let wakes = work.inserts.len() == work.wake_at;
         drop(work);
         if wakes {
             self.wake.notify_one();
@@ -414,12 +433,17 @@ impl Inbox {
 /// The side of the writer.
 impl Inbox {
     /// Waits for work, and takes it. Returns `None` once the inbox is closed and empty.
-    ///
-    /// It waits for no second operation: those that come while the disk is written share the next
-    /// transaction. Waiting would leave the disk idle, and delay an operation that comes alone.
-    pub(super) fn next(&self, limit: Wait) -> Option<Taken> {
+    pub(super) fn next(&self, limit: Wait, written_in: Duration) -> Option<Taken> {
         let mut work = self.work();
-        work.is_awaited = true;
+        if let Some(most) = gather_time(work.expected, written_in)
+            && work.gathers()
+        {
+            work.wake_at = work.expected;
+            let gathers = |work: &mut Work| work.gathers();
+            let waited = self.wake.wait_timeout_while(work, most, gathers);
+            work = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        work.wake_at = 1;
         while !work.is_urgent() {
             if work.is_closing && work.is_settled() {
                 work.is_over = true;
@@ -482,6 +506,10 @@ impl Inbox {
 
     /// Releases the room of operations that left the inbox, and are on disk or were not enqueued.
     pub(super) fn release_transit(&self, bytes: u64) {
+        let mut work = self.work();
+        // Before the callers are woken: then none of them is counted twice.
+        work.expected = work.last_group + work.inserts.len();
+        drop(work);
         self.transit.add_permits(bytes as usize);
     }
 
@@ -522,6 +550,12 @@ impl Work {
         !self.inserts.is_empty() || !self.departing.is_empty() || !self.commands.is_empty()
     }
 
+    /// Returns whether further operations are likely to come at once, and nothing else waits.
+    fn gathers(&self) -> bool {
+        let waits_for_no_other = self.departing.is_empty() && self.commands.is_empty();
+        waits_for_no_other && !self.is_closing && self.inserts.len() < self.expected
+    }
+
     fn is_settled(&self) -> bool {
         self.settled.is_empty() && self.departures.is_empty()
     }
@@ -533,7 +567,7 @@ impl Work {
             false => Vec::new(),
         };
         let inserts = mem::replace(&mut self.inserts, rest);
-        self.is_awaited = false;
+        (self.last_group, self.expected, self.wake_at) = (inserts.len(), 0, 0);
         let size = |insert: &Insert| insert.row.operation.size();
         self.insert_bytes = self.inserts.iter().map(size).sum();
         let next = self
@@ -563,7 +597,40 @@ impl Work {
     }
 }
 
+/// Returns how long the writer waits at most for a number of callers, after a transaction that took
+/// `written_in`, if that pays. One caller alone is not waited for: nothing would be written with
+/// its operation.
+fn gather_time(callers: usize, written_in: Duration) -> Option<Duration> {
+    let most = (written_in / GATHER_PART).min(MOST_GATHERED);
+    let returned = RETURN * u32::try_from(callers).unwrap_or(u32::MAX);
+    (callers > 1 && returned <= most).then_some(most)
+}
+
 fn charge(operation: &Operation) -> u32 {
     let bytes = operation.size() + ROW_OVERHEAD;
     u32::try_from(bytes).expect("an operation takes 32,000 bytes at most")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_writer_waits_for_callers_only_where_the_disk_is_slower_than_they_are() {
+        let micros = Duration::from_micros;
+        for (callers, written_in, waits) in [
+            (1, 1_000_000, None),
+            (4, 200, Some(50)),
+            (64, 250, None),
+            (64, 1_000, Some(250)),
+            (64, 5_000, Some(1_250)),
+            (1_000, 5_000, None),
+            (1_000, 20_000, Some(2_000)),
+            (64, 10_000_000, Some(2_000)),
+            (usize::MAX, u64::MAX, None),
+        ] {
+            let found = gather_time(callers, micros(written_in));
+            assert_eq!(found, waits.map(micros), "{callers}, {written_in} us");
+        }
+    }
 }

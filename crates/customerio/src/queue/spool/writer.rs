@@ -51,6 +51,8 @@ pub(super) struct Writer {
     pending: Pending,
     /// Set while the reserve is used. No operation is enqueued until it is filled again.
     disk_full: Option<SpoolError>,
+    /// How long the last transaction with operations took.
+    written_in: Duration,
     /// When the reserve was tried to be filled last.
     refilled_at: Option<Instant>,
 }
@@ -124,6 +126,7 @@ impl Writer {
             put_back: HashSet::new(),
             pending: Pending::default(),
             disk_full: None,
+            written_in: Duration::ZERO,
             refilled_at: None,
         }
     }
@@ -151,7 +154,7 @@ impl Writer {
             Some(_) => Wait::ForDisk,
             None => Wait::ForWork,
         };
-        while let Some(work) = self.inbox.next(limit(self)) {
+        while let Some(work) = self.inbox.next(limit(self), self.written_in) {
             self.round(work)?;
             self.load()?;
         }
@@ -203,7 +206,9 @@ impl Writer {
             return Ok(());
         }
         self.pending.changes.backlog = self.next_to_load..self.next_id;
+        let started = clock::now();
         let committed = commit(&mut *self.store, &self.pending.changes);
+        self.written_in = clock::now().saturating_duration_since(started);
         let rows = mem::take(&mut self.pending.changes.inserted);
         self.pending.changes.deleted_dead.clear();
         match committed {
