@@ -5,7 +5,7 @@
 //! use std::time::Duration;
 //!
 //! use customerio::queue::Queue;
-//! use customerio::{Attributes, Client, Operation, Person};
+//! use customerio::{Client, Event, Operation, Person};
 //!
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.rs"));
 //! # fn main() { simulated(async {
@@ -13,7 +13,8 @@
 //! let (queue, worker) = Queue::new(&client); // once, in `main`
 //! tokio::spawn(worker);
 //!
-//! let operation = Operation::identify(&Person::id("u1")?, &Attributes::new())?;
+//! let event = queue.stamp(Event::new("ordered")?); // adds an id and the time
+//! let operation = Operation::event(&Person::id("u1")?, &event)?;
 //! queue.enqueue(operation).await?; // in a request handler; returns a receipt
 //!
 //! let drained = queue.drain(Duration::from_secs(20)).await; // at shutdown
@@ -21,7 +22,11 @@
 //! # Ok(()) }) }
 //! ```
 //!
-//! Three settings matter most:
+//! Stamp events before they are enqueued. One without an id must not be sent twice, so that it has
+//! a request of its own and ends unknown after a timeout. One without a time has that of its
+//! arrival.
+//!
+//! The runtime needs tokio's timer. Three settings matter most:
 //!
 //! - [`when_full`](QueueBuilder::when_full): wait, reject, or drop the oldest.
 //! - [`max_bytes`](QueueBuilder::max_bytes): the memory that the queue takes, 128 MiB by default.
@@ -105,10 +110,11 @@
 //!
 //! # Order
 //!
-//! The operations on one person (by the identifier as given) depart in the order of `enqueue`. One
-//! request at a time holds operations of a person. [`Priority`] orders people, and never the
-//! operations of one person. If an operation ends unknown, those that wait behind it on the same
-//! person are settled as not sent; those enqueued later are sent.
+//! Within one queue, the operations on one person (by the identifier as given) depart in the order
+//! of `enqueue`. Another queue, another process, and calls of the client beside the queue keep no
+//! order with it. One request at a time holds operations of a person. [`Priority`] orders people,
+//! and never the operations of one person. If an operation ends unknown, those that wait behind it
+//! on the same person are settled as not sent; those enqueued later are sent.
 //!
 //! # Failures
 //!
@@ -116,13 +122,12 @@
 //! |---|---|
 //! | rejects an operation | settles it; the others of its batch are not affected |
 //! | answers 401 or 403, redirects, or is behind a proxy that refuses | holds everything, and probes once a minute |
-//! | answers 429 | waits as long as the server asks |
+//! | answers 429 | waits as long as the server asks, an hour at most: [`Quota::max_retry_after`](tower_pace::Quota::max_retry_after) |
 //! | answers with a success that is not from the API, as a proxy's page | sends it again, if that is safe |
 //! | fails for every request | holds everything, probes after 1 s to 30 s, and starts slowly afterwards |
 //! | fails for one batch, again and again | halves it until the operation that makes the server fail is alone; that one ends unknown |
 //!
-//! What must not be sent twice, such as a merge, ends unknown instead. An event without an id must
-//! not be sent twice, too; [`Queue::stamp`] adds one.
+//! What must not be sent twice, such as a merge, ends unknown instead.
 //!
 //! # Health
 //!
@@ -141,6 +146,8 @@
 //! | `size` | [`Stats::size`] | |
 //! | `pending` | [`Stats::pending`] | counts operations; [`Stats::requests`] counts requests |
 //! | `pause()`, `start()`, `autoStart: false` | [`pause`](Queue::pause), [`resume`](Queue::resume), [`paused`](QueueBuilder::paused) | |
+//! | `isPaused` | [`Stats::held_by`] | [`HeldBy::Paused`] |
+//! | events `completed` and `error`, `onError()` | [`Receipt`] | with an outcome; [`Stats`] counts them, and a spool keeps failures as dead letters |
 //! | `onIdle()` | [`on_idle`](Queue::on_idle) | |
 //! | `onEmpty()`, `onSizeLessThan(n)` | [`on_size_less_than`](Queue::on_size_less_than) | `onEmpty` is with 1 |
 //! | `priority`, `setPriority` | [`with_priority`](Queue::with_priority) | of a person: a later operation may raise it |
@@ -148,12 +155,15 @@
 //! | `interval`, `intervalCap` | [`Limits`](crate::client::Limits) of the client | paced, and shared with other clients |
 //! | `signal` | [`Receipt::cancel`] | settles as not sent; what has departed is awaited |
 //! | `clear()` | [`clear`](Queue::clear) | settles each receipt as not sent |
-//! | `onRateLimit()`, `isRateLimited` | [`subscribe`](Queue::subscribe), [`Stats::is_throttled`] | throttled by the server; [`Stats::held_by`] also names the own limit |
+//! | `onRateLimit()`, `isRateLimited` | [`subscribe`](Queue::subscribe), [`HeldBy::RateLimit`] | the own limit; [`Stats::is_throttled`] says that the server has throttled a request |
 //! | `isSaturated` | [`Stats::held_by`] | [`HeldBy::Concurrency`] or [`HeldBy::RateLimit`] |
 //! | `timeout` | [`max_age`](QueueBuilder::max_age) | counts from `enqueue`; an attempt has the client's timeout |
 //!
 //! Left out: `runningTasks` and `sizeBy`, which would show people's data; `queueClass`, since the
-//! order is a promise; `addAll`, which is a loop over `enqueue`.
+//! order is a promise; `addAll`, which is a loop over `enqueue`; the events `active` and `next`,
+//! and `onPendingZero()`, since operations depart and end in batches.
+//!
+//! The [guide to migration](crate::guide::migration) maps Bottleneck and analytics-node.
 
 mod builder;
 mod clock;

@@ -27,7 +27,6 @@ use crate::{Cause, Operation, Outcome};
 /// assert!(receipt.await.is_accepted());
 /// # Ok(()) }) }
 /// ```
-#[must_use = "await it for the outcome, or drop it"]
 pub struct Receipt {
     pub(super) outcome: oneshot::Receiver<Outcome>,
     pub(super) shared: Arc<Shared>,
