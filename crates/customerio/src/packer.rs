@@ -28,10 +28,12 @@
 //! failure, the pauses in an outage, and the search for an operation that makes the server fail.
 
 mod dispatcher;
+mod lane_hash;
 mod lanes;
 mod packed_request;
 mod priority;
 mod sending;
+mod slab;
 
 use std::collections::HashSet;
 use std::{error, fmt};
@@ -41,6 +43,7 @@ use self::lanes::Lanes;
 pub use self::packed_request::{InFlight, PackedRequest};
 pub use self::priority::Priority;
 pub use self::sending::Sending;
+use self::slab::Key;
 use crate::batch::MAX_BATCH;
 use crate::{Batch, Cause, Lane, Operation, Outcome};
 
@@ -83,7 +86,8 @@ pub struct Packer<T> {
 /// The position of a queued operation, by which it can be removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    lane: Lane,
+    key: Key,
+    /// Without it, a later operation with the same key would be meant.
     number: u64,
 }
 
@@ -167,13 +171,13 @@ impl<T> Packer<T> {
         self.bytes += operation.size();
         let number = self.next_number;
         self.next_number += 1;
-        self.lanes.push(operation, tag, priority, number);
-        Ok(Position { lane, number })
+        let key = self.lanes.push(operation, tag, priority, number);
+        Ok(Position { key, number })
     }
 
     /// Removes a queued operation. Returns `None` if it is in flight or settled.
     pub fn remove(&mut self, position: Position) -> Option<(Operation, T)> {
-        let (operation, tag) = self.lanes.remove(position.lane, position.number)?;
+        let (operation, tag) = self.lanes.remove(position.key, position.number)?;
         self.len -= 1;
         self.bytes -= operation.size();
         Some((operation, tag))
@@ -182,7 +186,7 @@ impl<T> Packer<T> {
     /// Returns the tag of a queued operation, or `None` if it is in flight or settled.
     #[must_use]
     pub fn get(&self, position: Position) -> Option<&T> {
-        self.lanes.get(position.lane, position.number)
+        self.lanes.get(position.key, position.number)
     }
 
     /// Returns whether an operation may be sent now.

@@ -8,21 +8,29 @@
 //! An operation on two lanes, such as a merge, is queued in its own lane. A placeholder keeps its
 //! position in the other lane. The operation may be sent once it is first in its lane, the
 //! placeholder is first in the other, and both lanes are open; then both are closed.
+//!
+//! # Memory
+//!
+//! The entries of all lanes are in one slab; those of a lane are linked in both directions. Many
+//! lanes with few operations are common, and a buffer for each would be cold whenever it is used.
+//! An operation that is enqueued reads and writes the state of its lane and one new entry.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::mem;
 
 use super::Priority;
+use super::lane_hash::LaneHash;
+use super::slab::{Key, Slab};
 use crate::{Lane, Operation};
 
-/// A queue with fewer removed entries is left as it is: rebuilding it would cost more than it
-/// frees.
-const MIN_REMOVED: usize = 32;
+/// How many skipped lanes are left in `ready` without counting: removing them would cost more than
+/// it frees.
+const MIN_SKIPPED: usize = 32;
 
 /// The state of each lane that has an operation queued or in flight.
 #[derive(Debug)]
 pub(super) struct Lanes<T> {
-    states: HashMap<Lane, LaneState<T>>,
+    states: HashMap<Lane, LaneState, LaneHash>,
+    entries: Slab<Entry<T>>,
     /// For each priority, the open lanes whose first operation may be sent, the one that became
     /// ready first in front. A lane that is not ready at this priority anymore is skipped.
     ready: [VecDeque<Lane>; Priority::COUNT],
@@ -31,45 +39,41 @@ pub(super) struct Lanes<T> {
     open_bytes: usize,
 }
 
+/// With its lane, half a line of a cache. Each operation looks it up several times.
 #[derive(Debug)]
-struct LaneState<T> {
-    /// In the order of their numbers. The first entry is never a removed one.
-    queue: VecDeque<Numbered<T>>,
-    /// How many entries of the queue are removed ones.
-    removed: usize,
-    /// The bytes of the operations in the queue.
-    bytes: usize,
+struct LaneState {
+    first: Option<Key>,
+    last: Option<Key>,
+    len: u32,
+    /// Whether one of its operations is in flight.
     is_closed: bool,
     /// The highest priority of an entry since the lane was idle.
     priority: Priority,
     /// The priority at which the lane is in `ready`, if it is.
     ready_at: Option<Priority>,
+    /// The bytes of the operations in the queue.
+    bytes: usize,
 }
 
+/// An operation in its lane, or its placeholder in the other lane.
 #[derive(Debug)]
-struct Numbered<T> {
-    /// Increases within a lane. An operation on two lanes and its placeholder have the same one.
+struct Entry<T> {
+    /// Higher than that of each operation before. It shows whether a key is still of this entry.
     number: u64,
-    entry: Entry<T>,
-}
-
-#[derive(Debug)]
-enum Entry<T> {
-    /// The position of an operation on two lanes in its second lane. It is queued in the lane given
-    /// here.
-    Placeholder(Lane),
-    /// In a box of its own: a queue that grows moves its entries, and leaves up to as much memory
-    /// unused.
-    Operation(Box<(Operation, T)>),
-    /// An entry that was removed from the middle. It is dropped once it is first, so that no other
-    /// entry has to move.
-    Removed,
+    previous: Option<Key>,
+    /// The next entry of the lane, once it is needed; see [`Lanes::link`].
+    next: Option<Key>,
+    /// The placeholder of an operation on two lanes, or the operation of a placeholder.
+    counterpart: Option<Key>,
+    /// None in a placeholder.
+    operation: Option<(Operation, T)>,
 }
 
 impl<T> Lanes<T> {
     pub(super) fn new() -> Self {
         Self {
-            states: HashMap::new(),
+            states: HashMap::with_hasher(LaneHash::new()),
+            entries: Slab::new(),
             ready: [const { VecDeque::new() }; Priority::COUNT],
             open_len: 0,
             open_bytes: 0,
@@ -78,33 +82,47 @@ impl<T> Lanes<T> {
 
     /// Queues an operation in its lane, and a placeholder in its other lane. `number` is higher
     /// than each before.
-    pub(super) fn push(&mut self, operation: Operation, tag: T, priority: Priority, number: u64) {
+    pub(super) fn push(
+        &mut self,
+        operation: Operation,
+        tag: T,
+        priority: Priority,
+        number: u64,
+    ) -> Key {
         let lane = operation.lane();
+        // Two people may have the same lane. Their merge then has one position.
+        let other = operation.other_lane().filter(|other| *other != lane);
         // The placeholder comes first: whether the operation is ready depends on it.
-        if let Some(other) = operation.other_lane() {
-            self.enqueue(other, Entry::Placeholder(lane), priority, number);
+        let placeholder = other.map(|other| {
+            let placeholder = Entry::new(number, None, None);
+            self.enqueue(other, placeholder, priority)
+        });
+        let entry = Entry::new(number, Some((operation, tag)), placeholder);
+        let key = self.enqueue(lane, entry, priority);
+        if let Some(placeholder) = placeholder {
+            self.entries[placeholder].counterpart = Some(key);
         }
-        if self.enqueue(
-            lane,
-            Entry::Operation(Box::new((operation, tag))),
-            priority,
-            number,
-        ) {
+        if self.states[&lane].first == Some(key) {
             self.update_ready(lane);
         }
+        key
     }
 
-    /// Queues an entry. Returns whether the lane was idle.
-    fn enqueue(&mut self, lane: Lane, entry: Entry<T>, priority: Priority, number: u64) -> bool {
+    /// Queues an entry.
+    fn enqueue(&mut self, lane: Lane, mut entry: Entry<T>, priority: Priority) -> Key {
         let state = self.states.entry(lane).or_insert_with(LaneState::new);
-        let was_idle = state.is_idle();
         let bytes = entry.bytes();
+        state.len += 1;
         state.bytes += bytes;
         if !state.is_closed {
             self.open_len += 1;
             self.open_bytes += bytes;
         }
-        state.queue.push_back(Numbered { number, entry });
+        let was_idle = state.is_idle();
+        entry.previous = state.last;
+        let key = self.entries.insert(entry);
+        state.first = state.first.or(Some(key));
+        state.last = Some(key);
         if was_idle {
             state.priority = priority;
         } else if priority > state.priority {
@@ -115,7 +133,7 @@ impl<T> Lanes<T> {
                 self.make_ready(lane);
             }
         }
-        was_idle
+        key
     }
 
     /// Returns how many entries and bytes are queued in open lanes.
@@ -150,7 +168,7 @@ impl<T> Lanes<T> {
 
     /// Returns the first operation of a lane, unless a placeholder is first.
     pub(super) fn first_operation(&self, lane: Lane) -> Option<&Operation> {
-        self.states.get(&lane)?.first_operation()
+        self.entries[self.states.get(&lane)?.first?].operation()
     }
 
     /// Closes the lane that is ready next. Its operations may then be taken.
@@ -168,7 +186,7 @@ impl<T> Lanes<T> {
         let state = self.state(lane);
         if !state.is_closed {
             state.is_closed = true;
-            let (len, bytes) = (state.len(), state.bytes);
+            let (len, bytes) = (state.len as usize, state.bytes);
             self.open_len -= len;
             self.open_bytes -= bytes;
         }
@@ -176,15 +194,14 @@ impl<T> Lanes<T> {
 
     /// Takes the first operation of a closed lane, and closes its other lane.
     pub(super) fn take(&mut self, lane: Lane) -> (Operation, T) {
-        let Some(Entry::Operation(first)) = self.state(lane).pop_front() else {
-            unreachable!("a lane is taken from only if an operation is first");
-        };
-        let (operation, tag) = *first;
-        if let Some(other) = operation.other_lane() {
+        let first = self.state(lane).first;
+        let first = first.expect("a lane is taken from only if an operation is first");
+        let entry = self.unlink(lane, first);
+        if let Some((other, placeholder)) = entry.other() {
             self.close(other);
-            self.state(other).pop_front();
+            self.unlink(other, placeholder);
         }
-        (operation, tag)
+        entry.into_operation()
     }
 
     /// Opens a closed lane. An open one is left as it is.
@@ -192,7 +209,7 @@ impl<T> Lanes<T> {
         // Closed => Open
         if let Some(state) = self.closed_state(lane) {
             state.is_closed = false;
-            let (len, bytes) = (state.len(), state.bytes);
+            let (len, bytes) = (state.len as usize, state.bytes);
             self.open_len += len;
             self.open_bytes += bytes;
             self.remove_or_update_ready(lane);
@@ -202,76 +219,86 @@ impl<T> Lanes<T> {
     /// Removes the queued operations of a closed lane, also those with a placeholder in it. The
     /// lane stays closed.
     pub(super) fn drain(&mut self, lane: Lane) -> Vec<(Operation, T)> {
-        let Some(state) = self.closed_state(lane) else {
-            return Vec::new();
-        };
-        (state.removed, state.bytes) = (0, 0);
-        let entries = mem::take(&mut state.queue);
-        entries
-            .into_iter()
-            .filter_map(|entry| self.drain_other_lane(lane, entry))
-            .collect()
-    }
-
-    /// Returns the operation of an entry that was drained from `lane`, and removes its counterpart
-    /// from the other lane.
-    fn drain_other_lane(&mut self, lane: Lane, entry: Numbered<T>) -> Option<(Operation, T)> {
-        match entry.entry {
-            Entry::Placeholder(owner) => self.remove_entry(owner, entry.number)?.into_operation(),
-            Entry::Operation(own) => {
-                let (operation, tag) = *own;
-                if let Some(other) = operation.other_lane().filter(|other| *other != lane) {
-                    self.remove_entry(other, entry.number);
-                }
-                Some((operation, tag))
-            }
-            Entry::Removed => None,
+        let mut drained = Vec::new();
+        while let Some(first) = self.closed_state(lane).and_then(|state| state.first) {
+            drained.push(self.remove_operation(self.operation_of(first)));
         }
+        drained
     }
 
     /// Removes a queued operation, with its placeholder.
-    pub(super) fn remove(&mut self, lane: Lane, number: u64) -> Option<(Operation, T)> {
-        let (operation, tag) = self.remove_entry(lane, number)?.into_operation()?;
-        if let Some(other) = operation.other_lane() {
-            self.remove_entry(other, number);
-        }
-        Some((operation, tag))
+    pub(super) fn remove(&mut self, key: Key, number: u64) -> Option<(Operation, T)> {
+        self.get(key, number)?;
+        Some(self.remove_operation(key))
     }
 
     /// Returns the tag of a queued operation.
-    pub(super) fn get(&self, lane: Lane, number: u64) -> Option<&T> {
-        let state = self.states.get(&lane)?;
-        let index = state.position(number)?;
-        match &state.queue[index].entry {
-            Entry::Operation(own) => Some(&own.1),
-            Entry::Placeholder(_) | Entry::Removed => None,
-        }
+    pub(super) fn get(&self, key: Key, number: u64) -> Option<&T> {
+        let entry = self.entries.get(key);
+        let entry = entry.filter(|entry| entry.number == number)?;
+        let (_, tag) = entry.operation.as_ref()?;
+        Some(tag)
     }
 
-    /// Removes an entry of a lane. The next one may then be ready.
-    fn remove_entry(&mut self, lane: Lane, number: u64) -> Option<Entry<T>> {
-        let state = self.states.get_mut(&lane)?;
-        let index = state.position(number)?;
-        let entry = mem::replace(&mut state.queue[index].entry, Entry::Removed);
-        if matches!(entry, Entry::Removed) {
-            return None;
+    /// Removes an operation with its placeholder. The next ones of their lanes may then be ready.
+    fn remove_operation(&mut self, key: Key) -> (Operation, T) {
+        let lane = self.lane_of(key);
+        let entry = self.unlink(lane, key);
+        let other = entry.other();
+        if let Some((other, placeholder)) = other {
+            self.unlink(other, placeholder);
+        }
+        // Once both are removed: an operation that is checked here may be behind both.
+        self.remove_or_update_ready(lane);
+        if let Some((other, _)) = other {
+            self.remove_or_update_ready(other);
+        }
+        entry.into_operation()
+    }
+
+    /// Removes an entry from its lane.
+    fn unlink(&mut self, lane: Lane, key: Key) -> Entry<T> {
+        let state = self.states.get_mut(&lane);
+        let state = state.expect("a lane with operations has a state");
+        if state.last != Some(key) && self.entries[key].next.is_none() {
+            Self::link(&mut self.entries, state.last);
+        }
+        let entry = self.entries.remove(key);
+        match entry.previous {
+            Some(previous) => self.entries[previous].next = entry.next,
+            None => state.first = entry.next,
+        }
+        match entry.next {
+            Some(next) => self.entries[next].previous = entry.previous,
+            None => state.last = entry.previous,
         }
         let bytes = entry.bytes();
-        state.removed += 1;
+        state.len -= 1;
         state.bytes -= bytes;
-        let is_closed = state.is_closed;
-        state.drop_removed();
-        if !is_closed {
+        if !state.is_closed {
             self.open_len -= 1;
             self.open_bytes -= bytes;
-            if index == 0 {
-                self.remove_or_update_ready(lane);
-            }
         }
-        Some(entry)
+        entry
     }
 
-    /// Removes the state of an idle lane, so that memory is bounded by the operations.
+    /// Sets `next` in the entries of a lane, from the last one back to those that have it.
+    ///
+    /// An enqueue leaves it out: with many lanes, the last entry of one is then in no cache. Once
+    /// the first entry of a lane is taken, the next ones are about to be read. Each is linked once.
+    fn link(entries: &mut Slab<Entry<T>>, last: Option<Key>) {
+        let mut next = last;
+        while let Some(key) = next {
+            let previous = entries[key].previous;
+            next = previous.filter(|previous| entries[*previous].next.is_none());
+            if let Some(previous) = next {
+                entries[previous].next = Some(key);
+            }
+        }
+    }
+
+    /// Looks at a lane again whose first entry or state has changed. The state of an idle lane is
+    /// removed, so that memory is bounded by the operations.
     fn remove_or_update_ready(&mut self, lane: Lane) {
         if self.states[&lane].is_idle() {
             self.states.remove(&lane);
@@ -281,8 +308,8 @@ impl<T> Lanes<T> {
         }
     }
 
-    /// Releases memory once a table or a queue is nearly empty. Each call that shrinks follows as
-    /// many removals as it moves entries.
+    /// Releases memory once the table is nearly empty. Each call that shrinks follows as many
+    /// removals as it moves lanes.
     fn shrink(&mut self) {
         let len = self.states.len();
         if self.states.capacity() > 1_024 && len < self.states.capacity() / 8 {
@@ -290,17 +317,16 @@ impl<T> Lanes<T> {
         }
     }
 
-    /// Checks whether an operation became ready, or is no longer, by the change of an open lane:
-    /// the first of this lane, or the one whose placeholder is first here.
+    /// Checks whether an operation became ready, or is no longer, by the change of a lane: the
+    /// first of this lane, or the one whose placeholder is first here.
     fn update_ready(&mut self, lane: Lane) {
         if !self.is_ready(lane) {
             self.state(lane).ready_at = None;
         }
-        let candidate = match self.states[&lane].first() {
-            Some(Entry::Placeholder(owner)) if self.states[owner].has_first_on(lane) => *owner,
-            Some(Entry::Operation(..)) => lane,
-            Some(Entry::Placeholder(_) | Entry::Removed) | None => return,
+        let Some(first) = self.states[&lane].first else {
+            return;
         };
+        let candidate = self.lane_of(self.operation_of(first));
         if self.is_ready(candidate) {
             self.make_ready(candidate);
         }
@@ -318,7 +344,7 @@ impl<T> Lanes<T> {
         ready.push_back(lane);
         // Lanes that moved up leave old positions behind. Without this, they would add up while
         // lanes of a higher priority are always ready.
-        if ready.len() > 2 * lanes + MIN_REMOVED {
+        if ready.len() > 2 * lanes + MIN_SKIPPED {
             let states = &self.states;
             let mut seen = HashSet::new();
             ready.retain(|lane| {
@@ -333,110 +359,122 @@ impl<T> Lanes<T> {
     /// has it first.
     fn is_ready(&self, lane: Lane) -> bool {
         let state = &self.states[&lane];
-        let Some(operation) = state.first_operation() else {
+        let Some(first) = state.first.map(|first| &self.entries[first]) else {
             return false;
         };
-        let other = operation.other_lane().map(|other| &self.states[&other]);
-        !state.is_closed
-            && other.is_none_or(|other| !other.is_closed && other.has_first_placeholder_of(lane))
+        let is_first = |(other, placeholder)| {
+            let other = &self.states[&other];
+            !other.is_closed && other.first == Some(placeholder)
+        };
+        !state.is_closed && first.operation.is_some() && first.other().is_none_or(is_first)
     }
 
-    fn closed_state(&mut self, lane: Lane) -> Option<&mut LaneState<T>> {
+    /// Returns the key of the operation of an entry: its own, or that of a placeholder's operation.
+    fn operation_of(&self, key: Key) -> Key {
+        let entry = &self.entries[key];
+        match entry.operation {
+            Some(_) => key,
+            None => entry.counterpart.expect("a placeholder has an operation"),
+        }
+    }
+
+    /// Returns the lane of an operation.
+    fn lane_of(&self, key: Key) -> Lane {
+        let operation = self.entries[key].operation();
+        operation.expect("the key is of an operation").lane()
+    }
+
+    fn closed_state(&mut self, lane: Lane) -> Option<&mut LaneState> {
         let state = self.states.get_mut(&lane);
         state.filter(|state| state.is_closed)
     }
 
-    fn state(&mut self, lane: Lane) -> &mut LaneState<T> {
+    fn state(&mut self, lane: Lane) -> &mut LaneState {
         let state = self.states.get_mut(&lane);
         state.expect("a lane with operations has a state")
     }
 }
 
-impl<T> LaneState<T> {
+impl LaneState {
     fn new() -> Self {
         Self {
-            queue: VecDeque::new(),
-            removed: 0,
-            bytes: 0,
+            first: None,
+            last: None,
+            len: 0,
             is_closed: false,
             priority: Priority::Normal,
             ready_at: None,
+            bytes: 0,
         }
     }
 
     fn is_idle(&self) -> bool {
-        self.queue.is_empty() && !self.is_closed
-    }
-
-    fn len(&self) -> usize {
-        self.queue.len() - self.removed
-    }
-
-    fn first(&self) -> Option<&Entry<T>> {
-        self.queue.front().map(|numbered| &numbered.entry)
-    }
-
-    fn first_operation(&self) -> Option<&Operation> {
-        match self.first()? {
-            Entry::Placeholder(_) | Entry::Removed => None,
-            Entry::Operation(own) => Some(&own.0),
-        }
-    }
-
-    fn pop_front(&mut self) -> Option<Entry<T>> {
-        let entry = self.queue.pop_front()?.entry;
-        self.bytes -= entry.bytes();
-        self.drop_removed();
-        Some(entry)
-    }
-
-    /// Returns the index of an entry by its number.
-    fn position(&self, number: u64) -> Option<usize> {
-        let search = self
-            .queue
-            .binary_search_by_key(&number, |entry| entry.number);
-        search.ok()
-    }
-
-    /// Drops removed entries: those in front, and all once they are more than half.
-    fn drop_removed(&mut self) {
-        while let Some(Entry::Removed) = self.first() {
-            self.queue.pop_front();
-            self.removed -= 1;
-        }
-        if self.removed >= MIN_REMOVED && self.removed > self.queue.len() / 2 {
-            self.queue
-                .retain(|numbered| !matches!(numbered.entry, Entry::Removed));
-            self.removed = 0;
-        }
-        // A lane that was long gives its memory back as it gets shorter.
-        if self.queue.capacity() > 64 && self.queue.len() < self.queue.capacity() / 4 {
-            self.queue.shrink_to(self.queue.len() * 2);
-        }
-    }
-
-    fn has_first_placeholder_of(&self, owner: Lane) -> bool {
-        matches!(self.first(), Some(Entry::Placeholder(lane)) if *lane == owner)
-    }
-
-    fn has_first_on(&self, other: Lane) -> bool {
-        let operation = self.first_operation();
-        operation.is_some_and(|operation| operation.other_lane() == Some(other))
+        self.first.is_none() && !self.is_closed
     }
 }
 
 impl<T> Entry<T> {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Operation(own) => own.0.size(),
-            Self::Placeholder(_) | Self::Removed => 0,
+    /// Creates an entry that is last in its lane.
+    fn new(number: u64, operation: Option<(Operation, T)>, counterpart: Option<Key>) -> Self {
+        Self {
+            number,
+            previous: None,
+            next: None,
+            counterpart,
+            operation,
         }
     }
 
-    fn into_operation(self) -> Option<(Operation, T)> {
-        match self {
-            Self::Placeholder(_) | Self::Removed => None,
-            Self::Operation(own) => Some(*own),
-        }
+    fn operation(&self) -> Option<&Operation> {
+        let (operation, _) = self.operation.as_ref()?;
+        Some(operation)
+    }
+
+    fn into_operation(self) -> (Operation, T) {
+        self.operation.expect("the entry is an operation")
+    }
+
+    /// Returns the other lane of an operation on two lanes, and the placeholder in it.
+    fn other(&self) -> Option<(Lane, Key)> {
+        self.operation()?.other_lane().zip(self.counterpart)
+    }
+
+    fn bytes(&self) -> usize {
+        self.operation().map_or(0, Operation::size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An operation in a queue, with a tag as large as the queue's, is in two lines of a cache, and
+    /// the state of a lane in half a line. Larger ones are slower when there are many.
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn entries_and_lanes_are_small() {
+        assert_eq!(size_of::<Option<Entry<[u64; 4]>>>(), 120);
+        assert_eq!(size_of::<(Lane, LaneState)>(), 32);
+    }
+
+    #[cfg(feature = "spool")]
+    #[test]
+    fn a_merge_of_two_people_with_the_same_lane_is_ready() {
+        let lane = Lane::of(&["id", "u1"]);
+        let merge = Operation::from_stored(crate::operation::StoredOperation {
+            json: bytes::Bytes::from_static(b"{}"),
+            lane,
+            other_lane: Some(lane),
+            may_replay: false,
+            goes_alone: true,
+        });
+        let mut lanes = Lanes::new();
+        lanes.push(merge.unwrap(), (), Priority::Normal, 0);
+        assert_eq!(lanes.open().0, 1);
+        assert!(lanes.has_next());
+        lanes.close_next();
+        let _ = lanes.take(lane);
+        lanes.reopen(lane);
+        assert!(lanes.states.is_empty());
     }
 }

@@ -13,8 +13,8 @@ use crate::batch::MAX_BATCH;
 use crate::packer::{Dispatcher, Packer, Position, Priority, Sending, Settled};
 use crate::{Cause, Client, Operation, Outcome, Request};
 
-/// The memory that an operation takes beside its JSON: its entry in a lane, the lane, the receipt,
-/// and its record of arrival, each in a table that may be half empty. With less, many short
+/// The memory that an operation takes beside its JSON: its entry in a lane, the receipt, and the
+/// lane and its record of arrival, both in a table that may be half empty. With less, many short
 /// operations would take more memory than the bound; `tests/allocations` measures it.
 pub(super) const OVERHEAD: usize = 768;
 
@@ -82,7 +82,6 @@ struct Spooled {
 pub(super) struct Member {
     receipt: Option<oneshot::Sender<Outcome>>,
     number: u64,
-    enqueued_at: Instant,
     charge: u32,
 }
 
@@ -221,7 +220,6 @@ impl State {
         let member = Member {
             receipt,
             number,
-            enqueued_at,
             charge,
         };
         let was_full = self.dispatcher.packer().has_full_batch();
@@ -295,7 +293,7 @@ impl State {
         // Operations that were enqueued since are not canceled.
         let before = before.unwrap_or(self.next_number);
         self.cleared_before = self.cleared_before.max(before);
-        let is_cleared = |arrival: &Arrival| arrival.number < before;
+        let is_cleared = |number, _| number < before;
         while let Some((_, member)) = self
             .arrivals
             .pop_queued_while(&mut self.dispatcher, is_cleared)
@@ -527,12 +525,12 @@ impl State {
         if is_early {
             return;
         }
-        let is_old = |arrival: &Arrival| now.saturating_duration_since(arrival.at) >= max_age;
+        let is_old = |_, at| now.saturating_duration_since(at) >= max_age;
         while let Some((_, member)) = self.arrivals.pop_queued_while(&mut self.dispatcher, is_old) {
             self.settle(vec![(member, Outcome::NotSent(Cause::expired()))], None);
         }
         self.withdraw(now);
-        let is_old = |member: &Member| now.saturating_duration_since(member.enqueued_at) >= max_age;
+        let is_old = |member: &Member| self.arrivals.is_old(member.number, max_age, now);
         for in_flight in self.in_flight.values() {
             if in_flight.sending.tags().any(is_old) {
                 self.effects.recalls.push(Arc::clone(&in_flight.recall));
@@ -549,12 +547,12 @@ impl State {
     /// Settles held operations that were canceled or are too old.
     fn withdraw(&mut self, now: Instant) {
         let (max_age, cleared_before) = (self.settings.max_age, self.cleared_before);
-        let canceled = &self.canceled;
+        let (canceled, arrivals) = (&self.canceled, &self.arrivals);
         let settled = self.dispatcher.withdraw_held(|member| {
-            let age = now.saturating_duration_since(member.enqueued_at);
+            let is_old = |max_age| arrivals.is_old(member.number, max_age, now);
             if member.number < cleared_before || canceled.contains(&member.number) {
                 Some(Cause::canceled())
-            } else if max_age.is_some_and(|max_age| age >= max_age) {
+            } else if max_age.is_some_and(is_old) {
                 Some(Cause::expired())
             } else {
                 None
@@ -852,17 +850,22 @@ struct Arrivals {
 struct Arrival {
     number: u64,
     position: Position,
-    at: Instant,
-    is_settled: bool,
+    /// When it was enqueued, until it is settled.
+    enqueued_at: Option<Instant>,
+}
+
+impl Arrival {
+    fn is_settled(&self) -> bool {
+        self.enqueued_at.is_none()
+    }
 }
 
 impl Arrivals {
-    fn push(&mut self, number: u64, position: Position, at: Instant) {
+    fn push(&mut self, number: u64, position: Position, enqueued_at: Instant) {
         self.entries.push_back(Arrival {
             number,
             position,
-            at,
-            is_settled: false,
+            enqueued_at: Some(enqueued_at),
         });
     }
 
@@ -885,7 +888,14 @@ impl Arrivals {
     /// Returns the position of an operation that has no outcome.
     fn position(&self, number: u64) -> Option<Position> {
         let arrival = &self.entries[self.index(number)?];
-        (!arrival.is_settled).then_some(arrival.position)
+        (!arrival.is_settled()).then_some(arrival.position)
+    }
+
+    /// Returns whether an operation without an outcome was enqueued at least `max_age` ago.
+    fn is_old(&self, number: u64, max_age: Duration, now: Instant) -> bool {
+        let arrival = self.index(number).map(|index| &self.entries[index]);
+        let enqueued_at = arrival.and_then(|arrival| arrival.enqueued_at);
+        enqueued_at.is_some_and(|at| now.saturating_duration_since(at) >= max_age)
     }
 
     /// Returns the number of the oldest operation without an outcome.
@@ -897,9 +907,9 @@ impl Arrivals {
         let Some(index) = self.index(number) else {
             return;
         };
-        self.entries[index].is_settled = true;
+        self.entries[index].enqueued_at = None;
         self.settled += 1;
-        while self.entries.front().is_some_and(|first| first.is_settled) {
+        while self.entries.front().is_some_and(Arrival::is_settled) {
             self.entries.pop_front();
             self.settled -= 1;
         }
@@ -907,7 +917,7 @@ impl Arrivals {
         // the memory by the operations without an outcome. More often, more of them would have to
         // be searched for.
         if self.settled > 1_024 && self.settled > self.entries.len() / 4 * 3 {
-            self.entries.retain(|arrival| !arrival.is_settled);
+            self.entries.retain(|arrival| !arrival.is_settled());
             self.settled = 0;
         }
         if self.entries.capacity() > 4_096 && self.entries.len() < self.entries.capacity() / 4 {
@@ -917,34 +927,32 @@ impl Arrivals {
 
     /// Returns when the oldest operation without an outcome was enqueued.
     fn oldest(&self) -> Option<Instant> {
-        self.entries.front().map(|arrival| arrival.at)
+        self.entries.front()?.enqueued_at
     }
 
     /// Removes the oldest operation that is queued.
     fn pop_queued(&mut self, dispatcher: &mut Dispatcher<Member>) -> Option<(Operation, Member)> {
-        self.pop_queued_while(dispatcher, |_| true)
+        self.pop_queued_while(dispatcher, |_, _| true)
     }
 
-    /// Removes the oldest operation that is queued, unless an older one without an outcome does not
-    /// fit.
+    /// Removes the oldest operation that is queued, unless `fits` is false for it or for an older
+    /// one without an outcome. `fits` gets its number, and when it was enqueued.
     fn pop_queued_while(
         &mut self,
         dispatcher: &mut Dispatcher<Member>,
-        fits: impl Fn(&Arrival) -> bool,
+        fits: impl Fn(u64, Instant) -> bool,
     ) -> Option<(Operation, Member)> {
         let from = self.queued_from;
         let first = self
             .entries
             .partition_point(|arrival| arrival.number < from);
         for arrival in self.entries.range(first..) {
-            if !fits(arrival) {
+            let enqueued_at = arrival.enqueued_at;
+            if enqueued_at.is_some_and(|at| !fits(arrival.number, at)) {
                 return None;
             }
             self.queued_from = arrival.number + 1;
-            let removed = match arrival.is_settled {
-                true => None,
-                false => dispatcher.remove(arrival.position),
-            };
+            let removed = enqueued_at.and_then(|_| dispatcher.remove(arrival.position));
             if removed.is_some() {
                 return removed;
             }

@@ -1,8 +1,8 @@
 //! The packer, checked against a list of the operations that were pushed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use customerio::packer::{PackedRequest, Packer};
+use customerio::packer::{PackedRequest, Packer, Position, Priority};
 use customerio::{Attributes, Cause, Lane, Operation, Outcome};
 use proptest::prelude::*;
 
@@ -15,6 +15,11 @@ enum Step {
         lane: u8,
         kind: What,
         values: usize,
+        priority: Priority,
+    },
+    /// Removes an operation that was pushed, if it is queued still.
+    Remove {
+        which: usize,
     },
     Next,
     Settle {
@@ -49,10 +54,25 @@ fn what() -> impl Strategy<Value = What> {
     ]
 }
 
+fn push() -> impl Strategy<Value = Step> {
+    let values = prop_oneof![9 => Just(0), 1 => Just(30_usize)];
+    let priority = prop_oneof![
+        2 => Just(Priority::Normal),
+        1 => Just(Priority::Low),
+        1 => Just(Priority::High),
+    ];
+    (0..12_u8, what(), values, priority).prop_map(|(lane, kind, values, priority)| Step::Push {
+        lane,
+        kind,
+        values,
+        priority,
+    })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => (0..12_u8, what(), prop_oneof![9 => Just(0), 1 => Just(30_usize)])
-            .prop_map(|(lane, kind, values)| Step::Push { lane, kind, values }),
+        8 => push(),
+        2 => any::<usize>().prop_map(|which| Step::Remove { which }),
         2 => Just(Step::Next),
         2 => (any::<usize>(), prop::bool::weighted(0.1))
             .prop_map(|(which, unknown)| Step::Settle { which, unknown }),
@@ -62,12 +82,25 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+struct Pushed {
+    /// The lane of the operation, and that of the second person of a merge.
+    lanes: Vec<Lane>,
+    size: usize,
+    position: Position,
+}
+
 /// Drives a packer, and checks its invariants after each step.
 struct Model {
     packer: Packer<usize>,
     max_items: usize,
-    /// The lanes of each pushed operation; its tag is the position.
-    pushed: Vec<Vec<Lane>>,
+    /// Whether the packer has no bounds, and its lanes go on after an unknown outcome.
+    goes_on: bool,
+    /// The pushed operations; the tag is the index.
+    pushed: Vec<Pushed>,
+    /// The tags that are queued.
+    queued: BTreeSet<usize>,
+    /// The priority of each lane that was not idle at the last push.
+    priorities: HashMap<Lane, Priority>,
     in_flight: Vec<PackedRequest<usize>>,
     /// The last tag that was sent, by lane.
     left: HashMap<Lane, usize>,
@@ -76,11 +109,18 @@ struct Model {
 }
 
 impl Model {
-    fn new(max_items: usize) -> Self {
+    fn new(max_items: usize, goes_on: bool) -> Self {
+        let packer = Packer::new(max_items);
         Self {
-            packer: Packer::new(max_items),
+            packer: match goes_on {
+                true => packer.unbounded().resume_lanes(),
+                false => packer,
+            },
             max_items,
+            goes_on,
             pushed: Vec::new(),
+            queued: BTreeSet::new(),
+            priorities: HashMap::new(),
             in_flight: Vec::new(),
             left: HashMap::new(),
             settled: HashSet::new(),
@@ -90,7 +130,15 @@ impl Model {
 
     fn step(&mut self, step: &Step) {
         match *step {
-            Step::Push { lane, kind, values } => self.push(lane, kind, values),
+            Step::Push {
+                lane,
+                kind,
+                values,
+                priority,
+            } => self.push(operation(lane, kind, values), priority),
+            Step::Remove { which } if !self.pushed.is_empty() => {
+                self.remove(which % self.pushed.len());
+            }
             Step::Next => {
                 self.next();
             }
@@ -107,46 +155,129 @@ impl Model {
             Step::Split { which } if !self.in_flight.is_empty() => {
                 self.split(which % self.in_flight.len());
             }
-            Step::Settle { .. } | Step::SettlePart { .. } | Step::Split { .. } => {}
+            Step::Remove { .. }
+            | Step::Settle { .. }
+            | Step::SettlePart { .. }
+            | Step::Split { .. } => {}
         }
+        self.check_queued();
     }
 
-    fn push(&mut self, lane: u8, kind: What, values: usize) {
-        let operation = operation(lane, kind, values);
+    fn push(&mut self, operation: Operation, priority: Priority) {
         let lanes: Vec<_> = [Some(operation.lane()), operation.other_lane()]
             .into_iter()
             .flatten()
             .collect();
-        let stopped = lanes.iter().any(|lane| self.stopped.contains(lane));
+        let stopped = !self.goes_on && lanes.iter().any(|lane| self.stopped.contains(lane));
         let full = self.packer.is_full();
-        match self.packer.push(operation, self.pushed.len()) {
-            Ok(()) => {
-                assert!(!full && !stopped);
-                self.pushed.push(lanes);
-            }
-            Err(rejected) if rejected.is_full() => assert!(full),
-            Err(_) => assert!(stopped),
+        let (tag, size) = (self.pushed.len(), operation.size());
+        let position = match self.packer.push_at(priority, operation, tag) {
+            Ok(position) => position,
+            Err(rejected) if rejected.is_full() => return assert!(full),
+            Err(_) => return assert!(stopped),
+        };
+        assert!(!full && !stopped);
+        for &lane in &lanes {
+            let is_idle = !self.busy().contains(&lane) && self.first(lane).is_none();
+            let before = self.priorities.get(&lane).filter(|_| !is_idle);
+            let highest = before.map_or(priority, |before| priority.max(*before));
+            self.priorities.insert(lane, highest);
+        }
+        self.queued.insert(tag);
+        self.pushed.push(Pushed {
+            lanes,
+            size,
+            position,
+        });
+    }
+
+    fn remove(&mut self, tag: usize) {
+        let removed = self.packer.remove(self.pushed[tag].position);
+        let is_queued = self.queued.remove(&tag);
+        assert_eq!(
+            removed.map(|(_, tag)| tag),
+            is_queued.then_some(tag),
+            "what is queued is removed, and nothing else"
+        );
+        if is_queued {
+            assert!(self.settled.insert(tag), "{tag} is settled twice");
         }
     }
 
+    /// Checks what the packer returns of the queued operations.
+    fn check_queued(&mut self) {
+        for (tag, pushed) in self.pushed.iter().enumerate() {
+            let queued = self.queued.get(&tag);
+            assert_eq!(self.packer.get(pushed.position), queued);
+        }
+        assert_eq!(self.packer.len(), self.queued.len());
+        assert_eq!(self.packer.has_next(), !self.ready().is_empty());
+        // The operation on two people counts in both lanes, and its bytes in the first.
+        let busy = self.busy();
+        let is_open = |lane: &&Lane| !busy.contains(*lane);
+        let queued = self.queued.iter().map(|tag| &self.pushed[*tag]);
+        let (mut items, mut bytes) = (0, 0);
+        for pushed in queued {
+            items += pushed.lanes.iter().filter(is_open).count();
+            bytes += pushed
+                .lanes
+                .first()
+                .filter(is_open)
+                .map_or(0, |_| pushed.size);
+        }
+        assert_eq!(
+            self.packer.has_full_batch(),
+            items >= self.max_items || bytes >= 500_000
+        );
+    }
+
+    /// Returns the lanes with operations in flight.
+    fn busy(&self) -> HashSet<Lane> {
+        let in_flight = self.in_flight.iter();
+        in_flight.flat_map(|packed| self.lanes(packed)).collect()
+    }
+
+    /// Returns the tag that is first in a lane.
+    fn first(&self, lane: Lane) -> Option<usize> {
+        let mut queued = self.queued.iter().copied();
+        queued.find(|tag| self.pushed[*tag].lanes.contains(&lane))
+    }
+
+    /// Returns the tags that may be sent now: each is first in its lanes, and those are open.
+    fn ready(&self) -> Vec<usize> {
+        let busy = self.busy();
+        let is_ready = |tag: &usize| {
+            let mut lanes = self.pushed[*tag].lanes.iter();
+            lanes.all(|lane| !busy.contains(lane) && self.first(*lane) == Some(*tag))
+        };
+        self.queued.iter().copied().filter(is_ready).collect()
+    }
+
+    /// Returns the priority of an operation among those that are ready: that of its lane.
+    fn priority(&self, tag: usize) -> Priority {
+        self.priorities[&self.pushed[tag].lanes[0]]
+    }
+
     fn next(&mut self) -> bool {
+        let ready = self.ready();
         let Some(packed) = self.packer.next_request() else {
+            assert!(ready.is_empty());
             return false;
         };
+        let first = *packed.in_flight.tags().next().unwrap();
+        let highest = ready.iter().map(|tag| self.priority(*tag)).max();
+        assert!(ready.contains(&first));
+        assert_eq!(Some(self.priority(first)), highest);
         let count = packed.request.len();
         assert!((1..=self.max_items).contains(&count) && count == packed.in_flight.tags().len());
         assert!(packed.request.body().unwrap().len() <= 500_000);
-        let busy: HashSet<_> = self
-            .in_flight
-            .iter()
-            .flat_map(|packed| self.lanes(packed))
-            .collect();
         assert!(
-            self.lanes(&packed).is_disjoint(&busy),
+            self.lanes(&packed).is_disjoint(&self.busy()),
             "a lane is in flight twice"
         );
         for &tag in packed.in_flight.tags() {
-            for &lane in &self.pushed[tag] {
+            assert!(self.queued.remove(&tag), "{tag} was not queued");
+            for &lane in &self.pushed[tag].lanes {
                 let before = self.left.insert(lane, tag);
                 assert!(before < Some(tag), "{tag} left after {before:?}");
             }
@@ -157,7 +288,8 @@ impl Model {
 
     fn lanes(&self, packed: &PackedRequest<usize>) -> HashSet<Lane> {
         let tags = packed.in_flight.tags();
-        tags.flat_map(|&tag| self.pushed[tag].clone()).collect()
+        tags.flat_map(|&tag| self.pushed[tag].lanes.clone())
+            .collect()
     }
 
     fn settle(&mut self, which: usize, unknown: bool) {
@@ -168,11 +300,12 @@ impl Model {
         }
         let of_request: Vec<_> = packed.in_flight.tags().copied().collect();
         if unknown {
-            self.stopped.extend(&self.pushed[of_request[0]]);
+            self.stopped.extend(&self.pushed[of_request[0]].lanes);
         }
         let settled = self.packer.settle(packed.in_flight, outcomes);
         for (position, (tag, outcome)) in settled.iter().enumerate() {
             assert!(self.settled.insert(*tag), "{tag} is settled twice");
+            self.queued.remove(tag);
             match of_request.get(position) {
                 Some(of_request) => assert_eq!(of_request, tag),
                 None => assert!(matches!(outcome, Outcome::NotSent(_)) && self.is_stopped(*tag)),
@@ -181,7 +314,7 @@ impl Model {
     }
 
     fn is_stopped(&self, tag: usize) -> bool {
-        let mut lanes = self.pushed[tag].iter();
+        let mut lanes = self.pushed[tag].lanes.iter();
         lanes.any(|lane| self.stopped.contains(lane))
     }
 
@@ -202,8 +335,9 @@ impl Model {
         assert!(settled.len() >= asked);
         for (tag, outcome) in &settled {
             assert!(self.settled.insert(*tag), "{tag} is settled twice");
+            self.queued.remove(tag);
             if outcome.is_unknown() {
-                self.stopped.extend(&self.pushed[*tag]);
+                self.stopped.extend(&self.pushed[*tag].lanes);
             }
             assert!(
                 outcome.is_accepted() || self.is_stopped(*tag),
@@ -229,7 +363,7 @@ impl Model {
             [first, second] => assert!(self.lanes(first).is_disjoint(&self.lanes(second))),
             _ => assert!(
                 tags.iter()
-                    .all(|tag| self.pushed[*tag][0] == self.pushed[tags[0]][0])
+                    .all(|tag| self.pushed[*tag].lanes[0] == self.pushed[tags[0]].lanes[0])
             ),
         }
         for half in halves {
@@ -277,9 +411,10 @@ proptest! {
     #[test]
     fn order_is_kept_and_everything_comes_out_once(
         max_items in 1..40_usize,
+        goes_on: bool,
         steps in prop::collection::vec(step(), 1..300),
     ) {
-        let mut model = Model::new(max_items);
+        let mut model = Model::new(max_items, goes_on);
         for step in &steps {
             model.step(step);
         }
