@@ -49,11 +49,10 @@
 //!
 //! With feature `tracing` the client has a span for each request and an event for each attempt:
 //!
-//! - `customerio.request` is the span of one request, with its waits and retries, at the level
-//!   debug. Its fields are `method`, `route` (such as `/api/v1/customers/{id}` or
-//!   `/v1/customers/{}/attributes`), `operations`, and the `status` of the last response.
-//! - `customerio.attempt` is an event in that span, at the same level. Its fields are `status`, if
-//!   a response came, and `may_have_arrived`.
+//! | name | kind | level | fields |
+//! |---|---|---|---|
+//! | `customerio.request` | span of one request, with waits and retries | debug | `method`, `route` (such as `/api/v1/customers/{id}` or `/v1/customers/{}/attributes`), `operations`, `status` of the last response |
+//! | `customerio.attempt` | event in that span | debug | `status`, if a response came, `may_have_arrived` |
 //!
 //! `tower_pace` adds events about backoffs, gates and slower limits. Names are part of the public
 //! API. No id, attribute, path, body or key is in a span or an event.
