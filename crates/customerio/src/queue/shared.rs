@@ -104,8 +104,8 @@ impl Shared {
             self.room_bytes.add_permits(effects.room_bytes);
             self.room_len.add_permits(effects.room_len);
         }
-        for recall in effects.recalls {
-            recall.notify_one();
+        for request in effects.recalls {
+            request.recall();
         }
         // The writer of a spool needs the room of memory for operations that are still on disk.
         if effects.has_closed && self.spool.is_none() {

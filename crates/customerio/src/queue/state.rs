@@ -1,12 +1,13 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use super::builder::Settings;
+use super::control::RequestControl;
 use super::spool::DiskOutcome;
 use super::stats::{Counts, HeldBy, Rate, Stats};
 use crate::batch::MAX_BATCH;
@@ -49,8 +50,7 @@ pub(super) struct State {
     is_paused: bool,
     /// No operation is enqueued any longer, and batches do not wait to be filled.
     is_closing: bool,
-    /// The worker ends as soon as it can.
-    is_aborting: bool,
+    /// Each operation is settled. The worker ends once it is polled.
     has_ended: bool,
     /// When the operations that may be packed now were there.
     ready_since: Option<Instant>,
@@ -89,10 +89,7 @@ pub(super) struct Member {
 struct InFlight {
     sending: Sending<Member>,
     bytes: usize,
-    /// Set while the request may have departed. Relaxed: the worker's task reads its own writes,
-    /// and other readers take a snapshot.
-    departed: Arc<AtomicBool>,
-    recall: Arc<Notify>,
+    control: Arc<RequestControl>,
 }
 
 /// An operation that was loaded from disk.
@@ -110,8 +107,7 @@ pub(super) struct Departure {
     pub(super) request: Request,
     /// The operations of which the spool must know first that they depart.
     pub(super) recorded: Vec<u64>,
-    pub(super) departed: Arc<AtomicBool>,
-    pub(super) recall: Arc<Notify>,
+    pub(super) control: Arc<RequestControl>,
 }
 
 /// What is to be done once the lock is released. Wakers of other tasks may run any code.
@@ -123,7 +119,7 @@ pub(super) struct Effects {
     pub(super) held: Vec<u64>,
     pub(super) room_len: usize,
     pub(super) room_bytes: usize,
-    pub(super) recalls: Vec<Arc<Notify>>,
+    pub(super) recalls: Vec<Arc<RequestControl>>,
     pub(super) has_changed: bool,
     pub(super) wakes_worker: bool,
     pub(super) has_closed: bool,
@@ -168,7 +164,6 @@ impl State {
             cleared_before: 0,
             is_paused: settings.is_paused,
             is_closing: false,
-            is_aborting: false,
             has_ended: false,
             ready_since: None,
             next_expiry: None,
@@ -285,7 +280,7 @@ impl State {
         let recall = self.in_flight.values().find(is_in);
         self.effects
             .recalls
-            .extend(recall.map(|in_flight| Arc::clone(&in_flight.recall)));
+            .extend(recall.map(|in_flight| Arc::clone(&in_flight.control)));
         true
     }
 
@@ -312,7 +307,7 @@ impl State {
 
     fn recall_all(&mut self) {
         let recalls = self.in_flight.values();
-        let recalls = recalls.map(|in_flight| Arc::clone(&in_flight.recall));
+        let recalls = recalls.map(|in_flight| Arc::clone(&in_flight.control));
         self.effects.recalls.extend(recalls);
     }
 
@@ -333,16 +328,6 @@ impl State {
         self.effects.has_closed = true;
         self.effects.wakes_worker = true;
         self.change();
-    }
-
-    /// Makes the worker end as soon as it can. Without a request in flight, everything is settled
-    /// at once: the worker may never have been spawned.
-    pub(super) fn abort(&mut self) {
-        self.is_aborting = true;
-        self.effects.wakes_worker = true;
-        if self.in_flight.is_empty() {
-            self.end();
-        }
     }
 
     /// Returns the outage as the log shows it: whether the API refuses every request, and the
@@ -424,12 +409,12 @@ impl State {
             departures,
             wake_at: self.wake_at(now),
             is_monitor_due,
-            is_over: self.is_aborting || (self.is_closing && self.is_idle()),
+            is_over: self.has_ended || (self.is_closing && self.is_idle()),
         }
     }
 
     fn next_departure(&mut self, now: Instant) -> Option<Departure> {
-        if self.is_aborting || self.is_stopped() || self.is_disk_full() || !self.has_reserve() {
+        if self.has_ended || self.is_stopped() || self.is_disk_full() || !self.has_reserve() {
             return None;
         }
         self.update_ready(now);
@@ -443,15 +428,13 @@ impl State {
         let in_flight = InFlight {
             bytes,
             sending,
-            departed: Arc::default(),
-            recall: Arc::default(),
+            control: Arc::default(),
         };
         let departure = Departure {
             id,
             request: in_flight.sending.request().clone(),
             recorded: self.recorded(&in_flight),
-            departed: Arc::clone(&in_flight.departed),
-            recall: Arc::clone(&in_flight.recall),
+            control: Arc::clone(&in_flight.control),
         };
         self.in_flight_bytes += bytes;
         self.pending += in_flight.sending.len();
@@ -535,7 +518,7 @@ impl State {
         let is_old = |member: &Member| now.saturating_duration_since(member.enqueued_at) >= max_age;
         for in_flight in self.in_flight.values() {
             if in_flight.sending.tags().any(is_old) {
-                self.effects.recalls.push(Arc::clone(&in_flight.recall));
+                self.effects.recalls.push(Arc::clone(&in_flight.control));
             }
         }
         let interval = (max_age / 10).clamp(Duration::from_millis(1), EXPIRY_INTERVAL);
@@ -609,7 +592,9 @@ impl State {
         Some(in_flight)
     }
 
-    /// Settles everything. The worker calls it when no request can depart any longer.
+    /// Settles everything, and lets no request depart any longer: when the worker is dropped, when
+    /// a drain passes its deadline, or when the spool has failed. It does not wait for the worker,
+    /// which may never be polled again.
     pub(super) fn end(&mut self) {
         if self.has_ended {
             return;
@@ -621,15 +606,13 @@ impl State {
             let Some(in_flight) = self.take_in_flight(id) else {
                 continue;
             };
-            // The next queue on the spool sends a recorded operation only if it did not depart.
-            if !in_flight.departed.load(Relaxed) {
-                let held = self.recorded(&in_flight);
-                self.effects.held.extend(held);
-            }
-            let settled = if in_flight.departed.load(Relaxed) {
+            let settled = if in_flight.control.stop() {
                 self.dispatcher
                     .abandon(in_flight.sending, &Cause::stopped())
             } else {
+                // The next queue on the spool sends a recorded operation only if it did not depart.
+                let held = self.recorded(&in_flight);
+                self.effects.held.extend(held);
                 self.dispatcher.give_up(in_flight.sending)
             };
             self.settle(settled, None);
@@ -641,6 +624,8 @@ impl State {
         }
         self.effects.has_closed = true;
         self.effects.has_ended = true;
+        // A worker that is polled drops its requests at once.
+        self.effects.wakes_worker = true;
         self.change();
     }
 
@@ -831,9 +816,7 @@ impl State {
             spooled.has_ended = true;
             self.counts.kept += spooled.backlog;
         }
-        if !self.has_ended {
-            self.abort();
-        }
+        self.end();
         self.change();
     }
 }
