@@ -214,8 +214,8 @@ impl Queue {
         self.shared().clear();
     }
 
-    /// Lets no further request depart, until [`resume`](Self::resume). Requests that the worker has
-    /// taken go on.
+    /// Lets no request depart until [`resume`](Self::resume), not even one that waits for the rate
+    /// limit or the server; one in flight is awaited, with the client's retries.
     pub fn pause(&self) {
         self.shared()
             .update(|state| state.pause(true, clock::now()));

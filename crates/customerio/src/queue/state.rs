@@ -313,6 +313,10 @@ impl State {
 
     pub(super) fn pause(&mut self, is_paused: bool, now: Instant) {
         self.is_paused = is_paused;
+        if self.is_stopped() {
+            // Requests that were taken may wait for minutes. They are put back.
+            self.recall_all();
+        }
         if !is_paused {
             self.dispatcher.probe_now(now);
         }
