@@ -54,6 +54,9 @@ pub(super) struct State {
     has_ended: bool,
     /// When the operations that may be packed now were there.
     ready_since: Option<Instant>,
+    /// Whether the worker found a request for which too many are in flight: after an outage, the
+    /// dispatcher allows fewer than the settings.
+    is_limited: bool,
     next_expiry: Option<Instant>,
     next_monitor: Option<Instant>,
     spool: Option<Spooled>,
@@ -166,6 +169,7 @@ impl State {
             is_closing: false,
             has_ended: false,
             ready_since: None,
+            is_limited: false,
             next_expiry: None,
             next_monitor: None,
             spool: arriving.map(|arriving| Spooled {
@@ -418,13 +422,18 @@ impl State {
     }
 
     fn next_departure(&mut self, now: Instant) -> Option<Departure> {
+        self.is_limited = false;
         if self.has_ended || self.is_stopped() || self.is_disk_full() || !self.has_reserve() {
             return None;
         }
         self.update_ready(now);
         let may_pack = self.may_pack(now);
         let limit = self.settings.concurrency;
-        let sending = self.dispatcher.next(now, limit, may_pack)?;
+        let sending = self.dispatcher.next(now, limit, may_pack);
+        self.is_limited = sending.is_none()
+            && self.dispatcher.outage().is_none()
+            && (self.dispatcher.held() > 0 || (may_pack && self.dispatcher.can_pack()));
+        let sending = sending?;
         self.update_ready(now);
         let id = self.next_request;
         self.next_request += 1;
@@ -694,7 +703,7 @@ impl State {
             bytes: self.bytes + self.in_flight_bytes,
             oldest: oldest.map(|at| now.saturating_duration_since(at)),
             rate: self.rate.per_second(now),
-            held_by: self.held_by(client, is_throttled),
+            held_by: self.held_by(client, is_throttled, now),
             is_throttled,
             accepted: self.counts.accepted,
             rejected: self.counts.rejected,
@@ -709,7 +718,7 @@ impl State {
         }
     }
 
-    fn held_by(&mut self, client: &Client, is_throttled: bool) -> HeldBy {
+    fn held_by(&mut self, client: &Client, is_throttled: bool, now: Instant) -> HeldBy {
         let outage = self.dispatcher.outage();
         if self.is_idle() {
             HeldBy::Nothing
@@ -727,12 +736,21 @@ impl State {
             HeldBy::RateLimit
         } else if self.size() == 0 {
             HeldBy::Nothing
+        } else if self.len == self.pending {
+            // Those that wait are not in memory.
+            HeldBy::Disk
         } else if !self.dispatcher.has_next() {
             HeldBy::Order
-        } else if self.in_flight.len() >= self.settings.concurrency || !self.has_reserve() {
+        } else if self.is_limited
+            || self.in_flight.len() >= self.settings.concurrency
+            || !self.has_reserve()
+        {
             HeldBy::Concurrency
-        } else {
+        } else if self.dispatcher.held() == 0 && !self.may_pack(now) {
             HeldBy::Linger
+        } else {
+            // Nothing else is in the way of the next request.
+            HeldBy::Worker
         }
     }
 

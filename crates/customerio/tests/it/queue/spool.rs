@@ -122,6 +122,8 @@ async fn the_next_queue_sends_in_order_what_the_last_one_left() {
             .all(|outcome| outcome.cause().unwrap().is_kept())
     );
     assert_eq!(queue.stats().kept, 300);
+    let line = queue.stats().to_string();
+    assert!(line.ends_with("0 expired); 300 kept"), "{line}");
     let rejected = queue.enqueue(op("a", 301)).await.unwrap_err();
     assert!(rejected.is_closed(), "{rejected}");
     queue.drain(SECOND).await;
@@ -302,7 +304,10 @@ async fn rejected_operations_are_dead_letters_that_can_be_put_back_or_deleted() 
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
-    assert_eq!(queue.stats().dead_letters, 3);
+    let stats = queue.stats();
+    assert_eq!(stats.dead_letters, 3);
+    let line = stats.to_string();
+    assert!(line.ends_with("0 expired); 3 dead letters"), "{line}");
     let first = &letters[0];
     assert_eq!(
         (first.outcome, first.operation.json()),
@@ -434,6 +439,24 @@ async fn an_operation_on_disk_behind_an_unknown_one_is_a_dead_letter() {
     queue.drain(MINUTE).await;
     worker.await.unwrap();
     assert_eq!(disk.operations(), 0);
+}
+
+#[tokio::test]
+async fn operations_that_are_only_on_disk_wait_for_the_disk() {
+    let (disk, api) = (Disk::new(), Api::new(|_| Reply::end(End::Hang)));
+    let (queue, worker) = disk.open_with(&api, |queue| queue.max_len(1));
+    for number in 0..3 {
+        drop(queue.enqueue(op("a", number)).await.unwrap());
+    }
+    while api.requests() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let stats = queue.stats();
+    assert_eq!((stats.size, stats.backlog, stats.pending), (2, 2, 1));
+    assert_eq!(stats.held_by.to_string(), "disk");
+    let line = stats.to_string();
+    assert!(line.ends_with("0 expired); 2 only on disk"), "{line}");
+    stop(queue, worker).await;
 }
 
 #[tokio::test]
