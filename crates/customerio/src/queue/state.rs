@@ -22,8 +22,6 @@ pub(super) const OVERHEAD: usize = 768;
 /// The longest time between checks of `max_age`. The check looks at each held operation, so it is
 /// not made for each request.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest period of the monitor: an instant cannot be arbitrarily far.
-const LONGEST_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The state of a queue. It reads no clock and does no I/O; the worker does what it asks for.
 pub(super) struct State {
@@ -761,8 +759,8 @@ impl State {
         match self.next_monitor {
             Some(next) if now < next => false,
             known => {
-                let period = (*period).min(LONGEST_PERIOD);
-                self.next_monitor = Some(now + period);
+                // None, and so never due, if the period is longer than a clock can show.
+                self.next_monitor = now.checked_add(*period);
                 known.is_some()
             }
         }

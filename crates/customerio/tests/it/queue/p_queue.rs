@@ -405,6 +405,34 @@ async fn a_full_queue_rejects_or_waits_or_drops_the_oldest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_queue_drops_queued_operations_before_older_ones_that_may_have_arrived() {
+    let held = async |max_len| {
+        let api = Api::new(|_| Reply::end(End::Reset).applied());
+        let queue = Queue::builder(&api.client()).max_len(max_len);
+        let (queue, worker) = queue.when_full(WhenFull::DropOldest).build();
+        tokio::spawn(worker);
+        let receipt = queue.enqueue(op("a", 1)).await.unwrap();
+        sleep(SECOND * 5).await;
+        assert_eq!(queue.stats().held_by, HeldBy::Outage);
+        queue.pause();
+        sleep(SECOND).await;
+        (queue, receipt)
+    };
+    let (queue, _older) = held(2).await;
+    let newer = queue.enqueue(op("a", 2)).await.unwrap();
+    drop(queue.enqueue(op("a", 3)).await.unwrap());
+    let outcome = newer.await;
+    assert!(outcome.cause().unwrap().is_dropped() && !outcome.may_have_been_applied());
+    assert_eq!((queue.stats().dropped, queue.stats().unknown), (1, 0));
+
+    let (queue, older) = held(1).await;
+    drop(queue.enqueue(op("a", 2)).await.unwrap());
+    let outcome = older.await;
+    assert!(outcome.cause().unwrap().is_dropped() && outcome.is_unknown());
+    assert_eq!((queue.stats().dropped, queue.stats().unknown), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_bytes_are_bounded_too() {
     let api = Api::accepting();
     let queue = api.queue_with(|queue| queue.paused().max_bytes(1_000_000));
@@ -424,6 +452,21 @@ async fn the_bytes_are_bounded_too() {
     queue.resume();
     queue.on_idle().await;
     assert_eq!(queue.stats().bytes, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_monitor_has_any_period() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    for (period, calls) in [(DAY * 2, 2), (Duration::MAX, 0)] {
+        let api = Api::accepting();
+        let times = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&times);
+        let count = move |_: &_| *counted.lock().unwrap() += 1;
+        let queue = api.queue_with(|queue| queue.monitor(period, count));
+        sleep(DAY * 5).await;
+        assert!(queue.enqueue(op("a", 1)).await.unwrap().await.is_accepted());
+        assert_eq!(*times.lock().unwrap(), calls, "{period:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
