@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
 use std::time::Duration;
 
 use customerio::queue::{
     DeadOutcome, Queue, QueueBuilder, Receipt, Spool, SpoolError, WhenFull, Worker,
 };
-use customerio::{Client, Credentials, Operation, Outcome};
+use customerio::{Attributes, Client, Credentials, Operation, Outcome};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -459,6 +462,39 @@ async fn operations_that_are_only_on_disk_wait_for_the_disk() {
     stop(queue, worker).await;
 }
 
+/// A waker that asks for the state of a queue, as an executor of its own might.
+struct AsksQueue(Queue);
+
+impl Wake for AsksQueue {
+    fn wake(self: Arc<Self>) {
+        drop(self.0.stats());
+    }
+}
+
+#[test]
+fn the_end_of_the_queue_wakes_callers_that_wait_for_room_without_a_lock() {
+    let (ended, is_ended) = mpsc::channel();
+    // A defect blocks this thread for ever.
+    thread::spawn(move || {
+        let (disk, api) = (Disk::new(), Api::accepting());
+        let spool = disk.spool().max_bytes(1_000_000);
+        let (queue, worker) = Queue::builder(&client(&api)).open(&spool).unwrap();
+        let mut attributes = Attributes::new();
+        attributes.insert("text", "x".repeat(900)).unwrap();
+        let operation = Operation::identify(&person("a"), &attributes).unwrap();
+        while queue.try_enqueue(operation.clone()).is_ok() {}
+        let waker = Waker::from(Arc::new(AsksQueue(queue.clone())));
+        let mut context = Context::from_waker(&waker);
+        let mut waiting = Box::pin(queue.enqueue(operation));
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        drop(worker);
+        let answer = waiting.as_mut().poll(&mut context);
+        ended.send(matches!(answer, Poll::Ready(Err(error)) if error.is_closed()))
+    });
+    let is_closed = is_ended.recv_timeout(MINUTE / 4).unwrap();
+    assert!(is_closed);
+}
+
 #[tokio::test]
 async fn a_flush_waits_for_operations_that_are_not_on_disk_yet() {
     let api = Api::new(|_| Reply::ok().after(Duration::ZERO));
@@ -598,7 +634,7 @@ async fn a_full_spool_rejects_or_waits_and_drops_nothing() {
 }
 
 fn big(number: u64) -> Operation {
-    let mut attributes = customerio::Attributes::new();
+    let mut attributes = Attributes::new();
     attributes.insert("n", number).unwrap();
     for name in 0..25 {
         attributes
