@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use customerio::queue::Queue;
 use customerio::{Operation, Outcome};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -89,23 +90,14 @@ async fn each_persons_operations_are_applied_in_order_and_settled_once() {
         let receipt = queue.enqueue(operation).await.unwrap();
         receipts.push((id, number, is_merge, receipt));
         if rng.random_bool(0.001) {
-            sleep(Duration::from_millis(rng.random_range(0..200))).await;
+            rest(&mut rng, &queue).await;
         }
     }
     let mut outcomes = HashMap::<_, u64>::new();
     let mut accepted = HashMap::<_, Vec<u64>>::new();
     for (id, number, is_merge, receipt) in receipts {
         let outcome = receipt.await;
-        let word = match &outcome {
-            Outcome::Accepted => "accepted",
-            Outcome::Rejected(_) => "rejected",
-            Outcome::Unknown(_) => "unknown",
-            Outcome::NotSent(cause) => {
-                assert!(cause.is_withheld(), "{cause:?}");
-                "not sent"
-            }
-        };
-        *outcomes.entry(word).or_default() += 1;
+        *outcomes.entry(word(&outcome)).or_default() += 1;
         if outcome.is_accepted() && !is_merge {
             accepted.entry(id).or_default().push(number);
         }
@@ -193,6 +185,30 @@ fn an_older_operation_may_be_applied_again_only_if_the_newer_ones_follow_again()
     ] {
         let checked = check_order(applied, accepted);
         assert_eq!(checked.is_ok(), is_right, "{applied:?}: {checked:?}");
+    }
+}
+
+/// Enqueues nothing for a moment, and sometimes pauses the queue.
+async fn rest(rng: &mut StdRng, queue: &Queue) {
+    let is_paused = rng.random_bool(0.2);
+    if is_paused {
+        queue.pause();
+    }
+    sleep(Duration::from_millis(rng.random_range(0..200))).await;
+    if is_paused {
+        queue.resume();
+    }
+}
+
+fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Accepted => "accepted",
+        Outcome::Rejected(_) => "rejected",
+        Outcome::Unknown(_) => "unknown",
+        Outcome::NotSent(cause) => {
+            assert!(cause.is_withheld(), "{cause:?}");
+            "not sent"
+        }
     }
 }
 
