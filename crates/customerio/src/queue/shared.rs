@@ -123,6 +123,10 @@ impl Shared {
         if effects.has_changed {
             self.changed.notify_waiters();
         }
+        #[cfg(feature = "tracing")]
+        if let Some(failed) = effects.failed {
+            failed.write();
+        }
     }
 
     /// Waits until `check` returns a value.

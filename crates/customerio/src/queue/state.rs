@@ -10,6 +10,8 @@ use super::builder::Settings;
 use super::control::RequestControl;
 use super::spool::DiskOutcome;
 use super::stats::{Counts, HeldBy, Rate, Stats};
+#[cfg(feature = "tracing")]
+use super::trace::Failed;
 use crate::batch::MAX_BATCH;
 use crate::packer::{Dispatcher, Packer, Position, Priority, Sending, Settled};
 use crate::{Cause, Client, Operation, Outcome, Request};
@@ -121,6 +123,9 @@ pub(super) struct Effects {
     pub(super) room_len: usize,
     pub(super) room_bytes: usize,
     pub(super) recalls: Vec<Arc<RequestControl>>,
+    /// For the log: a subscriber may run any code, too.
+    #[cfg(feature = "tracing")]
+    pub(super) failed: Option<Failed>,
     pub(super) has_changed: bool,
     pub(super) wakes_worker: bool,
     pub(super) has_closed: bool,
@@ -567,6 +572,11 @@ impl State {
             Some(outcomes) => {
                 let Settled { outcomes, given_up } =
                     self.dispatcher.settle(in_flight.sending, outcomes, now);
+                #[cfg(feature = "tracing")]
+                {
+                    let settled = outcomes.iter().chain(&given_up);
+                    self.effects.failed = Failed::of(settled.map(|(_, outcome)| outcome));
+                }
                 self.settle(outcomes, Some(now));
                 self.settle(given_up, None);
             }

@@ -36,7 +36,9 @@ pub struct Stats {
     pub is_throttled: bool,
     /// Operations that the API accepted.
     pub accepted: u64,
-    /// Operations that the API rejected.
+    /// Operations that the API rejected. With feature `tracing`, the event
+    /// `customerio.queue.failed` (warn) shows each request that left operations without being
+    /// accepted: their number, and the outcome, the status and the request id of the first one.
     pub rejected: u64,
     /// Operations with an unknown outcome.
     pub unknown: u64,
