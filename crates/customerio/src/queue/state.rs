@@ -835,6 +835,10 @@ impl State {
         if let Some(spooled) = &mut self.spool {
             spooled.is_disk_full = is_full;
         }
+        if is_full {
+            // As in a pause: they would depart later.
+            self.recall_all();
+        }
         self.effects.wakes_worker = true;
         self.change();
     }
