@@ -224,6 +224,37 @@ async fn a_drain_ends_at_its_deadline_though_the_monitor_blocks() {
     assert_eq!(api.requests(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_departs_that_a_drain_in_another_thread_has_settled_as_not_sent() {
+    let (mut departed, mut kept_back) = (0, 0);
+    for round in 0..200 {
+        let api = Api::new(|_| Reply::ok().after(Duration::ZERO));
+        let queue = Queue::builder(&api.client()).batch(1).concurrency(4);
+        let (queue, worker) = queue.linger(Duration::ZERO).build();
+        let enqueue = |number: u64| queue.try_enqueue(op(&number.to_string(), number)).unwrap();
+        let receipts: Vec<_> = (0..20).map(enqueue).collect();
+        let worker = tokio::spawn(worker);
+        // The worker is polled meanwhile: this thread does not wait.
+        for _ in 0..round * 2_000 {
+            std::hint::spin_loop();
+        }
+        queue.drain(Duration::ZERO).await;
+        worker.await.unwrap();
+        let sent = api.numbers().concat();
+        departed += sent.len();
+        for (number, receipt) in receipts.into_iter().enumerate() {
+            let outcome = receipt.await;
+            let is_sent = sent.contains(&(number as u64));
+            assert!(
+                outcome.may_have_been_applied() || !is_sent,
+                "{number}: {outcome:?}"
+            );
+            kept_back += usize::from(!is_sent);
+        }
+    }
+    println!("{departed} operations departed, {kept_back} did not");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_drain_rejects_callers_that_wait_for_room() {
     let api = Api::new(|_| Reply::end(End::Hang));

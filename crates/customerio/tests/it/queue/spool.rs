@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
+use customerio::client::{Limits, Quota};
 use customerio::queue::{
     DeadOutcome, Queue, QueueBuilder, Receipt, Spool, SpoolError, WhenFull, Worker,
 };
@@ -150,6 +151,41 @@ async fn a_drain_keeps_what_its_deadline_leaves() {
     let outcome = receipt.await;
     assert!(outcome.cause().unwrap().is_kept(), "{outcome:?}");
     assert_eq!(disk.operations(), 1);
+}
+
+#[tokio::test]
+async fn a_drain_without_its_worker_keeps_everything_and_unlocks_the_file() {
+    let (disk, api) = (Disk::new(), Api::new(|_| Reply::end(End::Hang)));
+    let limits = Limits::documented().ingress(Quota::per_minute(1));
+    let limited = api.client_with(|client| client.limits(limits));
+    let queue = Queue::builder(&limited).batch(1).concurrency(2);
+    let (queue, mut worker) = queue.open(&disk.spool()).unwrap();
+    let merge = Operation::merge(&person("b"), &person("c")).unwrap();
+    let mut receipts = Vec::new();
+    for operation in [op("a", 1), merge, op("a", 2), op("d", 3)] {
+        receipts.push(queue.enqueue(operation).await.unwrap());
+    }
+    let recorded = "SELECT count(*) FROM operations WHERE has_departed";
+    while api.requests() == 0 || disk.ask(recorded) == 0 {
+        assert!(timeout(SECOND / 50, &mut worker).await.is_err());
+    }
+    let drained = timeout(MINUTE, queue.drain(SECOND / 10)).await.unwrap();
+    assert_eq!(drained.kept, 4);
+    assert_eq!(
+        shown(&outcomes(receipts).await),
+        "unknown not_sent not_sent not_sent"
+    );
+    assert_eq!((disk.operations(), disk.ask(recorded)), (4, 0));
+
+    let next = Api::accepting();
+    let (queue, next_worker) = disk.open(&next);
+    timeout(MINUTE, queue.on_idle()).await.unwrap();
+    let merges = next.seen().into_iter().flat_map(|seen| seen.ops);
+    assert_eq!(merges.filter(|op| op.is_merge).count(), 1);
+    assert_eq!(next.applied()["a"], [1, 2]);
+    timeout(MINUTE, worker).await.unwrap();
+    assert_eq!(api.requests(), 1);
+    stop(queue, next_worker).await;
 }
 
 #[tokio::test]
