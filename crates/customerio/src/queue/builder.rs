@@ -73,8 +73,14 @@ pub enum WhenFull {
     Wait,
     /// `enqueue` returns an error with the operation.
     Reject,
-    /// The oldest operation that has not departed is settled as not sent, with
-    /// [`Cause::is_dropped`](crate::Cause::is_dropped). It is counted.
+    /// The oldest operation that is in no request is settled as not sent, with
+    /// [`Cause::is_dropped`](crate::Cause::is_dropped). It counts in
+    /// [`Stats::dropped`](super::Stats::dropped).
+    ///
+    /// If there is none, the oldest operation of a request that failed is dropped: one that waits
+    /// until it is sent again. If it may have arrived, it is settled as unknown with the same
+    /// cause, and counts in [`Stats::unknown`](super::Stats::unknown); those behind it on the same
+    /// person are not sent. If each operation is in flight, `enqueue` returns an error.
     DropOldest,
 }
 
@@ -126,7 +132,9 @@ impl QueueBuilder {
     ///
     /// An operation counts with its JSON and 768 bytes for its place in the queue and its receipt.
     /// A quarter is reserved for the bodies of requests in flight. Below 2,000,000 one body may be
-    /// larger than that. The buffers of connections are not counted.
+    /// larger than that. The buffers of connections are not counted. On a spool, a receipt of
+    /// [`try_enqueue`](Queue::try_enqueue) keeps a copy of its operation until it is polled or
+    /// dropped, which is not counted.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_bytes = bytes.max(MIN_BYTES);
         self
@@ -134,6 +142,9 @@ impl QueueBuilder {
 
     /// Sets the age at which an operation that has not departed is settled as not sent, with
     /// [`Cause::is_expired`](crate::Cause::is_expired). `None` sets no bound.
+    ///
+    /// One whose request failed is not sent again at that age. If it may have arrived, it is
+    /// settled as unknown with the same cause.
     ///
     /// It may take up to a second, or a tenth of a shorter age, until that is seen.
     pub fn max_age(mut self, age: impl Into<Option<Duration>>) -> Self {

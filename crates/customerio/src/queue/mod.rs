@@ -167,6 +167,7 @@
 
 mod builder;
 mod clock;
+mod control;
 mod error;
 #[expect(clippy::module_inception, reason = "the file of `Queue` has its name")]
 mod queue;

@@ -175,8 +175,9 @@ impl Queue {
 
     /// Closes the queue, sends what is in it, and waits for the worker's end, at most for
     /// `deadline` from now. Then the rest is settled: as unknown if it has departed, and as not
-    /// sent otherwise. A spool keeps the rest for the next queue; the deadline is followed by the
-    /// time to write the outcomes.
+    /// sent otherwise. The worker need not be polled for that, and sends nothing afterwards. A
+    /// spool keeps the rest for the next queue; the deadline is followed by the time to write the
+    /// outcomes.
     ///
     /// A paused queue sends, too. Dropping the future leaves the queue closed and without a
     /// deadline.
@@ -196,7 +197,7 @@ impl Queue {
         let after = match timeout(deadline, ended()).await {
             Ok(counts) => counts,
             Err(_) => {
-                shared.update(State::abort);
+                shared.update(State::end);
                 ended().await
             }
         };
@@ -213,8 +214,8 @@ impl Queue {
         self.shared().clear();
     }
 
-    /// Lets no further request depart, until [`resume`](Self::resume). Requests that the worker has
-    /// taken go on.
+    /// Lets no request depart until [`resume`](Self::resume), not even one that waits for the rate
+    /// limit or the server; one in flight is awaited, with the client's retries.
     pub fn pause(&self) {
         self.shared()
             .update(|state| state.pause(true, clock::now()));

@@ -72,7 +72,7 @@ impl Shared {
 
     /// Hands outcomes to the writer of the spool, with the lock held: otherwise another thread
     /// could end the queue in between, and they would be lost. No function of the inbox takes this
-    /// lock.
+    /// lock, and those called here wake no task.
     fn apply_on_disk(&self, spool: &Inbox, effects: &mut Effects) {
         // Before the writer is woken: it loads operations for which it finds room.
         let (len, bytes) = (
@@ -104,19 +104,28 @@ impl Shared {
             self.room_bytes.add_permits(effects.room_bytes);
             self.room_len.add_permits(effects.room_len);
         }
-        for recall in effects.recalls {
-            recall.notify_one();
+        for request in effects.recalls {
+            request.recall();
         }
-        // The writer of a spool needs the room of memory for operations that are still on disk.
-        if effects.has_closed && self.spool.is_none() {
-            self.room_bytes.close();
-            self.room_len.close();
+        match &self.spool {
+            // Its writer needs the room of memory for operations that are still on disk. A caller
+            // that gets room of the disk before this hands over nothing: the inbox is shut.
+            Some(spool) if effects.has_ended => spool.close_room(),
+            None if effects.has_closed => {
+                self.room_bytes.close();
+                self.room_len.close();
+            }
+            Some(_) | None => {}
         }
         if effects.wakes_worker {
             self.worker.notify_one();
         }
         if effects.has_changed {
             self.changed.notify_waiters();
+        }
+        #[cfg(feature = "tracing")]
+        if let Some(failed) = effects.failed {
+            failed.write();
         }
     }
 

@@ -1,14 +1,17 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use super::builder::Settings;
+use super::control::RequestControl;
 use super::spool::DiskOutcome;
 use super::stats::{Counts, HeldBy, Rate, Stats};
+#[cfg(feature = "tracing")]
+use super::trace::Failed;
 use crate::batch::MAX_BATCH;
 use crate::packer::{Dispatcher, Packer, Position, Priority, Sending, Settled};
 use crate::{Cause, Client, Operation, Outcome, Request};
@@ -21,8 +24,6 @@ pub(super) const OVERHEAD: usize = 768;
 /// The longest time between checks of `max_age`. The check looks at each held operation, so it is
 /// not made for each request.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest period of the monitor: an instant cannot be arbitrarily far.
-const LONGEST_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The state of a queue. It reads no clock and does no I/O; the worker does what it asks for.
 pub(super) struct State {
@@ -49,11 +50,13 @@ pub(super) struct State {
     is_paused: bool,
     /// No operation is enqueued any longer, and batches do not wait to be filled.
     is_closing: bool,
-    /// The worker ends as soon as it can.
-    is_aborting: bool,
+    /// Each operation is settled. The worker ends once it is polled.
     has_ended: bool,
     /// When the operations that may be packed now were there.
     ready_since: Option<Instant>,
+    /// Whether the worker found a request for which too many are in flight: after an outage, the
+    /// dispatcher allows fewer than the settings.
+    is_limited: bool,
     next_expiry: Option<Instant>,
     next_monitor: Option<Instant>,
     spool: Option<Spooled>,
@@ -88,10 +91,7 @@ pub(super) struct Member {
 struct InFlight {
     sending: Sending<Member>,
     bytes: usize,
-    /// Set while the request may have departed. Relaxed: the worker's task reads its own writes,
-    /// and other readers take a snapshot.
-    departed: Arc<AtomicBool>,
-    recall: Arc<Notify>,
+    control: Arc<RequestControl>,
 }
 
 /// An operation that was loaded from disk.
@@ -109,8 +109,7 @@ pub(super) struct Departure {
     pub(super) request: Request,
     /// The operations of which the spool must know first that they depart.
     pub(super) recorded: Vec<u64>,
-    pub(super) departed: Arc<AtomicBool>,
-    pub(super) recall: Arc<Notify>,
+    pub(super) control: Arc<RequestControl>,
 }
 
 /// What is to be done once the lock is released. Wakers of other tasks may run any code.
@@ -122,7 +121,10 @@ pub(super) struct Effects {
     pub(super) held: Vec<u64>,
     pub(super) room_len: usize,
     pub(super) room_bytes: usize,
-    pub(super) recalls: Vec<Arc<Notify>>,
+    pub(super) recalls: Vec<Arc<RequestControl>>,
+    /// For the log: a subscriber may run any code, too.
+    #[cfg(feature = "tracing")]
+    pub(super) failed: Option<Failed>,
     pub(super) has_changed: bool,
     pub(super) wakes_worker: bool,
     pub(super) has_closed: bool,
@@ -167,9 +169,9 @@ impl State {
             cleared_before: 0,
             is_paused: settings.is_paused,
             is_closing: false,
-            is_aborting: false,
             has_ended: false,
             ready_since: None,
+            is_limited: false,
             next_expiry: None,
             next_monitor: None,
             spool: arriving.map(|arriving| Spooled {
@@ -283,7 +285,7 @@ impl State {
         let recall = self.in_flight.values().find(is_in);
         self.effects
             .recalls
-            .extend(recall.map(|in_flight| Arc::clone(&in_flight.recall)));
+            .extend(recall.map(|in_flight| Arc::clone(&in_flight.control)));
         true
     }
 
@@ -310,12 +312,16 @@ impl State {
 
     fn recall_all(&mut self) {
         let recalls = self.in_flight.values();
-        let recalls = recalls.map(|in_flight| Arc::clone(&in_flight.recall));
+        let recalls = recalls.map(|in_flight| Arc::clone(&in_flight.control));
         self.effects.recalls.extend(recalls);
     }
 
     pub(super) fn pause(&mut self, is_paused: bool, now: Instant) {
         self.is_paused = is_paused;
+        if self.is_stopped() {
+            // Requests that were taken may wait for minutes. They are put back.
+            self.recall_all();
+        }
         if !is_paused {
             self.dispatcher.probe_now(now);
         }
@@ -331,16 +337,6 @@ impl State {
         self.effects.has_closed = true;
         self.effects.wakes_worker = true;
         self.change();
-    }
-
-    /// Makes the worker end as soon as it can. Without a request in flight, everything is settled
-    /// at once: the worker may never have been spawned.
-    pub(super) fn abort(&mut self) {
-        self.is_aborting = true;
-        self.effects.wakes_worker = true;
-        if self.in_flight.is_empty() {
-            self.end();
-        }
     }
 
     /// Returns the outage as the log shows it: whether the API refuses every request, and the
@@ -422,18 +418,23 @@ impl State {
             departures,
             wake_at: self.wake_at(now),
             is_monitor_due,
-            is_over: self.is_aborting || (self.is_closing && self.is_idle()),
+            is_over: self.has_ended || (self.is_closing && self.is_idle()),
         }
     }
 
     fn next_departure(&mut self, now: Instant) -> Option<Departure> {
-        if self.is_aborting || self.is_stopped() || self.is_disk_full() || !self.has_reserve() {
+        self.is_limited = false;
+        if self.has_ended || self.is_stopped() || self.is_disk_full() || !self.has_reserve() {
             return None;
         }
         self.update_ready(now);
         let may_pack = self.may_pack(now);
         let limit = self.settings.concurrency;
-        let sending = self.dispatcher.next(now, limit, may_pack)?;
+        let sending = self.dispatcher.next(now, limit, may_pack);
+        self.is_limited = sending.is_none()
+            && self.dispatcher.outage().is_none()
+            && (self.dispatcher.held() > 0 || (may_pack && self.dispatcher.can_pack()));
+        let sending = sending?;
         self.update_ready(now);
         let id = self.next_request;
         self.next_request += 1;
@@ -441,15 +442,13 @@ impl State {
         let in_flight = InFlight {
             bytes,
             sending,
-            departed: Arc::default(),
-            recall: Arc::default(),
+            control: Arc::default(),
         };
         let departure = Departure {
             id,
             request: in_flight.sending.request().clone(),
             recorded: self.recorded(&in_flight),
-            departed: Arc::clone(&in_flight.departed),
-            recall: Arc::clone(&in_flight.recall),
+            control: Arc::clone(&in_flight.control),
         };
         self.in_flight_bytes += bytes;
         self.pending += in_flight.sending.len();
@@ -533,7 +532,7 @@ impl State {
         let is_old = |member: &Member| self.arrivals.is_old(member.number, max_age, now);
         for in_flight in self.in_flight.values() {
             if in_flight.sending.tags().any(is_old) {
-                self.effects.recalls.push(Arc::clone(&in_flight.recall));
+                self.effects.recalls.push(Arc::clone(&in_flight.control));
             }
         }
         let interval = (max_age / 10).clamp(Duration::from_millis(1), EXPIRY_INTERVAL);
@@ -571,6 +570,11 @@ impl State {
             Some(outcomes) => {
                 let Settled { outcomes, given_up } =
                     self.dispatcher.settle(in_flight.sending, outcomes, now);
+                #[cfg(feature = "tracing")]
+                {
+                    let settled = outcomes.iter().chain(&given_up);
+                    self.effects.failed = Failed::of(settled.map(|(_, outcome)| outcome));
+                }
                 self.settle(outcomes, Some(now));
                 self.settle(given_up, None);
             }
@@ -607,7 +611,9 @@ impl State {
         Some(in_flight)
     }
 
-    /// Settles everything. The worker calls it when no request can depart any longer.
+    /// Settles everything, and lets no request depart any longer: when the worker is dropped, when
+    /// a drain passes its deadline, or when the spool has failed. It does not wait for the worker,
+    /// which may never be polled again.
     pub(super) fn end(&mut self) {
         if self.has_ended {
             return;
@@ -619,15 +625,13 @@ impl State {
             let Some(in_flight) = self.take_in_flight(id) else {
                 continue;
             };
-            // The next queue on the spool sends a recorded operation only if it did not depart.
-            if !in_flight.departed.load(Relaxed) {
-                let held = self.recorded(&in_flight);
-                self.effects.held.extend(held);
-            }
-            let settled = if in_flight.departed.load(Relaxed) {
+            let settled = if in_flight.control.stop() {
                 self.dispatcher
                     .abandon(in_flight.sending, &Cause::stopped())
             } else {
+                // The next queue on the spool sends a recorded operation only if it did not depart.
+                let held = self.recorded(&in_flight);
+                self.effects.held.extend(held);
                 self.dispatcher.give_up(in_flight.sending)
             };
             self.settle(settled, None);
@@ -639,6 +643,8 @@ impl State {
         }
         self.effects.has_closed = true;
         self.effects.has_ended = true;
+        // A worker that is polled drops its requests at once.
+        self.effects.wakes_worker = true;
         self.change();
     }
 
@@ -703,7 +709,7 @@ impl State {
             bytes: self.bytes + self.in_flight_bytes,
             oldest: oldest.map(|at| now.saturating_duration_since(at)),
             rate: self.rate.per_second(now),
-            held_by: self.held_by(client, is_throttled),
+            held_by: self.held_by(client, is_throttled, now),
             is_throttled,
             accepted: self.counts.accepted,
             rejected: self.counts.rejected,
@@ -718,7 +724,7 @@ impl State {
         }
     }
 
-    fn held_by(&mut self, client: &Client, is_throttled: bool) -> HeldBy {
+    fn held_by(&mut self, client: &Client, is_throttled: bool, now: Instant) -> HeldBy {
         let outage = self.dispatcher.outage();
         if self.is_idle() {
             HeldBy::Nothing
@@ -736,12 +742,21 @@ impl State {
             HeldBy::RateLimit
         } else if self.size() == 0 {
             HeldBy::Nothing
+        } else if self.len == self.pending {
+            // Those that wait are not in memory.
+            HeldBy::Disk
         } else if !self.dispatcher.has_next() {
             HeldBy::Order
-        } else if self.in_flight.len() >= self.settings.concurrency || !self.has_reserve() {
+        } else if self.is_limited
+            || self.in_flight.len() >= self.settings.concurrency
+            || !self.has_reserve()
+        {
             HeldBy::Concurrency
-        } else {
+        } else if self.dispatcher.held() == 0 && !self.may_pack(now) {
             HeldBy::Linger
+        } else {
+            // Nothing else is in the way of the next request.
+            HeldBy::Worker
         }
     }
 
@@ -752,8 +767,8 @@ impl State {
         match self.next_monitor {
             Some(next) if now < next => false,
             known => {
-                let period = (*period).min(LONGEST_PERIOD);
-                self.next_monitor = Some(now + period);
+                // None, and so never due, if the period is longer than a clock can show.
+                self.next_monitor = now.checked_add(*period);
                 known.is_some()
             }
         }
@@ -818,6 +833,10 @@ impl State {
         if let Some(spooled) = &mut self.spool {
             spooled.is_disk_full = is_full;
         }
+        if is_full {
+            // As in a pause: they would depart later.
+            self.recall_all();
+        }
         self.effects.wakes_worker = true;
         self.change();
     }
@@ -829,9 +848,7 @@ impl State {
             spooled.has_ended = true;
             self.counts.kept += spooled.backlog;
         }
-        if !self.has_ended {
-            self.abort();
-        }
+        self.end();
         self.change();
     }
 }

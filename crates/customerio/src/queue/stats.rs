@@ -36,11 +36,14 @@ pub struct Stats {
     pub is_throttled: bool,
     /// Operations that the API accepted.
     pub accepted: u64,
-    /// Operations that the API rejected.
+    /// Operations that the API rejected. With feature `tracing`, the event
+    /// `customerio.queue.failed` (warn) shows each request that left operations without being
+    /// accepted: their number, and the outcome, the status and the request id of the first one.
     pub rejected: u64,
     /// Operations with an unknown outcome.
     pub unknown: u64,
-    /// Operations that were not sent, with those of the next three fields.
+    /// Operations that were not sent, with those of the fields `canceled`, `dropped` and `expired`.
+    /// One that may have arrived counts in `unknown` instead of these four.
     pub not_sent: u64,
     /// Operations without an outcome that the spool keeps for the next queue.
     pub kept: u64,
@@ -64,6 +67,11 @@ pub enum HeldBy {
     Nothing,
     /// The queue waits for a batch to fill.
     Linger,
+    /// The worker, which was not polled since a request may depart. If this lasts, it was not
+    /// spawned, or its task is blocked or no longer polled.
+    Worker,
+    /// The disk of a spool: those that wait are being written, or memory has no room for them.
+    Disk,
     /// The disk is full, so that outcomes cannot be written. A request that departs now could be
     /// sent again after a crash.
     DiskFull,
@@ -77,7 +85,8 @@ pub enum HeldBy {
     Throttled,
     /// The rate limit of the client.
     RateLimit,
-    /// As many requests as allowed are in flight.
+    /// As many requests as allowed are in flight. After an outage, two are allowed at first, and
+    /// twice as many after each success.
     Concurrency,
     /// Each operation waits for an earlier one on the same person.
     Order,
@@ -196,6 +205,8 @@ impl fmt::Display for HeldBy {
         f.write_str(match self {
             Self::Nothing => "nothing",
             Self::Linger => "linger",
+            Self::Worker => "worker",
+            Self::Disk => "disk",
             Self::DiskFull => "full disk",
             Self::Paused => "paused",
             Self::Blocked => "blocked",
@@ -229,6 +240,18 @@ impl fmt::Display for Stats {
             self.canceled,
             self.dropped,
             self.expired,
-        )
+        )?;
+        // Mostly zero: a queue in memory has none of them.
+        let spooled = [
+            (self.backlog, "only on disk"),
+            (self.kept, "kept"),
+            (self.dead_letters, "dead letters"),
+        ];
+        let found = spooled.into_iter().filter(|(number, _)| *number > 0);
+        for (index, (number, what)) in found.enumerate() {
+            let separator = if index == 0 { "; " } else { ", " };
+            write!(f, "{separator}{number} {what}")?;
+        }
+        Ok(())
     }
 }

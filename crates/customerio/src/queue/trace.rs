@@ -1,5 +1,8 @@
-/// Writes an event when an outage begins, becomes another one, or ends. It holds no text of the
-/// server, which may repeat people's data.
+//! The events of a queue. They hold no text of the server, which may repeat people's data.
+
+use crate::Outcome;
+
+/// Writes an event when an outage begins, becomes another one, or ends.
 #[derive(Debug, Default)]
 pub(super) struct OutageTrace {
     /// Whether the API refuses every request; `None` without an outage.
@@ -32,6 +35,44 @@ impl OutageTrace {
                 "requests succeed again; the queue sends its operations"
             ),
         }
+    }
+}
+
+/// The operations that a request settled and that were not accepted.
+#[derive(Debug)]
+pub(super) struct Failed {
+    operations: usize,
+    first: Outcome,
+}
+
+impl Failed {
+    /// Returns the failed ones of some outcomes, if there are any.
+    pub(super) fn of<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Option<Self> {
+        let mut failed = outcomes.filter(|outcome| !outcome.is_accepted());
+        let first = failed.next()?.clone();
+        Some(Self {
+            operations: 1 + failed.count(),
+            first,
+        })
+    }
+
+    /// Writes an event. The callers may have dropped their receipts.
+    pub(super) fn write(&self) {
+        let (outcome, status, request_id) = match &self.first {
+            Outcome::Accepted => return,
+            Outcome::Rejected(reason) => ("rejected", reason.status(), reason.request_id()),
+            Outcome::Unknown(cause) => ("unknown", cause.status(), cause.request_id()),
+            Outcome::NotSent(cause) => ("not sent", cause.status(), cause.request_id()),
+        };
+        tracing::warn!(
+            name: "customerio.queue.failed",
+            operations = self.operations,
+            outcome,
+            status = status.map(|status| status.as_u16()),
+            request_id,
+            "operations of a request were not accepted; see the first one's status, and the \
+             reasons in the receipts or the dead letters of the spool"
+        );
     }
 }
 

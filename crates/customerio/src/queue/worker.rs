@@ -2,7 +2,6 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -27,7 +26,8 @@ const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 #[must_use = "the queue sends nothing until its worker is spawned"]
 pub struct Worker(Pin<Box<dyn Future<Output = ()> + Send>>);
 
-/// The end of a request: its id, and the outcomes, or `None` if it was recalled before it departed.
+/// The end of a request: its id, and the outcomes, or `None` if it was recalled before it departed,
+/// or the queue has ended.
 type Done = (u64, Option<Vec<Outcome>>);
 
 impl Worker {
@@ -121,34 +121,35 @@ async fn next_done<F: Future<Output = Done>>(
     .await
 }
 
-/// Sends a request, unless it is recalled before it departs.
+/// Sends a request, unless it is recalled before it departs, or the queue ends.
 async fn send(shared: &Shared, departure: Departure) -> Done {
     let Departure {
         id,
         request,
         recorded,
-        departed,
-        recall,
+        control,
     } = departure;
     let mut sending = pin!(async {
         if let Some(spool) = shared.spool.as_ref().filter(|_| !recorded.is_empty()) {
             spool.depart(recorded).await;
         }
-        shared.client.send_watched(request, &departed).await
+        let departed = &control.departed;
+        shared.client.send_watched(request, departed).await
     });
-    let mut recalled = pin!(recall.notified());
+    let mut recalled = pin!(control.recalled());
     let mut is_recalled = false;
     let outcomes = poll_fn(|cx| {
         is_recalled = is_recalled || recalled.as_mut().poll(cx).is_ready();
-        let is_waiting = || !departed.load(Relaxed);
         // Before the poll, in which the request might depart.
-        if is_recalled && is_waiting() {
+        if is_recalled && control.is_waiting() {
             return Poll::Ready(None);
         }
-        match sending.as_mut().poll(cx) {
+        match control.poll(|| sending.as_mut().poll(cx)) {
+            // The queue has settled the request.
+            None => Poll::Ready(None),
             // The attempt was throttled or did not reach the server: no further one is made.
-            Poll::Pending if is_recalled && is_waiting() => Poll::Ready(None),
-            polled => polled.map(Some),
+            Some(Poll::Pending) if is_recalled && control.is_waiting() => Poll::Ready(None),
+            Some(polled) => polled.map(Some),
         }
     });
     (id, outcomes.await)

@@ -2,6 +2,7 @@
 
 mod api;
 mod failures;
+mod held_by;
 mod lifetime;
 mod order;
 mod outage;

@@ -5,8 +5,14 @@ use std::collections::BTreeSet;
 use std::fmt::{Debug, Write};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+#[cfg(feature = "queue")]
+use std::time::Duration;
 
+#[cfg(feature = "queue")]
+use customerio::Operation;
 use customerio::client::Error;
+#[cfg(feature = "queue")]
+use customerio::queue::Queue;
 use customerio::{Attributes, Client, Event, Person, v1};
 use http::Method;
 use tracing::field::{Field, Visit};
@@ -202,4 +208,65 @@ async fn no_personal_data_is_traced_when_everything_fails() {
     });
     let text = logged(replies).await.text;
     assert!(text.contains("may_have_arrived=true"), "{text}");
+}
+
+#[cfg(feature = "queue")]
+#[tokio::test(start_paused = true)]
+async fn a_queue_warns_once_of_each_request_with_operations_that_were_not_accepted() {
+    listen();
+    LOG.take();
+    let rejected = r#"{"errors":[{"batch_index":0,"message":"jane-doe"},{"batch_index":2}]}"#;
+    let replies = [
+        Reply::Answer(207, rejected),
+        Reply::Answer(200, "{}"),
+        Reply::Reset,
+        Reply::Hang,
+    ];
+    let service = ScriptedService::new(replies);
+    let client = app_builder().build_with(service).unwrap();
+    let (queue, worker) = Queue::new(&client);
+    tokio::spawn(worker);
+    let person = Person::id(DATA).unwrap();
+    let identify = || Operation::identify(&person, &Attributes::new()).unwrap();
+    let warnings = || {
+        let text = LOG.take().text;
+        assert!(!text.contains(DATA), "{text}");
+        let is_warning = |line: &&str| line.starts_with("customerio.queue.failed");
+        let lines: Vec<_> = text.lines().filter(is_warning).map(str::to_owned).collect();
+        lines
+    };
+
+    for _ in 0..3 {
+        drop(queue.enqueue(identify()).await.unwrap());
+    }
+    queue.on_idle().await;
+    let lines = warnings();
+    let fields = r#" operations=2 outcome="rejected" status=207"#;
+    assert!(lines.len() == 1 && lines[0].contains(fields), "{lines:?}");
+
+    drop(queue.enqueue(identify()).await.unwrap());
+    queue.on_idle().await;
+    assert_eq!(warnings().len(), 0, "it was accepted");
+
+    let other = Person::id("other").unwrap();
+    drop(
+        queue
+            .enqueue(Operation::merge(&person, &other).unwrap())
+            .await
+            .unwrap(),
+    );
+    queue.on_idle().await;
+    let lines = warnings();
+    let fields = r#" operations=1 outcome="unknown""#;
+    assert!(lines.len() == 1 && lines[0].contains(fields), "{lines:?}");
+
+    // One departs, one is cleared, and one is left by the drain.
+    drop(queue.enqueue(identify()).await.unwrap());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(queue.enqueue(identify()).await.unwrap());
+    queue.clear();
+    drop(queue.enqueue(identify()).await.unwrap());
+    let drained = queue.drain(Duration::from_secs(1)).await;
+    assert_eq!((drained.unknown, drained.not_sent), (1, 1));
+    assert_eq!(warnings().len(), 0, "it was not the API");
 }

@@ -82,4 +82,8 @@ impl Inbox {
     pub(super) fn close(&self) {
         match *self {}
     }
+
+    pub(super) fn close_room(&self) {
+        match *self {}
+    }
 }

@@ -413,9 +413,13 @@ impl Inbox {
 
     /// Lets the writer end after the work that is there.
     pub(in crate::queue) fn close(&self) {
+        self.add(|work| work.is_closing = true);
+    }
+
+    /// Wakes the callers that wait for room, which get none. Their wakers may run any code.
+    pub(in crate::queue) fn close_room(&self) {
         self.disk.close();
         self.transit.close();
-        self.add(|work| work.is_closing = true);
     }
 
     fn add(&self, change: impl FnOnce(&mut Work)) {
@@ -538,8 +542,7 @@ impl Inbox {
         };
         let left = mem::replace(&mut *work, rest);
         drop(work);
-        self.disk.close();
-        self.transit.close();
+        self.close_room();
         left.inserts
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Op {
 pub(super) struct Reply {
     pub(super) delay: Duration,
     pub(super) applies: bool,
+    /// The positions of the operations that are not applied.
+    pub(super) rejected: Vec<usize>,
     pub(super) end: End,
 }
 
@@ -55,6 +57,7 @@ impl Reply {
         Self {
             delay: Duration::from_millis(20),
             applies: (200..300).contains(&status),
+            rejected: rejected(status, body),
             end: End::Answer(status, body.to_owned()),
         }
     }
@@ -63,6 +66,7 @@ impl Reply {
         Self {
             delay: Duration::from_millis(20),
             applies: false,
+            rejected: Vec::new(),
             end,
         }
     }
@@ -70,6 +74,15 @@ impl Reply {
     pub(super) fn applied(mut self) -> Self {
         self.applies = true;
         self
+    }
+
+    /// Applies all operations, except those at some positions.
+    pub(super) fn applied_except(self, rejected: Vec<usize>) -> Self {
+        Self {
+            applies: true,
+            rejected,
+            ..self
+        }
     }
 
     pub(super) fn after(mut self, delay: Duration) -> Self {
@@ -96,7 +109,8 @@ struct State {
     seen: Vec<Seen>,
     /// Whether requests are kept in `seen`.
     keeps: bool,
-    /// For each person, the numbers in the order of their first application.
+    /// For each person, the numbers in the order of their applications. A request that is sent
+    /// again applies them again.
     applied: HashMap<String, Vec<u64>>,
     requests: usize,
     in_flight: usize,
@@ -225,8 +239,7 @@ impl Api {
         let _in_flight = InFlight(self.0.clone());
         tokio::time::sleep(reply.delay).await;
         if reply.applies {
-            let rejected = rejected(&reply.end);
-            self.apply(&ops, &rejected);
+            self.apply(&ops, &reply.rejected);
         }
         match reply.end {
             End::Answer(status, body) => Ok(Response::builder()
@@ -252,10 +265,7 @@ impl Api {
                 continue;
             }
             let applied = state.applied.entry(op.person.clone()).or_default();
-            // A second copy has no effect of its own.
-            if !applied.contains(&op.number) {
-                applied.push(op.number);
-            }
+            applied.push(op.number);
         }
     }
 }
@@ -280,10 +290,10 @@ fn read(body: &[u8]) -> Vec<Op> {
 }
 
 /// Returns the positions in the item errors of a 207.
-fn rejected(end: &End) -> Vec<usize> {
-    let End::Answer(207, body) = end else {
+fn rejected(status: u16, body: &str) -> Vec<usize> {
+    if status != 207 {
         return Vec::new();
-    };
+    }
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
     let errors = body["errors"].as_array().unwrap();
     let position = |error: &serde_json::Value| error["batch_index"].as_u64().unwrap() as usize;

@@ -1,9 +1,12 @@
 //! Dropped workers, handles and receipts, and the drain.
 
+use std::sync::{Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use customerio::Outcome;
-use customerio::queue::Queue;
+use customerio::client::{Limits, Quota};
+use customerio::queue::{Queue, Receipt, Stats, Worker};
 use tokio::time::{sleep, timeout};
 
 use super::api::{Api, End, Reply, op};
@@ -131,6 +134,125 @@ async fn a_drain_ends_at_its_deadline_though_the_worker_was_never_spawned() {
     assert_eq!(shown(&[receipt.await]), "not_sent");
     worker.await;
     assert_eq!(api.requests(), 0);
+}
+
+/// One operation in flight, one whose request waits for the rate limit, and three queued.
+async fn a_busy_queue(api: &Api) -> (Queue, Worker, Vec<Receipt>) {
+    let limits = Limits::documented().ingress(Quota::per_minute(1));
+    let client = api.client_with(|client| client.limits(limits));
+    let queue = Queue::builder(&client).batch(1).concurrency(2);
+    let (queue, mut worker) = queue.build();
+    let mut receipts = Vec::new();
+    for number in 0..5 {
+        let operation = op(&number.to_string(), number);
+        receipts.push(queue.enqueue(operation).await.unwrap());
+    }
+    assert!(timeout(SECOND, &mut worker).await.is_err());
+    let stats = queue.stats();
+    assert_eq!((stats.requests, stats.size, api.requests()), (2, 3, 1));
+    (queue, worker, receipts)
+}
+
+async fn words(receipts: Vec<Receipt>) -> String {
+    let mut outcomes = Vec::new();
+    for receipt in receipts {
+        outcomes.push(timeout(SECOND, receipt).await.unwrap());
+    }
+    shown(&outcomes)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_ends_at_its_deadline_though_the_worker_is_no_longer_polled() {
+    let api = Api::new(|_| Reply::end(End::Hang));
+    let (queue, worker, receipts) = a_busy_queue(&api).await;
+    let started = now();
+    let drained = timeout(SECOND * 20, queue.drain(SECOND * 5)).await.unwrap();
+    assert_eq!(now() - started, SECOND * 5);
+    assert_eq!((drained.unknown, drained.not_sent), (1, 4));
+    assert_eq!(
+        words(receipts).await,
+        "unknown not_sent not_sent not_sent not_sent"
+    );
+    let stats = queue.stats();
+    assert_eq!((stats.size, stats.requests, stats.bytes), (0, 0, 0));
+
+    // The limit has room again, and the worker is polled again.
+    sleep(SECOND * 600).await;
+    timeout(SECOND, worker).await.unwrap();
+    sleep(SECOND * 600).await;
+    assert_eq!(api.requests(), 1);
+    assert_eq!(queue.stats().unknown, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_after_the_deadline_of_a_drain_changes_nothing() {
+    let api = Api::new(|_| Reply::ok().after(SECOND * 10));
+    let (queue, worker, receipts) = a_busy_queue(&api).await;
+    let drained = timeout(SECOND * 20, queue.drain(SECOND)).await.unwrap();
+    assert_eq!((drained.unknown, drained.not_sent), (1, 4));
+    sleep(SECOND * 20).await;
+    timeout(SECOND, worker).await.unwrap();
+    assert!(words(receipts).await.starts_with("unknown"));
+    let stats = queue.stats();
+    assert_eq!((stats.accepted, stats.unknown, stats.not_sent), (0, 1, 4));
+}
+
+#[tokio::test]
+async fn a_drain_ends_at_its_deadline_though_the_monitor_blocks() {
+    let api = Api::new(|_| Reply::end(End::Hang));
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let block = move |_: &Stats| {
+        // An error means that the test has ended.
+        let _ = released.lock().unwrap().recv();
+    };
+    let queue = Queue::builder(&api.client()).linger(Duration::ZERO);
+    let (queue, worker) = queue.monitor(SECOND / 5, block).build();
+    // A runtime of its own: the timers of this one go on.
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().build().unwrap();
+    let worker = thread::spawn(move || runtime.block_on(worker));
+    let departed = queue.enqueue(op("a", 1)).await.unwrap();
+    sleep(SECOND).await;
+    let queued = queue.enqueue(op("b", 2)).await.unwrap();
+    let drained = timeout(SECOND * 20, queue.drain(SECOND / 5)).await;
+    drop(release);
+    let drained = drained.unwrap();
+    assert_eq!((drained.unknown, drained.not_sent), (1, 1));
+    assert_eq!(words(vec![departed, queued]).await, "unknown not_sent");
+    worker.join().unwrap();
+    assert_eq!(api.requests(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_departs_that_a_drain_in_another_thread_has_settled_as_not_sent() {
+    let (mut departed, mut kept_back) = (0, 0);
+    for round in 0..200 {
+        let api = Api::new(|_| Reply::ok().after(Duration::ZERO));
+        let queue = Queue::builder(&api.client()).batch(1).concurrency(4);
+        let (queue, worker) = queue.linger(Duration::ZERO).build();
+        let enqueue = |number: u64| queue.try_enqueue(op(&number.to_string(), number)).unwrap();
+        let receipts: Vec<_> = (0..20).map(enqueue).collect();
+        let worker = tokio::spawn(worker);
+        // The worker is polled meanwhile: this thread does not wait.
+        for _ in 0..round * 2_000 {
+            std::hint::spin_loop();
+        }
+        queue.drain(Duration::ZERO).await;
+        worker.await.unwrap();
+        let sent = api.numbers().concat();
+        departed += sent.len();
+        for (number, receipt) in receipts.into_iter().enumerate() {
+            let outcome = receipt.await;
+            let is_sent = sent.contains(&(number as u64));
+            assert!(
+                outcome.may_have_been_applied() || !is_sent,
+                "{number}: {outcome:?}"
+            );
+            kept_back += usize::from(!is_sent);
+        }
+    }
+    println!("{departed} operations departed, {kept_back} did not");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use customerio::queue::{HeldBy, Priority, WhenFull};
+use customerio::client::{Limits, Quota};
+use customerio::queue::{HeldBy, Priority, Queue, WhenFull};
 use tokio::time::{sleep, timeout};
 
 use super::api::{Api, End, Reply, op};
@@ -60,6 +61,74 @@ async fn a_paused_queue_sends_nothing_until_it_is_resumed() {
     queue.resume();
     queue.on_idle().await;
     assert_eq!(api.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_holds_the_requests_that_wait_for_the_server_and_sends_them_first_later() {
+    let mut first = true;
+    let api = Api::new(move |ops| match ops[0].person.as_str() {
+        "slow" => Reply::ok().after(SECOND * 10),
+        _ if std::mem::take(&mut first) => Reply::end(End::Throttle(60)),
+        _ => Reply::ok(),
+    });
+    let queue = api.queue_with(|queue| queue.batch(1).concurrency(4));
+    let slow = queue.enqueue(op("slow", 0)).await.unwrap();
+    let mut receipts = Vec::new();
+    for number in 1..10 {
+        let operation = op(&number.to_string(), number);
+        receipts.push(queue.enqueue(operation).await.unwrap());
+    }
+    sleep(SECOND).await;
+    // The first three others have departed, and one of them was throttled.
+    let departed = api.requests();
+    assert_eq!((departed, queue.stats().requests), (4, 4));
+    queue.pause();
+    assert!(slow.await.is_accepted(), "it was in flight");
+    sleep(SECOND * 600).await;
+    assert_eq!(api.requests(), departed);
+    let stats = queue.stats();
+    assert_eq!(
+        (stats.size, stats.requests, stats.held_by),
+        (7, 0, HeldBy::Paused)
+    );
+
+    queue.resume();
+    for receipt in receipts {
+        assert!(receipt.await.is_accepted());
+    }
+    let mut next = api.numbers()[departed..departed + 3].concat();
+    next.sort();
+    assert_eq!(next, [1, 4, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_holds_the_requests_that_wait_for_the_rate_limit() {
+    let api = Api::accepting();
+    let limits = Limits::documented().ingress(Quota::per_minute(6));
+    let client = api.client_with(|client| client.limits(limits));
+    let (queue, worker) = Queue::builder(&client).batch(1).build();
+    tokio::spawn(worker);
+    for number in 0..10 {
+        drop(
+            queue
+                .enqueue(op(&number.to_string(), number))
+                .await
+                .unwrap(),
+        );
+    }
+    sleep(SECOND).await;
+    let departed = api.requests();
+    queue.pause();
+    sleep(SECOND * 600).await;
+    assert_eq!((api.requests(), queue.stats().pending), (departed, 0));
+    // Each request of the pause is sent once, also if the queue is resumed at once.
+    queue.resume();
+    queue.pause();
+    queue.resume();
+    queue.on_idle().await;
+    let mut numbers = api.numbers().concat();
+    numbers.sort();
+    assert_eq!(numbers, (0..10).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,11 +199,10 @@ async fn no_more_requests_than_the_concurrency_are_in_flight() {
 
 #[tokio::test(start_paused = true)]
 async fn the_interval_cap_is_the_limit_of_the_client() {
-    use customerio::client::{Limits, Quota};
     let api = Api::accepting();
     let limits = Limits::documented().ingress(Quota::per_second(10));
     let client = api.client_with(|client| client.limits(limits));
-    let (queue, worker) = customerio::queue::Queue::builder(&client).batch(1).build();
+    let (queue, worker) = Queue::builder(&client).batch(1).build();
     tokio::spawn(worker);
     for number in 0..50 {
         drop(
@@ -337,6 +405,34 @@ async fn a_full_queue_rejects_or_waits_or_drops_the_oldest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_queue_drops_queued_operations_before_older_ones_that_may_have_arrived() {
+    let held = async |max_len| {
+        let api = Api::new(|_| Reply::end(End::Reset).applied());
+        let queue = Queue::builder(&api.client()).max_len(max_len);
+        let (queue, worker) = queue.when_full(WhenFull::DropOldest).build();
+        tokio::spawn(worker);
+        let receipt = queue.enqueue(op("a", 1)).await.unwrap();
+        sleep(SECOND * 5).await;
+        assert_eq!(queue.stats().held_by, HeldBy::Outage);
+        queue.pause();
+        sleep(SECOND).await;
+        (queue, receipt)
+    };
+    let (queue, _older) = held(2).await;
+    let newer = queue.enqueue(op("a", 2)).await.unwrap();
+    drop(queue.enqueue(op("a", 3)).await.unwrap());
+    let outcome = newer.await;
+    assert!(outcome.cause().unwrap().is_dropped() && !outcome.may_have_been_applied());
+    assert_eq!((queue.stats().dropped, queue.stats().unknown), (1, 0));
+
+    let (queue, older) = held(1).await;
+    drop(queue.enqueue(op("a", 2)).await.unwrap());
+    let outcome = older.await;
+    assert!(outcome.cause().unwrap().is_dropped() && outcome.is_unknown());
+    assert_eq!((queue.stats().dropped, queue.stats().unknown), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_bytes_are_bounded_too() {
     let api = Api::accepting();
     let queue = api.queue_with(|queue| queue.paused().max_bytes(1_000_000));
@@ -356,6 +452,21 @@ async fn the_bytes_are_bounded_too() {
     queue.resume();
     queue.on_idle().await;
     assert_eq!(queue.stats().bytes, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_monitor_has_any_period() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    for (period, calls) in [(DAY * 2, 2), (Duration::MAX, 0)] {
+        let api = Api::accepting();
+        let times = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&times);
+        let count = move |_: &_| *counted.lock().unwrap() += 1;
+        let queue = api.queue_with(|queue| queue.monitor(period, count));
+        sleep(DAY * 5).await;
+        assert!(queue.enqueue(op("a", 1)).await.unwrap().await.is_accepted());
+        assert_eq!(*times.lock().unwrap(), calls, "{period:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,12 +2,16 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
 use std::time::Duration;
 
+use customerio::client::{Limits, Quota};
 use customerio::queue::{
     DeadOutcome, Queue, QueueBuilder, Receipt, Spool, SpoolError, WhenFull, Worker,
 };
-use customerio::{Client, Credentials, Operation, Outcome};
+use customerio::{Attributes, Client, Credentials, Operation, Outcome};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -122,6 +126,8 @@ async fn the_next_queue_sends_in_order_what_the_last_one_left() {
             .all(|outcome| outcome.cause().unwrap().is_kept())
     );
     assert_eq!(queue.stats().kept, 300);
+    let line = queue.stats().to_string();
+    assert!(line.ends_with("0 expired); 300 kept"), "{line}");
     let rejected = queue.enqueue(op("a", 301)).await.unwrap_err();
     assert!(rejected.is_closed(), "{rejected}");
     queue.drain(SECOND).await;
@@ -145,6 +151,41 @@ async fn a_drain_keeps_what_its_deadline_leaves() {
     let outcome = receipt.await;
     assert!(outcome.cause().unwrap().is_kept(), "{outcome:?}");
     assert_eq!(disk.operations(), 1);
+}
+
+#[tokio::test]
+async fn a_drain_without_its_worker_keeps_everything_and_unlocks_the_file() {
+    let (disk, api) = (Disk::new(), Api::new(|_| Reply::end(End::Hang)));
+    let limits = Limits::documented().ingress(Quota::per_minute(1));
+    let limited = api.client_with(|client| client.limits(limits));
+    let queue = Queue::builder(&limited).batch(1).concurrency(2);
+    let (queue, mut worker) = queue.open(&disk.spool()).unwrap();
+    let merge = Operation::merge(&person("b"), &person("c")).unwrap();
+    let mut receipts = Vec::new();
+    for operation in [op("a", 1), merge, op("a", 2), op("d", 3)] {
+        receipts.push(queue.enqueue(operation).await.unwrap());
+    }
+    let recorded = "SELECT count(*) FROM operations WHERE has_departed";
+    while api.requests() == 0 || disk.ask(recorded) == 0 {
+        assert!(timeout(SECOND / 50, &mut worker).await.is_err());
+    }
+    let drained = timeout(MINUTE, queue.drain(SECOND / 10)).await.unwrap();
+    assert_eq!(drained.kept, 4);
+    assert_eq!(
+        shown(&outcomes(receipts).await),
+        "unknown not_sent not_sent not_sent"
+    );
+    assert_eq!((disk.operations(), disk.ask(recorded)), (4, 0));
+
+    let next = Api::accepting();
+    let (queue, next_worker) = disk.open(&next);
+    timeout(MINUTE, queue.on_idle()).await.unwrap();
+    let merges = next.seen().into_iter().flat_map(|seen| seen.ops);
+    assert_eq!(merges.filter(|op| op.is_merge).count(), 1);
+    assert_eq!(next.applied()["a"], [1, 2]);
+    timeout(MINUTE, worker).await.unwrap();
+    assert_eq!(api.requests(), 1);
+    stop(queue, next_worker).await;
 }
 
 #[tokio::test]
@@ -302,7 +343,10 @@ async fn rejected_operations_are_dead_letters_that_can_be_put_back_or_deleted() 
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
-    assert_eq!(queue.stats().dead_letters, 3);
+    let stats = queue.stats();
+    assert_eq!(stats.dead_letters, 3);
+    let line = stats.to_string();
+    assert!(line.ends_with("0 expired); 3 dead letters"), "{line}");
     let first = &letters[0];
     assert_eq!(
         (first.outcome, first.operation.json()),
@@ -434,6 +478,57 @@ async fn an_operation_on_disk_behind_an_unknown_one_is_a_dead_letter() {
     queue.drain(MINUTE).await;
     worker.await.unwrap();
     assert_eq!(disk.operations(), 0);
+}
+
+#[tokio::test]
+async fn operations_that_are_only_on_disk_wait_for_the_disk() {
+    let (disk, api) = (Disk::new(), Api::new(|_| Reply::end(End::Hang)));
+    let (queue, worker) = disk.open_with(&api, |queue| queue.max_len(1));
+    for number in 0..3 {
+        drop(queue.enqueue(op("a", number)).await.unwrap());
+    }
+    while api.requests() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let stats = queue.stats();
+    assert_eq!((stats.size, stats.backlog, stats.pending), (2, 2, 1));
+    assert_eq!(stats.held_by.to_string(), "disk");
+    let line = stats.to_string();
+    assert!(line.ends_with("0 expired); 2 only on disk"), "{line}");
+    stop(queue, worker).await;
+}
+
+/// A waker that asks for the state of a queue, as an executor of its own might.
+struct AsksQueue(Queue);
+
+impl Wake for AsksQueue {
+    fn wake(self: Arc<Self>) {
+        drop(self.0.stats());
+    }
+}
+
+#[test]
+fn the_end_of_the_queue_wakes_callers_that_wait_for_room_without_a_lock() {
+    let (ended, is_ended) = mpsc::channel();
+    // A defect blocks this thread for ever.
+    thread::spawn(move || {
+        let (disk, api) = (Disk::new(), Api::accepting());
+        let spool = disk.spool().max_bytes(1_000_000);
+        let (queue, worker) = Queue::builder(&client(&api)).open(&spool).unwrap();
+        let mut attributes = Attributes::new();
+        attributes.insert("text", "x".repeat(900)).unwrap();
+        let operation = Operation::identify(&person("a"), &attributes).unwrap();
+        while queue.try_enqueue(operation.clone()).is_ok() {}
+        let waker = Waker::from(Arc::new(AsksQueue(queue.clone())));
+        let mut context = Context::from_waker(&waker);
+        let mut waiting = Box::pin(queue.enqueue(operation));
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        drop(worker);
+        let answer = waiting.as_mut().poll(&mut context);
+        ended.send(matches!(answer, Poll::Ready(Err(error)) if error.is_closed()))
+    });
+    let is_closed = is_ended.recv_timeout(MINUTE / 4).unwrap();
+    assert!(is_closed);
 }
 
 #[tokio::test]
@@ -575,7 +670,7 @@ async fn a_full_spool_rejects_or_waits_and_drops_nothing() {
 }
 
 fn big(number: u64) -> Operation {
-    let mut attributes = customerio::Attributes::new();
+    let mut attributes = Attributes::new();
     attributes.insert("n", number).unwrap();
     for name in 0..25 {
         attributes

@@ -140,6 +140,30 @@ async fn no_request_departs_while_outcomes_cannot_be_written() {
     assert_eq!((calls.count() as u64, on_disk(&path)), (LEN, 0));
 }
 
+#[tokio::test]
+async fn a_request_that_waits_for_the_server_is_held_while_outcomes_cannot_be_written() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("queue.db");
+    let wait = Duration::from_secs(2);
+    let (client, calls) = scripted([Reply::accepted(), Reply::throttled(2)]);
+    let plan = Plan::new([]);
+    let (queue, worker) = open(&path, &plan, &client, |queue| queue.paused().batch(1));
+    for number in 1..=2 {
+        drop(queue.enqueue(op(number)).await.unwrap());
+    }
+    plan.set_full(true, true);
+    queue.resume();
+    until(|| queue.stats().held_by == HeldBy::DiskFull).await;
+    until(|| queue.stats().pending == 0).await;
+    let sent = calls.count();
+    tokio::time::sleep(wait * 2).await;
+    assert_eq!((calls.count(), queue.stats().size), (sent, 1));
+    plan.set_full(false, false);
+    assert!(queue.drain(MINUTE).await.is_complete());
+    worker.await.unwrap();
+    assert_eq!(on_disk(&path), 0);
+}
+
 fn row(id: u64) -> Row {
     Row {
         id,
