@@ -134,8 +134,9 @@
 //! [`Queue::stats`] shows the state, [`Queue::subscribe`] its changes, and
 //! [`QueueBuilder::monitor`] writes it in each period. With feature `tracing`, the events
 //! `customerio.queue.blocked`, `customerio.queue.outage` (both warn, with `status`) and
-//! `customerio.queue.recovered` (info) say when the queue holds its operations, and
-//! `QueueBuilder::log` writes the state every ten seconds. A spool adds
+//! `customerio.queue.recovered` (info) say when the queue holds its operations,
+//! `customerio.queue.failed` (warn) says that operations of a request were rejected or ended
+//! unknown, and `QueueBuilder::log` writes the state every ten seconds. A spool adds
 //! `customerio.queue.disk_full` (warn) and `customerio.queue.spool_failed` (error).
 //!
 //! # For users of p-queue
