@@ -185,17 +185,18 @@ impl DiskOutcome {
 impl Inbox {
     /// Creates the inbox of a spool, with room for `transit` bytes that wait to be written.
     pub(super) fn new(spool: &Spool, found: Found, transit: usize) -> Self {
-        let most = Semaphore::MAX_PERMITS;
-        let room = spool.max_bytes.saturating_sub(found.bytes);
-        let room = usize::try_from(room).map_or(most, |room| room.min(most));
+        // The bound is clamped before the operations on disk are subtracted: their room is released
+        // later, and a semaphore that gets more permits than it may have panics.
+        let bound = spool.max_bytes.min(Semaphore::MAX_PERMITS as u64);
+        let room = bound.saturating_sub(found.bytes);
         Self {
             work: Mutex::new(Work {
                 next_id: found.next_id,
-                excess: found.bytes.saturating_sub(spool.max_bytes),
+                excess: found.bytes.saturating_sub(bound),
                 ..Work::default()
             }),
             wake: Condvar::new(),
-            disk: Semaphore::new(room),
+            disk: Semaphore::new(room as usize),
             transit: Semaphore::new(transit),
             acknowledged: Mutex::default(),
             arriving: Arc::default(),

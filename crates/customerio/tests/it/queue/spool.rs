@@ -574,6 +574,28 @@ async fn a_full_spool_rejects_or_waits_and_drops_nothing() {
     assert_eq!(api.applied()["a"], numbers);
 }
 
+#[tokio::test]
+async fn the_largest_bounds_send_what_the_last_queue_left() {
+    let (disk, api) = (Disk::new(), Api::accepting());
+    let (queue, worker) = disk.open_with(&api, QueueBuilder::paused);
+    drop(queue.enqueue(op("a", 1)).await.unwrap());
+    stop(queue, worker).await;
+    let spool = disk.spool().max_bytes(u64::MAX).max_dead(usize::MAX);
+    let queue = Queue::builder(&client(&api)).max_len(usize::MAX);
+    let (queue, worker) = queue.max_bytes(usize::MAX).open(&spool).unwrap();
+    let worker = tokio::spawn(worker);
+    // An operation that is enqueued before would acquire the room that the first one releases.
+    while disk.operations() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let receipt = queue.enqueue(op("a", 2)).await.unwrap();
+    assert_eq!(shown(&outcomes(vec![receipt]).await), "accepted");
+    assert!(queue.drain(MINUTE).await.is_complete());
+    worker.await.unwrap();
+    assert_eq!(disk.operations(), 0);
+}
+
 fn big(number: u64) -> Operation {
     let mut attributes = customerio::Attributes::new();
     attributes.insert("n", number).unwrap();
