@@ -319,7 +319,22 @@ impl Sqlite {
         updated.unwrap();
     }
 
-    fn reserve(&self) -> PathBuf {
+    /// Returns the value of a setting of the connection.
+    #[cfg(test)]
+    pub(super) fn setting(&self, name: &str) -> String {
+        let value = |row: &rusqlite::Row<'_>| row.get::<_, rusqlite::types::Value>(0);
+        match self
+            .connection
+            .pragma_query_value(None, name, value)
+            .unwrap()
+        {
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            rusqlite::types::Value::Text(text) => text,
+            other => panic!("{name} is {other:?}"),
+        }
+    }
+
+    pub(super) fn reserve(&self) -> PathBuf {
         beside(&self.path, "-reserve")
     }
 

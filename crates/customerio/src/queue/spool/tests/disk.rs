@@ -7,7 +7,8 @@ use super::super::store::{Changes, Dead, Failure, Row, Store};
 use super::faulty::{Fault, Plan};
 use super::*;
 use crate::packer::Priority;
-use crate::queue::{DeadOutcome, HeldBy};
+use crate::queue::clock;
+use crate::queue::{DeadOutcome, HeldBy, Receipt};
 use crate::testing::{Reply, scripted};
 
 fn paused(queue: QueueBuilder) -> QueueBuilder {
@@ -16,6 +17,19 @@ fn paused(queue: QueueBuilder) -> QueueBuilder {
 
 fn unpaused(queue: QueueBuilder) -> QueueBuilder {
     queue
+}
+
+async fn enqueue_once_there_is_room(queue: &Queue, number: u64) -> Receipt {
+    let started = clock::now();
+    loop {
+        match queue.enqueue(op(number)).await {
+            Ok(receipt) => return receipt,
+            // The writer looks once a second.
+            Err(error) => assert!(error.spool_error().unwrap().is_disk_full()),
+        }
+        assert!(clock::now() - started < MINUTE, "the disk stays full");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
@@ -99,14 +113,7 @@ async fn a_full_disk_rejects_new_operations_and_settles_the_others() {
     assert_eq!(queue.stats().dead_letters, 1);
     // There is room again.
     plan.set_full(false, false);
-    let receipt = loop {
-        match queue.enqueue(op(3)).await {
-            Ok(receipt) => break receipt,
-            // The writer looks once a second.
-            Err(error) => assert!(error.spool_error().unwrap().is_disk_full()),
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let receipt = enqueue_once_there_is_room(&queue, 3).await;
     assert!(receipt.await.is_accepted());
     assert!(queue.drain(MINUTE).await.is_complete());
     worker.await.unwrap();
@@ -138,6 +145,98 @@ async fn no_request_departs_while_outcomes_cannot_be_written() {
     assert!(queue.drain(MINUTE).await.is_complete());
     worker.await.unwrap();
     assert_eq!((calls.count() as u64, on_disk(&path)), (LEN, 0));
+}
+
+/// The path of a spool on a file system of its own, for the test below in a process of its own.
+#[cfg(target_os = "linux")]
+const FILE_SYSTEM: &str = "CUSTOMERIO_SPOOL_FULL_DISK";
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_system_without_a_free_byte_settles_operations_in_the_reserve() {
+    use std::process::Command;
+
+    if let Some(folder) = std::env::var_os(FILE_SYSTEM) {
+        return fill_and_settle(Path::new(&folder)).await;
+    }
+    let folder = TempDir::new().unwrap();
+    // A mount that no other process sees, and that ends with this one.
+    let mounted = |command: &str| {
+        let mount = format!("mount -t tmpfs -o size=16m tmpfs \"$0\" && {command}");
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--map-root-user", "--mount", "sh", "-c", &mount]);
+        unshare.arg(folder.path());
+        unshare
+    };
+    let probe = mounted("true").output();
+    let is_permitted = |probe: &std::process::Output| probe.status.success();
+    if !probe.as_ref().is_ok_and(is_permitted) {
+        println!("skipped: no file system can be mounted here: {probe:?}");
+        return;
+    }
+    let name = "queue::spool::tests::disk::\
+        a_file_system_without_a_free_byte_settles_operations_in_the_reserve";
+    let tested = mounted("exec \"$1\" \"$2\" --exact --nocapture")
+        .arg(std::env::current_exe().unwrap())
+        .arg(name)
+        .env(FILE_SYSTEM, folder.path())
+        .output()
+        .unwrap();
+    let output = String::from_utf8_lossy(&tested.stdout);
+    let errors = String::from_utf8_lossy(&tested.stderr);
+    assert!(tested.status.success(), "{output}\n{errors}");
+    assert!(output.contains("1 passed"), "{output}");
+}
+
+#[cfg(target_os = "linux")]
+async fn fill_and_settle(folder: &Path) {
+    use std::fs::{self, File};
+    use std::io::Write;
+
+    const LEN: u64 = 100;
+    let path = folder.join("queue.db");
+    let (client, calls) = scripted([]);
+    let (queue, worker) = open(&path, &Plan::new([]), &client, |queue| {
+        queue.paused().batch(1)
+    });
+    // Too few for the log to be used from its start again: each commit needs room.
+    for number in 0..LEN {
+        drop(queue.enqueue(op(number)).await.unwrap());
+    }
+    let others = folder.join("others");
+    let mut file = File::create(&others).unwrap();
+    for size in [4_096, 1] {
+        while file.write_all(&vec![0; size]).is_ok() {}
+    }
+    drop(file);
+    let reserve = folder.join("queue.db-reserve");
+    assert!(reserve.exists());
+    queue.resume();
+    until(|| on_disk(&path) == 0).await;
+    assert_eq!(calls.count() as u64, LEN);
+    assert!(!reserve.exists(), "the outcomes took no room");
+    let error = queue.enqueue(op(LEN)).await.unwrap_err();
+    assert!(error.spool_error().unwrap().is_disk_full(), "{error}");
+    fs::remove_file(others).unwrap();
+    let receipt = enqueue_once_there_is_room(&queue, LEN).await;
+    assert!(receipt.await.is_accepted());
+    assert!(queue.drain(MINUTE).await.is_complete());
+    worker.await.unwrap();
+}
+
+/// A kill does not show this: the system writes what a process has written, also after its end.
+#[test]
+fn each_commit_is_synced_to_the_disk_in_a_new_file_and_in_an_old_one() {
+    let folder = TempDir::new().unwrap();
+    let spool = Spool::new(folder.path().join("queue.db"));
+    for _ in 0..2 {
+        let (store, _) = Sqlite::open(&spool, &destination()).unwrap();
+        assert_eq!(store.setting("journal_mode"), "wal");
+        // `FULL`.
+        assert_eq!(store.setting("synchronous"), "2");
+        assert_eq!(store.setting("fullfsync"), "1");
+        assert_eq!(store.setting("checkpoint_fullfsync"), "1");
+    }
 }
 
 fn row(id: u64) -> Row {
