@@ -1,5 +1,6 @@
 //! The store on SQLite. No other file names the database.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::ops::Range;
@@ -77,10 +78,9 @@ const LOAD: &str = "SELECT id, enqueued_at, priority, lane, other_lane, may_repl
 const REMOVE: &str = "DELETE FROM operations WHERE id BETWEEN ?1 AND ?2";
 const CANCEL: &str = "DELETE FROM operations WHERE id >= ?1 AND id < ?2 \
      RETURNING id, octet_length(json)";
-const BEHIND: &str = "SELECT later.id FROM operations AS first JOIN operations AS later \
-     ON later.id > first.id AND later.id >= ?2 AND later.id < ?3 \
-     AND (later.lane IN (first.lane, first.other_lane) \
-     OR later.other_lane IN (first.lane, first.other_lane)) WHERE first.id = ?1";
+const LANES: &str = "SELECT lane, other_lane FROM operations WHERE id = ?1";
+const SCAN: &str = "SELECT id, lane, other_lane, has_departed FROM operations \
+     WHERE id >= ?1 AND id < ?2 ORDER BY id";
 const NEXT_ID: &str = "UPDATE destination SET next_id = ?1";
 const DEPART: &str = "UPDATE operations SET has_departed = ?2 WHERE id = ?1";
 const COPY_TO_DEAD: &str = "INSERT OR REPLACE INTO dead \
@@ -239,20 +239,7 @@ impl Sqlite {
             return Ok(());
         }
         let transaction = Transaction::new(&mut self.connection, Immediate)?;
-        let unknown = "SELECT id FROM operations WHERE has_departed = 1";
-        for id in collect(&transaction, unknown, [])? {
-            withhold(&transaction, id, &(0..HIGHEST_ID))?;
-            let reason = "the program ended while the request was in flight".into();
-            let outcome = DeadOutcome::Unknown;
-            move_to_dead(
-                &transaction,
-                &Dead {
-                    id,
-                    outcome,
-                    reason,
-                },
-            )?;
-        }
+        withhold(&transaction, HashSet::new(), &(0..HIGHEST_ID))?;
         transaction.commit()?;
         Ok(())
     }
@@ -286,12 +273,13 @@ impl Sqlite {
         for id in &changes.deleted_dead {
             dead = dead.saturating_sub(run(&transaction, DELETE_DEAD, [*id as i64])? as u64);
         }
+        // Before the letters are moved, which have the lanes.
+        let lanes = unknown_lanes(&transaction, changes)?;
+        if !lanes.is_empty() {
+            written.withheld = withhold(&transaction, lanes, &changes.backlog)?;
+            dead += written.withheld.len() as u64;
+        }
         for letter in &changes.dead {
-            if letter.outcome == DeadOutcome::Unknown && !changes.backlog.is_empty() {
-                let withheld = withhold(&transaction, letter.id, &changes.backlog)?;
-                dead += withheld.len() as u64;
-                written.withheld.extend(withheld);
-            }
             dead += u64::from(move_to_dead(&transaction, letter)?.is_some());
         }
         if dead > self.max_dead {
@@ -317,6 +305,13 @@ impl Sqlite {
             .connection
             .pragma_update_and_check(None, "max_page_count", pages, set);
         updated.unwrap();
+    }
+
+    /// Returns how often the backlog was read for operations behind unknown ones.
+    #[cfg(test)]
+    pub(super) fn scans(&self) -> i32 {
+        let scan = self.connection.prepare_cached(SCAN).unwrap();
+        scan.get_status(rusqlite::StatementStatus::Run)
     }
 
     /// Returns the value of a setting of the connection.
@@ -366,11 +361,17 @@ impl Store for Sqlite {
         Ok(written)
     }
 
-    fn load(&mut self, from: u64, limit: usize) -> Result<Vec<Row>, Failure> {
-        let load = || {
+    fn load(
+        &mut self,
+        from: u64,
+        limit: usize,
+        fits: &mut dyn FnMut(&Row) -> bool,
+    ) -> Result<Vec<Row>, Failure> {
+        let mut load = || {
             let mut statement = self.connection.prepare_cached(LOAD)?;
             let rows = statement.query_map([from as i64, limit as i64], read)?;
-            rows.collect::<rusqlite::Result<_>>()
+            let fits = |row: &rusqlite::Result<Row>| row.as_ref().map_or(true, &mut *fits);
+            rows.take_while(fits).collect::<rusqlite::Result<_>>()
         };
         load().map_err(|error| Failure::Failed(failed(&self.path, &error)))
     }
@@ -494,16 +495,6 @@ fn run(transaction: &Transaction<'_>, sql: &str, params: impl Params) -> rusqlit
     transaction.prepare_cached(sql)?.execute(params)
 }
 
-fn collect(
-    transaction: &Transaction<'_>,
-    query: &str,
-    params: impl Params,
-) -> rusqlite::Result<Vec<u64>> {
-    let mut statement = transaction.prepare(query)?;
-    let ids = statement.query_map(params, |row| row.get::<_, i64>(0).map(|id| id as u64))?;
-    ids.collect()
-}
-
 /// Cancels the operations with an id in a range.
 fn cancel(transaction: &Transaction<'_>, ids: &Range<u64>) -> rusqlite::Result<Vec<SettledRow>> {
     let mut statement = transaction.prepare_cached(CANCEL)?;
@@ -519,28 +510,64 @@ fn cancel(transaction: &Transaction<'_>, ids: &Range<u64>) -> rusqlite::Result<V
     statement.query_map(ids, settled)?.collect()
 }
 
-/// Moves the operations that wait behind an unknown one, and have an id in a range, to the dead
-/// letters.
+/// Returns the lanes of the operations that ended unknown, if there is a backlog.
+fn unknown_lanes(
+    transaction: &Transaction<'_>,
+    changes: &Changes,
+) -> rusqlite::Result<HashSet<i64>> {
+    let mut lanes = HashSet::new();
+    if changes.backlog.is_empty() {
+        return Ok(lanes);
+    }
+    let mut statement = transaction.prepare_cached(LANES)?;
+    let is_unknown = |letter: &&Dead| letter.outcome == DeadOutcome::Unknown;
+    for letter in changes.dead.iter().filter(is_unknown) {
+        let found = statement.query_row([letter.id as i64], |row| Ok((row.get(0)?, row.get(1)?)));
+        let found: Option<(i64, Option<i64>)> = found.optional()?;
+        if let Some((lane, other_lane)) = found {
+            lanes.insert(lane);
+            lanes.extend(other_lane);
+        }
+    }
+    Ok(lanes)
+}
+
+/// Moves the operations on some lanes to the dead letters, within a range of ids. Those that have
+/// departed are moved as unknown ones, with the operations behind them.
+///
+/// It reads the range once for all lanes: with a long backlog, that takes seconds, in which no
+/// operation is written.
 fn withhold(
     transaction: &Transaction<'_>,
-    unknown: u64,
+    mut lanes: HashSet<i64>,
     ids: &Range<u64>,
 ) -> rusqlite::Result<Vec<SettledRow>> {
-    let mut withheld = Vec::new();
-    let parameters = [unknown as i64, ids.start as i64, ids.end as i64];
-    for id in collect(transaction, BEHIND, parameters)? {
-        let reason = Cause::follows_unknown().to_string();
-        let outcome = DeadOutcome::NotSent;
-        withheld.extend(move_to_dead(
-            transaction,
-            &Dead {
-                id,
-                outcome,
-                reason,
-            },
-        )?);
+    let mut letters = Vec::new();
+    let mut statement = transaction.prepare_cached(SCAN)?;
+    let mut rows = statement.query([ids.start as i64, ids.end as i64])?;
+    while let Some(row) = rows.next()? {
+        let on: (i64, Option<i64>) = (row.get(1)?, row.get(2)?);
+        let (outcome, reason) = if row.get(3)? {
+            lanes.insert(on.0);
+            lanes.extend(on.1);
+            let reason = "the program ended while the request was in flight".into();
+            (DeadOutcome::Unknown, reason)
+        } else if lanes.contains(&on.0) || on.1.is_some_and(|lane| lanes.contains(&lane)) {
+            (DeadOutcome::NotSent, Cause::follows_unknown().to_string())
+        } else {
+            continue;
+        };
+        let id = row.get::<_, i64>(0)? as u64;
+        letters.push(Dead {
+            id,
+            outcome,
+            reason,
+        });
     }
-    Ok(withheld)
+    let moved = letters
+        .iter()
+        .map(|letter| move_to_dead(transaction, letter));
+    moved.filter_map(Result::transpose).collect()
 }
 
 /// Moves an operation to the dead letters, if it is there.

@@ -14,7 +14,13 @@ pub(super) trait Store: Send {
     fn commit(&mut self, changes: &Changes) -> Result<Written, Failure>;
 
     /// Returns at most `limit` operations with an id of at least `from`, in the order of their ids.
-    fn load(&mut self, from: u64, limit: usize) -> Result<Vec<Row>, Failure>;
+    /// It reads no further than the first one that does not fit, which it drops.
+    fn load(
+        &mut self,
+        from: u64,
+        limit: usize,
+        fits: &mut dyn FnMut(&Row) -> bool,
+    ) -> Result<Vec<Row>, Failure>;
 
     /// Returns at most `limit` dead letters with an id higher than `after`.
     fn dead_letters(&mut self, after: u64, limit: usize) -> Result<Vec<DeadRow>, Failure>;

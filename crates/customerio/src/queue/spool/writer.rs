@@ -18,7 +18,8 @@ use crate::queue::shared::Shared;
 use crate::queue::state::{Loaded, State};
 use crate::{Cause, Outcome};
 
-/// How many operations are loaded at once. More would hold the memory of all of them twice.
+/// How many operations are loaded at once, if memory has room for them. With more, callers whose
+/// operations are to be written would wait for longer.
 const LOAD: usize = 1_000;
 
 /// How often a transaction is tried while another program writes to the file. With the wait of the
@@ -318,30 +319,35 @@ impl Writer {
     /// Loads the backlog while memory has room.
     fn load(&mut self) -> Result<(), SpoolError> {
         while self.backlog > 0 && self.shared.has_memory() {
-            let rows = self
-                .store
-                .load(self.next_to_load, LOAD)
-                .map_err(Failure::into_error)?;
-            if rows.is_empty() {
+            let shared = Arc::clone(&self.shared);
+            let mut is_full = false;
+            // The room is acquired while they are read: otherwise operations without room would
+            // take memory, too.
+            let rows = self.store.load(self.next_to_load, LOAD, &mut |row| {
+                is_full = !shared.acquire_memory(&row.operation);
+                !is_full
+            });
+            let rows = rows.map_err(Failure::into_error)?;
+            if rows.is_empty() && !is_full {
                 // An operator has deleted them.
                 self.backlog = 0;
             }
-            let shared = Arc::clone(&self.shared);
             let clocks = Clocks::now();
-            let is_full = shared.update(|state| {
-                rows.into_iter().any(|row| {
-                    if state.has_ended() || !shared.acquire_memory(&row.operation) {
-                        return true;
-                    }
+            let has_ended = shared.update(|state| {
+                // They stay on disk. A queue that has ended needs no room any longer.
+                if state.has_ended() {
+                    return true;
+                }
+                for row in rows {
                     self.next_to_load = row.id + 1;
                     self.backlog = self.backlog.saturating_sub(1);
                     let receipt = self.waiting.remove(&row.id);
                     clocks.enqueue(state, row, receipt);
-                    false
-                })
+                }
+                false
             });
             self.update_state();
-            if is_full {
+            if is_full || has_ended {
                 break;
             }
         }

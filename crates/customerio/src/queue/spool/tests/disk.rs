@@ -239,6 +239,87 @@ fn each_commit_is_synced_to_the_disk_in_a_new_file_and_in_an_old_one() {
     }
 }
 
+#[tokio::test]
+async fn a_long_spool_is_loaded_within_the_bound_of_the_memory() {
+    const LEN: u64 = 600;
+    const MEMORY: usize = 1_000_000;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("queue.db");
+    let (client, calls) = scripted([]);
+    let plan = Plan::new([]);
+    let settings = |queue: QueueBuilder| queue.paused().batch(10).max_bytes(MEMORY);
+    let (queue, worker) = open(&path, &plan, &client, settings);
+    let big = "x".repeat(900);
+    for number in 0..LEN {
+        let mut attributes = Attributes::new();
+        for name in 0..20 {
+            attributes.insert(format!("a{name}"), big.as_str()).unwrap();
+        }
+        attributes.insert("n", number).unwrap();
+        let person = Person::id("a").unwrap();
+        let operation = Operation::identify(&person, &attributes).unwrap();
+        drop(queue.enqueue(operation).await.unwrap());
+    }
+    queue.resume();
+    assert!(queue.drain(MINUTE).await.is_complete());
+    worker.await.unwrap();
+    assert!(calls.count() as u64 >= LEN / 10);
+    // Five eighths of the memory are for operations, and one was read that had no room.
+    let most = MEMORY as u64 / 8 * 5 + 32_000;
+    let read = plan.most_read();
+    assert!((100_000..most).contains(&read), "{read}");
+}
+
+#[test]
+fn the_backlog_is_read_once_for_all_operations_that_ended_unknown() {
+    let folder = TempDir::new().unwrap();
+    let spool = Spool::new(folder.path().join("queue.db"));
+    let (mut store, _) = Sqlite::open(&spool, &destination()).unwrap();
+    let person = |number: u64| Person::id(&format!("p{number}")).unwrap();
+    let operation = |id: u64| match id {
+        // The last unknown one is on two people, and so is one that waits.
+        50 => Operation::merge(&person(50), &person(90)).unwrap(),
+        159 => Operation::merge(&person(59), &person(9)).unwrap(),
+        _ => Operation::identify(&person(id % 100), &Attributes::new()).unwrap(),
+    };
+    let row = |id| Row {
+        operation: operation(id),
+        ..row(id)
+    };
+    let unknown = |id| Dead {
+        id,
+        outcome: DeadOutcome::Unknown,
+        reason: "timeout".into(),
+    };
+    let inserted = Changes {
+        inserted: (1..=300).map(row).collect(),
+        ..Changes::default()
+    };
+    store.commit(&inserted).unwrap();
+    let before = store.scans();
+    let changes = Changes {
+        dead: (1..=50).map(unknown).collect(),
+        backlog: 101..301,
+        ..Changes::default()
+    };
+    let written = store.commit(&changes).unwrap();
+    assert_eq!(store.scans() - before, 1);
+    let found: Vec<_> = written.withheld.iter().map(|row| row.id).collect();
+    let is_behind = |id: &u64| matches!(id % 100, 1..=50 | 90) || *id == 159;
+    let expected: Vec<_> = (101..301).filter(is_behind).collect();
+    assert_eq!(found, expected);
+    assert_eq!(store.dead(), 50 + expected.len() as u64);
+    let left = store.load(0, 1_000, &mut |_| true).unwrap();
+    let left: Vec<_> = left.iter().map(|row| row.id).collect();
+    let is_left = |id: &u64| (51..101).contains(id) || (*id > 100 && !is_behind(id));
+    assert_eq!(left, (1..301).filter(is_left).collect::<Vec<_>>());
+    let letters = store.dead_letters(0, 1_000).unwrap();
+    for letter in letters {
+        let is_unknown = letter.outcome == DeadOutcome::Unknown;
+        assert_eq!(is_unknown, letter.row.id <= 50);
+    }
+}
+
 fn row(id: u64) -> Row {
     Row {
         id,
@@ -268,7 +349,10 @@ fn the_database_settles_operations_in_the_reserve_when_it_has_no_page_left() {
     };
     assert!(matches!(full, Failure::DiskFull(_)), "{full:?}");
     assert!(stored >= 50, "{stored}");
-    assert_eq!(store.load(0, 10_000).unwrap().len() as u64, stored);
+    assert_eq!(
+        store.load(0, 10_000, &mut |_| true).unwrap().len() as u64,
+        stored
+    );
     // All of them are settled, half of them as dead letters, with a few pages of the reserve.
     store.limit_pages(24);
     for id in 1..=stored {
@@ -283,7 +367,7 @@ fn the_database_settles_operations_in_the_reserve_when_it_has_no_page_left() {
         }
         store.commit(&changes).unwrap();
     }
-    assert_eq!(store.load(0, 10).unwrap().len(), 0);
+    assert_eq!(store.load(0, 10, &mut |_| true).unwrap().len(), 0);
     assert_eq!(store.dead(), stored / 2);
     drop(store);
     let (_, found) = Sqlite::open(&spool, &destination()).unwrap();

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use crate::queue::spool::error::{Kind, SpoolError};
@@ -12,6 +12,8 @@ use crate::queue::spool::store::{Changes, DeadRow, Failure, Row, Store, Written}
 pub(super) struct Plan {
     state: Mutex<State>,
     is_committing: AtomicBool,
+    /// The most bytes of operations in one call that loads.
+    most_read: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +84,10 @@ impl Plan {
     /// Returns whether the writer waits for the disk.
     pub(super) fn is_committing(&self) -> bool {
         self.is_committing.load(Relaxed)
+    }
+
+    pub(super) fn most_read(&self) -> u64 {
+        self.most_read.load(Relaxed)
     }
 
     fn step(&self, step: Step) {
@@ -157,9 +163,19 @@ impl Store for Faulty {
         committed
     }
 
-    fn load(&mut self, from: u64, limit: usize) -> Result<Vec<Row>, Failure> {
+    fn load(
+        &mut self,
+        from: u64,
+        limit: usize,
+        fits: &mut dyn FnMut(&Row) -> bool,
+    ) -> Result<Vec<Row>, Failure> {
         self.plan.step(Step::BeforeLoad);
-        let rows = self.inner.load(from, limit)?;
+        let mut read = 0;
+        let rows = self.inner.load(from, limit, &mut |row| {
+            read += row.bytes();
+            fits(row)
+        })?;
+        self.plan.most_read.fetch_max(read, Relaxed);
         self.plan.step(Step::AfterLoad);
         Ok(rows)
     }
