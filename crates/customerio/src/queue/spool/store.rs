@@ -4,6 +4,7 @@ use super::dead_letter::DeadOutcome;
 use super::error::SpoolError;
 use crate::Operation;
 use crate::packer::Priority;
+use crate::queue::error::Reason;
 
 /// The bytes that an operation counts for beside its JSON: its columns and its share of a page.
 pub(super) const ROW_OVERHEAD: usize = 128;
@@ -48,6 +49,14 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// Returns the reason for which the operations of a transaction are handed back.
+    pub(super) fn reason(&self) -> Reason {
+        match self {
+            Self::DiskFull(error) | Self::Busy(error) => Reason::Spool(error.clone()),
+            Self::Failed(error) => Reason::MaybeWritten(error.clone()),
+        }
+    }
+
     pub(super) fn into_error(self) -> SpoolError {
         match self {
             Self::DiskFull(error) | Self::Busy(error) | Self::Failed(error) => error,

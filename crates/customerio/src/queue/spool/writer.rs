@@ -171,7 +171,7 @@ impl Writer {
         self.try_refill();
         match self.disk_full.clone() {
             Some(error) => {
-                self.reject(&rows, senders, &error);
+                self.reject(&rows, senders, &Reason::Spool(error));
                 self.write_pending()?;
             }
             None => self.write(rows, senders)?,
@@ -221,13 +221,14 @@ impl Writer {
             Err(Failure::DiskFull(error)) => {
                 #[cfg(feature = "tracing")]
                 crate::queue::trace::disk_full(&error);
-                self.reject(&rows, senders, &error);
+                self.reject(&rows, senders, &Reason::Spool(error.clone()));
                 self.disk_full = Some(error);
                 self.write_pending()
             }
-            Err(Failure::Busy(error) | Failure::Failed(error)) => {
-                self.reject(&rows, senders, &error);
-                Err(error)
+            Err(failure) => {
+                let reason = failure.reason();
+                self.reject(&rows, senders, &reason);
+                Err(failure.into_error())
             }
         }
     }
@@ -375,8 +376,8 @@ impl Writer {
         state.set_backlog(self.backlog, self.next_to_load);
     }
 
-    /// Hands operations back that are not on disk.
-    fn reject(&mut self, rows: &[Row], senders: Vec<Senders>, error: &SpoolError) {
+    /// Hands operations back that were not written, or may not have been.
+    fn reject(&mut self, rows: &[Row], senders: Vec<Senders>, reason: &Reason) {
         let bytes: u64 = rows.iter().map(Row::bytes).sum();
         self.forget_put_back(&senders);
         self.inbox.release_transit(transit(&senders));
@@ -385,7 +386,7 @@ impl Writer {
         self.update_state();
         self.shared.update(|state| state.arrive(rows.len()));
         for sender in senders {
-            sender.reject(&Reason::Spool(error.clone()));
+            sender.reject(reason);
         }
     }
 }

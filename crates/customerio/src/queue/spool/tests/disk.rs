@@ -6,6 +6,7 @@ use super::super::sqlite::Sqlite;
 use super::super::store::{Changes, Dead, Failure, Row, Store};
 use super::faulty::{Fault, Plan};
 use super::*;
+use crate::Outcome;
 use crate::packer::Priority;
 use crate::queue::clock;
 use crate::queue::{DeadOutcome, HeldBy, Receipt};
@@ -45,12 +46,15 @@ async fn a_failed_commit_ends_the_queue_and_keeps_each_acknowledged_operation() 
         let error = queue.enqueue(op(2)).await.unwrap_err();
         let reason = error.spool_error().unwrap();
         assert!(!reason.is_disk_full(), "{reason}");
+        assert!(error.may_be_kept());
         assert_eq!(error.into_operation().json(), op(2).json());
         // The worker ends by itself, and a later call gets the reason.
         worker.await.unwrap();
         assert!(first.await.cause().unwrap().is_kept());
         let error = queue.enqueue(op(3)).await.unwrap_err();
         assert!(error.to_string().contains("disk I/O error"), "{error}");
+        // This one was never handed to the disk.
+        assert!(error.spool_error().is_some() && !error.may_be_kept());
         assert_eq!(calls.count(), 0);
         // The operation in doubt is on disk or not; the acknowledged one is.
         let expected = if fault == Fault::Written { 2 } else { 1 };
@@ -60,6 +64,32 @@ async fn a_failed_commit_ends_the_queue_and_keeps_each_acknowledged_operation() 
         assert_eq!(queue.stats().accepted as i64, expected);
         queue.drain(MINUTE).await;
         worker.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_receipt_says_again_that_its_operation_was_not_written() {
+    for (fault, is_written) in [(Some(Fault::Written), true), (None, false)] {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("queue.db");
+        let (client, _) = scripted([]);
+        let plan = Plan::new(fault);
+        plan.set_full(fault.is_none(), false);
+        let (queue, _worker) = open(&path, &plan, &client, paused);
+        let mut receipt = queue.try_enqueue(op(1)).unwrap();
+        for _ in 0..2 {
+            let error = receipt.durable().await.unwrap_err();
+            assert_eq!(error.may_be_kept(), is_written);
+            assert!(error.spool_error().is_some());
+            assert_eq!(error.into_operation().json(), op(1).json());
+        }
+        // Not sent, but the next queue would send the one on disk.
+        let outcome = receipt.await;
+        assert!(matches!(outcome, Outcome::NotSent(_)), "{outcome:?}");
+        let cause = outcome.cause().unwrap();
+        assert!(!cause.is_kept());
+        assert_eq!(cause.may_be_kept(), is_written, "{cause}");
+        assert_eq!(on_disk(&path), i64::from(is_written));
     }
 }
 
