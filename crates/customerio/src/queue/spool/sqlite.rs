@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rusqlite::TransactionBehavior::Immediate;
 use rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Transaction, params};
 
 use super::dead_letter::DeadOutcome;
@@ -130,6 +131,14 @@ impl Sqlite {
         // Two names of one file need one lock.
         let path = fs::canonicalize(&spool.path)
             .map_err(|error| file_error(&spool.path, "find", error))?;
+        // Before it is locked: that creates a file beside it.
+        let found = fs::metadata(&path);
+        if !found
+            .map_err(|error| file_error(&path, "find", error))?
+            .is_file()
+        {
+            return Err(SpoolError::new(&path, Kind::NotASpool));
+        }
         let lock = lock(&path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags);
@@ -333,6 +342,13 @@ impl Sqlite {
         beside(&self.path, "-reserve")
     }
 
+    fn read_failure(&self, problem: Problem) -> Failure {
+        match problem {
+            Problem::Sqlite(error) => Failure::Failed(failed(&self.path, &error)),
+            Problem::Spool(kind) => Failure::WrongRow(SpoolError::new(&self.path, kind)),
+        }
+    }
+
     fn failure(&self, error: &rusqlite::Error) -> Failure {
         let code = error.sqlite_error();
         let is_full = code.is_some_and(|code| {
@@ -369,20 +385,31 @@ impl Store for Sqlite {
     ) -> Result<Vec<Row>, Failure> {
         let mut load = || {
             let mut statement = self.connection.prepare_cached(LOAD)?;
-            let rows = statement.query_map([from as i64, limit as i64], read)?;
-            let fits = |row: &rusqlite::Result<Row>| row.as_ref().map_or(true, &mut *fits);
-            rows.take_while(fits).collect::<rusqlite::Result<_>>()
+            let mut rows = statement.query([from as i64, limit as i64])?;
+            let mut loaded = Vec::new();
+            while let Some(row) = rows.next()? {
+                let found = read(row).map_err(|column| wrong_row("operations", row, column))?;
+                if !fits(&found) {
+                    break;
+                }
+                loaded.push(found);
+            }
+            Ok(loaded)
         };
-        load().map_err(|error| Failure::Failed(failed(&self.path, &error)))
+        load().map_err(|problem| self.read_failure(problem))
     }
 
     fn dead_letters(&mut self, after: u64, limit: usize) -> Result<Vec<DeadRow>, Failure> {
         let load = || {
             let mut statement = self.connection.prepare_cached(DEAD_LETTERS)?;
-            let rows = statement.query_map([after as i64, limit as i64], read_dead)?;
-            rows.collect::<rusqlite::Result<_>>()
+            let mut rows = statement.query([after as i64, limit as i64])?;
+            let mut letters = Vec::new();
+            while let Some(row) = rows.next()? {
+                letters.push(read_dead(row).map_err(|column| wrong_row("dead", row, column))?);
+            }
+            Ok(letters)
         };
-        load().map_err(|error| Failure::Failed(failed(&self.path, &error)))
+        load().map_err(|problem| self.read_failure(problem))
     }
 
     fn dead(&self) -> u64 {
@@ -461,9 +488,19 @@ fn private() -> OpenOptions {
 /// process.
 fn create(path: &Path) -> io::Result<()> {
     match private().create_new(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => make_private(path),
         created => created.map(drop),
     }
+}
+
+/// Lets only the owner read an empty file, which becomes a spool. A spool keeps its mode.
+fn make_private(path: &Path) -> io::Result<()> {
+    let found = fs::metadata(path)?;
+    if found.is_file() && found.len() == 0 {
+        #[cfg(unix)]
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    }
+    Ok(())
 }
 
 /// Locks the spool, in a file of its own: SQLite's locks would keep an operator from reading.
@@ -611,42 +648,52 @@ fn insert(transaction: &Transaction<'_>, rows: &[Row]) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    let json: String = row.get(7)?;
+/// Reads an operation. The error is the column with a value that no version of this crate writes.
+fn read(row: &rusqlite::Row<'_>) -> Result<Row, usize> {
+    let json: String = value(row, 7)?;
+    let other_lane: Option<_> = value(row, 4)?;
     let stored = StoredOperation {
-        lane: Lane::from_stored(row.get(3)?),
-        other_lane: row.get::<_, Option<_>>(4)?.map(Lane::from_stored),
-        may_replay: row.get(5)?,
-        goes_alone: row.get(6)?,
+        lane: Lane::from_stored(value(row, 3)?),
+        other_lane: other_lane.map(Lane::from_stored),
+        may_replay: value(row, 5)?,
+        goes_alone: value(row, 6)?,
         json: Bytes::from(json),
     };
-    let priority = match row.get(2)? {
+    let priority = match value(row, 2)? {
         0 => Priority::Low,
         1 => Priority::Normal,
         2 => Priority::High,
-        other => return Err(rusqlite::Error::IntegralValueOutOfRange(2, other)),
+        _ => return Err(2),
     };
-    let operation = Operation::from_stored(stored);
     Ok(Row {
-        id: row.get::<_, i64>(0)? as u64,
-        enqueued_at: row.get::<_, i64>(1)? as u64,
+        id: value::<i64>(row, 0)? as u64,
+        enqueued_at: value::<i64>(row, 1)? as u64,
         priority,
-        operation: operation.ok_or_else(|| wrong_value(7, "json"))?,
+        operation: Operation::from_stored(stored).ok_or(7_usize)?,
     })
 }
 
-fn read_dead(row: &rusqlite::Row<'_>) -> rusqlite::Result<DeadRow> {
-    let outcome: String = row.get(8)?;
+fn read_dead(row: &rusqlite::Row<'_>) -> Result<DeadRow, usize> {
+    let outcome: String = value(row, 8)?;
     Ok(DeadRow {
         row: read(row)?,
-        outcome: DeadOutcome::from_name(&outcome).ok_or_else(|| wrong_value(8, "outcome"))?,
-        reason: row.get(9)?,
+        outcome: DeadOutcome::from_name(&outcome).ok_or(8_usize)?,
+        reason: value(row, 9)?,
     })
 }
 
-/// The error of a value that no version of this crate writes.
-fn wrong_value(column: usize, name: &str) -> rusqlite::Error {
-    rusqlite::Error::InvalidColumnType(column, name.into(), rusqlite::types::Type::Text)
+fn value<T: FromSql>(row: &rusqlite::Row<'_>, column: usize) -> Result<T, usize> {
+    row.get(column).map_err(|_| column)
+}
+
+/// Names a row with a wrong value: only an operator can have written it.
+fn wrong_row(table: &'static str, row: &rusqlite::Row<'_>, column: usize) -> Problem {
+    let name = row.as_ref().column_name(column).unwrap_or_default();
+    Problem::Spool(Kind::WrongRow {
+        table,
+        id: row.get(0).unwrap_or_default(),
+        column: name.to_owned(),
+    })
 }
 
 /// Returns the ids as ranges of neighbors, each with its first and last one.

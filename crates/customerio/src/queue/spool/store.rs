@@ -44,6 +44,8 @@ pub(super) enum Failure {
     DiskFull(SpoolError),
     /// Another program writes to the file. Nothing was changed, and the store can be used further.
     Busy(SpoolError),
+    /// A row has a value that the store does not write. The store can be used further.
+    WrongRow(SpoolError),
     /// It is open what is on disk, so the store must not be used further.
     Failed(SpoolError),
 }
@@ -52,14 +54,19 @@ impl Failure {
     /// Returns the reason for which the operations of a transaction are handed back.
     pub(super) fn reason(&self) -> Reason {
         match self {
-            Self::DiskFull(error) | Self::Busy(error) => Reason::Spool(error.clone()),
+            Self::DiskFull(error) | Self::Busy(error) | Self::WrongRow(error) => {
+                Reason::Spool(error.clone())
+            }
             Self::Failed(error) => Reason::MaybeWritten(error.clone()),
         }
     }
 
     pub(super) fn into_error(self) -> SpoolError {
         match self {
-            Self::DiskFull(error) | Self::Busy(error) | Self::Failed(error) => error,
+            Self::DiskFull(error)
+            | Self::Busy(error)
+            | Self::WrongRow(error)
+            | Self::Failed(error) => error,
         }
     }
 }

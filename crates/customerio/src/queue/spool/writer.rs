@@ -249,7 +249,7 @@ impl Writer {
                 self.disk_full = Some(error);
                 self.shared.update(|state| state.hold_for_disk(true));
             }
-            Err(Failure::Busy(error) | Failure::Failed(error)) => return Err(error),
+            Err(failure) => return Err(failure.into_error()),
         }
         Ok(())
     }
@@ -435,7 +435,7 @@ impl Writer {
         let (result, fatal) = match result {
             Ok(value) => (Ok(value), Ok(())),
             Err(Failure::Failed(error)) => (Err(error.clone()), Err(error)),
-            Err(Failure::Busy(error) | Failure::DiskFull(error)) => (Err(error), Ok(())),
+            Err(failure) => (Err(failure.into_error()), Ok(())),
         };
         // An error means that the caller does not wait for the reply.
         drop(reply.send(result));
@@ -476,9 +476,9 @@ impl Writer {
                 self.settle_backlog(&written.canceled, &canceled);
                 Ok(())
             }
-            // They are not canceled, but sent.
-            Err(Failure::DiskFull(_) | Failure::Busy(_)) => Ok(()),
             Err(Failure::Failed(error)) => Err(error),
+            // They are not canceled, but sent.
+            Err(_) => Ok(()),
         }
     }
 
@@ -510,20 +510,25 @@ impl Writer {
         &mut self,
         ids: &[u64],
     ) -> Result<Vec<oneshot::Receiver<Result<(), Reason>>>, Failure> {
-        let (mut inserts, mut written) = (Vec::new(), Vec::new());
+        // All are read first: after an error, none of them is marked as being enqueued.
+        let mut letters = Vec::new();
         for id in ids {
             let found = self.store.dead_letters(id.saturating_sub(1), 1)?;
-            let found = found.into_iter().find(|buried| buried.row.id == *id);
-            let Some(buried) = found.filter(|_| self.put_back.insert(*id)) else {
+            letters.extend(found.into_iter().filter(|letter| letter.row.id == *id));
+        }
+        let (mut inserts, mut written) = (Vec::new(), Vec::new());
+        for letter in letters {
+            let id = letter.row.id;
+            if !self.put_back.insert(id) {
                 continue;
-            };
+            }
             let (durable, receiver) = oneshot::channel();
             written.push(receiver);
             inserts.push(Insert {
-                row: buried.row,
+                row: letter.row,
                 receipt: None,
                 durable,
-                put_back: Some(*id),
+                put_back: Some(id),
             });
         }
         // A closed queue enqueues nothing: the senders are dropped, and the receivers show it.
