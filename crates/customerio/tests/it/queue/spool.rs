@@ -259,6 +259,45 @@ async fn a_file_that_was_cut_or_overwritten_is_an_error_and_nothing_is_sent() {
     stop(queue, worker).await;
 }
 
+/// With the commands of the docs.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_rows_of_a_damaged_file_that_can_be_read_become_a_spool_again() {
+    use std::process::Command;
+
+    if let Err(error) = Command::new("sqlite3").arg("--version").output() {
+        println!("skipped: no sqlite3: {error}");
+        return;
+    }
+    let api = Api::accepting();
+    let disk = filled(&api).await;
+    let mut bytes = fs::read(disk.path()).unwrap();
+    let middle = bytes.len() / 2 / 4_096 * 4_096;
+    bytes[middle..middle + 600].fill(0xA5);
+    fs::write(disk.path(), &bytes).unwrap();
+    let error = disk.error(&client(&api)).to_string();
+    assert!(error.contains("docs for how to recover"), "{error}");
+    let docs = include_str!("../../../src/queue/mod.rs");
+    let commands: Vec<_> = docs
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! $ "))
+        .skip_while(|command| !command.contains("damaged/"))
+        .collect();
+    assert_eq!(commands.len(), 3, "{commands:?}");
+    let mut shell = Command::new("sh");
+    shell.args(["-ec", &commands.join("\n")]);
+    let done = shell.current_dir(disk.0.path()).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let left = disk.operations();
+    assert!((400..500).contains(&left), "{left}");
+    let (queue, worker) = disk.open(&api);
+    queue.on_idle().await;
+    let applied = api.applied()["a"].clone();
+    assert_eq!(applied.len() as i64, left);
+    assert!(applied.is_sorted());
+    stop(queue, worker).await;
+}
+
 #[tokio::test]
 async fn another_version_of_the_tables_is_an_error_and_nothing_is_changed() {
     let api = Api::accepting();
