@@ -579,32 +579,34 @@ fn withhold(
     mut lanes: HashSet<i64>,
     ids: &Range<u64>,
 ) -> rusqlite::Result<Vec<SettledRow>> {
-    let mut letters = Vec::new();
+    let mut found = Vec::new();
     let mut statement = transaction.prepare_cached(SCAN)?;
     let mut rows = statement.query([ids.start as i64, ids.end as i64])?;
     while let Some(row) = rows.next()? {
-        let on: (i64, Option<i64>) = (row.get(1)?, row.get(2)?);
-        let (outcome, reason) = if row.get(3)? {
-            lanes.insert(on.0);
-            lanes.extend(on.1);
-            let reason = "the program ended while the request was in flight".into();
-            (DeadOutcome::Unknown, reason)
-        } else if lanes.contains(&on.0) || on.1.is_some_and(|lane| lanes.contains(&lane)) {
-            (DeadOutcome::NotSent, Cause::follows_unknown().to_string())
-        } else {
-            continue;
-        };
         let id = row.get::<_, i64>(0)? as u64;
-        letters.push(Dead {
+        let (lane, other_lane): (i64, Option<i64>) = (row.get(1)?, row.get(2)?);
+        if row.get(3)? {
+            lanes.insert(lane);
+            lanes.extend(other_lane);
+            found.push((id, DeadOutcome::Unknown));
+        } else if lanes.contains(&lane) || other_lane.is_some_and(|lane| lanes.contains(&lane)) {
+            found.push((id, DeadOutcome::NotSent));
+        }
+    }
+    let mut moved = Vec::new();
+    for (id, outcome) in found {
+        let reason = match outcome {
+            DeadOutcome::Unknown => "the program ended while the request was in flight".into(),
+            _ => Cause::follows_unknown().to_string(),
+        };
+        let letter = Dead {
             id,
             outcome,
             reason,
-        });
+        };
+        moved.extend(move_to_dead(transaction, &letter)?);
     }
-    let moved = letters
-        .iter()
-        .map(|letter| move_to_dead(transaction, letter));
-    moved.filter_map(Result::transpose).collect()
+    Ok(moved)
 }
 
 /// Moves an operation to the dead letters, if it is there.

@@ -300,14 +300,10 @@ async fn a_long_spool_is_loaded_within_the_bound_of_the_memory() {
     assert!((100_000..most).contains(&read), "{read}");
 }
 
-#[test]
-fn the_backlog_is_read_once_for_all_operations_that_ended_unknown() {
-    let folder = TempDir::new().unwrap();
-    let spool = Spool::new(folder.path().join("queue.db"));
-    let (mut store, _) = Sqlite::open(&spool, &destination()).unwrap();
+/// Operations on a hundred people, three times. The 50th is on two of them, and so is the 159th.
+fn crowd(store: &mut Sqlite) {
     let person = |number: u64| Person::id(&format!("p{number}")).unwrap();
     let operation = |id: u64| match id {
-        // The last unknown one is on two people, and so is one that waits.
         50 => Operation::merge(&person(50), &person(90)).unwrap(),
         159 => Operation::merge(&person(59), &person(9)).unwrap(),
         _ => Operation::identify(&person(id % 100), &Attributes::new()).unwrap(),
@@ -316,17 +312,48 @@ fn the_backlog_is_read_once_for_all_operations_that_ended_unknown() {
         operation: operation(id),
         ..row(id)
     };
-    let unknown = |id| Dead {
-        id,
-        outcome: DeadOutcome::Unknown,
-        reason: "timeout".into(),
-    };
     let inserted = Changes {
         inserted: (1..=300).map(row).collect(),
         ..Changes::default()
     };
     store.commit(&inserted).unwrap();
+}
+
+/// Returns whether an operation of the crowd waits behind the first 50.
+fn is_behind(id: &u64) -> bool {
+    *id > 50 && (matches!(id % 100, 1..=50 | 90) || *id == 159)
+}
+
+fn ids_on_disk(store: &mut Sqlite) -> Vec<u64> {
+    let rows = store.load(0, 1_000, &mut |_| true).unwrap();
+    rows.iter().map(|row| row.id).collect()
+}
+
+fn dead_letters(store: &mut Sqlite) -> Vec<(u64, DeadOutcome)> {
+    let letters = store.dead_letters(0, 1_000).unwrap();
+    let shown = letters.iter().map(|letter| (letter.row.id, letter.outcome));
+    shown.collect()
+}
+
+/// Returns the dead letters of the crowd if its first 50 are unknown.
+fn expected_letters(withheld: &[u64]) -> Vec<(u64, DeadOutcome)> {
+    let unknown = (1..=50).map(|id| (id, DeadOutcome::Unknown));
+    let behind = withheld.iter().map(|id| (*id, DeadOutcome::NotSent));
+    unknown.chain(behind).collect()
+}
+
+#[test]
+fn the_backlog_is_read_once_for_all_operations_that_ended_unknown() {
+    let folder = TempDir::new().unwrap();
+    let spool = Spool::new(folder.path().join("queue.db"));
+    let (mut store, _) = Sqlite::open(&spool, &destination()).unwrap();
+    crowd(&mut store);
     let before = store.scans();
+    let unknown = |id| Dead {
+        id,
+        outcome: DeadOutcome::Unknown,
+        reason: "timeout".into(),
+    };
     let changes = Changes {
         dead: (1..=50).map(unknown).collect(),
         backlog: 101..301,
@@ -334,20 +361,34 @@ fn the_backlog_is_read_once_for_all_operations_that_ended_unknown() {
     };
     let written = store.commit(&changes).unwrap();
     assert_eq!(store.scans() - before, 1);
-    let found: Vec<_> = written.withheld.iter().map(|row| row.id).collect();
-    let is_behind = |id: &u64| matches!(id % 100, 1..=50 | 90) || *id == 159;
-    let expected: Vec<_> = (101..301).filter(is_behind).collect();
-    assert_eq!(found, expected);
-    assert_eq!(store.dead(), 50 + expected.len() as u64);
-    let left = store.load(0, 1_000, &mut |_| true).unwrap();
-    let left: Vec<_> = left.iter().map(|row| row.id).collect();
-    let is_left = |id: &u64| (51..101).contains(id) || (*id > 100 && !is_behind(id));
-    assert_eq!(left, (1..301).filter(is_left).collect::<Vec<_>>());
-    let letters = store.dead_letters(0, 1_000).unwrap();
-    for letter in letters {
-        let is_unknown = letter.outcome == DeadOutcome::Unknown;
-        assert_eq!(is_unknown, letter.row.id <= 50);
-    }
+    let withheld: Vec<_> = written.withheld.iter().map(|row| row.id).collect();
+    assert_eq!(withheld, (101..301).filter(is_behind).collect::<Vec<_>>());
+    assert_eq!(store.dead(), 50 + withheld.len() as u64);
+    assert_eq!(dead_letters(&mut store), expected_letters(&withheld));
+    // Those before the backlog are in memory, which withholds its own.
+    let is_left = |id: &u64| *id < 101 || !is_behind(id);
+    let left: Vec<_> = (51..301).filter(is_left).collect();
+    assert_eq!(ids_on_disk(&mut store), left);
+}
+
+#[test]
+fn a_spool_is_read_once_for_all_operations_that_were_in_flight() {
+    let folder = TempDir::new().unwrap();
+    let spool = Spool::new(folder.path().join("queue.db"));
+    let (mut store, _) = Sqlite::open(&spool, &destination()).unwrap();
+    crowd(&mut store);
+    let departed = Changes {
+        departures: (1..=50).map(|id| (id, true)).collect(),
+        ..Changes::default()
+    };
+    store.commit(&departed).unwrap();
+    drop(store);
+    let (mut store, found) = Sqlite::open(&spool, &destination()).unwrap();
+    assert_eq!(store.scans(), 1);
+    let (withheld, left): (Vec<_>, Vec<_>) = (51..301).partition(is_behind);
+    assert_eq!(dead_letters(&mut store), expected_letters(&withheld));
+    assert_eq!(found.len, left.len() as u64);
+    assert_eq!(ids_on_disk(&mut store), left);
 }
 
 fn row(id: u64) -> Row {
