@@ -30,8 +30,8 @@ const EVENTS: u64 = ROUNDS * ROUND;
 const TASKS: u64 = 8;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// The time after a round in which nothing is enqueued: operations would be written with outcomes
-/// that wait for others. It has about twice the ticks of a kill in it.
+/// The time after a round in which nothing is enqueued. Only then outcomes wait for their lag: each
+/// operation to write takes them with it. A kill comes in its first half.
 const QUIET: Duration = Duration::from_millis(300);
 
 /// The memory of the queue, in operations. Each round has more, so that some are loaded from disk.
