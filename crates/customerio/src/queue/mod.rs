@@ -65,12 +65,14 @@
 //! # fn main() {}
 //! ```
 //!
-//! - **Sent again:** after a crash, the operations that were in flight, and operations with an
-//!   outcome younger than 20 ms. That changes nothing for those that may be
-//!   [replayed](crate::Operation::may_replay). The others, such as a merge, are recorded before
-//!   they depart. If the program ends while one is in flight, it becomes a dead letter with an
-//!   unknown outcome, and those behind it on the same person become dead letters that were not
-//!   sent.
+//! - **Sent again:** after a crash, the operations that were in flight, and those whose outcomes
+//!   were not on disk yet. An outcome is written after 20 ms at most and the commits under way; on
+//!   a busy disk that takes longer, and up to a minute while an operator locks the file. That
+//!   changes nothing for operations that may be [replayed](crate::Operation::may_replay).
+//! - **Not sent again:** the others, such as a merge, are recorded before they depart. If the
+//!   program ends before the outcome is on disk, the operation becomes a dead letter with an
+//!   unknown outcome, also if the API had just accepted it. Those behind it on the same person
+//!   become dead letters that were not sent.
 //! - **Dead letters:** operations that were rejected, ended unknown, or were not sent behind an
 //!   unknown one. [`Queue::dead_letters`] shows them, [`Queue::put_back`] enqueues them again.
 //! - **Bounds:** [`Spool::max_bytes`] for operations and [`Spool::max_dead`] for dead letters, of
@@ -83,7 +85,8 @@
 //!   then may leave outcomes that are not on disk, and the next one sends their operations again.
 //! - **A broken disk:** the queue ends after a commit that failed, and each later `enqueue` returns
 //!   the error. [`NotEnqueued::spool_error`] has it. What was acknowledged stays in the file. The
-//!   operation whose commit failed may be in the file, too.
+//!   operations whose commit failed may be in the file, too: their errors and the causes of their
+//!   receipts have `may_be_kept`.
 //! - **One process:** a second queue on the file is an error. The file belongs to one base URL and
 //!   one site id. An operator who locks the file for writing for a minute ends the queue.
 //! - **Files:** `queue.db`, and beside it `queue.db-wal` and `-shm` of SQLite, `-lock` and
@@ -97,7 +100,7 @@
 //! | table | columns |
 //! |---|---|
 //! | `operations` | `id` in the order of enqueue, `enqueued_at` in milliseconds since 1970, `priority` from 0 (low) to 2 (high), `lane` and `other_lane` as hashes, `may_replay`, `goes_alone`, `has_departed` for what must not be sent twice, `json` |
-//! | `dead` | the same, with `outcome` (`rejected`, `unknown` or `not sent`) and `reason` |
+//! | `dead` | the same without `has_departed`, with `outcome` (`rejected`, `unknown` or `not sent`) and `reason` |
 //! | `destination` | `base_url`, `site`, the SHA-256 of the site id, and the `next_id` |
 //!
 //! ```console
@@ -105,8 +108,19 @@
 //! $ sqlite3 queue.db "SELECT min(enqueued_at), count(*) FROM operations"
 //! ```
 //!
-//! If the file is damaged, `sqlite3 queue.db .recover | sqlite3 recovered.db` saves the rows that
-//! can be read.
+//! A wrong value that an operator has written is an error with the table, the row and the column.
+//! In `dead`, the queue goes on. In `operations`, it ends: correct or delete the row, then start
+//! again.
+//!
+//! If the file is damaged, no queue opens it. These commands make a spool of the rows that can be
+//! read. `ROLLBACK` ends the output of `.dump` if some cannot. The numbers mark the file as a spool
+//! and name the version of its tables.
+//!
+//! ```console
+//! $ umask 077 && mkdir damaged && mv queue.db* damaged/
+//! $ sqlite3 damaged/queue.db .dump | sed 's/^ROLLBACK;.*/COMMIT;/' | sqlite3 queue.db
+//! $ sqlite3 queue.db "PRAGMA application_id = 1128877905; PRAGMA user_version = 1"
+//! ```
 //!
 //! # Order
 //!

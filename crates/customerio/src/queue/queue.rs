@@ -287,8 +287,8 @@ impl Queue {
     /// were found.
     ///
     /// One that ended [unknown](super::DeadOutcome::Unknown) may have been applied: look before you
-    /// put back what must not be applied twice, such as a merge. Dropping the future does not undo
-    /// it.
+    /// put back what must not be applied twice, such as a merge. Dropping the future undoes
+    /// nothing, and leaves out the ids behind the current group of 100.
     ///
     /// # Errors
     ///

@@ -57,10 +57,10 @@ impl Unwritten {
         }
     }
 
-    /// Returns whether the operation is on disk. It is not asked again after a failure.
-    fn poll_written(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<bool> {
-        if self.failure.is_some() {
-            return Poll::Ready(false);
+    /// Returns whether the operation is on disk. The sender is not polled again after a failure.
+    fn poll_written(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
+        if let Some(reason) = &self.failure {
+            return Poll::Ready(Err(reason.clone()));
         }
         let written = ready!(Pin::new(&mut self.written).poll(cx));
         // The writer wakes the first caller of a group for the others.
@@ -68,8 +68,9 @@ impl Unwritten {
             spool.acknowledge_some();
         }
         // A missing answer is a defect of this crate.
-        self.failure = written.unwrap_or(Err(Reason::Closed)).err();
-        Poll::Ready(self.failure.is_none())
+        let written = written.unwrap_or(Err(Reason::Closed));
+        self.failure = written.clone().err();
+        Poll::Ready(written)
     }
 }
 
@@ -92,19 +93,20 @@ impl Receipt {
     ///
     /// # Errors
     ///
-    /// The operation could not be written. The error contains it.
+    /// The operation could not be written. The error contains it, also in each further call.
     pub async fn durable(&mut self) -> Result<(), NotEnqueued> {
         let Some(unwritten) = &mut self.unwritten else {
             return Ok(());
         };
-        poll_fn(|cx| unwritten.poll_written(&self.shared, cx)).await;
-        match self.unwritten.take().map(|unwritten| *unwritten) {
-            Some(Unwritten {
-                failure: Some(reason),
-                operation,
-                ..
-            }) => Err(NotEnqueued { operation, reason }),
-            _ => Ok(()),
+        match poll_fn(|cx| unwritten.poll_written(&self.shared, cx)).await {
+            Ok(()) => {
+                self.unwritten = None;
+                Ok(())
+            }
+            Err(reason) => Err(NotEnqueued {
+                operation: unwritten.operation.clone(),
+                reason,
+            }),
         }
     }
 }
@@ -116,7 +118,7 @@ impl Future for Receipt {
         let this = self.get_mut();
         // An operation on disk is not kept in memory for an error.
         if let Some(unwritten) = &mut this.unwritten
-            && unwritten.poll_written(&this.shared, cx) == Poll::Ready(true)
+            && let Poll::Ready(Ok(())) = unwritten.poll_written(&this.shared, cx)
         {
             this.unwritten = None;
         }

@@ -153,12 +153,10 @@ impl Shared {
         priority: Priority,
     ) -> Result<Receipt, NotEnqueued> {
         if let Some(spool) = &self.spool {
-            let reason = match spool.try_acquire(&operation) {
-                Ok(()) => return self.write(spool, operation, priority),
-                Err(TryAcquireError::NoPermits) => Reason::Full,
-                Err(TryAcquireError::Closed) => spool.closed_reason(),
+            return match spool.try_acquire(&operation) {
+                Ok(()) => self.write(spool, operation, priority),
+                Err(reason) => Err(NotEnqueued { operation, reason }),
             };
-            return Err(NotEnqueued { operation, reason });
         }
         let charge = charge(&operation);
         loop {

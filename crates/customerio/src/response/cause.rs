@@ -67,6 +67,8 @@ pub(crate) enum Kind {
     FollowsUnknown,
     #[cfg(feature = "queue")]
     Kept,
+    #[cfg(feature = "spool")]
+    MaybeKept,
     /// The client has no credentials for the API; this environment variable would hold them.
     #[cfg(feature = "client")]
     MissingCredentials(&'static str),
@@ -135,6 +137,12 @@ impl Cause {
     #[cfg(feature = "queue")]
     pub(crate) fn kept() -> Self {
         Self::of(Kind::Kept)
+    }
+
+    /// Creates the cause of an operation whose commit to the spool failed.
+    #[cfg(feature = "spool")]
+    pub(crate) fn maybe_kept(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::boxed(Kind::MaybeKept, Box::new(error))
     }
 
     /// Creates the cause of a response that names another region than the request was sent to.
@@ -281,10 +289,24 @@ impl Cause {
     ///
     /// The next queue on the spool sends it. If it was in flight, it is sent again, or becomes a
     /// dead letter if it [must not be](crate::Operation::may_replay) sent twice.
+    ///
+    /// After a failure of the disk, the operations that were being written have a cause of their
+    /// own, `may_be_kept`: it is open whether they are in the spool.
     #[cfg(feature = "queue")]
     #[must_use]
     pub fn is_kept(&self) -> bool {
         self.0.kind == Kind::Kept
+    }
+
+    /// Returns whether the disk failed while the operation was written, so that the spool may keep
+    /// it. This queue has not sent it. The error of the spool is the [`source`](Error::source).
+    ///
+    /// If it is in the spool, the next queue sends it. An operation that is enqueued again, with
+    /// another id, would then be sent twice. Keep its id, or look into the spool first.
+    #[cfg(feature = "spool")]
+    #[must_use]
+    pub fn may_be_kept(&self) -> bool {
+        self.0.kind == Kind::MaybeKept
     }
 
     /// Returns whether the sender was stopped: the queue was drained up to its deadline, or its
@@ -348,6 +370,10 @@ const EXPIRED: &str = "the operation waited in the queue for longer than `max_ag
 const KEPT: &str = "the queue ended first; the operation is in its spool, \
      and the next queue on the spool sends it";
 
+#[cfg(feature = "spool")]
+const MAYBE_KEPT: &str = "the disk failed while the operation was written; it may be in the spool, \
+     and the next queue on the spool would send it";
+
 impl Kind {
     fn text(self) -> &'static str {
         match self {
@@ -359,6 +385,8 @@ impl Kind {
             Self::Expired => EXPIRED,
             #[cfg(feature = "queue")]
             Self::Kept => KEPT,
+            #[cfg(feature = "spool")]
+            Self::MaybeKept => MAYBE_KEPT,
             Self::Credentials => {
                 "the API rejected the credentials; check the site id, the API key and the region"
             }
@@ -432,6 +460,8 @@ impl Kind {
             | Self::Throttled => self.text(),
             #[cfg(feature = "queue")]
             Self::Canceled | Self::Dropped | Self::Expired | Self::Kept => self.text(),
+            #[cfg(feature = "spool")]
+            Self::MaybeKept => self.text(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use tokio::sync::{TryAcquireError, oneshot};
+use tokio::sync::oneshot;
 
 use super::error::Reason;
 use crate::packer::Priority;
@@ -21,7 +21,7 @@ impl DiskOutcome {
 }
 
 impl Inbox {
-    pub(super) fn try_acquire(&self, _: &Operation) -> Result<(), TryAcquireError> {
+    pub(super) fn try_acquire(&self, _: &Operation) -> Result<(), Reason> {
         match *self {}
     }
 

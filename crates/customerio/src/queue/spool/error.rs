@@ -25,6 +25,12 @@ pub(super) enum Kind {
     Destination(&'static str),
     NoCredentials,
     Damaged(String),
+    /// A value that no version of this crate writes, in a row of a table.
+    WrongRow {
+        table: &'static str,
+        id: i64,
+        column: String,
+    },
     DiskFull,
     /// The queue has ended.
     Closed,
@@ -58,10 +64,14 @@ impl SpoolError {
         matches!(self.0.kind, Kind::Version(_))
     }
 
-    /// Returns whether the file is no spool, or is damaged. It was not changed.
+    /// Returns whether the file is no spool, or is damaged, or one of its rows has a wrong value.
+    /// It was not changed.
     #[must_use]
     pub fn is_damaged(&self) -> bool {
-        matches!(self.0.kind, Kind::NotASpool | Kind::Damaged(_))
+        matches!(
+            self.0.kind,
+            Kind::NotASpool | Kind::Damaged(_) | Kind::WrongRow { .. }
+        )
     }
 
     /// Returns whether the disk is full. The operation was not enqueued.
@@ -107,6 +117,11 @@ impl fmt::Display for SpoolError {
                 f,
                 "the spool {path} is damaged: {message}; move its files away, \
                  and see the docs for how to recover the operations in it"
+            ),
+            Kind::WrongRow { table, id, column } => write!(
+                f,
+                "the spool {path} has a wrong value of `{column}` in row {id} of the table \
+                 `{table}`; correct or delete the row with `sqlite3`"
             ),
             Kind::DiskFull => write!(
                 f,

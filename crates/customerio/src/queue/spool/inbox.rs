@@ -185,17 +185,18 @@ impl DiskOutcome {
 impl Inbox {
     /// Creates the inbox of a spool, with room for `transit` bytes that wait to be written.
     pub(super) fn new(spool: &Spool, found: Found, transit: usize) -> Self {
-        let most = Semaphore::MAX_PERMITS;
-        let room = spool.max_bytes.saturating_sub(found.bytes);
-        let room = usize::try_from(room).map_or(most, |room| room.min(most));
+        // The bound is clamped before the operations on disk are subtracted: their room is released
+        // later, and a semaphore that gets more permits than it may have panics.
+        let bound = spool.max_bytes.min(Semaphore::MAX_PERMITS as u64);
+        let room = bound.saturating_sub(found.bytes);
         Self {
             work: Mutex::new(Work {
                 next_id: found.next_id,
-                excess: found.bytes.saturating_sub(spool.max_bytes),
+                excess: found.bytes.saturating_sub(bound),
                 ..Work::default()
             }),
             wake: Condvar::new(),
-            disk: Semaphore::new(room),
+            disk: Semaphore::new(room as usize),
             transit: Semaphore::new(transit),
             acknowledged: Mutex::default(),
             arriving: Arc::default(),
@@ -209,13 +210,17 @@ impl Inbox {
     }
 
     /// Acquires room for an operation, on disk and in the inbox.
-    pub(in crate::queue) fn try_acquire(
-        &self,
-        operation: &Operation,
-    ) -> Result<(), TryAcquireError> {
+    pub(in crate::queue) fn try_acquire(&self, operation: &Operation) -> Result<(), Reason> {
         let bytes = charge(operation);
-        let disk = self.disk.try_acquire_many(bytes)?;
-        self.transit.try_acquire_many(bytes)?.forget();
+        let reason = |error, full| match error {
+            TryAcquireError::NoPermits => full,
+            TryAcquireError::Closed => self.closed_reason(),
+        };
+        let disk = self.disk.try_acquire_many(bytes);
+        let disk = disk.map_err(|error| reason(error, Reason::SpoolFull))?;
+        let transit = self.transit.try_acquire_many(bytes);
+        let transit = transit.map_err(|error| reason(error, Reason::UnwrittenFull))?;
+        transit.forget();
         disk.forget();
         Ok(())
     }
@@ -357,11 +362,11 @@ impl Inbox {
             for written in self.ask(|reply| Command::PutBack { ids, reply }).await? {
                 match written.await {
                     Ok(Ok(())) => moved += 1,
-                    Ok(Err(Reason::Spool(error))) => return Err(error),
-                    // The queue was closed in between, so the letter stays a dead one.
-                    Ok(Err(Reason::Closed | Reason::Full)) | Err(_) => {
-                        return Err(self.closed_error());
+                    Ok(Err(Reason::Spool(error) | Reason::MaybeWritten(error))) => {
+                        return Err(error);
                     }
+                    // The queue was closed in between, so the letter stays a dead one.
+                    Ok(Err(_)) | Err(_) => return Err(self.closed_error()),
                 }
             }
         }
@@ -617,6 +622,29 @@ fn charge(operation: &Operation) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_names_the_bound_that_is_reached() {
+        let spool = Spool::new("queue.db");
+        let found = |bytes| Found {
+            len: 1,
+            bytes,
+            next_id: 2,
+        };
+        let person = crate::Person::id("a").unwrap();
+        let operation = Operation::identify(&person, &crate::Attributes::new()).unwrap();
+        for (bytes, transit, named) in [
+            (spool.max_bytes, 1_000, "`Spool::max_bytes`"),
+            (0, 100, "`QueueBuilder::max_bytes`"),
+        ] {
+            let inbox = Inbox::new(&spool, found(bytes), transit);
+            let reason = inbox.try_acquire(&operation).unwrap_err();
+            let operation = operation.clone();
+            let error = crate::queue::NotEnqueued { operation, reason };
+            assert!(error.is_full());
+            assert!(error.to_string().contains(named), "{error}");
+        }
+    }
 
     #[test]
     fn the_writer_waits_for_callers_only_where_the_disk_is_slower_than_they_are() {

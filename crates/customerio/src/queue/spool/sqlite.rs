@@ -1,5 +1,6 @@
 //! The store on SQLite. No other file names the database.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::ops::Range;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rusqlite::TransactionBehavior::Immediate;
 use rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Transaction, params};
 
 use super::dead_letter::DeadOutcome;
@@ -77,10 +79,9 @@ const LOAD: &str = "SELECT id, enqueued_at, priority, lane, other_lane, may_repl
 const REMOVE: &str = "DELETE FROM operations WHERE id BETWEEN ?1 AND ?2";
 const CANCEL: &str = "DELETE FROM operations WHERE id >= ?1 AND id < ?2 \
      RETURNING id, octet_length(json)";
-const BEHIND: &str = "SELECT later.id FROM operations AS first JOIN operations AS later \
-     ON later.id > first.id AND later.id >= ?2 AND later.id < ?3 \
-     AND (later.lane IN (first.lane, first.other_lane) \
-     OR later.other_lane IN (first.lane, first.other_lane)) WHERE first.id = ?1";
+const LANES: &str = "SELECT lane, other_lane FROM operations WHERE id = ?1";
+const SCAN: &str = "SELECT id, lane, other_lane, has_departed FROM operations \
+     WHERE id >= ?1 AND id < ?2 ORDER BY id";
 const NEXT_ID: &str = "UPDATE destination SET next_id = ?1";
 const DEPART: &str = "UPDATE operations SET has_departed = ?2 WHERE id = ?1";
 const COPY_TO_DEAD: &str = "INSERT OR REPLACE INTO dead \
@@ -130,6 +131,14 @@ impl Sqlite {
         // Two names of one file need one lock.
         let path = fs::canonicalize(&spool.path)
             .map_err(|error| file_error(&spool.path, "find", error))?;
+        // Before it is locked: that creates a file beside it.
+        let found = fs::metadata(&path);
+        if !found
+            .map_err(|error| file_error(&path, "find", error))?
+            .is_file()
+        {
+            return Err(SpoolError::new(&path, Kind::NotASpool));
+        }
         let lock = lock(&path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags);
@@ -239,20 +248,7 @@ impl Sqlite {
             return Ok(());
         }
         let transaction = Transaction::new(&mut self.connection, Immediate)?;
-        let unknown = "SELECT id FROM operations WHERE has_departed = 1";
-        for id in collect(&transaction, unknown, [])? {
-            withhold(&transaction, id, &(0..HIGHEST_ID))?;
-            let reason = "the program ended while the request was in flight".into();
-            let outcome = DeadOutcome::Unknown;
-            move_to_dead(
-                &transaction,
-                &Dead {
-                    id,
-                    outcome,
-                    reason,
-                },
-            )?;
-        }
+        withhold(&transaction, HashSet::new(), &(0..HIGHEST_ID))?;
         transaction.commit()?;
         Ok(())
     }
@@ -286,12 +282,13 @@ impl Sqlite {
         for id in &changes.deleted_dead {
             dead = dead.saturating_sub(run(&transaction, DELETE_DEAD, [*id as i64])? as u64);
         }
+        // Before the letters are moved, which have the lanes.
+        let lanes = unknown_lanes(&transaction, changes)?;
+        if !lanes.is_empty() {
+            written.withheld = withhold(&transaction, lanes, &changes.backlog)?;
+            dead += written.withheld.len() as u64;
+        }
         for letter in &changes.dead {
-            if letter.outcome == DeadOutcome::Unknown && !changes.backlog.is_empty() {
-                let withheld = withhold(&transaction, letter.id, &changes.backlog)?;
-                dead += withheld.len() as u64;
-                written.withheld.extend(withheld);
-            }
             dead += u64::from(move_to_dead(&transaction, letter)?.is_some());
         }
         if dead > self.max_dead {
@@ -319,8 +316,37 @@ impl Sqlite {
         updated.unwrap();
     }
 
-    fn reserve(&self) -> PathBuf {
+    /// Returns how often the backlog was read for operations behind unknown ones.
+    #[cfg(test)]
+    pub(super) fn scans(&self) -> i32 {
+        let scan = self.connection.prepare_cached(SCAN).unwrap();
+        scan.get_status(rusqlite::StatementStatus::Run)
+    }
+
+    /// Returns the value of a setting of the connection.
+    #[cfg(test)]
+    pub(super) fn setting(&self, name: &str) -> String {
+        let value = |row: &rusqlite::Row<'_>| row.get::<_, rusqlite::types::Value>(0);
+        match self
+            .connection
+            .pragma_query_value(None, name, value)
+            .unwrap()
+        {
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            rusqlite::types::Value::Text(text) => text,
+            other => panic!("{name} is {other:?}"),
+        }
+    }
+
+    pub(super) fn reserve(&self) -> PathBuf {
         beside(&self.path, "-reserve")
+    }
+
+    fn read_failure(&self, problem: Problem) -> Failure {
+        match problem {
+            Problem::Sqlite(error) => Failure::Failed(failed(&self.path, &error)),
+            Problem::Spool(kind) => Failure::WrongRow(SpoolError::new(&self.path, kind)),
+        }
     }
 
     fn failure(&self, error: &rusqlite::Error) -> Failure {
@@ -351,22 +377,39 @@ impl Store for Sqlite {
         Ok(written)
     }
 
-    fn load(&mut self, from: u64, limit: usize) -> Result<Vec<Row>, Failure> {
-        let load = || {
+    fn load(
+        &mut self,
+        from: u64,
+        limit: usize,
+        fits: &mut dyn FnMut(&Row) -> bool,
+    ) -> Result<Vec<Row>, Failure> {
+        let mut load = || {
             let mut statement = self.connection.prepare_cached(LOAD)?;
-            let rows = statement.query_map([from as i64, limit as i64], read)?;
-            rows.collect::<rusqlite::Result<_>>()
+            let mut rows = statement.query([from as i64, limit as i64])?;
+            let mut loaded = Vec::new();
+            while let Some(row) = rows.next()? {
+                let found = read(row).map_err(|column| wrong_row("operations", row, column))?;
+                if !fits(&found) {
+                    break;
+                }
+                loaded.push(found);
+            }
+            Ok(loaded)
         };
-        load().map_err(|error| Failure::Failed(failed(&self.path, &error)))
+        load().map_err(|problem| self.read_failure(problem))
     }
 
     fn dead_letters(&mut self, after: u64, limit: usize) -> Result<Vec<DeadRow>, Failure> {
         let load = || {
             let mut statement = self.connection.prepare_cached(DEAD_LETTERS)?;
-            let rows = statement.query_map([after as i64, limit as i64], read_dead)?;
-            rows.collect::<rusqlite::Result<_>>()
+            let mut rows = statement.query([after as i64, limit as i64])?;
+            let mut letters = Vec::new();
+            while let Some(row) = rows.next()? {
+                letters.push(read_dead(row).map_err(|column| wrong_row("dead", row, column))?);
+            }
+            Ok(letters)
         };
-        load().map_err(|error| Failure::Failed(failed(&self.path, &error)))
+        load().map_err(|problem| self.read_failure(problem))
     }
 
     fn dead(&self) -> u64 {
@@ -445,9 +488,19 @@ fn private() -> OpenOptions {
 /// process.
 fn create(path: &Path) -> io::Result<()> {
     match private().create_new(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => make_private(path),
         created => created.map(drop),
     }
+}
+
+/// Lets only the owner read an empty file, which becomes a spool. A spool keeps its mode.
+fn make_private(path: &Path) -> io::Result<()> {
+    let found = fs::metadata(path)?;
+    if found.is_file() && found.len() == 0 {
+        #[cfg(unix)]
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    }
+    Ok(())
 }
 
 /// Locks the spool, in a file of its own: SQLite's locks would keep an operator from reading.
@@ -479,16 +532,6 @@ fn run(transaction: &Transaction<'_>, sql: &str, params: impl Params) -> rusqlit
     transaction.prepare_cached(sql)?.execute(params)
 }
 
-fn collect(
-    transaction: &Transaction<'_>,
-    query: &str,
-    params: impl Params,
-) -> rusqlite::Result<Vec<u64>> {
-    let mut statement = transaction.prepare(query)?;
-    let ids = statement.query_map(params, |row| row.get::<_, i64>(0).map(|id| id as u64))?;
-    ids.collect()
-}
-
 /// Cancels the operations with an id in a range.
 fn cancel(transaction: &Transaction<'_>, ids: &Range<u64>) -> rusqlite::Result<Vec<SettledRow>> {
     let mut statement = transaction.prepare_cached(CANCEL)?;
@@ -504,28 +547,66 @@ fn cancel(transaction: &Transaction<'_>, ids: &Range<u64>) -> rusqlite::Result<V
     statement.query_map(ids, settled)?.collect()
 }
 
-/// Moves the operations that wait behind an unknown one, and have an id in a range, to the dead
-/// letters.
+/// Returns the lanes of the operations that ended unknown, if there is a backlog.
+fn unknown_lanes(
+    transaction: &Transaction<'_>,
+    changes: &Changes,
+) -> rusqlite::Result<HashSet<i64>> {
+    let mut lanes = HashSet::new();
+    if changes.backlog.is_empty() {
+        return Ok(lanes);
+    }
+    let mut statement = transaction.prepare_cached(LANES)?;
+    let is_unknown = |letter: &&Dead| letter.outcome == DeadOutcome::Unknown;
+    for letter in changes.dead.iter().filter(is_unknown) {
+        let found = statement.query_row([letter.id as i64], |row| Ok((row.get(0)?, row.get(1)?)));
+        let found: Option<(i64, Option<i64>)> = found.optional()?;
+        if let Some((lane, other_lane)) = found {
+            lanes.insert(lane);
+            lanes.extend(other_lane);
+        }
+    }
+    Ok(lanes)
+}
+
+/// Moves the operations on some lanes to the dead letters, within a range of ids. Those that have
+/// departed are moved as unknown ones, with the operations behind them.
+///
+/// It reads the range once for all lanes: with a long backlog, that takes seconds, in which no
+/// operation is written.
 fn withhold(
     transaction: &Transaction<'_>,
-    unknown: u64,
+    mut lanes: HashSet<i64>,
     ids: &Range<u64>,
 ) -> rusqlite::Result<Vec<SettledRow>> {
-    let mut withheld = Vec::new();
-    let parameters = [unknown as i64, ids.start as i64, ids.end as i64];
-    for id in collect(transaction, BEHIND, parameters)? {
-        let reason = Cause::follows_unknown().to_string();
-        let outcome = DeadOutcome::NotSent;
-        withheld.extend(move_to_dead(
-            transaction,
-            &Dead {
-                id,
-                outcome,
-                reason,
-            },
-        )?);
+    let mut found = Vec::new();
+    let mut statement = transaction.prepare_cached(SCAN)?;
+    let mut rows = statement.query([ids.start as i64, ids.end as i64])?;
+    while let Some(row) = rows.next()? {
+        let id = row.get::<_, i64>(0)? as u64;
+        let (lane, other_lane): (i64, Option<i64>) = (row.get(1)?, row.get(2)?);
+        if row.get(3)? {
+            lanes.insert(lane);
+            lanes.extend(other_lane);
+            found.push((id, DeadOutcome::Unknown));
+        } else if lanes.contains(&lane) || other_lane.is_some_and(|lane| lanes.contains(&lane)) {
+            found.push((id, DeadOutcome::NotSent));
+        }
     }
-    Ok(withheld)
+    let mut moved = Vec::new();
+    for (id, outcome) in found {
+        let reason = match outcome {
+            DeadOutcome::Unknown => "the program ended while the request was in flight".into(),
+            _ => Cause::follows_unknown().to_string(),
+        };
+        let letter = Dead {
+            id,
+            outcome,
+            reason,
+        };
+        moved.extend(move_to_dead(transaction, &letter)?);
+    }
+    Ok(moved)
 }
 
 /// Moves an operation to the dead letters, if it is there.
@@ -569,42 +650,52 @@ fn insert(transaction: &Transaction<'_>, rows: &[Row]) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    let json: String = row.get(7)?;
+/// Reads an operation. The error is the column with a value that no version of this crate writes.
+fn read(row: &rusqlite::Row<'_>) -> Result<Row, usize> {
+    let json: String = value(row, 7)?;
+    let other_lane: Option<_> = value(row, 4)?;
     let stored = StoredOperation {
-        lane: Lane::from_stored(row.get(3)?),
-        other_lane: row.get::<_, Option<_>>(4)?.map(Lane::from_stored),
-        may_replay: row.get(5)?,
-        goes_alone: row.get(6)?,
+        lane: Lane::from_stored(value(row, 3)?),
+        other_lane: other_lane.map(Lane::from_stored),
+        may_replay: value(row, 5)?,
+        goes_alone: value(row, 6)?,
         json: Bytes::from(json),
     };
-    let priority = match row.get(2)? {
+    let priority = match value(row, 2)? {
         0 => Priority::Low,
         1 => Priority::Normal,
         2 => Priority::High,
-        other => return Err(rusqlite::Error::IntegralValueOutOfRange(2, other)),
+        _ => return Err(2),
     };
-    let operation = Operation::from_stored(stored);
     Ok(Row {
-        id: row.get::<_, i64>(0)? as u64,
-        enqueued_at: row.get::<_, i64>(1)? as u64,
+        id: value::<i64>(row, 0)? as u64,
+        enqueued_at: value::<i64>(row, 1)? as u64,
         priority,
-        operation: operation.ok_or_else(|| wrong_value(7, "json"))?,
+        operation: Operation::from_stored(stored).ok_or(7_usize)?,
     })
 }
 
-fn read_dead(row: &rusqlite::Row<'_>) -> rusqlite::Result<DeadRow> {
-    let outcome: String = row.get(8)?;
+fn read_dead(row: &rusqlite::Row<'_>) -> Result<DeadRow, usize> {
+    let outcome: String = value(row, 8)?;
     Ok(DeadRow {
         row: read(row)?,
-        outcome: DeadOutcome::from_name(&outcome).ok_or_else(|| wrong_value(8, "outcome"))?,
-        reason: row.get(9)?,
+        outcome: DeadOutcome::from_name(&outcome).ok_or(8_usize)?,
+        reason: value(row, 9)?,
     })
 }
 
-/// The error of a value that no version of this crate writes.
-fn wrong_value(column: usize, name: &str) -> rusqlite::Error {
-    rusqlite::Error::InvalidColumnType(column, name.into(), rusqlite::types::Type::Text)
+fn value<T: FromSql>(row: &rusqlite::Row<'_>, column: usize) -> Result<T, usize> {
+    row.get(column).map_err(|_| column)
+}
+
+/// Names a row with a wrong value: only an operator can have written it.
+fn wrong_row(table: &'static str, row: &rusqlite::Row<'_>, column: usize) -> Problem {
+    let name = row.as_ref().column_name(column).unwrap_or_default();
+    Problem::Spool(Kind::WrongRow {
+        table,
+        id: row.get(0).unwrap_or_default(),
+        column: name.to_owned(),
+    })
 }
 
 /// Returns the ids as ranges of neighbors, each with its first and last one.

@@ -4,6 +4,7 @@ use super::dead_letter::DeadOutcome;
 use super::error::SpoolError;
 use crate::Operation;
 use crate::packer::Priority;
+use crate::queue::error::Reason;
 
 /// The bytes that an operation counts for beside its JSON: its columns and its share of a page.
 pub(super) const ROW_OVERHEAD: usize = 128;
@@ -14,7 +15,13 @@ pub(super) trait Store: Send {
     fn commit(&mut self, changes: &Changes) -> Result<Written, Failure>;
 
     /// Returns at most `limit` operations with an id of at least `from`, in the order of their ids.
-    fn load(&mut self, from: u64, limit: usize) -> Result<Vec<Row>, Failure>;
+    /// It reads no further than the first one that does not fit, which it drops.
+    fn load(
+        &mut self,
+        from: u64,
+        limit: usize,
+        fits: &mut dyn FnMut(&Row) -> bool,
+    ) -> Result<Vec<Row>, Failure>;
 
     /// Returns at most `limit` dead letters with an id higher than `after`.
     fn dead_letters(&mut self, after: u64, limit: usize) -> Result<Vec<DeadRow>, Failure>;
@@ -37,14 +44,29 @@ pub(super) enum Failure {
     DiskFull(SpoolError),
     /// Another program writes to the file. Nothing was changed, and the store can be used further.
     Busy(SpoolError),
+    /// A row has a value that the store does not write. The store can be used further.
+    WrongRow(SpoolError),
     /// It is open what is on disk, so the store must not be used further.
     Failed(SpoolError),
 }
 
 impl Failure {
+    /// Returns the reason for which the operations of a transaction are handed back.
+    pub(super) fn reason(&self) -> Reason {
+        match self {
+            Self::DiskFull(error) | Self::Busy(error) | Self::WrongRow(error) => {
+                Reason::Spool(error.clone())
+            }
+            Self::Failed(error) => Reason::MaybeWritten(error.clone()),
+        }
+    }
+
     pub(super) fn into_error(self) -> SpoolError {
         match self {
-            Self::DiskFull(error) | Self::Busy(error) | Self::Failed(error) => error,
+            Self::DiskFull(error)
+            | Self::Busy(error)
+            | Self::WrongRow(error)
+            | Self::Failed(error) => error,
         }
     }
 }

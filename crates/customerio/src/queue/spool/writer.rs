@@ -18,7 +18,8 @@ use crate::queue::shared::Shared;
 use crate::queue::state::{Loaded, State};
 use crate::{Cause, Outcome};
 
-/// How many operations are loaded at once. More would hold the memory of all of them twice.
+/// How many operations are loaded at once, if memory has room for them. With more, callers whose
+/// operations are to be written would wait for longer.
 const LOAD: usize = 1_000;
 
 /// How often a transaction is tried while another program writes to the file. With the wait of the
@@ -170,7 +171,7 @@ impl Writer {
         self.try_refill();
         match self.disk_full.clone() {
             Some(error) => {
-                self.reject(&rows, senders, &error);
+                self.reject(&rows, senders, &Reason::Spool(error));
                 self.write_pending()?;
             }
             None => self.write(rows, senders)?,
@@ -220,13 +221,14 @@ impl Writer {
             Err(Failure::DiskFull(error)) => {
                 #[cfg(feature = "tracing")]
                 crate::queue::trace::disk_full(&error);
-                self.reject(&rows, senders, &error);
+                self.reject(&rows, senders, &Reason::Spool(error.clone()));
                 self.disk_full = Some(error);
                 self.write_pending()
             }
-            Err(Failure::Busy(error) | Failure::Failed(error)) => {
-                self.reject(&rows, senders, &error);
-                Err(error)
+            Err(failure) => {
+                let reason = failure.reason();
+                self.reject(&rows, senders, &reason);
+                Err(failure.into_error())
             }
         }
     }
@@ -247,7 +249,7 @@ impl Writer {
                 self.disk_full = Some(error);
                 self.shared.update(|state| state.hold_for_disk(true));
             }
-            Err(Failure::Busy(error) | Failure::Failed(error)) => return Err(error),
+            Err(failure) => return Err(failure.into_error()),
         }
         Ok(())
     }
@@ -318,30 +320,35 @@ impl Writer {
     /// Loads the backlog while memory has room.
     fn load(&mut self) -> Result<(), SpoolError> {
         while self.backlog > 0 && self.shared.has_memory() {
-            let rows = self
-                .store
-                .load(self.next_to_load, LOAD)
-                .map_err(Failure::into_error)?;
-            if rows.is_empty() {
+            let shared = Arc::clone(&self.shared);
+            let mut is_full = false;
+            // The room is acquired while they are read: otherwise operations without room would
+            // take memory, too.
+            let rows = self.store.load(self.next_to_load, LOAD, &mut |row| {
+                is_full = !shared.acquire_memory(&row.operation);
+                !is_full
+            });
+            let rows = rows.map_err(Failure::into_error)?;
+            if rows.is_empty() && !is_full {
                 // An operator has deleted them.
                 self.backlog = 0;
             }
-            let shared = Arc::clone(&self.shared);
             let clocks = Clocks::now();
-            let is_full = shared.update(|state| {
-                rows.into_iter().any(|row| {
-                    if state.has_ended() || !shared.acquire_memory(&row.operation) {
-                        return true;
-                    }
+            let has_ended = shared.update(|state| {
+                // They stay on disk. A queue that has ended needs no room any longer.
+                if state.has_ended() {
+                    return true;
+                }
+                for row in rows {
                     self.next_to_load = row.id + 1;
                     self.backlog = self.backlog.saturating_sub(1);
                     let receipt = self.waiting.remove(&row.id);
                     clocks.enqueue(state, row, receipt);
-                    false
-                })
+                }
+                false
             });
             self.update_state();
-            if is_full {
+            if is_full || has_ended {
                 break;
             }
         }
@@ -369,8 +376,8 @@ impl Writer {
         state.set_backlog(self.backlog, self.next_to_load);
     }
 
-    /// Hands operations back that are not on disk.
-    fn reject(&mut self, rows: &[Row], senders: Vec<Senders>, error: &SpoolError) {
+    /// Hands operations back that were not written, or may not have been.
+    fn reject(&mut self, rows: &[Row], senders: Vec<Senders>, reason: &Reason) {
         let bytes: u64 = rows.iter().map(Row::bytes).sum();
         self.forget_put_back(&senders);
         self.inbox.release_transit(transit(&senders));
@@ -379,7 +386,7 @@ impl Writer {
         self.update_state();
         self.shared.update(|state| state.arrive(rows.len()));
         for sender in senders {
-            sender.reject(&Reason::Spool(error.clone()));
+            sender.reject(reason);
         }
     }
 }
@@ -428,7 +435,7 @@ impl Writer {
         let (result, fatal) = match result {
             Ok(value) => (Ok(value), Ok(())),
             Err(Failure::Failed(error)) => (Err(error.clone()), Err(error)),
-            Err(Failure::Busy(error) | Failure::DiskFull(error)) => (Err(error), Ok(())),
+            Err(failure) => (Err(failure.into_error()), Ok(())),
         };
         // An error means that the caller does not wait for the reply.
         drop(reply.send(result));
@@ -469,9 +476,9 @@ impl Writer {
                 self.settle_backlog(&written.canceled, &canceled);
                 Ok(())
             }
-            // They are not canceled, but sent.
-            Err(Failure::DiskFull(_) | Failure::Busy(_)) => Ok(()),
             Err(Failure::Failed(error)) => Err(error),
+            // They are not canceled, but sent.
+            Err(_) => Ok(()),
         }
     }
 
@@ -503,20 +510,25 @@ impl Writer {
         &mut self,
         ids: &[u64],
     ) -> Result<Vec<oneshot::Receiver<Result<(), Reason>>>, Failure> {
-        let (mut inserts, mut written) = (Vec::new(), Vec::new());
+        // All are read first: after an error, none of them is marked as being enqueued.
+        let mut letters = Vec::new();
         for id in ids {
             let found = self.store.dead_letters(id.saturating_sub(1), 1)?;
-            let found = found.into_iter().find(|buried| buried.row.id == *id);
-            let Some(buried) = found.filter(|_| self.put_back.insert(*id)) else {
+            letters.extend(found.into_iter().filter(|letter| letter.row.id == *id));
+        }
+        let (mut inserts, mut written) = (Vec::new(), Vec::new());
+        for letter in letters {
+            let id = letter.row.id;
+            if !self.put_back.insert(id) {
                 continue;
-            };
+            }
             let (durable, receiver) = oneshot::channel();
             written.push(receiver);
             inserts.push(Insert {
-                row: buried.row,
+                row: letter.row,
                 receipt: None,
                 durable,
-                put_back: Some(*id),
+                put_back: Some(id),
             });
         }
         // A closed queue enqueues nothing: the senders are dropped, and the receivers show it.

@@ -300,6 +300,45 @@ async fn a_file_that_was_cut_or_overwritten_is_an_error_and_nothing_is_sent() {
     stop(queue, worker).await;
 }
 
+/// With the commands of the docs.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_rows_of_a_damaged_file_that_can_be_read_become_a_spool_again() {
+    use std::process::Command;
+
+    if let Err(error) = Command::new("sqlite3").arg("--version").output() {
+        println!("skipped: no sqlite3: {error}");
+        return;
+    }
+    let api = Api::accepting();
+    let disk = filled(&api).await;
+    let mut bytes = fs::read(disk.path()).unwrap();
+    let middle = bytes.len() / 2 / 4_096 * 4_096;
+    bytes[middle..middle + 600].fill(0xA5);
+    fs::write(disk.path(), &bytes).unwrap();
+    let error = disk.error(&client(&api)).to_string();
+    assert!(error.contains("docs for how to recover"), "{error}");
+    let docs = include_str!("../../../src/queue/mod.rs");
+    let commands: Vec<_> = docs
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! $ "))
+        .skip_while(|command| !command.contains("damaged/"))
+        .collect();
+    assert_eq!(commands.len(), 3, "{commands:?}");
+    let mut shell = Command::new("sh");
+    shell.args(["-ec", &commands.join("\n")]);
+    let done = shell.current_dir(disk.0.path()).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let left = disk.operations();
+    assert!((400..500).contains(&left), "{left}");
+    let (queue, worker) = disk.open(&api);
+    queue.on_idle().await;
+    let applied = api.applied()["a"].clone();
+    assert_eq!(applied.len() as i64, left);
+    assert!(applied.is_sorted());
+    stop(queue, worker).await;
+}
+
 #[tokio::test]
 async fn another_version_of_the_tables_is_an_error_and_nothing_is_changed() {
     let api = Api::accepting();
@@ -669,6 +708,28 @@ async fn a_full_spool_rejects_or_waits_and_drops_nothing() {
     assert_eq!(api.applied()["a"], numbers);
 }
 
+#[tokio::test]
+async fn the_largest_bounds_send_what_the_last_queue_left() {
+    let (disk, api) = (Disk::new(), Api::accepting());
+    let (queue, worker) = disk.open_with(&api, QueueBuilder::paused);
+    drop(queue.enqueue(op("a", 1)).await.unwrap());
+    stop(queue, worker).await;
+    let spool = disk.spool().max_bytes(u64::MAX).max_dead(usize::MAX);
+    let queue = Queue::builder(&client(&api)).max_len(usize::MAX);
+    let (queue, worker) = queue.max_bytes(usize::MAX).open(&spool).unwrap();
+    let worker = tokio::spawn(worker);
+    // An operation that is enqueued before would acquire the room that the first one releases.
+    while disk.operations() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let receipt = queue.enqueue(op("a", 2)).await.unwrap();
+    assert_eq!(shown(&outcomes(vec![receipt]).await), "accepted");
+    assert!(queue.drain(MINUTE).await.is_complete());
+    worker.await.unwrap();
+    assert_eq!(disk.operations(), 0);
+}
+
 fn big(number: u64) -> Operation {
     let mut attributes = Attributes::new();
     attributes.insert("n", number).unwrap();
@@ -779,6 +840,90 @@ async fn only_the_owner_can_read_the_files_of_a_spool() {
         "the database, its log, the log's index, the lock and the reserve"
     );
     stop(queue, worker).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_empty_file_becomes_a_spool_that_only_the_owner_can_read() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (disk, api) = (Disk::new(), Api::accepting());
+    fs::write(disk.path(), "").unwrap();
+    fs::set_permissions(disk.path(), fs::Permissions::from_mode(0o644)).unwrap();
+    let (queue, worker) = disk.open(&api);
+    drop(queue.enqueue(op("a", 1)).await.unwrap());
+    for file in fs::read_dir(disk.0.path()).unwrap() {
+        let mode = file.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    stop(queue, worker).await;
+}
+
+#[tokio::test]
+async fn a_folder_is_no_spool_and_stays_alone() {
+    let (disk, api) = (Disk::new(), Api::accepting());
+    fs::create_dir(disk.path()).unwrap();
+    let error = disk.error(&client(&api));
+    assert!(error.is_damaged(), "{error}");
+    assert!(error.to_string().contains("give another path"), "{error}");
+    assert_eq!(fs::read_dir(disk.0.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_dead_letter_with_a_wrong_value_is_named_and_the_queue_goes_on() {
+    let (disk, api) = (Disk::new(), Api::new(|_| Reply::of(400, "{}")));
+    let (queue, worker) = disk.open_with(&api, |queue| queue.batch(1));
+    for number in 1..=2 {
+        drop(queue.enqueue(op("a", number)).await.unwrap().await);
+    }
+    while disk.ask("SELECT count(*) FROM dead") < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let operator = rusqlite::Connection::open(disk.path()).unwrap();
+    let change = |sql: &str| assert_eq!(operator.execute(sql, []).unwrap(), 1);
+    for (wrong, right, column) in [
+        ("outcome = 'done'", "outcome = 'rejected'", "`outcome`"),
+        ("priority = 3", "priority = 1", "`priority`"),
+        ("reason = CAST(x'ff' AS TEXT)", "reason = ''", "`reason`"),
+    ] {
+        change(&format!("UPDATE dead SET {wrong} WHERE id = 2"));
+        let letters = queue.dead_letters(0, 10).await.map(drop);
+        for error in [letters, queue.put_back([1, 2]).await.map(drop)] {
+            let error = error.unwrap_err();
+            assert!(error.is_damaged());
+            let text = error.to_string();
+            for part in [column, "row 2", "`dead`", "delete the row"] {
+                assert!(text.contains(part), "{text}");
+            }
+        }
+        assert_eq!(queue.dead_letters(0, 1).await.unwrap().len(), 1);
+        change(&format!("UPDATE dead SET {right} WHERE id = 2"));
+    }
+    assert_eq!(queue.put_back([1, 2]).await.unwrap(), 2);
+    queue.drain(MINUTE).await;
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_operation_with_a_wrong_value_ends_the_queue_with_an_error_that_names_it() {
+    let (disk, api) = (Disk::new(), Api::accepting());
+    let (queue, worker) = disk.open_with(&api, QueueBuilder::paused);
+    for number in 1..=3 {
+        drop(queue.enqueue(op("a", number)).await.unwrap());
+    }
+    stop(queue, worker).await;
+    let operator = rusqlite::Connection::open(disk.path()).unwrap();
+    let wrong = "UPDATE operations SET json = 'null' WHERE id = 2";
+    operator.execute(wrong, []).unwrap();
+    let (queue, worker) = disk.open(&api);
+    timeout(MINUTE, worker).await.unwrap().unwrap();
+    let error = queue.enqueue(op("a", 4)).await.unwrap_err();
+    let text = error.spool_error().unwrap().to_string();
+    assert!(
+        text.contains("`json` in row 2 of the table `operations`"),
+        "{text}"
+    );
+    assert_eq!((disk.operations(), api.requests()), (3, 0));
 }
 
 #[tokio::test]

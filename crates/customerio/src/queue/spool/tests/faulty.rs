@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use crate::queue::spool::error::{Kind, SpoolError};
@@ -8,12 +9,17 @@ use crate::queue::spool::store::{Changes, DeadRow, Failure, Row, Store, Written}
 
 /// What a store does with the next calls.
 #[derive(Debug, Default)]
-pub(super) struct Plan(Mutex<State>);
+pub(super) struct Plan {
+    state: Mutex<State>,
+    is_committing: AtomicBool,
+    /// The most bytes of operations in one call that loads.
+    most_read: AtomicU64,
+}
 
 #[derive(Debug, Default)]
 struct State {
     commits: VecDeque<Fault>,
-    /// Whether each transaction fails that inserts.
+    /// Whether each transaction fails that inserts, and each other one while there is a reserve.
     is_full: bool,
     /// Whether the reserve is of no use: each transaction fails.
     is_overfull: bool,
@@ -56,32 +62,42 @@ impl Step {
 impl Plan {
     pub(super) fn new(commits: impl IntoIterator<Item = Fault>) -> Arc<Self> {
         let plan = Self::default();
-        plan.0.lock().unwrap().commits.extend(commits);
+        plan.state.lock().unwrap().commits.extend(commits);
         Arc::new(plan)
     }
 
     pub(super) fn crashing(crash: Option<Crash>) -> Arc<Self> {
         let plan = Self::default();
-        plan.0.lock().unwrap().crash = crash;
+        plan.state.lock().unwrap().crash = crash;
         Arc::new(plan)
     }
 
     pub(super) fn fail_next(&self, fault: Fault) {
-        self.0.lock().unwrap().commits.push_back(fault);
+        self.state.lock().unwrap().commits.push_back(fault);
     }
 
     pub(super) fn set_full(&self, is_full: bool, is_overfull: bool) {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.state.lock().unwrap();
         (state.is_full, state.is_overfull) = (is_full, is_overfull);
     }
 
+    /// Returns whether the writer waits for the disk.
+    pub(super) fn is_committing(&self) -> bool {
+        self.is_committing.load(Relaxed)
+    }
+
+    pub(super) fn most_read(&self) -> u64 {
+        self.most_read.load(Relaxed)
+    }
+
     fn step(&self, step: Step) {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.state.lock().unwrap();
         let Some(crash) = state.crash.as_mut().filter(|crash| crash.step == step) else {
             return;
         };
         crash.calls -= 1;
         if crash.calls == 0 {
+            println!("crashed");
             std::process::abort();
         }
     }
@@ -110,13 +126,13 @@ fn failed() -> Failure {
     Failure::Failed(error(Kind::Failed("disk I/O error".into())))
 }
 
-impl Store for Faulty {
-    fn commit(&mut self, changes: &Changes) -> Result<Written, Failure> {
+impl Faulty {
+    fn commit_or_fail(&mut self, changes: &Changes) -> Result<Written, Failure> {
         self.plan.step(Step::BeforeCommit);
         let (fault, is_full) = {
-            let mut state = self.plan.0.lock().unwrap();
-            let inserts = !changes.inserted.is_empty();
-            let is_full = state.is_overfull || (state.is_full && inserts);
+            let mut state = self.plan.state.lock().unwrap();
+            let needs_room = !changes.inserted.is_empty() || self.inner.reserve().exists();
+            let is_full = state.is_overfull || (state.is_full && needs_room);
             (state.commits.pop_front(), is_full)
         };
         match fault {
@@ -137,10 +153,29 @@ impl Store for Faulty {
         self.plan.step(Step::AfterCommit);
         Ok(written)
     }
+}
 
-    fn load(&mut self, from: u64, limit: usize) -> Result<Vec<Row>, Failure> {
+impl Store for Faulty {
+    fn commit(&mut self, changes: &Changes) -> Result<Written, Failure> {
+        self.plan.is_committing.store(true, Relaxed);
+        let committed = self.commit_or_fail(changes);
+        self.plan.is_committing.store(false, Relaxed);
+        committed
+    }
+
+    fn load(
+        &mut self,
+        from: u64,
+        limit: usize,
+        fits: &mut dyn FnMut(&Row) -> bool,
+    ) -> Result<Vec<Row>, Failure> {
         self.plan.step(Step::BeforeLoad);
-        let rows = self.inner.load(from, limit)?;
+        let mut read = 0;
+        let rows = self.inner.load(from, limit, &mut |row| {
+            read += row.bytes();
+            fits(row)
+        })?;
+        self.plan.most_read.fetch_max(read, Relaxed);
         self.plan.step(Step::AfterLoad);
         Ok(rows)
     }
@@ -158,7 +193,7 @@ impl Store for Faulty {
     }
 
     fn refill_reserve(&mut self) -> Result<(), SpoolError> {
-        match self.plan.0.lock().unwrap().is_full {
+        match self.plan.state.lock().unwrap().is_full {
             true => Err(error(Kind::DiskFull)),
             false => self.inner.refill_reserve(),
         }
