@@ -175,9 +175,9 @@ impl Queue {
 
     /// Closes the queue, sends what is in it, and waits for the worker's end, at most for
     /// `deadline` from now. Then the rest is settled: as unknown if it has departed, and as not
-    /// sent otherwise. The worker need not be polled for that, and sends nothing afterwards. A
-    /// spool keeps the rest for the next queue; the deadline is followed by the time to write the
-    /// outcomes.
+    /// sent otherwise. The worker need not be polled for that. A request that it polls at that
+    /// moment counts as departed, and no other one departs afterwards. A spool keeps the rest for
+    /// the next queue; the deadline is followed by the time to write the outcomes.
     ///
     /// A paused queue sends, too. Dropping the future leaves the queue closed and without a
     /// deadline.

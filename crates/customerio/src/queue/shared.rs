@@ -251,6 +251,13 @@ impl Shared {
         true
     }
 
+    /// Releases the room of an operation that was not enqueued.
+    #[cfg(feature = "spool")]
+    pub(super) fn release_memory(&self, operation: &Operation) {
+        self.room_bytes.add_permits(charge(operation) as usize);
+        self.room_len.add_permits(1);
+    }
+
     /// Returns whether a quarter of the memory is free. With less, each settled request would load
     /// a few operations, with a read of the disk for each.
     #[cfg(feature = "spool")]

@@ -271,6 +271,8 @@ impl State {
         };
         if let Some((_, member)) = self.dispatcher.remove(position) {
             self.settle(vec![(member, Outcome::NotSent(cause()))], None);
+            // Those behind it may depart now, and the worker may have no timer.
+            self.effects.wakes_worker |= self.dispatcher.can_pack();
             return true;
         }
         self.canceled.insert(number);
@@ -680,7 +682,6 @@ impl State {
         if let Some(now) = now {
             self.rate.count(self.counts.accepted - accepted, now);
         }
-        // A lane that was stopped may have a placeholder less in another one: look again.
         self.effects.wakes_worker |= self.len == 0;
         self.change();
     }

@@ -513,6 +513,17 @@ impl Inbox {
         true
     }
 
+    /// Returns whether an operation ended unknown whose outcome the writer has not taken.
+    pub(super) fn has_unknown(&self) -> bool {
+        let is_unknown = |dead: &Dead| dead.outcome == DeadOutcome::Unknown;
+        let work = self.work();
+        let mut dead = work
+            .settled
+            .iter()
+            .filter_map(|settled| settled.dead.as_ref());
+        dead.any(is_unknown)
+    }
+
     /// Releases the room of operations that left the inbox, and are on disk or were not enqueued.
     pub(super) fn release_transit(&self, bytes: u64) {
         let mut work = self.work();

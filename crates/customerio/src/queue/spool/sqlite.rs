@@ -661,6 +661,10 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Row, usize> {
         goes_alone: value(row, 6)?,
         json: Bytes::from(json),
     };
+    // In a batch, it would close its second lane for good.
+    if stored.other_lane.is_some() && !stored.goes_alone {
+        return Err(6);
+    }
     let priority = match value(row, 2)? {
         0 => Priority::Low,
         1 => Priority::Normal,

@@ -6,6 +6,7 @@ use std::{iter, mem};
 
 use tokio::sync::oneshot;
 
+use super::dead_letter::DeadOutcome;
 use super::error::SpoolError;
 use super::inbox::{
     Command, DiskOutcome, Durable, FULL_INTERVAL, Inbox, Insert, Reply, Taken, Wait,
@@ -209,7 +210,9 @@ impl Writer {
         self.pending.changes.backlog = self.next_to_load..self.next_id;
         let started = clock::now();
         let committed = commit(&mut *self.store, &self.pending.changes);
-        self.written_in = clock::now().saturating_duration_since(started);
+        if !senders.is_empty() {
+            self.written_in = clock::now().saturating_duration_since(started);
+        }
         let rows = mem::take(&mut self.pending.changes.inserted);
         self.pending.changes.deleted_dead.clear();
         match committed {
@@ -319,7 +322,9 @@ impl Writer {
 
     /// Loads the backlog while memory has room.
     fn load(&mut self) -> Result<(), SpoolError> {
-        while self.backlog > 0 && self.shared.has_memory() {
+        // Operations behind an unknown one are withheld with the commit of its outcome, which looks
+        // for them on disk. Until then none may be loaded: it would be sent.
+        while self.backlog > 0 && self.shared.has_memory() && !self.pending.has_unknown() {
             let shared = Arc::clone(&self.shared);
             let mut is_full = false;
             // The room is acquired while they are read: otherwise operations without room would
@@ -334,10 +339,11 @@ impl Writer {
                 self.backlog = 0;
             }
             let clocks = Clocks::now();
-            let has_ended = shared.update(|state| {
-                // They stay on disk. A queue that has ended needs no room any longer.
-                if state.has_ended() {
-                    return true;
+            let left = shared.update(|state| {
+                // With the lock of the state, in which outcomes are handed to the inbox: another
+                // thread may have settled an operation as unknown since the rows were read.
+                if state.has_ended() || self.inbox.has_unknown() {
+                    return rows;
                 }
                 for row in rows {
                     self.next_to_load = row.id + 1;
@@ -345,10 +351,13 @@ impl Writer {
                     let receipt = self.waiting.remove(&row.id);
                     clocks.enqueue(state, row, receipt);
                 }
-                false
+                Vec::new()
             });
+            // They stay on disk.
+            left.iter()
+                .for_each(|row| self.shared.release_memory(&row.operation));
             self.update_state();
-            if is_full || has_ended {
+            if is_full || !left.is_empty() {
                 break;
             }
         }
@@ -573,6 +582,12 @@ impl Clocks {
 }
 
 impl Pending {
+    /// Returns whether an operation ended unknown.
+    fn has_unknown(&self) -> bool {
+        let mut dead = self.changes.dead.iter();
+        dead.any(|letter| letter.outcome == DeadOutcome::Unknown)
+    }
+
     fn settle(&mut self, settled: Vec<DiskOutcome>) {
         for DiskOutcome { id, bytes, dead } in settled {
             self.bytes += bytes;

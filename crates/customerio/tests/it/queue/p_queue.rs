@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use customerio::Operation;
 use customerio::client::{Limits, Quota};
 use customerio::queue::{HeldBy, Priority, Queue, WhenFull};
 use tokio::time::{sleep, timeout};
@@ -19,7 +20,7 @@ async fn add_returns_a_receipt_that_may_be_awaited_or_dropped() {
     let api = Api::accepting();
     let queue = api.queue();
     let receipt = queue.enqueue(op("a", 1)).await.unwrap();
-    drop(queue.enqueue(op("b", 2)).await.unwrap());
+    queue.enqueue(op("b", 2)).await.unwrap();
     assert!(receipt.await.is_accepted());
     queue.on_idle().await;
     assert_eq!(api.numbers(), [[1, 2]]);
@@ -30,12 +31,10 @@ async fn size_counts_what_waits_and_pending_what_is_in_requests() {
     let api = Api::new(|_| Reply::ok().after(SECOND));
     let queue = api.queue_with(|queue| queue.batch(2).concurrency(2));
     for number in 0..7 {
-        drop(
-            queue
-                .enqueue(op(&number.to_string(), number))
-                .await
-                .unwrap(),
-        );
+        queue
+            .enqueue(op(&number.to_string(), number))
+            .await
+            .unwrap();
     }
     assert_eq!((queue.stats().size, queue.stats().pending), (7, 0));
     sleep(SECOND / 2).await;
@@ -49,13 +48,13 @@ async fn size_counts_what_waits_and_pending_what_is_in_requests() {
 async fn a_paused_queue_sends_nothing_until_it_is_resumed() {
     let api = Api::accepting();
     let queue = api.queue_with(|queue| queue.paused());
-    drop(queue.enqueue(op("a", 1)).await.unwrap());
+    queue.enqueue(op("a", 1)).await.unwrap();
     sleep(SECOND).await;
     assert_eq!((api.requests(), queue.stats().held_by), (0, HeldBy::Paused));
     queue.resume();
     queue.on_idle().await;
     queue.pause();
-    drop(queue.enqueue(op("a", 2)).await.unwrap());
+    queue.enqueue(op("a", 2)).await.unwrap();
     sleep(SECOND).await;
     assert_eq!(api.requests(), 1);
     queue.resume();
@@ -109,12 +108,10 @@ async fn a_pause_holds_the_requests_that_wait_for_the_rate_limit() {
     let (queue, worker) = Queue::builder(&client).batch(1).build();
     tokio::spawn(worker);
     for number in 0..10 {
-        drop(
-            queue
-                .enqueue(op(&number.to_string(), number))
-                .await
-                .unwrap(),
-        );
+        queue
+            .enqueue(op(&number.to_string(), number))
+            .await
+            .unwrap();
     }
     sleep(SECOND).await;
     let departed = api.requests();
@@ -136,7 +133,7 @@ async fn on_idle_waits_until_each_operation_has_its_outcome() {
     let api = Api::new(|_| Reply::ok().after(SECOND * 3));
     let queue = api.queue();
     queue.on_idle().await;
-    drop(queue.enqueue(op("a", 1)).await.unwrap());
+    queue.enqueue(op("a", 1)).await.unwrap();
     let started = now();
     queue.on_idle().await;
     assert!(now() - started >= SECOND * 3);
@@ -148,7 +145,7 @@ async fn on_size_less_than_waits_until_fewer_wait() {
     let api = Api::new(|_| Reply::ok().after(SECOND));
     let queue = api.queue_with(|queue| queue.batch(1).concurrency(1));
     for number in 0..5 {
-        drop(queue.enqueue(op("a", number)).await.unwrap());
+        queue.enqueue(op("a", number)).await.unwrap();
     }
     queue.on_size_less_than(3).await;
     assert_eq!(queue.stats().size, 2);
@@ -172,7 +169,7 @@ async fn a_higher_priority_goes_first_and_never_changes_the_order_of_a_person() 
         // The later operation raises its person, with the earlier one.
         (&high, "d", 5),
     ] {
-        drop(queue.enqueue(op(id, number)).await.unwrap());
+        queue.enqueue(op(id, number)).await.unwrap();
     }
     queue.resume();
     queue.on_idle().await;
@@ -184,12 +181,10 @@ async fn no_more_requests_than_the_concurrency_are_in_flight() {
     let api = Api::new(|_| Reply::ok().after(SECOND));
     let queue = api.queue_with(|queue| queue.batch(1).concurrency(3));
     for number in 0..20 {
-        drop(
-            queue
-                .enqueue(op(&number.to_string(), number))
-                .await
-                .unwrap(),
-        );
+        queue
+            .enqueue(op(&number.to_string(), number))
+            .await
+            .unwrap();
     }
     sleep(SECOND / 2).await;
     assert_eq!(queue.stats().held_by, HeldBy::Concurrency);
@@ -205,12 +200,10 @@ async fn the_interval_cap_is_the_limit_of_the_client() {
     let (queue, worker) = Queue::builder(&client).batch(1).build();
     tokio::spawn(worker);
     for number in 0..50 {
-        drop(
-            queue
-                .enqueue(op(&number.to_string(), number))
-                .await
-                .unwrap(),
-        );
+        queue
+            .enqueue(op(&number.to_string(), number))
+            .await
+            .unwrap();
     }
     sleep(SECOND).await;
     assert_eq!(queue.stats().held_by, HeldBy::RateLimit);
@@ -234,6 +227,27 @@ async fn a_canceled_operation_that_has_not_departed_is_not_sent() {
     queue.resume();
     assert!(second.await.is_accepted());
     assert_eq!(api.numbers(), [[2]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_behind_a_canceled_one_departs_at_once() {
+    let api = Api::new(|ops| match ops.iter().any(|op| op.person == "slow") {
+        true => Reply::ok().after(SECOND * 10),
+        false => Reply::ok(),
+    });
+    let queue = api.queue();
+    let slow = queue.enqueue(op("slow", 1)).await.unwrap();
+    sleep(SECOND).await;
+    // The merge waits for the slow person, and the next operation waits for the merge.
+    let merge = Operation::merge(&person("a"), &person("slow")).unwrap();
+    let merge = queue.enqueue(merge).await.unwrap();
+    let behind = queue.enqueue(op("a", 2)).await.unwrap();
+    sleep(SECOND).await;
+    let started = now();
+    merge.cancel();
+    assert!(behind.await.is_accepted());
+    assert!(now() - started < SECOND);
+    assert!(slow.await.is_accepted());
 }
 
 #[tokio::test(start_paused = true)]
@@ -337,12 +351,10 @@ async fn a_batch_departs_when_it_is_full_or_after_the_linger() {
     let api = Api::accepting();
     let queue = api.queue_with(|queue| queue.batch(3).linger(SECOND));
     for number in 0..4 {
-        drop(
-            queue
-                .enqueue(op(&number.to_string(), number))
-                .await
-                .unwrap(),
-        );
+        queue
+            .enqueue(op(&number.to_string(), number))
+            .await
+            .unwrap();
     }
     queue.on_idle().await;
     let seen = api.seen();
@@ -359,12 +371,12 @@ async fn flush_sends_at_once_and_waits_for_what_was_enqueued_before() {
     });
     let queue = api.queue_with(|queue| queue.linger(SECOND * 60));
     queue.flush().await;
-    drop(queue.enqueue(op("a", 1)).await.unwrap());
+    queue.enqueue(op("a", 1)).await.unwrap();
     let started = now();
     let (other, flushing) = (queue.clone(), queue.clone());
     let flush = tokio::spawn(async move { flushing.flush().await });
     sleep(MOMENT).await;
-    drop(other.enqueue(op("slow", 2)).await.unwrap());
+    other.enqueue(op("slow", 2)).await.unwrap();
     flush.await.unwrap();
     assert!(now() - started < SECOND);
     assert_eq!(queue.stats().accepted, 1);
@@ -383,7 +395,7 @@ async fn a_full_queue_rejects_or_waits_or_drops_the_oldest() {
 
     let queue = paused(WhenFull::Wait);
     let first = queue.try_enqueue(op("a", 1)).unwrap();
-    drop(queue.try_enqueue(op("a", 2)).unwrap());
+    queue.try_enqueue(op("a", 2)).unwrap();
     assert!(queue.try_enqueue(op("a", 3)).unwrap_err().is_full());
     let waiting = queue.enqueue(op("a", 3));
     assert!(timeout(SECOND, waiting).await.is_err());
@@ -394,7 +406,7 @@ async fn a_full_queue_rejects_or_waits_or_drops_the_oldest() {
     let queue = paused(WhenFull::DropOldest);
     let first = queue.enqueue(op("a", 1)).await.unwrap();
     for number in 2..6 {
-        drop(queue.enqueue(op("b", number)).await.unwrap());
+        queue.enqueue(op("b", number)).await.unwrap();
     }
     assert!(first.await.cause().unwrap().is_dropped());
     let before = api.requests();
@@ -420,13 +432,13 @@ async fn a_full_queue_drops_queued_operations_before_older_ones_that_may_have_ar
     };
     let (queue, _older) = held(2).await;
     let newer = queue.enqueue(op("a", 2)).await.unwrap();
-    drop(queue.enqueue(op("a", 3)).await.unwrap());
+    queue.enqueue(op("a", 3)).await.unwrap();
     let outcome = newer.await;
     assert!(outcome.cause().unwrap().is_dropped() && !outcome.may_have_been_applied());
     assert_eq!((queue.stats().dropped, queue.stats().unknown), (1, 0));
 
     let (queue, older) = held(1).await;
-    drop(queue.enqueue(op("a", 2)).await.unwrap());
+    queue.enqueue(op("a", 2)).await.unwrap();
     let outcome = older.await;
     assert!(outcome.cause().unwrap().is_dropped() && outcome.is_unknown());
     assert_eq!((queue.stats().dropped, queue.stats().unknown), (0, 1));
@@ -442,7 +454,7 @@ async fn the_bytes_are_bounded_too() {
             .insert(format!("f{field}"), "x".repeat(1_000))
             .unwrap();
     }
-    let large = customerio::Operation::identify(&person("a"), &attributes).unwrap();
+    let large = Operation::identify(&person("a"), &attributes).unwrap();
     let mut enqueued = 0;
     while let Ok(receipt) = queue.try_enqueue(large.clone()) {
         drop(receipt);
@@ -479,7 +491,7 @@ async fn the_monitor_gets_the_state_in_each_period() {
             log.lock().unwrap().push(stats.to_string())
         })
     });
-    drop(queue.enqueue(op("a", 1)).await.unwrap());
+    queue.enqueue(op("a", 1)).await.unwrap();
     sleep(SECOND * 35).await;
     let lines = lines.lock().unwrap();
     assert_eq!(lines.len(), 3);

@@ -178,6 +178,41 @@ async fn no_request_departs_while_outcomes_cannot_be_written() {
 }
 
 #[tokio::test]
+async fn operations_behind_an_unknown_one_stay_on_disk_until_its_outcome_is_there() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("queue.db");
+    let (client, calls) = scripted([Reply::lost()]);
+    let plan = Plan::new([]);
+    let (queue, worker) = open(&path, &plan, &client, |queue| queue.paused().max_len(1));
+    let (a, b) = (Person::id("a").unwrap(), Person::id("b").unwrap());
+    let merge = queue
+        .enqueue(Operation::merge(&b, &a).unwrap())
+        .await
+        .unwrap();
+    let behind = queue.enqueue(op(2)).await.unwrap();
+    assert_eq!(queue.stats().backlog, 1);
+    // The outcome of the merge is not written for a while, and memory has room again.
+    plan.fill_at_departure();
+    queue.resume();
+    assert!(merge.await.is_unknown());
+    until(|| queue.stats().held_by == HeldBy::DiskFull).await;
+    plan.set_full(false, false);
+    assert!(
+        behind
+            .await
+            .cause()
+            .unwrap()
+            .to_string()
+            .contains("unknown")
+    );
+    assert_eq!(calls.count(), 1);
+    // What is enqueued later is sent.
+    assert!(queue.enqueue(op(3)).await.unwrap().await.is_accepted());
+    assert!(queue.drain(MINUTE).await.is_complete());
+    worker.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_request_that_waits_for_the_server_is_held_while_outcomes_cannot_be_written() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("queue.db");
@@ -186,7 +221,7 @@ async fn a_request_that_waits_for_the_server_is_held_while_outcomes_cannot_be_wr
     let plan = Plan::new([]);
     let (queue, worker) = open(&path, &plan, &client, |queue| queue.paused().batch(1));
     for number in 1..=2 {
-        drop(queue.enqueue(op(number)).await.unwrap());
+        queue.enqueue(op(number)).await.unwrap();
     }
     plan.set_full(true, true);
     queue.resume();
@@ -255,7 +290,7 @@ async fn fill_and_settle(folder: &Path) {
     });
     // Too few for the log to be used from its start again: each commit needs room.
     for number in 0..LEN {
-        drop(queue.enqueue(op(number)).await.unwrap());
+        queue.enqueue(op(number)).await.unwrap();
     }
     let others = folder.join("others");
     let mut file = File::create(&others).unwrap();
@@ -312,7 +347,7 @@ async fn a_long_spool_is_loaded_within_the_bound_of_the_memory() {
         attributes.insert("n", number).unwrap();
         let person = Person::id("a").unwrap();
         let operation = Operation::identify(&person, &attributes).unwrap();
-        drop(queue.enqueue(operation).await.unwrap());
+        queue.enqueue(operation).await.unwrap();
     }
     queue.resume();
     assert!(queue.drain(MINUTE).await.is_complete());

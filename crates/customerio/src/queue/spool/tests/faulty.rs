@@ -23,6 +23,8 @@ struct State {
     is_full: bool,
     /// Whether the reserve is of no use: each transaction fails.
     is_overfull: bool,
+    /// Whether the disk is full from the next departure on.
+    fills_at_departure: bool,
     crash: Option<Crash>,
 }
 
@@ -90,6 +92,10 @@ impl Plan {
         self.most_read.load(Relaxed)
     }
 
+    pub(super) fn fill_at_departure(&self) {
+        self.state.lock().unwrap().fills_at_departure = true;
+    }
+
     fn step(&self, step: Step) {
         let mut state = self.state.lock().unwrap();
         let Some(crash) = state.crash.as_mut().filter(|crash| crash.step == step) else {
@@ -150,6 +156,12 @@ impl Faulty {
             None => {}
         }
         let written = self.inner.commit(changes)?;
+        if !changes.departures.is_empty() {
+            let mut state = self.plan.state.lock().unwrap();
+            if state.fills_at_departure {
+                (state.is_full, state.is_overfull) = (true, true);
+            }
+        }
         self.plan.step(Step::AfterCommit);
         Ok(written)
     }
