@@ -47,12 +47,10 @@ async fn enqueue(queue: &Queue, id: u32) -> Result<(), Box<dyn Error + Send + Sy
     attributes.insert("plan", "trial")?;
     let event = queue.stamp(Event::new("signed up")?);
     // The queue keeps the order of one person's operations: the person exists before the event.
-    drop(
-        queue
-            .enqueue(Operation::identify(&person, &attributes)?)
-            .await?,
-    );
-    drop(queue.enqueue(Operation::event(&person, &event)?).await?);
+    queue
+        .enqueue(Operation::identify(&person, &attributes)?)
+        .await?;
+    queue.enqueue(Operation::event(&person, &event)?).await?;
     Ok(())
 }
 

@@ -106,7 +106,7 @@ fn queued(records: &[Operation]) -> io::Result<Run> {
             let queue = queue.clone();
             tokio::spawn(async move {
                 for record in records {
-                    drop(queue.enqueue(record).await.expect("the disk has room"));
+                    queue.enqueue(record).await.expect("the disk has room");
                 }
             })
         });

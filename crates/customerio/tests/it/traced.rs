@@ -237,35 +237,33 @@ async fn a_queue_warns_once_of_each_request_with_operations_that_were_not_accept
     };
 
     for _ in 0..3 {
-        drop(queue.enqueue(identify()).await.unwrap());
+        queue.enqueue(identify()).await.unwrap();
     }
     queue.on_idle().await;
     let lines = warnings();
     let fields = r#" operations=2 outcome="rejected" status=207"#;
     assert!(lines.len() == 1 && lines[0].contains(fields), "{lines:?}");
 
-    drop(queue.enqueue(identify()).await.unwrap());
+    queue.enqueue(identify()).await.unwrap();
     queue.on_idle().await;
     assert_eq!(warnings().len(), 0, "it was accepted");
 
     let other = Person::id("other").unwrap();
-    drop(
-        queue
-            .enqueue(Operation::merge(&person, &other).unwrap())
-            .await
-            .unwrap(),
-    );
+    queue
+        .enqueue(Operation::merge(&person, &other).unwrap())
+        .await
+        .unwrap();
     queue.on_idle().await;
     let lines = warnings();
     let fields = r#" operations=1 outcome="unknown""#;
     assert!(lines.len() == 1 && lines[0].contains(fields), "{lines:?}");
 
     // One departs, one is cleared, and one is left by the drain.
-    drop(queue.enqueue(identify()).await.unwrap());
+    queue.enqueue(identify()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    drop(queue.enqueue(identify()).await.unwrap());
+    queue.enqueue(identify()).await.unwrap();
     queue.clear();
-    drop(queue.enqueue(identify()).await.unwrap());
+    queue.enqueue(identify()).await.unwrap();
     let drained = queue.drain(Duration::from_secs(1)).await;
     assert_eq!((drained.unknown, drained.not_sent), (1, 1));
     assert_eq!(warnings().len(), 0, "it was not the API");

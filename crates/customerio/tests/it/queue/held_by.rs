@@ -21,7 +21,7 @@ async fn a_worker_that_is_not_polled_is_the_reason_once_a_request_may_depart() {
         let queue = Queue::builder(&api.client()).batch(batch).linger(linger);
         let (queue, worker) = queue.build();
         for number in 0..len {
-            drop(queue.try_enqueue(op(&number.to_string(), number)).unwrap());
+            queue.try_enqueue(op(&number.to_string(), number)).unwrap();
         }
         (queue, worker)
     };
@@ -46,11 +46,11 @@ async fn a_worker_that_is_not_polled_is_the_reason_once_a_request_may_depart() {
 async fn a_worker_that_is_no_longer_polled_is_the_reason_beside_its_requests() {
     let api = Api::new(|_| Reply::end(End::Hang));
     let (queue, mut worker) = Queue::builder(&api.client()).batch(1).build();
-    drop(queue.enqueue(op("a", 1)).await.unwrap());
+    queue.enqueue(op("a", 1)).await.unwrap();
     assert!(timeout(SECOND, &mut worker).await.is_err());
-    drop(queue.enqueue(op("a", 2)).await.unwrap());
+    queue.enqueue(op("a", 2)).await.unwrap();
     assert_eq!(held_by(&queue), "order");
-    drop(queue.enqueue(op("b", 3)).await.unwrap());
+    queue.enqueue(op("b", 3)).await.unwrap();
     assert_eq!(held_by(&queue), "worker");
     assert!(timeout(SECOND, &mut worker).await.is_err());
     assert_eq!((held_by(&queue), api.requests()), ("order".into(), 2));
@@ -66,7 +66,7 @@ async fn the_few_requests_that_are_allowed_after_an_outage_are_the_reason() {
     let queue = api.queue_with(|queue| queue.batch(1).concurrency(64));
     for number in 0..2_000 {
         let operation = op(&number.to_string(), number);
-        drop(queue.enqueue(operation).await.unwrap());
+        queue.enqueue(operation).await.unwrap();
     }
     while queue.stats().accepted == 0 {
         sleep(SECOND / 10).await;

@@ -93,12 +93,10 @@ async fn a_drain_sends_what_is_queued_and_ends_the_worker() {
     let (queue, worker) = Queue::builder(&api.client()).linger(SECOND * 60).build();
     let worker = tokio::spawn(worker);
     for number in 0..1_200 {
-        drop(
-            queue
-                .enqueue(op(&number.to_string(), number))
-                .await
-                .unwrap(),
-        );
+        queue
+            .enqueue(op(&number.to_string(), number))
+            .await
+            .unwrap();
     }
     let started = now();
     let drained = queue.drain(SECOND * 20).await;
@@ -259,7 +257,7 @@ async fn nothing_departs_that_a_drain_in_another_thread_has_settled_as_not_sent(
 async fn a_drain_rejects_callers_that_wait_for_room() {
     let api = Api::new(|_| Reply::end(End::Hang));
     let queue = api.queue_with(|queue| queue.max_len(1));
-    drop(queue.enqueue(op("a", 1)).await.unwrap());
+    queue.enqueue(op("a", 1)).await.unwrap();
     let other = queue.clone();
     let waiting = tokio::spawn(async move { other.enqueue(op("a", 2)).await });
     sleep(SECOND).await;
@@ -272,7 +270,7 @@ async fn a_drain_rejects_callers_that_wait_for_room() {
 async fn a_call_to_enqueue_that_is_dropped_gives_its_room_back() {
     let api = Api::accepting();
     let queue = api.queue_with(|queue| queue.paused().max_len(1));
-    drop(queue.enqueue(op("a", 1)).await.unwrap());
+    queue.enqueue(op("a", 1)).await.unwrap();
     for _ in 0..100 {
         let waiting = queue.enqueue(op("a", 2));
         assert!(timeout(SECOND, waiting).await.is_err());

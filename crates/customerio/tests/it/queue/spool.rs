@@ -133,7 +133,7 @@ async fn the_next_queue_sends_in_order_what_the_last_one_left() {
     queue.drain(SECOND).await;
 
     let (queue, worker) = disk.open(&api);
-    drop(queue.enqueue(op("a", 301)).await.unwrap());
+    queue.enqueue(op("a", 301)).await.unwrap();
     queue.on_idle().await;
     let numbers: Vec<_> = (1..=301).collect();
     assert_eq!(api.applied()["a"], numbers);
@@ -457,7 +457,7 @@ async fn a_drain_sends_the_operations_that_are_only_on_disk() {
     let settings = |queue: QueueBuilder| queue.max_len(10).batch(4).paused();
     let (queue, worker) = disk.open_with(&api, settings);
     for number in 0..100 {
-        drop(queue.enqueue(op("a", number)).await.unwrap());
+        queue.enqueue(op("a", number)).await.unwrap();
     }
     let drained = timeout(MINUTE, queue.drain(MINUTE)).await.unwrap();
     assert_eq!((drained.accepted, drained.is_complete()), (100, true));
@@ -524,7 +524,7 @@ async fn operations_that_are_only_on_disk_wait_for_the_disk() {
     let (disk, api) = (Disk::new(), Api::new(|_| Reply::end(End::Hang)));
     let (queue, worker) = disk.open_with(&api, |queue| queue.max_len(1));
     for number in 0..3 {
-        drop(queue.enqueue(op("a", number)).await.unwrap());
+        queue.enqueue(op("a", number)).await.unwrap();
     }
     while api.requests() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -712,7 +712,7 @@ async fn a_full_spool_rejects_or_waits_and_drops_nothing() {
 async fn the_largest_bounds_send_what_the_last_queue_left() {
     let (disk, api) = (Disk::new(), Api::accepting());
     let (queue, worker) = disk.open_with(&api, QueueBuilder::paused);
-    drop(queue.enqueue(op("a", 1)).await.unwrap());
+    queue.enqueue(op("a", 1)).await.unwrap();
     stop(queue, worker).await;
     let spool = disk.spool().max_bytes(u64::MAX).max_dead(usize::MAX);
     let queue = Queue::builder(&client(&api)).max_len(usize::MAX);
@@ -748,7 +748,7 @@ async fn what_must_not_be_sent_twice_is_a_dead_letter_if_the_program_ends_in_the
     let merge = Operation::merge(&person("a"), &person("b")).unwrap();
     let merge = queue.enqueue(merge).await.unwrap();
     let behind = queue.enqueue(op("b", 2)).await.unwrap();
-    drop(queue.enqueue(op("c", 3)).await.unwrap());
+    queue.enqueue(op("c", 3)).await.unwrap();
     while api.requests() < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -783,7 +783,7 @@ async fn what_must_not_be_sent_twice_is_sent_by_the_next_queue_if_it_did_not_dep
     let (disk, api) = (Disk::new(), Api::new(|_| Reply::end(End::Throttle(1))));
     let (queue, worker) = disk.open(&api);
     let merge = Operation::merge(&person("a"), &person("b")).unwrap();
-    drop(queue.enqueue(merge).await.unwrap());
+    queue.enqueue(merge).await.unwrap();
     while queue.stats().pending > 0 || api.requests() < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -800,7 +800,7 @@ async fn what_must_not_be_sent_twice_is_kept_as_not_sent_while_the_limit_holds_i
     // The first request closes the gate for a minute.
     let (disk, api) = (Disk::new(), Api::replies([Reply::end(End::Throttle(60))]));
     let (queue, _worker) = disk.open_with(&api, |queue| queue.batch(1));
-    drop(queue.enqueue(op("c", 1)).await.unwrap());
+    queue.enqueue(op("c", 1)).await.unwrap();
     while !queue.stats().is_throttled {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -827,7 +827,7 @@ async fn only_the_owner_can_read_the_files_of_a_spool() {
 
     let (disk, api) = (Disk::new(), Api::accepting());
     let (queue, worker) = disk.open_with(&api, QueueBuilder::paused);
-    drop(queue.enqueue(op("a", 1)).await.unwrap());
+    queue.enqueue(op("a", 1)).await.unwrap();
     let mut files = 0;
     for file in fs::read_dir(disk.0.path()).unwrap() {
         let file = file.unwrap();
@@ -851,7 +851,7 @@ async fn an_empty_file_becomes_a_spool_that_only_the_owner_can_read() {
     fs::write(disk.path(), "").unwrap();
     fs::set_permissions(disk.path(), fs::Permissions::from_mode(0o644)).unwrap();
     let (queue, worker) = disk.open(&api);
-    drop(queue.enqueue(op("a", 1)).await.unwrap());
+    queue.enqueue(op("a", 1)).await.unwrap();
     for file in fs::read_dir(disk.0.path()).unwrap() {
         let mode = file.unwrap().metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -909,7 +909,7 @@ async fn an_operation_with_a_wrong_value_ends_the_queue_with_an_error_that_names
     let (disk, api) = (Disk::new(), Api::accepting());
     let (queue, worker) = disk.open_with(&api, QueueBuilder::paused);
     for number in 1..=3 {
-        drop(queue.enqueue(op("a", number)).await.unwrap());
+        queue.enqueue(op("a", number)).await.unwrap();
     }
     stop(queue, worker).await;
     let operator = rusqlite::Connection::open(disk.path()).unwrap();
@@ -930,7 +930,7 @@ async fn an_operation_with_a_wrong_value_ends_the_queue_with_an_error_that_names
 async fn an_operator_can_read_while_the_queue_writes() {
     let (disk, api) = (Disk::new(), Api::accepting());
     let (queue, worker) = disk.open_with(&api, QueueBuilder::paused);
-    drop(queue.enqueue(op("a", 1)).await.unwrap());
+    queue.enqueue(op("a", 1)).await.unwrap();
     let connection = rusqlite::Connection::open(disk.path()).unwrap();
     let person = "SELECT json ->> '$.identifiers.id' FROM operations";
     let read = || {
@@ -940,7 +940,7 @@ async fn an_operator_can_read_while_the_queue_writes() {
     };
     connection.execute_batch("BEGIN").unwrap();
     assert_eq!(read(), "a");
-    drop(queue.enqueue(op("b", 2)).await.unwrap());
+    queue.enqueue(op("b", 2)).await.unwrap();
     queue.resume();
     queue.drain(MINUTE).await;
     worker.await.unwrap();
