@@ -33,10 +33,11 @@ const MAX_DELIVERY_ID: usize = 1_000;
 /// let mut attributes = Attributes::new();
 /// attributes.insert("plan", "pro")?;
 /// let operation = Operation::identify(&Person::id("u1")?, &attributes)?;
-/// assert_eq!(
-///     operation.json(),
-///     br#"{"type":"person","action":"identify","identifiers":{"id":"u1"},"attributes":{"plan":"pro"}}"#,
+/// let json = concat!(
+///     r#"{"type":"person","action":"identify","identifiers":{"id":"u1"},"#,
+///     r#""attributes":{"plan":"pro"}}"#,
 /// );
+/// assert_eq!(operation.json(), json.as_bytes());
 /// # Ok::<(), customerio::InvalidInput>(())
 /// ```
 #[derive(Clone)]

@@ -77,7 +77,7 @@ impl Client {
     /// | `CUSTOMERIO_SITE_ID`, `CUSTOMERIO_TRACK_API_KEY` | the credentials of the Track API |
     /// | `CUSTOMERIO_APP_API_KEY` | the credentials of the [App API](Self::app) |
     /// | `CUSTOMERIO_REGION` | the region: `us`, the default, or `eu` |
-    /// | `CUSTOMERIO_BASE_URL` | the [base URL](ClientBuilder::base_url), as of a simulator |
+    /// | `CUSTOMERIO_BASE_URL` | the [base URL](ClientBuilder::base_url) of both APIs |
     ///
     /// One of both credentials is enough. A request to the other API is then not sent, with an
     /// error that names the variable: see [`Error::is_credentials`]. The client uses the proxy of

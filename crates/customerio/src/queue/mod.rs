@@ -65,10 +65,11 @@
 //! # fn main() {}
 //! ```
 //!
-//! - **Sent again:** after a crash, the operations that were in flight, and those whose outcomes
-//!   were not on disk yet. An outcome is written after 20 ms at most and the commits under way; on
-//!   a busy disk that takes longer, and up to a minute while an operator locks the file. That
-//!   changes nothing for operations that may be [replayed](crate::Operation::may_replay).
+//! - **Sent again:** a crash loses the outcomes that are not on disk yet. The next queue sends
+//!   their operations again, as it does with operations that were in flight. An outcome waits at
+//!   most 20 ms and then for the commits under way; on a busy disk these take longer, and up to a
+//!   minute while an operator locks the file. A second copy changes nothing if an operation may be
+//!   [replayed](crate::Operation::may_replay).
 //! - **Not sent again:** the others, such as a merge, are recorded before they depart. If the
 //!   program ends before the outcome is on disk, the operation becomes a dead letter with an
 //!   unknown outcome, also if the API had just accepted it. Those behind it on the same person
@@ -85,8 +86,8 @@
 //!   then may leave outcomes that are not on disk, and the next one sends their operations again.
 //! - **A broken disk:** the queue ends after a commit that failed, and each later `enqueue` returns
 //!   the error. [`NotEnqueued::spool_error`] has it. What was acknowledged stays in the file. The
-//!   operations whose commit failed may be in the file, too: their errors and the causes of their
-//!   receipts have `may_be_kept`.
+//!   operations of the failed commit may be in the file, too: [`NotEnqueued::may_be_kept`] and
+//!   [`Cause::may_be_kept`](crate::Cause::may_be_kept) are true for them.
 //! - **One process:** a second queue on the file is an error. The file belongs to one base URL and
 //!   one site id. An operator who locks the file for writing for a minute ends the queue.
 //! - **Files:** `queue.db`, and beside it `queue.db-wal` and `-shm` of SQLite, `-lock` and
@@ -97,11 +98,13 @@
 //! Operators read the tables with `sqlite3`, also while the queue writes. A long transaction lets
 //! the log grow until it ends.
 //!
-//! | table | columns |
-//! |---|---|
-//! | `operations` | `id` in the order of enqueue, `enqueued_at` in milliseconds since 1970, `priority` from 0 (low) to 2 (high), `lane` and `other_lane` as hashes, `may_replay`, `goes_alone`, `has_departed` for what must not be sent twice, `json` |
-//! | `dead` | the same without `has_departed`, with `outcome` (`rejected`, `unknown` or `not sent`) and `reason` |
-//! | `destination` | `base_url`, `site`, the SHA-256 of the site id, and the `next_id` |
+//! - The table `operations` has the columns `id` in the order of enqueue, `enqueued_at` in
+//!   milliseconds since 1970, `priority` from 0 (low) to 2 (high), `lane` and `other_lane` as
+//!   hashes, `may_replay`, `goes_alone`, `has_departed` for what must not be sent twice, and
+//!   `json`.
+//! - `dead` has the same columns without `has_departed`, `outcome` (`rejected`, `unknown` or
+//!   `not sent`) and `reason`.
+//! - `destination` has `base_url`, `site` (the SHA-256 of the site id) and `next_id`.
 //!
 //! ```console
 //! $ sqlite3 queue.db "SELECT reason, count(*) FROM dead GROUP BY reason"
@@ -135,13 +138,16 @@
 //! | the API | the queue |
 //! |---|---|
 //! | rejects an operation | settles it; the others of its batch are not affected |
-//! | answers 401 or 403, redirects, or is behind a proxy that refuses | holds everything, and probes once a minute |
-//! | answers 429 | waits as long as the server asks, an hour at most: [`Quota::max_retry_after`](tower_pace::Quota::max_retry_after) |
-//! | answers with a success that is not from the API, as a proxy's page | sends it again, if that is safe |
-//! | fails for every request | holds everything, probes after 1 s to 30 s, and starts slowly afterwards |
-//! | fails for one batch, again and again | halves it until the operation that makes the server fail is alone; that one ends unknown |
+//! | answers 401 or 403, or redirects | holds everything, and probes once a minute |
+//! | is behind a proxy that refuses | the same |
+//! | answers 429 | waits as the server asks, an hour at most: [`max_retry_after`] |
+//! | answers with a proxy's page | sends it again, if that is safe |
+//! | fails for every request | holds everything, probes after 1 s to 30 s, and starts slowly |
+//! | fails for one batch again and again | halves it; the operation at fault ends unknown |
 //!
 //! What must not be sent twice, such as a merge, ends unknown instead.
+//!
+//! [`max_retry_after`]: tower_pace::Quota::max_retry_after
 //!
 //! # Health
 //!

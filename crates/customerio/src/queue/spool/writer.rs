@@ -354,8 +354,9 @@ impl Writer {
                 Vec::new()
             });
             // They stay on disk.
-            left.iter()
-                .for_each(|row| self.shared.release_memory(&row.operation));
+            for row in &left {
+                self.shared.release_memory(&row.operation);
+            }
             self.update_state();
             if is_full || !left.is_empty() {
                 break;
