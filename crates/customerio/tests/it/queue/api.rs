@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -311,6 +312,14 @@ impl Service<Request<Full<Bytes>>> for Api {
 
     fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
         Box::pin(self.clone().answer(request))
+    }
+}
+
+/// Enqueues an operation for each of some people, with their numbers.
+pub(super) async fn enqueue_for_each(queue: &Queue, people: Range<u64>) {
+    for number in people {
+        let operation = op(&number.to_string(), number);
+        queue.enqueue(operation).await.unwrap();
     }
 }
 

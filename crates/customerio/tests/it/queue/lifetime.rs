@@ -9,7 +9,7 @@ use customerio::client::{Limits, Quota};
 use customerio::queue::{Queue, Receipt, Stats, Worker};
 use tokio::time::{sleep, timeout};
 
-use super::api::{Api, End, Reply, op};
+use super::api::{Api, End, Reply, enqueue_for_each, op};
 use crate::scripted_service::now;
 use crate::support::shown;
 
@@ -92,12 +92,7 @@ async fn a_drain_sends_what_is_queued_and_ends_the_worker() {
     let api = Api::accepting();
     let (queue, worker) = Queue::builder(&api.client()).linger(SECOND * 60).build();
     let worker = tokio::spawn(worker);
-    for number in 0..1_200 {
-        queue
-            .enqueue(op(&number.to_string(), number))
-            .await
-            .unwrap();
-    }
+    enqueue_for_each(&queue, 0..1_200).await;
     let started = now();
     let drained = queue.drain(SECOND * 20).await;
     assert!(drained.is_complete() && drained.accepted + queue.stats().accepted >= 1_200);

@@ -8,7 +8,7 @@ use customerio::client::{Limits, Quota};
 use customerio::queue::{HeldBy, Priority, Queue, WhenFull};
 use tokio::time::{sleep, timeout};
 
-use super::api::{Api, End, Reply, op};
+use super::api::{Api, End, Reply, enqueue_for_each, op};
 use crate::scripted_service::now;
 use crate::support::person;
 
@@ -30,12 +30,7 @@ async fn add_returns_a_receipt_that_may_be_awaited_or_dropped() {
 async fn size_counts_what_waits_and_pending_what_is_in_requests() {
     let api = Api::new(|_| Reply::ok().after(SECOND));
     let queue = api.queue_with(|queue| queue.batch(2).concurrency(2));
-    for number in 0..7 {
-        queue
-            .enqueue(op(&number.to_string(), number))
-            .await
-            .unwrap();
-    }
+    enqueue_for_each(&queue, 0..7).await;
     assert_eq!((queue.stats().size, queue.stats().pending), (7, 0));
     sleep(SECOND / 2).await;
     let stats = queue.stats();
@@ -107,12 +102,7 @@ async fn a_pause_holds_the_requests_that_wait_for_the_rate_limit() {
     let client = api.client_with(|client| client.limits(limits));
     let (queue, worker) = Queue::builder(&client).batch(1).build();
     tokio::spawn(worker);
-    for number in 0..10 {
-        queue
-            .enqueue(op(&number.to_string(), number))
-            .await
-            .unwrap();
-    }
+    enqueue_for_each(&queue, 0..10).await;
     sleep(SECOND).await;
     let departed = api.requests();
     queue.pause();
@@ -180,12 +170,7 @@ async fn a_higher_priority_goes_first_and_never_changes_the_order_of_a_person() 
 async fn no_more_requests_than_the_concurrency_are_in_flight() {
     let api = Api::new(|_| Reply::ok().after(SECOND));
     let queue = api.queue_with(|queue| queue.batch(1).concurrency(3));
-    for number in 0..20 {
-        queue
-            .enqueue(op(&number.to_string(), number))
-            .await
-            .unwrap();
-    }
+    enqueue_for_each(&queue, 0..20).await;
     sleep(SECOND / 2).await;
     assert_eq!(queue.stats().held_by, HeldBy::Concurrency);
     queue.on_idle().await;
@@ -199,12 +184,7 @@ async fn the_interval_cap_is_the_limit_of_the_client() {
     let client = api.client_with(|client| client.limits(limits));
     let (queue, worker) = Queue::builder(&client).batch(1).build();
     tokio::spawn(worker);
-    for number in 0..50 {
-        queue
-            .enqueue(op(&number.to_string(), number))
-            .await
-            .unwrap();
-    }
+    enqueue_for_each(&queue, 0..50).await;
     sleep(SECOND).await;
     assert_eq!(queue.stats().held_by, HeldBy::RateLimit);
     queue.on_idle().await;
@@ -350,12 +330,7 @@ async fn an_operation_whose_request_waits_for_the_server_becomes_too_old() {
 async fn a_batch_departs_when_it_is_full_or_after_the_linger() {
     let api = Api::accepting();
     let queue = api.queue_with(|queue| queue.batch(3).linger(SECOND));
-    for number in 0..4 {
-        queue
-            .enqueue(op(&number.to_string(), number))
-            .await
-            .unwrap();
-    }
+    enqueue_for_each(&queue, 0..4).await;
     queue.on_idle().await;
     let seen = api.seen();
     assert_eq!((seen[0].ops.len(), seen[1].ops.len()), (3, 1));
